@@ -1,0 +1,384 @@
+"""Every setting once: its name, meaning, default and variables, and where its value came from.
+
+Precedence: flag > environment > `.env` in the working folder > settings file (TOML) > default. A setting `group.name`
+is `REASONING_GROUP_NAME` in the environment; the variables of the original plugin are read after it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from reasoning_cli.errors import ConfigurationError, UsageError
+from reasoning_cli.paths import Paths, write_private
+from reasoning_cli.redact import mask, remember
+from reasoning_cli.values import (
+    MODEL_TYPES,
+    parse_boolean,
+    parse_hours,
+    parse_idle_minutes,
+    parse_path,
+    parse_speed,
+    parse_text,
+    parse_together_url,
+    parse_url,
+    parse_usd,
+    parse_whole,
+    spell_model_type,
+)
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+# --- the settings ---
+
+
+@dataclass(frozen=True)
+class Setting(Generic[T_co]):
+    """One thing the operator can choose. `parse` raises ValueError with a reason that follows the value."""
+
+    name: str
+    parse: Callable[[str], T_co]
+    default: T_co
+    help: str
+    other_variables: tuple[str, ...] = ()
+    secret: bool = False
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Environment names, the one that wins first."""
+        return (f"REASONING_{self.name.upper().replace('.', '_')}", *self.other_variables)
+
+    def read(self, text: str, where: str) -> T_co:
+        """Parse `text`, or say which value from which place is wrong."""
+        try:
+            return self.parse(text)
+        except ValueError as error:
+            shown = mask(text) if self.secret else text
+            raise ConfigurationError(f"{where}: `{shown}` {error}", f"{self.name}: {self.help}") from None
+
+
+def _original(*names: str) -> tuple[str, ...]:
+    """Both variable families of the original plugin."""
+    return tuple(f"{family}_{name}" for name in names for family in ("CUSTOM_REASONING", "REASONING_SERVICE"))
+
+
+API_KEY: Setting[str | None] = Setting(
+    "together.api_key",
+    parse_text,
+    None,
+    "Together API key",
+    ("TOGETHER_API_KEY", "TOGETHER_AI_API_KEY"),
+    secret=True,
+)
+BASE_URL = Setting(
+    "together.base_url",
+    parse_together_url,
+    "https://api.together.ai",
+    "address of Together's API",
+    ("TOGETHER_BASE_URL", "TOGETHER_AI_BASE_URL"),
+)
+PROJECT_ID: Setting[str | None] = Setting(
+    "together.project_id", parse_text, None, "project to work in; default: the key's own", ("TOGETHER_PROJECT_ID",)
+)
+MODEL: dict[str, Setting[str]] = {
+    model_type: Setting(
+        f"{model_type}.model",
+        parse_text,
+        default,
+        f"model that `models deploy {spell_model_type(model_type)}` deploys",
+        _original(f"{model_type.upper()}_MODEL"),
+    )
+    for model_type, default in zip(
+        MODEL_TYPES,
+        (
+            "moonmakesmagic/DeepSeek-R1-Distill-Qwen-1.5B-shouldrespond",
+            "moonmakesmagic/DeepSeek-Qwen-14B-planning",
+            "moonmakesmagic/DeepSeek-Llama-67B-coding",
+        ),
+        strict=True,
+    )
+}
+ENABLED: dict[str, Setting[bool]] = {
+    model_type: Setting(
+        f"{model_type}.enabled",
+        parse_boolean,
+        True,
+        f"whether {spell_model_type(model_type)} decisions may go to the deployed model",
+        _original(f"{model_type.upper()}_ENABLED"),
+    )
+    for model_type in MODEL_TYPES
+}
+BUDGET_LIMIT: Setting[Decimal | None] = Setting(
+    "budget.limit_usd", parse_usd, None, "dollars a calendar month (UTC); unset: no limit", _original("BUDGET_LIMIT")
+)
+MAX_COST_PER_HOUR: Setting[Decimal | None] = Setting(
+    "budget.max_cost_per_hour_usd",
+    parse_usd,
+    Decimal("40.00"),
+    "dollars an hour that all running models together may cost",
+    _original("MAX_COST_PER_HOUR"),
+)
+RESERVE_HOURS = Setting(
+    "budget.reserve_hours",
+    parse_hours,
+    Decimal(1),
+    "hours of everything running that must be left in the budget for a deploy to start",
+)
+IDLE_MINUTES = Setting(
+    "deploy.idle_minutes",
+    parse_idle_minutes,
+    30,
+    "minutes without a request after which Together stops a model; 0 = never, else 30 to 1440",
+    (*_original("AUTO_SHUTDOWN_MINUTES"), "AUTO_SHUTDOWN_IDLE_MINUTES"),
+)
+READY_TIMEOUT = Setting(
+    "deploy.timeout_minutes", parse_whole(1, 360), 30, "minutes to wait for a model to become READY"
+)
+STORE_PATH: Setting[Path | None] = Setting(
+    "store.path", parse_path, None, "database of samples and costs; default: reasoning.db in the data folder"
+)
+COLLECT = Setting(
+    "data.collect",
+    parse_boolean,
+    True,
+    "whether decisions that pass through are kept as training samples",
+    (*_original("COLLECT_TRAINING_DATA"), "TRAINING_DATA_COLLECTION"),
+)
+RETENTION_DAYS = Setting(
+    "data.retention_days",
+    parse_whole(1, 36500),
+    30,
+    "what `data cleanup` keeps without --days",
+    _original("RETENTION_DAYS"),
+)
+GATEWAY_PORT = Setting(
+    "gateway.port", parse_whole(1, 65535), 8001, "port the agent's calls arrive at", ("ANTHROPIC_PROXY_PORT",)
+)
+OPENAI_UPSTREAM = Setting(
+    "gateway.openai_upstream",
+    parse_url,
+    "https://api.openai.com/v1",
+    "where the agent's OpenAI calls were going, with /v1",
+)
+ANTHROPIC_UPSTREAM = Setting(
+    "gateway.anthropic_upstream",
+    parse_url,
+    "https://api.anthropic.com/v1",
+    "where the agent's Anthropic calls were going, with /v1",
+)
+SANDBOX = Setting("sandbox.enabled", parse_boolean, False, "work on the embedded sandbox, free", ("REASONING_SANDBOX",))
+SANDBOX_SPEED = Setting("sandbox.speed", parse_speed, Decimal(60), "how much faster than real the sandbox's clock runs")
+
+ALL: tuple[Setting[object], ...] = (
+    API_KEY,
+    BASE_URL,
+    PROJECT_ID,
+    *(setting for model_type in MODEL_TYPES for setting in (MODEL[model_type], ENABLED[model_type])),
+    BUDGET_LIMIT,
+    MAX_COST_PER_HOUR,
+    RESERVE_HOURS,
+    IDLE_MINUTES,
+    READY_TIMEOUT,
+    STORE_PATH,
+    COLLECT,
+    RETENTION_DAYS,
+    GATEWAY_PORT,
+    OPENAI_UPSTREAM,
+    ANTHROPIC_UPSTREAM,
+    SANDBOX,
+    SANDBOX_SPEED,
+)
+BY_NAME = {setting.name: setting for setting in ALL}
+
+
+def find_setting(name: str) -> Setting[object]:
+    """The setting called `name`. Raises UsageError with the nearest name."""
+    wanted = name.strip().lower().replace("-", "_")
+    if wanted in BY_NAME:
+        return BY_NAME[wanted]
+    near = difflib.get_close_matches(wanted, BY_NAME, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else "`reasoning config` lists them"
+    raise UsageError(f"`{name}` is no setting", hint)
+
+
+# --- where values come from ---
+
+
+class Source(StrEnum):
+    """Where a value came from, strongest first."""
+
+    FLAG = "flag"
+    ENVIRONMENT = "environment"
+    DOTENV = ".env"
+    FILE = "file"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Resolved(Generic[T_co]):
+    """A value with its source; `where` names the variable or file."""
+
+    setting: Setting[T_co]
+    value: T_co
+    source: Source
+    where: str
+
+
+@dataclass
+class Settings:
+    """The settings of one run, read from flags, environment, `.env` and file; values are checked when asked for."""
+
+    paths: Paths
+    flags: dict[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict)
+    dotenv: Mapping[str, str] = field(default_factory=dict)
+    file: Mapping[str, str] = field(default_factory=dict)
+
+    def get(self, setting: Setting[T]) -> T:
+        """The value that wins. Raises ConfigurationError when it makes no sense."""
+        return self.resolve(setting).value
+
+    def resolve(self, setting: Setting[T]) -> Resolved[T]:
+        """The value that wins and where it came from. Empty variables count as unset."""
+        raw, source, where = self._find(setting)
+        if raw is None:
+            return Resolved(setting, setting.default, source, where)
+        value = setting.read(raw, where)
+        if setting.secret:
+            remember(raw.strip())
+        return Resolved(setting, value, source, where)
+
+    def _find(self, setting: Setting[T]) -> tuple[str | None, Source, str]:
+        if setting.name in self.flags:
+            return self.flags[setting.name], Source.FLAG, "command line"
+        for variables, source in ((self.environ, Source.ENVIRONMENT), (self.dotenv, Source.DOTENV)):
+            for name in setting.variables:
+                if variables.get(name, "").strip():
+                    return variables[name], source, name if source is Source.ENVIRONMENT else f"{name} in .env"
+        if setting.name in self.file:
+            return self.file[setting.name], Source.FILE, str(self.paths.config_file)
+        return None, Source.DEFAULT, ""
+
+    def database(self) -> Path:
+        """The database file of this run."""
+        return self.get(STORE_PATH) or self.paths.database
+
+
+def load_settings(
+    paths: Paths, environ: Mapping[str, str], flags: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Settings:
+    """Read all sources. With the sandbox on, the result belongs to the sandbox alone.
+
+    In the sandbox neither the environment nor `.env` is read (but for `sandbox.*`), so that no real key, budget or
+    database can slip in; its settings file is its own.
+    """
+    dotenv = _read_dotenv((folder or Path.cwd()) / ".env")
+    real = Settings(paths, dict(flags or {}), environ, dotenv, _read_file(paths.config_file))
+    if not real.get(SANDBOX):
+        return real
+    own = paths.sandbox()
+    kept = {name: environ[name] for name in SANDBOX_SPEED.variables if name in environ}
+    return Settings(
+        own, {**dict(flags or {}), SANDBOX.name: "true"}, environ=kept, dotenv={}, file=_read_file(own.config_file)
+    )
+
+
+def _read_dotenv(path: Path) -> dict[str, str]:
+    """`NAME=value` lines, with optional `export`, quotes and comments; other lines are ignored."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    values = {}
+    for line in lines:
+        name, equals, value = line.strip().removeprefix("export ").partition("=")
+        if not equals or name.startswith("#"):
+            continue
+        value = value.strip()
+        if value[:1] in ("'", '"') and (end := value.find(value[0], 1)) > 0:
+            value = value[1:end]
+        else:
+            value = value.split(" #")[0].strip()
+        values[name.strip()] = value
+    return values
+
+
+def _read_file(path: Path) -> dict[str, str]:
+    """The settings file, flat. A name that is no setting is an error: a mistyped limit must not be no limit."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read `{path}`: {error}", "mend or move the file") from error
+    import tomllib
+
+    try:
+        tables = tomllib.loads(text, parse_float=str)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(
+            f"`{path}` is no valid TOML: {error}", "mend that line, or move the file away"
+        ) from error
+    values: dict[str, str] = {}
+    for group, table in tables.items():
+        for key, value in table.items() if isinstance(table, dict) else ((None, table),):
+            name = f"{group}.{key}" if key else group
+            if name not in BY_NAME:
+                near = difflib.get_close_matches(name, BY_NAME, n=1)
+                meant = f"did you mean `{near[0]}`? " if near else ""
+                raise ConfigurationError(
+                    f"`{name}` in `{path}` is no setting", f"{meant}Edit the file, or remove the line"
+                )
+            if isinstance(value, dict | list):
+                raise ConfigurationError(f"`{name}` in `{path}` must be a single value", BY_NAME[name].help)
+            values[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return values
+
+
+def write_setting(paths: Paths, setting: Setting[T], text: str | None) -> None:
+    """Set (or with None unset) one value in the settings file, keeping the operator's comments and order.
+
+    The value is checked first: UsageError when it makes no sense.
+    """
+    import tomlkit
+
+    value: object = None
+    if text is not None:
+        try:
+            value = setting.parse(text)
+        except ValueError as error:
+            shown = mask(text) if setting.secret else text
+            raise UsageError(f"`{shown}` {error}", f"{setting.name}: {setting.help}") from None
+        if not isinstance(value, bool | int):
+            value = text.strip()
+    _read_file(paths.config_file)  # refuses to build on a file it cannot read
+    file = paths.config_file
+    document = tomlkit.parse(file.read_text(encoding="utf-8")) if file.exists() else tomlkit.document()
+    group, key = setting.name.split(".")
+    table = document.setdefault(group, tomlkit.table())
+    if value is None:
+        table.pop(key, None)
+        if not table:
+            document.pop(group)
+    else:
+        table[key] = value
+    write_private(file, tomlkit.dumps(document))
+
+
+def overrides(settings: Settings, setting: Setting[T]) -> str | None:
+    """The flag or variable that hides what the file says, or None: so that a change can say it has no effect yet."""
+    resolved = settings.resolve(setting)
+    stronger = resolved.source in (Source.FLAG, Source.ENVIRONMENT, Source.DOTENV)
+    return resolved.where if stronger else None
+
+
+def environment() -> Mapping[str, str]:
+    """The process environment; the one place it is looked up."""
+    return os.environ

@@ -1,0 +1,121 @@
+"""What people type, parsed: model types, amounts, hours, addresses. The same rules for flags, variables and files.
+
+Parsers raise ValueError with a reason that reads on after the value: "`abc` is no amount of dollars".
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from reasoning_cli.errors import UsageError
+
+MODEL_TYPES = ("should_respond", "planning", "coding")
+
+
+def parse_model_type(text: str) -> str:
+    """`should-respond` or `should_respond`, in any case, as it is written inside. Raises UsageError."""
+    name = text.strip().lower().replace("-", "_")
+    if name in MODEL_TYPES:
+        return name
+    typed = [spell_model_type(known) for known in MODEL_TYPES]
+    near = difflib.get_close_matches(name.replace("_", "-"), typed, n=1)
+    meant = f"did you mean `{near[0]}`? There are" if near else "there are"
+    raise UsageError(f"`{text}` is no model type", f"{meant} {', '.join(typed[:-1])} and {typed[-1]}")
+
+
+def spell_model_type(model_type: str) -> str:
+    """A model type as people read and type it."""
+    return model_type.replace("_", "-")
+
+
+def parse_text(value: str) -> str:
+    if not value.strip():
+        raise ValueError("is empty")
+    return value.strip()
+
+
+def parse_boolean(value: str) -> bool:
+    match value.strip().lower():
+        case "true" | "1" | "yes" | "on" | "y":
+            return True
+        case "false" | "0" | "no" | "off" | "n":
+            return False
+    raise ValueError("is neither true nor false")
+
+
+def parse_whole(lowest: int, highest: int) -> Callable[[str], int]:
+    """A parser of whole numbers within bounds."""
+
+    def parse(value: str) -> int:
+        try:
+            number = int(value.strip())
+        except ValueError:
+            raise ValueError("is no whole number") from None
+        if not lowest <= number <= highest:
+            raise ValueError(f"is not between {lowest} and {highest}")
+        return number
+
+    return parse
+
+
+def parse_idle_minutes(value: str) -> int:
+    """Together's own rule for its idle stop: 0 (never) or 30 to 1440 minutes."""
+    number = parse_whole(0, 1440)(value)
+    if 0 < number < 30:
+        raise ValueError("is too short: Together stops a model after 30 to 1440 idle minutes (0 = never)")
+    return number
+
+
+def parse_usd(value: str) -> Decimal:
+    """An amount of dollars, `100`, `12.50` or `$5`: positive, at most ten million, at most two decimals."""
+    text = value.strip().removeprefix("$").replace(",", "")
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        raise ValueError("is no amount of dollars") from None
+    if not amount.is_finite() or amount > 10_000_000:
+        raise ValueError("is no amount between $0.01 and $10,000,000")
+    if amount <= 0:
+        raise ValueError("is not more than zero")
+    if amount != amount.quantize(Decimal("0.01")):
+        raise ValueError("has more than two decimals")
+    return amount.quantize(Decimal("0.01"))
+
+
+def parse_hours(value: str) -> Decimal:
+    try:
+        number = Decimal(value.strip())
+    except InvalidOperation:
+        raise ValueError("is no number of hours") from None
+    if not number.is_finite() or not 0 <= number <= 720:
+        raise ValueError("is not between 0 and 720 hours")
+    return number
+
+
+def parse_speed(value: str) -> Decimal:
+    try:
+        number = Decimal(value.strip().lower().removesuffix("x"))
+    except InvalidOperation:
+        raise ValueError("is no speed like 60x") from None
+    if not number.is_finite() or not 0 <= number <= 1_000_000:
+        raise ValueError("is not between 0x and 1000000x")
+    return number
+
+
+def parse_url(value: str) -> str:
+    url = value.strip().rstrip("/")
+    if not url.startswith(("http://", "https://")) or len(url) < 10:
+        raise ValueError("is no http:// or https:// address")
+    return url
+
+
+def parse_together_url(value: str) -> str:
+    # The original and OpenAI clients write the base with /v1; paths here carry their own version.
+    return parse_url(value).removesuffix("/v1")
+
+
+def parse_path(value: str) -> Path:
+    return Path(parse_text(value)).expanduser()
