@@ -1,0 +1,276 @@
+"""The database file: how it is made, opened, checked, and what its errors mean.
+
+A new file is built under another name and renamed into place, so whoever opens the path finds a whole database or
+none; starts that happen together wait for each other on a lock file beside it. One `Store` serves one process; its
+writes are short `BEGIN IMMEDIATE` transactions, so several processes may write to the same file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from reasoning_cli.errors import DataError
+from reasoning_cli.store import schema
+
+Value = str | int | float | bytes | None
+Parameters = Sequence[Value] | Mapping[str, Value]
+
+BUSY_TIMEOUT_SECONDS = 30.0
+
+_DOCTOR = "see what is wrong with `reasoning doctor`"
+
+
+@dataclass(frozen=True)
+class StoreCheck:
+    """What `doctor` shows of the database: `problems` is empty when it is intact."""
+
+    path: Path
+    realm: str
+    schema_version: int
+    size_bytes: int
+    problems: tuple[str, ...]
+
+
+class Store:
+    """One open database. Made by `open_store`; the other modules of this room use its methods."""
+
+    def __init__(self, path: Path, realm: str, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self.realm = realm
+        self.connection = connection
+        # A gateway writes from whichever worker thread is free; two transactions must not mix on one connection.
+        self._writing = threading.RLock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Refresh the planner's statistics if that is cheap, then close. Closing twice is fine."""
+        with suppress(sqlite3.Error):
+            self.connection.execute("PRAGMA busy_timeout=0")
+            self.connection.execute("PRAGMA analysis_limit=400")
+            self.connection.execute("PRAGMA optimize").fetchall()
+        self.connection.close()
+
+    def rows(self, sql: str, parameters: Parameters = ()) -> Iterator[sqlite3.Row]:
+        """Stream the rows of a query: memory stays the same however many there are."""
+        with _translated(self.path):
+            cursor = self.connection.execute(sql, parameters)
+            try:
+                yield from cursor
+            finally:
+                cursor.close()
+
+    def row(self, sql: str, parameters: Parameters = ()) -> sqlite3.Row | None:
+        """The first row of a query, if any."""
+        with _translated(self.path):
+            row: sqlite3.Row | None = self.connection.execute(sql, parameters).fetchone()
+            return row
+
+    def number(self, sql: str, parameters: Parameters = ()) -> int:
+        """The one integer a `SELECT count(*)` or a pragma gives."""
+        row = self.row(sql, parameters)
+        return int(row[0] or 0) if row is not None else 0
+
+    def write(self, sql: str, parameters: Parameters = ()) -> int:
+        """Run one writing statement in its own transaction; the number of rows it changed."""
+        with self.transaction() as connection:
+            return connection.execute(sql, parameters).rowcount
+
+    def write_many(self, sql: str, parameters: Iterable[Parameters]) -> int:
+        """Run one statement for many rows in one transaction, all or none; the number of rows changed."""
+        with self.transaction() as connection:
+            return connection.executemany(sql, parameters).rowcount
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All that is written inside is kept together, or not at all."""
+        with self._writing, _translated(self.path):
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.connection
+                self.connection.execute("COMMIT")
+            except BaseException:
+                # A full disk has already rolled back by itself.
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+                raise
+
+    def size_bytes(self) -> int:
+        """Bytes on disk, with the write-ahead log."""
+        return sum(file.stat().st_size for file in _family(self.path) if file.exists())
+
+    def give_back_space(self, pages: int = 5000) -> None:
+        """Hand pages freed by deletions back to the file system, a bounded step at a time."""
+        with self._writing, _translated(self.path):
+            self.connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+
+    def shorten_log(self) -> None:
+        """Move the write-ahead log into the file and cut it to nothing, if no reader is in the way."""
+        with self._writing, _translated(self.path):
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def check(self) -> StoreCheck:
+        """Quick integrity check, schema version and size; reading the whole file, so seconds per gigabyte."""
+        try:
+            found = [str(row[0]) for row in self.connection.execute("PRAGMA quick_check(10)")]
+        except sqlite3.DatabaseError as error:
+            found = [str(error)]
+        return StoreCheck(
+            path=self.path,
+            realm=self.realm,
+            schema_version=self.number("PRAGMA user_version"),
+            size_bytes=self.size_bytes(),
+            problems=tuple(line for line in found if line != "ok"),
+        )
+
+
+def open_store(path: Path, realm: str = "together", *, create: bool = True) -> Store:
+    """Open the database at `path`, making or upgrading it first when needed.
+
+    `realm` is `together` or `sandbox`, written into the file when it is made: what was rehearsed on the sandbox never
+    mixes with what cost money. Raises DataError for anything that keeps the file from being used.
+    """
+    with _translated(path):
+        if path.is_dir():
+            raise DataError(f"`{path}` is a folder, not a database", hint="name a file inside it")
+        try:
+            if not path.exists() or path.stat().st_size == 0:
+                if not create:
+                    raise DataError(f"there is no database at `{path}`", hint="`reasoning setup` makes one")
+                _create(path, realm)
+        except OSError as error:
+            raise DataError(
+                f"cannot make the database `{path}`: {error.strerror or error}", hint=f"check the folder; {_DOCTOR}"
+            ) from error
+        connection = _connect(path)
+        try:
+            _check_ours(connection, path, realm)
+            if _version(connection) < schema.VERSION:
+                with _start_lock(path):
+                    schema.migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+    return Store(path, realm, connection)
+
+
+def _create(path: Path, realm: str) -> None:
+    """Build the file under another name, private from its first byte, and rename it into place."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _start_lock(path):
+        if path.exists() and path.stat().st_size:
+            return  # another start was quicker
+        draft = path.with_name(f"{path.name}.new")
+        # What an interrupted start left, and the log of a database whose main file was deleted: SQLite would
+        # replay that log into the new file.
+        for leftover in (*_family(draft), *_family(path)):
+            leftover.unlink(missing_ok=True)
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        connection = _connect(draft)
+        try:
+            # These two count only before the first table.
+            connection.execute("PRAGMA page_size=4096")
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
+            schema.migrate(connection)
+            connection.execute("INSERT INTO about(name, value) VALUES ('realm', ?)", (realm,))
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            connection.close()
+        draft.replace(path)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    return connection
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _check_ours(connection: sqlite3.Connection, path: Path, realm: str) -> None:
+    """Refuse a stranger's database, one of a newer program, and one of the other realm, before anything is written."""
+    if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
+        raise DataError(
+            f"`{path}` is a database of another program", hint="name another file, or move this one out of the way"
+        )
+    version = _version(connection)
+    if version > schema.VERSION:
+        raise DataError(
+            f"`{path}` was written by a newer `reasoning` (schema {version}, this one knows {schema.VERSION})",
+            hint="upgrade it with `pip install --upgrade reasoning`",
+        )
+    row = connection.execute("SELECT value FROM about WHERE name='realm'").fetchone()
+    held = str(row[0]) if row is not None else "unknown"
+    if held != realm:
+        raise DataError(
+            f"`{path}` holds {held} data, not {realm} data; the two never mix",
+            hint="use another folder for one of them, with `REASONING_HOME`",
+        )
+
+
+def _family(path: Path) -> tuple[Path, Path, Path]:
+    return path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+
+
+@contextmanager
+def _start_lock(path: Path) -> Iterator[None]:
+    """One process at a time makes or upgrades the file; the kernel lets go of the lock when its holder dies."""
+    handle = os.open(path.with_name(f"{path.name}.lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """The one place where SQLite's errors become ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _meaning(error, path) from error
+
+
+def _meaning(error: sqlite3.Error, path: Path) -> DataError:
+    match getattr(error, "sqlite_errorcode", 0) & 0xFF:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return DataError(
+                f"`{path}` is locked by another program",
+                hint="wait for it to finish, or stop it, and run the command again",
+            )
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return DataError(
+                f"`{path}` is damaged or not a database", hint=f"move it aside with `mv {path} {path}.bad`; {_DOCTOR}"
+            )
+        case sqlite3.SQLITE_FULL:
+            return DataError(
+                f"the disk is full: `{path}` cannot grow", hint="free some space; nothing half-written was kept"
+            )
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
+            return DataError(
+                f"`{path}` cannot be opened for writing", hint=f"check who owns the file and its folder; {_DOCTOR}"
+            )
+        case _:
+            return DataError(f"the database `{path}` failed: {error}", hint=_DOCTOR)

@@ -1,0 +1,149 @@
+"""The tables of the one database file, as numbered steps that are only ever added to.
+
+Integers carry exact meaning: times are milliseconds UTC, money is cents or millionths of a dollar, never floats.
+Big text stands last in a row so that counting never reads it. `PRAGMA user_version` repeats the number of steps
+applied, so the usual start needs neither sqlite-utils nor a second query to know that nothing is pending.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+# "RSNG": tells our file from anybody else's SQLite database.
+APPLICATION_ID = 0x52534E47
+
+_LEDGER = """
+CREATE TABLE about(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE deployments(
+  key TEXT PRIMARY KEY,
+  model_type TEXT CHECK(model_type IN ('should_respond', 'planning', 'coding')),
+  model_name TEXT NOT NULL,
+  model_id TEXT,
+  endpoint_name TEXT NOT NULL,
+  endpoint_id TEXT,
+  deployment_name TEXT NOT NULL,
+  deployment_id TEXT,
+  serving_name TEXT,
+  project_id TEXT,
+  hardware TEXT,
+  price_cents_per_hour INTEGER,
+  config TEXT,
+  idle_minutes INTEGER NOT NULL,
+  min_replicas INTEGER NOT NULL,
+  max_replicas INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  ready_replicas INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  state_at INTEGER NOT NULL,
+  deleted_at INTEGER,
+  last_error TEXT
+) WITHOUT ROWID;
+CREATE INDEX deployments_vendor_id ON deployments(deployment_id);
+
+CREATE TABLE slots(
+  model_type TEXT PRIMARY KEY CHECK(model_type IN ('should_respond', 'planning', 'coding')),
+  deployment_key TEXT REFERENCES deployments(key),
+  updated_at INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE readings(
+  seq INTEGER PRIMARY KEY,
+  deployment_key TEXT NOT NULL REFERENCES deployments(key),
+  at INTEGER NOT NULL,
+  ready_replicas INTEGER NOT NULL,
+  price_cents_per_hour INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  known_by TEXT NOT NULL CHECK(known_by IN ('polled', 'event', 'inferred', 'billing')),
+  UNIQUE(deployment_key, at, known_by, ready_replicas)
+);
+CREATE INDEX readings_time ON readings(at);
+
+CREATE TABLE events(
+  seq INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL,
+  actor TEXT NOT NULL,
+  action TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  detail TEXT NOT NULL
+);
+CREATE INDEX events_time ON events(at);
+"""
+
+_TRAINING_LOG = """
+CREATE TABLE samples(
+  seq INTEGER PRIMARY KEY,
+  id TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  agent_id TEXT,
+  agent_name TEXT,
+  room_id TEXT,
+  run_id TEXT,
+  entity_id TEXT,
+  model_type TEXT NOT NULL CHECK(model_type IN ('should_respond', 'planning', 'coding')),
+  model TEXT NOT NULL,
+  provider TEXT,
+  source TEXT NOT NULL,
+  origin TEXT NOT NULL,
+  decision TEXT,
+  prompt_tokens INTEGER,
+  completion_tokens INTEGER,
+  latency_ms INTEGER,
+  cost_micros INTEGER,
+  label TEXT,
+  feedback TEXT,
+  prompt_hash BLOB NOT NULL,
+  shape_hash BLOB NOT NULL,
+  prompt_chars INTEGER NOT NULL,
+  output_chars INTEGER NOT NULL,
+  metadata TEXT,
+  system TEXT,
+  output TEXT NOT NULL,
+  prompt TEXT NOT NULL
+);
+CREATE UNIQUE INDEX samples_id ON samples(id);
+CREATE INDEX samples_time ON samples(created_at);
+CREATE INDEX samples_type_time ON samples(
+  model_type, created_at, source, cost_micros, prompt_tokens, completion_tokens, prompt_chars, output_chars, agent_id);
+CREATE INDEX samples_decision ON samples(model_type, decision);
+CREATE INDEX samples_prompt ON samples(model_type, prompt_hash);
+CREATE INDEX samples_shape ON samples(model_type, shape_hash);
+CREATE INDEX samples_label ON samples(label, created_at) WHERE label IS NOT NULL;
+"""
+
+STEPS: tuple[tuple[str, str], ...] = (
+    ("deployments, ledger and events", _LEDGER),
+    ("training log", _TRAINING_LOG),
+)
+VERSION = len(STEPS)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Apply the steps that are missing, all or none; the caller holds the start-up lock.
+
+    sqlite-utils takes a tenth of a second to import, hence here and not at the top.
+    """
+    from sqlite_utils import Database, Migrations
+
+    migrations = Migrations("reasoning")
+    for number, (name, script) in enumerate(STEPS, start=1):
+
+        def apply(database: Database, number: int = number, script: str = script) -> None:
+            for statement in script.split(";\n"):
+                if statement.strip():
+                    database.conn.execute(statement)
+            database.conn.execute(f"PRAGMA user_version={number}")
+
+        migrations(name=f"{number:04} {name}")(apply)
+
+    database = Database(connection, execute_plugins=False)
+    # Immediate: a gateway that is already running may write at the same moment, and a transaction that starts by
+    # reading could then not go on to write.
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        migrations.apply(database)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
