@@ -24,6 +24,7 @@ from reasoning_cli.values import (
     parse_hours,
     parse_idle_minutes,
     parse_path,
+    parse_seconds,
     parse_speed,
     parse_text,
     parse_together_url,
@@ -138,6 +139,12 @@ IDLE_MINUTES = Setting(
     "minutes without a request after which Together stops a model; 0 = never, else 30 to 1440",
     (*_original("AUTO_SHUTDOWN_MINUTES"), "AUTO_SHUTDOWN_IDLE_MINUTES"),
 )
+POLL_SECONDS = Setting(
+    "deploy.poll_seconds",
+    parse_seconds,
+    Decimal(5),
+    "seconds between two looks at a model that is starting or stopping",
+)
 READY_TIMEOUT = Setting(
     "deploy.timeout_minutes", parse_whole(1, 360), 30, "minutes to wait for a model to become READY"
 )
@@ -186,6 +193,7 @@ ALL: tuple[Setting[object], ...] = (
     RESERVE_HOURS,
     IDLE_MINUTES,
     READY_TIMEOUT,
+    POLL_SECONDS,
     STORE_PATH,
     COLLECT,
     RETENTION_DAYS,

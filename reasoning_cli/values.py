@@ -95,6 +95,16 @@ def parse_hours(value: str) -> Decimal:
     return number
 
 
+def parse_seconds(value: str) -> Decimal:
+    try:
+        number = Decimal(value.strip())
+    except InvalidOperation:
+        raise ValueError("is no number of seconds") from None
+    if not number.is_finite() or not Decimal("0.01") <= number <= 3600:
+        raise ValueError("is not between 0.01 and 3600 seconds")
+    return number
+
+
 def parse_speed(value: str) -> Decimal:
     try:
         number = Decimal(value.strip().lower().removesuffix("x"))

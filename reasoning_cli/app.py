@@ -1,0 +1,175 @@
+"""The command tree: every group by name, global options, errors to exit codes.
+
+A group's module is imported when the group is used, so that `--help` and `--version` load nothing of ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
+
+from reasoning_cli import __version__
+from reasoning_cli.errors import EXIT_CODE_MEANINGS, ExitCode, ReasoningError
+from reasoning_cli.terminal.console import Color, Terminal
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the first screen: where it stands, what it says, whether it is a group of commands."""
+
+    chapter: str
+    help: str
+    is_group: bool = True
+
+
+ENTRIES = {
+    "setup": Entry("Start", "Choose models, budget and provider, step by step."),
+    "demo": Entry("Start", "See all of it in 30 seconds, on a sandbox, free.", is_group=False),
+    "doctor": Entry("Start", "Check keys, paths, network, what is left running.", is_group=False),
+    "models": Entry("Operate", "Deploy, route and stop models."),
+    "costs": Entry("Operate", "What it costs, limits, automatic shutdown."),
+    "data": Entry("Learn", "Collect, look at and export decisions."),
+    "config": Entry("Adjust", "Show and change settings."),
+    "sandbox": Entry("Adjust", "A stand-in for Together to try things on."),
+}
+
+
+class Root(TyperGroup):
+    """Names every command at once, imports one only when it is asked for, and turns errors into exit codes."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, entry in ENTRIES.items():
+            self.commands[name] = TyperGroup(name=name, help=entry.help)
+
+    def load(self, name: str) -> None:
+        """Put the real command in the place of its name."""
+        module = import_module(f"reasoning_cli.commands.{name}")
+        command = get_group(module.app) if ENTRIES[name].is_group else get_command(module.app)
+        command.name = name
+        self.commands[name] = command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] in ENTRIES:
+            self.load(args[0])
+        return super().resolve_command(ctx, args)
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **extra)
+        try:
+            code = super().main(*args, standalone_mode=False, **extra)
+        except typer.TyperException as error:
+            _fail_usage(error)
+        except typer.Abort:
+            sys.exit(ExitCode.FAILED)
+        sys.exit(code if isinstance(code, int) else ExitCode.OK)
+
+    def invoke(self, ctx: Any) -> Any:
+        with showing_errors(ctx):
+            return super().invoke(ctx)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        formatter.write(f"{self.help}\n\n")
+        formatter.write_usage(ctx.command_path, "[OPTIONS] COMMAND …")
+        for chapter in dict.fromkeys(entry.chapter for entry in ENTRIES.values()):
+            with formatter.section(chapter):
+                formatter.write_dl([(n.ljust(7), e.help) for n, e in ENTRIES.items() if e.chapter == chapter])
+        options = [record for parameter in self.get_params(ctx) if (record := parameter.get_help_record(ctx))]
+        with formatter.section("Options"):
+            formatter.write_dl(options)
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code.value).ljust(7), meaning) for code, meaning in EXIT_CODE_MEANINGS.items()])
+
+
+@contextlib.contextmanager
+def showing_errors(ctx: Any) -> Iterator[None]:
+    """Errors of ours become two lines on stderr and an exit code; a bug becomes one line unless `--debug`."""
+    try:
+        yield
+    except ReasoningError as error:
+        if ctx.params.get("debug"):
+            raise
+        _terminal(ctx).error(error)
+        raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt:
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except (typer.TyperException, typer.Exit, typer.Abort, OSError, EOFError):
+        raise
+    except Exception as error:
+        if ctx.params.get("debug"):
+            raise
+        bug = ReasoningError(
+            f"unexpected {type(error).__name__}: {error}", "this is a bug; the same command with `--debug` shows where"
+        )
+        _terminal(ctx).error(bug)
+        raise typer.Exit(ExitCode.FAILED) from error
+
+
+def _terminal(ctx: Any) -> Terminal:
+    return ctx.obj.terminal if ctx.obj is not None else Terminal()
+
+
+def _fail_usage(error: typer.TyperException) -> NoReturn:
+    """What Typer itself refuses, in the same two lines."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stdout.write(f"{error.format_message()}\n")
+        sys.exit(ExitCode.USAGE)
+    command = context.command_path if context is not None else "reasoning"
+    session = context.find_root().obj if context is not None else None
+    message = error.format_message().rstrip(".").replace("'", "`")
+    terminal = session.terminal if session is not None else Terminal()
+    terminal.error(ReasoningError(message[:1].lower() + message[1:], f"`{command} --help` shows what it takes"))
+    sys.exit(ExitCode.USAGE)
+
+
+app = typer.Typer(
+    cls=Root,
+    help="Run your agent's decisions on your own fine-tuned models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"reasoning {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    ctx: typer.Context,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Work on the embedded sandbox: free, and apart from real data.")
+    ] = False,
+    db: Annotated[
+        Path | None, typer.Option("--db", metavar="FILE", help="Database for this call instead of `store.path`.")
+    ] = None,
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, metavar="", help="Say what is done; twice: each request.")
+    ] = 0,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    color: Annotated[Color, typer.Option("--color", help="When to colour.")] = Color.AUTO,
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Build what this run works with; nothing is opened before a command needs it."""
+    from reasoning_cli.commands.session import Session
+
+    ctx.obj = Session.start(sandbox=sandbox, database=db, verbosity=verbose, color=color)
+    ctx.call_on_close(ctx.obj.close)

@@ -1,0 +1,20 @@
+"""Options several commands share, each described once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reasoning_cli.terminal.listing import Format
+
+FormatOption = Annotated[Format, typer.Option("--format", help="How to write the result.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format json.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only ids, one a line.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+
+
+def chosen_format(fmt: Format, json: bool) -> Format:
+    """`--json` wins over `--format`'s default."""
+    return Format.JSON if json else fmt

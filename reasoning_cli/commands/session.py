@@ -1,0 +1,126 @@
+"""What one run works with: settings, terminal, client, store. Built here, once, when first needed, and handed on."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from reasoning_cli import settings as s
+from reasoning_cli.errors import ConfigurationError
+from reasoning_cli.paths import find_paths
+from reasoning_cli.redact import redact
+from reasoning_cli.settings import Settings, environment, load_settings
+from reasoning_cli.terminal.console import Color, Terminal
+
+if TYPE_CHECKING:
+    from reasoning_cli.store.database import Store
+    from reasoning_cli.together.client import TogetherClient
+
+
+@dataclass
+class Session:
+    """One run of the program."""
+
+    terminal: Terminal
+    flags: dict[str, str] = field(default_factory=dict)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    sleep: Callable[[float], None] = time.sleep
+
+    @classmethod
+    def start(cls, *, sandbox: bool, database: Path | None, verbosity: int, color: Color) -> Session:
+        """The session of this process. Reads nothing yet."""
+        terminal = Terminal(environ=environment(), color=color)
+        _log_to(terminal, verbosity)
+        flags = {}
+        if sandbox:
+            flags[s.SANDBOX.name] = "true"
+        if database is not None:
+            flags[s.STORE_PATH.name] = str(database)
+        return cls(terminal, flags)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Every setting of this run; in the sandbox this says so, each time."""
+        environ = environment()
+        settings = load_settings(find_paths(environ), environ, self.flags)
+        if settings.get(s.SANDBOX):
+            from reasoning_cli.operations.sandbox import KEY
+
+            self.terminal.note("sandbox: nothing here is real, and nothing costs money")
+            settings.flags.setdefault(s.API_KEY.name, KEY)
+        return settings
+
+    @property
+    def in_sandbox(self) -> bool:
+        return self.settings.get(s.SANDBOX)
+
+    @cached_property
+    def client(self) -> TogetherClient:
+        """The connection to Together, or to the sandbox, which is started when it does not run."""
+        from reasoning_cli.together.client import TogetherClient
+
+        settings = self.settings
+        if self.in_sandbox:
+            from reasoning_cli.operations.sandbox import start_sandbox
+
+            sandbox = start_sandbox(settings.paths.sandbox_state, settings.get(s.SANDBOX_SPEED))
+            logging.getLogger(__name__).info("sandbox at %s, clock at %sx", sandbox.url, sandbox.speed)
+            return TogetherClient(sandbox.url, settings.get(s.API_KEY) or "")
+        key = settings.get(s.API_KEY)
+        if key is None:
+            raise ConfigurationError(
+                "no Together API key is set",
+                "`reasoning setup` asks for it; or export TOGETHER_API_KEY=…; or try it free: `reasoning --sandbox …`",
+            )
+        return TogetherClient(settings.get(s.BASE_URL), key, project_id=settings.get(s.PROJECT_ID))
+
+    @property
+    def poll_seconds(self) -> float:
+        """How long to wait between two looks; the sandbox's hours are short."""
+        seconds = self.settings.get(s.POLL_SECONDS)
+        if self.in_sandbox:
+            seconds = max(seconds / max(self.settings.get(s.SANDBOX_SPEED), 1), seconds / 50)
+        return float(seconds)
+
+    @cached_property
+    def store(self) -> Store:
+        """The training log and ledger of this run."""
+        from reasoning_cli.store.database import open_store
+
+        realm = "sandbox" if self.in_sandbox else "together"
+        return open_store(self.settings.database(), realm)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for name in ("client", "store"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
+
+
+def session_of(ctx: typer.Context) -> Session:
+    """The session a command runs in."""
+    session = ctx.find_root().obj
+    assert isinstance(session, Session)
+    return session
+
+
+def _log_to(terminal: Terminal, verbosity: int) -> None:
+    """Send log lines to stderr, without secrets: `-v` what is done, `-vv` every request."""
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
+
+    class ToTerminal(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            terminal.note(redact(self.format(record)))
+
+    logger = logging.getLogger("reasoning_cli")
+    logger.handlers[:] = [ToTerminal()]
+    logger.setLevel(level)
+    logger.propagate = False

@@ -1,0 +1,214 @@
+"""The terminal: data on stdout, everything else on stderr, colour and width decided here.
+
+One object prints; commands hand it what to show. Rich is loaded only when something needs it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, TextIO, TypeVar
+
+from reasoning_cli.errors import ReasoningError, UsageError
+from reasoning_cli.redact import redact
+from reasoning_cli.terminal.listing import Format, Listing, to_json, to_json_lines, to_separated
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Row = TypeVar("Row")
+
+
+class Color(StrEnum):
+    """When to colour."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+STYLES = {"error": "bold red", "hint": "cyan", "warning": "yellow", "good": "green", "bad": "red", "dim": "dim"}
+
+
+@dataclass
+class Terminal:
+    """Where a person (or a pipe) reads and types. Streams and environment are handed in."""
+
+    out: TextIO = field(default_factory=lambda: sys.stdout)
+    err: TextIO = field(default_factory=lambda: sys.stderr)
+    input: TextIO = field(default_factory=lambda: sys.stdin)
+    environ: Mapping[str, str] = field(default_factory=dict)
+    color: Color = Color.AUTO
+
+    @property
+    def out_is_terminal(self) -> bool:
+        return _is_terminal(self.out)
+
+    @property
+    def err_is_terminal(self) -> bool:
+        return _is_terminal(self.err)
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether somebody is there to answer."""
+        return _is_terminal(self.input) and self.err_is_terminal
+
+    @property
+    def width(self) -> int:
+        """Columns a person sees; a pipe is never cut."""
+        if not self.out_is_terminal and "COLUMNS" not in self.environ:
+            return 10_000
+        return shutil.get_terminal_size((80, 24)).columns
+
+    def use_color(self, stream: TextIO) -> bool:
+        """`--color`, then NO_COLOR (any non-empty value), FORCE_COLOR, TERM=dumb, then what `stream` is."""
+        if self.color is not Color.AUTO:
+            return self.color is Color.ALWAYS
+        if self.environ.get("NO_COLOR"):
+            return False
+        if self.environ.get("FORCE_COLOR", "0") not in ("", "0"):
+            return True
+        return _is_terminal(stream) and self.environ.get("TERM") != "dumb"
+
+    def console(self, stream: TextIO, width: int | None = None) -> Console:
+        """A Rich console on `stream` that colours and cuts by our rules only."""
+        from rich.console import Console
+
+        color = self.use_color(stream)
+        return Console(
+            file=stream,
+            width=width or (self.width if stream is self.out else None),
+            force_terminal=True if color else None,
+            color_system="standard" if color else None,
+            no_color=not color,
+            highlight=False,
+            markup=False,
+            emoji=False,
+            soft_wrap=False,
+            legacy_windows=False,
+        )
+
+    # --- stdout ---
+
+    def print(self, text: str = "") -> None:
+        """A line of data."""
+        self._write(self.out, text)
+
+    def json(self, value: object) -> None:
+        """One JSON document."""
+        self.print(to_json(value))
+
+    def show(self, listing: Listing[Row], fmt: Format, *, quiet: bool = False, empty: str = "") -> None:
+        """A listing in the format asked for; `empty` is said on stderr when a person would see nothing."""
+        if quiet:
+            for row in listing.rows:
+                self.print(listing.id(row))
+            return
+        match fmt:
+            case Format.JSON:
+                self.print(to_json(listing.records()))
+            case Format.JSONL:
+                if listing.rows:
+                    self.print(to_json_lines(listing.records()))
+            case Format.CSV | Format.TSV:
+                self.print(to_separated([column.key for column in listing.columns], listing.records(), fmt))
+            case Format.TABLE:
+                if listing.rows:
+                    self.table(listing)
+                elif empty:
+                    self.note(empty)
+
+    def table(self, listing: Listing[Row]) -> None:
+        """An unbordered table; on a narrow terminal one column shrinks and the least useful ones go."""
+        from rich.table import Table
+        from rich.text import Text
+
+        width = self.width
+        columns = [column for column in listing.columns if column.header is not None and width >= column.from_width]
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for column in columns:
+            table.add_column(
+                Text(column.header or ""), justify="right" if column.right else "left", no_wrap=not column.shrink
+            )
+        for row in listing.rows:
+            table.add_row(
+                *(
+                    Text(
+                        column.cell(row),
+                        style=STYLES.get(column.style(row), "") if column.style else "",
+                        no_wrap=True,
+                        overflow="ellipsis" if column.shrink else "fold",
+                    )
+                    for column in columns
+                )
+            )
+        console = self.console(self.out, width)
+        with console.capture() as captured:
+            console.print(table)
+        for line in captured.get().splitlines():
+            self.print(line.rstrip())
+
+    # --- stderr ---
+
+    def note(self, text: str) -> None:
+        """What happened, for a person; never on stdout."""
+        self._write(self.err, redact(text))
+
+    def hint(self, text: str) -> None:
+        """The next command to type."""
+        self._labelled("hint", text, STYLES["hint"])
+
+    def warn(self, text: str) -> None:
+        """Something the operator should know though the command goes on."""
+        self._labelled("warning", text, STYLES["warning"])
+
+    def error(self, error: ReasoningError) -> None:
+        """Two lines: what is wrong, and what to type."""
+        self._labelled("error", error.message, STYLES["error"])
+        if error.hint:
+            self.hint(error.hint)
+
+    def _labelled(self, label: str, text: str, style: str) -> None:
+        text = redact(text)
+        if self.use_color(self.err):
+            from rich.text import Text
+
+            console = self.console(self.err)
+            console.print(Text.assemble((f"{label}:", style), " ", text), soft_wrap=True)
+        else:
+            self._write(self.err, f"{label}: {text}")
+
+    # --- asking ---
+
+    def confirm(self, question: str, *, yes: bool, needs: str = "--yes") -> bool:
+        """Ask on stderr; the default is no. Without a terminal and without `yes`: refuse, never guess."""
+        if yes:
+            return True
+        if not self.can_ask:
+            raise UsageError("this needs a yes, and nobody is there to give it", f"add {needs}")
+        self.err.write(f"{question} [y/N] ")
+        self.err.flush()
+        answer = self.input.readline()
+        return answer.strip().lower() in ("y", "yes")
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        try:
+            stream.write(f"{text}\n")
+        except UnicodeEncodeError:
+            encoding = stream.encoding or "ascii"
+            stream.write(f"{text.translate(_ASCII).encode(encoding, 'replace').decode(encoding)}\n")
+        stream.flush()
+
+
+# What stands in for our own signs on a terminal that cannot show them.
+_ASCII = str.maketrans({"█": "#", "░": ".", "–": "-", "…": "~", "×": "x", "→": ">", "·": ".", "¢": "c"})
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False

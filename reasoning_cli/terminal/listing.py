@@ -1,0 +1,109 @@
+"""Rows and columns, described once, so that the table a person reads and the JSON a script reads cannot differ."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from reasoning_cli.terminal.units import iso
+
+Row = TypeVar("Row")
+
+
+class Format(StrEnum):
+    """What a listing can be written as."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+    TSV = "tsv"
+
+
+@dataclass(frozen=True)
+class Column(Generic[Row]):
+    """One column: its stable `key` for machines, its `header` for people, and how to get at both values.
+
+    `value` is what JSON and CSV hold; `text` what a table shows (default: the value as text). A column without
+    header is for machines only. `right` aligns numbers. Exactly one column of a table may `shrink` when the terminal
+    is narrow; a column is dropped from the table when the terminal is narrower than `from_width`.
+    """
+
+    key: str
+    value: Callable[[Row], object]
+    header: str | None = None
+    text: Callable[[Row], str] | None = None
+    right: bool = False
+    shrink: bool = False
+    from_width: int = 0
+    style: Callable[[Row], str] | None = None
+
+    def cell(self, row: Row) -> str:
+        """What a person sees."""
+        if self.text is not None:
+            return self.text(row)
+        value = self.value(row)
+        return "–" if value is None else str(value)
+
+
+@dataclass(frozen=True)
+class Listing(Generic[Row]):
+    """Columns and rows, and which value is a row's id (`--quiet`)."""
+
+    columns: Sequence[Column[Row]]
+    rows: Sequence[Row]
+    id: Callable[[Row], str]
+
+    def records(self) -> list[dict[str, object]]:
+        """The rows as machines read them."""
+        return [{column.key: plain(column.value(row)) for column in self.columns} for row in self.rows]
+
+
+def plain(value: object) -> object:
+    """A value as JSON holds it: times in UTC, exact decimals as strings, durations in seconds."""
+    match value:
+        case datetime():
+            return iso(value)
+        case timedelta():
+            return int(value.total_seconds())
+        case Decimal() | Path():
+            return str(value)
+        case dict():
+            return {str(key): plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [plain(item) for item in value]
+    return value
+
+
+def to_json(value: object) -> str:
+    """One JSON document, indented, characters as they are."""
+    return json.dumps(plain(value), indent=2, ensure_ascii=False)
+
+
+def to_json_lines(records: Iterable[dict[str, object]]) -> str:
+    """One JSON object a line."""
+    return "\n".join(json.dumps(record, ensure_ascii=False) for record in records)
+
+
+def to_separated(keys: Sequence[str], records: Iterable[dict[str, object]], fmt: Format) -> str:
+    """CSV (RFC 4180 quoting) or TSV with a header line; empty for none."""
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter="\t" if fmt is Format.TSV else ",", lineterminator="\n")
+    writer.writerow(keys)
+    for record in records:
+        writer.writerow(["" if record[key] is None else _flat(record[key]) for key in keys])
+    return out.getvalue().removesuffix("\n")
+
+
+def _flat(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)

@@ -1,0 +1,44 @@
+"""Waiting: a line that moves on a terminal, one line a change everywhere else. Always on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from reasoning_cli.terminal.console import Terminal
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+
+class Waiting:
+    """What is going on right now. `show` may be called as often as the caller likes."""
+
+    def __init__(self, terminal: Terminal, status: Status | None) -> None:
+        self._terminal = terminal
+        self._status = status
+        self._last = ""
+
+    def show(self, state: str, detail: str = "") -> None:
+        """Say `state`; `detail` (elapsed time, a count) changes too often for a log and is for terminals only."""
+        if self._status is not None:
+            from rich.text import Text
+
+            self._status.update(Text(f"{state}  {detail}" if detail else state))
+        elif state != self._last:
+            self._terminal.note(state)
+        self._last = state
+
+
+@contextlib.contextmanager
+def waiting(terminal: Terminal, first: str) -> Iterator[Waiting]:
+    """Show that something takes its time, until the block ends."""
+    if not terminal.err_is_terminal or terminal.environ.get("TERM") == "dumb":
+        shown = Waiting(terminal, None)
+        shown.show(first)
+        yield shown
+        return
+    console = terminal.console(terminal.err)
+    with console.status(first, spinner="dots") as status:
+        yield Waiting(terminal, status)

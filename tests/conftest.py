@@ -1,0 +1,79 @@
+"""What every test stands on: a home of its own, the program as a function, and the sandbox over real HTTP."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+# Typer decides about colour when it is imported; on CI these would force it.
+for _name in ("GITHUB_ACTIONS", "FORCE_COLOR", "PY_COLORS", "NO_COLOR"):
+    os.environ.pop(_name, None)
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command did: exit code and both streams, whole."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home and no setting from the developer's environment."""
+    for name in list(os.environ):
+        if name.startswith(("REASONING", "CUSTOM_REASONING", "TOGETHER", "ANTHROPIC", "OPENAI")):
+            monkeypatch.delenv(name)
+    folder = tmp_path / "home"
+    monkeypatch.setenv("REASONING_HOME", str(folder))
+    monkeypatch.setenv("COLUMNS", "120")
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return folder
+
+
+@pytest.fixture
+def reasoning() -> Run:
+    """Run the program in this process: `reasoning("models", "list")`. Never a terminal."""
+    from typer.testing import CliRunner
+
+    from reasoning_cli.app import app
+
+    def run(*args: object, input: str | None = None) -> Result:
+        done = CliRunner().invoke(
+            app, [str(arg) for arg in args], input=input, prog_name="reasoning", catch_exceptions=False
+        )
+        return Result(done.exit_code, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def shared() -> Path:
+    """Recorded traffic and contracts of the vendors; tests that need them skip without."""
+    if not SHARED.is_dir():
+        pytest.skip("no ../shared folder here")
+    return SHARED
+
+
+@pytest.fixture
+def together(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """A sandbox in the place of Together: the program believes it talks to the real one. Fast clock."""
+    from reasoning_cli.sandbox.server import SandboxServer
+
+    with SandboxServer(speed=3000) as server:
+        monkeypatch.setenv("TOGETHER_API_KEY", "sandbox-key")
+        monkeypatch.setenv("TOGETHER_BASE_URL", server.url)
+        monkeypatch.setenv("REASONING_DEPLOY_POLL_SECONDS", "0.02")
+        yield server
