@@ -1,0 +1,138 @@
+"""One HTTP connection to Together: key, timeouts, retries of reads, paging, errors, and the service's clock."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from reasoning_cli import __version__
+from reasoning_cli.redact import remember
+from reasoning_cli.together.problems import BusyError, UnreachableError, explain
+
+log = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 60.0
+ATTEMPTS = 4
+LONGEST_WAIT_SECONDS = 60.0
+
+Json = dict[str, object]
+
+
+class Connection:
+    """Sends requests and reads JSON objects.
+
+    Only what cannot have been acted upon is sent again: reads, and anything that never reached the other side. A write
+    that may have arrived raises UnreachableError with `maybe_done`.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        remember(api_key)
+        self._sleep = sleep
+        self._served_at: datetime | None = None
+        self._http = httpx.Client(
+            base_url=base_url,
+            headers={"authorization": f"Bearer {api_key}", "user-agent": f"reasoning/{__version__}"},
+            timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+            transport=transport,
+        )
+        self.base_url = base_url
+
+    def close(self) -> None:
+        self._http.close()
+
+    @property
+    def served_at(self) -> datetime | None:
+        """The service's own time of its last answer (whole seconds), or None before the first."""
+        return self._served_at
+
+    def request(
+        self, method: str, path: str, *, query: Mapping[str, str | int] | None = None, body: Json | None = None
+    ) -> Json:
+        """The JSON object answered. Raises the errors of `problems`."""
+        for attempt in range(ATTEMPTS):
+            last = attempt == ATTEMPTS - 1
+            started = time.monotonic()
+            try:
+                response = self._http.request(method, path, params=query, json=body)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                if last:
+                    raise self._unreachable(error, maybe_done=False) from error
+                self._wait(attempt, None)
+                continue
+            except httpx.TransportError as error:
+                if method != "GET" or last:
+                    raise self._unreachable(error, maybe_done=method != "GET") from error
+                self._wait(attempt, None)
+                continue
+            except httpx.InvalidURL as error:
+                raise self._unreachable(error, maybe_done=False) from error
+            self._note_time(response)
+            request_id = response.headers.get("x-request-id")
+            milliseconds = round((time.monotonic() - started) * 1000)
+            log.debug("%s %s %s %d ms %s", method, path, response.status_code, milliseconds, request_id or "")
+            if response.is_success:
+                return _object(response)
+            problem = explain(method, response.status_code, response.content, request_id)
+            if isinstance(problem, BusyError) and method == "GET" and not last:
+                self._wait(attempt, response.headers.get("retry-after"))
+                continue
+            raise problem
+        raise AssertionError("the last attempt returns or raises")
+
+    def pages(self, path: str, query: Mapping[str, str | int] | None = None) -> Iterator[Json]:
+        """All items of a list, page after page, by its cursor."""
+        cursor: object = None
+        while True:
+            page = self.request("GET", path, query={**(query or {}), **({"after": str(cursor)} if cursor else {})})
+            items = page.get("data")
+            yield from (item for item in (items if isinstance(items, list) else []) if isinstance(item, dict))
+            following = page.get("next_cursor")
+            if not following or following == cursor:
+                return
+            cursor = following
+
+    def _wait(self, attempt: int, retry_after: str | None) -> None:
+        """As long as asked for, within reason; else 0.5, 1, 2 seconds, a quarter of it by chance."""
+        seconds = 0.5 * 2**attempt * random.uniform(0.75, 1)
+        if retry_after is not None and retry_after.strip().isdigit():
+            seconds = min(float(retry_after), LONGEST_WAIT_SECONDS)
+        log.info("trying again in %.1f s", seconds)
+        self._sleep(seconds)
+
+    def _note_time(self, response: httpx.Response) -> None:
+        try:
+            self._served_at = parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
+        except (KeyError, ValueError, TypeError):
+            log.debug("no usable Date header")
+
+    def _unreachable(self, error: Exception, *, maybe_done: bool) -> UnreachableError:
+        reason = str(error) or type(error).__name__
+        return UnreachableError(
+            f"cannot reach Together at `{self.base_url}`: {reason}",
+            "check the network and `reasoning config get together.base_url`",
+            maybe_done=maybe_done,
+        )
+
+
+def _object(response: httpx.Response) -> Json:
+    try:
+        answer = response.json() if response.content else {}
+    except ValueError as error:
+        raise BusyError(f"Together answered {response.status_code} with no JSON", "run the command again") from error
+    if not isinstance(answer, dict):
+        raise BusyError("Together answered with JSON of another shape than documented", "run the command again")
+    return answer

@@ -1,0 +1,186 @@
+"""The shapes on the wire, v2: what Together answers, reduced to what is used here.
+
+Unknown members are ignored and enums are plain strings, so that a newer service does not break us. Members are camelCase
+on the wire. Prices are integer US cents an hour for one running replica of the whole instance.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+class Wire(BaseModel):
+    """Base of all shapes; schemas are built when first used, because start-up pays for each."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True, defer_build=True
+    )
+
+
+class Organization(Wire):
+    id: str
+    name: str = ""
+
+
+class Project(Wire):
+    id: str
+    slug: str = ""
+    name: str = ""
+
+
+class Whoami(Wire):
+    """`GET /v3/whoami`; an organisation's key has no project."""
+
+    type: str = ""
+    organization: Organization | None = None
+    project: Project | None = None
+
+
+class Model(Wire):
+    """A model of the registry; `name` is `slug/name`."""
+
+    id: str
+    name: str
+    project_id: str
+
+    @property
+    def resource(self) -> str:
+        return f"projects/{self.project_id}/models/{self.id}"
+
+
+class Selector(Wire):
+    key: str
+    value: str
+
+
+class Config(Wire):
+    """A certified way to serve a model; its project is the one that owns the config, often the platform's."""
+
+    id: str
+    project_id: str
+    selectors: list[Selector] = Field(default_factory=list)
+
+    @property
+    def resource(self) -> str:
+        return f"projects/{self.project_id}/configs/{self.id}"
+
+    @property
+    def hardware(self) -> str | None:
+        """The instance type it runs on, as its name."""
+        facts = {selector.key: selector.value for selector in self.selectors}
+        if "accelerator_type" not in facts:
+            return None
+        return f"{facts.get('accelerator_count', '1')}x{facts['accelerator_type']}"
+
+
+class Headroom(Wire):
+    value: int | None = None
+    relation: str | None = None
+
+
+class Region(Wire):
+    name: str
+    headroom: Headroom | None = None
+
+
+class InstanceType(Wire):
+    id: str
+    name: str
+    description: str = ""
+    gpu_type: str = ""
+    gpu_count: int = 1
+    price_cents_per_hour: int
+    regions: list[Region] = Field(default_factory=list)
+
+    @property
+    def headroom(self) -> int | None:
+        """Free replicas over all regions, best effort; None when nothing is said."""
+        known = [r.headroom.value or 0 for r in self.regions if r.headroom is not None]
+        return sum(known) if known else None
+
+
+class Autoscaling(Wire):
+    min_replicas: int = 0
+    max_replicas: int = 0
+
+
+class DeploymentStatus(Wire):
+    state: str = ""
+    message: str = ""
+    ready_replicas: int = 0
+
+
+class Deployment(Wire):
+    """One deployment; its full name is `slug/endpoint/deployment`."""
+
+    id: str
+    endpoint_id: str
+    name: str
+    created_at: datetime
+    etag: str | None = None
+    model: str = ""
+    model_id: str | None = None
+    config: str = ""
+    hardware: str | None = None
+    autoscaling: Autoscaling = Field(default_factory=Autoscaling)
+    inactive_timeout: int | None = None
+    status: DeploymentStatus = Field(default_factory=DeploymentStatus)
+
+    @property
+    def state(self) -> str:
+        """`READY`, without the prefix of the wire."""
+        return self.status.state.removeprefix("DEPLOYMENT_STATE_")
+
+
+class Traffic(Wire):
+    deployment_id: str
+    weight: float
+
+
+class Endpoint(Wire):
+    """An endpoint; `name` is `slug/endpoint`, what a chat call puts in `model`."""
+
+    id: str
+    name: str
+    project_id: str
+    etag: str | None = None
+    traffic_split: list[Traffic] = Field(default_factory=list)
+
+
+class Event(Wire):
+    """Something that happened to an endpoint; the list of types is open."""
+
+    id: str
+    created_at: datetime
+    type: str
+    deployment_id: str | None = None
+    old_replicas: int | None = None
+    new_replicas: int | None = None
+    message: str | None = None
+
+
+class ChatMessage(Wire):
+    content: str | None = None
+
+
+class ChatChoice(Wire):
+    message: ChatMessage
+    finish_reason: str | None = Field(default=None, alias="finish_reason")
+
+
+class ChatUsage(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class ChatAnswer(Wire):
+    choices: list[ChatChoice] = Field(default_factory=list)
+    usage: ChatUsage | None = None
+
+    @property
+    def text(self) -> str:
+        return (self.choices[0].message.content or "") if self.choices else ""
