@@ -1,0 +1,66 @@
+"""The parts of a decision's prompt that a person or a trainer needs.
+
+Everything between the template's own lines is written by people, who may quote a template. Each part is therefore
+found from the side nobody else can write to: the start for names and actions, the end for the message.
+"""
+
+from __future__ import annotations
+
+import re
+
+_NAME = re.compile(
+    r"(?:\s*initial code: \S+\s+)?(?:<task>|# Task: |task: )"
+    r"(?:Decide on behalf of (?P<decide>.{1,200}?) whether they should respond"
+    r"|Decide whether (?P<domain>.{1,200}?) should respond"
+    r"|Generate dialog and actions for (?:the character )?(?P<plan>.{1,200}?)\.(?:</task>|[ \t]*$))",
+    re.MULTILINE,
+)
+_ACTIONS = re.compile(r"^Possible response actions:[ \t]*(.+)$", re.MULTILINE)
+_ACTION_NAMES = re.compile(r"<actionNames>(?:\s*Possible response actions:)?([^<]+)</actionNames>")
+_PROVIDERS = re.compile(
+    r"^These providers are available for the agent to select and use:\n((?:- \*\*[^\n]+(?:\n|\Z))+)", re.MULTILINE
+)
+_PROVIDER = re.compile(r"^- \*\*([^*\n]+)\*\*", re.MULTILINE)
+_RECEIVED = "# Received Message\n"
+_FOCUS = "\n\n\n# Focus your response"
+
+
+def agent_name(prompt: str) -> str | None:
+    """The name in the template's first line; None when there is none or it was left as `{{agentName}}`."""
+    found = _NAME.match(prompt)
+    if found is None:
+        return None
+    name = next(value for value in found.groups() if value is not None).strip()
+    return None if name.startswith("{{") else name
+
+
+def received_message(prompt: str) -> str | None:
+    """What the decision is about, as `Name: text`; None when the prompt has no such part."""
+    end = prompt.rfind(_FOCUS)
+    if end < 0:
+        return None
+    starts = [found.end() for found in re.finditer(f"^{_RECEIVED}", prompt[:end], re.MULTILINE)]
+    if not starts:
+        return None
+    for start in starts:
+        message = prompt[start:end]
+        # The conversation above ends with the same message, which settles where a message that quotes begins.
+        if prompt[: start - len(_RECEIVED)].rstrip().endswith(message.rstrip()):
+            return message
+    return prompt[starts[-1] : end]
+
+
+def available_actions(prompt: str) -> tuple[str, ...]:
+    """The actions the agent offers, in the prompt's order; empty when it names none."""
+    found = _ACTION_NAMES.search(prompt) or _ACTIONS.search(prompt)
+    return _names(found[1]) if found else ()
+
+
+def available_providers(prompt: str) -> tuple[str, ...]:
+    """The providers the agent offers, in the prompt's order; empty when it names none."""
+    found = _PROVIDERS.search(prompt)
+    return tuple(_PROVIDER.findall(found[1])) if found else ()
+
+
+def _names(line: str) -> tuple[str, ...]:
+    return tuple(name for name in (part.strip() for part in line.split(",")) if name)

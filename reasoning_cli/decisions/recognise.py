@@ -1,0 +1,208 @@
+"""Which of the three decisions a request is, if any.
+
+ElizaOS sends a decision as one user message made from a template. Its first line and its output block have stayed the
+same through every 1.x, while the conversation quoted between them holds whatever people wrote, templates included. So
+only the start and the end of the text are looked at; path, model name and words found anywhere never decide.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+ModelType = Literal["should_respond", "planning", "coding"]
+Format = Literal["xml", "toon"]
+MODEL_TYPES: tuple[ModelType, ...] = ("should_respond", "planning", "coding")
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What a request is. `model_type` is None when it is none of the three; `reason` says why, in few words.
+
+    `fmt` is the language of the answer, `codes` the marks an ElizaOS 2.0 runtime wants echoed, by their tag.
+    """
+
+    model_type: ModelType | None
+    reason: str
+    fmt: Format = "xml"
+    codes: Mapping[str, str] = field(default_factory=dict)
+
+
+_INITIAL_CODE = re.compile(r"\s*initial code: (\S+)\s+")
+_MIDDLE_CODE = re.compile(r"\nmiddle code: (\S+)\s")
+_END_CODE = re.compile(r"\nend code: (\S+)\s*\Z")
+
+_HEADS: tuple[tuple[re.Pattern[str], ModelType, Format], ...] = (
+    (
+        re.compile(
+            r"<task>Decide on behalf of .{1,200}? whether they should respond to the message,"
+            r" ignore it or stop the conversation\.</task>"
+        ),
+        "should_respond",
+        "xml",
+    ),
+    (re.compile(r"<task>Generate dialog and actions for the character .{1,200}?\.</task>"), "planning", "xml"),
+    (
+        re.compile(
+            r"task: Decide whether .{1,200}? should respond(?:, ignore, or stop| and which domain context applies)\."
+        ),
+        "should_respond",
+        "toon",
+    ),
+    (re.compile(r"task: Generate dialog and actions for .{1,200}?\.[ \t]*(?:\n|\Z)"), "planning", "toon"),
+)
+
+# Other templates of the same runtime, by their first line.
+_OTHER_HEADS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"<task>\s*Determine the next step the assistant should take"), "multi-step decision"),
+    (re.compile(r"<task>\s*Summarize what the assistant has done so far"), "multi-step summary"),
+    (re.compile(r"# Task: Generate dialog for the character "), "reply action"),
+    (re.compile(r"# Task: Generate Agent Reflection"), "reflection"),
+    (re.compile(r"# Task: Decide if .{1,200}? should (?:start|stop) "), "room action"),
+    (re.compile(r"# Task: Decide if .{1,200}? should (?:mute|unmute) "), "room action"),
+    (re.compile(r"# Task: Create a post "), "post"),
+    (re.compile(r"<task>\s*Analyze the provided image"), "image"),
+)
+_ANY_HEAD = re.compile(r"<task>|# Task:|task: ")
+
+_CONTINUATION = "[CONTINUATION REQUIRED]"
+_CONTINUATION_WINDOW = 2048
+_OUTPUT = "<output>"
+_ACTION_CHOICE = re.compile(r"<action>\s*RESPOND\s*\|\s*IGNORE\s*\|\s*STOP")
+_PLAN_TAGS = ("<thought>", "<actions>", "<text>")
+
+_CODING_TOOLS = frozenset(
+    {
+        "Read",
+        "Edit",
+        "Write",
+        "Bash",
+        "MultiEdit",
+        "Glob",
+        "Grep",
+        "NotebookEdit",
+        "str_replace_based_edit_tool",
+        "apply_patch",
+    }
+)
+_CODING_TOOL_TYPE = re.compile(r"(?:bash|text_editor)_")
+_ADDED_BY_CLIENT = re.compile(r"<(system-reminder|(?:local-)?command-[\w-]+)>")
+_FENCED_BLOCK = re.compile(r"^[ \t]*(```|~~~)[^\n]*\n.*?^[ \t]*\1", re.DOTALL | re.MULTILINE)
+_CODING_WISH = re.compile(
+    r"\b(?:write|implement|fix|refactor|create|generate|add|debug|rewrite|optimi[sz]e)\b[^.?!\n]{0,60}?"
+    r"\b(?:function|class|method|unit tests?|tests?|script|bug|parser|module|regex|algorithm|code)\b",
+    re.IGNORECASE,
+)
+
+
+def recognise(
+    text: str,
+    headers: Mapping[str, str] | None = None,
+    tools: Sequence[Mapping[str, object]] = (),
+) -> Recognition:
+    """Classify a request by the text of its last user message.
+
+    `headers` and `tools` (objects with `name` and `type`) are those of the request; only coding looks at them.
+    """
+    body, codes = _without_initial_code(text)
+    for head, model_type, fmt in _HEADS:
+        if head.match(body):
+            if _CONTINUATION in body[-_CONTINUATION_WINDOW:]:
+                return Recognition(None, "continuation of a cut answer")
+            return Recognition(model_type, "first line of the template", fmt, codes)
+
+    for other_head, kind in _OTHER_HEADS:
+        if other_head.match(body):
+            return Recognition(None, kind)
+
+    # A coding agent may well be shown a template; an ElizaOS runtime never sends a coding agent's headers or tools.
+    sign = _coding_sign(headers or {}, tools)
+    if sign is not None:
+        return Recognition("coding", sign)
+
+    _, output, tail = body.rpartition(_OUTPUT)
+    if output:
+        if _CONTINUATION in body[-_CONTINUATION_WINDOW:]:
+            return Recognition(None, "continuation of a cut answer")
+        if _ACTION_CHOICE.search(tail):
+            return Recognition("should_respond", "output block", codes=codes)
+        if all(tag in tail for tag in _PLAN_TAGS):
+            return Recognition("planning", "output block", codes=codes)
+    if output or _ANY_HEAD.match(body):
+        return Recognition(None, "another template")
+    if tools:
+        return Recognition(None, "tools that are not for coding")
+
+    words = _own_words(text)
+    if _FENCED_BLOCK.search(words):
+        return Recognition("coding", "code in the message")
+    if _CODING_WISH.search(words):
+        return Recognition("coding", "asks for code")
+    return Recognition(None, "no decision")
+
+
+def without_codes(prompt: str) -> str:
+    """The prompt as the template made it: without the marks of ElizaOS 2.0 and its request to echo them.
+
+    The marks are new for each call; a model must neither see nor learn them.
+    """
+    body, codes = _without_initial_code(prompt)
+    if not codes:
+        return prompt
+    middle = _last(_MIDDLE_CODE, body)
+    if middle is not None:
+        return body[: middle.start()].rstrip()
+    return _END_CODE.sub("", body)
+
+
+def _own_words(text: str) -> str:
+    """The text without the blocks a coding client adds to what its user typed."""
+    kept: list[str] = []
+    position = 0
+    for tag in _ADDED_BY_CLIENT.finditer(text):
+        closing = f"</{tag[1]}>"
+        end = text.find(closing, tag.end()) if tag.start() >= position else -1
+        if end >= 0:
+            kept.append(text[position : tag.start()])
+            position = end + len(closing)
+        elif tag.start() >= position:
+            break  # never closed
+    return "".join(kept) + text[position:]
+
+
+def _without_initial_code(text: str) -> tuple[str, dict[str, str]]:
+    """The text after the leading code, if there is one, and the codes by the tag that echoes each."""
+    initial = _INITIAL_CODE.match(text)
+    if initial is None:
+        return text, {}
+    codes = {"one_initial_code": initial[1]}
+    for tag, found in (("one_middle_code", _last(_MIDDLE_CODE, text)), ("one_end_code", _END_CODE.search(text))):
+        if found is not None:
+            codes[tag] = found[1]
+    return text[initial.end() :], codes
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """The last match: what a person wrote into the conversation stands before what the runtime appended."""
+    found = None
+    for found in pattern.finditer(text):  # noqa: B007
+        pass
+    return found
+
+
+def _coding_sign(headers: Mapping[str, str], tools: Sequence[Mapping[str, object]]) -> str | None:
+    """Why the sender is surely a coding agent, or None."""
+    lowered = {name.lower(): value for name, value in headers.items()}
+    if "claude-cli/" in lowered.get("user-agent", ""):
+        return "user agent of a coding agent"
+    if lowered.get("x-app") == "cli":
+        return "header of a coding agent"
+    if any(beta.strip().startswith("claude-code-") for beta in lowered.get("anthropic-beta", "").split(",")):
+        return "beta of a coding agent"
+    if len(_CODING_TOOLS.intersection(str(tool.get("name")) for tool in tools)) >= 2:
+        return "tools of a coding agent"
+    if any(_CODING_TOOL_TYPE.match(str(tool.get("type", ""))) for tool in tools):
+        return "tools of a coding agent"
+    return None
