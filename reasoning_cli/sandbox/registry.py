@@ -1,0 +1,296 @@
+"""Models, their revisions, the configs that can run them, GPUs and prices, and who is asking."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import cast
+
+from reasoning_cli.sandbox import catalogue
+from reasoning_cli.sandbox.catalogue import (
+    CONFIGS,
+    INSTANCE_TYPES,
+    ORGANIZATION_ID,
+    PLATFORM_PROJECT_ID,
+    PROJECT_ID,
+    PROJECT_SLUG,
+    Model,
+    configs_for,
+)
+from reasoning_cli.sandbox.clock import stamp
+from reasoning_cli.sandbox.paging import page
+from reasoning_cli.sandbox.problems import ApiError, bad_request, not_found
+from reasoning_cli.sandbox.requests import Request, masked
+from reasoning_cli.sandbox.shapes import Check, Json, choice, members, text, visibility
+from reasoning_cli.sandbox.world import World, new_id
+
+_MODEL_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
+
+
+def _model_name(value: object, path: str) -> object:
+    if not isinstance(value, str) or not _MODEL_NAME.fullmatch(value):
+        raise bad_request(f"invalid value for {path}: letters, digits, dots, underscores and hyphens", param=path)
+    return value
+
+
+_create = members(
+    {"name": _model_name, "baseModelId": text, "type": choice("model", "adapter"), "description": text},
+    required=("name", "baseModelId", "type"),
+)
+_CHANGES: dict[str, Check] = {"name": _model_name, "description": text, "visibility": visibility}
+_update = members(_CHANGES)
+
+
+def whoami(world: World, request: Request) -> Json:
+    return {
+        "type": "project_api_key",
+        "api_key": {"id": catalogue.API_KEY_ID},
+        "organization": {"id": ORGANIZATION_ID, "name": catalogue.ORGANIZATION_NAME},
+        "project": {"id": PROJECT_ID, "name": catalogue.PROJECT_NAME, "slug": PROJECT_SLUG},
+    }
+
+
+def whoami_flat(world: World, request: Request) -> Json:
+    """The older answer, of /v1."""
+    return {
+        "api_key_id": catalogue.API_KEY_ID,
+        "project_id": PROJECT_ID,
+        "project_slug": PROJECT_SLUG,
+        "project_name": catalogue.PROJECT_NAME,
+        "organization_id": ORGANIZATION_ID,
+        "organization_name": catalogue.ORGANIZATION_NAME,
+    }
+
+
+def list_projects(world: World, request: Request) -> Json:
+    project: Json = {
+        "id": PROJECT_ID,
+        "name": catalogue.PROJECT_NAME,
+        "slug": PROJECT_SLUG,
+        "organization_id": ORGANIZATION_ID,
+        "organization_name": catalogue.ORGANIZATION_NAME,
+    }
+    return page([project], request.query, position=lambda one: (0, 0), show=lambda one: one)
+
+
+def list_models(world: World, request: Request) -> Json:
+    own = [model for model in world.models.values() if model.project_id == PROJECT_ID]
+    return page(own, request.query, position=lambda one: (0, one.sequence), show=_show, newest_first=False)
+
+
+def create_model(world: World, request: Request) -> Json:
+    """A record without weights: an upload would add the first revision."""
+    body = _create(request.body(), "")
+    base_id = cast(str, body["baseModelId"])
+    base = world.models.get(base_id)
+    if base is None:
+        raise not_found("base model", base_id)
+    name = f"{PROJECT_SLUG}/{body['name']}"
+    _check_name_free(world, name)
+    model = Model(
+        id=new_id("ml"),
+        project_id=PROJECT_ID,
+        name=name,
+        architecture=base.architecture,
+        parameters=base.parameters,
+        base_model_id=base.id,
+        description=cast("str | None", body.get("description")),
+        context_length=base.context_length,
+        kind=cast(str, body["type"]),
+        sequence=world.next_sequence(),
+    )
+    world.models[model.id] = model
+    world.changed = True
+    return _show(model)
+
+
+def get_model(world: World, request: Request, model_id: str) -> Json:
+    return _show(_model(world, model_id))
+
+
+def update_model(world: World, request: Request, model_id: str) -> Json:
+    model = _model(world, model_id, own=True)
+    body = _update(request.body(), "")
+    paths = masked(request, body, _CHANGES)
+    if "name" in paths and "name" in body:
+        name = f"{PROJECT_SLUG}/{body['name']}"
+        if name != model.name:
+            _check_name_free(world, name)
+        model.name = name
+    if "description" in paths:
+        model.description = cast("str | None", body.get("description"))
+    if "visibility" in paths:
+        model.visibility = cast(str, body.get("visibility", "VISIBILITY_PRIVATE"))
+    world.changed = True
+    return _show(model)
+
+
+def delete_model(world: World, request: Request, model_id: str) -> Json:
+    model = _model(world, model_id, own=True)
+    if any(deployment.model_id == model.id for deployment in world.live_deployments()):
+        raise bad_request("the model is deployed: delete its deployments first")
+    del world.models[model.id]
+    world.changed = True
+    return {}
+
+
+def list_revisions(world: World, request: Request, model_id: str) -> Json:
+    model = _model(world, model_id)
+    return {
+        "object": "list",
+        "data": [
+            {
+                "revisionId": revision,
+                "createdAt": stamp(made),
+                "lastValidatedAt": stamp(made),
+                "validationStatus": "REVISION_VALIDATION_STATUS_SUCCESS",
+            }
+            for revision, made in reversed(model.revisions)
+        ],
+        "next_cursor": None,
+    }
+
+
+def list_configs(world: World, request: Request) -> Json:
+    """Configs of one model, by `referenceModel` or the deprecated `referenceModelId`; all of them without either."""
+    wanted: set[str] = set()
+    if "referenceModel" in request.query:
+        match = re.fullmatch(r"projects/[^/]+/models/([^/]+)", request.query["referenceModel"])
+        if match is None:
+            raise bad_request("referenceModel must be projects/{project}/models/{model}", param="referenceModel")
+        wanted.add(match.group(1))
+    if "referenceModelId" in request.query:
+        wanted.add(request.query["referenceModelId"])
+    if len(wanted) > 1:
+        raise bad_request("referenceModel and referenceModelId name different models", param="referenceModel")
+    configs = configs_for(_model(world, wanted.pop())) if wanted else list(CONFIGS.values())
+    rank = {config.id: index for index, config in enumerate(CONFIGS.values())}
+    return page(
+        configs,
+        request.query,
+        position=lambda one: (0, rank[one.id]),
+        show=lambda one: one.show(_project_of(world, one.model_id)),
+        newest_first=False,
+    )
+
+
+def get_config(world: World, request: Request, config_id: str) -> Json:
+    config = CONFIGS.get(config_id)
+    if config is None:
+        raise not_found("config", config_id)
+    return config.show(_project_of(world, config.model_id))
+
+
+def list_instance_types(world: World, request: Request) -> Json:
+    return {"object": "list", "data": [one.show() for one in INSTANCE_TYPES.values()], "next_cursor": None}
+
+
+def get_instance_type(world: World, request: Request, instance_id: str) -> Json:
+    for one in INSTANCE_TYPES.values():
+        if one.id == instance_id:
+            return one.show()
+    raise not_found("instance type", instance_id)
+
+
+def list_supported_models(world: World, request: Request) -> Json:
+    wanted = request.query.get("search", "").lower()
+    found = [
+        model
+        for model in world.models.values()
+        if model.project_id == PLATFORM_PROJECT_ID and wanted in model.name.lower()
+    ]
+    return page(found, request.query, position=lambda one: (0, one.sequence), show=_show_supported, newest_first=False)
+
+
+def get_supported_model(world: World, request: Request, supported_id: str) -> Json:
+    for model in world.models.values():
+        if model.project_id == PLATFORM_PROJECT_ID and _supported_id(model) == supported_id:
+            return _show_supported(model)
+    raise not_found("supported model", supported_id)
+
+
+def _model(world: World, model_id: str, *, own: bool = False) -> Model:
+    model = world.models.get(model_id)
+    if model is None or (own and model.project_id != PROJECT_ID):
+        raise not_found("model", model_id)
+    return model
+
+
+def _project_of(world: World, model_id: str) -> str:
+    """The project of a config's reference model; a deleted seed was the caller's own."""
+    model = world.models.get(model_id)
+    return model.project_id if model else PROJECT_ID
+
+
+def _check_name_free(world: World, name: str) -> None:
+    if any(model.name == name for model in world.models.values()):
+        raise ApiError(HTTPStatus.CONFLICT, f"a model named {name!r} already exists", code="already_exists")
+
+
+def _show(model: Model) -> Json:
+    result: Json = {
+        "id": model.id,
+        "name": model.name,
+        "organizationId": ORGANIZATION_ID,
+        "projectId": model.project_id,
+        "visibility": model.visibility,
+        "weights": {
+            "architecture": model.architecture,
+            "contextLength": str(model.context_length),
+            "parameters": {
+                "total": str(model.parameters),
+                "byDtype": [{"dtype": "BF16", "count": str(model.parameters)}],
+            },
+            "type": "WEIGHTS_TYPE_ADAPTER" if model.kind == "adapter" else "WEIGHTS_TYPE_DEFAULT",
+        },
+    }
+    if model.base_model_id is not None:
+        result["baseModelId"] = model.base_model_id
+        result["baseModel"] = f"projects/{PLATFORM_PROJECT_ID}/models/{model.base_model_id}"
+    if model.description is not None:
+        result["description"] = model.description
+    return result
+
+
+def _supported_id(model: Model) -> str:
+    return catalogue.stable_id("sm", model.name)
+
+
+def _show_supported(model: Model) -> Json:
+    made = stamp(model.revisions[-1][1])
+    return {
+        "id": _supported_id(model),
+        "name": model.name,
+        "displayName": model.name.partition("/")[2],
+        "displayType": "chat",
+        "publisher": model.name.partition("/")[0],
+        "baseModel": model.path,
+        "baseModelId": model.id,
+        "architecture": model.architecture,
+        "contextLength": str(model.context_length),
+        "status": "SUPPORTED_MODEL_STATUS_SUPPORTED",
+        "products": ["PRODUCT_DEDICATED", "PRODUCT_FINE_TUNING"],
+        "capabilities": ["CAPABILITY_CHAT"],
+        "features": ["FEATURE_REASONING"],
+        "inputModalities": ["MODALITY_TEXT"],
+        "outputModalities": ["MODALITY_TEXT"],
+        "createdAt": made,
+        "updatedAt": made,
+        "deploymentProfiles": [
+            {
+                "profileId": catalogue.stable_id("prof", config.id),
+                "config": config.path,
+                "certifiedConfigRevisionId": config.id,
+                "certifiedModelRevisionId": config.revision_id,
+                "model": model.path,
+                "modelName": model.name,
+                "gpuType": INSTANCE_TYPES[config.hardware].title,
+                "gpuCount": INSTANCE_TYPES[config.hardware].gpu_count,
+                "parallelism": f"TP{INSTANCE_TYPES[config.hardware].gpu_count}",
+                "quantization": "bf16",
+                "adapterMode": "ADAPTER_MODE_DISABLED",
+                "performanceBenchmarks": {"maxContextLength": str(model.context_length)},
+            }
+            for config in configs_for(model)
+        ],
+    }

@@ -1,0 +1,82 @@
+"""One parsed request, and what a route may answer beside a plain JSON object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+from reasoning_cli.sandbox.problems import bad_request, not_found
+from reasoning_cli.sandbox.shapes import Check, Json, camel
+
+
+@dataclass(frozen=True)
+class Request:
+    """`path` has no query; `query` keeps the last value of a repeated key."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    raw_body: bytes = b""
+
+    def body(self) -> Json:
+        """The JSON object sent. Raises ApiError (400) when it is anything else."""
+        try:
+            value = json.loads(self.raw_body)
+        except (ValueError, RecursionError) as error:
+            raise bad_request("malformed JSON body", code="invalid_json") from error
+        if not isinstance(value, dict):
+            raise bad_request("the body must be a JSON object", code="invalid_json")
+        return value
+
+    def journal_body(self) -> object:
+        """What was sent, parsed where it is JSON; None for nothing."""
+        if not self.raw_body:
+            return None
+        try:
+            return cast(object, json.loads(self.raw_body))
+        except (ValueError, RecursionError):
+            return self.raw_body.decode(errors="replace")
+
+    def items(self, name: str) -> list[str]:
+        """An array query parameter; the vendor's client joins the values with commas."""
+        return [item for item in self.query.get(name, "").split(",") if item]
+
+    def flag(self, name: str) -> bool:
+        value = self.query.get(name, "false").lower()
+        if value not in {"true", "false"}:
+            raise bad_request(f"invalid {name}: must be true or false", param=name)
+        return value == "true"
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Server-sent events: the `data:` payloads, in order."""
+
+    payloads: Iterator[str]
+
+
+Reply = Json | list[Json] | Stream
+
+
+def masked(request: Request, changes: Json, maskable: Mapping[str, Check]) -> set[str]:
+    """Which members a PATCH touches: those of `updateMask`, else those present.
+
+    Raises ApiError (400) for an unknown path and when nothing is left to update.
+    """
+    if "updateMask" in request.query:
+        paths = {camel(path.strip()) for path in request.items("updateMask")}
+    else:
+        paths = set(changes) & set(maskable)
+    for path in paths:
+        if path not in maskable:
+            raise bad_request(f'invalid updateMask: unknown field "{path}"', param="updateMask")
+    if not paths:
+        raise bad_request("no fields to update")
+    return paths
+
+
+def require_project(given: str, *allowed: str) -> None:
+    if given not in allowed:
+        raise not_found("project", given)

@@ -1,0 +1,106 @@
+"""Which function answers which path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+
+from reasoning_cli.sandbox import chat, deployments, endpoints, events, registry
+from reasoning_cli.sandbox.catalogue import ORGANIZATION_ID, PLATFORM_PROJECT_ID, PROJECT_ID
+from reasoning_cli.sandbox.problems import ApiError, not_found
+from reasoning_cli.sandbox.requests import Reply, Request, require_project
+from reasoning_cli.sandbox.shapes import Json
+from reasoning_cli.sandbox.world import World
+
+Handler = Callable[..., Reply]
+
+_ENDPOINTS = "/v2/projects/{project_id}/endpoints"
+_DEPLOYMENTS = _ENDPOINTS + "/{endpoint_id}/deployments"
+_MODELS = "/v2/projects/{project_id}/models"
+_CONFIGS = "/v2/projects/{project_id}/configs"
+
+
+def _list_v1_endpoints(world: World, request: Request) -> Json:
+    return {"object": "list", "data": []}
+
+
+def _refuse_v1_endpoint(world: World, request: Request) -> Json:
+    raise ApiError(
+        HTTPStatus.FORBIDDEN,
+        "creating dedicated endpoints through v1 is disabled: use v2",
+        code="endpoints_v1_create_access_disabled",
+    )
+
+
+_TABLE: dict[str, dict[str, Handler]] = {
+    "/v1/whoami": {"GET": registry.whoami_flat},
+    "/v3/whoami": {"GET": registry.whoami},
+    "/v1/projects": {"GET": registry.list_projects},
+    "/v1/endpoints": {"GET": _list_v1_endpoints, "POST": _refuse_v1_endpoint},
+    "/v1/chat/completions": {"POST": chat.complete},
+    "/v2/public/inference-instance-types": {"GET": registry.list_instance_types},
+    "/v2/public/inference-instance-types/{instance_id}": {"GET": registry.get_instance_type},
+    "/v2/supported-models": {"GET": registry.list_supported_models},
+    "/v2/supported-models/{supported_id}": {"GET": registry.get_supported_model},
+    "/v2/organizations/{organization_id}/endpoints": {"GET": endpoints.list_endpoints},
+    "/v2/organizations/{organization_id}/models": {"GET": registry.list_models},
+    _MODELS: {"GET": registry.list_models, "POST": registry.create_model},
+    _MODELS + "/{model_id}": {
+        "GET": registry.get_model,
+        "PATCH": registry.update_model,
+        "DELETE": registry.delete_model,
+    },
+    _MODELS + "/{model_id}/revisions": {"GET": registry.list_revisions},
+    _CONFIGS: {"GET": registry.list_configs},
+    _CONFIGS + "/{config_id}": {"GET": registry.get_config},
+    _ENDPOINTS: {"GET": endpoints.list_endpoints, "POST": endpoints.create_endpoint},
+    _ENDPOINTS + "/{endpoint_id}": {
+        "GET": endpoints.get_endpoint,
+        "PATCH": endpoints.update_endpoint,
+        "DELETE": endpoints.delete_endpoint,
+    },
+    _ENDPOINTS + "/{endpoint_id}/events": {"GET": events.list_events},
+    _ENDPOINTS + "/{endpoint_id}/analytics": {"GET": events.show_analytics},
+    _DEPLOYMENTS: {"GET": deployments.list_deployments, "POST": deployments.create_deployment},
+    _DEPLOYMENTS + "/{deployment_id}": {
+        "GET": deployments.get_deployment,
+        "PATCH": deployments.update_deployment,
+        "DELETE": deployments.delete_deployment,
+    },
+}
+
+_COMPILED = [
+    (re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern)), methods) for pattern, methods in _TABLE.items()
+]
+
+# What the platform owns can be read under its own project too: that is how resource paths name it.
+_READABLE_OF_PLATFORM = {registry.get_model, registry.list_revisions, registry.get_config}
+
+
+def route(world: World, request: Request) -> Reply:
+    """The answer of the matching function. Raises ApiError: 404 unknown path or project, 405 wrong method."""
+    for pattern, methods in _COMPILED:
+        match = pattern.fullmatch(request.path)
+        if match is None:
+            continue
+        handler = methods.get(request.method)
+        if handler is None:
+            raise wrong_method(request, methods)
+        names = match.groupdict()
+        if "project_id" in names:
+            allowed = {PROJECT_ID, PLATFORM_PROJECT_ID} if handler in _READABLE_OF_PLATFORM else {PROJECT_ID}
+            require_project(names.pop("project_id"), *allowed)
+        if names.pop("organization_id", ORGANIZATION_ID) != ORGANIZATION_ID:
+            raise not_found("organization", match["organization_id"])
+        return handler(world, request, **names)
+    raise ApiError(HTTPStatus.NOT_FOUND, f"no route for {request.path}", code="not_found")
+
+
+def wrong_method(request: Request, allowed: Iterable[str]) -> ApiError:
+    return ApiError(
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        f"{request.method} is not allowed on {request.path}",
+        code="method_not_allowed",
+        headers={"Allow": ", ".join(sorted(allowed))},
+    )

@@ -1,0 +1,150 @@
+"""One request in, one response out: authorisation, faults, the world under one lock, and the state on disk."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from http import HTTPStatus
+
+from reasoning_cli.sandbox import admin, lifecycle
+from reasoning_cli.sandbox.catalogue import API_KEY
+from reasoning_cli.sandbox.clock import Clock, real_now
+from reasoning_cli.sandbox.faults import Fault, Faults, Journal
+from reasoning_cli.sandbox.problems import ApiError, error_body
+from reasoning_cli.sandbox.requests import Reply, Request, Stream
+from reasoning_cli.sandbox.routes import route
+from reasoning_cli.sandbox.state import StateFile
+from reasoning_cli.sandbox.world import World
+
+_log = logging.getLogger(__name__)
+_ANY = re.compile("")
+
+
+@dataclass
+class Response:
+    """What goes on the wire. `cut` drops the connection: before anything is sent, or in the middle of the body."""
+
+    status: int
+    body: bytes = b""
+    payloads: Iterator[str] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: str | None = None
+
+
+class Service:
+    """The sandbox without its sockets."""
+
+    def __init__(self, state: StateFile | None, speed: Decimal) -> None:
+        self._state = state
+        self._lock = threading.RLock()
+        saved = state.load() if state else None
+        self.world = saved or World.fresh(real_now())
+        resumed = state.load_clock() if state and saved else 0
+        self.clock = Clock(max(self.world.now, resumed), speed)
+        self.faults = Faults()
+        self.journal = Journal()
+        self.last_request_at = time.monotonic()
+        self.save()
+
+    def respond(self, request: Request, headers: Mapping[str, str], wait: Callable[[float], object]) -> Response:
+        """Answer one request; `wait` sleeps real seconds and returns early when the server closes."""
+        self.last_request_at = time.monotonic()
+        request_id = headers.get("x-request-id") or new_request_id()
+        if admin.owns(request.path):
+            response = self._answer(request, request_id, lambda: admin.route(self, request))
+        else:
+            response = self._respond_with_faults(request, headers, request_id, wait)
+        response.headers["x-request-id"] = request_id
+        self.last_request_at = time.monotonic()
+        return response
+
+    def date(self) -> float:
+        """Virtual time in seconds since 1970, for the Date header."""
+        return self.clock.now() / 1000
+
+    def reset(self) -> None:
+        """A fresh world at the real present, and no faults. For callers that hold the lock: routes do."""
+        self.world = World.fresh(real_now())
+        self.clock = Clock(self.world.now, self.clock.speed)
+        self.faults.clear()
+        self.journal.clear()
+
+    def save(self) -> None:
+        """Let time pass and write what changed; when nothing did, only the clock."""
+        with self._lock:
+            lifecycle.pass_time(self.world, self.clock.now())
+            if self._state is None:
+                return
+            if self.world.changed:
+                self._state.save(self.world)
+                self.world.changed = False
+            self._state.save_clock(self.world.now)
+
+    def description(self) -> dict[str, object]:
+        return {"pid": os.getpid(), "speed": float(self.clock.speed)}
+
+    def _respond_with_faults(
+        self, request: Request, headers: Mapping[str, str], request_id: str, wait: Callable[[float], object]
+    ) -> Response:
+        fault = self.faults.take(request) or Fault(path=_ANY)
+        if fault.delay_seconds:
+            wait(fault.delay_seconds)
+        if fault.cut == "before":
+            self.journal.add(request, None)
+            return Response(0, cut="before")
+        if fault.status is not None:
+            response = _staged(fault, fault.status, request_id)
+        else:
+            response = self._answer(request, request_id, lambda: self._route(request, headers))
+            response.headers |= fault.headers
+        response.cut = fault.cut
+        self.journal.add(request, None if fault.cut == "after_action" else response.status)
+        return response
+
+    def _route(self, request: Request, headers: Mapping[str, str]) -> Reply:
+        if headers.get("authorization") != f"Bearer {API_KEY}":
+            raise ApiError(
+                HTTPStatus.UNAUTHORIZED, "invalid API key: the sandbox takes its own only", code="invalid_api_key"
+            )
+        return route(self.world, request)
+
+    def _answer(self, request: Request, request_id: str, act: Callable[[], Reply]) -> Response:
+        """Run `act` at the present moment; every failure becomes an error object, never a traceback."""
+        with self._lock:
+            lifecycle.pass_time(self.world, self.clock.now())
+            try:
+                reply = act()
+            except ApiError as error:
+                response = _refusal(error, request_id)
+            except Exception:
+                _log.exception("%s %s failed", request.method, request.path)
+                response = _refusal(ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error"), request_id)
+            else:
+                if isinstance(reply, Stream):
+                    response = Response(HTTPStatus.OK, payloads=reply.payloads)
+                else:
+                    response = Response(HTTPStatus.OK, json.dumps(reply).encode())
+            self.save()
+        return response
+
+
+def new_request_id() -> str:
+    return f"req_{secrets.token_hex(8)}"
+
+
+def _refusal(error: ApiError, request_id: str) -> Response:
+    return Response(error.status, json.dumps(error_body(error, request_id)).encode(), headers=dict(error.headers))
+
+
+def _staged(fault: Fault, status: int, request_id: str) -> Response:
+    body = fault.body if fault.body is not None else error_body(ApiError(status, "staged by a fault"), request_id)
+    raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    return Response(status, raw, headers=dict(fault.headers))
