@@ -6,6 +6,7 @@ is `REASONING_GROUP_NAME` in the environment; the variables of the original plug
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 from collections.abc import Callable, Mapping
@@ -16,8 +17,9 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from reasoning_cli.errors import ConfigurationError, UsageError
-from reasoning_cli.paths import Paths, write_private
+from reasoning_cli.paths import Paths
 from reasoning_cli.redact import mask, remember
+from reasoning_cli.settings_file import change_file, read_file
 from reasoning_cli.values import (
     MODEL_TYPES,
     parse_boolean,
@@ -241,13 +243,17 @@ class Resolved(Generic[T_co]):
 
 @dataclass
 class Settings:
-    """The settings of one run, read from flags, environment, `.env` and file; values are checked when asked for."""
+    """The settings of one run, read from flags, environment, `.env` and file; values are checked when asked for.
+
+    `problems` is what is wrong with the file itself: `load_settings` raises it.
+    """
 
     paths: Paths
     flags: dict[str, str] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
     dotenv: Mapping[str, str] = field(default_factory=dict)
     file: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[ConfigurationError, ...] = ()
 
     def get(self, setting: Setting[T]) -> T:
         """The value that wins. Raises ConfigurationError when it makes no sense."""
@@ -255,7 +261,7 @@ class Settings:
 
     def resolve(self, setting: Setting[T]) -> Resolved[T]:
         """The value that wins and where it came from. Empty variables count as unset."""
-        raw, source, where = self._find(setting)
+        raw, source, where = self.find(setting)
         if raw is None:
             return Resolved(setting, setting.default, source, where)
         value = setting.read(raw, where)
@@ -263,7 +269,8 @@ class Settings:
             remember(raw.strip())
         return Resolved(setting, value, source, where)
 
-    def _find(self, setting: Setting[T]) -> tuple[str | None, Source, str]:
+    def find(self, setting: Setting[T]) -> tuple[str | None, Source, str]:
+        """The text that wins, unchecked, its source, and the variable or file it stands in; None is the default."""
         if setting.name in self.flags:
             return self.flags[setting.name], Source.FLAG, "command line"
         for variables, source in ((self.environ, Source.ENVIRONMENT), (self.dotenv, Source.DOTENV)):
@@ -282,20 +289,33 @@ class Settings:
 def load_settings(
     paths: Paths, environ: Mapping[str, str], flags: Mapping[str, str] | None = None, folder: Path | None = None
 ) -> Settings:
-    """Read all sources. With the sandbox on, the result belongs to the sandbox alone.
+    """Read all sources. Raises ConfigurationError for a settings file that is not to be trusted.
 
     In the sandbox neither the environment nor `.env` is read (but for `sandbox.*`), so that no real key, budget or
     database can slip in; its settings file is its own.
     """
+    settings = read_settings(paths, environ, flags, folder)
+    for problem in settings.problems:
+        raise problem
+    settings.get(SANDBOX)
+    return settings
+
+
+def read_settings(
+    paths: Paths, environ: Mapping[str, str], flags: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Settings:
+    """The same for those who show or mend settings: what is wrong with the file is kept in `problems`, not raised."""
     dotenv = _read_dotenv((folder or Path.cwd()) / ".env")
-    real = Settings(paths, dict(flags or {}), environ, dotenv, _read_file(paths.config_file))
-    if not real.get(SANDBOX):
-        return real
-    own = paths.sandbox()
-    kept = {name: environ[name] for name in SANDBOX_SPEED.variables if name in environ}
-    return Settings(
-        own, {**dict(flags or {}), SANDBOX.name: "true"}, environ=kept, dotenv={}, file=_read_file(own.config_file)
-    )
+    real = Settings(paths, dict(flags or {}), environ, dotenv)
+    real.file, real.problems = _read_file(paths.config_file)
+    with contextlib.suppress(ConfigurationError):  # it is shown with the other settings
+        if real.get(SANDBOX):
+            own = paths.sandbox()
+            kept = {name: environ[name] for name in SANDBOX_SPEED.variables if name in environ}
+            sandboxed = Settings(own, {**real.flags, SANDBOX.name: "true"}, kept)
+            sandboxed.file, sandboxed.problems = _read_file(own.config_file)
+            return sandboxed
+    return real
 
 
 def _read_dotenv(path: Path) -> dict[str, str]:
@@ -318,36 +338,28 @@ def _read_dotenv(path: Path) -> dict[str, str]:
     return values
 
 
-def _read_file(path: Path) -> dict[str, str]:
-    """The settings file, flat. A name that is no setting is an error: a mistyped limit must not be no limit."""
+def _read_file(path: Path) -> tuple[dict[str, str], tuple[ConfigurationError, ...]]:
+    """The settings in the file, and what is wrong with it. A name that is no setting is wrong: a mistyped limit must
+    not be no limit."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot read `{path}`: {error}", "mend or move the file") from error
-    import tomllib
-
-    try:
-        tables = tomllib.loads(text, parse_float=str)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(
-            f"`{path}` is no valid TOML: {error}", "mend that line, or move the file away"
-        ) from error
-    values: dict[str, str] = {}
-    for group, table in tables.items():
-        for key, value in table.items() if isinstance(table, dict) else ((None, table),):
-            name = f"{group}.{key}" if key else group
-            if name not in BY_NAME:
-                near = difflib.get_close_matches(name, BY_NAME, n=1)
-                meant = f"did you mean `{near[0]}`? " if near else ""
-                raise ConfigurationError(
-                    f"`{name}` in `{path}` is no setting", f"{meant}Edit the file, or remove the line"
+        values = read_file(path)
+    except ConfigurationError as error:
+        return {}, (error,)
+    good, problems = {}, []
+    for name, value in values.items():
+        if name not in BY_NAME:
+            near = difflib.get_close_matches(name, BY_NAME, n=1)
+            meant = f"did you mean `{near[0]}`? " if near else ""
+            problems.append(
+                ConfigurationError(
+                    f"`{name}` in `{path}` is no setting", f"{meant}`reasoning config unset {name}` removes the line"
                 )
-            if isinstance(value, dict | list):
-                raise ConfigurationError(f"`{name}` in `{path}` must be a single value", BY_NAME[name].help)
-            values[name] = str(value).lower() if isinstance(value, bool) else str(value)
-    return values
+            )
+        elif value is None:
+            problems.append(ConfigurationError(f"`{name}` in `{path}` must be a single value", BY_NAME[name].help))
+        else:
+            good[name] = value
+    return good, tuple(problems)
 
 
 def write_setting(paths: Paths, setting: Setting[T], text: str | None) -> None:
@@ -355,29 +367,25 @@ def write_setting(paths: Paths, setting: Setting[T], text: str | None) -> None:
 
     The value is checked first: UsageError when it makes no sense.
     """
-    import tomlkit
+    write_settings(paths, {setting.name: text})
 
-    value: object = None
-    if text is not None:
-        try:
-            value = setting.parse(text)
-        except ValueError as error:
-            shown = mask(text) if setting.secret else text
-            raise UsageError(f"`{shown}` {error}", f"{setting.name}: {setting.help}") from None
-        if not isinstance(value, bool | int):
-            value = text.strip()
-    _read_file(paths.config_file)  # refuses to build on a file it cannot read
-    file = paths.config_file
-    document = tomlkit.parse(file.read_text(encoding="utf-8")) if file.exists() else tomlkit.document()
-    group, key = setting.name.split(".")
-    table = document.setdefault(group, tomlkit.table())
-    if value is None:
-        table.pop(key, None)
-        if not table:
-            document.pop(group)
-    else:
-        table[key] = value
-    write_private(file, tomlkit.dumps(document))
+
+def write_settings(paths: Paths, texts: Mapping[str, str | None]) -> None:
+    """The same for several at once, all or none. Refuses to build on a file that is not to be trusted."""
+    changes = {name: None if text is None else _to_write(BY_NAME[name], text) for name, text in texts.items()}
+    for problem in _read_file(paths.config_file)[1]:
+        raise problem
+    change_file(paths.config_file, changes)
+
+
+def _to_write(setting: Setting[object], text: str) -> str | int:
+    """`text` as the file holds it: numbers and switches as such, all else as it was typed."""
+    try:
+        value = setting.parse(text)
+    except ValueError as error:
+        shown = mask(text) if setting.secret else text
+        raise UsageError(f"`{shown}` {error}", f"{setting.name}: {setting.help}") from None
+    return value if isinstance(value, bool | int) else text.strip()
 
 
 def overrides(settings: Settings, setting: Setting[T]) -> str | None:
