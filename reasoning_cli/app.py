@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from reasoning_cli import __version__
-from reasoning_cli.errors import EXIT_CODE_MEANINGS, ExitCode, ReasoningError
+from reasoning_cli.errors import EXIT_CODE_MEANINGS, DataError, ExitCode, ReasoningError
 from reasoning_cli.terminal.console import Color, Terminal
 
 
@@ -93,30 +93,47 @@ class Root(TyperGroup):
 
 @contextlib.contextmanager
 def showing_errors(ctx: Any) -> Iterator[None]:
-    """Errors of ours become two lines on stderr and an exit code; a bug becomes one line unless `--debug`."""
+    """Errors of ours become two lines on stderr and an exit code; a bug becomes two as well, its traceback is for
+    `--debug`."""
     try:
         yield
     except ReasoningError as error:
-        if ctx.params.get("debug"):
-            raise
-        _terminal(ctx).error(error)
-        raise typer.Exit(error.exit_code) from error
+        _fail(ctx, error)
     except KeyboardInterrupt:
         raise typer.Exit(ExitCode.INTERRUPTED) from None
-    except (typer.TyperException, typer.Exit, typer.Abort, OSError, EOFError):
-        raise
+    except (typer.TyperException, typer.Exit, typer.Abort, BrokenPipeError, EOFError):
+        raise  # Typer's own business
+    except OSError as error:
+        place = f": `{error.filename}`" if error.filename else ""
+        _fail(ctx, DataError(f"{error.strerror or error}{place}", "the same command with `--debug` shows where"))
     except Exception as error:
-        if ctx.params.get("debug"):
-            raise
-        bug = ReasoningError(
-            f"unexpected {type(error).__name__}: {error}", "this is a bug; the same command with `--debug` shows where"
+        _fail(
+            ctx,
+            ReasoningError(
+                f"unexpected {type(error).__name__}: {error}",
+                "this is a bug; the same command with `--debug` shows where",
+            ),
         )
-        _terminal(ctx).error(bug)
-        raise typer.Exit(ExitCode.FAILED) from error
+
+
+def _fail(ctx: Any, error: ReasoningError) -> NoReturn:
+    terminal = _terminal(ctx)
+    if ctx.params.get("debug"):
+        import traceback
+
+        terminal.note(traceback.format_exc())
+    terminal.error(error)
+    raise typer.Exit(error.exit_code) from error
 
 
 def _terminal(ctx: Any) -> Terminal:
-    return ctx.obj.terminal if ctx.obj is not None else Terminal()
+    """The terminal of this run, or one like it when the run did not get that far."""
+    if ctx is not None and ctx.find_root().obj is not None:
+        terminal: Terminal = ctx.find_root().obj.terminal
+        return terminal
+    from reasoning_cli.settings import environment
+
+    return Terminal(environ=environment())
 
 
 def _fail_usage(error: typer.TyperException) -> NoReturn:
@@ -126,10 +143,10 @@ def _fail_usage(error: typer.TyperException) -> NoReturn:
         sys.stdout.write(f"{error.format_message()}\n")
         sys.exit(ExitCode.USAGE)
     command = context.command_path if context is not None else "reasoning"
-    session = context.find_root().obj if context is not None else None
     message = error.format_message().rstrip(".").replace("'", "`")
-    terminal = session.terminal if session is not None else Terminal()
-    terminal.error(ReasoningError(message[:1].lower() + message[1:], f"`{command} --help` shows what it takes"))
+    _terminal(context).error(
+        ReasoningError(message[:1].lower() + message[1:], f"`{command} --help` shows what it takes")
+    )
     sys.exit(ExitCode.USAGE)
 
 
@@ -160,7 +177,8 @@ def root(
         Path | None, typer.Option("--db", metavar="FILE", help="Database for this call instead of `store.path`.")
     ] = None,
     verbose: Annotated[
-        int, typer.Option("--verbose", "-v", count=True, metavar="", help="Say what is done; twice: each request.")
+        int,
+        typer.Option("--verbose", "-v", count=True, show_default=False, help="Say what is done; twice: each request."),
     ] = 0,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     color: Annotated[Color, typer.Option("--color", help="When to colour.")] = Color.AUTO,
