@@ -7,6 +7,7 @@ renamed so that no reader ever sees half a file. `REASONING_HOME` moves everythi
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -62,11 +63,12 @@ def find_paths(environ: Mapping[str, str]) -> Paths:
 
 
 def make_private_dir(folder: Path) -> None:
-    """Make `folder` (and its parents) if missing; a folder made here is 0700."""
-    if folder.is_dir():
-        return
+    """Make `folder` (and its parents) if missing; what is made here is 0700."""
     try:
-        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+        for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+            missing.mkdir(mode=0o700, exist_ok=True)
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     except OSError as error:
         raise DataError(
             f"cannot make the folder `{folder}`: {error.strerror}", f"choose another with {HOME_VARIABLE}=FOLDER"
@@ -93,7 +95,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a small private file (settings, caches) by `text`."""
+    """Replace a small private file (settings, caches) by `text`; of a link, the file it leads to."""
+    path = path.resolve()
     make_private_dir(path.parent)
     try:
         with replacing(path) as file:
