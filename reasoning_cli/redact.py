@@ -36,6 +36,6 @@ def mask(secret: str) -> str:
 
 def redact(text: str) -> str:
     """`text` with every remembered secret and everything that looks like a key masked."""
-    for secret in _known:
+    for secret in sorted(_known, key=len, reverse=True):  # one may be the beginning of another
         text = text.replace(secret, mask(secret))
     return _SHAPES.sub(lambda found: mask(found.group()), text)
