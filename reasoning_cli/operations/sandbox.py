@@ -37,8 +37,8 @@ class RunningSandbox:
 def start_sandbox(state: Path, speed: Decimal) -> RunningSandbox:
     """The sandbox whose state is in `state`: the one that runs, or a new one (its clock at `speed` times real).
 
-    A new one outlives this process and ends by itself after half an hour without a request. Raises RemoteError when it does
-    not start.
+    A new one outlives this process and ends by itself after half an hour without a request. Raises RemoteError when
+    it does not start.
     """
     make_private_dir(state.parent)
     if running := find_sandbox(state):

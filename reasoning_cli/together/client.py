@@ -6,7 +6,7 @@ v1 refuses to create endpoints since July 2026, so nothing here speaks it, excep
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -114,7 +114,7 @@ class TogetherClient:
         """Make an endpoint (free by itself). When the answer is lost, looks by name instead of asking twice."""
         return self._create(Endpoint, f"{self._root}/endpoints", {"name": name}, lambda: self.find_endpoint(name))
 
-    def route(self, endpoint_id: str, split: dict[str, int]) -> Endpoint:
+    def route(self, endpoint_id: str, split: Mapping[str, float]) -> Endpoint:
         """Set the traffic split: deployment id to weight; an empty one routes nothing."""
         body: Json = {"trafficSplit": [{"deploymentId": one, "weight": weight} for one, weight in split.items()]}
         path = f"{self._root}/endpoints/{endpoint_id}"
@@ -192,7 +192,7 @@ class TogetherClient:
         return (_read(shape, item) for item in self._connection.pages(path, query))
 
     def _create(self, shape: type[W], path: str, body: Json, find: Callable[[], W | None]) -> W:
-        """POST once. There is no idempotency key: after a lost answer or a conflict, whether it was made is looked up."""
+        """POST once. No idempotency key exists: after a lost answer or a conflict, the name is looked up."""
         try:
             return _read(shape, self._connection.request("POST", path, body=body))
         except (UnreachableError, BusyError, ConflictError) as problem:

@@ -1,7 +1,7 @@
 """The shapes on the wire, v2: what Together answers, reduced to what is used here.
 
-Unknown members are ignored and enums are plain strings, so that a newer service does not break us. Members are camelCase
-on the wire. Prices are integer US cents an hour for one running replica of the whole instance.
+Unknown members are ignored and enums are plain strings, so that a newer service does not break us. Members are
+camelCase on the wire. Prices are integer US cents an hour for one running replica of the whole instance.
 """
 
 from __future__ import annotations

@@ -1,0 +1,387 @@
+"""Deploy a model: plan, check the money, create, wait, route, try it. Safe to run again at any point.
+
+What is about to be made is recorded before the first request, and names follow from the model, so a second run (after
+Ctrl-C, a crash or a lost answer) finds what the first one made and goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError, UsageError
+from reasoning_cli.operations.budget import Limits, Standing, burn, check_deploy, standing
+from reasoning_cli.operations.catalogue import HardwareChoice, choose_hardware, find_model
+from reasoning_cli.operations.ledger import observe
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.deployments import CREATING, DELETED, DeploymentRecord, Deployments
+from reasoning_cli.store.events import Event, Events
+from reasoning_cli.together.client import TogetherClient
+from reasoning_cli.together.problems import BusyError, NotServingError, UnreachableError
+from reasoning_cli.together.wire import Model
+from reasoning_cli.values import MODEL_TYPES, parse_model_type, spell_model_type
+
+TRIES_TO_ANSWER = 12
+TRIES_TO_REACH = 5
+
+
+class Action(StrEnum):
+    """What a deploy has to do, given what is there already."""
+
+    CREATE = "create"
+    CONTINUE = "continue"
+    RESTART = "restart"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class DeployRequest:
+    """What the operator asked for. `target` is a model type, a model's name or an `ml_` id."""
+
+    target: str
+    models: dict[str, str]  # model type to the model set for it
+    idle_minutes: int
+    model_type: str | None = None
+    endpoint: str | None = None
+    hardware: str | None = None
+    config: str | None = None
+    min_replicas: int | None = None
+    max_replicas: int | None = None
+
+
+@dataclass(frozen=True)
+class DeployPlan:
+    """What will be done and what it will cost: `--dry-run` shows it, `run_deploy` does it."""
+
+    action: Action
+    model_type: str
+    model: Model
+    project_id: str
+    endpoint_name: str
+    serving_name: str
+    deployment_name: str
+    choice: HardwareChoice
+    min_replicas: int
+    max_replicas: int
+    idle_minutes: int
+    standing: Standing
+    record: DeploymentRecord | None
+
+    @property
+    def max_cents_per_hour(self) -> int:
+        """The price while all replicas it may scale to are ready."""
+        return self.choice.hardware.price_cents_per_hour * self.max_replicas
+
+    @property
+    def added_cents_per_hour(self) -> int:
+        """What this deploy adds to what burns already."""
+        return max(0, self.max_cents_per_hour - (burn(self.record) if self.record else 0))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One look while waiting: what goes on, in which state, how long so far on the service's clock."""
+
+    record: DeploymentRecord
+    state: str
+    elapsed: timedelta
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """How a deploy ended. `answered_in` is the latency of the test call; None when nobody waited for it."""
+
+    record: DeploymentRecord
+    answered_in: timedelta | None
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How to wait: real seconds between looks, how to sleep, when to give up (service time), whom to tell."""
+
+    poll_seconds: float
+    timeout: timedelta
+    sleep: Callable[[float], None] = time.sleep
+    tell: Callable[[Progress], None] = lambda progress: None
+
+
+def plan_deploy(client: TogetherClient, store: Store, limits: Limits, request: DeployRequest) -> DeployPlan:
+    """Find model, hardware and price, look at what is there already, and check the money. Creates nothing.
+
+    Raises NotFoundError, LimitError (budget, cap, no room) or ReasoningError when something is in the way.
+    """
+    model_type, wanted = _meaning(request)
+    _replicas(request, None)  # refused before anything is asked of Together
+    model = find_model(client, wanted)
+    if model_type is None:
+        raise UsageError(f"which decisions should `{model.name}` answer?", f"add --as {_TYPES}")
+    endpoint_name = request.endpoint or spell_model_type(model_type)
+    record = _known(client, store, endpoint_name, model)
+    if record is None and (stranger := client.find_endpoint(endpoint_name)) is not None:
+        raise ReasoningError(
+            f"the endpoint `{stranger.name}` exists already and was not made from here",
+            f"choose another name: `--endpoint {endpoint_name}-2`",
+        )
+    config = request.config or (record.config if record and not request.hardware else None)
+    choice = choose_hardware(client, model, hardware=request.hardware, config=config)
+    if record and record.config not in (None, choice.hardware.config):
+        raise ReasoningError(
+            f"`{endpoint_name}` runs on {record.hardware}, and hardware is fixed for life",
+            f"undeploy it first: `reasoning models undeploy {endpoint_name}`",
+        )
+    min_replicas, max_replicas = _replicas(request, record)
+    plan = DeployPlan(
+        action=_action(record),
+        model_type=model_type,
+        model=model,
+        project_id=client.project.id,
+        endpoint_name=endpoint_name,
+        serving_name=f"{client.project.slug}/{endpoint_name}",
+        deployment_name=f"{endpoint_name}-{_digest(model.id, choice.hardware.config)}",
+        choice=choice,
+        min_replicas=min_replicas,
+        max_replicas=max_replicas,
+        idle_minutes=request.idle_minutes,
+        standing=standing(store, limits, client.now()),
+        record=record,
+    )
+    if plan.added_cents_per_hour or plan.action is Action.CREATE:
+        check_deploy(plan.standing, endpoint_name, plan.added_cents_per_hour)
+    return plan
+
+
+def run_deploy(client: TogetherClient, store: Store, plan: DeployPlan, *, wait: Waiting | None) -> Deployed:
+    """Do what `plan` says. Without `wait`, returns as soon as Together has taken it.
+
+    Raises RemoteError when it is not READY in time or does not answer; what then keeps running is in the message.
+    """
+    if plan.record is not None and plan.record.state == "STOPPING":
+        if wait is None:
+            raise ReasoningError(f"`{plan.endpoint_name}` is still stopping", "run the same command again in a minute")
+        wait_for(client, store, plan.record, "STOPPED", wait)
+    record = _create(client, store, plan)
+    _route(client, record)
+    Deployments(store).set_slot(plan.model_type, record.key, now=client.now())
+    if wait is None:
+        return Deployed(record, None)
+    record = wait_for(client, store, record, "READY", wait)
+    _route(client, record)
+    answered_in = try_answer(client, record, wait)
+    return Deployed(record, answered_in)
+
+
+def wait_for(
+    client: TogetherClient, store: Store, record: DeploymentRecord, goal: str, wait: Waiting
+) -> DeploymentRecord:
+    """Look again and again until the deployment is in state `goal`, writing each change into the ledger."""
+    started: datetime | None = None
+    unreached = 0
+    while True:
+        try:
+            record = observe(client, store, record)
+            unreached = 0
+        except (UnreachableError, BusyError) as problem:
+            unreached += 1
+            if unreached == TRIES_TO_REACH:
+                raise RemoteError(
+                    f"lost Together while waiting: {problem.message}; {cost_warning(record)}",
+                    f"`reasoning models status`, or stop it: `reasoning models undeploy {record.endpoint_name}`",
+                ) from problem
+            wait.sleep(wait.poll_seconds)
+            continue
+        started = started or record.state_at
+        elapsed = record.state_at - started
+        wait.tell(Progress(record, record.state, elapsed))
+        if record.state == goal:
+            return record
+        if record.state in ("FAILED", DELETED):
+            raise RemoteError(
+                f"`{record.endpoint_name}` is {record.state}: {record.last_error or 'Together gives no reason'}",
+                f"nothing is billed; clear it away: `reasoning models undeploy {record.endpoint_name}`",
+            )
+        if elapsed >= wait.timeout:
+            minutes = int(wait.timeout.total_seconds() // 60)
+            raise RemoteError(
+                f"`{record.endpoint_name}` is still {record.state} after {minutes} minutes; {cost_warning(record)}",
+                f"run the same command again to go on waiting, or `reasoning models undeploy {record.endpoint_name}`",
+            )
+        wait.sleep(wait.poll_seconds)
+
+
+def cost_warning(record: DeploymentRecord) -> str:
+    """What a deployment that is left to itself may cost."""
+    price = (record.price_cents_per_hour or 0) * max(1, record.max_replicas)
+    return f"it goes on at Together and costs up to ${price / 100:.2f} an hour once it is ready"
+
+
+def try_answer(client: TogetherClient, record: DeploymentRecord, wait: Waiting) -> timedelta:
+    """One token from the model; how long it took. `not running` flaps for a while after READY and is waited out."""
+    last: ReasoningError | None = None
+    for _ in range(TRIES_TO_ANSWER):
+        started = time.perf_counter()
+        try:
+            client.chat(record.serving_name or "", [{"role": "user", "content": "ping"}], max_tokens=1)
+            return timedelta(seconds=time.perf_counter() - started)
+        except (NotServingError, BusyError) as problem:
+            last = problem
+            wait.sleep(wait.poll_seconds)
+    raise RemoteError(
+        f"`{record.endpoint_name}` is READY, and billed, but does not answer: {last.message if last else ''}",
+        f"try again later with the same command, or stop it: `reasoning models undeploy {record.endpoint_name}`",
+    )
+
+
+_TYPES = "|".join(spell_model_type(one) for one in MODEL_TYPES)
+
+
+def _meaning(request: DeployRequest) -> tuple[str | None, str]:
+    """The model type and model name a target stands for."""
+    try:
+        model_type = parse_model_type(request.target)
+        return model_type, request.models[model_type]
+    except UsageError:
+        if request.model_type is not None:
+            return request.model_type, request.target
+        owners = [model_type for model_type, name in request.models.items() if name == request.target]
+        return (owners[0] if len(owners) == 1 else None), request.target
+
+
+def _replicas(request: DeployRequest, record: DeploymentRecord | None) -> tuple[int, int]:
+    """The bounds asked for; where nothing is asked, those of what runs, else one."""
+    running = record if record is not None and record.max_replicas else None
+    low = request.min_replicas or (running.min_replicas if running else 1)
+    high = request.max_replicas or max(low, running.max_replicas if running else 0)
+    if not 1 <= low <= high:
+        raise UsageError(
+            f"{low} to {high} replicas make no sense", "at least 1, and --max-replicas not below --min-replicas"
+        )
+    return low, high
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:8]
+
+
+def _known(client: TogetherClient, store: Store, endpoint_name: str, model: Model) -> DeploymentRecord | None:
+    """Our own live deployment under that endpoint name, as it is now."""
+    live = [one for one in Deployments(store).live() if one.endpoint_name == endpoint_name]
+    if not live:
+        return None
+    record = observe(client, store, live[-1])
+    if record.deleted_at is not None:
+        return None
+    if record.model_id != model.id:
+        raise ReasoningError(
+            f"`{endpoint_name}` serves `{record.model_name}` already",
+            f"undeploy it first: `reasoning models undeploy {endpoint_name}`",
+        )
+    if record.state == "FAILED":
+        raise ReasoningError(
+            f"`{endpoint_name}` FAILED, and Together starts no failed deployment again",
+            f"clear it away first: `reasoning models undeploy {endpoint_name}`",
+        )
+    return record
+
+
+def _action(record: DeploymentRecord | None) -> Action:
+    if record is None or record.deployment_id is None:
+        return Action.CREATE
+    if record.state in ("STOPPED", "STOPPING"):
+        return Action.RESTART
+    return Action.NOTHING if record.state == "READY" else Action.CONTINUE
+
+
+def _create(client: TogetherClient, store: Store, plan: DeployPlan) -> DeploymentRecord:
+    """Endpoint and deployment as planned, made now or by an earlier run; recorded before it can cost anything."""
+    deployments = Deployments(store)
+    record = plan.record
+    if record is None:
+        record = _intent(plan, client.now())
+        deployments.record_intent(record)
+        Events(store).add(Event(client.now(), "operator", "deploy", plan.endpoint_name, {"model": plan.model.name}))
+    if record.deployment_id is not None and record.endpoint_id is not None:
+        return _adjust(client, store, plan, record)
+    endpoint = client.find_endpoint(plan.endpoint_name) or client.create_endpoint(plan.endpoint_name)
+    record = deployments.update(record.key, endpoint_id=endpoint.id, serving_name=endpoint.name)
+    body: dict[str, object] = {
+        "name": plan.deployment_name,
+        "model": plan.model.resource,
+        "config": plan.choice.hardware.config,
+        "autoscaling": {"minReplicas": plan.min_replicas, "maxReplicas": plan.max_replicas},
+    }
+    if plan.idle_minutes:
+        body["inactiveTimeout"] = plan.idle_minutes
+    made = client.find_deployment(endpoint.id, plan.deployment_name)
+    if made is None:
+        try:
+            client.check_deployment(endpoint.id, body)
+            made = client.create_deployment(endpoint.id, body)
+        except RemoteError:
+            raise  # it may exist: the record stays, the same command goes on from here
+        except ReasoningError as refusal:
+            # Refused for good: take back the empty endpoint, so that nothing half made is left.
+            client.delete_endpoint(endpoint.id)
+            deployments.update(
+                record.key, state=DELETED, deleted_at=client.now(), state_at=client.now(), last_error=refusal.message
+            )
+            raise
+    record = deployments.update(record.key, deployment_id=made.id)
+    return observe(client, store, record)
+
+
+def _adjust(client: TogetherClient, store: Store, plan: DeployPlan, record: DeploymentRecord) -> DeploymentRecord:
+    """Start what stands still, and bring replicas and idle stop to what is planned."""
+    assert record.endpoint_id is not None and record.deployment_id is not None
+    ids = record.endpoint_id, record.deployment_id
+    wanted = plan.min_replicas, plan.max_replicas
+    if plan.action is Action.RESTART or wanted != (record.min_replicas, record.max_replicas):
+        client.scale(*ids, *wanted)
+        replicas = {"min_replicas": wanted[0], "max_replicas": wanted[1]}
+        Events(store).add(Event(client.now(), "operator", "scale", plan.endpoint_name, replicas))
+    if plan.idle_minutes != record.idle_minutes:
+        client.set_idle_stop(*ids, plan.idle_minutes)
+    return observe(client, store, record)
+
+
+def _intent(plan: DeployPlan, now: datetime) -> DeploymentRecord:
+    return DeploymentRecord(
+        key=str(uuid.uuid4()),
+        model_type=plan.model_type,
+        model_name=plan.model.name,
+        model_id=plan.model.id,
+        endpoint_name=plan.endpoint_name,
+        endpoint_id=None,
+        deployment_name=plan.deployment_name,
+        deployment_id=None,
+        serving_name=plan.serving_name,
+        project_id=plan.project_id,
+        hardware=plan.choice.hardware.name,
+        price_cents_per_hour=plan.choice.hardware.price_cents_per_hour,
+        config=plan.choice.hardware.config,
+        idle_minutes=plan.idle_minutes,
+        min_replicas=plan.min_replicas,
+        max_replicas=plan.max_replicas,
+        state=CREATING,
+        ready_replicas=0,
+        created_at=now,
+        state_at=now,
+    )
+
+
+def _route(client: TogetherClient, record: DeploymentRecord) -> None:
+    """Send the endpoint's traffic to the deployment, and read back that it is so: READY alone serves nothing."""
+    assert record.endpoint_id is not None and record.deployment_id is not None
+    for _ in range(2):
+        endpoint = client.endpoint(record.endpoint_id)
+        if any(one.deployment_id == record.deployment_id and one.weight > 0 for one in endpoint.traffic_split):
+            return
+        client.route(record.endpoint_id, {record.deployment_id: 1})
+    raise NotFoundError(
+        f"Together does not route `{record.serving_name}` to its deployment; {cost_warning(record)}",
+        f"run the command again, or `reasoning models undeploy {record.endpoint_name}`",
+    )

@@ -1,0 +1,122 @@
+"""What is deployed: from the store alone (fast, as last seen), or after a look at each deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from reasoning_cli.operations.budget import Limits, Standing, burn, month_start, standing
+from reasoning_cli.operations.ledger import Usage, observe, ready_since, usage_by_deployment
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.ledger import Ledger
+from reasoning_cli.together.client import TogetherClient
+from reasoning_cli.values import MODEL_TYPES
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """One line of `models`: a slot with what serves it, or a deployment of ours that serves none.
+
+    `state` is as last seen at `seen_at`; a slot without deployment is `off`.
+    """
+
+    name: str
+    model_type: str | None
+    enabled: bool | None
+    model_name: str
+    record: DeploymentRecord | None
+    usage: Usage
+    ready_since: datetime | None
+
+    @property
+    def state(self) -> str:
+        return self.record.state if self.record else "off"
+
+    @property
+    def burn_cents_per_hour(self) -> int:
+        return burn(self.record) if self.record else 0
+
+
+@dataclass(frozen=True)
+class CostLine:
+    """What one deployment cost in the period of the report."""
+
+    record: DeploymentRecord
+    usage: Usage
+
+
+@dataclass(frozen=True)
+class CostReport:
+    """The bill since the month began: a line a deployment, the whole, and where the budget stands."""
+
+    since: datetime
+    until: datetime
+    lines: tuple[CostLine, ...]
+    total: Usage
+    standing: Standing
+
+    @property
+    def share_of_budget(self) -> Decimal | None:
+        limit = self.standing.limit_cents
+        return None if limit is None else self.standing.usage.high_cents / limit
+
+
+def refresh(client: TogetherClient, store: Store) -> datetime:
+    """Look at every live deployment of ours and write it down; the service's time of the look."""
+    live = Deployments(store).live()
+    if not live:
+        return client.now()
+    prices = {one.name: one.price_cents_per_hour for one in client.instance_types()}
+    for record in live:
+        observe(client, store, record, prices)
+    return client.now()
+
+
+def model_statuses(
+    store: Store, models: Mapping[str, str], enabled: Mapping[str, bool], at: datetime
+) -> list[ModelStatus]:
+    """The three slots, then deployments of ours that serve none; `models` and `enabled` by model type."""
+    deployments = Deployments(store)
+    live = {record.key: record for record in deployments.live()}
+    served = {slot.model_type: slot.deployment_key for slot in deployments.slots()}
+    usage = usage_by_deployment(store, month_start(at), at)
+    ledger = Ledger(store)
+
+    def line(model_type: str | None, record: DeploymentRecord | None) -> ModelStatus:
+        since = ready_since(ledger.readings(record.key)) if record and record.ready_replicas else None
+        return ModelStatus(
+            name=model_type or (record.endpoint_name if record else ""),
+            model_type=model_type,
+            enabled=enabled[model_type] if model_type else None,
+            model_name=record.model_name if record else models[model_type or ""],
+            record=record,
+            usage=usage.get(record.key, Usage()) if record else Usage(),
+            ready_since=since,
+        )
+
+    lines = []
+    for model_type in MODEL_TYPES:
+        key = served.get(model_type)
+        record = live.pop(key, None) if key else None
+        if record is None:  # being made: not in the slot yet
+            record = next((one for one in live.values() if one.model_type == model_type), None)
+            if record is not None:
+                live.pop(record.key)
+        lines.append(line(model_type, record))
+    return lines + [line(None, record) for record in live.values()]
+
+
+def cost_report(store: Store, limits: Limits, at: datetime) -> CostReport:
+    """The bill from the ledger as it stands; call `refresh` before to have it up to now."""
+    since = month_start(at)
+    usage = usage_by_deployment(store, since, at)
+    lines = tuple(
+        CostLine(record, usage.get(record.key, Usage()))
+        for record in Deployments(store).all()
+        if record.deleted_at is None or usage.get(record.key, Usage()).high_cents
+    )
+    total = sum((line.usage for line in lines), Usage())
+    return CostReport(since, at, lines, total, standing(store, limits, at))
