@@ -5,7 +5,7 @@ One object prints; commands hand it what to show. Rich is loaded only when somet
 
 from __future__ import annotations
 
-import shutil
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -58,10 +58,16 @@ class Terminal:
 
     @property
     def width(self) -> int:
-        """Columns a person sees; a pipe is never cut."""
-        if not self.out_is_terminal and "COLUMNS" not in self.environ:
+        """Columns a person sees: COLUMNS, else what the terminal says; a pipe is not cut."""
+        columns = self.environ.get("COLUMNS", "")
+        if columns.isdecimal() and int(columns) > 0:
+            return int(columns)
+        if not self.out_is_terminal:
             return 10_000
-        return shutil.get_terminal_size((80, 24)).columns
+        try:
+            return os.get_terminal_size(self.out.fileno()).columns or 80
+        except (OSError, ValueError):
+            return 80
 
     def use_color(self, stream: TextIO) -> bool:
         """`--color`, then NO_COLOR (any non-empty value), FORCE_COLOR, TERM=dumb, then what `stream` is."""
@@ -137,7 +143,7 @@ class Terminal:
             table.add_row(
                 *(
                     Text(
-                        column.cell(row),
+                        _visible(column.cell(row)),
                         style=STYLES.get(column.style(row), "") if column.style else "",
                         no_wrap=True,
                         overflow="ellipsis" if column.shrink else "fold",
@@ -155,7 +161,7 @@ class Terminal:
 
     def note(self, text: str) -> None:
         """What happened, for a person; never on stdout."""
-        self._write(self.err, redact(text))
+        self._write(self.err, _visible(redact(text), but="\n\t"))
 
     def hint(self, text: str) -> None:
         """The next command to type."""
@@ -172,14 +178,15 @@ class Terminal:
             self.hint(error.hint)
 
     def _labelled(self, label: str, text: str, style: str) -> None:
-        text = redact(text)
+        label = f"{label}:"
         if self.use_color(self.err):
             from rich.text import Text
 
             console = self.console(self.err)
-            console.print(Text.assemble((f"{label}:", style), " ", text), soft_wrap=True)
-        else:
-            self._write(self.err, f"{label}: {text}")
+            with console.capture() as captured:
+                console.print(Text(label, style=style), end="")
+            label = captured.get()
+        self._write(self.err, f"{label} {_visible(redact(text), but=chr(10))}")
 
     # --- asking ---
 
@@ -189,22 +196,30 @@ class Terminal:
             return True
         if not self.can_ask:
             raise UsageError("this needs a yes, and nobody is there to give it", f"add {needs}")
-        self.err.write(f"{question} [y/N] ")
+        self.err.write(f"{_visible(question)} [y/N] ")
         self.err.flush()
         answer = self.input.readline()
         return answer.strip().lower() in ("y", "yes")
 
     def _write(self, stream: TextIO, text: str) -> None:
+        encoding = stream.encoding or "utf-8"
         try:
-            stream.write(f"{text}\n")
+            text.encode(encoding)
         except UnicodeEncodeError:
-            encoding = stream.encoding or "ascii"
-            stream.write(f"{text.translate(_ASCII).encode(encoding, 'replace').decode(encoding)}\n")
+            text = text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
+        stream.write(f"{text}\n")
         stream.flush()
 
 
 # What stands in for our own signs on a terminal that cannot show them.
 _ASCII = str.maketrans({"█": "#", "░": ".", "–": "-", "…": "~", "×": "x", "→": ">", "·": ".", "¢": "c"})
+
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+
+
+def _visible(text: str, but: str = "") -> str:
+    """Control characters spelt out: a name from the network must not move the cursor or recolour the screen."""
+    return text.translate({code: shown for code, shown in _CONTROL.items() if chr(code) not in but})
 
 
 def _is_terminal(stream: TextIO) -> bool:
