@@ -117,7 +117,8 @@ class Store:
     def give_back_space(self, pages: int = 5000) -> None:
         """Hand pages freed by deletions back to the file system, a bounded step at a time."""
         with self._writing, _translated(self.path):
-            self.connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+            # A step of this pragma frees one page and gives no row; only executescript() steps to the end.
+            self.connection.executescript(f"PRAGMA incremental_vacuum({pages})")
 
     def shorten_log(self) -> None:
         """Move the write-ahead log into the file and cut it to nothing, if no reader is in the way."""
