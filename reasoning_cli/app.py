@@ -6,8 +6,9 @@ A group's module is imported when the group is used, so that `--help` and `--ver
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -43,6 +44,9 @@ ENTRIES = {
 }
 
 
+COMPLETE_VARIABLE = "_REASONING_COMPLETE"  # set by the scripts in completions/ when TAB is pressed
+
+
 class Root(TyperGroup):
     """Names every command at once, imports one only when it is asked for, and turns errors into exit codes."""
 
@@ -63,15 +67,33 @@ class Root(TyperGroup):
             self.load(args[0])
         return super().resolve_command(ctx, args)
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
-        if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **extra)
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        if COMPLETE_VARIABLE in os.environ:
+            from reasoning_cli.commands.completion import learn_shells
+
+            learn_shells()
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
+            code = super().main(
+                args, prog_name, complete_var, standalone_mode=False, windows_expand_args=windows_expand_args, **extra
+            )
         except typer.TyperException as error:
+            if not standalone_mode:
+                raise
             _fail_usage(error)
         except typer.Abort:
+            if not standalone_mode:
+                raise
             sys.exit(ExitCode.FAILED)
+        if not standalone_mode:
+            return code
         sys.exit(code if isinstance(code, int) else ExitCode.OK)
 
     def invoke(self, ctx: Any) -> Any:
