@@ -25,6 +25,7 @@ from reasoning_cli.values import (
     parse_boolean,
     parse_hours,
     parse_idle_minutes,
+    parse_key,
     parse_path,
     parse_seconds,
     parse_speed,
@@ -74,7 +75,7 @@ def _original(*names: str) -> tuple[str, ...]:
 
 API_KEY: Setting[str | None] = Setting(
     "together.api_key",
-    parse_text,
+    parse_key,
     None,
     "Together API key",
     ("TOGETHER_API_KEY", "TOGETHER_AI_API_KEY"),
@@ -294,7 +295,11 @@ def load_settings(
     In the sandbox neither the environment nor `.env` is read (but for `sandbox.*`), so that no real key, budget or
     database can slip in; its settings file is its own.
     """
-    settings = read_settings(paths, environ, flags, folder)
+    return checked(read_settings(paths, environ, flags, folder))
+
+
+def checked(settings: Settings) -> Settings:
+    """`settings`, if their file is to be trusted and they say clearly whether the sandbox is meant."""
     for problem in settings.problems:
         raise problem
     settings.get(SANDBOX)

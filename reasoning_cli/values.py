@@ -32,9 +32,20 @@ def spell_model_type(model_type: str) -> str:
 
 
 def parse_text(value: str) -> str:
-    if not value.strip():
+    text = value.strip()
+    if not text:
         raise ValueError("is empty")
-    return value.strip()
+    if any("\ud800" <= character <= "\udfff" for character in text):  # bytes of a terminal that are no UTF-8
+        raise ValueError("is not valid text")
+    return text
+
+
+def parse_key(value: str) -> str:
+    """An API key as it can stand in a header; what is copied with it (quotes, dots, line ends) is noticed here."""
+    key = parse_text(value)
+    if not (key.isascii() and key.isprintable()) or any(sign in key for sign in " '\""):
+        raise ValueError("is no API key: it holds a space, a quote or a sign that keys do not have")
+    return key
 
 
 def parse_boolean(value: str) -> bool:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +18,12 @@ from reasoning_cli import settings as s
 from reasoning_cli.errors import ConfigurationError
 from reasoning_cli.paths import find_paths
 from reasoning_cli.redact import redact
-from reasoning_cli.settings import Settings, environment, load_settings
+from reasoning_cli.settings import Settings, checked, environment, read_settings
 from reasoning_cli.terminal.console import Color, Terminal
+from reasoning_cli.terminal.prompts import Prompter, TerminalPrompter
 
 if TYPE_CHECKING:
+    from reasoning_cli.operations.budget import Limits
     from reasoning_cli.store.database import Store
     from reasoning_cli.together.client import TogetherClient
 
@@ -33,6 +36,7 @@ class Session:
     flags: dict[str, str] = field(default_factory=dict)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep
+    prompter: Prompter = field(default_factory=TerminalPrompter)
 
     @classmethod
     def start(cls, *, sandbox: bool, database: Path | None, verbosity: int, color: Color) -> Session:
@@ -49,9 +53,14 @@ class Session:
     @cached_property
     def settings(self) -> Settings:
         """Every setting of this run; in the sandbox this says so, each time."""
+        return checked(self.settings_as_found)
+
+    @cached_property
+    def settings_as_found(self) -> Settings:
+        """The same without a look at what is wrong with them, for `config` and `doctor`."""
         environ = environment()
-        settings = load_settings(find_paths(environ), environ, self.flags)
-        if settings.get(s.SANDBOX):
+        settings = read_settings(find_paths(environ), environ, self.flags)
+        if settings.flags.get(s.SANDBOX.name) == "true":
             from reasoning_cli.operations.sandbox import KEY
 
             self.terminal.note("sandbox: nothing here is real, and nothing costs money")
@@ -80,14 +89,20 @@ class Session:
                 "no Together API key is set",
                 "`reasoning setup` asks for it; or export TOGETHER_API_KEY=…; or try it free: `reasoning --sandbox …`",
             )
-        return TogetherClient(settings.get(s.BASE_URL), key, project_id=settings.get(s.PROJECT_ID))
+        return self.connect(key)
+
+    def connect(self, key: str) -> TogetherClient:
+        """A connection to Together with another key, to try it; the caller closes it."""
+        from reasoning_cli.together.client import TogetherClient
+
+        return TogetherClient(self.settings.get(s.BASE_URL), key, project_id=self.settings.get(s.PROJECT_ID))
 
     @property
     def poll_seconds(self) -> float:
         """How long to wait between two looks; the sandbox's hours are short."""
         seconds = self.settings.get(s.POLL_SECONDS)
         if self.in_sandbox:
-            seconds = max(seconds / max(self.settings.get(s.SANDBOX_SPEED), 1), seconds / 50)
+            seconds = max(seconds / max(self.settings.get(s.SANDBOX_SPEED), Decimal(1)), seconds / 50)
         return float(seconds)
 
     @cached_property
@@ -97,6 +112,24 @@ class Session:
 
         realm = "sandbox" if self.in_sandbox else "together"
         return open_store(self.settings.database(), realm)
+
+    @property
+    def models(self) -> dict[str, str]:
+        """The model set for each model type."""
+        return {model_type: self.settings.get(setting) for model_type, setting in s.MODEL.items()}
+
+    @property
+    def enabled(self) -> dict[str, bool]:
+        """Whether each model type may be answered by our models."""
+        return {model_type: self.settings.get(setting) for model_type, setting in s.ENABLED.items()}
+
+    @property
+    def limits(self) -> Limits:
+        """Budget and hourly cap as set."""
+        from reasoning_cli.operations.budget import Limits
+
+        get = self.settings.get
+        return Limits(get(s.BUDGET_LIMIT), get(s.MAX_COST_PER_HOUR), get(s.RESERVE_HOURS))
 
     def close(self) -> None:
         """Close what was opened."""
