@@ -1,0 +1,131 @@
+"""The vendor's own client, in its strictest mode, takes the sandbox for the real thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import together
+from together import Together
+
+from reasoning_cli.sandbox.server import SandboxServer
+from tests.sandbox.conftest import PROJECT, SHOULD_RESPOND, Api
+
+
+@pytest.fixture
+def client(server: SandboxServer) -> Iterator[Together]:
+    with Together(
+        base_url=server.url,
+        api_key="sandbox-key",
+        project_id="proj_sandbox",
+        max_retries=0,
+        _strict_response_validation=True,
+    ) as client:
+        yield client
+
+
+def test_it_knows_who_it_is(client: Together) -> None:
+    who = client.whoami()
+    assert who.type == "project_api_key"
+    assert (who.project.id, who.project.slug) == ("proj_sandbox", "sandbox")
+    assert [project.slug for project in client.projects.list()] == ["sandbox"]
+
+
+def test_it_reads_models_configs_and_prices(client: Together) -> None:
+    models = {model.name: model for model in client.models.list(limit=2)}  # pages by itself
+    model = models[SHOULD_RESPOND]
+    assert client.models.retrieve(model.id).weights.context_length == "131072"
+    assert client.models.list_revisions(model.id).data[0].revision_id.startswith("rv_")
+    new_way = list(client.models.configs.list(reference_model=f"projects/{model.project_id}/models/{model.id}"))
+    old_way = list(client.models.configs.list(reference_model_id=model.id))
+    assert new_way == old_way
+    assert client.models.configs.retrieve(new_way[0].id) == new_way[0]
+    assert new_way[0].project_id != model.project_id
+    instances = {one.name: one for one in client.endpoints.hardware.list().data}
+    assert instances["1xnvidia-h100-80gb"].price_cents_per_hour == 549
+    assert client.endpoints.hardware.retrieve(instances["1xnvidia-h100-80gb"].id).gpu_count == 1
+    supported = next(iter(client.models.list_supported(search="70b")))
+    assert client.models.retrieve_supported(supported.id).deployment_profiles[0].gpu_count == 4
+
+
+def test_it_makes_changes_and_deletes_models(client: Together) -> None:
+    base = next(iter(client.models.list_supported())).base_model_id
+    model = client.models.create(name="mine", base_model_id=base, type="model", description="first")
+    assert client.models.update(model.id, description="second").description == "second"
+    client.models.delete(model.id)
+    with pytest.raises(together.NotFoundError):
+        client.models.retrieve(model.id)
+
+
+def test_it_deploys_chats_and_cleans_up(client: Together, api: Api) -> None:
+    body = api.deployment_body()
+    endpoint = client.endpoints.create(name="decisions")
+    assert [one.id for one in client.endpoints.list(filter='name="decisions"')] == [endpoint.id]
+    arguments = {
+        "name": "first",
+        "model": body["model"],
+        "config": body["config"],
+        "autoscaling": {"min_replicas": 1, "max_replicas": 2},
+        "inactive_timeout": 30,
+        "max_concurrent_requests_per_replica": "8",
+    }
+    client.endpoints.deployments.create(endpoint.id, validate_only=True, **arguments)
+    assert list(client.endpoints.deployments.list(endpoint.id)) == []
+    deployment = client.endpoints.deployments.create(endpoint.id, **arguments)
+    assert deployment.status.state == "DEPLOYMENT_STATE_PROVISIONING"
+    api.advance(300)
+    deployment = client.endpoints.deployments.retrieve(deployment.id, endpoint_id=endpoint.id)
+    assert (deployment.status.state, deployment.status.ready_replicas) == ("DEPLOYMENT_STATE_READY", 1)
+
+    split = [{"deployment_id": deployment.id, "weight": 1}]
+    endpoint = client.endpoints.update(endpoint.id, traffic_split=split, update_mask="trafficSplit", etag=endpoint.etag)
+    assert endpoint.deployments[0].estimated_effective_traffic_share == 1
+    messages = [{"role": "user", "content": "hello"}]
+    whole = client.chat.completions.create(model=endpoint.name, messages=messages)
+    stream = client.chat.completions.create(model=endpoint.name, messages=messages, stream=True)
+    chunks = list(stream)
+    said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    assert said == whole.choices[0].message.content
+    assert chunks[-1].usage == whole.usage
+    assert client.endpoints.analytics(endpoint.id).metrics.request_metrics.total_requests == "2"
+
+    deployment = client.endpoints.deployments.update(
+        deployment.id,
+        endpoint_id=endpoint.id,
+        autoscaling={"min_replicas": 0, "max_replicas": 0},
+        update_mask="autoscaling",
+    )
+    client.endpoints.update(endpoint.id, traffic_split=[], update_mask="trafficSplit")
+    api.advance(60)
+    client.endpoints.deployments.delete(deployment.id, endpoint_id=endpoint.id, etag=deployment.etag)
+    events = client.endpoints.list_events(endpoint.id, types=["deployment.scaled"], limit=1)
+    assert [(one.old_replicas, one.new_replicas) for one in events] == [(1, 0), (0, 1)]
+    assert [one.id for one in client.endpoints.list_org_scoped("org_sandbox")] == [endpoint.id]
+    client.endpoints.delete(endpoint.id)
+    assert list(client.endpoints.list()) == []
+
+
+def test_it_raises_the_error_of_each_status(client: Together, api: Api) -> None:
+    endpoint = client.endpoints.create(name="decisions")
+    with pytest.raises(together.ConflictError):
+        client.endpoints.create(name="decisions")
+    with pytest.raises(together.BadRequestError):
+        client.endpoints.create(name="Bad Name")
+    with pytest.raises(together.NotFoundError):
+        client.endpoints.retrieve("ep_0")
+    with pytest.raises(together.AuthenticationError):
+        client.with_options(api_key="other").whoami()
+    api.ok("POST", "/_sandbox/behaviour", {"quota_replicas": 0})
+    body = api.deployment_body()
+    with pytest.raises(together.RateLimitError):
+        client.endpoints.deployments.create(
+            endpoint.id,
+            name="first",
+            model=body["model"],
+            config=body["config"],
+            autoscaling={"min_replicas": 1, "max_replicas": 1},
+        )
+    api.ok("POST", "/_sandbox/faults", {"path": ".", "cut": "before", "times": 1})
+    with pytest.raises(together.APIConnectionError):
+        client.whoami()
+    assert api.ok("GET", f"{PROJECT}/endpoints")["data"][0]["id"] == endpoint.id
