@@ -115,10 +115,12 @@ class Store:
         return sum(file.stat().st_size for file in _family(self.path) if file.exists())
 
     def give_back_space(self, pages: int = 5000) -> None:
-        """Hand pages freed by deletions back to the file system, a bounded step at a time."""
-        with self._writing, _translated(self.path):
-            # A step of this pragma frees one page and gives no row; only executescript() steps to the end.
-            self.connection.executescript(f"PRAGMA incremental_vacuum({pages})")
+        """Hand pages freed by deletions back to the file system, in steps that leave room for other writers."""
+        with _translated(self.path):
+            while self.number("PRAGMA freelist_count"):
+                with self._writing:
+                    # A step of this pragma frees one page and gives no row; only executescript() steps to the end.
+                    self.connection.executescript(f"PRAGMA incremental_vacuum({pages})")
 
     def shorten_log(self) -> None:
         """Move the write-ahead log into the file and cut it to nothing, if no reader is in the way."""
