@@ -6,7 +6,9 @@ Parsers raise ValueError with a reason that reads on after the value: "`abc` is 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
@@ -114,6 +116,18 @@ def parse_seconds(value: str) -> Decimal:
     if not number.is_finite() or not Decimal("0.01") <= number <= 3600:
         raise ValueError("is not between 0.01 and 3600 seconds")
     return number
+
+
+def parse_duration(value: str) -> timedelta:
+    """`90s`, `15m`, `2h`: from a tenth of a second to a week."""
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)\s*([smh])", value.strip().lower())
+    if found is None:
+        raise ValueError("is no length of time like 90s, 15m or 2h")
+    unit = {"s": "seconds", "m": "minutes", "h": "hours"}[found[2]]
+    time = timedelta(**{unit: float(found[1])})
+    if not timedelta(seconds=0.1) <= time <= timedelta(days=7):
+        raise ValueError("is not between 0.1s and 168h")
+    return time
 
 
 def parse_speed(value: str) -> Decimal:

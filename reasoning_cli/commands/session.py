@@ -60,7 +60,7 @@ class Session:
         """The same without a look at what is wrong with them, for `config` and `doctor`."""
         environ = environment()
         settings = read_settings(find_paths(environ), environ, self.flags)
-        if settings.flags.get(s.SANDBOX.name) == "true":
+        if settings.outside is not None:
             from reasoning_cli.operations.sandbox import KEY
 
             self.terminal.note("sandbox: nothing here is real, and nothing costs money")

@@ -70,9 +70,13 @@ def refresh(client: TogetherClient, store: Store) -> datetime:
     if not live:
         return client.now()
     prices = {one.name: one.price_cents_per_hour for one in client.instance_types()}
-    for record in live:
-        observe(client, store, record, prices)
-    return client.now()
+    seen = [observe(client, store, record, prices) for record in live]
+    return max(client.now(), *(record.state_at for record in seen))
+
+
+def last_look(store: Store) -> datetime | None:
+    """When a deployment of ours was last seen, on the service's clock."""
+    return max((record.state_at for record in Deployments(store).all()), default=None)
 
 
 def model_statuses(

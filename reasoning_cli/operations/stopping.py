@@ -6,6 +6,7 @@ Every step is skipped when it is done already, so running it again after a failu
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from reasoning_cli.errors import NotFoundError
@@ -70,6 +71,26 @@ def run_stop(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting
     return Stopped(close(store, record, client.now()) if record.state != DELETED else record, left)
 
 
+def set_idle_stop(connect: Callable[[], TogetherClient], store: Store, idle_minutes: int) -> list[str]:
+    """Tell Together to stop each running deployment of ours after so many idle minutes (0 = never); their names.
+
+    Connects only when something runs.
+    """
+    changed = []
+    for record in Deployments(store).live():
+        if record.state in AT_REST or record.endpoint_id is None or record.deployment_id is None:
+            continue
+        client = connect()
+        try:
+            client.set_idle_stop(record.endpoint_id, record.deployment_id, idle_minutes)
+        except MissingError:
+            close(store, record, client.now())
+            continue
+        Deployments(store).update(record.key, idle_minutes=idle_minutes)
+        changed.append(record.endpoint_name)
+    return changed
+
+
 def _find_made(client: TogetherClient, store: Store, record: DeploymentRecord) -> DeploymentRecord:
     """A deploy that broke off may have made more than it could write down: look by name."""
     if record.endpoint_id is None:
@@ -98,9 +119,8 @@ def _unroute(client: TogetherClient, record: DeploymentRecord) -> None:
     split = client.endpoint(endpoint_id).traffic_split
     if all(one.deployment_id != deployment_id for one in split):
         return
-    client.route(
-        endpoint_id, {one.deployment_id: int(one.weight) for one in split if one.deployment_id != deployment_id}
-    )
+    others = {one.deployment_id: one.weight for one in split if one.deployment_id != deployment_id}
+    client.route(endpoint_id, others)
 
 
 def _delete_endpoint(client: TogetherClient, record: DeploymentRecord) -> str | None:

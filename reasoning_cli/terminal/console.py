@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, TextIO, TypeVar
@@ -58,14 +58,18 @@ class Terminal:
 
     @property
     def width(self) -> int:
+        """Columns of stdout."""
+        return self.width_of(self.out)
+
+    def width_of(self, stream: TextIO) -> int:
         """Columns a person sees: COLUMNS, else what the terminal says; a pipe is not cut."""
         columns = self.environ.get("COLUMNS", "")
         if columns.isdecimal() and int(columns) > 0:
             return int(columns)
-        if not self.out_is_terminal:
+        if not _is_terminal(stream):
             return 10_000
         try:
-            return os.get_terminal_size(self.out.fileno()).columns or 80
+            return os.get_terminal_size(stream.fileno()).columns or 80
         except (OSError, ValueError):
             return 80
 
@@ -128,6 +132,11 @@ class Terminal:
                     self.note(empty)
 
     def table(self, listing: Listing[Row]) -> None:
+        """The listing as a table."""
+        for line in self.table_lines(listing):
+            self.print(line)
+
+    def table_lines(self, listing: Listing[Row]) -> list[str]:
         """An unbordered table; on a narrow terminal one column shrinks and the least useful ones go."""
         from rich.table import Table
         from rich.text import Text
@@ -154,8 +163,21 @@ class Terminal:
         console = self.console(self.out, width)
         with console.capture() as captured:
             console.print(table)
-        for line in captured.get().splitlines():
-            self.print(line.rstrip())
+        return [line.rstrip() for line in captured.get().splitlines()]
+
+    def facts(self, facts: Sequence[tuple[str, str]], *, to_out: bool = True) -> None:
+        """`label   text` lines, wrapped with a hanging indent where the terminal is narrow."""
+        import textwrap
+
+        stream = self.out if to_out else self.err
+        width = self.width if to_out else self.width_of(self.err)
+        indent = " " * (max(len(label) for label, _ in facts) + 5)
+        for label, text in facts:
+            first = f"  {label}".ljust(len(indent))
+            lines = textwrap.wrap(
+                text, max(20, width), initial_indent=first, subsequent_indent=indent, break_on_hyphens=False
+            )
+            self._write(stream, redact("\n".join(lines or [first.rstrip()])))
 
     # --- stderr ---
 

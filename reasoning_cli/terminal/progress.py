@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from reasoning_cli.terminal.console import Terminal
@@ -29,6 +29,24 @@ class Waiting:
         elif state != self._last:
             self._terminal.note(state)
         self._last = state
+
+
+@contextlib.contextmanager
+def watching(terminal: Terminal) -> Iterator[Callable[[list[str]], None]]:
+    """Show lines again and again in the same place of a terminal; elsewhere each time anew, below the last."""
+    if not terminal.out_is_terminal or terminal.environ.get("TERM") == "dumb":
+
+        def append(lines: list[str]) -> None:
+            for line in lines:
+                terminal.print(line)
+
+        yield append
+        return
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=terminal.console(terminal.out), auto_refresh=False) as live:
+        yield lambda lines: live.update(Text.from_ansi("\n".join(lines)), refresh=True)
 
 
 @contextlib.contextmanager
