@@ -19,7 +19,7 @@ from typing import Generic, TypeVar
 from reasoning_cli.errors import ConfigurationError, UsageError
 from reasoning_cli.paths import Paths
 from reasoning_cli.redact import mask, remember
-from reasoning_cli.settings_file import change_file, read_file
+from reasoning_cli.settings_file import change_file, read_dotenv, read_file
 from reasoning_cli.values import (
     MODEL_TYPES,
     parse_boolean,
@@ -246,7 +246,8 @@ class Resolved(Generic[T_co]):
 class Settings:
     """The settings of one run, read from flags, environment, `.env` and file; values are checked when asked for.
 
-    `problems` is what is wrong with the file itself: `load_settings` raises it.
+    `problems` is what is wrong with the file itself: `load_settings` raises it. Settings of the sandbox know those
+    `outside`, where `sandbox.*` is decided.
     """
 
     paths: Paths
@@ -255,6 +256,7 @@ class Settings:
     dotenv: Mapping[str, str] = field(default_factory=dict)
     file: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[ConfigurationError, ...] = ()
+    outside: Settings | None = None
 
     def get(self, setting: Setting[T]) -> T:
         """The value that wins. Raises ConfigurationError when it makes no sense."""
@@ -272,6 +274,8 @@ class Settings:
 
     def find(self, setting: Setting[T]) -> tuple[str | None, Source, str]:
         """The text that wins, unchecked, its source, and the variable or file it stands in; None is the default."""
+        if self.outside is not None and setting.name.startswith("sandbox."):
+            return self.outside.find(setting)
         if setting.name in self.flags:
             return self.flags[setting.name], Source.FLAG, "command line"
         for variables, source in ((self.environ, Source.ENVIRONMENT), (self.dotenv, Source.DOTENV)):
@@ -292,8 +296,8 @@ def load_settings(
 ) -> Settings:
     """Read all sources. Raises ConfigurationError for a settings file that is not to be trusted.
 
-    In the sandbox neither the environment nor `.env` is read (but for `sandbox.*`), so that no real key, budget or
-    database can slip in; its settings file is its own.
+    In the sandbox neither the environment nor `.env` is read, so that no real key, budget or database can slip in; its
+    settings file is its own. Only `sandbox.*` is always what it is outside.
     """
     return checked(read_settings(paths, environ, flags, folder))
 
@@ -310,37 +314,15 @@ def read_settings(
     paths: Paths, environ: Mapping[str, str], flags: Mapping[str, str] | None = None, folder: Path | None = None
 ) -> Settings:
     """The same for those who show or mend settings: what is wrong with the file is kept in `problems`, not raised."""
-    dotenv = _read_dotenv((folder or Path.cwd()) / ".env")
+    dotenv = read_dotenv((folder or Path.cwd()) / ".env")
     real = Settings(paths, dict(flags or {}), environ, dotenv)
     real.file, real.problems = _read_file(paths.config_file)
     with contextlib.suppress(ConfigurationError):  # it is shown with the other settings
         if real.get(SANDBOX):
             own = paths.sandbox()
-            kept = {name: environ[name] for name in SANDBOX_SPEED.variables if name in environ}
-            sandboxed = Settings(own, {**real.flags, SANDBOX.name: "true"}, kept)
-            sandboxed.file, sandboxed.problems = _read_file(own.config_file)
-            return sandboxed
+            values, problems = _read_file(own.config_file)
+            return Settings(own, dict(flags or {}), file=values, problems=problems, outside=real)
     return real
-
-
-def _read_dotenv(path: Path) -> dict[str, str]:
-    """`NAME=value` lines, with optional `export`, quotes and comments; other lines are ignored."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return {}
-    values = {}
-    for line in lines:
-        name, equals, value = line.strip().removeprefix("export ").partition("=")
-        if not equals or name.startswith("#"):
-            continue
-        value = value.strip()
-        if value[:1] in ("'", '"') and (end := value.find(value[0], 1)) > 0:
-            value = value[1:end]
-        else:
-            value = value.split(" #")[0].strip()
-        values[name.strip()] = value
-    return values
 
 
 def _read_file(path: Path) -> tuple[dict[str, str], tuple[ConfigurationError, ...]]:
@@ -365,6 +347,18 @@ def _read_file(path: Path) -> tuple[dict[str, str], tuple[ConfigurationError, ..
         else:
             good[name] = value
     return good, tuple(problems)
+
+
+def check_file(path: Path) -> list[ConfigurationError]:
+    """All that is wrong with a settings file, values included."""
+    values, problems = _read_file(path)
+    found = list(problems)
+    for name, text in values.items():
+        try:
+            BY_NAME[name].read(text, f"`{name}` in `{path}`")
+        except ConfigurationError as error:
+            found.append(error)
+    return found
 
 
 def write_setting(paths: Paths, setting: Setting[T], text: str | None) -> None:
@@ -395,9 +389,8 @@ def _to_write(setting: Setting[object], text: str) -> str | int:
 
 def overrides(settings: Settings, setting: Setting[T]) -> str | None:
     """The flag or variable that hides what the file says, or None: so that a change can say it has no effect yet."""
-    resolved = settings.resolve(setting)
-    stronger = resolved.source in (Source.FLAG, Source.ENVIRONMENT, Source.DOTENV)
-    return resolved.where if stronger else None
+    _, source, where = settings.find(setting)
+    return where if source in (Source.FLAG, Source.ENVIRONMENT, Source.DOTENV) else None
 
 
 def environment() -> Mapping[str, str]:

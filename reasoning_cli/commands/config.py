@@ -1,0 +1,190 @@
+"""Settings: show them with their source, change them, edit the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from reasoning_cli import settings as s
+from reasoning_cli.commands.completion import complete_settings
+from reasoning_cli.commands.options import FormatOption, JsonOption, QuietOption, chosen_format
+from reasoning_cli.commands.session import Session, session_of
+from reasoning_cli.errors import ConfigurationError, UsageError
+from reasoning_cli.paths import Paths
+from reasoning_cli.redact import mask, remember
+from reasoning_cli.settings_file import change_file, read_file
+from reasoning_cli.terminal.listing import Column, Format, Listing
+
+app = typer.Typer(rich_markup_mode=None)
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_settings)]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A setting as it is shown: secrets masked, and `problem` instead of a value that makes sense."""
+
+    name: str
+    value: object
+    source: str
+    where: str
+    default: object
+    help: str
+    problem: ConfigurationError | None = None
+
+
+@app.callback(invoke_without_command=True)
+def show(
+    ctx: typer.Context, fmt: FormatOption = Format.TABLE, json: JsonOption = False, quiet: QuietOption = False
+) -> None:
+    """Show every setting, its value and where that came from; change them with the commands below."""
+    if ctx.invoked_subcommand is not None:
+        return
+    session = session_of(ctx)
+    rows = [_shown(session.settings_as_found, setting) for setting in s.ALL]
+    session.terminal.show(_listing(rows), chosen_format(fmt, json), quiet=quiet)
+    problems = [*session.settings_as_found.problems, *(row.problem for row in rows if row.problem)]
+    for problem in problems[1:]:
+        session.terminal.warn(problem.message)
+    if problems:
+        raise problems[0]
+
+
+@app.command()
+def get(ctx: typer.Context, name: NameArgument) -> None:
+    """Print one value; nothing when it is not set."""
+    session = session_of(ctx)
+    setting = s.find_setting(name)
+    shown = _shown(session.settings_as_found, setting)
+    if shown.problem is not None:
+        raise shown.problem
+    if shown.value is None:
+        session.terminal.note(f"{setting.name} is not set.")
+    else:
+        session.terminal.print(spell(shown.value))
+
+
+@app.command("set")
+def set_value(
+    ctx: typer.Context,
+    name: NameArgument,
+    value: Annotated[str | None, typer.Argument(metavar="VALUE", help="Left out for a key: it is asked for.")] = None,
+    stdin: Annotated[bool, typer.Option("--stdin", help="Read the value from standard input.")] = False,
+) -> None:
+    """Write a value into the settings file."""
+    session = session_of(ctx)
+    setting = s.find_setting(name)
+    text = _typed(session, setting, value, stdin)
+    paths = _home_of(session, setting)
+    s.write_setting(paths, setting, text)
+    session.terminal.note(f"{setting.name} is {mask(text.strip()) if setting.secret else text.strip()} now.")
+    _say_if_hidden(session, setting)
+
+
+@app.command()
+def unset(ctx: typer.Context, name: NameArgument) -> None:
+    """Take a value out of the settings file, or a name that is no setting."""
+    session = session_of(ctx)
+    file = session.settings_as_found.paths.config_file
+    if name in s.BY_NAME or name not in read_file(file):
+        setting = s.find_setting(name)
+        name, file = setting.name, _home_of(session, setting).config_file
+    if name not in read_file(file):
+        session.terminal.note(f"{name} was not set in {file}.")
+    else:
+        change_file(file, {name: None})
+        session.terminal.note(f"{name} is no longer set in {file}.")
+    if name in s.BY_NAME:
+        _say_if_hidden(session, s.BY_NAME[name])
+
+
+@app.command()
+def path(ctx: typer.Context) -> None:
+    """Print where the settings file is."""
+    session = session_of(ctx)
+    session.terminal.print(str(session.settings_as_found.paths.config_file))
+
+
+@app.command()
+def edit(ctx: typer.Context) -> None:
+    """Open the settings file in your editor; what makes no sense is not taken over."""
+    from reasoning_cli.commands.editor import edit_settings
+
+    session = session_of(ctx)
+    paths = session.settings_as_found.paths
+    changed = edit_settings(paths.config_file, s.environment())
+    session.terminal.note(f"{paths.config_file} is changed." if changed else "Nothing was changed.")
+
+
+def spell(value: object) -> str:
+    """A value as it is typed."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _shown(settings: s.Settings, setting: s.Setting[object]) -> Shown:
+    problem = None
+    text, source, where = settings.find(setting)
+    try:
+        value = settings.get(setting)
+    except ConfigurationError as error:
+        value, problem = text, error
+    if setting.secret and value is not None:
+        value = mask(str(value))
+    return Shown(setting.name, value, source.value, where, setting.default, setting.help, problem)
+
+
+def _listing(rows: list[Shown]) -> Listing[Shown]:
+    columns: list[Column[Shown]] = [
+        Column("name", lambda row: row.name, "SETTING"),
+        Column("value", lambda row: row.value, "VALUE", _value_text, shrink=True, style=_value_style),
+        Column("source", lambda row: row.source, "SOURCE", from_width=60),
+        Column("where", lambda row: row.where or None, "WHERE", lambda row: row.where, from_width=120),
+        Column("default", lambda row: row.default),
+        Column("help", lambda row: row.help),
+        Column("problem", lambda row: row.problem.message if row.problem else None),
+    ]
+    return Listing(columns, rows, id=lambda row: row.name)
+
+
+def _value_text(row: Shown) -> str:
+    text = "–" if row.value is None else spell(row.value)
+    return f"{text} (wrong)" if row.problem else text
+
+
+def _value_style(row: Shown) -> str:
+    return "bad" if row.problem else "dim" if row.source == s.Source.DEFAULT else ""
+
+
+def _typed(session: Session, setting: s.Setting[object], value: str | None, stdin: bool) -> str:
+    """The value meant: an argument, a line of standard input, or for keys the answer to a hidden question."""
+    if value is not None and setting.secret:
+        remember(value)
+        raise UsageError(
+            "a key on the command line stays in the shell's history and in the list of processes",
+            f"leave it out: `reasoning config set {setting.name}` asks for it, with --stdin it reads it",
+        )
+    if value is not None:
+        return value
+    if stdin:
+        return session.terminal.input.readline()
+    if setting.secret and session.terminal.can_ask:
+        return session.prompter.secret(f"{setting.help}:")
+    if setting.secret:
+        raise UsageError("nobody is there to ask for the key", "pipe it in and add --stdin")
+    raise UsageError(f"no value for `{setting.name}`", f"`reasoning config set {setting.name} VALUE`: {setting.help}")
+
+
+def _home_of(session: Session, setting: s.Setting[object]) -> Paths:
+    """Where a setting is written: the sandbox has its own file, but the way out of it is not in there."""
+    settings = session.settings_as_found
+    if settings.outside is not None and setting.name.startswith("sandbox."):
+        return settings.outside.paths
+    return settings.paths
+
+
+def _say_if_hidden(session: Session, setting: s.Setting[object]) -> None:
+    hidden_by = s.overrides(session.settings_as_found, setting)
+    if hidden_by is not None:
+        session.terminal.warn(f"{hidden_by} is set too, and wins over the file")
