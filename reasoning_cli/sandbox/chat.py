@@ -33,10 +33,10 @@ def complete(world: World, request: Request) -> Json | Stream:
     if max_tokens is not None and (isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 1):
         raise bad_request("max_tokens must be a positive integer", param="max_tokens")
     deployment = _serving(world, model)
-    lifecycle.touch(world, deployment)
     prompt_tokens = sum(_tokens(_text(message)) for message in messages)
     if body.get("context_length_exceeded_behavior") != "truncate":
         _check_context(world, deployment, prompt_tokens + (max_tokens or 0))
+    lifecycle.touch(world, deployment)
     asked = next((_text(message) for message in reversed(messages) if message["role"] == "user"), "")
     text, reason = _cut(answer(asked, deployment.model_name), max_tokens, body.get("stop"))
     usage: Json = {

@@ -150,7 +150,9 @@ def update_deployment(world: World, request: Request, endpoint_id: str, deployme
     old = autoscaling_of(deployment)
     if "autoscaling" in paths:
         low, high, scaling = _bounds(body)
-        _check_quota(world, max(low, min(deployment.desired, high)), besides=deployment)
+        wanted = max(low, min(deployment.desired, high))
+        if wanted > max(deployment.desired, deployment.scheduled):
+            _check_quota(world, wanted, besides=deployment)
         lifecycle.rescale(world, deployment, low, high)
         deployment.scaling = scaling
     if "name" in paths:

@@ -16,8 +16,9 @@ JOURNAL_LENGTH = 1000
 
 
 def _headers(value: object, path: str) -> object:
-    if not isinstance(value, dict) or not all(isinstance(one, str) for one in value.values()):
-        raise bad_request(f"invalid value for {path}: must be an object of strings", param=path)
+    texts = [*value.keys(), *value.values()] if isinstance(value, dict) else [None]
+    if not all(isinstance(one, str) and one.isascii() and one.isprintable() for one in texts):
+        raise bad_request(f"invalid value for {path}: must be an object of plain strings", param=path)
     return value
 
 
@@ -101,16 +102,20 @@ class Journal:
 
     def __init__(self) -> None:
         self._entries: deque[Json] = deque(maxlen=JOURNAL_LENGTH)
+        self._lock = threading.Lock()
 
     def add(self, request: Request, status: int | None) -> None:
         entry: Json = {"method": request.method, "path": request.path, "query": dict(request.query), "status": status}
         body = request.journal_body()
         if body is not None:
             entry["body"] = body
-        self._entries.append(entry)
+        with self._lock:
+            self._entries.append(entry)
 
     def entries(self) -> list[Json]:
-        return list(self._entries)
+        with self._lock:
+            return list(self._entries)
 
     def clear(self) -> None:
-        self._entries.clear()
+        with self._lock:
+            self._entries.clear()

@@ -64,9 +64,11 @@ class SandboxServer:
         self._http.drop_connections()
         self._http.server_close()
         self._thread.join()
-        self.service.save()
-        if self._state:
-            self._state.close()
+        try:
+            self.service.save()
+        finally:
+            if self._state:
+                self._state.close()
 
     def __enter__(self) -> SandboxServer:
         return self
@@ -101,7 +103,7 @@ def serve(
                     break
     finally:
         for one, handler in before.items():
-            signal.signal(one, handler)
+            signal.signal(one, handler or signal.SIG_DFL)
 
 
 class _HttpServer(ThreadingHTTPServer):

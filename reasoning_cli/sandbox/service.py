@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from http import HTTPStatus
 
+from reasoning_cli.errors import DataError
 from reasoning_cli.sandbox import admin, lifecycle
 from reasoning_cli.sandbox.catalogue import API_KEY
 from reasoning_cli.sandbox.clock import Clock, real_now
@@ -57,7 +58,7 @@ class Service:
     def respond(self, request: Request, headers: Mapping[str, str], wait: Callable[[float], object]) -> Response:
         """Answer one request; `wait` sleeps real seconds and returns early when the server closes."""
         self.last_request_at = time.monotonic()
-        request_id = headers.get("x-request-id") or new_request_id()
+        request_id = new_request_id()
         if admin.owns(request.path):
             response = self._answer(request, request_id, lambda: admin.route(self, request))
         else:
@@ -132,7 +133,10 @@ class Service:
                     response = Response(HTTPStatus.OK, payloads=reply.payloads)
                 else:
                     response = Response(HTTPStatus.OK, json.dumps(reply).encode())
-            self.save()
+            try:
+                self.save()
+            except DataError as error:
+                response = _refusal(ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, error.message), request_id)
         return response
 
 

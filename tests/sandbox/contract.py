@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import jsonschema
 import yaml
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 CONTRACT_FILE = "contracts/together-sdk-3.1.1.openapi.yaml"
@@ -38,7 +38,7 @@ class Contract:
         _forbid_unknown_members(strict)
         self._documents = {"urn:lenient": document, "urn:strict": strict}
         self._registry: Registry[Any] = Registry().with_resources(
-            (name, Resource(contents=one, specification=DRAFT202012)) for name, one in self._documents.items()
+            (name, DRAFT202012.create_resource(one)) for name, one in self._documents.items()
         )
         # The most literal path first: /models/uploads before /models/{id}.
         self._paths = [

@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.sandbox.conftest import CODING, PLANNING, SHARED, SHOULD_RESPOND, Api, endpoint_of
+from tests.conftest import SHARED
+from tests.sandbox.conftest import CODING, PLANNING, SHOULD_RESPOND, Api, endpoint_of
 
 _SHOULD_RESPOND_OUTPUT = """<output>
 <response>

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -162,6 +163,17 @@ def test_a_state_that_cannot_be_read_is_left_alone(state: Path, text: str) -> No
         SandboxServer(state)
     assert caught.value.hint
     assert state.read_text() == text
+
+
+def test_a_disk_that_takes_no_more_is_an_error_on_the_wire_and_frees_the_lock(state: Path) -> None:
+    with pytest.raises(DataError), SandboxServer(state, speed=0) as server:
+        shutil.rmtree(state.parent)
+        api = Api(server.url)
+        with api.http:
+            status, message = api.error("POST", f"{PROJECT}/endpoints", {"name": "lost"})
+        assert (status, "cannot be written" in message) == (500, True)
+    with SandboxServer(state, speed=0):
+        pass
 
 
 def test_closing_twice_is_harmless() -> None:

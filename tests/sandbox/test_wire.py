@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 
 import httpx
@@ -139,7 +140,16 @@ def test_a_delay_is_longer_than_the_clients_patience(api: Api) -> None:
         api.http.get("/v3/whoami", timeout=0.2)
 
 
-@pytest.mark.parametrize("fault", [{}, {"path": "("}, {"path": ".", "cut": "later"}, {"path": ".", "stat": 1}])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"path": ".", "headers": {"a": "b\r\nc: d"}},
+        {},
+        {"path": "("},
+        {"path": ".", "cut": "later"},
+        {"path": ".", "stat": 1},
+    ],
+)
 def test_a_fault_that_makes_no_sense_is_refused(api: Api, fault: dict[str, object]) -> None:
     assert api.error("POST", "/_sandbox/faults", fault)[0] == 400
 
@@ -180,3 +190,13 @@ def test_a_reset_forgets_everything(api: Api) -> None:
     assert api.ok("GET", f"{PROJECT}/endpoints")["data"] == []
     assert api.meter() == {"deployments": [], "totalCents": "0"}
     assert api.ok("GET", "/_sandbox/behaviour")["quota_replicas"] == 8
+
+
+def test_of_many_creates_at_once_one_wins(server: SandboxServer) -> None:
+    def create(_: int) -> int:
+        headers = {"authorization": "Bearer sandbox-key"}
+        return httpx.post(f"{server.url}{PROJECT}/endpoints", json={"name": "same"}, headers=headers).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = sorted(pool.map(create, range(16)))
+    assert statuses == [200] + [409] * 15
