@@ -51,6 +51,8 @@ def report(
                 terminal.print()
             for line in report_lines(bill):
                 terminal.print(line)
+            if bill.standing.limit_cents is None:
+                terminal.hint("set one: `reasoning costs set-budget 100`")
     if problem is not None:
         terminal.warn(f"this bill ends at {moment(at)}, the last look")
         raise problem

@@ -76,7 +76,7 @@ def deploy(
 
     Running it again goes on where it was; it never makes a second one.
     """
-    from reasoning_cli.commands.views import plan_facts, plan_record
+    from reasoning_cli.commands.views import deployed_record, plan_facts, plan_record
     from reasoning_cli.operations.deploying import Action, DeployRequest, plan_deploy, run_deploy
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import clock_duration, money
@@ -132,13 +132,15 @@ def deploy(
         terminal.json(deployed_record(plan, done))
         return
     if done.answered_in is None:
-        terminal.print(f"{name} is on its way ({done.record.state}). Watch it:  reasoning models status --watch")
+        terminal.print(f"{name} is on its way ({done.record.state}).")
+        terminal.hint("watch it: `reasoning models status --watch`")
         return
     already = "already " if plan.action is Action.NOTHING else ""
     terminal.print(
         f"{name} is {already}serving as {done.record.serving_name}"
-        f" (first answer in {done.answered_in.total_seconds():.2f} s). Stop it:  {undeploy}"
+        f" (first answer in {done.answered_in.total_seconds():.2f} s)."
     )
+    terminal.hint(f"stop it: `{undeploy}`")
     if not session.enabled[plan.model_type]:
         terminal.hint(f"decisions do not go there yet: `reasoning models enable {spell_model_type(plan.model_type)}`")
 
@@ -198,8 +200,11 @@ def undeploy(
     if json:
         terminal.json(stop_record(plan, done.record))
         return
-    kept = f"stopped and kept; start it:  reasoning models deploy {target}" if keep else "gone"
-    terminal.print(f"{name} is {kept}. It saves {money(plan.saves_cents_per_hour)} an hour.")
+    terminal.print(
+        f"{name} is {'stopped, and kept' if keep else 'gone'}. It saves {money(plan.saves_cents_per_hour)} an hour."
+    )
+    if keep:
+        terminal.hint(f"start it again: `reasoning models deploy {target}`")
 
 
 @app.command("list")

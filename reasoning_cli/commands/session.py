@@ -63,6 +63,7 @@ class Session:
         if settings.outside is not None:
             from reasoning_cli.operations.sandbox import KEY
 
+            self.terminal.command = "reasoning --sandbox"
             self.terminal.note("sandbox: nothing here is real, and nothing costs money")
             settings.flags.setdefault(s.API_KEY.name, KEY)
         return settings

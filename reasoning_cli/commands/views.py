@@ -265,7 +265,7 @@ def report_lines(report: CostReport) -> list[str]:
         lines.append(f"Known to ±{money(report.total.doubt_cents)}: somebody was not looking when replicas changed.")
     standing = report.standing
     if standing.limit_cents is None:
-        lines.append("No budget is set: reasoning costs set-budget 100")
+        lines.append("no budget is set")
     else:
         share = percent(float(report.share_of_budget or 0))
         lines.append(

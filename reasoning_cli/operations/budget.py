@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from math import ceil
 
 from reasoning_cli.errors import LimitError
 from reasoning_cli.operations.ledger import Usage, usage_by_deployment
@@ -94,7 +95,7 @@ def check_deploy(standing: Standing, name: str, added_cents_per_hour: int) -> No
     if cap is not None and rate > cap * 100:
         raise LimitError(
             f"the cap of ${cap} an hour would be broken: `{name}` costs {price} an hour{beside}",
-            f"raise it with `reasoning config set budget.max_cost_per_hour_usd {-(-rate // 100)}`,"
+            f"raise it with `reasoning config set budget.max_cost_per_hour_usd {ceil(rate / 100)}`,"
             " or stop something: `reasoning models status`",
         )
     if standing.limit_cents is None or standing.left_cents is None:
@@ -102,10 +103,9 @@ def check_deploy(standing: Standing, name: str, added_cents_per_hour: int) -> No
     needed = rate * standing.limits.reserve_hours
     if standing.left_cents < needed or standing.left_cents == 0:
         spent = standing.usage.high_cents / 100
-        enough = -(-(standing.usage.high_cents + needed) // 100)
+        enough = ceil((standing.usage.high_cents + needed) / 100)
         raise LimitError(
             f"the budget of ${standing.limits.month_usd} would be broken: ${spent:.2f} used,"
             f" `{name}` costs {price} an hour{beside}",
-            f"raise it with `reasoning costs set-budget {max(1, int(enough))}`,"
-            " or stop something: `reasoning models status`",
+            f"raise it with `reasoning costs set-budget {enough}`, or stop something: `reasoning models status`",
         )

@@ -42,6 +42,7 @@ class Terminal:
     input: TextIO = field(default_factory=lambda: sys.stdin)
     environ: Mapping[str, str] = field(default_factory=dict)
     color: Color = Color.AUTO
+    command: str = "reasoning"  # how the program is called in this run, for the commands that hints tell to type
 
     @property
     def out_is_terminal(self) -> bool:
@@ -187,7 +188,7 @@ class Terminal:
 
     def hint(self, text: str) -> None:
         """The next command to type."""
-        self._labelled("hint", text, STYLES["hint"])
+        self._labelled("hint", text.replace("`reasoning ", f"`{self.command} "), STYLES["hint"])
 
     def warn(self, text: str) -> None:
         """Something the operator should know though the command goes on."""
