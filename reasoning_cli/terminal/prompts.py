@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from prompt_toolkit.output import Output
 
 
 @dataclass(frozen=True)
@@ -31,32 +35,38 @@ class Prompter(Protocol):
 
 
 class TerminalPrompter:
-    """Asks with questionary; needs a terminal on both ends."""
+    """Asks with questionary; needs a terminal on both ends. Questions go to stderr: stdout may lead into a file."""
 
     def text(self, question: str, default: str = "") -> str:
         import questionary
 
-        return str(questionary.text(question, default=default).unsafe_ask()).strip()
+        return str(questionary.text(question, default=default, output=_stderr()).unsafe_ask()).strip()
 
     def secret(self, question: str) -> str:
         import questionary
 
-        return str(questionary.password(question).unsafe_ask()).strip()
+        return str(questionary.password(question, output=_stderr()).unsafe_ask()).strip()
 
     def choose(self, question: str, choices: Sequence[Choice]) -> str:
         import questionary
 
         options = [questionary.Choice(choice.title, value=choice.value) for choice in choices]
         first = next((option for option, choice in zip(options, choices, strict=True) if choice.ticked), None)
-        return str(questionary.select(question, options, default=first).unsafe_ask())
+        return str(questionary.select(question, options, default=first, output=_stderr()).unsafe_ask())
 
     def tick(self, question: str, choices: Sequence[Choice]) -> list[str]:
         import questionary
 
         options = [questionary.Choice(choice.title, value=choice.value, checked=choice.ticked) for choice in choices]
-        return [str(value) for value in questionary.checkbox(question, options).unsafe_ask()]
+        return [str(value) for value in questionary.checkbox(question, options, output=_stderr()).unsafe_ask()]
 
     def confirm(self, question: str, default: bool = False) -> bool:
         import questionary
 
-        return bool(questionary.confirm(question, default=default).unsafe_ask())
+        return bool(questionary.confirm(question, default=default, output=_stderr()).unsafe_ask())
+
+
+def _stderr() -> Output:
+    from prompt_toolkit.output import create_output
+
+    return create_output(stdout=sys.stderr)
