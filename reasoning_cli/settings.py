@@ -371,14 +371,18 @@ def write_setting(paths: Paths, setting: Setting[T], text: str | None) -> None:
 
 def write_settings(paths: Paths, texts: Mapping[str, str | None]) -> None:
     """The same for several at once, all or none. Refuses to build on a file that is not to be trusted."""
-    changes = {name: None if text is None else _to_write(BY_NAME[name], text) for name, text in texts.items()}
+    changes = {
+        setting.name: None if (text := texts[setting.name]) is None else as_written(setting, text)
+        for setting in ALL
+        if setting.name in texts
+    }
     for problem in _read_file(paths.config_file)[1]:
         raise problem
     change_file(paths.config_file, changes)
 
 
-def _to_write(setting: Setting[object], text: str) -> str | int:
-    """`text` as the file holds it: numbers and switches as such, all else as it was typed."""
+def as_written(setting: Setting[object], text: str) -> str | int:
+    """`text` as the file holds it: numbers and switches as such, all else as it was typed. Raises UsageError."""
     try:
         value = setting.parse(text)
     except ValueError as error:

@@ -1,0 +1,89 @@
+"""What an agent needs in its environment to call us instead of its provider, and how a port here is doing.
+
+Clients disagree about the base address: ElizaOS' plugins and OpenAI's libraries append `/responses` or `/messages` to
+a base that holds `/v1`; Anthropic's libraries and Claude Code append `/v1/messages` themselves.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from reasoning_cli.errors import ConfigurationError
+
+HOST = "127.0.0.1"
+
+
+class Agent(StrEnum):
+    """Whose calls are to come here."""
+
+    ELIZAOS = "elizaos"
+    CLAUDE_CODE = "claude-code"
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable for the agent's environment."""
+
+    name: str
+    value: str
+
+
+def agent_variables(agent: Agent, port: int) -> tuple[Variable, ...]:
+    """The variables that lead `agent` to the gateway on `port`."""
+    base = f"http://{HOST}:{port}"
+    openai = Variable("OPENAI_BASE_URL", f"{base}/v1")
+    match agent:
+        case Agent.ELIZAOS:
+            return openai, Variable("ANTHROPIC_BASE_URL", f"{base}/v1")
+        case Agent.OPENAI:
+            return (openai,)
+        case Agent.CLAUDE_CODE | Agent.ANTHROPIC:
+            return (Variable("ANTHROPIC_BASE_URL", base),)
+
+
+def agent_caveat(agent: Agent) -> str | None:
+    """What the variables cannot do for `agent`."""
+    if agent is Agent.ELIZAOS:
+        return "plugin-anthropic 1.0.x ignores ANTHROPIC_BASE_URL and always calls Anthropic; 1.5 and newer obey it"
+    return None
+
+
+def is_gateway(url: str, port: int) -> bool:
+    """Whether an upstream is the gateway's own address: its calls would come back to it for ever."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    here = host in ("localhost", "::1", "0.0.0.0", "::") or host.startswith("127.")
+    try:
+        return here and (parts.port or (443 if parts.scheme == "https" else 80)) == port
+    except ValueError:  # no port number
+        return False
+
+
+def refuse_circle(url: str, port: int) -> None:
+    """Raise ConfigurationError when the upstream `url` is the gateway itself."""
+    if is_gateway(url, port):
+        raise ConfigurationError(
+            f"`{url}` is where the gateway itself is to listen; its calls would come back to it for ever",
+            "name the provider's own address, such as https://api.openai.com/v1",
+        )
+
+
+def why_not_free(port: int) -> str | None:
+    """Why nothing can be opened on `port` of this machine; None when it is free."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # A server that has just gone leaves closed connections behind; they do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return "taken by another program"
+            return os.strerror(error.errno or errno.EIO).lower()
+    return None
