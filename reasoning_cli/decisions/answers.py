@@ -11,6 +11,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from reasoning_cli.decisions.prompts import available_actions, available_providers
+
 ACTIONS = ("RESPOND", "IGNORE", "STOP")
 # No answer of use is longer; what is, is a model gone round in circles.
 MAX_CHARS = 1_000_000
@@ -65,6 +67,18 @@ _CLOSING_TAG = re.compile(r"</([A-Za-z_][\w.-]*)>")
 _FENCE = re.compile(r"^([ \t]*)(```|~~~)[ \t]*([\w+#.-]*)[^\n]*\n(.*?)^[ \t]*\2[ \t]*$", re.DOTALL | re.MULTILINE)
 _ENTITY = re.compile(r"&(lt|gt|amp|quot|apos);")
 _CHARACTERS = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
+
+
+def read_answer(model_type: str, prompt: str, output: str) -> Answer | InvalidAnswer:
+    """Read the raw answer to a prompt: a plan may only name the actions and providers that prompt offers."""
+    if model_type != "planning":
+        return parse_answer(model_type, output)
+    return parse_answer(
+        model_type,
+        output,
+        known_actions=available_actions(prompt),
+        known_providers=available_providers(prompt),
+    )
 
 
 def parse_answer(

@@ -15,14 +15,15 @@ _NAME = re.compile(
     r"|Generate dialog and actions for (?:the character )?(?P<plan>.{1,200}?)\.(?:</task>|[ \t]*$))",
     re.MULTILINE,
 )
-_ACTIONS = re.compile(r"^Possible response actions:[ \t]*(.+)$", re.MULTILINE)
+_ACTIONS = re.compile(r"\nPossible response actions:[ \t]*(.+)")
 _ACTION_NAMES = re.compile(r"<actionNames>(?:\s*Possible response actions:)?([^<]+)</actionNames>")
 _PROVIDERS = re.compile(
-    r"^These providers are available for the agent to select and use:\n((?:- \*\*[^\n]+(?:\n|\Z))+)", re.MULTILINE
+    r"\nThese providers are available for the agent to select and use:\n((?:- \*\*[^\n]+(?:\n|\Z))+)"
 )
 _PROVIDER = re.compile(r"^- \*\*([^*\n]+)\*\*", re.MULTILINE)
 _RECEIVED = "# Received Message\n"
 _FOCUS = "\n\n\n# Focus your response"
+_CONVERSATION = "# Conversation Messages\n"
 
 
 def agent_name(prompt: str) -> str | None:
@@ -51,9 +52,16 @@ def received_message(prompt: str) -> str | None:
 
 
 def available_actions(prompt: str) -> tuple[str, ...]:
-    """The actions the agent offers, in the prompt's order; empty when it names none."""
-    found = _ACTION_NAMES.search(prompt) or _ACTIONS.search(prompt)
-    return _names(found[1]) if found else ()
+    """The actions the agent offers, in the prompt's order; empty when it names none.
+
+    Since 1.3 they are listed ahead of the conversation, before that in a block of their own behind it.
+    """
+    listed = _ACTIONS.search(prompt)
+    conversation = prompt.find(_CONVERSATION)
+    if listed is None or 0 <= conversation < listed.start():
+        block = _ACTION_NAMES.search(prompt, max(prompt.rfind("<actionNames>"), 0))
+        listed = block or listed
+    return _names(listed[1]) if listed else ()
 
 
 def available_providers(prompt: str) -> tuple[str, ...]:

@@ -10,21 +10,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from reasoning_cli.decisions.answers import InvalidAnswer, parse_answer, render_answer
-from reasoning_cli.decisions.prompts import available_actions, available_providers
+from reasoning_cli.decisions.answers import InvalidAnswer, read_answer, render_answer
 from reasoning_cli.store.samples import Sample
 
 Message = dict[str, str]
 
+# Encoding single strings takes the encoder's fast path; a line has the same frame around them every time.
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
+
 
 def conversation_of(sample: Sample) -> list[Message] | InvalidAnswer:
     """The sample as messages; InvalidAnswer when there is nothing in it a model should learn."""
-    answer = parse_answer(
-        sample.model_type,
-        sample.output,
-        known_actions=available_actions(sample.prompt),
-        known_providers=available_providers(sample.prompt),
-    )
+    answer = read_answer(sample.model_type, sample.prompt, sample.output)
     if isinstance(answer, InvalidAnswer):
         return answer
     messages = [
@@ -59,4 +56,5 @@ def flaw_of(messages: Sequence[Message]) -> str | None:
 
 def line_of(messages: Sequence[Message]) -> bytes:
     """The messages as one line of UTF-8 JSON, without its end."""
-    return json.dumps({"messages": messages}, ensure_ascii=False, separators=(",", ":")).encode()
+    turns = [f'{{"role":"{turn["role"]}","content":{_quoted(turn["content"])}}}' for turn in messages]
+    return f'{{"messages":[{",".join(turns)}]}}'.encode()

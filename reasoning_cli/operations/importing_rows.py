@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
-from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, parse_answer
-from reasoning_cli.decisions.prompts import agent_name, available_actions, available_providers
+from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, read_answer
+from reasoning_cli.decisions.prompts import agent_name
 from reasoning_cli.decisions.recognise import recognise, without_codes
 from reasoning_cli.store.samples import Sample
 
@@ -78,12 +78,7 @@ def read_row(row: object) -> Sample | NoDecision:
         return NoDecision("answer in TOON, which is not supported")
 
     prompt = without_codes(prompt)
-    answer = parse_answer(
-        found.model_type,
-        response,
-        known_actions=available_actions(prompt),
-        known_providers=available_providers(prompt),
-    )
+    answer = read_answer(found.model_type, prompt, response)
     return _storable(
         Sample(
             id=_text(row, "id") or _content_id(row),
