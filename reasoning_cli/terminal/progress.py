@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -12,23 +13,33 @@ if TYPE_CHECKING:
     from rich.status import Status
 
 
-class Waiting:
-    """What is going on right now. `show` may be called as often as the caller likes."""
+QUIET_SECONDS = 10.0
 
-    def __init__(self, terminal: Terminal, status: Status | None) -> None:
+
+class Waiting:
+    """What is going on right now. `show` may be called as often as the caller likes.
+
+    Away from a terminal a change of state is a line, and so is a state that has lasted ten seconds more.
+    """
+
+    def __init__(self, terminal: Terminal, status: Status | None, first: str) -> None:
         self._terminal = terminal
         self._status = status
-        self._last = ""
+        self._last = first
+        self._said_at = time.monotonic()
 
     def show(self, state: str, detail: str = "") -> None:
-        """Say `state`; `detail` (elapsed time, a count) changes too often for a log and is for terminals only."""
+        """Say `state`; `detail` (elapsed time, a count) changes too often for a log."""
+        line = f"{state}  {detail}" if detail else state
         if self._status is not None:
             from rich.text import Text
 
-            self._status.update(Text(f"{state}  {detail}" if detail else state))
-        elif state != self._last:
-            self._terminal.note(state)
-        self._last = state
+            self._status.update(Text(line))
+            return
+        now = time.monotonic()
+        if state != self._last or now - self._said_at > QUIET_SECONDS:
+            self._terminal.note(state if state != self._last else line)
+            self._last, self._said_at = state, now
 
 
 @contextlib.contextmanager
@@ -53,10 +64,8 @@ def watching(terminal: Terminal) -> Iterator[Callable[[list[str]], None]]:
 def waiting(terminal: Terminal, first: str) -> Iterator[Waiting]:
     """Show that something takes its time, until the block ends."""
     if not terminal.err_is_terminal or terminal.environ.get("TERM") == "dumb":
-        shown = Waiting(terminal, None)
-        shown.show(first)
-        yield shown
+        yield Waiting(terminal, None, first)
         return
     console = terminal.console(terminal.err)
     with console.status(first, spinner="dots") as status:
-        yield Waiting(terminal, status)
+        yield Waiting(terminal, status, first)

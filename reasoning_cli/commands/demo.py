@@ -1,0 +1,99 @@
+"""The tour: real commands with their real output, on a sandbox of their own that is gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from reasoning_cli.commands.session import session_of
+from reasoning_cli.errors import ExitCode, ReasoningError
+
+if TYPE_CHECKING:
+    from reasoning_cli.terminal.console import Terminal
+
+app = typer.Typer(rich_markup_mode=None)
+
+SPEED = Decimal(60)
+LOGS = "agent-logs.jsonl"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the tour: why, what is typed, and how it must end."""
+
+    why: str
+    typed: str
+    ends: ExitCode = ExitCode.OK
+
+
+STEPS = (
+    Step("Is everything in place?", "doctor"),
+    Step("What would a deploy do, and cost?", "models deploy planning --dry-run"),
+    Step("Do it.", "models deploy planning --yes"),
+    Step("What runs?", "models status"),
+    Step("Take in what the agent decided so far.", f"data import {LOGS}"),
+    Step("Is that enough to learn from?", "data stats"),
+    Step("A file to fine-tune on.", "data export -m planning -o planning.jsonl"),
+    Step("What did it cost?", "costs report"),
+    Step("Set a limit …", "costs set-budget 20"),
+    Step("… and try to break it.", "models deploy coding --yes", ExitCode.LIMIT),
+    Step("Stop what costs.", "models undeploy planning --yes"),
+    Step("The bill.", "costs report"),
+)
+
+
+@app.command()
+def demo(ctx: typer.Context) -> None:
+    """See all of it in 30 seconds, on a sandbox, free. Leaves nothing behind."""
+    from reasoning_cli.commands.demo_agent import agent_logs
+    from reasoning_cli.operations.sandbox import KEY, start_sandbox, stop_sandbox
+
+    terminal = session_of(ctx).terminal
+    home = Path(tempfile.mkdtemp(prefix="reasoning-demo-"))
+    state = home / "sandbox.json"
+    try:
+        sandbox = start_sandbox(state, SPEED)
+        (home / LOGS).write_text(agent_logs(), encoding="utf-8")
+        terminal.note(f"A tour on a sandbox whose clock runs {SPEED:f} times as fast. Nothing costs money.\n")
+        environ = {
+            **{name: value for name, value in os.environ.items() if not _steers_us(name)},
+            "REASONING_HOME": str(home / "home"),
+            "TOGETHER_API_KEY": KEY,
+            "TOGETHER_BASE_URL": sandbox.url,
+            "REASONING_DEPLOY_POLL_SECONDS": "0.25",
+            "PYTHONUNBUFFERED": "1",
+        }
+        for step in STEPS:
+            _show(terminal, step, home, environ)
+    finally:
+        stop_sandbox(state)
+        shutil.rmtree(home, ignore_errors=True)
+    terminal.note("That was all of it, and nothing is left behind. For your own models: `reasoning setup`")
+    terminal.note("To go on trying for free: `reasoning --sandbox models deploy planning`")
+
+
+def _show(terminal: Terminal, step: Step, folder: Path, environ: dict[str, str]) -> None:
+    terminal.print(f"# {step.why}")
+    terminal.print(f"$ reasoning {step.typed}")
+    command = [sys.executable, "-m", "reasoning_cli", *step.typed.split()]
+    ended = subprocess.run(command, cwd=folder, env=environ, stdin=subprocess.DEVNULL, check=False).returncode
+    if ended != step.ends:
+        raise ReasoningError(f"the tour broke off: that ended with {ended}, not {step.ends}", "`reasoning doctor`")
+    terminal.print()
+    if terminal.out_is_terminal:
+        time.sleep(1)  # to be read
+
+
+def _steers_us(name: str) -> bool:
+    """Whether a variable would bring the operator's own settings into the tour."""
+    return name.startswith(("REASONING_", "CUSTOM_REASONING_", "TOGETHER_", "ANTHROPIC_PROXY_"))
