@@ -176,6 +176,16 @@ def test_the_split_decides_who_answers(api: Api) -> None:
     assert api.get(planner)["estimatedEffectiveTrafficShare"] == 0.5
 
 
+def test_an_entry_of_weight_zero_gets_no_traffic_even_when_nothing_else_is_ready(api: Api) -> None:
+    ready = api.serving(CODING)
+    endpoint = endpoint_of(ready)
+    stopped = api.deployment(endpoint, "second", autoscaling={"minReplicas": 0, "maxReplicas": 0})
+    api.route(endpoint, **{ready["id"]: 0})
+    assert _code(api) == (400, "endpoint_not_configured")
+    api.route(endpoint, **{ready["id"]: 0, stopped["id"]: 1})
+    assert _code(api) == (400, "dedicated_endpoint_not_running")
+
+
 @pytest.mark.parametrize(
     "members", [{"messages": []}, {"messages": "hi"}, {"messages": [{"content": "x"}]}, {"max_tokens": 0}, {"model": 1}]
 )

@@ -7,6 +7,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 from typing import Any
 
+from reasoning_cli.sandbox.clock import parse_stamp, stamp
+from reasoning_cli.sandbox.world import MAX_EVENTS_PER_ENDPOINT, World
 from tests.sandbox.conftest import CODING, PROJECT, Api, endpoint_of, path_of
 
 
@@ -36,6 +38,19 @@ def test_events_are_newest_first_and_can_be_cut_by_time_and_kind(api: Api) -> No
     path = f"{PROJECT}/endpoints/{endpoint['id']}/events"
     assert api.error("GET", path, deploymentIds="dep_other")[0] == 400
     assert api.error("GET", path, since="yesterday")[0] == 400
+
+
+def test_times_finer_than_a_millisecond_cut_where_they_say() -> None:
+    assert stamp(parse_stamp("2026-11-21T00:00:00.1234Z")) == "2026-11-21T00:00:00.124Z"
+    assert stamp(parse_stamp("2026-11-21T01:00:00.123+01:00")) == "2026-11-21T00:00:00.123Z"
+
+
+def test_the_feed_keeps_the_newest_events_only() -> None:
+    world = World.fresh(0)
+    for number in range(MAX_EVENTS_PER_ENDPOINT + 5):
+        world.record("endpoint.updated", "ep_1", message=str(number))
+    kept = [event["message"] for event in world.events["ep_1"]]
+    assert (len(kept), kept[0]) == (MAX_EVENTS_PER_ENDPOINT, "5")
 
 
 def test_events_are_paged(api: Api) -> None:

@@ -70,6 +70,7 @@ def test_more_replicas_become_ready_together_while_the_old_ones_serve(api: Api) 
     deployment = api.serving()
     api.scale(deployment, 3, 4)
     assert api.state(deployment) == ("SCALING", 1)
+    assert api.get(deployment)["status"]["scheduledReplicas"] == 3
     assert api.chat("hello").status_code == 200
     api.advance(180)
     assert api.state(deployment) == ("READY", 3)

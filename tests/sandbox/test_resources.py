@@ -281,3 +281,42 @@ def test_v1_endpoints_can_be_listed_but_not_made(api: Api) -> None:
 
 def test_another_project_is_not_found(api: Api) -> None:
     assert api.error("GET", "/v2/projects/proj_other/endpoints")[0] == 404
+
+
+def test_a_stale_etag_of_a_deployment_conflicts(api: Api) -> None:
+    deployment = api.deployment(api.endpoint(), autoscaling={"minReplicas": 0, "maxReplicas": 0})
+    path = path_of(deployment)
+    renamed = api.ok("PATCH", path, {"name": "second", "etag": deployment["etag"]})
+    assert renamed["name"] == "sandbox/decisions/second"
+    assert api.error("PATCH", path, {"name": "third", "etag": deployment["etag"]})[0] == 409
+    assert api.error("DELETE", path, etag=deployment["etag"])[0] == 409
+    assert api.ok("DELETE", path, etag=renamed["etag"]) == {}
+
+
+def test_a_deployment_is_found_under_its_own_endpoint_only(api: Api) -> None:
+    deployment = api.deployment(api.endpoint())
+    other = api.endpoint("other")
+    assert api.error("GET", f"{deployments_of(other)}/{deployment['id']}")[0] == 404
+
+
+def test_the_traffic_share_is_weight_times_ready_replicas(api: Api) -> None:
+    endpoint = api.endpoint()
+    one = api.deployment(endpoint, "one")
+    three = api.deployment(endpoint, "three", autoscaling={"minReplicas": 3, "maxReplicas": 3})
+    api.route(endpoint, **{one["id"]: 2, three["id"]: 2})
+    assert api.get(three)["estimatedEffectiveTrafficShare"] == 0
+    api.advance(300)
+    assert api.get(one)["estimatedEffectiveTrafficShare"] == 0.25
+    assert api.get(three)["estimatedEffectiveTrafficShare"] == 0.75
+
+
+def test_two_references_must_name_the_same_model(api: Api) -> None:
+    first, second = api.model(PLANNING), api.model(CODING)
+    path = f"projects/proj_sandbox/models/{first['id']}"
+    assert api.error("GET", f"{PROJECT}/configs", referenceModel=path, referenceModelId=second["id"])[0] == 400
+    assert api.error("GET", f"{PROJECT}/configs", referenceModel=first["id"])[0] == 400
+
+
+def test_a_deployed_model_cannot_be_deleted(api: Api) -> None:
+    deployment = api.deployment(api.endpoint())
+    assert api.error("DELETE", f"{PROJECT}/models/{deployment['modelId']}")[0] == 400

@@ -9,6 +9,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.sandbox.conftest import PROJECT, Api, endpoint_of
 
 _SERVE = """
 import sys
+import time
 from pathlib import Path
 from reasoning_cli.sandbox.server import serve
 serve(port=0, speed=float(sys.argv[2]), state=Path(sys.argv[1]),
@@ -103,6 +105,20 @@ def test_a_killed_server_loses_nothing_and_turns_no_clock_back(state: Path, serv
         assert api.ok("GET", f"{PROJECT}/endpoints")["data"][0]["name"] == "sandbox/kept"
         now = api.ok("GET", "/_sandbox")["now"]
     assert now >= seen
+
+
+def test_the_clock_is_saved_while_nobody_asks(state: Path, serve: Serve) -> None:
+    process, url = serve(speed=600)
+    begin = httpx.get(f"{url}/_sandbox").json()["now"]
+    clock = state.with_name("sandbox.json.clock")
+    asked_at = int(clock.read_text())
+    while int(clock.read_text()) == asked_at:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    _, url = serve(speed=0)
+    assert httpx.get(f"{url}/_sandbox").json()["now"] > begin
 
 
 def test_what_was_due_when_it_was_killed_still_happens(state: Path, serve: Serve) -> None:
