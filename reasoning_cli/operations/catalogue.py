@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError
-from reasoning_cli.together.client import TogetherClient
-from reasoning_cli.together.wire import InstanceType, Model
 from reasoning_cli.values import MODEL_TYPES, spell_model_type
+
+if TYPE_CHECKING:
+    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.together.wire import InstanceType, Model
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError, UsageError
 from reasoning_cli.operations.budget import Limits, Standing, burn, check_deploy, standing
@@ -21,10 +22,12 @@ from reasoning_cli.operations.ledger import observe
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import CREATING, DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.events import Event, Events
-from reasoning_cli.together.client import TogetherClient
 from reasoning_cli.together.problems import BusyError, NotServingError, UnreachableError
-from reasoning_cli.together.wire import Model
 from reasoning_cli.values import MODEL_TYPES, parse_model_type, spell_model_type
+
+if TYPE_CHECKING:
+    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.together.wire import Model
 
 TRIES_TO_ANSWER = 12
 TRIES_TO_REACH = 5

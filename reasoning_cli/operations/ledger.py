@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.ledger import Ledger, Reading
-from reasoning_cli.together.client import TogetherClient
 from reasoning_cli.together.problems import MissingError
-from reasoning_cli.together.wire import Deployment, Event
+
+if TYPE_CHECKING:
+    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.together.wire import Deployment, Event
 
 _MS_PER_HOUR = 3_600_000
 

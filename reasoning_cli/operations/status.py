@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from reasoning_cli.operations.budget import Limits, Standing, burn, month_start, standing
 from reasoning_cli.operations.ledger import Usage, observe, ready_since, usage_by_deployment
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.ledger import Ledger
-from reasoning_cli.together.client import TogetherClient
 from reasoning_cli.values import MODEL_TYPES
+
+if TYPE_CHECKING:
+    from reasoning_cli.together.client import TogetherClient
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import NotFoundError
 from reasoning_cli.operations.budget import AT_REST, burn
@@ -16,8 +17,10 @@ from reasoning_cli.operations.ledger import close, observe
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.events import Event, Events
-from reasoning_cli.together.client import TogetherClient
 from reasoning_cli.together.problems import MissingError, RequestRefusedError
+
+if TYPE_CHECKING:
+    from reasoning_cli.together.client import TogetherClient
 
 
 @dataclass(frozen=True)
