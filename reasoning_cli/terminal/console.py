@@ -153,7 +153,7 @@ class Terminal:
             table.add_row(
                 *(
                     Text(
-                        _visible(column.cell(row)),
+                        visible(column.cell(row)),
                         style=STYLES.get(column.style(row), "") if column.style else "",
                         no_wrap=True,
                         overflow="ellipsis" if column.shrink else "fold",
@@ -172,19 +172,19 @@ class Terminal:
 
         stream = self.out if to_out else self.err
         width = self.width if to_out else self.width_of(self.err)
-        indent = " " * (max(len(label) for label, _ in facts) + 5)
+        indent = " " * (max((len(label) for label, _ in facts), default=0) + 5)
         for label, text in facts:
             first = f"  {label}".ljust(len(indent))
             lines = textwrap.wrap(
                 text, max(20, width), initial_indent=first, subsequent_indent=indent, break_on_hyphens=False
             )
-            self._write(stream, redact("\n".join(lines or [first.rstrip()])))
+            self._write(stream, visible(redact("\n".join(lines or [first.rstrip()])), but="\n"))
 
     # --- stderr ---
 
     def note(self, text: str) -> None:
         """What happened, for a person; never on stdout."""
-        self._write(self.err, _visible(redact(text), but="\n\t"))
+        self._write(self.err, visible(redact(text), but="\n\t"))
 
     def hint(self, text: str) -> None:
         """The next command to type."""
@@ -209,7 +209,7 @@ class Terminal:
             with console.capture() as captured:
                 console.print(Text(label, style=style), end="")
             label = captured.get()
-        self._write(self.err, f"{label} {_visible(redact(text), but=chr(10))}")
+        self._write(self.err, f"{label} {visible(redact(text), but=chr(10))}")
 
     # --- asking ---
 
@@ -219,7 +219,7 @@ class Terminal:
             return True
         if not self.can_ask:
             raise UsageError("this needs a yes, and nobody is there to give it", f"add {needs}")
-        self.err.write(f"{_visible(question)} [y/N] ")
+        self.err.write(f"{visible(question)} [y/N] ")
         self.err.flush()
         answer = self.input.readline()
         return answer.strip().lower() in ("y", "yes")
@@ -240,7 +240,7 @@ _ASCII = str.maketrans({"█": "#", "░": ".", "–": "-", "…": "~", "×": "x
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 
 
-def _visible(text: str, but: str = "") -> str:
+def visible(text: str, but: str = "") -> str:
     """Control characters spelt out: a name from the network must not move the cursor or recolour the screen."""
     return text.translate({code: shown for code, shown in _CONTROL.items() if chr(code) not in but})
 

@@ -1,0 +1,44 @@
+"""Is everything in place: one line a check, each with what to type about it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reasoning_cli.commands.options import FormatOption, JsonOption, chosen_format
+from reasoning_cli.commands.session import session_of
+from reasoning_cli.terminal.listing import Column, Format, Listing
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def doctor(
+    ctx: typer.Context,
+    fmt: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Leave the network alone.")] = False,
+) -> None:
+    """Check keys, paths, network, what is left running. The first failure decides the exit code."""
+    from reasoning_cli.operations.checks import Check, exit_code, run_checks
+    from reasoning_cli.terminal.checklist import show_check
+
+    session = session_of(ctx)
+    styles = {"ok": "good", "warn": "warning", "fail": "bad"}
+    fmt = chosen_format(fmt, json)
+    checks = []
+    for check in run_checks(session.settings_as_found, None if offline else lambda: session.client, session.now):
+        checks.append(check)
+        if fmt is Format.TABLE:
+            show_check(session.terminal, check.status, styles[check.status], check.detail, check.fix)
+    if fmt is not Format.TABLE:
+        columns: list[Column[Check]] = [
+            Column("name", lambda check: check.name),
+            Column("status", lambda check: check.status.value),
+            Column("detail", lambda check: check.detail),
+            Column("fix", lambda check: check.fix),
+            Column("exit_code", lambda check: check.exit_code.value),
+        ]
+        session.terminal.show(Listing(columns, checks, id=lambda check: check.name), fmt)
+    raise typer.Exit(exit_code(checks))
