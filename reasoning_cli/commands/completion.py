@@ -23,6 +23,13 @@ MOST_NAMES = 50
 
 _HARMLESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 
+# Typer's script for zsh only registers itself: kept in `fpath`, as its first line asks, it would let the first TAB of
+# every session go unanswered.
+_ZSH_LAST_LINE = (
+    "compdef _reasoning_completion reasoning",
+    "if (( ${+compstate} )); then\n  _reasoning_completion\nelse\n  compdef _reasoning_completion reasoning\nfi",
+)
+
 log = logging.getLogger(__name__)
 
 
@@ -46,7 +53,7 @@ def script(shell: Shell) -> str:
     from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
     text: str = get_completion_script(prog_name="reasoning", complete_var="_REASONING_COMPLETE", shell=shell.value)
-    return text
+    return text.replace(*_ZSH_LAST_LINE) if shell is Shell.ZSH else text
 
 
 # --- names ---

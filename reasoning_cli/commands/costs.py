@@ -26,7 +26,7 @@ def report(
     quiet: QuietOption = False,
 ) -> None:
     """This month's bill by deployment, and how long the budget lasts. Looks at Together first."""
-    from reasoning_cli.commands.views import cost_columns, report_lines, report_record
+    from reasoning_cli.commands.cost_views import cost_columns, report_lines, report_record
     from reasoning_cli.operations.status import cost_report, last_look, refresh
     from reasoning_cli.terminal.listing import Listing
     from reasoning_cli.terminal.units import moment
@@ -64,7 +64,7 @@ def set_budget(
     amount: Annotated[str, typer.Argument(metavar="USD|none", help="Dollars a calendar month (UTC), or none.")],
 ) -> None:
     """Refuse deploys that this month's budget could not pay."""
-    from reasoning_cli.commands.views import budget_text
+    from reasoning_cli.commands.cost_views import budget_text
     from reasoning_cli.operations.budget import standing
     from reasoning_cli.operations.status import last_look
     from reasoning_cli.store.events import Event, Events

@@ -76,7 +76,7 @@ def deploy(
 
     Running it again goes on where it was; it never makes a second one.
     """
-    from reasoning_cli.commands.views import deployed_record, plan_facts, plan_record
+    from reasoning_cli.commands.plan_views import deployed_record, plan_facts, plan_record
     from reasoning_cli.operations.deploying import Action, DeployRequest, plan_deploy, run_deploy
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import clock_duration, money
@@ -161,7 +161,7 @@ def undeploy(
     json: JsonOption = False,
 ) -> None:
     """Stop a model and delete its deployment and endpoint. The model itself stays at Together."""
-    from reasoning_cli.commands.views import stop_facts, stop_record
+    from reasoning_cli.commands.plan_views import stop_facts, stop_record
     from reasoning_cli.operations.stopping import plan_stop, run_stop
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import clock_duration, money
@@ -212,7 +212,7 @@ def list_models(
     ctx: typer.Context, fmt: FormatOption = Format.TABLE, json: JsonOption = False, quiet: QuietOption = False
 ) -> None:
     """The slots and what we deployed, as last seen; asks nobody, so it is fast."""
-    from reasoning_cli.commands.views import list_columns
+    from reasoning_cli.commands.model_views import list_columns
     from reasoning_cli.terminal.listing import Listing
 
     session = session_of(ctx)
@@ -231,7 +231,8 @@ def status(
     quiet: QuietOption = False,
 ) -> None:
     """What runs now, what it costs, and how long the budget lasts. Looks at Together first."""
-    from reasoning_cli.commands.views import spent_line, status_columns
+    from reasoning_cli.commands.cost_views import spent_line
+    from reasoning_cli.commands.model_views import status_columns
     from reasoning_cli.operations.budget import standing
     from reasoning_cli.operations.status import refresh
     from reasoning_cli.terminal.listing import Listing, to_json_lines

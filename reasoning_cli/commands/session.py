@@ -20,11 +20,11 @@ from reasoning_cli.paths import find_paths
 from reasoning_cli.redact import redact
 from reasoning_cli.settings import Settings, checked, environment, read_settings
 from reasoning_cli.terminal.console import Color, Terminal
-from reasoning_cli.terminal.prompts import Prompter, TerminalPrompter
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.budget import Limits
     from reasoning_cli.store.database import Store
+    from reasoning_cli.terminal.prompts import Prompter
     from reasoning_cli.together.client import TogetherClient
 
 
@@ -36,7 +36,7 @@ class Session:
     flags: dict[str, str] = field(default_factory=dict)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep
-    prompter: Prompter = field(default_factory=TerminalPrompter)
+    prompter: Prompter = field(default_factory=lambda: _prompter())
 
     @classmethod
     def start(cls, *, sandbox: bool, database: Path | None, verbosity: int, color: Color) -> Session:
@@ -137,6 +137,12 @@ class Session:
         for name in ("client", "store"):
             if name in self.__dict__:
                 self.__dict__[name].close()
+
+
+def _prompter() -> Prompter:
+    from reasoning_cli.terminal.prompts import TerminalPrompter
+
+    return TerminalPrompter()
 
 
 def session_of(ctx: typer.Context) -> Session:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -95,6 +93,9 @@ def to_json_lines(records: Iterable[dict[str, object]]) -> str:
 
 def to_separated(keys: Sequence[str], records: Iterable[dict[str, object]], fmt: Format) -> str:
     """CSV (RFC 4180 quoting) or TSV with a header line; empty for none."""
+    import csv
+    import io
+
     out = io.StringIO()
     writer = csv.writer(out, delimiter="\t" if fmt is Format.TSV else ",", lineterminator="\n")
     writer.writerow(keys)

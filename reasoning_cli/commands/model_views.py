@@ -1,0 +1,111 @@
+"""How models look: the columns of their listings, the same keys in each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from reasoning_cli.terminal.listing import Column
+from reasoning_cli.terminal.units import duration, money, whole_cents
+from reasoning_cli.values import spell_model_type
+
+if TYPE_CHECKING:
+    from reasoning_cli.operations.status import ModelStatus
+
+
+def _name(one: ModelStatus) -> str:
+    return spell_model_type(one.model_type) if one.model_type else one.name
+
+
+def _state(one: ModelStatus) -> str:
+    if one.record is not None and one.enabled is False:
+        return f"{one.state}, disabled"
+    return one.state
+
+
+def _style(one: ModelStatus) -> str:
+    return {"READY": "good", "FAILED": "bad", "DEGRADED": "bad", "off": "dim"}.get(one.state, "warning")
+
+
+def _price(one: ModelStatus) -> str:
+    return money(one.burn_cents_per_hour) if one.burn_cents_per_hour else "–"
+
+
+def _replicas(one: ModelStatus) -> str:
+    if one.record is None:
+        return "–"
+    return f"{one.record.ready_replicas} of {one.record.max_replicas}"
+
+
+def _ready(one: ModelStatus) -> int:
+    return one.record.ready_replicas if one.record else 0
+
+
+def _more(shown: Sequence[Column[ModelStatus]]) -> list[Column[ModelStatus]]:
+    """What only machines read, so that every listing of models has the same keys."""
+    known = {column.key for column in shown}
+    every: list[Column[ModelStatus]] = [
+        Column("model_type", lambda one: one.model_type),
+        Column("enabled", lambda one: one.enabled),
+        Column("ready_replicas", _ready),
+        Column("min_replicas", lambda one: one.record.min_replicas if one.record else 0),
+        Column("max_replicas", lambda one: one.record.max_replicas if one.record else 0),
+        Column("price_cents_per_hour", lambda one: one.record.price_cents_per_hour if one.record else None),
+        Column("hardware", lambda one: one.record.hardware if one.record else None),
+        Column("serving_name", lambda one: one.record.serving_name if one.record else None),
+        Column("endpoint_id", lambda one: one.record.endpoint_id if one.record else None),
+        Column("deployment_id", lambda one: one.record.deployment_id if one.record else None),
+        Column("idle_minutes", lambda one: one.record.idle_minutes if one.record else None),
+        Column("ready_since", lambda one: one.ready_since),
+        Column("cost_cents", lambda one: whole_cents(one.usage.cents)),
+        Column("last_error", lambda one: one.record.last_error if one.record else None),
+    ]
+    return [column for column in every if column.key not in known]
+
+
+def list_columns(now: datetime) -> list[Column[ModelStatus]]:
+    """`models list`: as last seen."""
+    columns: list[Column[ModelStatus]] = [
+        Column("name", lambda one: one.name, "NAME", text=_name),
+        Column("state", lambda one: one.state, "STATE", text=_state, style=_style),
+        Column("burn_cents_per_hour", lambda one: one.burn_cents_per_hour, "$/H", text=_price, right=True),
+        Column("model", lambda one: one.model_name, "MODEL", shrink=True),
+        Column(
+            "seen_at",
+            lambda one: one.record.state_at if one.record else None,
+            "SEEN",
+            text=lambda one: f"{duration(now - one.record.state_at)} ago" if one.record else "–",
+            from_width=60,
+        ),
+    ]
+    return [*columns, *_more(columns)]
+
+
+def status_columns(at: datetime) -> list[Column[ModelStatus]]:
+    """`models status`: as of now."""
+    columns: list[Column[ModelStatus]] = [
+        Column("name", lambda one: one.name, "NAME", text=_name),
+        Column("state", lambda one: one.state, "STATE", text=_state, style=_style),
+        Column("ready_replicas", _ready, "READY", text=_replicas, right=True, from_width=60),
+        Column("burn_cents_per_hour", lambda one: one.burn_cents_per_hour, "$/H", text=_price, right=True),
+        Column(
+            "ready_seconds",
+            lambda one: at - one.ready_since if one.ready_since else None,
+            "SINCE",
+            text=lambda one: duration(at - one.ready_since) if one.ready_since else "–",
+            right=True,
+            from_width=70,
+        ),
+        Column(
+            "cost_cents",
+            lambda one: whole_cents(one.usage.cents),
+            "MONTH",
+            text=lambda one: money(one.usage.cents) if one.record else "–",
+            right=True,
+            from_width=50,
+        ),
+        Column("model", lambda one: one.model_name, "MODEL", shrink=True),
+        Column("seen_at", lambda one: one.record.state_at if one.record else None),
+    ]
+    return [*columns, *_more(columns)]

@@ -1,0 +1,95 @@
+"""How plans look: what a deploy or a stop will do and cost, for a person and for machines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reasoning_cli.commands.cost_views import budget_text
+from reasoning_cli.operations.deploying import Action, Deployed, DeployPlan
+from reasoning_cli.terminal.units import money, whole_cents
+from reasoning_cli.values import spell_model_type
+
+if TYPE_CHECKING:
+    from reasoning_cli.operations.stopping import StopPlan
+    from reasoning_cli.store.deployments import DeploymentRecord
+
+
+def plan_facts(plan: DeployPlan) -> list[tuple[str, str]]:
+    """A deploy as a person decides on it."""
+    hardware = plan.choice.hardware
+    room = "" if hardware.headroom is None else f" (headroom {hardware.headroom})"
+    several = f", {money(plan.max_cents_per_hour)} with all {plan.max_replicas}" if plan.max_replicas > 1 else ""
+    facts = [
+        ("deploy", f"{plan.model.name}  as  {spell_model_type(plan.model_type)}"),
+        ("endpoint", plan.serving_name),
+        ("hardware", f"{hardware.name}{room}, {plan.choice.reason}"),
+        ("price", f"{money(hardware.price_cents_per_hour)} an hour while ready{several}; cold start is free"),
+        ("idle", _idle(plan.idle_minutes)),
+        ("budget", budget_text(plan.standing, plan.added_cents_per_hour)),
+    ]
+    if plan.action is not Action.CREATE:
+        facts.append(("there", f"{plan.record.state if plan.record else ''}: this will {plan.action}"))
+    return facts
+
+
+def _idle(minutes: int) -> str:
+    if not minutes:
+        return "never stops by itself: it costs until somebody stops it"
+    return f"Together stops it after {minutes} minutes without a request"
+
+
+def plan_record(plan: DeployPlan) -> dict[str, object]:
+    """A deploy plan for machines."""
+    hardware = plan.choice.hardware
+    return {
+        "action": str(plan.action),
+        "model_type": plan.model_type,
+        "model": plan.model.name,
+        "model_id": plan.model.id,
+        "serving_name": plan.serving_name,
+        "hardware": hardware.name,
+        "config": hardware.config,
+        "price_cents_per_hour": hardware.price_cents_per_hour,
+        "min_replicas": plan.min_replicas,
+        "max_replicas": plan.max_replicas,
+        "added_cents_per_hour": plan.added_cents_per_hour,
+        "idle_minutes": plan.idle_minutes,
+        "budget_left_cents": None if plan.standing.left_cents is None else whole_cents(plan.standing.left_cents),
+    }
+
+
+def deployed_record(plan: DeployPlan, done: Deployed) -> dict[str, object]:
+    """How a deploy ended, for machines."""
+    milliseconds = None if done.answered_in is None else round(done.answered_in.total_seconds() * 1000)
+    return {**plan_record(plan), **_deployment_record(done.record), "first_answer_ms": milliseconds}
+
+
+def _deployment_record(record: DeploymentRecord) -> dict[str, object]:
+    return {
+        "state": record.state,
+        "ready_replicas": record.ready_replicas,
+        "endpoint_id": record.endpoint_id,
+        "deployment_id": record.deployment_id,
+    }
+
+
+def stop_facts(plan: StopPlan) -> list[tuple[str, str]]:
+    """A stop as a person decides on it."""
+    record = plan.record
+    saves = money(plan.saves_cents_per_hour)
+    deleted = "stays at Together, stopped" if plan.keep else "deployment and endpoint are deleted; the model stays"
+    return [
+        ("stop", f"{record.endpoint_name}: {record.model_name} on {record.hardware}, {record.state}"),
+        ("then", deleted),
+        ("saves", f"{saves} an hour"),
+    ]
+
+
+def stop_record(plan: StopPlan, record: DeploymentRecord) -> dict[str, object]:
+    """A stop for machines."""
+    return {
+        "name": record.endpoint_name,
+        "keep": plan.keep,
+        "saves_cents_per_hour": plan.saves_cents_per_hour,
+        **_deployment_record(record),
+    }
