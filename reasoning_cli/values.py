@@ -10,11 +10,21 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 from pathlib import Path
 
 from reasoning_cli.errors import UsageError
 
 MODEL_TYPES = ("should_respond", "planning", "coding")
+
+
+class Agent(StrEnum):
+    """Whose calls are to come here, by how it builds addresses."""
+
+    ELIZAOS = "elizaos"
+    CLAUDE_CODE = "claude-code"
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
 
 
 def parse_model_type(text: str) -> str:

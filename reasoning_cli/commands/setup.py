@@ -13,9 +13,8 @@ from reasoning_cli.commands.completion import Shell, complete_model_types, scrip
 from reasoning_cli.commands.options import JsonOption
 from reasoning_cli.commands.session import Session, session_of
 from reasoning_cli.errors import ExitCode, UsageError
-from reasoning_cli.operations.agent_env import Agent, agent_caveat, agent_variables, refuse_circle, why_not_free
 from reasoning_cli.redact import mask, remember
-from reasoning_cli.values import MODEL_TYPES, parse_model_type
+from reasoning_cli.values import MODEL_TYPES, Agent, parse_model_type
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -110,6 +109,8 @@ def env(
     """Print the variables that lead an agent's calls here, as lines for its shell or `.env`."""
     session = session_of(ctx)
     if json:
+        from reasoning_cli.operations.agent_env import agent_variables
+
         variables = agent_variables(agent, session.settings.get(s.GATEWAY_PORT))
         session.terminal.json({variable.name: variable.value for variable in variables})
     else:
@@ -148,6 +149,8 @@ def _types(enabled: list[str]) -> dict[str, str]:
 
 def _check(session: Session, answers: dict[str, str | None]) -> None:
     """Refuse what makes no sense before anything is asked or tried."""
+    from reasoning_cli.operations.agent_env import refuse_circle
+
     for name, text in answers.items():
         setting = s.BY_NAME[name]
         if setting.secret:
@@ -168,6 +171,8 @@ def _agreed(session: Session, answers: dict[str, str | None]) -> bool:
 
 def _show_environment(session: Session, agent: Agent, syntax: Syntax) -> None:
     """The lines on stdout; on stderr, what stands in the way of using them."""
+    from reasoning_cli.operations.agent_env import agent_caveat, agent_variables, why_not_free
+
     terminal = session.terminal
     port = session.settings.get(s.GATEWAY_PORT)
     for variable in agent_variables(agent, port):

@@ -10,21 +10,12 @@ import errno
 import os
 import socket
 from dataclasses import dataclass
-from enum import StrEnum
 from urllib.parse import urlsplit
 
 from reasoning_cli.errors import ConfigurationError
+from reasoning_cli.values import Agent
 
 HOST = "127.0.0.1"
-
-
-class Agent(StrEnum):
-    """Whose calls are to come here."""
-
-    ELIZAOS = "elizaos"
-    CLAUDE_CODE = "claude-code"
-    OPENAI = "openai"
-    ANTHROPIC = "anthropic"
 
 
 @dataclass(frozen=True)

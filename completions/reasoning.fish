@@ -1,0 +1,1 @@
+complete --command reasoning --no-files --arguments "(env _REASONING_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=get-args _TYPER_COMPLETE_ARGS=(commandline -cp) reasoning)" --condition "env _REASONING_COMPLETE=complete_fish _TYPER_COMPLETE_FISH_ACTION=is-args _TYPER_COMPLETE_ARGS=(commandline -cp) reasoning"
