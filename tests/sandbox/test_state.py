@@ -112,8 +112,9 @@ def test_the_clock_is_saved_while_nobody_asks(state: Path, serve: Serve) -> None
     begin = httpx.get(f"{url}/_sandbox").json()["now"]
     clock = state.with_name("sandbox.json.clock")
     asked_at = int(clock.read_text())
+    give_up_at = time.monotonic() + 10
     while int(clock.read_text()) == asked_at:
-        assert process.poll() is None
+        assert time.monotonic() < give_up_at, "the clock on disk stands still"
         time.sleep(0.02)
     process.kill()
     process.wait()
