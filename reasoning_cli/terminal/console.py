@@ -30,7 +30,8 @@ class Color(StrEnum):
     NEVER = "never"
 
 
-STYLES = {"error": "bold red", "hint": "cyan", "warning": "yellow", "good": "green", "bad": "red", "dim": "dim"}
+# Names of what is said, as the terminal's own colours, so that they fit every theme.
+STYLES = {"error": "1;31", "hint": "36", "warning": "33", "good": "32", "bad": "31", "dim": "2", "header": "1"}
 
 
 @dataclass
@@ -139,32 +140,26 @@ class Terminal:
 
     def table_lines(self, listing: Listing[Row]) -> list[str]:
         """An unbordered table; on a narrow terminal one column shrinks and the least useful ones go."""
-        from rich.table import Table
-        from rich.text import Text
+        from reasoning_cli.terminal.table import lay_out
 
         width = self.width
         columns = [column for column in listing.columns if column.header is not None and width >= column.from_width]
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for column in columns:
-            table.add_column(
-                Text(column.header or ""), justify="right" if column.right else "left", no_wrap=not column.shrink
-            )
-        for row in listing.rows:
-            table.add_row(
-                *(
-                    Text(
-                        visible(column.cell(row)),
-                        style=STYLES.get(column.style(row), "") if column.style else "",
-                        no_wrap=True,
-                        overflow="ellipsis" if column.shrink else "fold",
-                    )
-                    for column in columns
-                )
-            )
-        console = self.console(self.out, width)
-        with console.capture() as captured:
-            console.print(table)
-        return [line.rstrip() for line in captured.get().splitlines()]
+        return lay_out(
+            [column.header or "" for column in columns],
+            [
+                [(visible(column.cell(row)), column.style(row) if column.style else "") for column in columns]
+                for row in listing.rows
+            ],
+            right=[column.right for column in columns],
+            shrinks=next((number for number, column in enumerate(columns) if column.shrink), None),
+            width=width,
+            paint=lambda text, style: self.paint(text, style, self.out),
+        )
+
+    def paint(self, text: str, style: str, stream: TextIO) -> str:
+        """`text` in a style of `STYLES`, where colour is wanted."""
+        code = STYLES.get(style)
+        return f"\x1b[{code}m{text}\x1b[0m" if code and text and self.use_color(stream) else text
 
     def facts(self, facts: Sequence[tuple[str, str]], *, to_out: bool = True) -> None:
         """`label   text` lines, wrapped with a hanging indent where the terminal is narrow."""
@@ -188,28 +183,20 @@ class Terminal:
 
     def hint(self, text: str) -> None:
         """The next command to type."""
-        self._labelled("hint", text.replace("`reasoning ", f"`{self.command} "), STYLES["hint"])
+        self._labelled("hint", text.replace("`reasoning ", f"`{self.command} "))
 
     def warn(self, text: str) -> None:
         """Something the operator should know though the command goes on."""
-        self._labelled("warning", text, STYLES["warning"])
+        self._labelled("warning", text)
 
     def error(self, error: ReasoningError) -> None:
         """Two lines: what is wrong, and what to type."""
-        self._labelled("error", error.message, STYLES["error"])
+        self._labelled("error", error.message)
         if error.hint:
             self.hint(error.hint)
 
-    def _labelled(self, label: str, text: str, style: str) -> None:
-        label = f"{label}:"
-        if self.use_color(self.err):
-            from rich.text import Text
-
-            console = self.console(self.err)
-            with console.capture() as captured:
-                console.print(Text(label, style=style), end="")
-            label = captured.get()
-        self._write(self.err, f"{label} {visible(redact(text), but=chr(10))}")
+    def _labelled(self, label: str, text: str) -> None:
+        self._write(self.err, f"{self.paint(f'{label}:', label, self.err)} {visible(redact(text), but=chr(10))}")
 
     # --- asking ---
 
