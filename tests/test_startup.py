@@ -1,0 +1,99 @@
+"""What is loaded when: start-up is a feature, and it is guarded by facts about modules, not by a stopwatch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reasoning_cli import __version__
+from reasoning_cli.app import ENTRIES
+
+PACKAGE = Path(__file__).parents[1] / "reasoning_cli"
+
+HEAVY = {"httpx", "pydantic", "sqlite3", "sqlite_utils", "rich", "questionary", "prompt_toolkit", "tomlkit", "asyncio"}
+OURS = {"operations", "decisions", "together", "store", "sandbox", "gateway"}
+
+RUN = """
+import sys
+before = set(sys.modules)
+sys.argv = ["reasoning", *{args!r}]
+from reasoning_cli.__main__ import main
+try:
+    main()
+except SystemExit:
+    pass
+loaded = sorted(set(sys.modules) - before)
+import json
+sys.stdout.flush()
+sys.stderr.write("\\n" + json.dumps(loaded))
+"""
+
+
+def loaded_by(*args: str) -> tuple[set[str], str]:
+    """The modules a fresh interpreter has loaded after a command, and what was printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", RUN.format(args=args)], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(json.loads(done.stderr.splitlines()[-1])), done.stdout
+
+
+def heavy(modules: set[str]) -> set[str]:
+    """Those of `modules` that have no place in showing help."""
+    ours = {f"reasoning_cli.{room}" for room in OURS}
+    return {name for name in modules if name.partition(".")[0] in HEAVY or name in ours}
+
+
+@pytest.mark.parametrize("flag", ["--version", "-V"])
+def test_the_version_costs_no_more_than_starting_python(flag: str) -> None:
+    modules, printed = loaded_by(flag)
+    assert printed == f"reasoning {__version__}\n"
+    assert modules == {"__future__", "reasoning_cli", "reasoning_cli.__main__"}
+
+
+def test_help_loads_no_command() -> None:
+    modules, printed = loaded_by("--help")
+    assert printed.startswith("Run your agent's decisions")
+    assert heavy(modules) == set()
+    assert not any(name.startswith("reasoning_cli.commands.") for name in modules)
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_help_of_a_command_loads_what_it_shows_and_no_more(name: str) -> None:
+    modules, printed = loaded_by(name, "--help")
+    assert f"Usage: reasoning {name} " in printed
+    assert heavy(modules) == set()
+    assert f"reasoning_cli.commands.{name}" in modules
+
+
+def test_reading_settings_loads_neither_network_nor_database() -> None:
+    modules, printed = loaded_by("config", "get", "gateway.port")
+    assert printed == "8001\n"
+    assert heavy(modules) == set()
+
+
+def test_every_module_can_be_the_first_one_imported() -> None:
+    """An import cycle hides as long as somebody else loads its other half first."""
+    names = [
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+        for path in sorted(PACKAGE.rglob("*.py"))
+    ]
+    fork_each = f"""
+import importlib, os, sys, traceback
+for name in {names!r}:
+    child = os.fork()
+    if child == 0:
+        try:
+            importlib.import_module(name)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    if os.waitpid(child, 0)[1] != 0:
+        print(name)
+"""
+    done = subprocess.run([sys.executable, "-c", fork_each], capture_output=True, text=True, check=True, timeout=300)
+    assert (done.stdout, done.stderr) == ("", "")
