@@ -44,9 +44,7 @@ def cost_columns() -> list[Column[CostLine]]:
     """`costs report`: a line a deployment."""
     return [
         Column("name", lambda one: one.record.endpoint_name, "NAME"),
-        Column(
-            "state", lambda one: one.record.state, "STATE", text=lambda one: one.record.state.lower(), from_width=50
-        ),
+        Column("state", lambda one: one.record.state, "STATE", from_width=50),
         Column("ready_replicas", lambda one: one.record.ready_replicas, "READY", right=True, from_width=60),
         Column(
             "price_cents_per_hour",

@@ -38,8 +38,9 @@ def clock_duration(time: timedelta) -> str:
 
 
 def hours(time: timedelta) -> str:
-    """Hours with one decimal, as a bill shows them."""
-    return f"{time.total_seconds() / 3600:.1f}"
+    """Hours as a bill shows them: one decimal, two below one hour."""
+    number = time.total_seconds() / 3600
+    return f"{number:.1f}" if number >= 1 else f"{number:.2f}"
 
 
 def moment(at: datetime) -> str:
