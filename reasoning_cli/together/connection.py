@@ -22,6 +22,8 @@ READ_SECONDS = 60.0
 ATTEMPTS = 4
 LONGEST_WAIT_SECONDS = 60.0
 
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
 Json = dict[str, object]
 
 
@@ -48,6 +50,8 @@ class Connection:
             headers={"authorization": f"Bearer {api_key}", "user-agent": f"reasoning/{__version__}"},
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
             transport=transport,
+            # A proxy set for the world does not know this machine's own sandbox.
+            trust_env=httpx.URL(base_url).host not in _LOOPBACK,
         )
         self.base_url = base_url
 
