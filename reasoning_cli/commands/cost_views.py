@@ -103,7 +103,7 @@ def report_record(report: CostReport, lines: Sequence[dict[str, object]]) -> dic
         "total": _usage_record(report.total),
         "budget": {
             "limit_cents": standing.limit_cents,
-            "left_cents": None if standing.left_cents is None else whole_cents(standing.left_cents),
+            "left_cents": None if standing.left_cents is None else int(standing.left_cents),
             "used_share": None if report.share_of_budget is None else _rounded(report.share_of_budget),
             "burn_cents_per_hour": standing.burn_cents_per_hour,
             "lasts_seconds": None if lasts is None else int(lasts.total_seconds()),

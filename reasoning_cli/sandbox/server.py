@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 from email.utils import formatdate
 from http import HTTPStatus
@@ -35,14 +36,21 @@ _Socket = socket.socket | tuple[bytes, socket.socket]  # as typed for all socket
 class SandboxServer:
     """A sandbox serving from threads of this process, until `close`.
 
-    Without `state` everything is forgotten at the end. `speed` is virtual seconds per real second, 0 stands still.
+    Without `state` everything is forgotten at the end. `speed` is virtual seconds per real second, 0 stands still. A
+    fresh clock begins at `start`, or now.
     Raises ReasoningError when the port is taken or another server has the state.
     """
 
-    def __init__(self, state: Path | None = None, port: int = 0, speed: Decimal | float | int = 60) -> None:
+    def __init__(
+        self,
+        state: Path | None = None,
+        port: int = 0,
+        speed: Decimal | float | int = 60,
+        start: datetime | None = None,
+    ) -> None:
         self._state = StateFile(state) if state else None
         try:
-            self.service = Service(self._state, Decimal(str(speed)))
+            self.service = Service(self._state, Decimal(str(speed)), round(start.timestamp() * 1000) if start else None)
             self._http = _bind(port, self.service)
         except BaseException:
             if self._state:

@@ -43,11 +43,11 @@ class Response:
 class Service:
     """The sandbox without its sockets."""
 
-    def __init__(self, state: StateFile | None, speed: Decimal) -> None:
+    def __init__(self, state: StateFile | None, speed: Decimal, start: int | None = None) -> None:
         self._state = state
         self._lock = threading.RLock()
         saved = state.load() if state else None
-        self.world = saved or World.fresh(real_now())
+        self.world = saved or World.fresh(start or real_now())
         resumed = state.load_clock() if state and saved else 0
         self.clock = Clock(max(self.world.now, resumed), speed)
         self.faults = Faults()

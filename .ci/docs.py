@@ -1,0 +1,128 @@
+"""The parts of the README that the program knows best: its commands, settings, exit codes, and a picture of it.
+
+The README calls these in comments (`cog`), and a test fails when what stands there is not what the program says.
+
+    python -m cogapp -r -I .ci README.md     # write the tables anew
+    python .ci/docs.py docs/screen.svg       # draw the picture anew
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from typer.main import get_command
+
+from reasoning_cli import settings
+from reasoning_cli.app import ENTRIES, app
+from reasoning_cli.errors import EXIT_CODE_MEANINGS
+
+WIDTH = 100
+UNSEEN = ("costs set-budget 100", "models deploy should-respond --yes --idle-minutes 0")
+PICTURE = (
+    "models deploy planning --dry-run",
+    "models status",
+    "models deploy coding --yes --max-replicas 5",
+    "costs report",
+)
+
+
+def commands() -> str:
+    """A table of every command, its arguments and what it does."""
+    root = get_command(app)
+    lines = ["| command | what it does |", "| --- | --- |"]
+    for name, entry in ENTRIES.items():
+        root.load(name)
+        group = root.commands[name]
+        if not entry.is_group:
+            lines.append(f"| `reasoning {name}` | {_first_sentence(group.help)} |")
+            continue
+        if group.invoke_without_command:
+            lines.append(f"| `reasoning {name}` | {_first_sentence(group.help or entry.help)} |")
+        for verb, command in group.commands.items():
+            arguments = "".join(
+                f" {parameter.human_readable_name}"
+                for parameter in command.params
+                if parameter.param_type_name == "argument"
+            )
+            words = f"reasoning {name} {verb}{arguments}".replace("|", "\\|")
+            lines.append(f"| `{words}` | {_first_sentence(command.help)} |")
+    return "\n".join(lines)
+
+
+def setting_table() -> str:
+    """A table of every setting: name, default, variables, meaning."""
+    lines = ["| setting | default | also read from | what it is |", "| --- | --- | --- | --- |"]
+    for setting in settings.ALL:
+        default = "" if setting.default is None else f"`{_plain(setting.default)}`"
+        others = ", ".join(f"`{name}`" for name in setting.variables[1:])
+        lines.append(f"| `{setting.name}` | {default} | {others} | {setting.help} |".replace("  ", " "))
+    return "\n".join(lines)
+
+
+def exit_codes() -> str:
+    """A table of what the shell sees."""
+    rows = [f"| {code.value} | {meaning} |" for code, meaning in EXIT_CODE_MEANINGS.items()]
+    return "\n".join(["| code | meaning |", "| --- | --- |", *rows])
+
+
+def picture() -> str:
+    """An SVG of real commands and their real output, on a sandbox whose clock stands still."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
+    for typed, output in _run((*UNSEEN, *PICTURE))[len(UNSEEN) :]:
+        console.print(Text.assemble(("$ ", "bold green"), (f"reasoning {typed}", "bold")))
+        console.print(Text.from_ansi(output.rstrip("\n")))
+        console.print()
+    return console.export_svg(title="reasoning", unique_id="reasoning")
+
+
+def _run(lines: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Each command and what it printed; between commands some time goes by."""
+    import httpx
+
+    from reasoning_cli.sandbox.server import SandboxServer
+
+    start = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+    shown = []
+    with tempfile.TemporaryDirectory() as home, SandboxServer(speed=0, start=start) as server:
+        httpx.post(f"{server.url}/_sandbox/behaviour", json={"provisioning_seconds": 0, "scaling_seconds": 0})
+        environ = {
+            "PATH": os.environ["PATH"],
+            "REASONING_HOME": home,
+            "TOGETHER_API_KEY": "sandbox-key",
+            "TOGETHER_BASE_URL": server.url,
+            "COLUMNS": str(WIDTH),
+            "TZ": "UTC",
+            "PYTHONIOENCODING": "utf-8",
+        }
+        for line in lines:
+            command = [sys.executable, "-m", "reasoning_cli", "--color", "always", *line.split()]
+            done = subprocess.run(
+                command, env=environ, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+            )
+            shown.append((line, done.stdout.decode()))
+            httpx.post(f"{server.url}/_sandbox/clock", json={"advance_seconds": 4000})
+    return shown
+
+
+def _first_sentence(text: str | None) -> str:
+    return " ".join((text or "").split("\n\n")[0].split()).replace("|", "\\|")
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(picture(), encoding="utf-8")
