@@ -104,7 +104,7 @@ def deploy(
             terminal.facts(plan_facts(plan))
             terminal.note("Nothing was changed.")
         return
-    if plan.action in (Action.CREATE, Action.RESTART):
+    if plan.action in (Action.CREATE, Action.RESTART, Action.SCALE):
         terminal.facts(plan_facts(plan), to_out=False)
         if not terminal.confirm("Deploy it?", yes=yes):
             terminal.note("Nothing was changed.")

@@ -71,9 +71,16 @@ def serving_options(client: TogetherClient, model: Model) -> list[Hardware]:
 
 
 def choose_hardware(
-    client: TogetherClient, model: Model, *, hardware: str | None = None, config: str | None = None
+    client: TogetherClient,
+    model: Model,
+    *,
+    hardware: str | None = None,
+    config: str | None = None,
+    needs_room: bool = True,
 ) -> HardwareChoice:
     """The cheapest config with room now, or the one asked for by hardware name or `cr_` id.
+
+    What has its replicas already does not need room (`needs_room=False`): it may itself have taken the last.
 
     Raises NotFoundError when the model cannot be served (so), LimitError when there is no room anywhere.
     """
@@ -87,7 +94,7 @@ def choose_hardware(
     if not matching:
         offered = ", ".join(f"{one.name} ({one.config_id})" for one in options)
         raise NotFoundError(f"`{model.name}` cannot be served on `{config or hardware}`", f"it can on: {offered}")
-    free = [one for one in matching if one.is_free]
+    free = [one for one in matching if one.is_free or not needs_room]
     if not free:
         raise LimitError(
             f"no {' or '.join(one.name for one in matching)} is free at Together now",

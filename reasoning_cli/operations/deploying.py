@@ -7,6 +7,7 @@ Ctrl-C, a crash or a lost answer) finds what the first one made and goes on.
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 import uuid
 from collections.abc import Callable
@@ -16,9 +17,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError, UsageError
-from reasoning_cli.operations.budget import Limits, Standing, burn, check_deploy, standing
+from reasoning_cli.operations.budget import AT_REST, Limits, Standing, burn, check_deploy, standing
 from reasoning_cli.operations.catalogue import HardwareChoice, choose_hardware, find_model
 from reasoning_cli.operations.ledger import observe
+from reasoning_cli.operations.status import refresh
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import CREATING, DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.events import Event, Events
@@ -28,6 +30,8 @@ from reasoning_cli.values import MODEL_TYPES, parse_model_type, spell_model_type
 if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
     from reasoning_cli.together.wire import Model
+
+log = logging.getLogger(__name__)
 
 TRIES_TO_ANSWER = 12
 TRIES_TO_REACH = 5
@@ -39,6 +43,7 @@ class Action(StrEnum):
     CREATE = "create"
     CONTINUE = "continue"
     RESTART = "restart"
+    SCALE = "scale"
     NOTHING = "nothing"
 
 
@@ -124,22 +129,22 @@ def plan_deploy(client: TogetherClient, store: Store, limits: Limits, request: D
     if model_type is None:
         raise UsageError(f"which decisions should `{model.name}` answer?", f"add --as {_TYPES}")
     endpoint_name = request.endpoint or spell_model_type(model_type)
-    record = _known(client, store, endpoint_name, model)
-    if record is None and (stranger := client.find_endpoint(endpoint_name)) is not None:
-        raise ReasoningError(
-            f"the endpoint `{stranger.name}` exists already and was not made from here",
-            f"choose another name: `--endpoint {endpoint_name}-2`",
-        )
+    refresh(client, store)  # what ran unwatched is spent, too
+    record = _known(store, endpoint_name, model)
+    if record is None:
+        _refuse_stranger(client, store, endpoint_name)
+    min_replicas, max_replicas = _replicas(request, record)
+    action = _action(record, (min_replicas, max_replicas))
     config = request.config or (record.config if record and not request.hardware else None)
-    choice = choose_hardware(client, model, hardware=request.hardware, config=config)
+    needs_room = action in (Action.CREATE, Action.RESTART)
+    choice = choose_hardware(client, model, hardware=request.hardware, config=config, needs_room=needs_room)
     if record and record.config not in (None, choice.hardware.config):
         raise ReasoningError(
             f"`{endpoint_name}` runs on {record.hardware}, and hardware is fixed for life",
             f"undeploy it first: `reasoning models undeploy {endpoint_name}`",
         )
-    min_replicas, max_replicas = _replicas(request, record)
     plan = DeployPlan(
-        action=_action(record),
+        action=action,
         model_type=model_type,
         model=model,
         project_id=client.project.id,
@@ -153,7 +158,7 @@ def plan_deploy(client: TogetherClient, store: Store, limits: Limits, request: D
         standing=standing(store, limits, client.now()),
         record=record,
     )
-    if plan.added_cents_per_hour or plan.action is Action.CREATE:
+    if plan.added_cents_per_hour or action in (Action.CREATE, Action.RESTART):
         check_deploy(plan.standing, endpoint_name, plan.added_cents_per_hour)
     return plan
 
@@ -200,7 +205,7 @@ def wait_for(
         started = started or record.state_at
         elapsed = record.state_at - started
         wait.tell(Progress(record, record.state, elapsed))
-        if record.state == goal:
+        if record.state == goal or (goal == "STOPPED" and record.state in AT_REST):
             return record
         if record.state in ("FAILED", DELETED):
             raise RemoteError(
@@ -230,7 +235,7 @@ def try_answer(client: TogetherClient, record: DeploymentRecord, wait: Waiting) 
         try:
             client.chat(record.serving_name or "", [{"role": "user", "content": "ping"}], max_tokens=1)
             return timedelta(seconds=time.perf_counter() - started)
-        except (NotServingError, BusyError) as problem:
+        except (NotServingError, BusyError, UnreachableError) as problem:
             last = problem
             wait.sleep(wait.poll_seconds)
     raise RemoteError(
@@ -246,19 +251,26 @@ def _meaning(request: DeployRequest) -> tuple[str | None, str]:
     """The model type and model name a target stands for."""
     try:
         model_type = parse_model_type(request.target)
-        return model_type, request.models[model_type]
     except UsageError:
         if request.model_type is not None:
             return request.model_type, request.target
         owners = [model_type for model_type, name in request.models.items() if name == request.target]
         return (owners[0] if len(owners) == 1 else None), request.target
+    if request.model_type not in (None, model_type):
+        raise UsageError(
+            f"`{request.target}` is a model type, and so is --as", "name a model with --as, or leave --as away"
+        )
+    return model_type, request.models[model_type]
 
 
 def _replicas(request: DeployRequest, record: DeploymentRecord | None) -> tuple[int, int]:
     """The bounds asked for; where nothing is asked, those of what runs, else one."""
     running = record if record is not None and record.max_replicas else None
-    low = request.min_replicas or (running.min_replicas if running else 1)
-    high = request.max_replicas or max(low, running.max_replicas if running else 0)
+    low, high = request.min_replicas, request.max_replicas
+    if low is None:
+        low = running.min_replicas if running else 1
+    if high is None:
+        high = max(low, running.max_replicas if running else 0)
     if not 1 <= low <= high:
         raise UsageError(
             f"{low} to {high} replicas make no sense", "at least 1, and --max-replicas not below --min-replicas"
@@ -270,14 +282,12 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:8]
 
 
-def _known(client: TogetherClient, store: Store, endpoint_name: str, model: Model) -> DeploymentRecord | None:
-    """Our own live deployment under that endpoint name, as it is now."""
+def _known(store: Store, endpoint_name: str, model: Model) -> DeploymentRecord | None:
+    """Our own live deployment under that endpoint name, as last seen."""
     live = [one for one in Deployments(store).live() if one.endpoint_name == endpoint_name]
     if not live:
         return None
-    record = observe(client, store, live[-1])
-    if record.deleted_at is not None:
-        return None
+    record = live[-1]
     if record.model_id != model.id:
         raise ReasoningError(
             f"`{endpoint_name}` serves `{record.model_name}` already",
@@ -291,11 +301,26 @@ def _known(client: TogetherClient, store: Store, endpoint_name: str, model: Mode
     return record
 
 
-def _action(record: DeploymentRecord | None) -> Action:
+def _refuse_stranger(client: TogetherClient, store: Store, endpoint_name: str) -> None:
+    """An endpoint of that name is used only if it was made from here and nothing is on it."""
+    found = client.find_endpoint(endpoint_name)
+    if found is None:
+        return
+    if any(one.endpoint_id == found.id for one in Deployments(store).all()) and not client.deployments(found.id):
+        return
+    raise ReasoningError(
+        f"the endpoint `{found.name}` exists already, and what is on it was not made from here",
+        f"choose another name: `--endpoint {endpoint_name}-2`",
+    )
+
+
+def _action(record: DeploymentRecord | None, replicas: tuple[int, int]) -> Action:
     if record is None or record.deployment_id is None:
         return Action.CREATE
     if record.state in ("STOPPED", "STOPPING"):
         return Action.RESTART
+    if replicas != (record.min_replicas, record.max_replicas):
+        return Action.SCALE
     return Action.NOTHING if record.state == "READY" else Action.CONTINUE
 
 
@@ -309,7 +334,15 @@ def _create(client: TogetherClient, store: Store, plan: DeployPlan) -> Deploymen
         Events(store).add(Event(client.now(), "operator", "deploy", plan.endpoint_name, {"model": plan.model.name}))
     if record.deployment_id is not None and record.endpoint_id is not None:
         return _adjust(client, store, plan, record)
-    endpoint = client.find_endpoint(plan.endpoint_name) or client.create_endpoint(plan.endpoint_name)
+    endpoint = client.find_endpoint(plan.endpoint_name)
+    if endpoint is None:
+        try:
+            endpoint = client.create_endpoint(plan.endpoint_name)
+        except RemoteError:
+            raise
+        except ReasoningError as refusal:
+            _take_back(client, store, record, refusal)
+            raise
     record = deployments.update(record.key, endpoint_id=endpoint.id, serving_name=endpoint.name)
     body: dict[str, object] = {
         "name": plan.deployment_name,
@@ -327,14 +360,22 @@ def _create(client: TogetherClient, store: Store, plan: DeployPlan) -> Deploymen
         except RemoteError:
             raise  # it may exist: the record stays, the same command goes on from here
         except ReasoningError as refusal:
-            # Refused for good: take back the empty endpoint, so that nothing half made is left.
-            client.delete_endpoint(endpoint.id)
-            deployments.update(
-                record.key, state=DELETED, deleted_at=client.now(), state_at=client.now(), last_error=refusal.message
-            )
+            _take_back(client, store, record, refusal)
             raise
     record = deployments.update(record.key, deployment_id=made.id)
     return observe(client, store, record)
+
+
+def _take_back(client: TogetherClient, store: Store, record: DeploymentRecord, refusal: ReasoningError) -> None:
+    """Refused for good: nothing half made is left, neither the empty endpoint nor the record of the intent."""
+    if record.endpoint_id is not None:
+        try:
+            client.delete_endpoint(record.endpoint_id)
+        except ReasoningError as problem:
+            log.warning("the endpoint %s stays: %s", record.endpoint_name, problem.message)
+            return
+    now = client.now()
+    Deployments(store).update(record.key, state=DELETED, deleted_at=now, state_at=now, last_error=refusal.message)
 
 
 def _adjust(client: TogetherClient, store: Store, plan: DeployPlan, record: DeploymentRecord) -> DeploymentRecord:

@@ -7,6 +7,7 @@ nothing.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,14 +15,17 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from reasoning_cli.errors import ConfigurationError, NotFoundError, RemoteError
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DELETED, DeploymentRecord, Deployments
+from reasoning_cli.store.deployments import CREATING, DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.ledger import Ledger, Reading
-from reasoning_cli.together.problems import MissingError
+from reasoning_cli.together.problems import MissingError, RequestRefusedError
 
 if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.wire import Deployment, Event
+    from reasoning_cli.together.wire import Event
+
+log = logging.getLogger(__name__)
 
 _MS_PER_HOUR = 3_600_000
 
@@ -73,8 +77,8 @@ def billed_milliseconds(ready_milliseconds: int) -> int:
 def integrate(readings: Iterable[Reading], since: datetime, until: datetime) -> Usage:
     """What readings of one deployment (in order of time) amount to between `since` and `until`.
 
-    An event tells the exact moment of a change. A change seen only by polling happened somewhere between two looks: the
-    range then covers both ends. After the last reading nothing is assumed.
+    An event tells the exact moment of a change. A change of replicas or price seen only by polling happened somewhere
+    between two looks: the range then covers both ends. After the last reading nothing is assumed.
     """
     low_ms = high_ms = low_price_ms = high_price_ms = 0
     ordered = sorted(readings, key=lambda reading: (reading.at, reading.known_by != "event"))
@@ -83,13 +87,14 @@ def integrate(readings: Iterable[Reading], since: datetime, until: datetime) -> 
         if end <= begin:
             continue
         milliseconds = billed_milliseconds((end - begin) // timedelta(milliseconds=1))
-        counts = {first.ready_replicas}
+        counts, prices = {first.ready_replicas}, {first.price_cents_per_hour}
         if second.known_by != "event":
             counts.add(second.ready_replicas)
+            prices.add(second.price_cents_per_hour)
         low_ms += milliseconds * min(counts)
         high_ms += milliseconds * max(counts)
-        low_price_ms += milliseconds * min(counts) * first.price_cents_per_hour
-        high_price_ms += milliseconds * max(counts) * first.price_cents_per_hour
+        low_price_ms += milliseconds * min(counts) * min(prices)
+        high_price_ms += milliseconds * max(counts) * max(prices)
     return Usage(
         timedelta(milliseconds=low_ms),
         timedelta(milliseconds=high_ms),
@@ -124,29 +129,38 @@ def observe(
 
     Between this look and the last one, the endpoint's events tell the exact moments of change. A deployment that
     vanished behind our back is closed. `prices` (instance name to cents an hour) starts a new interval when the
-    price changed.
+    price changed. Raises ConfigurationError when the key is not the one it was deployed with.
     """
+    record = find_made(client, store, record)
     if record.endpoint_id is None or record.deployment_id is None:
         return record
     deployments, ledger = Deployments(store), Ledger(store)
     try:
         seen = client.deployment(record.endpoint_id, record.deployment_id)
     except MissingError:
-        return close(store, record, client.now())
+        at, past = client.now(), ledger.readings(record.key)
+        if past:
+            ledger.add_readings(_changes(client, record, past[-1], 0, DELETED))
+        return close(store, record, at)
     at = client.now()
     price = (prices or {}).get(seen.hardware or "", record.price_cents_per_hour or 0)
+    ready, state = seen.status.ready_replicas, seen.state
+    # Whoever looks first, however late: it began with nothing ready.
+    begin = Reading(record.key, seen.created_at, 0, record.price_cents_per_hour or price, CREATING, known_by="inferred")
     past = ledger.readings(record.key)
-    changes = _changes(client, record, seen, past, price)
+    if not past:
+        past = [begin]
+        ledger.add_readings(past)
+    changes = _changes(client, record, past[-1], ready, state)
     # The service's clock comes in whole seconds: a look may seem older than the change it saw.
-    at = max([at, *(reading.at for reading in changes), *(reading.at for reading in past[-1:])])
-    state = seen.state
-    ledger.add_readings(
-        [*changes, Reading(record.key, at, seen.status.ready_replicas, price, state, known_by="polled")]
-    )
+    if ready != past[-1].ready_replicas and not changes:
+        at += timedelta(seconds=1)
+    at = max([at, past[-1].at, *(reading.at for reading in changes)])
+    ledger.add_readings([*changes, Reading(record.key, at, ready, price, state, known_by="polled")])
     return deployments.update(
         record.key,
         state=state,
-        ready_replicas=seen.status.ready_replicas,
+        ready_replicas=ready,
         min_replicas=seen.autoscaling.min_replicas,
         max_replicas=seen.autoscaling.max_replicas,
         idle_minutes=seen.inactive_timeout or 0,
@@ -169,32 +183,66 @@ def close(store: Store, record: DeploymentRecord, at: datetime) -> DeploymentRec
     return Deployments(store).update(record.key, state=DELETED, ready_replicas=0, state_at=at, deleted_at=at)
 
 
-def _changes(
-    client: TogetherClient, record: DeploymentRecord, seen: Deployment, past: list[Reading], price: int
-) -> list[Reading]:
-    """The changes of ready replicas since the last reading, from events, when they fit what was seen at both ends.
+def find_made(client: TogetherClient, store: Store, record: DeploymentRecord) -> DeploymentRecord:
+    """A deploy that broke off may have made more than it could write down: look by name.
+
+    Raises ConfigurationError when the key is not the one it was deployed with.
+    """
+    _check_project(client, record)
+    if record.endpoint_id is None:
+        endpoint = client.find_endpoint(record.endpoint_name)
+        if endpoint is None:
+            return record
+        record = Deployments(store).update(record.key, endpoint_id=endpoint.id, serving_name=endpoint.name)
+    if record.deployment_id is None and record.endpoint_id is not None:
+        try:
+            made = client.find_deployment(record.endpoint_id, record.deployment_name)
+        except MissingError:
+            return record
+        if made is not None:
+            record = Deployments(store).update(record.key, deployment_id=made.id)
+    return record
+
+
+def _check_project(client: TogetherClient, record: DeploymentRecord) -> None:
+    """To another project's key everything is missing, which must not be taken for deleted, and free."""
+    if record.project_id not in (None, client.project.id):
+        raise ConfigurationError(
+            f"`{record.endpoint_name}` was deployed in project `{record.project_id}` and may be running there,"
+            f" but the key or project now set is that of `{client.project.id}`",
+            "set the former ones to look at it or stop it; or work apart from it with `REASONING_HOME=FOLDER`",
+        )
+
+
+def _changes(client: TogetherClient, record: DeploymentRecord, last: Reading, ready: int, state: str) -> list[Reading]:
+    """The changes of ready replicas since the `last` reading, from events, when they lead from there to `ready`.
 
     Whether `newReplicas` counts replicas wanted or ready is not documented. Events that do not lead from the count
-    of the last look to that of this one are therefore not used; the range between the two looks stands.
+    of the last look to that of this one are therefore not used, and neither are events that cannot be had; the range
+    between the two looks stands.
     """
-    count = past[-1].ready_replicas if past else 0
-    since = past[-1].at if past else seen.created_at
-    scaled = [
-        event
-        for event in client.events(seen.endpoint_id, since=since, types=("deployment.scaled",))
-        if event.deployment_id == seen.id and event.created_at > since
-    ]
-    if not _lead(scaled, count, seen.status.ready_replicas):
+    assert record.endpoint_id is not None
+    try:
+        events = client.events(record.endpoint_id, since=last.at, types=("deployment.scaled",))
+    except (RemoteError, NotFoundError, RequestRefusedError) as problem:
+        log.info("no events of %s: %s", record.endpoint_name, problem.message)
         return []
+    scaled = [event for event in events if event.deployment_id == record.deployment_id and event.created_at > last.at]
     return [
-        Reading(record.key, event.created_at, event.new_replicas or 0, price, seen.state, known_by="event")
-        for event in scaled
+        Reading(
+            record.key, event.created_at, event.new_replicas or 0, last.price_cents_per_hour, state, known_by="event"
+        )
+        for event in _leading(scaled, last.ready_replicas, ready)
     ]
 
 
-def _lead(events: list[Event], start: int, end: int) -> bool:
-    for event in events:
-        if event.old_replicas is not None and event.old_replicas != start:
-            return False
-        start = event.new_replicas or 0
-    return bool(events) and start == end
+def _leading(events: list[Event], start: int, end: int) -> list[Event]:
+    """As many of `events` as lead from `start` to `end`: what happened after the look comes with the next one."""
+    count, led = start, 0
+    for number, event in enumerate(events, 1):
+        if event.old_replicas not in (None, count):
+            return []
+        count = event.new_replicas or 0
+        if count == end:
+            led = number
+    return events[:led]

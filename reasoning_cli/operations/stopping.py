@@ -6,6 +6,7 @@ Every step is skipped when it is done already, so running it again after a failu
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from reasoning_cli.errors import NotFoundError
 from reasoning_cli.operations.budget import AT_REST, burn
 from reasoning_cli.operations.deploying import Waiting, wait_for
-from reasoning_cli.operations.ledger import close, observe
+from reasoning_cli.operations.ledger import close, find_made, observe
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.events import Event, Events
@@ -21,6 +22,9 @@ from reasoning_cli.together.problems import MissingError, RequestRefusedError
 
 if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,19 +61,24 @@ def plan_stop(store: Store, target: str, *, keep: bool) -> StopPlan:
 
 def run_stop(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting) -> Stopped:
     """Stop what `plan` names and, unless it is to be kept, delete it. Waits until it is really stopped."""
-    record = _find_made(client, store, plan.record)
+    record = find_made(client, store, plan.record)
     Events(store).add(Event(client.now(), "operator", "stop" if plan.keep else "undeploy", record.endpoint_name))
     if record.endpoint_id is None:
         return Stopped(close(store, record, client.now()))
     if record.deployment_id is not None:
         record = observe(client, store, record)
         if record.state != DELETED:
-            if not plan.keep:
-                _unroute(client, record)
+            try:
+                if not plan.keep:
+                    _unroute(client, record)
+            except RequestRefusedError as refusal:
+                log.warning("%s is stopped before it is unrouted: %s", record.endpoint_name, refusal.message)
             record = _stop(client, store, record, wait)
         if plan.keep:
             return Stopped(record)
-        client.delete_deployment(record.endpoint_id or "", record.deployment_id or "")
+        if record.state != DELETED:
+            _unroute(client, record)
+            client.delete_deployment(record.endpoint_id or "", record.deployment_id or "")
     left = _delete_endpoint(client, record)
     return Stopped(close(store, record, client.now()) if record.state != DELETED else record, left)
 
@@ -87,25 +96,11 @@ def set_idle_stop(connect: Callable[[], TogetherClient], store: Store, idle_minu
         try:
             client.set_idle_stop(record.endpoint_id, record.deployment_id, idle_minutes)
         except MissingError:
-            close(store, record, client.now())
+            observe(client, store, record)
             continue
         Deployments(store).update(record.key, idle_minutes=idle_minutes)
         changed.append(record.endpoint_name)
     return changed
-
-
-def _find_made(client: TogetherClient, store: Store, record: DeploymentRecord) -> DeploymentRecord:
-    """A deploy that broke off may have made more than it could write down: look by name."""
-    if record.endpoint_id is None:
-        endpoint = client.find_endpoint(record.endpoint_name)
-        if endpoint is None:
-            return record
-        record = Deployments(store).update(record.key, endpoint_id=endpoint.id, serving_name=endpoint.name)
-    if record.deployment_id is None and record.endpoint_id is not None:
-        made = client.find_deployment(record.endpoint_id, record.deployment_name)
-        if made is not None:
-            record = Deployments(store).update(record.key, deployment_id=made.id)
-    return record
 
 
 def _stop(client: TogetherClient, store: Store, record: DeploymentRecord, wait: Waiting) -> DeploymentRecord:
