@@ -99,6 +99,7 @@ def _known_names(ctx: typer.Context) -> list[str]:
         if asked or ctx.find_root().params.get("sandbox"):
             paths = paths.sandbox()
         names = json.loads(paths.names_cache.read_text(encoding="utf-8"))
+        assert isinstance(names, list)
         return [name for name in names if isinstance(name, str) and _HARMLESS.fullmatch(name)]
     except Exception:  # whatever it is, it would land in the middle of what is being typed
         return []
