@@ -227,7 +227,13 @@ def _changes(client: TogetherClient, record: DeploymentRecord, last: Reading, re
     except (RemoteError, NotFoundError, RequestRefusedError) as problem:
         log.info("no events of %s: %s", record.endpoint_name, problem.message)
         return []
-    scaled = [event for event in events if event.deployment_id == record.deployment_id and event.created_at > last.at]
+    scaled = [
+        event
+        for event in events
+        if event.deployment_id == record.deployment_id
+        # At the very moment of the last look, only what that look did not see yet.
+        and (event.created_at > last.at or (event.created_at, event.old_replicas) == (last.at, last.ready_replicas))
+    ]
     return [
         Reading(
             record.key, event.created_at, event.new_replicas or 0, last.price_cents_per_hour, state, known_by="event"

@@ -260,6 +260,8 @@ def test_without_events_the_fraction_of_a_second_is_covered_too(together: Servic
     """A look says `12:00:00` until the next second begins, and the change may have come just before the look."""
     together.fault(EVENTS, status=403)
     together.deploy("coding")
+    together.advance(10)
+    refresh(together.client, together.store)
     ((before, billed_before),) = zip(together.usage().values(), together.metered().values(), strict=True)
     together.advance(0.9)
     together.scale(0, 0, "coding")
