@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,6 +46,8 @@ ENTRIES = {
 }
 
 
+_NARROW = 52  # columns of a terminal for which Typer would write help that is wider
+
 COMPLETE_VARIABLE = "_REASONING_COMPLETE"  # set by the scripts in completions/ when TAB is pressed
 
 
@@ -60,7 +64,15 @@ class Root(TyperGroup):
         module = import_module(f"reasoning_cli.commands.{name}")
         command = get_group(module.app) if ENTRIES[name].is_group else get_command(module.app)
         command.name = name
+        for one in getattr(command, "commands", {}).values():
+            one.short_help = re.split(r"\.\s|\n\n", one.help or "")[0].rstrip(".") + "."  # Typer would cut it
         self.commands[name] = command
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        columns = shutil.get_terminal_size().columns
+        if columns < _NARROW:
+            extra.setdefault("terminal_width", columns)
+        return super().make_context(info_name, args, parent, **extra)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] in ENTRIES:
@@ -108,7 +120,7 @@ class Root(TyperGroup):
                 formatter.write_dl([(n.ljust(7), e.help) for n, e in ENTRIES.items() if e.chapter == chapter])
         options = [record for parameter in self.get_params(ctx) if (record := parameter.get_help_record(ctx))]
         with formatter.section("Options"):
-            formatter.write_dl(options)
+            formatter.write_dl(options, col_max=30 if formatter.width >= _NARROW - 2 else 12)
         with formatter.section("Exit codes"):
             formatter.write_dl([(str(code.value).ljust(7), meaning) for code, meaning in EXIT_CODE_MEANINGS.items()])
 
@@ -165,9 +177,13 @@ def _fail_usage(error: typer.TyperException) -> NoReturn:
         sys.stdout.write(f"{error.format_message()}\n")
         sys.exit(ExitCode.USAGE)
     command = context.command_path if context is not None else "reasoning"
-    message = error.format_message().rstrip(".").replace("'", "`")
+    message, _, meant = error.format_message().replace("'", "`").rstrip(".").partition(". Did you mean ")
+    if possible := getattr(error, "possibilities", None):
+        message = f"no such option `{getattr(error, 'option_name', '')}`"
+        meant = f"`{'` or `'.join(possible)}`?"
+    hint = f"did you mean {meant} " if meant else ""
     _terminal(context).error(
-        ReasoningError(message[:1].lower() + message[1:], f"`{command} --help` shows what it takes")
+        ReasoningError(message[:1].lower() + message[1:], f"{hint}`{command} --help` shows what it takes")
     )
     sys.exit(ExitCode.USAGE)
 

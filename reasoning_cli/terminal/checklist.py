@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from reasoning_cli.redact import redact
 from reasoning_cli.terminal.console import STYLES, Terminal, visible
+from reasoning_cli.terminal.wrapping import wrap
 
 _WORD = 6
 _DETAIL = 48
@@ -13,10 +12,13 @@ _DETAIL = 48
 
 def show_check(terminal: Terminal, word: str, style: str, detail: str, fix: str | None) -> None:
     """Write one check to stdout; the fix goes on a line of its own where both do not fit on one."""
-    detail, fix = visible(redact(detail)), visible(redact(fix or ""))
+    detail, fix = visible(redact(detail)), visible(redact(terminal.as_called(fix or "")))
     one_line = f"{detail:<{_DETAIL}}  fix: {fix}" if fix else detail
     fits = _WORD + len(one_line) <= terminal.width
-    lines = [one_line] if fits else _wrapped(terminal, detail) + (_wrapped(terminal, f"fix: {fix}") if fix else [])
+    width = max(20, terminal.width - _WORD)
+    # A fix is a command to copy, whole, or a sentence that names one in backticks.
+    repair = wrap(f"fix: {fix}", width) if "`" in fix else [f"fix: {fix}"] if fix else []
+    lines = [one_line] if fits else [*wrap(detail, width), *repair]
     marked = word.ljust(_WORD)
     if terminal.use_color(terminal.out):
         from rich.text import Text
@@ -27,9 +29,3 @@ def show_check(terminal: Terminal, word: str, style: str, detail: str, fix: str 
         marked = captured.get()
     for number, line in enumerate(lines):
         terminal.print(f"{marked if number == 0 else ' ' * _WORD}{line}")
-
-
-def _wrapped(terminal: Terminal, text: str) -> list[str]:
-    """Broken between words only: a path or command stays in one piece to be copied."""
-    width = max(20, terminal.width - _WORD)
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]

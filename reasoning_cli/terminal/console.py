@@ -6,6 +6,7 @@ One object prints; commands hand it what to show. Rich is loaded only when somet
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 from reasoning_cli.errors import ReasoningError, UsageError
 from reasoning_cli.redact import redact
 from reasoning_cli.terminal.listing import Format, Listing, to_json, to_json_lines, to_separated
+from reasoning_cli.terminal.wrapping import wrap, wrap_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -106,8 +108,12 @@ class Terminal:
     # --- stdout ---
 
     def print(self, text: str = "") -> None:
-        """A line of data."""
+        """A line of data, as it is."""
         self._write(self.out, text)
+
+    def say(self, text: str) -> None:
+        """A sentence that is the result, for a person: wrapped where a terminal is narrow."""
+        self._write(self.out, self._wrapped(text, self.out))
 
     def json(self, value: object) -> None:
         """One JSON document."""
@@ -163,27 +169,23 @@ class Terminal:
 
     def facts(self, facts: Sequence[tuple[str, str]], *, to_out: bool = True) -> None:
         """`label   text` lines, wrapped with a hanging indent where the terminal is narrow."""
-        import textwrap
-
         stream = self.out if to_out else self.err
-        width = self.width if to_out else self.width_of(self.err)
+        width = self.width_of(stream)
         indent = " " * (max((len(label) for label, _ in facts), default=0) + 5)
         for label, text in facts:
+            shown = visible(redact(self.as_called(text)))
             first = f"  {label}".ljust(len(indent))
-            lines = textwrap.wrap(
-                text, max(20, width), initial_indent=first, subsequent_indent=indent, break_on_hyphens=False
-            )
-            self._write(stream, visible(redact("\n".join(lines or [first.rstrip()])), but="\n"))
+            self._write(stream, "\n".join(wrap(shown, max(20, width), first=first, rest=indent)))
 
     # --- stderr ---
 
     def note(self, text: str) -> None:
         """What happened, for a person; never on stdout."""
-        self._write(self.err, visible(redact(text), but="\n\t"))
+        self._write(self.err, self._wrapped(visible(redact(self.as_called(text)), but="\n\t"), self.err))
 
     def hint(self, text: str) -> None:
         """The next command to type."""
-        self._labelled("hint", text.replace("`reasoning ", f"`{self.command} "))
+        self._labelled("hint", self.as_called(text))
 
     def warn(self, text: str) -> None:
         """Something the operator should know though the command goes on."""
@@ -196,7 +198,16 @@ class Terminal:
             self.hint(error.hint)
 
     def _labelled(self, label: str, text: str) -> None:
-        self._write(self.err, f"{self.paint(f'{label}:', label, self.err)} {visible(redact(text), but=chr(10))}")
+        shown = self._wrapped(f"{label}: {visible(redact(text), but=chr(10))}", self.err)
+        self._write(self.err, self.paint(f"{label}:", label, self.err) + shown.removeprefix(f"{label}:"))
+
+    def as_called(self, text: str) -> str:
+        """Commands to type, with the global options of this run."""
+        return _OURS.sub(rf"\1{self.command} ", text)
+
+    def _wrapped(self, text: str, stream: TextIO) -> str:
+        """What goes to a terminal is broken between words; what goes elsewhere stays one line."""
+        return wrap_lines(text, self.width_of(stream)) if _is_terminal(stream) else text
 
     # --- asking ---
 
@@ -206,7 +217,7 @@ class Terminal:
             return True
         if not self.can_ask:
             raise UsageError("this needs a yes, and nobody is there to give it", f"add {needs}")
-        self.err.write(f"{visible(question)} [y/N] ")
+        self.err.write(f"{self._wrapped(f'{visible(question)} [y/N]', self.err)} ")
         self.err.flush()
         answer = self.input.readline()
         return answer.strip().lower() in ("y", "yes")
@@ -223,6 +234,9 @@ class Terminal:
 
 # What stands in for our own signs on a terminal that cannot show them.
 _ASCII = str.maketrans({"█": "#", "░": ".", "–": "-", "…": "~", "×": "x", "→": ">", "·": ".", "¢": "c"})
+
+# One of our commands, at the start of a text or of what stands in backticks.
+_OURS = re.compile(r"(^|`)reasoning (?!--sandbox)")
 
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 

@@ -1,0 +1,32 @@
+"""Sentences on a terminal of any width: broken between words, never inside one, never inside a command to copy."""
+
+from __future__ import annotations
+
+import re
+
+# What stands in backticks is a command or a name: it stays in one piece, as does a word too long for a line (a
+# terminal that breaks it still copies it whole).
+_PIECE = re.compile(r"\s*(?:`[^`\n]*`|[^\s`]|`)+")
+
+
+def wrap(text: str, width: int, *, first: str = "", rest: str = "") -> list[str]:
+    """`text` as lines of at most `width` columns where words allow; `first` and `rest` begin the lines."""
+    line, lines = first, []
+    begun = False
+    for piece in _PIECE.findall(text):
+        if begun and len(line) + len(piece) > width:
+            lines.append(line)
+            line, begun = rest, False
+        line += piece if begun or not lines else piece.lstrip()
+        begun = True
+    lines.append(line)
+    return [one.rstrip() for one in lines]
+
+
+def wrap_lines(text: str, width: int) -> str:
+    """Each line of `text` wrapped, what follows indented as the line itself is; lines that fit stay as they are."""
+    wrapped = []
+    for line in text.split("\n"):
+        indent = line[: len(line) - len(line.lstrip())]
+        wrapped.extend([line] if len(line) <= width else wrap(line.lstrip(), width, first=indent, rest=indent))
+    return "\n".join(wrapped)
