@@ -50,7 +50,7 @@ def report(
             if bill.lines:
                 terminal.print()
             for line in report_lines(bill):
-                terminal.print(line)
+                terminal.say(line)
             if bill.standing.limit_cents is None:
                 terminal.hint("set one: `reasoning costs set-budget 100`")
     if problem is not None:
@@ -78,11 +78,11 @@ def set_budget(
     if (hiding := s.overrides(session.settings, s.BUDGET_LIMIT)) is not None:
         terminal.warn(f"{hiding} says otherwise, and wins over the settings file")
     if wanted is None:
-        terminal.print("There is no budget now.")
+        terminal.say("There is no budget now.")
         return
     limits = replace(session.limits, month_usd=wanted)
     now = standing(session.store, limits, last_look(session.store) or session.now())
-    terminal.print(f"budget: {budget_text(now, 0)}")
+    terminal.say(f"budget: {budget_text(now, 0)}")
     if now.left_cents == 0:
         terminal.warn("it is used up: nothing more can be deployed this month, and what runs goes on costing")
         terminal.hint("`reasoning models status` shows what runs; `reasoning models undeploy NAME` stops it")
@@ -109,6 +109,6 @@ def auto_shutdown(
         terminal.warn(f"{hiding} says otherwise, and wins over the settings file")
     changed = set_idle_stop(lambda: session.client, session.store, wanted)
     after = f"after {wanted} idle minutes" if wanted else "never by themselves"
-    terminal.print(f"Models stop {after}: every new one{''.join(f', {name}' for name in changed)}.")
+    terminal.say(f"Models stop {after}: every new one{''.join(f', {name}' for name in changed)}.")
     if not wanted:
         terminal.warn("a forgotten model now costs until somebody stops it")

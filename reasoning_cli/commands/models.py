@@ -132,11 +132,12 @@ def deploy(
         terminal.json(deployed_record(plan, done))
         return
     if done.answered_in is None:
-        terminal.print(f"{name} is on its way ({done.record.state}).")
+        state = done.record.state
+        terminal.say(f"{name} is {state}." if state == "READY" else f"{name} is on its way ({state}).")
         terminal.hint("watch it: `reasoning models status --watch`")
         return
     already = "already " if plan.action is Action.NOTHING else ""
-    terminal.print(
+    terminal.say(
         f"{name} is {already}serving as {done.record.serving_name}"
         f" (first answer in {done.answered_in.total_seconds():.2f} s)."
     )
@@ -200,7 +201,7 @@ def undeploy(
     if json:
         terminal.json(stop_record(plan, done.record))
         return
-    terminal.print(
+    terminal.say(
         f"{name} is {'stopped, and kept' if keep else 'gone'}. It saves {money(plan.saves_cents_per_hour)} an hour."
     )
     if keep:
@@ -248,7 +249,7 @@ def status(
         terminal.show(listing, chosen, quiet=quiet)
         if chosen is Format.TABLE and not quiet:
             terminal.print()
-            terminal.print(spent_line(standing(session.store, session.limits, at)))
+            terminal.say(spent_line(standing(session.store, session.limits, at)))
         return
     if chosen not in (Format.TABLE, Format.JSONL):
         raise UsageError(f"--watch cannot write {chosen}", "use --format table or --format jsonl")
@@ -284,7 +285,7 @@ def _switch(session: Session, text: str, *, on: bool) -> None:
     setting = s.ENABLED[model_type]
     s.write_setting(session.settings.paths, setting, "true" if on else "false")
     name = spell_model_type(model_type)
-    session.terminal.print(f"{name} is {'enabled' if on else 'disabled'}.")
+    session.terminal.say(f"{name} is {'enabled' if on else 'disabled'}.")
     if (hiding := s.overrides(session.settings, setting)) is not None:
         session.terminal.warn(f"{hiding} says otherwise, and wins over the settings file")
     now = next(one for one in _statuses(session, None) if one.model_type == model_type)

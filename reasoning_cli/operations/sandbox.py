@@ -58,12 +58,16 @@ def start_sandbox(state: Path, speed: Decimal) -> RunningSandbox:
             env={name: value for name, value in os.environ.items() if not name.startswith("REASONING_SANDBOX")},
         )
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if running := find_sandbox(state):
-            return running
-        if process.poll() not in (None, 0) and not _is_locked(state):
-            break
-        time.sleep(0.02)
+    try:
+        while time.monotonic() < deadline:
+            if running := find_sandbox(state):
+                return running
+            if process.poll() not in (None, 0) and not _is_locked(state):
+                break
+            time.sleep(0.02)
+    except KeyboardInterrupt:
+        process.terminate()  # nobody would know where it listens, to stop it
+        raise
     said = log.read_text(errors="replace").strip().splitlines()[-1:]
     raise RemoteError(
         f"the sandbox did not start{': ' + said[0] if said else ''}", "try `reasoning sandbox serve` to see why"

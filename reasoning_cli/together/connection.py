@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -124,7 +125,7 @@ class Connection:
             log.debug("no usable Date header")
 
     def _unreachable(self, error: Exception, *, maybe_done: bool) -> UnreachableError:
-        reason = str(error) or type(error).__name__
+        reason = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
         return UnreachableError(
             f"cannot reach Together at `{self.base_url}`: {reason}",
             "check the network and `reasoning config get together.base_url`",
