@@ -9,9 +9,9 @@ from http import HTTPStatus
 from typing import cast
 
 from reasoning_cli.sandbox import lifecycle
+from reasoning_cli.sandbox.analytics import count_usage
 from reasoning_cli.sandbox.answers import answer
 from reasoning_cli.sandbox.catalogue import PROJECT_SLUG
-from reasoning_cli.sandbox.events import count_usage
 from reasoning_cli.sandbox.problems import ApiError, bad_request
 from reasoning_cli.sandbox.requests import Request, Stream
 from reasoning_cli.sandbox.shapes import Json

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import cast, overload
 
+from reasoning_cli.sandbox.clock import parse_stamp
 from reasoning_cli.sandbox.problems import bad_request, not_found
 from reasoning_cli.sandbox.shapes import Check, Json, camel
 
@@ -48,6 +49,21 @@ class Request:
         if value not in {"true", "false"}:
             raise bad_request(f"invalid {name}: must be true or false", param=name)
         return value == "true"
+
+    @overload
+    def moment(self, name: str) -> int | None: ...
+
+    @overload
+    def moment(self, name: str, default: int) -> int: ...
+
+    def moment(self, name: str, default: int | None = None) -> int | None:
+        """An RFC 3339 time in milliseconds since 1970."""
+        if name not in self.query:
+            return default
+        try:
+            return parse_stamp(self.query[name])
+        except (ValueError, OverflowError) as error:
+            raise bad_request(f"invalid {name}: must be an RFC 3339 time", param=name) from error
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
-from reasoning_cli.sandbox import chat, deployments, endpoints, events, registry
+from reasoning_cli.sandbox import analytics, chat, deployments, endpoints, events, registry
 from reasoning_cli.sandbox.catalogue import ORGANIZATION_ID, PLATFORM_PROJECT_ID, PROJECT_ID
 from reasoning_cli.sandbox.problems import ApiError, not_found
 from reasoning_cli.sandbox.requests import Reply, Request, require_project
@@ -61,7 +61,7 @@ _TABLE: dict[str, dict[str, Handler]] = {
         "DELETE": endpoints.delete_endpoint,
     },
     _ENDPOINTS + "/{endpoint_id}/events": {"GET": events.list_events},
-    _ENDPOINTS + "/{endpoint_id}/analytics": {"GET": events.show_analytics},
+    _ENDPOINTS + "/{endpoint_id}/analytics": {"GET": analytics.show_analytics},
     _DEPLOYMENTS: {"GET": deployments.list_deployments, "POST": deployments.create_deployment},
     _DEPLOYMENTS + "/{deployment_id}": {
         "GET": deployments.get_deployment,

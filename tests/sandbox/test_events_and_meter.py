@@ -126,18 +126,3 @@ def test_the_bill_can_be_rebuilt_from_the_events(api: Api) -> None:
         seconds += this["newReplicas"] * (Decimal(span.seconds) + Decimal(span.microseconds) / 1_000_000)
     assert events[-1]["newReplicas"] == 0
     assert seconds == Decimal(api.meter()["deployments"][0]["readyReplicaSeconds"])
-
-
-def test_analytics_count_requests_and_tokens(api: Api) -> None:
-    deployment = api.serving()
-    usage = api.chat("hello there").json()["usage"]
-    api.scale(deployment, 0, 0)
-    assert api.chat("hello").status_code == 400
-    path = f"{PROJECT}/endpoints/{deployment['endpointId']}/analytics"
-    metrics = api.ok("GET", path)["metrics"]
-    assert metrics["requestMetrics"]["successfulRequests"] == "1"
-    assert metrics["requestMetrics"]["failedRequests"] == "1"
-    assert metrics["tokenMetrics"]["totalInputTokens"] == str(usage["prompt_tokens"])
-    assert metrics["tokenMetrics"]["totalOutputTokens"] == str(usage["completion_tokens"])
-    api.advance(2 * 86400)
-    assert api.ok("GET", path)["metrics"]["requestMetrics"]["totalRequests"] == "0"
