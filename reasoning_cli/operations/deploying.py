@@ -168,6 +168,17 @@ def run_deploy(client: TogetherClient, store: Store, plan: DeployPlan, *, wait: 
 
     Raises RemoteError when it is not READY in time or does not answer; what then keeps running is in the message.
     """
+    try:
+        return _run(client, store, plan, wait)
+    except (BusyError, UnreachableError) as problem:
+        price = f"${plan.max_cents_per_hour / 100:.2f}"
+        raise RemoteError(
+            f"{problem.message}; `{plan.endpoint_name}` may have been made, and then costs up to {price} an hour",
+            f"run the same command again to go on, or `reasoning models undeploy {plan.endpoint_name}`",
+        ) from problem
+
+
+def _run(client: TogetherClient, store: Store, plan: DeployPlan, wait: Waiting | None) -> Deployed:
     if plan.record is not None and plan.record.state == "STOPPING":
         if wait is None:
             raise ReasoningError(f"`{plan.endpoint_name}` is still stopping", "run the same command again in a minute")

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reasoning_cli.errors import NotFoundError
+from reasoning_cli.errors import NotFoundError, RemoteError
 from reasoning_cli.operations.budget import AT_REST, burn
 from reasoning_cli.operations.deploying import Waiting, wait_for
 from reasoning_cli.operations.ledger import close, find_made, observe
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.events import Event, Events
-from reasoning_cli.together.problems import MissingError, RequestRefusedError
+from reasoning_cli.together.problems import BusyError, MissingError, RequestRefusedError, UnreachableError
 
 if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
@@ -60,7 +60,21 @@ def plan_stop(store: Store, target: str, *, keep: bool) -> StopPlan:
 
 
 def run_stop(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting) -> Stopped:
-    """Stop what `plan` names and, unless it is to be kept, delete it. Waits until it is really stopped."""
+    """Stop what `plan` names and, unless it is to be kept, delete it. Waits until it is really stopped.
+
+    Raises RemoteError, with what it may go on costing, when Together cannot be told or asked.
+    """
+    try:
+        return _run(client, store, plan, wait)
+    except (BusyError, UnreachableError) as problem:
+        price = f"${plan.saves_cents_per_hour / 100:.2f}"
+        raise RemoteError(
+            f"{problem.message}; `{plan.record.endpoint_name}` may still run, at up to {price} an hour",
+            f"go on: `reasoning models undeploy {plan.record.endpoint_name}{' --keep' if plan.keep else ''}`",
+        ) from problem
+
+
+def _run(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting) -> Stopped:
     record = find_made(client, store, plan.record)
     Events(store).add(Event(client.now(), "operator", "stop" if plan.keep else "undeploy", record.endpoint_name))
     if record.endpoint_id is None:

@@ -126,9 +126,9 @@ def test_a_changed_price_counts_from_somewhere_between_two_looks() -> None:
     hour = 3_600_000
     seen = [reading(0, 1, price=500), reading(hour, 1, price=600), reading(2 * hour, 1, price=600)]
     known = integrate(seen, *EVER)
-    assert (known.low_cents, known.high_cents) == (1100, 1200)
+    assert (known.low_cents, known.high_cents) == (Decimal(1100), Decimal(1200))
     cheaper = integrate([reading(0, 1, price=600), reading(hour, 1, price=500)], *EVER)
-    assert (cheaper.low_cents, cheaper.high_cents) == (500, 600)
+    assert (cheaper.low_cents, cheaper.high_cents) == (Decimal(500), Decimal(600))
 
 
 def test_ready_since_is_the_begin_of_the_unbroken_stretch() -> None:

@@ -194,9 +194,10 @@ def test_a_create_that_came_to_nothing_is_an_error_and_not_sent_again(
 
 
 def test_a_create_that_never_left_is_tried_again_and_then_given_up(tmp_path: Path) -> None:
+    slept: list[float] = []
     with SandboxServer(speed=0) as server:
         url = server.url
-        client = TogetherClient(url, KEY, sleep=(slept := []).append)
+        client = TogetherClient(url, KEY, sleep=slept.append)
         client.whoami()
         _ = client.project
     try:
