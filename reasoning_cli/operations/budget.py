@@ -103,7 +103,8 @@ def check_deploy(standing: Standing, name: str, added_cents_per_hour: int) -> No
     needed = rate * standing.limits.reserve_hours
     if standing.left_cents < needed or standing.left_cents == 0:
         spent = standing.usage.high_cents / 100
-        enough = ceil((standing.usage.high_cents + needed) / 100)
+        # Something must be left even where no reserve is asked for.
+        enough = ceil(max(standing.usage.high_cents + needed, standing.usage.high_cents + 1) / 100)
         raise LimitError(
             f"the budget of ${standing.limits.month_usd} would be broken: ${spent:.2f} used,"
             f" `{name}` costs {price} an hour{beside}",

@@ -97,9 +97,9 @@ class InstanceType(Wire):
 
     @property
     def headroom(self) -> int | None:
-        """Free replicas over all regions, best effort; None when nothing is said."""
+        """Free replicas over all regions, best effort; None when a region that says nothing may have the only one."""
         known = [r.headroom.value or 0 for r in self.regions if r.headroom is not None]
-        return sum(known) if known else None
+        return sum(known) if any(known) or (known and len(known) == len(self.regions)) else None
 
 
 class Autoscaling(Wire):

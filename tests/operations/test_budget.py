@@ -1,0 +1,211 @@
+"""The budget: what it refuses, before anything is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reasoning_cli.errors import LimitError
+from reasoning_cli.operations.budget import Limits, Standing, burn, check_deploy, month_start, next_month, standing
+from reasoning_cli.operations.ledger import Usage
+from reasoning_cli.operations.status import refresh
+from reasoning_cli.store.deployments import Deployments
+from reasoning_cli.values import parse_usd
+from tests.together.service import NO_LIMITS, Service, service
+
+LAST = datetime(9000, 1, 1)  # noqa: DTZ001  # the strategy adds the zone
+AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def together(tmp_path: Path) -> Iterator[Service]:
+    with service(tmp_path) as one:
+        yield one
+
+
+def limits(month: str | None = None, hour: str | None = None, reserve: str = "1") -> Limits:
+    return Limits(Decimal(month) if month else None, Decimal(hour) if hour else None, Decimal(reserve))
+
+
+def stand(set_to: Limits, low: str = "0", high: str | None = None, burning: int = 0, at: datetime = AT) -> Standing:
+    used = Usage(low_cents=Decimal(low), high_cents=Decimal(high or low))
+    return Standing(set_to, at, month_start(at), used, burning)
+
+
+def test_without_limits_everything_may_run() -> None:
+    check_deploy(stand(NO_LIMITS, "99999999", burning=99999), "planning", 99999)
+
+
+@pytest.mark.parametrize(
+    ("standing", "added", "allowed"),
+    [
+        (stand(limits("5.49")), 549, True),
+        (stand(limits("5.48")), 549, False),
+        (stand(limits("10.98"), burning=549), 549, True),
+        (stand(limits("10.97"), burning=549), 549, False),
+        (stand(limits("10"), "451"), 549, True),
+        (stand(limits("10"), "451.01"), 549, False),
+        (stand(limits("10"), "0", high="451.01"), 549, False),
+        (stand(limits("10", reserve="2")), 549, False),
+        (stand(limits("10.98", reserve="2")), 549, True),
+        (stand(limits("10", reserve="0"), "999.99"), 549, True),
+        (stand(limits("10", reserve="0"), "1000"), 549, False),
+        (stand(limits("10"), "5000"), 549, False),
+        (stand(limits(hour="5.49")), 549, True),
+        (stand(limits(hour="5.48")), 549, False),
+        (stand(limits(hour="10.97"), burning=549), 549, False),
+    ],
+)
+def test_what_is_left_must_pay_for_the_reserve_of_all_that_runs(standing: Standing, added: int, allowed: bool) -> None:
+    if allowed:
+        check_deploy(standing, "planning", added)
+        return
+    with pytest.raises(LimitError, match="`planning` costs") as caught:
+        check_deploy(standing, "planning", added)
+    assert caught.value.exit_code == 6
+
+
+@given(st.integers(0, 10**7), st.integers(0, 10**5), st.integers(1, 10**5), st.integers(0, 720))
+def test_the_budget_a_hint_names_is_enough(used: int, burning: int, added: int, reserve: int) -> None:
+    now = stand(limits("0.01", reserve=str(reserve)), str(used), burning=burning)
+    try:
+        check_deploy(now, "planning", added)
+    except LimitError as refusal:
+        assert refusal.hint is not None
+        enough = refusal.hint.split("set-budget ")[1].split("`")[0]
+        check_deploy(stand(limits(enough, reserve=str(reserve)), str(used), burning=burning), "planning", added)
+    else:
+        assert used + reserve * (burning + added) <= 1 and used < 1
+
+
+@given(st.integers(1, 10**5), st.integers(0, 10**5))
+def test_the_cap_a_hint_names_is_enough(added: int, burning: int) -> None:
+    try:
+        check_deploy(stand(limits(hour="0.01"), burning=burning), "planning", added)
+    except LimitError as refusal:
+        assert refusal.hint is not None
+        enough = refusal.hint.split("max_cost_per_hour_usd ")[1].split("`")[0]
+        check_deploy(stand(limits(hour=enough), burning=burning), "planning", added)
+    else:
+        assert (added, burning) == (1, 0)
+
+
+def test_how_long_the_rest_lasts() -> None:
+    now = stand(limits("100"), "4510", burning=549)
+    assert now.lasts() == timedelta(hours=10)
+    assert now.lasts(549) == timedelta(hours=5)
+    assert now.ends_at == AT + timedelta(hours=10)
+    assert stand(limits("100")).lasts() is None
+    assert stand(limits("100")).lasts(549) is not None
+    assert stand(NO_LIMITS, burning=549).lasts() is None
+    overdrawn = stand(limits("10"), "5000", burning=549)
+    assert (overdrawn.left_cents, overdrawn.lasts(), overdrawn.ends_at) == (Decimal(0), timedelta(0), AT)
+
+
+def test_a_budget_that_outlasts_the_month_does_not_end() -> None:
+    assert stand(limits("10000"), burning=549).ends_at is None
+    last = datetime(2026, 11, 30, 23, tzinfo=UTC)
+    assert stand(limits("5.49"), burning=549, at=last).ends_at is None
+    assert stand(limits("5.48"), burning=549, at=last).ends_at is not None
+
+
+@given(st.datetimes(timezones=st.just(UTC), max_value=LAST))
+def test_months_follow_each_other(at: datetime) -> None:
+    start = month_start(at)
+    assert start <= at < next_month(start)
+    assert next_month(start).day == 1
+    assert month_start(next_month(start) - timedelta(microseconds=1)) == start
+
+
+# --- what people type ---
+
+
+@given(st.decimals(min_value="0.01", max_value=10_000_000, places=2))
+def test_amounts_are_read_exactly(amount: Decimal) -> None:
+    assert parse_usd(str(amount)) == amount
+    assert parse_usd(f" ${amount} ") == amount
+
+
+@given(st.text(max_size=20) | st.from_regex(r"\A[-+$0-9.,eE_ ]{1,12}\Z"))
+def test_an_amount_is_sane_or_refused(text: str) -> None:
+    try:
+        amount = parse_usd(text)
+    except ValueError as refusal:
+        assert str(refusal)
+    else:
+        assert Decimal("0.01") <= amount <= 10_000_000
+        assert amount == amount.quantize(Decimal("0.01"))
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "$", "-5", "0", "0.001", "1e999", "-1e999", "1e-999", "NaN", "sNaN", "inf", "abc", "10000000.01"]
+)
+def test_nonsense_is_no_amount(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_usd(text)
+
+
+# --- with what runs ---
+
+
+def test_a_budget_too_small_lets_nothing_be_made(together: Service) -> None:
+    with pytest.raises(LimitError, match=r"the budget of \$1 would be broken: \$0\.00 used"):
+        together.deploy(limits=limits("1"))
+    assert {one["method"] for one in together.journal()} == {"GET"}
+    assert Deployments(together.store).all() == []
+
+
+def test_the_second_model_is_counted_with_the_first(together: Service) -> None:
+    together.deploy("planning")
+    with pytest.raises(LimitError, match=r"\$5\.49 runs already"):
+        together.plan("should-respond", limits=limits("10"))
+    with pytest.raises(LimitError, match=r"\$5\.49 runs already"):
+        together.plan("should-respond", limits=limits(hour="10"))
+    together.plan("should-respond", limits=limits("11", hour="11"))
+
+
+def test_all_replicas_it_may_scale_to_count(together: Service) -> None:
+    with pytest.raises(LimitError):
+        together.plan(max_replicas=4, limits=limits(hour="21"))
+    together.deploy(max_replicas=4, limits=limits(hour="22"))
+    assert sum(burn(one) for one in Deployments(together.store).live()) == 4 * 549
+
+
+def test_what_ran_unwatched_is_spent_before_the_next_deploy(together: Service) -> None:
+    together.deploy("planning")
+    together.advance(20 * 3600)
+    with pytest.raises(LimitError, match=r"\$109\.\d\d used"):
+        together.plan("should-respond", limits=limits("115"))
+
+
+def test_what_stopped_unwatched_burns_no_more(together: Service) -> None:
+    together.deploy("planning", idle_minutes=30)
+    together.advance(3 * 3600)
+    plan = together.plan("should-respond", limits=limits("100", hour="6"))
+    assert plan.standing.burn_cents_per_hour == 0
+
+
+def test_only_this_month_is_counted(together: Service) -> None:
+    together.deploy()
+    together.advance(100)
+    together.stop()
+    at = together.client.now()
+    assert standing(together.store, NO_LIMITS, at).usage.cents > 0
+    assert standing(together.store, NO_LIMITS, next_month(month_start(at))).usage == Usage()
+
+
+def test_a_stopped_model_burns_nothing_and_a_starting_one_all_it_may(together: Service) -> None:
+    together.behave(never_ready=True)
+    with pytest.raises(Exception, match="still"):
+        together.deploy(max_replicas=2)
+    (record,) = Deployments(together.store).live()
+    assert (record.ready_replicas, burn(record)) == (0, 2 * 549)
+    together.stop(keep=True)
+    refresh(together.client, together.store)
+    assert [burn(one) for one in Deployments(together.store).live()] == [0]
