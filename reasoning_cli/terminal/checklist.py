@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reasoning_cli.redact import redact
-from reasoning_cli.terminal.console import STYLES, Terminal, visible
+from reasoning_cli.terminal.console import Terminal, visible
 from reasoning_cli.terminal.wrapping import wrap
 
 _WORD = 6
@@ -19,13 +19,6 @@ def show_check(terminal: Terminal, word: str, style: str, detail: str, fix: str 
     # A fix is a command to copy, whole, or a sentence that names one in backticks.
     repair = wrap(f"fix: {fix}", width) if "`" in fix else [f"fix: {fix}"] if fix else []
     lines = [one_line] if fits else [*wrap(detail, width), *repair]
-    marked = word.ljust(_WORD)
-    if terminal.use_color(terminal.out):
-        from rich.text import Text
-
-        console = terminal.console(terminal.out)
-        with console.capture() as captured:
-            console.print(Text(marked, style=STYLES[style]), end="")
-        marked = captured.get()
+    marked = terminal.paint(word.ljust(_WORD), style, terminal.out)
     for number, line in enumerate(lines):
         terminal.print(f"{marked if number == 0 else ' ' * _WORD}{line}")

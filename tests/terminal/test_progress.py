@@ -1,0 +1,50 @@
+"""Waiting and watching: a line that moves on a terminal, a log everywhere else, never on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from reasoning_cli.terminal.console import Terminal
+from reasoning_cli.terminal.progress import waiting, watching
+from tests.terminal.conftest import Piped, Screen
+
+MakePiped = Callable[..., Piped]
+
+
+def test_a_log_gets_one_line_a_change(piped: MakePiped) -> None:
+    made = piped()
+    with waiting(made.terminal, "asking Together") as shown:
+        for state, detail in [("provisioning", "0:01"), ("provisioning", "0:02"), ("ready", "0:03")]:
+            shown.show(state, detail)
+    assert [line.split("  ")[0] for line in made.stderr.splitlines() if "asking" not in line] == [
+        "provisioning",
+        "ready",
+    ]
+    assert made.stdout == ""
+
+
+def test_a_terminal_shows_what_changes_and_cleans_up(screen: Screen, piped: MakePiped) -> None:
+    made = piped()
+    terminal = Terminal(out=made.out, err=screen.stream, input=screen.stream, environ={"TERM": "xterm"})
+    with waiting(terminal, "asking") as shown:
+        shown.show("provisioning [acme/x]", "0:02")
+    seen = screen.read()
+    assert "provisioning [acme/x]" in seen
+    assert seen.endswith(("\x1b[?25h", "\x1b[1A\x1b[2K")) or "\x1b[?25h" in seen
+    assert made.stdout == ""
+
+
+def test_a_dumb_terminal_is_treated_like_a_log(screen: Screen, piped: MakePiped) -> None:
+    made = piped()
+    terminal = Terminal(out=made.out, err=screen.stream, input=screen.stream, environ={"TERM": "dumb"})
+    with waiting(terminal, "asking") as shown:
+        shown.show("provisioning", "0:01")
+    assert "\x1b" not in screen.read()
+
+
+def test_watching_a_pipe_appends(piped: MakePiped) -> None:
+    made = piped()
+    with watching(made.terminal) as show:
+        show(["one", "[two]"])
+        show(["three"])
+    assert made.stdout == "one\n[two]\nthree\n"
