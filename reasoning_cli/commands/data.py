@@ -12,11 +12,14 @@ from reasoning_cli import settings as s
 from reasoning_cli.commands.completion import complete_model_types
 from reasoning_cli.commands.options import DryRunOption, JsonOption, YesOption
 from reasoning_cli.commands.session import session_of
-from reasoning_cli.errors import ExitCode, ReasoningError, UsageError
+from reasoning_cli.errors import ExitCode, UsageError
 from reasoning_cli.values import parse_model_type
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reasoning_cli.operations.importing import ImportReport
+    from reasoning_cli.terminal.console import Terminal
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -33,27 +36,30 @@ def import_(
     from reasoning_cli.commands.data_views import import_lines, import_record
     from reasoning_cli.operations.importing import import_elizaos_logs
     from reasoning_cli.terminal.progress import waiting
-    from reasoning_cli.terminal.units import size
+    from reasoning_cli.terminal.units import counted, size
 
     session = session_of(ctx)
     terminal = session.terminal
-    with waiting(terminal, f"reading {source}") as shown:
+    try:
+        with waiting(terminal, f"reading {source}") as shown:
 
-        def tell(report: ImportReport, bytes_read: int) -> None:
-            shown.show(f"reading {source}", f"{report.read:,} rows, {size(bytes_read)}, {report.added:,} added")
+            def tell(report: ImportReport, bytes_read: int) -> None:
+                shown.show(f"reading {source}", f"{report.read:,} rows, {size(bytes_read)}, {report.added:,} added")
 
-        report = import_elizaos_logs(
-            sys.stdin.buffer if source == "-" else Path(source), session.store, on_progress=tell
-        )
+            report = import_elizaos_logs(
+                sys.stdin.buffer if source == "-" else Path(source), session.store, on_progress=tell
+            )
+    except KeyboardInterrupt:
+        terminal.note("Interrupted. What was stored stays; importing the same file again adds the rest.")
+        raise
     if json:
         terminal.json(import_record(report))
     else:
-        for line in import_lines(report):
-            terminal.print(line)
+        _report(terminal, *import_lines(report))
     for bad in report.bad_lines:
         terminal.warn(f"line {bad.number:,} was not read: {bad.why}")
     if report.bad > len(report.bad_lines):
-        terminal.warn(f"and {report.bad - len(report.bad_lines):,} more lines")
+        terminal.warn(f"and {counted(report.bad - len(report.bad_lines), 'more line')}")
 
 
 @app.command()
@@ -72,7 +78,7 @@ def export(
     every: Annotated[bool, typer.Option("--all", help="All three types in one file; so it is without -m.")] = False,
     fmt: Annotated[
         str, typer.Option("--format", "-f", metavar="jsonl|json", help="jsonl is what a fine-tune takes.")
-    ] = ("jsonl"),
+    ] = "jsonl",
     output: Annotated[
         str | None,
         typer.Option(
@@ -96,6 +102,7 @@ def export(
     from reasoning_cli.commands.data_views import export_lines, export_record
     from reasoning_cli.operations.exporting import FORMATS, export_samples, parse_range, target_name
     from reasoning_cli.store.samples import SampleFilter
+    from reasoning_cli.terminal.listing import to_json
     from reasoning_cli.terminal.progress import waiting
 
     session = session_of(ctx)
@@ -115,30 +122,44 @@ def export(
     if output == "":
         raise UsageError("the output has no name", "`-o FILE`, or `-o -` for stdout")
     target = Path(output or target_name(wanted, chosen, now.astimezone().date()))
-    with waiting(terminal, "exporting") as shown:
-        report = export_samples(
-            session.store,
-            sys.stdout.buffer if to_stdout else target,
-            wanted,
-            chosen,
-            now=now,
-            overwrite=force,
-            on_progress=lambda written: shown.show("exporting", f"{written:,} samples"),
-        )
-    if json and not to_stdout:
+    try:
+        with waiting(terminal, "exporting") as shown:
+            report = export_samples(
+                session.store,
+                sys.stdout.buffer if to_stdout else target,
+                wanted,
+                chosen,
+                now=now,
+                overwrite=force,
+                on_progress=lambda written: shown.show("exporting", f"{written:,} samples"),
+            )
+    except KeyboardInterrupt:
+        terminal.note("Interrupted. " + ("What is on stdout is not whole." if to_stdout else "Nothing was written."))
+        raise
+    if not json:
+        _report(terminal, *export_lines(report), to_out=not to_stdout)
+    elif to_stdout:
+        terminal.note(to_json(export_record(report)))
+    else:
         terminal.json(export_record(report))
-        return
-    for line in export_lines(report):
-        if to_stdout:
-            terminal.note(line)
+
+
+def _report(
+    terminal: Terminal, lines: Sequence[str], counts: Sequence[tuple[str, str]], *, to_out: bool = True
+) -> None:
+    """Sentences, then how many of what; on stderr when stdout holds the data itself."""
+    for line in lines:
+        if to_out:
+            terminal.say(line)
         else:
-            terminal.print(line)
+            terminal.note(line)
+    terminal.facts(counts, to_out=to_out)
 
 
 @app.command()
 def stats(ctx: typer.Context, json: JsonOption = False) -> None:
     """What was collected, whether it is enough to train on, and what would help."""
-    from reasoning_cli.commands.data_views import stats_lines, stats_record
+    from reasoning_cli.commands.data_views import stats_facts, stats_line, stats_record
     from reasoning_cli.operations.samples import sample_statistics
 
     session = session_of(ctx)
@@ -147,8 +168,10 @@ def stats(ctx: typer.Context, json: JsonOption = False) -> None:
     if json:
         terminal.json(stats_record(statistics))
         return
-    for line in stats_lines(statistics):
-        terminal.print(line)
+    terminal.say(stats_line(statistics.figures))
+    if statistics.figures.range.count:
+        terminal.print()
+        terminal.facts(stats_facts(statistics, terminal.width))
     if not statistics.figures.range.count:
         terminal.hint("take in what your agent decided already: `reasoning data import FILE`")
 
@@ -167,7 +190,7 @@ def cleanup(
     """Delete old samples and give the space back."""
     from reasoning_cli.operations.samples import plan_cleanup, run_cleanup
     from reasoning_cli.terminal.progress import waiting
-    from reasoning_cli.terminal.units import iso, moment
+    from reasoning_cli.terminal.units import counted, iso, moment
 
     session = session_of(ctx)
     terminal = session.terminal
@@ -178,10 +201,11 @@ def cleanup(
         if json:
             terminal.json({**record, "deleted": 0})
         else:
-            span = f", from {moment(plan.samples.oldest)} on" if plan.samples.oldest else ""
-            terminal.print(f"{count:,} samples are older than {plan.days} days (before {moment(plan.before)}){span}.")
+            since = f", the oldest from {moment(plan.samples.oldest)}" if plan.samples.oldest else ""
+            older = f"older than {counted(plan.days, 'day')} (before {moment(plan.before)})"
+            terminal.say(f"{counted(count, 'sample')} {older}{since}.")
         return
-    if not terminal.confirm(f"Delete {count:,} samples from before {moment(plan.before)}?", yes=yes):
+    if not terminal.confirm(f"Delete {counted(count, 'sample')} from before {moment(plan.before)}?", yes=yes):
         terminal.note("Nothing was changed.")
         raise typer.Exit(ExitCode.FAILED)
     try:
@@ -190,8 +214,9 @@ def cleanup(
                 session.store, plan, on_progress=lambda gone: shown.show("deleting", f"{gone:,} of {count:,}")
             )
     except KeyboardInterrupt:
-        raise ReasoningError("interrupted; what was deleted is gone", "the same command goes on from there") from None
+        terminal.note("Interrupted. What was deleted is gone; the same command goes on from there.")
+        raise
     if json:
         terminal.json({**record, "deleted": deleted})
     else:
-        terminal.print(f"Deleted {deleted:,} samples from before {moment(plan.before)}.")
+        terminal.say(f"Deleted {counted(deleted, 'sample')} from before {moment(plan.before)}.")

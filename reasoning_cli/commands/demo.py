@@ -37,7 +37,7 @@ class Step:
 
 
 STEPS = (
-    Step("Is everything in place?", "doctor"),
+    Step("Is everything in place?", "doctor --offline"),
     Step("What would a deploy do, and cost?", "models deploy planning --dry-run"),
     Step("Do it.", "models deploy planning --yes"),
     Step("What runs?", "models status"),

@@ -220,6 +220,8 @@ class Terminal:
         self.err.write(f"{self._wrapped(f'{visible(question)} [y/N]', self.err)} ")
         self.err.flush()
         answer = self.input.readline()
+        if not answer:
+            self.note("")  # Ctrl-D left the cursor behind the question
         return answer.strip().lower() in ("y", "yes")
 
     def _write(self, stream: TextIO, text: str) -> None:

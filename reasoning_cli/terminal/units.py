@@ -63,6 +63,11 @@ def size(count: int) -> str:
     return f"{amount:.1f} GB"
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 sample`, `2,000 samples`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def percent(share: float) -> str:
     """`0.614` as `61 %`; below ten with one decimal."""
     value = share * 100
