@@ -80,9 +80,11 @@ def find_sandbox(state: Path) -> RunningSandbox | None:
         return None
     try:
         facts = json.loads(_server_file(state).read_text())
-        return RunningSandbox(str(facts["url"]), int(facts["pid"]), Decimal(str(facts["speed"])))
+        found = RunningSandbox(str(facts["url"]), int(facts["pid"]), Decimal(str(facts["speed"])))
+        os.kill(found.pid, 0)  # one that was killed leaves its address behind
     except (OSError, ValueError, KeyError):
         return None  # it holds the lock and is about to say where it listens
+    return found
 
 
 def stop_sandbox(state: Path, seconds: float = 10) -> bool:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reasoning_cli.errors import LimitError
@@ -72,6 +72,7 @@ def test_what_is_left_must_pay_for_the_reserve_of_all_that_runs(standing: Standi
 
 
 @given(st.integers(0, 10**7), st.integers(0, 10**5), st.integers(1, 10**5), st.integers(0, 720))
+@example(used=200, burning=0, added=1, reserve=0)
 def test_the_budget_a_hint_names_is_enough(used: int, burning: int, added: int, reserve: int) -> None:
     now = stand(limits("0.01", reserve=str(reserve)), str(used), burning=burning)
     try:
