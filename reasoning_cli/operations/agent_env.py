@@ -42,19 +42,19 @@ def agent_variables(agent: Agent, port: int) -> tuple[Variable, ...]:
 def agent_caveat(agent: Agent) -> str | None:
     """What the variables cannot do for `agent`."""
     if agent is Agent.ELIZAOS:
-        return "plugin-anthropic 1.0.x ignores ANTHROPIC_BASE_URL and always calls Anthropic; 1.5 and newer obey it"
+        return "plugin-anthropic 1.0.x ignores ANTHROPIC_BASE_URL and always calls Anthropic; 1.5.12 obeys it"
     return None
 
 
 def is_gateway(url: str, port: int) -> bool:
     """Whether an upstream is the gateway's own address: its calls would come back to it for ever."""
-    parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
-    here = host in ("localhost", "::1", "0.0.0.0", "::") or host.startswith("127.")
     try:
-        return here and (parts.port or (443 if parts.scheme == "https" else 80)) == port
-    except ValueError:  # no port number
+        parts = urlsplit(url)
+        host, named = parts.hostname or "", parts.port
+    except ValueError:  # no address at all, or no port number
         return False
+    here = host in ("localhost", "::1", "0.0.0.0", "::") or host.startswith("127.")
+    return here and (named or (443 if parts.scheme == "https" else 80)) == port
 
 
 def refuse_circle(url: str, port: int) -> None:
