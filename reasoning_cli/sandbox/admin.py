@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from decimal import Decimal
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from reasoning_cli import __version__
-from reasoning_cli.sandbox import lifecycle
+from reasoning_cli.sandbox import interventions, timeline
 from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.meter import read_meter
-from reasoning_cli.sandbox.problems import ApiError, bad_request
+from reasoning_cli.sandbox.paths import compile_routes, find_route
+from reasoning_cli.sandbox.problems import bad_request
 from reasoning_cli.sandbox.requests import Reply, Request
-from reasoning_cli.sandbox.routes import wrong_method
 from reasoning_cli.sandbox.shapes import Check, flag, integer, members, number
 
 if TYPE_CHECKING:
@@ -34,6 +32,8 @@ _BEHAVIOUR: dict[str, Check] = {
     "never_ready": flag,
     "fail_start": flag,
     "quota_replicas": _COUNT,
+    "flap_calls": _COUNT,
+    "flap_seconds": _COUNT,
 }
 
 
@@ -42,13 +42,10 @@ def owns(path: str) -> bool:
 
 
 def route(service: Service, request: Request) -> Reply:
-    methods = _TABLE.get(request.path.removeprefix(PREFIX).rstrip("/"))
-    if methods is None:
-        raise ApiError(HTTPStatus.NOT_FOUND, f"no route for {request.path}", code="not_found")
-    handler = methods.get(request.method)
-    if handler is None:
-        raise wrong_method(request, methods)
-    return handler(service, request)
+    request = replace(request, path=request.path.rstrip("/"))
+    handler, names = find_route(_ROUTES, request)
+    target = service.world if handler in _INTERVENTIONS else service
+    return handler(target, request, **names)
 
 
 def _show(service: Service, request: Request) -> Reply:
@@ -71,7 +68,7 @@ def _turn_clock(service: Service, request: Request) -> Reply:
             raise bad_request(f"speed is more than {_MAX_SPEED}", param="speed")
         service.clock.set_speed(Decimal(str(body["speed"])))
     service.clock.advance(seconds)
-    lifecycle.pass_time(service.world, service.clock.now())
+    timeline.pass_time(service.world, service.clock.now())
     return {"now": stamp(service.world.now), "speed": float(service.clock.speed)}
 
 
@@ -118,12 +115,19 @@ def _reset(service: Service, request: Request) -> Reply:
     return _show(service, request)
 
 
-_TABLE: dict[str, dict[str, Callable[[Service, Request], Reply]]] = {
-    "": {"GET": _show},
-    "/clock": {"POST": _turn_clock},
-    "/meter": {"GET": _show_meter},
-    "/requests": {"GET": _show_journal, "DELETE": _clear_journal},
-    "/faults": {"POST": _add_fault, "DELETE": _clear_faults},
-    "/behaviour": {"GET": _show_behaviour, "POST": _change_behaviour},
-    "/reset": {"POST": _reset},
-}
+_INTERVENTIONS = {handler for methods in interventions.TABLE.values() for handler in methods.values()}
+_ROUTES = compile_routes(
+    {
+        PREFIX + path: methods
+        for path, methods in {
+            "": {"GET": _show},
+            "/clock": {"POST": _turn_clock},
+            "/meter": {"GET": _show_meter},
+            "/requests": {"GET": _show_journal, "DELETE": _clear_journal},
+            "/faults": {"POST": _add_fault, "DELETE": _clear_faults},
+            "/behaviour": {"GET": _show_behaviour, "POST": _change_behaviour},
+            "/reset": {"POST": _reset},
+            **interventions.TABLE,
+        }.items()
+    }
+)

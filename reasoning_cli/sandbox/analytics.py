@@ -6,9 +6,10 @@ from collections.abc import Iterable
 
 from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.problems import bad_request
+from reasoning_cli.sandbox.records import Deployment
 from reasoning_cli.sandbox.requests import Request
 from reasoning_cli.sandbox.shapes import Json
-from reasoning_cli.sandbox.world import Deployment, World
+from reasoning_cli.sandbox.world import World
 
 _MINUTE_MS = 60 * 1000
 _DAY_MS = 24 * 60 * _MINUTE_MS

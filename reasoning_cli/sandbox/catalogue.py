@@ -57,7 +57,7 @@ class InstanceType:
         """False only when the service knows that nothing is free."""
         return any(region.headroom != 0 for region in self.regions)
 
-    def show(self) -> Json:
+    def show(self, price_cents_per_hour: int) -> Json:
         return {
             "id": self.id,
             "name": self.name,
@@ -65,7 +65,7 @@ class InstanceType:
             "gpuType": self.title,
             "gpuCount": self.gpu_count,
             "gpuMemoryGib": self.gpu_memory_gib,
-            "priceCentsPerHour": self.price_cents_per_hour,
+            "priceCentsPerHour": price_cents_per_hour,
             "regions": [
                 {"name": region.name}
                 if region.headroom is None
@@ -140,7 +140,7 @@ class Config:
 
 @dataclass
 class Model:
-    """A row of the registry. `revisions` holds (id, creation time in milliseconds), newest last; none = no weights."""
+    """A row of the registry. `revisions` holds [id, creation time in milliseconds], newest last; none = no weights."""
 
     id: str
     project_id: str

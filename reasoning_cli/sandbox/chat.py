@@ -13,9 +13,10 @@ from reasoning_cli.sandbox.analytics import count_usage
 from reasoning_cli.sandbox.answers import answer
 from reasoning_cli.sandbox.catalogue import PROJECT_SLUG
 from reasoning_cli.sandbox.problems import ApiError, bad_request
+from reasoning_cli.sandbox.records import Deployment
 from reasoning_cli.sandbox.requests import Request, Stream
 from reasoning_cli.sandbox.shapes import Json
-from reasoning_cli.sandbox.world import Deployment, World, new_id
+from reasoning_cli.sandbox.world import World, new_id
 
 _CHARACTERS_PER_TOKEN = 4
 _CHUNK_CHARACTERS = 24
@@ -81,15 +82,22 @@ def _serving(world: World, model: str) -> Deployment:
         raise bad_request(
             f"{model} has no deployment in the endpoint's traffic split", code="endpoint_not_configured", param="model"
         )
-    ready = [one for one in routed if one.ready]
+    ready = [one for one in routed if one.ready and not _flaps(world, one)]
     if not ready:
-        for one in routed[:1]:
-            count_usage(world, one, ok=False)
+        count_usage(world, routed[0], ok=False)
         raise bad_request(
             f"the dedicated endpoint of {model} is not running", code="dedicated_endpoint_not_running", param="model"
         )
     weights = [endpoint.split[one.id] * one.ready for one in ready] if len(ready) > 1 else [1]
     return random.choices(ready, weights)[0]
+
+
+def _flaps(world: World, deployment: Deployment) -> bool:
+    """Whether it denies running, as the real service was seen to do for minutes; each denial counts."""
+    if deployment.flap_calls:
+        deployment.flap_calls -= 1
+        return True
+    return world.now < deployment.flap_until
 
 
 def _unknown_model(model: str) -> ApiError:

@@ -21,6 +21,7 @@ from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.filters import compile_filter
 from reasoning_cli.sandbox.paging import order, page
 from reasoning_cli.sandbox.problems import ApiError, bad_request, not_found
+from reasoning_cli.sandbox.records import Deployment, Endpoint
 from reasoning_cli.sandbox.requests import Request, masked
 from reasoning_cli.sandbox.shapes import (
     Check,
@@ -33,7 +34,7 @@ from reasoning_cli.sandbox.shapes import (
     resource_name,
     text,
 )
-from reasoning_cli.sandbox.world import Deployment, Endpoint, World, check_etag, new_id
+from reasoning_cli.sandbox.world import World, check_etag, new_id
 
 MAX_CONCURRENT_PER_REPLICA = 256
 _DEFAULT_WINDOWS: Json = {"scaleUpWindow": "0s", "scaleDownWindow": "300s"}
@@ -118,6 +119,7 @@ def create_deployment(world: World, request: Request, endpoint_id: str) -> Json:
         min_replicas=low,
         max_replicas=high,
         scaling=scaling,
+        price_cents_per_hour=world.price_of(config.hardware),
         metered_at=world.now,
         inactive_minutes=cast(int, body.get("inactiveTimeout", 0)),
         max_concurrent=_concurrency(body),
@@ -183,8 +185,7 @@ def delete_deployment(world: World, request: Request, endpoint_id: str, deployme
         raise bad_request("the deployment is in the endpoint's trafficSplit: take it out first")
     if deployment.state not in {"STOPPED", "FAILED"}:
         raise bad_request(f"the deployment is {deployment.state}: it must be STOPPED before it can be deleted")
-    deployment.deleted_at = world.now
-    world.record("deployment.deleted", endpoint_id, deployment, message=f"deployment {deployment.name} deleted")
+    lifecycle.remove(world, deployment)
     return {}
 
 

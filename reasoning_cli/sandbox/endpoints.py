@@ -11,9 +11,10 @@ from reasoning_cli.sandbox.deployments import autoscaling_of, full_name, model_o
 from reasoning_cli.sandbox.filters import compile_filter
 from reasoning_cli.sandbox.paging import order, page
 from reasoning_cli.sandbox.problems import ApiError, bad_request
+from reasoning_cli.sandbox.records import Deployment, Endpoint
 from reasoning_cli.sandbox.requests import Request, masked
 from reasoning_cli.sandbox.shapes import Check, Json, members, resource_name, text, traffic_split, visibility
-from reasoning_cli.sandbox.world import Deployment, Endpoint, World, check_etag, new_id
+from reasoning_cli.sandbox.world import World, check_etag, new_id
 
 SUMMARIES_SHOWN = 10
 
@@ -92,9 +93,13 @@ def delete_endpoint(world: World, request: Request, endpoint_id: str) -> Json:
     check_etag(request.query.get("etag"), endpoint.etag)
     if world.live_deployments(endpoint.id):
         raise bad_request("the endpoint still has deployments: delete them first")
+    remove(world, endpoint)
+    return {}
+
+
+def remove(world: World, endpoint: Endpoint) -> None:
     endpoint.deleted_at = world.now
     world.record("endpoint.deleted", endpoint.id, message=f"endpoint {endpoint.name} deleted")
-    return {}
 
 
 def show(world: World, endpoint: Endpoint) -> Json:

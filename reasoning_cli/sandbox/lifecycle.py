@@ -1,43 +1,36 @@
 """How a deployment lives: start, serve, scale, stop, fail. Every change happens at its exact virtual moment.
 
 PROVISIONING -> SCALING -> READY <-> SCALING
-PROVISIONING | SCALING | READY -> STOPPING -> STOPPED -> SCALING -> READY
+READY -> DEGRADED -> READY, on demand
+PROVISIONING | SCALING | READY | DEGRADED -> STOPPING -> STOPPED -> SCALING -> READY
 a start that is not ready within six hours, or is told to fail -> FAILED
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 from reasoning_cli.sandbox.catalogue import INSTANCE_TYPES
 from reasoning_cli.sandbox.clock import MILLISECONDS_PER_SECOND
 from reasoning_cli.sandbox.problems import bad_request
-from reasoning_cli.sandbox.world import Behaviour, Deployment, World
+from reasoning_cli.sandbox.records import Behaviour, Deployment
+from reasoning_cli.sandbox.world import Due, World
 
 START_LIMIT_MS = 6 * 3600 * MILLISECONDS_PER_SECOND
 _STARTING = {"PROVISIONING", "SCALING"}
 
 
-def pass_time(world: World, now: int) -> None:
-    """Let everything happen that is due up to `now`, in order."""
-    while True:
-        due = [
-            (at, deployment.sequence, cause)
-            for deployment in world.live_deployments()
-            for at, cause in _due(deployment, world.behaviour)
-            if at <= now
-        ]
-        if not due:
-            break
-        at, sequence, cause = min(due)
-        deployment = next(one for one in world.live_deployments() if one.sequence == sequence)
-        world.now = max(world.now, at)  # a cause that was blocked until now acts now, not in the past
-        world.changed = True
-        if cause == "idle":
-            _stop_idle(world, deployment)
-        elif cause == "deadline":
-            _fail(world, deployment, "not ready within 6 hours")
-        else:
-            _end_state(world, deployment)
-    world.now = max(world.now, now)
+def due(world: World, deployment: Deployment) -> Iterator[Due]:
+    """What will happen to the deployment by itself."""
+    if deployment.transition_at is not None and not _blocked(deployment, world.behaviour):
+        yield Due(deployment.transition_at, deployment.sequence, partial(_end_state, world, deployment))
+    if deployment.state in _STARTING and deployment.ready == 0:
+        late = partial(fail, world, deployment, "not ready within 6 hours")
+        yield Due(deployment.started_at + START_LIMIT_MS, deployment.sequence, late)
+    if deployment.inactive_minutes and deployment.ready:
+        at = deployment.active_at + deployment.inactive_minutes * 60 * MILLISECONDS_PER_SECOND
+        yield Due(at, deployment.sequence, partial(_stop_idle, world, deployment))
 
 
 def start(world: World, deployment: Deployment, state: str = "PROVISIONING") -> None:
@@ -77,15 +70,56 @@ def touch(world: World, deployment: Deployment) -> None:
     world.changed = True
 
 
-def _due(deployment: Deployment, behaviour: Behaviour) -> list[tuple[int, str]]:
-    due: list[tuple[int, str]] = []
-    if deployment.transition_at is not None and not _blocked(deployment, behaviour):
-        due.append((deployment.transition_at, "state"))
-    if deployment.state in _STARTING and deployment.ready == 0:
-        due.append((deployment.started_at + START_LIMIT_MS, "deadline"))
-    if deployment.inactive_minutes and deployment.ready:
-        due.append((deployment.active_at + deployment.inactive_minutes * 60 * MILLISECONDS_PER_SECOND, "idle"))
-    return due
+def crash(world: World, deployment: Deployment, replicas: int, heals_after_seconds: int | None) -> None:
+    """So many ready replicas are gone, though wanted; back after some seconds, or with `restore`.
+
+    Raises ApiError (400) when fewer than that are ready.
+    """
+    if deployment.state not in {"READY", "DEGRADED"} or replicas > deployment.ready:
+        raise bad_request(f"the deployment is {deployment.state} with {deployment.ready} ready replicas")
+    left = deployment.ready - replicas
+    message = f"{left} of {deployment.desired} replicas ready"
+    _enter(world, deployment, "DEGRADED", message, heals_after_seconds, level="LEVEL_WARN")
+    _set_ready(world, deployment, left)
+
+
+def restore(world: World, deployment: Deployment) -> None:
+    """Bring back what crashed. Raises ApiError (400) when nothing did."""
+    if deployment.state != "DEGRADED":
+        raise bad_request(f"the deployment is {deployment.state}, not DEGRADED")
+    _become_ready(world, deployment)
+
+
+def autoscale(world: World, deployment: Deployment, desired: int) -> None:
+    """Want another number of replicas within the bounds, as load would. Raises ApiError (400) outside them."""
+    if deployment.state in {"STOPPING", "STOPPED", "FAILED"}:
+        raise bad_request(f"the deployment is {deployment.state}")
+    if not deployment.min_replicas <= desired <= deployment.max_replicas:
+        raise bad_request(f"replicas must be from {deployment.min_replicas} to {deployment.max_replicas}")
+    _resize(world, deployment, desired)
+
+
+def hurry(world: World, deployment: Deployment) -> None:
+    """Skip what is left of a start."""
+    if deployment.desired:
+        _become_ready(world, deployment)
+
+
+def flap(world: World, deployment: Deployment, calls: int, seconds: int) -> None:
+    """Refuse the next chat requests as not running, though replicas are ready."""
+    deployment.flap_calls = calls
+    deployment.flap_until = world.now + seconds * MILLISECONDS_PER_SECOND
+
+
+def remove(world: World, deployment: Deployment) -> None:
+    """Delete, whatever it is doing: what it served until now stays on the bill."""
+    deployment.desired = deployment.scheduled = 0
+    _set_ready(world, deployment, 0)
+    world.endpoints[deployment.endpoint_id].split.pop(deployment.id, None)
+    deployment.deleted_at = world.now
+    world.record(
+        "deployment.deleted", deployment.endpoint_id, deployment, message=f"deployment {deployment.name} deleted"
+    )
 
 
 def _blocked(deployment: Deployment, behaviour: Behaviour) -> bool:
@@ -102,12 +136,16 @@ def _end_state(world: World, deployment: Deployment) -> None:
     elif deployment.state == "STOPPING":
         deployment.scheduled = 0
         _enter(world, deployment, "STOPPED", "stopped", None)
-    elif deployment.ready == 0 and world.behaviour.fail_start:
-        _fail(world, deployment, "the replicas failed to start")
+    elif deployment.state == "SCALING" and deployment.ready == 0 and world.behaviour.fail_start:
+        fail(world, deployment, "the replicas failed to start")
     else:
-        deployment.scheduled = deployment.desired
-        _enter(world, deployment, "READY", "ready", None)
-        _set_ready(world, deployment, deployment.desired)
+        _become_ready(world, deployment)
+
+
+def _become_ready(world: World, deployment: Deployment) -> None:
+    deployment.scheduled = deployment.desired
+    _enter(world, deployment, "READY", "ready", None)
+    _set_ready(world, deployment, deployment.desired)
 
 
 def _resize(world: World, deployment: Deployment, desired: int) -> None:
@@ -146,7 +184,8 @@ def _stop_idle(world: World, deployment: Deployment) -> None:
     _stop(world, deployment, f"stopping: {why}")
 
 
-def _fail(world: World, deployment: Deployment, why: str) -> None:
+def fail(world: World, deployment: Deployment, why: str) -> None:
+    """The end: it can only be deleted."""
     deployment.desired = deployment.scheduled = 0
     _enter(world, deployment, "FAILED", why, None, level="LEVEL_ERROR")
     _set_ready(world, deployment, 0)
@@ -174,6 +213,7 @@ def _set_ready(world: World, deployment: Deployment, ready: int) -> None:
     deployment.meter_until(world.now)
     if deployment.ready == 0:
         deployment.active_at = world.now
+        flap(world, deployment, world.behaviour.flap_calls, world.behaviour.flap_seconds)
     world.record(
         "deployment.scaled",
         deployment.endpoint_id,

@@ -28,7 +28,7 @@ def read_meter(world: World) -> Json:
                 "endpointId": one.endpoint_id,
                 "name": one.name,
                 "model": one.model_name,
-                "readyReplicaSeconds": str(Decimal(one.metered_replica_ms) / 1000),
+                "readyReplicaSeconds": str(Decimal(one.replica_ms) / 1000),
                 "priceCentsPerHour": one.price_cents_per_hour,
                 "costCents": _decimal(one.cost_cents()),
             }

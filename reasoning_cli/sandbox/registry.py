@@ -182,13 +182,17 @@ def get_config(world: World, request: Request, config_id: str) -> Json:
 
 
 def list_instance_types(world: World, request: Request) -> Json:
-    return {"object": "list", "data": [one.show() for one in INSTANCE_TYPES.values()], "next_cursor": None}
+    return {
+        "object": "list",
+        "data": [one.show(world.price_of(one.name)) for one in INSTANCE_TYPES.values()],
+        "next_cursor": None,
+    }
 
 
 def get_instance_type(world: World, request: Request, instance_id: str) -> Json:
     for one in INSTANCE_TYPES.values():
         if one.id == instance_id:
-            return one.show()
+            return one.show(world.price_of(one.name))
     raise not_found("instance type", instance_id)
 
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
 from reasoning_cli.sandbox import analytics, chat, deployments, endpoints, events, registry
 from reasoning_cli.sandbox.catalogue import ORGANIZATION_ID, PLATFORM_PROJECT_ID, PROJECT_ID
+from reasoning_cli.sandbox.paths import Handler, compile_routes, find_route
 from reasoning_cli.sandbox.problems import ApiError, not_found
 from reasoning_cli.sandbox.requests import Reply, Request, require_project
 from reasoning_cli.sandbox.shapes import Json
 from reasoning_cli.sandbox.world import World
-
-Handler = Callable[..., Reply]
 
 _ENDPOINTS = "/v2/projects/{project_id}/endpoints"
 _DEPLOYMENTS = _ENDPOINTS + "/{endpoint_id}/deployments"
@@ -70,9 +67,7 @@ _TABLE: dict[str, dict[str, Handler]] = {
     },
 }
 
-_COMPILED = [
-    (re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern)), methods) for pattern, methods in _TABLE.items()
-]
+_ROUTES = compile_routes(_TABLE)
 
 # What the platform owns can be read under its own project too: that is how resource paths name it.
 _READABLE_OF_PLATFORM = {registry.get_model, registry.list_revisions, registry.get_config}
@@ -80,27 +75,11 @@ _READABLE_OF_PLATFORM = {registry.get_model, registry.list_revisions, registry.g
 
 def route(world: World, request: Request) -> Reply:
     """The answer of the matching function. Raises ApiError: 404 unknown path or project, 405 wrong method."""
-    for pattern, methods in _COMPILED:
-        match = pattern.fullmatch(request.path)
-        if match is None:
-            continue
-        handler = methods.get(request.method)
-        if handler is None:
-            raise wrong_method(request, methods)
-        names = match.groupdict()
-        if "project_id" in names:
-            allowed = {PROJECT_ID, PLATFORM_PROJECT_ID} if handler in _READABLE_OF_PLATFORM else {PROJECT_ID}
-            require_project(names.pop("project_id"), *allowed)
-        if names.pop("organization_id", ORGANIZATION_ID) != ORGANIZATION_ID:
-            raise not_found("organization", match["organization_id"])
-        return handler(world, request, **names)
-    raise ApiError(HTTPStatus.NOT_FOUND, f"no route for {request.path}", code="not_found")
-
-
-def wrong_method(request: Request, allowed: Iterable[str]) -> ApiError:
-    return ApiError(
-        HTTPStatus.METHOD_NOT_ALLOWED,
-        f"{request.method} is not allowed on {request.path}",
-        code="method_not_allowed",
-        headers={"Allow": ", ".join(sorted(allowed))},
-    )
+    handler, names = find_route(_ROUTES, request)
+    if "project_id" in names:
+        allowed = {PROJECT_ID, PLATFORM_PROJECT_ID} if handler in _READABLE_OF_PLATFORM else {PROJECT_ID}
+        require_project(names.pop("project_id"), *allowed)
+    organization_id = names.pop("organization_id", ORGANIZATION_ID)
+    if organization_id != ORGANIZATION_ID:
+        raise not_found("organization", organization_id)
+    return handler(world, request, **names)

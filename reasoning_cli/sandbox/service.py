@@ -15,7 +15,7 @@ from decimal import Decimal
 from http import HTTPStatus
 
 from reasoning_cli.errors import DataError
-from reasoning_cli.sandbox import admin, lifecycle
+from reasoning_cli.sandbox import admin, timeline
 from reasoning_cli.sandbox.catalogue import API_KEY
 from reasoning_cli.sandbox.clock import Clock, real_now
 from reasoning_cli.sandbox.faults import Fault, Faults, Journal
@@ -81,7 +81,7 @@ class Service:
     def save(self) -> None:
         """Let time pass and write what changed; when nothing did, only the clock."""
         with self._lock:
-            lifecycle.pass_time(self.world, self.clock.now())
+            timeline.pass_time(self.world, self.clock.now())
             if self._state is None:
                 return
             if self.world.changed:
@@ -120,7 +120,7 @@ class Service:
     def _answer(self, request: Request, request_id: str, act: Callable[[], Reply]) -> Response:
         """Run `act` at the present moment; every failure becomes an error object, never a traceback."""
         with self._lock:
-            lifecycle.pass_time(self.world, self.clock.now())
+            timeline.pass_time(self.world, self.clock.now())
             try:
                 reply = act()
             except ApiError as error:

@@ -16,7 +16,7 @@ from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.sandbox.shapes import Json
 from reasoning_cli.sandbox.world import World
 
-_FORMAT = 1
+_FORMAT = 2
 _CLOCK_DIGITS = 20  # of a fixed width, so that a shorter number leaves nothing of a longer one
 
 
@@ -66,7 +66,8 @@ class StateFile:
 
     def save(self, world: World) -> None:
         """Raises DataError when the disk does not take it."""
-        _replace(self.path, json.dumps({"format": _FORMAT, "world": world.to_json()}, separators=(",", ":")))
+        document = {"format": _FORMAT, "world": world.to_json()}
+        _replace(self.path, json.dumps(document, separators=(",", ":"), default=vars))
 
     def save_clock(self, now: int) -> None:
         """One small write in place: cheap enough to follow every request, and never seen in half."""

@@ -3,112 +3,37 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import asdict, dataclass, field, fields
-from fractions import Fraction
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from http import HTTPStatus
 from typing import Any
 
 from reasoning_cli.sandbox.catalogue import INSTANCE_TYPES, Model, seed_models
 from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.problems import ApiError, not_found
+from reasoning_cli.sandbox.records import Behaviour, Deployment, Endpoint
 from reasoning_cli.sandbox.shapes import Json
 
 MAX_EVENTS_PER_ENDPOINT = 10_000
+_TABLES: dict[str, type] = {"models": Model, "endpoints": Endpoint, "deployments": Deployment}
 
 
-@dataclass
-class Behaviour:
-    """How the stand-in acts; all of it can be changed while it runs. Seconds are virtual."""
+@dataclass(frozen=True)
+class Due:
+    """Something that happens by itself at a moment; `sequence` decides between things of the same moment."""
 
-    provisioning_seconds: int = 120
-    scaling_seconds: int = 180
-    stopping_seconds: int = 60
-    never_ready: bool = False
-    fail_start: bool = False
-    quota_replicas: int = 8
-
-
-@dataclass
-class Endpoint:
-    """Times in virtual milliseconds; `split` maps deployment ids to weights, in the order given."""
-
-    id: str
-    name: str
-    created_at: int
-    updated_at: int
+    at: int
     sequence: int
-    visibility: str = "VISIBILITY_PRIVATE"
-    split: dict[str, float] = field(default_factory=dict)
-    version: int = 1
-    deleted_at: int | None = None
-
-    @property
-    def etag(self) -> str:
-        return f"{self.id}-{self.version}"
-
-
-@dataclass
-class Deployment:
-    """One deployment, its life and its meter. Times in virtual milliseconds.
-
-    `transition_at` is when the present state ends by itself, `started_at` when the present start began, `active_at`
-    the later of becoming ready and the last chat request. `metered_replica_ms` counts ready replicas x time up to
-    `metered_at`. `usage` holds [minute, successful, failed, input tokens, output tokens].
-    """
-
-    id: str
-    endpoint_id: str
-    name: str
-    model_id: str
-    model_path: str
-    model_name: str
-    revision_id: str
-    config_id: str
-    hardware: str
-    created_at: int
-    updated_at: int
-    sequence: int
-    min_replicas: int
-    max_replicas: int
-    scaling: Json
-    metered_at: int
-    inactive_minutes: int = 0
-    max_concurrent: int | None = None
-    placement: Json | None = None
-    version: int = 1
-    state: str = "PROVISIONING"
-    message: str = ""
-    desired: int = 0
-    scheduled: int = 0
-    ready: int = 0
-    transition_at: int | None = None
-    started_at: int = 0
-    active_at: int = 0
-    metered_replica_ms: int = 0
-    usage: list[list[int]] = field(default_factory=list)
-    deleted_at: int | None = None
-
-    @property
-    def etag(self) -> str:
-        return f"{self.id}-{self.version}"
-
-    @property
-    def price_cents_per_hour(self) -> int:
-        return INSTANCE_TYPES[self.hardware].price_cents_per_hour
-
-    def cost_cents(self) -> Fraction:
-        """What the meter shows so far, exact."""
-        return Fraction(self.metered_replica_ms * self.price_cents_per_hour, 3_600_000)
-
-    def meter_until(self, at: int) -> None:
-        """Bring the meter up to `at` with the replicas ready until now; to be called before `ready` changes."""
-        self.metered_replica_ms += self.ready * (at - self.metered_at)
-        self.metered_at = at
+    happen: Callable[[], None]
 
 
 @dataclass
 class World:
-    """The whole state. `now` is the moment up to which everything has happened; `changed` asks for a save."""
+    """The whole state.
+
+    `now` is the moment up to which everything has happened; `prices` has the instance types whose price was changed;
+    `changed` asks for a save.
+    """
 
     now: int
     sequence: int = 1000  # seeds have the numbers below
@@ -117,6 +42,7 @@ class World:
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     deployments: dict[str, Deployment] = field(default_factory=dict)
     events: dict[str, list[Json]] = field(default_factory=dict)
+    prices: dict[str, int] = field(default_factory=dict)
     changed: bool = True
 
     @classmethod
@@ -127,6 +53,10 @@ class World:
         """A number that only grows: the tie-break of everything made in the same millisecond."""
         self.sequence += 1
         return self.sequence
+
+    def price_of(self, hardware: str) -> int:
+        """Cents per hour and replica, at the present moment."""
+        return self.prices.get(hardware, INSTANCE_TYPES[hardware].price_cents_per_hour)
 
     def live_endpoints(self) -> list[Endpoint]:
         return [endpoint for endpoint in self.endpoints.values() if endpoint.deleted_at is None]
@@ -175,38 +105,29 @@ class World:
         self.changed = True
 
     def to_json(self) -> Json:
-        """The part that outlives the process."""
+        """The part that outlives the process; records as they are, for `json.dumps(…, default=vars)`."""
         return {
             "now": self.now,
             "sequence": self.sequence,
-            "behaviour": asdict(self.behaviour),
-            "models": [asdict(model) for model in self.models.values()],
-            "endpoints": [asdict(endpoint) for endpoint in self.endpoints.values()],
-            "deployments": [asdict(deployment) for deployment in self.deployments.values()],
+            "behaviour": self.behaviour,
+            "prices": self.prices,
             "events": self.events,
+            **{name: list(getattr(self, name).values()) for name in _TABLES},
         }
 
     @classmethod
     def from_json(cls, data: dict[str, object]) -> World:
-        """The inverse of `to_json`. Raises KeyError, TypeError or ValueError when `data` is something else."""
+        """The inverse of `to_json`, once parsed. Raises KeyError, TypeError or ValueError for something else."""
         now, sequence, events = data["now"], data["sequence"], data["events"]
-        if not isinstance(now, int) or not isinstance(sequence, int) or not isinstance(events, dict):
+        prices = data["prices"]
+        if not isinstance(now, int) or not isinstance(sequence, int):
             raise TypeError("not a saved sandbox")
-        models = [Model(**row) for row in _rows(data["models"], Model)]
-        for model in models:
-            model.revisions = [(revision, made) for revision, made in model.revisions]
-        endpoints = [Endpoint(**row) for row in _rows(data["endpoints"], Endpoint)]
-        deployments = [Deployment(**row) for row in _rows(data["deployments"], Deployment)]
-        (behaviour,) = _rows([data["behaviour"]], Behaviour)
+        if not isinstance(events, dict) or not isinstance(prices, dict):
+            raise TypeError("not a saved sandbox")
+        (behaviour,) = _records([data["behaviour"]], Behaviour)
+        tables = {name: {one.id: one for one in _records(data.get(name, []), kind)} for name, kind in _TABLES.items()}
         return cls(
-            now=now,
-            sequence=sequence,
-            behaviour=Behaviour(**behaviour),
-            models={model.id: model for model in models},
-            endpoints={endpoint.id: endpoint for endpoint in endpoints},
-            deployments={deployment.id: deployment for deployment in deployments},
-            events=events,
-            changed=False,
+            now=now, sequence=sequence, behaviour=behaviour, prices=prices, events=events, changed=False, **tables
         )
 
 
@@ -222,10 +143,10 @@ def check_etag(given: str | None, current: str) -> None:
         )
 
 
-def _rows(data: object, kind: type) -> list[dict[str, Any]]:
+def _records(data: object, kind: type) -> list[Any]:
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
         raise TypeError("not a saved sandbox")
     names = {one.name for one in fields(kind)}
     if any(set(row) - names for row in data):
         raise ValueError("saved by another version")
-    return data
+    return [kind(**row) for row in data]

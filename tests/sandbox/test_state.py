@@ -172,7 +172,9 @@ def test_a_taken_port_is_said_so(server: SandboxServer) -> None:
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 9}', '{"format": 1, "world": {"now": 1}}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"format": 9}', '{"format": 1}', '{"format": 2, "world": {"now": 1}}']
+)
 def test_a_state_that_cannot_be_read_is_left_alone(state: Path, text: str) -> None:
     state.parent.mkdir()
     state.write_text(text)

@@ -1,0 +1,126 @@
+"""What the sandbox keeps a record of, one class a kind. All times are virtual milliseconds since 1970."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from reasoning_cli.sandbox.shapes import Json
+
+MILLISECONDS_PER_HOUR = 3_600_000
+
+
+@dataclass
+class Behaviour:
+    """How the stand-in acts; all of it can be changed while it runs. Seconds are virtual.
+
+    After becoming ready a deployment answers the first `flap_calls` chat requests, and all of the first
+    `flap_seconds`, as if it were not running.
+    """
+
+    provisioning_seconds: int = 120
+    scaling_seconds: int = 180
+    stopping_seconds: int = 60
+    never_ready: bool = False
+    fail_start: bool = False
+    quota_replicas: int = 8
+    flap_calls: int = 0
+    flap_seconds: int = 0
+
+
+@dataclass(kw_only=True)
+class Metered:
+    """Something that is billed for the time its replicas are ready.
+
+    `spans` holds [begin, end, ready replicas, cents per replica and hour], oldest first and only where something was
+    ready: the bill, exact, whatever happens to the price later. `metered_at` is how far it has come.
+    """
+
+    price_cents_per_hour: int
+    metered_at: int
+    ready: int = 0
+    spans: list[list[int]] = field(default_factory=list)
+
+    def meter_until(self, at: int) -> None:
+        """Bring the meter up to `at`; to be called before `ready` or the price changes."""
+        if self.ready and at > self.metered_at:
+            last = self.spans[-1] if self.spans else None
+            if last and last[1:] == [self.metered_at, self.ready, self.price_cents_per_hour]:
+                last[1] = at
+            else:
+                self.spans.append([self.metered_at, at, self.ready, self.price_cents_per_hour])
+        self.metered_at = at
+
+    @property
+    def replica_ms(self) -> int:
+        """Ready replicas x time."""
+        return sum((end - begin) * replicas for begin, end, replicas, _ in self.spans)
+
+    def cost_cents(self) -> Fraction:
+        """What the meter shows so far, exact."""
+        milli = sum((end - begin) * replicas * cents for begin, end, replicas, cents in self.spans)
+        return Fraction(milli, MILLISECONDS_PER_HOUR)
+
+
+@dataclass
+class Endpoint:
+    """`split` maps deployment ids to weights, in the order given."""
+
+    id: str
+    name: str
+    created_at: int
+    updated_at: int
+    sequence: int
+    visibility: str = "VISIBILITY_PRIVATE"
+    split: dict[str, float] = field(default_factory=dict)
+    version: int = 1
+    deleted_at: int | None = None
+
+    @property
+    def etag(self) -> str:
+        return f"{self.id}-{self.version}"
+
+
+@dataclass(kw_only=True)
+class Deployment(Metered):
+    """One deployment, its life and its meter.
+
+    `transition_at` is when the present state ends by itself, `started_at` when the present start began, `active_at`
+    the later of becoming ready and the last chat request. `flap_calls` chat requests, and those before `flap_until`,
+    find it not running. `usage` holds [minute, successful, failed, input tokens, output tokens].
+    """
+
+    id: str
+    endpoint_id: str
+    name: str
+    model_id: str
+    model_path: str
+    model_name: str
+    revision_id: str
+    config_id: str
+    hardware: str
+    created_at: int
+    updated_at: int
+    sequence: int
+    min_replicas: int
+    max_replicas: int
+    scaling: Json
+    inactive_minutes: int = 0
+    max_concurrent: int | None = None
+    placement: Json | None = None
+    version: int = 1
+    state: str = "PROVISIONING"
+    message: str = ""
+    desired: int = 0
+    scheduled: int = 0
+    transition_at: int | None = None
+    started_at: int = 0
+    active_at: int = 0
+    flap_calls: int = 0
+    flap_until: int = 0
+    usage: list[list[int]] = field(default_factory=list)
+    deleted_at: int | None = None
+
+    @property
+    def etag(self) -> str:
+        return f"{self.id}-{self.version}"

@@ -1,0 +1,23 @@
+"""The passing of time: everything that is due happens, in order, each at its exact virtual moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reasoning_cli.sandbox import lifecycle
+from reasoning_cli.sandbox.world import Due, World
+
+
+def pass_time(world: World, now: int) -> None:
+    """Let everything happen that is due up to `now`."""
+    while due := [one for one in _due(world) if one.at <= now]:
+        first = min(due, key=lambda one: (one.at, one.sequence))
+        world.now = max(world.now, first.at)  # what was held up until now happens now, not in the past
+        world.changed = True
+        first.happen()
+    world.now = max(world.now, now)
+
+
+def _due(world: World) -> Iterator[Due]:
+    for deployment in world.live_deployments():
+        yield from lifecycle.due(world, deployment)
