@@ -140,7 +140,7 @@ def _listing(rows: list[Shown]) -> Listing[Shown]:
         Column("name", lambda row: row.name, "SETTING"),
         Column("value", lambda row: row.value, "VALUE", _value_text, shrink=True, style=_value_style),
         Column("source", lambda row: row.source, "SOURCE", from_width=60),
-        Column("where", lambda row: row.where or None, "WHERE", lambda row: row.where, from_width=120),
+        Column("where", lambda row: row.where or None, "WHERE", _variable, from_width=120),
         Column("default", lambda row: row.default),
         Column("help", lambda row: row.help),
         Column("problem", lambda row: row.problem.message if row.problem else None),
@@ -151,6 +151,11 @@ def _listing(rows: list[Shown]) -> Listing[Shown]:
 def _value_text(row: Shown) -> str:
     text = "–" if row.value is None else spell(row.value)
     return f"{text} (wrong)" if row.problem else text
+
+
+def _variable(row: Shown) -> str:
+    """Which of several variables it was; where the file is, `config path` says once."""
+    return row.where if row.source in (s.Source.ENVIRONMENT, s.Source.DOTENV) else ""
 
 
 def _value_style(row: Shown) -> str:

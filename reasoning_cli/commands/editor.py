@@ -62,16 +62,15 @@ def _refusal(draft: Path, file: Path, before: str | None) -> str | None:
 
 def _run_editor(draft: Path, environ: Mapping[str, str]) -> None:
     editor = environ.get("VISUAL") or environ.get("EDITOR") or "vi"
+    # Ctrl-C belongs to the editor while it runs. A handler that does nothing, because one that is ignored the editor
+    # would inherit.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        process = subprocess.Popen([*shlex.split(editor), str(draft)])
+        code = subprocess.call([*shlex.split(editor), str(draft)])
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"the editor `{editor}` does not start: {error}", "name another: `EDITOR=nano reasoning config edit`"
         ) from error
-    # Ctrl-C belongs to the editor while it runs.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        code = process.wait()
     finally:
         signal.signal(signal.SIGINT, before)
     if code != 0:
