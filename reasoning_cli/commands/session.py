@@ -83,7 +83,7 @@ class Session:
 
             sandbox = start_sandbox(settings.paths.sandbox_state, settings.get(s.SANDBOX_SPEED))
             logging.getLogger(__name__).info("sandbox at %s, clock at %sx", sandbox.url, sandbox.speed)
-            return TogetherClient(sandbox.url, settings.get(s.API_KEY) or "")
+            return TogetherClient(sandbox.url, settings.get(s.API_KEY) or "", sleep=self.sleep)
         key = settings.get(s.API_KEY)
         if key is None:
             raise ConfigurationError(
@@ -96,7 +96,8 @@ class Session:
         """A connection to Together with another key, to try it; the caller closes it."""
         from reasoning_cli.together.client import TogetherClient
 
-        return TogetherClient(self.settings.get(s.BASE_URL), key, project_id=self.settings.get(s.PROJECT_ID))
+        settings = self.settings
+        return TogetherClient(settings.get(s.BASE_URL), key, project_id=settings.get(s.PROJECT_ID), sleep=self.sleep)
 
     @property
     def poll_seconds(self) -> float:
