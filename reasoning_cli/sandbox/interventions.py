@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import cast
 
-from reasoning_cli.sandbox import deployments, endpoints, lifecycle
+from reasoning_cli.sandbox import deployments, endpoints, legacy, lifecycle
 from reasoning_cli.sandbox.catalogue import INSTANCE_TYPES, configs_for
 from reasoning_cli.sandbox.paths import Methods
 from reasoning_cli.sandbox.problems import bad_request, not_found
@@ -127,9 +127,9 @@ def change_prices(world: World, request: Request) -> Json:
     """From this moment on; what was served before stays at the old price."""
     changes = members(dict.fromkeys(INSTANCE_TYPES, _CENTS))(request.body(), "")
     world.prices |= cast("dict[str, int]", changes)
-    for deployment in world.live_deployments():
-        deployment.meter_until(world.now)
-        deployment.price_cents_per_hour = world.price_of(deployment.hardware)
+    for one in world.live_meters():
+        one.meter_until(world.now)
+        one.price_cents_per_hour = world.price_of(one.hardware)
     world.changed = True
     return show_prices(world, request)
 
@@ -158,5 +158,6 @@ TABLE: dict[str, Methods] = {
     "/deployments/{deployment_id}/fail": {"POST": fail},
     "/deployments/{deployment_id}/scale": {"POST": scale},
     "/deployments/{deployment_id}/flap": {"POST": flap},
+    "/v1/endpoints": {"POST": legacy.seed_endpoint},
     "/prices": {"GET": show_prices, "POST": change_prices},
 }

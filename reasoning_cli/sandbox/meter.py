@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Context, Decimal
 from fractions import Fraction
 
+from reasoning_cli.sandbox.records import Metered
 from reasoning_cli.sandbox.shapes import Json
 from reasoning_cli.sandbox.world import World
 
@@ -12,15 +13,16 @@ _DIGITS = Context(prec=34)
 
 
 def read_meter(world: World) -> Json:
-    """All deployments that ever were, up to the present moment.
+    """All deployments and v1 endpoints that ever were, up to the present moment.
 
     `costCents` has 34 significant digits where the fraction does not end; `totalCents` is the exact
     sum rounded half up.
     """
-    for deployment in world.live_deployments():
-        deployment.meter_until(world.now)
+    for one in world.live_meters():
+        one.meter_until(world.now)
     rows = sorted(world.deployments.values(), key=lambda one: one.sequence)
-    total = sum((one.cost_cents() for one in rows), Fraction(0))
+    legacy = sorted(world.legacy_endpoints.values(), key=lambda one: one.sequence)
+    total = sum((one.cost_cents() for one in (*rows, *legacy)), Fraction(0))
     return {
         "deployments": [
             {
@@ -28,13 +30,22 @@ def read_meter(world: World) -> Json:
                 "endpointId": one.endpoint_id,
                 "name": one.name,
                 "model": one.model_name,
-                "readyReplicaSeconds": str(Decimal(one.replica_ms) / 1000),
-                "priceCentsPerHour": one.price_cents_per_hour,
-                "costCents": _decimal(one.cost_cents()),
+                **_readings(one),
             }
             for one in rows
         ],
+        "v1Endpoints": [
+            {"endpointId": one.id, "name": one.name, "model": one.model, **_readings(one)} for one in legacy
+        ],
         "totalCents": str((total + Fraction(1, 2)).__floor__()),
+    }
+
+
+def _readings(one: Metered) -> Json:
+    return {
+        "readyReplicaSeconds": str(Decimal(one.replica_ms) / 1000),
+        "priceCentsPerHour": one.price_cents_per_hour,
+        "costCents": _decimal(one.cost_cents()),
     }
 
 

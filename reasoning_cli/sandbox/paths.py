@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
@@ -11,22 +10,23 @@ from reasoning_cli.sandbox.requests import Reply, Request
 
 Handler = Callable[..., Reply]
 Methods = Mapping[str, Handler]
-_SEGMENT = re.compile(r"\{(\w+)\}")
-Routes = list[tuple[re.Pattern[str], Methods]]
+Routes = list[tuple[list[str], Methods]]
 
 
 def compile_routes(table: Mapping[str, Methods]) -> Routes:
-    """`{name}` in a path stands for one segment, handed to the function by that name; the first match wins."""
-    return [
-        (re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern)), methods) for pattern, methods in table.items()
-    ]
+    """`{name}` in a path stands for one segment, handed to the function by that name; the first match wins.
+
+    Segments, not regular expressions: compiling those would be most of the time the server needs to start.
+    """
+    return [(path.split("/"), methods) for path, methods in table.items()]
 
 
 def find_route(routes: Routes, request: Request) -> tuple[Handler, dict[str, str]]:
     """The function and the segments by name. Raises ApiError: 404 unknown path, 405 wrong method."""
+    given = request.path.split("/")
     for pattern, methods in routes:
-        match = pattern.fullmatch(request.path)
-        if match is None:
+        names = _match(pattern, given)
+        if names is None:
             continue
         if request.method not in methods:
             raise ApiError(
@@ -35,5 +35,17 @@ def find_route(routes: Routes, request: Request) -> tuple[Handler, dict[str, str
                 code="method_not_allowed",
                 headers={"Allow": ", ".join(sorted(methods))},
             )
-        return methods[request.method], match.groupdict()
+        return methods[request.method], names
     raise ApiError(HTTPStatus.NOT_FOUND, f"no route for {request.path}", code="not_found")
+
+
+def _match(pattern: list[str], given: list[str]) -> dict[str, str] | None:
+    if len(pattern) != len(given):
+        return None
+    names: dict[str, str] = {}
+    for wanted, segment in zip(pattern, given, strict=True):
+        if wanted.startswith("{") and segment:
+            names[wanted[1:-1]] = segment
+        elif wanted != segment:
+            return None
+    return names

@@ -124,3 +124,23 @@ class Deployment(Metered):
     @property
     def etag(self) -> str:
         return f"{self.id}-{self.version}"
+
+
+@dataclass(kw_only=True)
+class LegacyEndpoint(Metered):
+    """A dedicated endpoint of v1: model and hardware in one."""
+
+    id: str
+    name: str
+    display_name: str
+    model: str
+    hardware: str
+    created_at: int
+    sequence: int
+    min_replicas: int
+    max_replicas: int
+    started_at: int
+    inactive_minutes: int = 0
+    state: str = "STARTED"
+    stopping_at: int = 0
+    deleted_at: int | None = None

@@ -73,7 +73,15 @@ class Stream:
     payloads: Iterator[str]
 
 
-Reply = Json | list[Json] | Stream
+@dataclass(frozen=True)
+class Empty:
+    """A status and headers, no body."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Reply = Json | list[Json] | Stream | Empty
 
 
 def masked(request: Request, changes: Json, maskable: Mapping[str, Check]) -> set[str]:

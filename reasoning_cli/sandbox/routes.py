@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
-from reasoning_cli.sandbox import analytics, chat, deployments, endpoints, events, registry
+from reasoning_cli.sandbox import analytics, chat, deployments, endpoints, events, legacy, registry
 from reasoning_cli.sandbox.catalogue import ORGANIZATION_ID, PLATFORM_PROJECT_ID, PROJECT_ID
-from reasoning_cli.sandbox.paths import Handler, compile_routes, find_route
-from reasoning_cli.sandbox.problems import ApiError, not_found
+from reasoning_cli.sandbox.paths import Methods, compile_routes, find_route
+from reasoning_cli.sandbox.problems import not_found
 from reasoning_cli.sandbox.requests import Reply, Request, require_project
-from reasoning_cli.sandbox.shapes import Json
 from reasoning_cli.sandbox.world import World
 
 _ENDPOINTS = "/v2/projects/{project_id}/endpoints"
@@ -18,23 +15,11 @@ _MODELS = "/v2/projects/{project_id}/models"
 _CONFIGS = "/v2/projects/{project_id}/configs"
 
 
-def _list_v1_endpoints(world: World, request: Request) -> Json:
-    return {"object": "list", "data": []}
-
-
-def _refuse_v1_endpoint(world: World, request: Request) -> Json:
-    raise ApiError(
-        HTTPStatus.FORBIDDEN,
-        "creating dedicated endpoints through v1 is disabled: use v2",
-        code="endpoints_v1_create_access_disabled",
-    )
-
-
-_TABLE: dict[str, dict[str, Handler]] = {
+_TABLE: dict[str, Methods] = {
     "/v1/whoami": {"GET": registry.whoami_flat},
     "/v3/whoami": {"GET": registry.whoami},
     "/v1/projects": {"GET": registry.list_projects},
-    "/v1/endpoints": {"GET": _list_v1_endpoints, "POST": _refuse_v1_endpoint},
+    **legacy.TABLE,
     "/v1/chat/completions": {"POST": chat.complete},
     "/v2/public/inference-instance-types": {"GET": registry.list_instance_types},
     "/v2/public/inference-instance-types/{instance_id}": {"GET": registry.get_instance_type},

@@ -20,7 +20,7 @@ from reasoning_cli.sandbox.catalogue import API_KEY
 from reasoning_cli.sandbox.clock import Clock, real_now
 from reasoning_cli.sandbox.faults import Fault, Faults, Journal
 from reasoning_cli.sandbox.problems import ApiError, error_body
-from reasoning_cli.sandbox.requests import Reply, Request, Stream
+from reasoning_cli.sandbox.requests import Empty, Reply, Request, Stream
 from reasoning_cli.sandbox.routes import route
 from reasoning_cli.sandbox.state import StateFile
 from reasoning_cli.sandbox.world import World
@@ -131,6 +131,8 @@ class Service:
             else:
                 if isinstance(reply, Stream):
                     response = Response(HTTPStatus.OK, payloads=reply.payloads)
+                elif isinstance(reply, Empty):
+                    response = Response(reply.status, headers=dict(reply.headers))
                 else:
                     response = Response(HTTPStatus.OK, json.dumps(reply).encode())
             try:

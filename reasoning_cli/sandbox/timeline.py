@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reasoning_cli.sandbox import lifecycle
+from reasoning_cli.sandbox import legacy, lifecycle
 from reasoning_cli.sandbox.world import Due, World
 
 
@@ -21,3 +21,5 @@ def pass_time(world: World, now: int) -> None:
 def _due(world: World) -> Iterator[Due]:
     for deployment in world.live_deployments():
         yield from lifecycle.due(world, deployment)
+    for endpoint in world.live_legacy_endpoints():
+        yield from legacy.due(world, endpoint)

@@ -11,11 +11,16 @@ from typing import Any
 from reasoning_cli.sandbox.catalogue import INSTANCE_TYPES, Model, seed_models
 from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.problems import ApiError, not_found
-from reasoning_cli.sandbox.records import Behaviour, Deployment, Endpoint
+from reasoning_cli.sandbox.records import Behaviour, Deployment, Endpoint, LegacyEndpoint
 from reasoning_cli.sandbox.shapes import Json
 
 MAX_EVENTS_PER_ENDPOINT = 10_000
-_TABLES: dict[str, type] = {"models": Model, "endpoints": Endpoint, "deployments": Deployment}
+_TABLES: dict[str, type] = {
+    "models": Model,
+    "endpoints": Endpoint,
+    "deployments": Deployment,
+    "legacy_endpoints": LegacyEndpoint,
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class World:
     models: dict[str, Model] = field(default_factory=dict)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     deployments: dict[str, Deployment] = field(default_factory=dict)
+    legacy_endpoints: dict[str, LegacyEndpoint] = field(default_factory=dict)
     events: dict[str, list[Json]] = field(default_factory=dict)
     prices: dict[str, int] = field(default_factory=dict)
     changed: bool = True
@@ -67,6 +73,13 @@ class World:
             for deployment in self.deployments.values()
             if deployment.deleted_at is None and endpoint_id in {None, deployment.endpoint_id}
         ]
+
+    def live_legacy_endpoints(self) -> list[LegacyEndpoint]:
+        return [endpoint for endpoint in self.legacy_endpoints.values() if endpoint.deleted_at is None]
+
+    def live_meters(self) -> list[Deployment | LegacyEndpoint]:
+        """Everything that can cost something by the hour."""
+        return [*self.live_deployments(), *self.live_legacy_endpoints()]
 
     def endpoint(self, endpoint_id: str) -> Endpoint:
         """Raises ApiError (404) for one that was deleted or never was."""

@@ -11,10 +11,11 @@ import pytest
 
 from reasoning_cli.sandbox.server import SandboxServer
 from tests.conftest import SHARED
-from tests.sandbox.contract import CONTRACT_FILE, Contract, load_contract
+from tests.sandbox.contract import CONTRACT_FILE, Contract, load_contract, load_legacy_contract
 
 PROJECT = "/v2/projects/proj_sandbox"
 SHOULD_RESPOND = "moonmakesmagic/DeepSeek-R1-Distill-Qwen-1.5B-shouldrespond"
+_LEGACY_PATHS = ("/v1/endpoints", "/v1/hardware", "/v1/clusters")
 PLANNING = "moonmakesmagic/DeepSeek-Qwen-14B-planning"
 CODING = "moonmakesmagic/DeepSeek-Llama-67B-coding"
 
@@ -30,7 +31,10 @@ class Api:
         params = {name: str(value) for name, value in query.items()}
         response = self.http.request(method, path, json=body, params=params)
         if self._contract and not path.startswith("/_sandbox"):
-            assert self._contract.response_violations(method, path, response.status_code, response.json()) == []
+            is_legacy = path.startswith(_LEGACY_PATHS) and response.is_success  # its errors are described wrongly there
+            contract = load_legacy_contract(SHARED) if is_legacy else self._contract
+            answer = response.json() if response.content else None
+            assert contract.response_violations(method, path, response.status_code, answer) == []
         return response
 
     def ok(self, method: str, path: str, body: object = None, **query: object) -> Any:

@@ -273,12 +273,6 @@ def test_a_new_model_inherits_the_configs_of_its_base(api: Api) -> None:
     assert api.error("GET", f"{PROJECT}/models/{model['id']}")[0] == 404
 
 
-def test_v1_endpoints_can_be_listed_but_not_made(api: Api) -> None:
-    assert api.ok("GET", "/v1/endpoints") == {"object": "list", "data": []}
-    response = api.request("POST", "/v1/endpoints", {"model": "m"})
-    assert (response.status_code, response.json()["error"]["code"]) == (403, "endpoints_v1_create_access_disabled")
-
-
 def test_another_project_is_not_found(api: Api) -> None:
     assert api.error("GET", "/v2/projects/proj_other/endpoints")[0] == 404
 
