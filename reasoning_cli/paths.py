@@ -83,7 +83,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "wb", buffering=1024 * 1024) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -17,6 +14,7 @@ from typing import BinaryIO, Literal
 from reasoning_cli.decisions.answers import InvalidAnswer
 from reasoning_cli.errors import DataError, ReasoningError, UsageError
 from reasoning_cli.operations.exporting_lines import conversation_of, line_of
+from reasoning_cli.paths import replacing
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples import SampleFilter, Samples
 
@@ -62,8 +60,13 @@ def export_samples(
     if not isinstance(target, Path):
         return writer.write(store, target, None)
     target = _checked_target(target, overwrite)
-    with _written_whole(target) as stream:
-        return writer.write(store, stream, target)
+    try:
+        with replacing(target) as stream:
+            return writer.write(store, stream, target)
+    except OSError as error:
+        raise DataError(
+            f"cannot write `{target}`: {error.strerror or error}", hint="free some space, or choose another folder"
+        ) from error
 
 
 def target_name(wanted: SampleFilter, fmt: Format, today: date) -> str:
@@ -205,25 +208,3 @@ def _checked_target(target: Path, overwrite: bool) -> Path:
     elif not target.parent.is_dir():
         raise DataError(f"there is no folder `{target.parent}`", hint=f"make it with `mkdir -p {target.parent}`")
     return target
-
-
-@contextmanager
-def _written_whole(target: Path) -> Iterator[BinaryIO]:
-    """A private file beside the target that takes its place when all went well, and vanishes when not."""
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".export-", suffix=".part")
-    except OSError as error:
-        raise DataError(f"cannot write to `{target.parent}`: {error.strerror}", hint="choose another folder") from error
-    draft = Path(name)
-    try:
-        with os.fdopen(handle, "wb", buffering=1024 * 1024) as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(target)
-    except OSError as error:
-        raise DataError(
-            f"cannot write `{target}`: {error.strerror or error}", hint="free some space or choose another folder"
-        ) from error
-    finally:
-        draft.unlink(missing_ok=True)
