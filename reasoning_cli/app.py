@@ -134,8 +134,6 @@ def showing_errors(ctx: Any) -> Iterator[None]:
     except ReasoningError as error:
         _fail(ctx, error)
     except KeyboardInterrupt:
-        if (terminal := _terminal(ctx)).err_is_terminal:
-            terminal.note("")  # below the ^C
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     except (typer.TyperException, typer.Exit, typer.Abort, BrokenPipeError, EOFError):
         raise  # Typer's own business

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -59,6 +60,8 @@ def demo(ctx: typer.Context) -> None:
     from reasoning_cli.operations.sandbox import KEY, start_sandbox, stop_sandbox
 
     terminal = session_of(ctx).terminal
+    for end in (signal.SIGTERM, signal.SIGHUP):  # a closed window must not leave a sandbox running
+        signal.signal(end, signal.default_int_handler)
     home = Path(tempfile.mkdtemp(prefix="reasoning-demo-"))
     state = home / "sandbox.json"
     try:
@@ -75,6 +78,9 @@ def demo(ctx: typer.Context) -> None:
         }
         for step in STEPS:
             _show(terminal, step, home, environ)
+    except KeyboardInterrupt:
+        terminal.note("Interrupted. Nothing is left behind.")
+        raise
     finally:
         stop_sandbox(state)
         shutil.rmtree(home, ignore_errors=True)

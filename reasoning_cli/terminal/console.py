@@ -219,9 +219,12 @@ class Terminal:
             raise UsageError("this needs a yes, and nobody is there to give it", f"add {needs}")
         self.err.write(f"{self._wrapped(f'{visible(question)} [y/N]', self.err)} ")
         self.err.flush()
-        answer = self.input.readline()
-        if not answer:
-            self.note("")  # Ctrl-D left the cursor behind the question
+        answer = ""
+        try:
+            answer = self.input.readline()
+        finally:
+            if not answer:
+                self.note("")  # Ctrl-C and Ctrl-D leave the cursor behind the question
         return answer.strip().lower() in ("y", "yes")
 
     def _write(self, stream: TextIO, text: str) -> None:
