@@ -48,7 +48,8 @@ def start_sandbox(state: Path, speed: Decimal) -> RunningSandbox:
         log.chmod(0o600)
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "reasoning_cli", "sandbox", "serve"),
+                # -P: what lies in the working folder must not be taken for a module of ours.
+                *(sys.executable, "-P", "-m", "reasoning_cli", "sandbox", "serve"),
                 *("--state", str(state), "--speed", f"{speed:f}x", "--exit-when-idle", str(EXIT_WHEN_IDLE_MINUTES)),
             ],
             stdin=subprocess.DEVNULL,

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.commands.session import Session
 from reasoning_cli.operations.agent_env import is_gateway, why_not_free
 from reasoning_cli.sandbox.server import SandboxServer
 from reasoning_cli.terminal.console import Terminal
@@ -70,22 +69,6 @@ class Script:
 
     def confirm(self, question: str, default: bool = False) -> bool:
         return bool(self._answer(question, default))
-
-
-@pytest.fixture(autouse=True)
-def session_facts(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    """What is handed to every session of the program here: no waiting between two attempts."""
-    facts: dict[str, object] = {"sleep": lambda seconds: None}
-    start = Session.start
-
-    def start_with_facts(**options: object) -> Session:
-        session = start(**options)  # type: ignore[arg-type]
-        for name, value in facts.items():
-            setattr(session, name, value)
-        return session
-
-    monkeypatch.setattr(Session, "start", start_with_facts)
-    return facts
 
 
 @dataclass

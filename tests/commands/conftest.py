@@ -1,0 +1,44 @@
+"""What tests of commands hand to the program's session."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from reasoning_cli.commands.session import Session
+from tests.conftest import Result, Run
+
+
+@pytest.fixture(autouse=True)
+def session_facts(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """What is handed to every session of the program here: no waiting between two attempts."""
+    facts: dict[str, object] = {"sleep": lambda seconds: None}
+    start = Session.start
+
+    def start_with_facts(**options: object) -> Session:
+        session = start(**options)  # type: ignore[arg-type]
+        for name, value in facts.items():
+            setattr(session, name, value)
+        return session
+
+    monkeypatch.setattr(Session, "start", start_with_facts)
+    return facts
+
+
+@pytest.fixture
+def process() -> Run:
+    """Run the program as a process of its own, as what starts other processes must be: `process("--sandbox", …)`."""
+
+    def run(*arguments: str) -> Result:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "reasoning_cli", *arguments],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=60,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    return run
