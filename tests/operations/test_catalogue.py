@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError
 from reasoning_cli.operations.catalogue import choose_hardware, find_model, serving_options
-from reasoning_cli.sandbox import catalogue
-from tests.together.service import MODELS, PROJECT, Service, service
+from tests.together.service import INSTANCE_TYPES, MODELS, PROJECT, SOLD_OUT, Service, service
 
 
 @pytest.fixture
@@ -55,37 +53,37 @@ def test_ways_to_serve_are_cheapest_first(together: Service) -> None:
     assert [one.name for one in options][:2] == ["1xnvidia-a100-80gb", "1xnvidia-h100-80gb"]
 
 
-def test_hardware_without_a_price_is_no_choice(together: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hardware_without_a_price_is_no_choice(together: Service) -> None:
     model = find_model(together.client, MODELS["planning"])
-    monkeypatch.delitem(catalogue.INSTANCE_TYPES, "1xnvidia-a100-80gb")
-    types = [one.show() for one in catalogue.INSTANCE_TYPES.values()]
-    monkeypatch.undo()
-    together.fault("/v2/public/inference-instance-types", status=200, body={"data": types})
+    types = together.ask("GET", INSTANCE_TYPES)["data"]
+    priced = [one for one in types if one["name"] != "1xnvidia-a100-80gb"]
+    together.fault(INSTANCE_TYPES, status=200, body={"data": priced})
     names = [one.name for one in serving_options(together.client, model)]
     assert "1xnvidia-a100-80gb" not in names and "1xnvidia-h100-80gb" in names
 
 
-def test_the_cheapest_with_room_is_chosen_and_says_why(together: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cheapest_with_room_is_chosen_and_says_why(together: Service) -> None:
     model = find_model(together.client, MODELS["planning"])
     choice = choose_hardware(together.client, model)
     assert (choice.hardware.name, choice.reason) == ("1xnvidia-h100-80gb", "cheapest of 5 that has room now")
-    a100 = catalogue.INSTANCE_TYPES["1xnvidia-a100-80gb"]
-    monkeypatch.setitem(
-        catalogue.INSTANCE_TYPES, a100.name, replace(a100, regions=(catalogue.Region("us-central-1", None),))
-    )
+    together.sell(regions=[{"name": "us-central-1"}])
     choice = choose_hardware(together.client, model)
     assert (choice.hardware.name, choice.reason) == ("1xnvidia-a100-80gb", "cheapest of 5 that can serve it")
     assert choice.hardware.headroom is None
 
 
-def test_room_in_any_region_is_room(together: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("second", "headroom", "is_free"),
+    [({"headroom": {"value": 1}}, 1, True), ({"headroom": {"value": 0}}, 0, False), ({}, None, True)],
+    ids=["room", "none", "unknown"],
+)
+def test_room_in_any_region_is_room(
+    together: Service, second: dict[str, object], headroom: int | None, is_free: bool
+) -> None:
     model = find_model(together.client, MODELS["planning"])
-    a100 = catalogue.INSTANCE_TYPES["1xnvidia-a100-80gb"]
-    for second, free in ((1, True), (0, False), (None, True)):
-        regions = (catalogue.Region("us-central-1", 0), catalogue.Region("eu-west-1", second))
-        monkeypatch.setitem(catalogue.INSTANCE_TYPES, a100.name, replace(a100, regions=regions))
-        (option,) = [one for one in serving_options(together.client, model) if one.name == a100.name]
-        assert option.is_free is free, regions
+    together.sell(regions=[*SOLD_OUT, {"name": "eu-west-1", **second}])
+    option = serving_options(together.client, model)[0]
+    assert (option.headroom, option.is_free) == (headroom, is_free)
 
 
 def test_what_was_asked_for_is_taken_or_refused(together: Service) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,11 +14,10 @@ import pytest
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError, UsageError
 from reasoning_cli.operations.budget import Limits
 from reasoning_cli.operations.deploying import TRIES_TO_ANSWER, TRIES_TO_REACH, Action, Waiting, run_deploy
-from reasoning_cli.sandbox import catalogue
 from reasoning_cli.store.deployments import CREATING, DELETED, Deployments
 from reasoning_cli.store.events import Events
 from reasoning_cli.together.problems import QuotaError, RequestRefusedError
-from tests.together.service import DEPLOYMENTS, ENDPOINTS, MODELS, PROJECT, Service, service
+from tests.together.service import DEPLOYMENTS, ENDPOINTS, MODELS, PROJECT, SOLD_OUT, Service, service
 
 NO_CONFIG, NO_WEIGHTS, LARGE_ONLY = "sandbox/no-config-27b", "sandbox/no-weights-8b", "sandbox/large-only-120b"
 
@@ -28,14 +26,6 @@ NO_CONFIG, NO_WEIGHTS, LARGE_ONLY = "sandbox/no-config-27b", "sandbox/no-weights
 def together(tmp_path: Path) -> Iterator[Service]:
     with service(tmp_path) as one:
         yield one
-
-
-def sell_out(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    for name in names:
-        kind = catalogue.INSTANCE_TYPES[name]
-        monkeypatch.setitem(
-            catalogue.INSTANCE_TYPES, name, replace(kind, regions=(catalogue.Region("us-central-1", 0),))
-        )
 
 
 def test_a_deploy_ends_ready_routed_answering_and_on_record(together: Service) -> None:
@@ -84,9 +74,9 @@ def test_the_same_again_is_nothing(together: Service) -> None:
     assert together.journal("PATCH") == []
 
 
-def test_the_same_again_needs_no_room_that_it_took_itself(together: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_again_needs_no_room_that_it_took_itself(together: Service) -> None:
     together.deploy()
-    sell_out(monkeypatch, *catalogue.INSTANCE_TYPES)
+    together.sell(regions=SOLD_OUT)
     assert together.plan().action is Action.NOTHING
     together.stop(keep=True)
     with pytest.raises(LimitError, match="free"):
@@ -256,8 +246,8 @@ def test_a_model_without_config_makes_nothing(together: Service) -> None:
     assert together.creations() == []
 
 
-def test_no_room_anywhere_makes_nothing(together: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    sell_out(monkeypatch, *catalogue.INSTANCE_TYPES)
+def test_no_room_anywhere_makes_nothing(together: Service) -> None:
+    together.sell(regions=SOLD_OUT)
     with pytest.raises(LimitError, match="is free"):
         together.plan()
     assert together.creations() == []

@@ -15,7 +15,6 @@ from reasoning_cli.errors import ConfigurationError, RemoteError
 from reasoning_cli.operations.ledger import Usage, integrate, observe, ready_since
 from reasoning_cli.operations.status import refresh
 from reasoning_cli.operations.stopping import plan_stop
-from reasoning_cli.sandbox import catalogue
 from reasoning_cli.store.deployments import Deployments
 from reasoning_cli.store.ledger import KnownBy, Ledger, Reading
 from reasoning_cli.together.client import TogetherClient
@@ -327,13 +326,12 @@ def test_looking_twice_in_a_second_adds_nothing(together: Service) -> None:
     assert Ledger(together.store).readings() == before
 
 
-def test_a_changed_price_is_taken_from_the_next_look_on(together: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_price_is_taken_from_the_next_look_on(together: Service) -> None:
     together.deploy()
     refresh(together.client, together.store)
     before = sum((one.cents for one in together.usage().values()), Decimal(0))
     together.advance(3600)
-    dearer = catalogue.InstanceType("nvidia-h100-80gb", "H100", 1, 80, 700, (catalogue.Region("r", None),))
-    monkeypatch.setitem(catalogue.INSTANCE_TYPES, "1xnvidia-h100-80gb", dearer)
+    together.sell(priceCentsPerHour=700)
     refresh(together.client, together.store)
     together.advance(3600)
     refresh(together.client, together.store)

@@ -38,6 +38,8 @@ MODELS = {
 NO_LIMITS = Limits(None, None, Decimal(1))
 ENDPOINTS = rf"^{PROJECT}/endpoints$"
 DEPLOYMENTS = rf"^{PROJECT}/endpoints/[^/]+/deployments$"
+INSTANCE_TYPES = "/v2/public/inference-instance-types"
+SOLD_OUT = [{"name": "us-central-1", "headroom": {"value": 0, "relation": "RELATION_EQ"}}]
 EVENTS = r"/events$"
 
 
@@ -69,6 +71,11 @@ class Service:
 
     def clear_faults(self) -> None:
         self.ask("DELETE", "/_sandbox/faults")
+
+    def sell(self, **members: object) -> None:
+        """Hardware as Together offers it from now on: each instance type with `members` changed."""
+        types = self.ask("GET", INSTANCE_TYPES)["data"]
+        self.fault(INSTANCE_TYPES, status=200, body={"data": [one | members for one in types], "next_cursor": None})
 
     def behave(self, **members: object) -> None:
         self.ask("POST", "/_sandbox/behaviour", members)
@@ -145,7 +152,7 @@ class Service:
 
 @contextmanager
 def service(folder: Path) -> Iterator[Service]:
-    """A fresh sandbox standing still on a whole second, and a store in `folder`."""
+    """A fresh sandbox standing still on the second day of a month, and a store in `folder`."""
     with ExitStack() as stack:
         server = stack.enter_context(SandboxServer(speed=0))
         http = stack.enter_context(
@@ -156,7 +163,9 @@ def service(folder: Path) -> Iterator[Service]:
         client = TogetherClient(server.url, KEY, sleep=slept.append)
         stack.callback(client.close)
         one = Service(server.url, http, client, store, server, slept)
-        # The Date header knows whole seconds only: begin with one, so that sums come out exact.
+        # The Date header knows whole seconds only: begin with one, so that sums come out exact; and far from the end of
+        # a month, so that what is spent is spent in one.
         now = datetime.fromisoformat(one.ask("GET", "/_sandbox")["now"])
-        one.advance(round(1 - now.microsecond / 1_000_000, 3))
+        begin = (now.replace(day=1, hour=0, minute=0, second=0, microsecond=0) + timedelta(days=32)).replace(day=2)
+        one.advance(round((begin - now).total_seconds(), 3))
         yield one
