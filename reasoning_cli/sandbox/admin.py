@@ -34,6 +34,10 @@ _BEHAVIOUR: dict[str, Check] = {
     "quota_replicas": _COUNT,
     "flap_calls": _COUNT,
     "flap_seconds": _COUNT,
+    "upload_seconds": _COUNT,
+    "upload_errors": _COUNT,
+    "validation_seconds": _COUNT,
+    "fail_validation": flag,
 }
 
 

@@ -27,6 +27,11 @@ def stable_id(prefix: str, name: str) -> str:
     return f"{prefix}_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
+def _digest(name: str) -> str:
+    """Stands for the MD5 of a file that does not exist."""
+    return hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+
+
 @dataclass(frozen=True)
 class Region:
     """`headroom` is the number of instances free, None when the service does not say."""
@@ -101,6 +106,7 @@ class Config:
     model_id: str
     revision_id: str
     hardware: str
+    adapter_mode: str = "disabled"
 
     @property
     def id(self) -> str:
@@ -123,7 +129,7 @@ class Config:
                 {"key": "accelerator_type", "value": instance.accelerator},
                 {"key": "accelerator_count", "value": str(instance.gpu_count)},
                 {"key": "optimization", "value": "balanced"},
-                {"key": "adapter_mode", "value": "disabled"},
+                {"key": "adapter_mode", "value": self.adapter_mode},
             ],
             "certifications": [
                 {
@@ -139,8 +145,23 @@ class Config:
 
 
 @dataclass
+class Revision:
+    """One set of weights. `status` is PENDING, SUCCESS or FAILED, with [rule, message] of each error.
+
+    `files` holds [path, hash, bytes]; times are virtual milliseconds.
+    """
+
+    id: str
+    created_at: int
+    status: str = "SUCCESS"
+    validated_at: int | None = None
+    errors: list[list[str]] = field(default_factory=list)
+    files: list[tuple[str, str, int]] = field(default_factory=list)
+
+
+@dataclass
 class Model:
-    """A row of the registry. `revisions` holds [id, creation time in milliseconds], newest last; none = no weights."""
+    """A row of the registry; `revisions` newest last, none = no weights."""
 
     id: str
     project_id: str
@@ -153,11 +174,24 @@ class Model:
     context_length: int = 131072
     kind: str = "model"
     sequence: int = 0
-    revisions: list[tuple[str, int]] = field(default_factory=list)
+    revisions: list[Revision] = field(default_factory=list)
 
     @property
     def path(self) -> str:
         return f"projects/{self.project_id}/models/{self.id}"
+
+    @property
+    def deployable(self) -> list[Revision]:
+        """The revisions that passed validation."""
+        return [revision for revision in self.revisions if revision.status == "SUCCESS"]
+
+    def weight_files(self) -> list[tuple[str, str, int]]:
+        """What an upload of its weights would consist of."""
+        if self.kind == "adapter":
+            sizes = {"adapter_config.json": 800, "adapter_model.safetensors": self.parameters // 50}
+        else:
+            sizes = {"config.json": 700, "model.safetensors": 2 * self.parameters, "tokenizer.json": 7_000_000}
+        return [(path, _digest(f"{self.id}/{path}"), size) for path, size in sizes.items()]
 
 
 @dataclass(frozen=True)
@@ -168,6 +202,7 @@ class _Seed:
     parameters: int
     hardware: tuple[str, ...]
     has_weights: bool = True
+    adapter_mode: str = "disabled"
 
 
 _SMALL = ("1xnvidia-a100-80gb", "1xnvidia-h100-80gb", "1xnvidia-h200-140gb", "2xnvidia-h100-80gb")
@@ -181,6 +216,12 @@ _PLATFORM_SEEDS = (
     _Seed(_QWEN_SMALL, None, "Qwen2ForCausalLM", 1_500_000_000, _SMALL),
     _Seed(_QWEN_MIDDLE, None, "Qwen2ForCausalLM", 14_000_000_000, _MIDDLE),
     _Seed(_LLAMA_LARGE, None, "LlamaForCausalLM", 70_000_000_000, _LARGE),
+    _Seed("Qwen/Qwen3-8B", None, "Qwen3ForCausalLM", 8_200_000_000, _SMALL, adapter_mode="dynamic"),
+    _Seed("meta-llama/Llama-3.3-70B-Instruct", None, "LlamaForCausalLM", 70_000_000_000, _LARGE),
+    _Seed("openai/gpt-oss-20b", None, "GptOssForCausalLM", 21_000_000_000, _MIDDLE),
+    # To be fine-tuned only, and callable serverless only.
+    _Seed("google/gemma-3-27b-it", None, "Gemma3ForConditionalGeneration", 27_000_000_000, ()),
+    _Seed("Qwen/Qwen2.5-7B-Instruct", None, "Qwen2ForCausalLM", 7_600_000_000, ()),
 )
 
 _PROJECT_SEEDS = (
@@ -216,7 +257,7 @@ _PROJECT_SEEDS = (
 def seed_models(now: int) -> dict[str, Model]:
     """The registry of a fresh sandbox, by id."""
     rows = [(seed, PLATFORM_PROJECT_ID) for seed in _PLATFORM_SEEDS] + [(seed, PROJECT_ID) for seed in _PROJECT_SEEDS]
-    models = (
+    models = [
         Model(
             id=stable_id("ml", seed.name),
             project_id=project_id,
@@ -226,17 +267,20 @@ def seed_models(now: int) -> dict[str, Model]:
             base_model_id=stable_id("ml", seed.base) if seed.base else None,
             visibility="VISIBILITY_INTERNAL",
             sequence=index,
-            revisions=[(stable_id("rv", seed.name), now)] if seed.has_weights else [],
+            revisions=[Revision(stable_id("rv", seed.name), now, validated_at=now)] if seed.has_weights else [],
         )
         for index, (seed, project_id) in enumerate(rows, start=1)
-    )
+    ]
+    for model in models:
+        for revision in model.revisions:
+            revision.files = model.weight_files()
     return {model.id: model for model in models}
 
 
 def _configs(seeds: Iterable[_Seed]) -> Iterable[Config]:
     for seed in seeds:
         for hardware in seed.hardware:
-            yield Config(stable_id("ml", seed.name), stable_id("rv", seed.name), hardware)
+            yield Config(stable_id("ml", seed.name), stable_id("rv", seed.name), hardware, seed.adapter_mode)
 
 
 CONFIGS: dict[str, Config] = {config.id: config for config in _configs((*_PLATFORM_SEEDS, *_PROJECT_SEEDS))}

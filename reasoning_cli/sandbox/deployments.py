@@ -286,12 +286,15 @@ def _model(world: World, body: Json) -> tuple[Model, str]:
     model = world.models.get(model_id)
     if model is None or project_id not in {None, model.project_id}:
         raise not_found("model", model_id)
-    if not model.revisions:
-        raise bad_request("no revisions to deploy", param="model")
     if revision_id is None:
-        return model, model.revisions[-1][0]
-    if revision_id not in {revision for revision, _ in model.revisions}:
+        if not model.deployable:
+            raise bad_request("no revisions to deploy", param="model")
+        return model, model.deployable[-1].id
+    revision = next((one for one in model.revisions if one.id == revision_id), None)
+    if revision is None:
         raise not_found("revision", revision_id)
+    if revision.status != "SUCCESS":
+        raise bad_request(f"revision {revision_id} has not passed validation: {revision.status}", param="model")
     return model, revision_id
 
 

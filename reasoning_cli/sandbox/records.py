@@ -15,7 +15,7 @@ class Behaviour:
     """How the stand-in acts; all of it can be changed while it runs. Seconds are virtual.
 
     After becoming ready a deployment answers the first `flap_calls` chat requests, and all of the first
-    `flap_seconds`, as if it were not running.
+    `flap_seconds`, as if it were not running. A remote upload breaks off `upload_errors` times.
     """
 
     provisioning_seconds: int = 120
@@ -26,6 +26,10 @@ class Behaviour:
     quota_replicas: int = 8
     flap_calls: int = 0
     flap_seconds: int = 0
+    upload_seconds: int = 120
+    upload_errors: int = 0
+    validation_seconds: int = 60
+    fail_validation: bool = False
 
 
 @dataclass(kw_only=True)
@@ -144,3 +148,33 @@ class LegacyEndpoint(Metered):
     state: str = "STARTED"
     stopping_at: int = 0
     deleted_at: int | None = None
+
+
+@dataclass(kw_only=True)
+class RemoteUpload:
+    """Weights that the service fetches; `transition_at` is when the present status ends by itself."""
+
+    id: str
+    model_id: str
+    remote_url: str
+    created_at: int
+    updated_at: int
+    sequence: int
+    status: str = "PENDING"
+    message: str = ""
+    restarts: int = 0
+    transition_at: int | None = None
+    events: list[Json] = field(default_factory=list)
+
+
+@dataclass(kw_only=True)
+class FileUpload:
+    """One file on its way from the client; `parts` maps the number of a part that arrived to (ETag, bytes)."""
+
+    id: str
+    model_id: str
+    path: str
+    hash: str
+    part_count: int
+    signature: str
+    parts: dict[str, tuple[str, int]] = field(default_factory=dict)

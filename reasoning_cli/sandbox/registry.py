@@ -15,6 +15,7 @@ from reasoning_cli.sandbox.catalogue import (
     PROJECT_ID,
     PROJECT_SLUG,
     Model,
+    Revision,
     configs_for,
 )
 from reasoning_cli.sandbox.clock import stamp
@@ -136,18 +137,25 @@ def delete_model(world: World, request: Request, model_id: str) -> Json:
 
 def list_revisions(world: World, request: Request, model_id: str) -> Json:
     model = _model(world, model_id)
+    return {"object": "list", "data": [_show_revision(one) for one in reversed(model.revisions)], "next_cursor": None}
+
+
+def list_files(world: World, request: Request, model_id: str) -> Json:
+    """The files of one revision, by `revisionId`, else of the newest; none before the first upload."""
+    model = _model(world, model_id)
+    wanted = request.query.get("revisionId")
+    revision = next((one for one in reversed(model.revisions) if wanted in {None, one.id}), None)
+    if revision is None:
+        if wanted is not None:
+            raise not_found("revision", wanted)
+        return {"object": "list", "data": [], "next_cursor": None}
     return {
         "object": "list",
-        "data": [
-            {
-                "revisionId": revision,
-                "createdAt": stamp(made),
-                "lastValidatedAt": stamp(made),
-                "validationStatus": "REVISION_VALIDATION_STATUS_SUCCESS",
-            }
-            for revision, made in reversed(model.revisions)
-        ],
+        "data": [{"path": path, "hash": digest, "sizeBytes": str(size)} for path, digest, size in revision.files],
         "next_cursor": None,
+        "revisionId": revision.id,
+        "revisionCreatedAt": stamp(revision.created_at),
+        "totalSizeBytes": str(sum(size for _, _, size in revision.files)),
     }
 
 
@@ -196,23 +204,6 @@ def get_instance_type(world: World, request: Request, instance_id: str) -> Json:
     raise not_found("instance type", instance_id)
 
 
-def list_supported_models(world: World, request: Request) -> Json:
-    wanted = request.query.get("search", "").lower()
-    found = [
-        model
-        for model in world.models.values()
-        if model.project_id == PLATFORM_PROJECT_ID and wanted in model.name.lower()
-    ]
-    return page(found, request.query, position=lambda one: (0, one.sequence), show=_show_supported, newest_first=False)
-
-
-def get_supported_model(world: World, request: Request, supported_id: str) -> Json:
-    for model in world.models.values():
-        if model.project_id == PLATFORM_PROJECT_ID and _supported_id(model) == supported_id:
-            return _show_supported(model)
-    raise not_found("supported model", supported_id)
-
-
 def _model(world: World, model_id: str, *, own: bool = False) -> Model:
     model = world.models.get(model_id)
     if model is None or (own and model.project_id != PROJECT_ID):
@@ -256,45 +247,16 @@ def _show(model: Model) -> Json:
     return result
 
 
-def _supported_id(model: Model) -> str:
-    return catalogue.stable_id("sm", model.name)
-
-
-def _show_supported(model: Model) -> Json:
-    made = stamp(model.revisions[-1][1])
-    return {
-        "id": _supported_id(model),
-        "name": model.name,
-        "displayName": model.name.partition("/")[2],
-        "displayType": "chat",
-        "publisher": model.name.partition("/")[0],
-        "baseModel": model.path,
-        "baseModelId": model.id,
-        "architecture": model.architecture,
-        "contextLength": str(model.context_length),
-        "status": "SUPPORTED_MODEL_STATUS_SUPPORTED",
-        "products": ["PRODUCT_DEDICATED", "PRODUCT_FINE_TUNING"],
-        "capabilities": ["CAPABILITY_CHAT"],
-        "features": ["FEATURE_REASONING"],
-        "inputModalities": ["MODALITY_TEXT"],
-        "outputModalities": ["MODALITY_TEXT"],
-        "createdAt": made,
-        "updatedAt": made,
-        "deploymentProfiles": [
-            {
-                "profileId": catalogue.stable_id("prof", config.id),
-                "config": config.path,
-                "certifiedConfigRevisionId": config.id,
-                "certifiedModelRevisionId": config.revision_id,
-                "model": model.path,
-                "modelName": model.name,
-                "gpuType": INSTANCE_TYPES[config.hardware].title,
-                "gpuCount": INSTANCE_TYPES[config.hardware].gpu_count,
-                "parallelism": f"TP{INSTANCE_TYPES[config.hardware].gpu_count}",
-                "quantization": "bf16",
-                "adapterMode": "ADAPTER_MODE_DISABLED",
-                "performanceBenchmarks": {"maxContextLength": str(model.context_length)},
-            }
-            for config in configs_for(model)
-        ],
+def _show_revision(revision: Revision) -> Json:
+    result: Json = {
+        "revisionId": revision.id,
+        "createdAt": stamp(revision.created_at),
+        "validationStatus": f"REVISION_VALIDATION_STATUS_{revision.status}",
     }
+    if revision.validated_at is not None:
+        result["lastValidatedAt"] = stamp(revision.validated_at)
+    if revision.errors:
+        result["validationErrors"] = [
+            {"rule": rule, "message": message, "severity": "error"} for rule, message in revision.errors
+        ]
+    return result

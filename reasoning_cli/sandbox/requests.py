@@ -14,12 +14,13 @@ from reasoning_cli.sandbox.shapes import Check, Json, camel
 
 @dataclass(frozen=True)
 class Request:
-    """`path` has no query; `query` keeps the last value of a repeated key."""
+    """`path` has no query; `query` keeps the last value of a repeated key; `origin` is the server's own address."""
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     raw_body: bytes = b""
+    origin: str = ""
 
     def body(self) -> Json:
         """The JSON object sent. Raises ApiError (400) when it is anything else."""
@@ -33,7 +34,7 @@ class Request:
 
     def journal_body(self) -> object:
         """What was sent, parsed where it is JSON; None for nothing."""
-        if not self.raw_body:
+        if not self.raw_body or self.method == "PUT":  # PUT is for the storage host: parts of weights
             return None
         try:
             return cast(object, json.loads(self.raw_body))

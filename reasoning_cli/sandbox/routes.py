@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from reasoning_cli.sandbox import analytics, chat, deployments, endpoints, events, legacy, registry
+from reasoning_cli.sandbox import (
+    analytics,
+    chat,
+    deployments,
+    endpoints,
+    events,
+    legacy,
+    local_uploads,
+    offers,
+    registry,
+    uploads,
+)
 from reasoning_cli.sandbox.catalogue import ORGANIZATION_ID, PLATFORM_PROJECT_ID, PROJECT_ID
 from reasoning_cli.sandbox.paths import Methods, compile_routes, find_route
 from reasoning_cli.sandbox.problems import not_found
@@ -23,17 +34,23 @@ _TABLE: dict[str, Methods] = {
     "/v1/chat/completions": {"POST": chat.complete},
     "/v2/public/inference-instance-types": {"GET": registry.list_instance_types},
     "/v2/public/inference-instance-types/{instance_id}": {"GET": registry.get_instance_type},
-    "/v2/supported-models": {"GET": registry.list_supported_models},
-    "/v2/supported-models/{supported_id}": {"GET": registry.get_supported_model},
+    "/v2/supported-models": {"GET": offers.list_supported_models},
+    "/v2/supported-models/{supported_id}": {"GET": offers.get_supported_model},
     "/v2/organizations/{organization_id}/endpoints": {"GET": endpoints.list_endpoints},
     "/v2/organizations/{organization_id}/models": {"GET": registry.list_models},
     _MODELS: {"GET": registry.list_models, "POST": registry.create_model},
+    _MODELS + "/uploads": {"GET": uploads.list_uploads, "POST": uploads.create_upload},
+    _MODELS + "/uploads/{upload_id}": {"GET": uploads.get_upload},
+    _MODELS + "/uploads/{upload_id}/events": {"GET": uploads.list_upload_events},
+    _MODELS + "/upload/create": {"POST": local_uploads.plan_upload},
+    _MODELS + "/upload/complete": {"POST": local_uploads.complete_upload},
     _MODELS + "/{model_id}": {
         "GET": registry.get_model,
         "PATCH": registry.update_model,
         "DELETE": registry.delete_model,
     },
     _MODELS + "/{model_id}/revisions": {"GET": registry.list_revisions},
+    _MODELS + "/{model_id}/files": {"GET": registry.list_files},
     _CONFIGS: {"GET": registry.list_configs},
     _CONFIGS + "/{config_id}": {"GET": registry.get_config},
     _ENDPOINTS: {"GET": endpoints.list_endpoints, "POST": endpoints.create_endpoint},
@@ -55,7 +72,7 @@ _TABLE: dict[str, Methods] = {
 _ROUTES = compile_routes(_TABLE)
 
 # What the platform owns can be read under its own project too: that is how resource paths name it.
-_READABLE_OF_PLATFORM = {registry.get_model, registry.list_revisions, registry.get_config}
+_READABLE_OF_PLATFORM = {registry.get_model, registry.list_revisions, registry.list_files, registry.get_config}
 
 
 def route(world: World, request: Request) -> Reply:

@@ -57,7 +57,7 @@ class SandboxServer:
                 self._state.close()
             raise
         self._closed = False
-        self.url = f"http://{HOST}:{self._http.server_address[1]}"
+        self.url = self._http.origin
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name="sandbox", daemon=True)
         self._thread.start()
         if self._state:
@@ -129,6 +129,7 @@ class _HttpServer(ThreadingHTTPServer):
         # HTTPServer asks DNS for the name of the host here, which can take seconds and is never used.
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = HOST, self.server_address[1]
+        self.origin = f"http://{HOST}:{self.server_port}"
 
     def process_request(self, request: _Socket, client_address: Any) -> None:
         assert isinstance(request, socket.socket)
@@ -184,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         url = urlsplit(self.path)
         query = dict(parse_qsl(url.query, keep_blank_values=True))
-        request = Request(self.command, unquote(url.path), query, body)
+        request = Request(self.command, unquote(url.path), query, body, self.server.origin)
         headers = {name.lower(): value for name, value in self.headers.items()}
         self._send(self.server.service.respond(request, headers, self.server.closing.wait))
 
@@ -220,7 +221,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = b"" if self.command == "HEAD" else response.body
         self.send_response(response.status)
         self._send_headers(response, "application/json")
-        self.send_header("Content-Length", str(len(response.body)))
+        if response.status != HTTPStatus.NO_CONTENT:
+            self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
         if response.cut == "mid_body":
             body = body[: len(body) // 2]

@@ -15,7 +15,7 @@ from decimal import Decimal
 from http import HTTPStatus
 
 from reasoning_cli.errors import DataError
-from reasoning_cli.sandbox import admin, timeline
+from reasoning_cli.sandbox import admin, local_uploads, timeline
 from reasoning_cli.sandbox.catalogue import API_KEY
 from reasoning_cli.sandbox.clock import Clock, real_now
 from reasoning_cli.sandbox.faults import Fault, Faults, Journal
@@ -111,6 +111,8 @@ class Service:
         return response
 
     def _route(self, request: Request, headers: Mapping[str, str]) -> Reply:
+        if request.path.startswith(local_uploads.STORAGE):
+            return local_uploads.put_part(self.world, request, headers)
         if headers.get("authorization") != f"Bearer {API_KEY}":
             raise ApiError(
                 HTTPStatus.UNAUTHORIZED, "invalid API key: the sandbox takes its own only", code="invalid_api_key"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reasoning_cli.sandbox import legacy, lifecycle
+from reasoning_cli.sandbox import legacy, lifecycle, uploads
 from reasoning_cli.sandbox.world import Due, World
 
 
@@ -23,3 +23,7 @@ def _due(world: World) -> Iterator[Due]:
         yield from lifecycle.due(world, deployment)
     for endpoint in world.live_legacy_endpoints():
         yield from legacy.due(world, endpoint)
+    for upload in world.uploads.values():
+        yield from uploads.due(world, upload)
+    for model in world.models.values():
+        yield from uploads.validation_due(world, model)

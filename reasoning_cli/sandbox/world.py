@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, fields
 from http import HTTPStatus
 from typing import Any
 
-from reasoning_cli.sandbox.catalogue import INSTANCE_TYPES, Model, seed_models
+from reasoning_cli.sandbox.catalogue import INSTANCE_TYPES, Model, Revision, seed_models
 from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.problems import ApiError, not_found
-from reasoning_cli.sandbox.records import Behaviour, Deployment, Endpoint, LegacyEndpoint
+from reasoning_cli.sandbox.records import Behaviour, Deployment, Endpoint, FileUpload, LegacyEndpoint, RemoteUpload
 from reasoning_cli.sandbox.shapes import Json
 
 MAX_EVENTS_PER_ENDPOINT = 10_000
@@ -20,6 +20,8 @@ _TABLES: dict[str, type] = {
     "endpoints": Endpoint,
     "deployments": Deployment,
     "legacy_endpoints": LegacyEndpoint,
+    "uploads": RemoteUpload,
+    "file_uploads": FileUpload,
 }
 
 
@@ -47,6 +49,8 @@ class World:
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     deployments: dict[str, Deployment] = field(default_factory=dict)
     legacy_endpoints: dict[str, LegacyEndpoint] = field(default_factory=dict)
+    uploads: dict[str, RemoteUpload] = field(default_factory=dict)
+    file_uploads: dict[str, FileUpload] = field(default_factory=dict)
     events: dict[str, list[Json]] = field(default_factory=dict)
     prices: dict[str, int] = field(default_factory=dict)
     changed: bool = True
@@ -139,6 +143,8 @@ class World:
             raise TypeError("not a saved sandbox")
         (behaviour,) = _records([data["behaviour"]], Behaviour)
         tables = {name: {one.id: one for one in _records(data.get(name, []), kind)} for name, kind in _TABLES.items()}
+        for model in tables["models"].values():
+            model.revisions = _records(model.revisions, Revision)
         return cls(
             now=now, sequence=sequence, behaviour=behaviour, prices=prices, events=events, changed=False, **tables
         )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import together
@@ -55,6 +59,54 @@ def test_it_makes_changes_and_deletes_models(client: Together) -> None:
     client.models.delete(model.id)
     with pytest.raises(together.NotFoundError):
         client.models.retrieve(model.id)
+
+
+def test_it_follows_a_remote_upload(client: Together, api: Api) -> None:
+    base = next(iter(client.models.list_supported(search="1.5b"))).base_model_id
+    model = client.models.create(name="fetched", base_model_id=base, type="model")
+    url = "https://huggingface.co/someone/some-model"
+    upload = client.models.remote_uploads.create(model_id=model.id, remote_url=url, token="hf_secret")
+    api.advance(130)
+    upload = client.models.remote_uploads.retrieve(upload.id)
+    assert (upload.status, upload.restart_count) == ("REMOTE_UPLOAD_STATUS_SUCCEEDED", 0)
+    assert [one.id for one in client.models.remote_uploads.list()] == [upload.id]
+    assert len(client.models.remote_uploads.events(upload.id).data) == 3
+    api.advance(60)
+    revision = client.models.list_revisions(model.id).data[0]
+    assert revision.validation_status == "REVISION_VALIDATION_STATUS_SUCCESS"
+    files = client.models.list_files(model.id, revision_id=revision.revision_id)
+    assert "config.json" in {one.path for one in files.data}
+
+
+def test_its_command_line_uploads_local_weights(client: Together, server: SandboxServer, tmp_path: Path) -> None:
+    """The only judge of these routes: no published contract has them."""
+    base = next(iter(client.models.list_supported(search="1.5b"))).base_model_id
+    model = client.models.create(name="sent", base_model_id=base, type="model")
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "config.json").write_text("{}")
+    (weights / "model.safetensors").write_bytes(bytes(21 * 1024 * 1024))  # two parts
+    for sent in ("first", "all skipped"):
+        done = subprocess.run(
+            [Path(sys.executable).with_name("tg"), "models", "upload", model.id, weights, "--json"],
+            env={
+                "HOME": str(tmp_path),
+                "TOGETHER_API_KEY": "sandbox-key",
+                "TOGETHER_BASE_URL": server.url,
+                "TOGETHER_PROJECT_ID": "proj_sandbox",
+                "TOGETHER_TELEMETRY_DISABLED": "1",
+                "TOGETHER_DISABLE_VERSION_CHECK": "1",
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, (sent, done.stdout, done.stderr)
+        revision = client.models.list_revisions(model.id).data[0]
+        assert json.loads(done.stdout) == {"revisionId": revision.revision_id}
+    assert len(client.models.list_revisions(model.id).data) == 2
+    files = client.models.list_files(model.id)
+    assert {one.path: one.size_bytes for one in files.data} == {"config.json": "2", "model.safetensors": "22020096"}
 
 
 def test_it_deploys_chats_and_cleans_up(client: Together, api: Api) -> None:
