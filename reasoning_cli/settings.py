@@ -22,11 +22,13 @@ from reasoning_cli.redact import mask, remember
 from reasoning_cli.settings_file import change_file, read_dotenv, read_file
 from reasoning_cli.values import (
     MODEL_TYPES,
+    Period,
     parse_boolean,
     parse_hours,
     parse_idle_minutes,
     parse_key,
     parse_path,
+    parse_period,
     parse_seconds,
     parse_speed,
     parse_text,
@@ -120,8 +122,18 @@ ENABLED: dict[str, Setting[bool]] = {
     for model_type in MODEL_TYPES
 }
 BUDGET_LIMIT: Setting[Decimal | None] = Setting(
-    "budget.limit_usd", parse_usd, None, "dollars a calendar month (UTC); unset: no limit", _original("BUDGET_LIMIT")
+    "budget.limit_usd", parse_usd, None, "dollars a period; unset: no limit", _original("BUDGET_LIMIT")
 )
+BUDGET_PERIOD = Setting(
+    "budget.period", parse_period, Period.MONTH, "what budgets are for: a calendar month or day (UTC), or the total"
+)
+WARN_PERCENT = Setting("budget.warn_percent", parse_whole(1, 100), 80, "share of a budget at which the guard warns")
+TYPE_BUDGET: dict[str, Setting[Decimal | None]] = {
+    model_type: Setting(
+        f"{model_type}.budget_usd", parse_usd, None, f"dollars a period for {spell_model_type(model_type)} alone"
+    )
+    for model_type in MODEL_TYPES
+}
 MAX_COST_PER_HOUR: Setting[Decimal | None] = Setting(
     "budget.max_cost_per_hour_usd",
     parse_usd,
@@ -190,8 +202,14 @@ ALL: tuple[Setting[object], ...] = (
     API_KEY,
     BASE_URL,
     PROJECT_ID,
-    *(setting for model_type in MODEL_TYPES for setting in (MODEL[model_type], ENABLED[model_type])),
+    *(
+        setting
+        for model_type in MODEL_TYPES
+        for setting in (MODEL[model_type], ENABLED[model_type], TYPE_BUDGET[model_type])
+    ),
     BUDGET_LIMIT,
+    BUDGET_PERIOD,
+    WARN_PERCENT,
     MAX_COST_PER_HOUR,
     RESERVE_HOURS,
     IDLE_MINUTES,

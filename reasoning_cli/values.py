@@ -27,6 +27,22 @@ class Agent(StrEnum):
     ANTHROPIC = "anthropic"
 
 
+class Period(StrEnum):
+    """What a budget is for: all that was ever spent, a calendar month or a calendar day (both UTC)."""
+
+    TOTAL = "total"
+    MONTH = "month"
+    DAY = "day"
+
+
+def parse_period(text: str) -> Period:
+    """`total`, `month` or `day`."""
+    try:
+        return Period(text.strip().lower())
+    except ValueError:
+        raise ValueError("is none of total, month and day") from None
+
+
 def parse_model_type(text: str) -> str:
     """`should-respond` or `should_respond`, in any case, as it is written inside. Raises UsageError."""
     name = text.strip().lower().replace("-", "_")

@@ -60,7 +60,7 @@ def test_every_error_quoted_is_one_the_program_can_say(words: str) -> None:
 
 def _joined(source: str) -> str:
     """Source text with adjacent string literals put together, as Python reads them."""
-    return re.sub(r"\"\s*\n\s*f?\"", "", source).replace("{standing.limits.month_usd}", "")
+    return re.sub(r"\"\s*\n\s*f?\"", "", source)
 
 
 def test_ci_runs_the_command_of_the_readme() -> None:

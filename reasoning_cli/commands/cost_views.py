@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli.terminal.listing import Column
 from reasoning_cli.terminal.units import bar, duration, hours, moment, money, percent, whole_cents
+from reasoning_cli.values import Period
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.budget import Standing
@@ -15,11 +16,15 @@ if TYPE_CHECKING:
     from reasoning_cli.operations.status import CostLine, CostReport
 
 
+_PERIODS = {Period.MONTH: " this month", Period.DAY: " today", Period.TOTAL: " in total"}
+_EACH = {Period.MONTH: " a month", Period.DAY: " a day", Period.TOTAL: " in total"}
+
+
 def budget_text(standing: Standing, added_cents_per_hour: int) -> str:
     """Used, limit, and how long the rest lasts at the rate that would then be."""
     if standing.limit_cents is None:
         return "none is set: `reasoning costs set-budget 100`"
-    used = f"{money(standing.usage.high_cents)} of {money(standing.limit_cents)} used this month"
+    used = f"{money(standing.usage.high_cents)} of {money(standing.limit_cents)} used{_PERIODS[standing.limits.period]}"
     lasts = standing.lasts(added_cents_per_hour)
     if lasts is None:
         return used
@@ -32,12 +37,13 @@ def spent_line(standing: Standing) -> str:
     spent = money(standing.usage.cents)
     burning = f"burning {money(standing.burn_cents_per_hour)}/h" if standing.burn_cents_per_hour else "nothing burns"
     if standing.limit_cents is None:
-        return f"SPENT  {spent} this month, no budget is set; {burning}"
+        return f"SPENT  {spent}{_PERIODS[standing.limits.period]}, no budget is set; {burning}"
     share = float(standing.usage.high_cents / standing.limit_cents)
     ends = f", gone at {moment(standing.ends_at)}" if standing.ends_at else ""
     lasts = standing.lasts()
     left = f", lasts {duration(lasts)}" if lasts is not None and not ends else ends
-    return f"SPENT  {spent} of {money(standing.limit_cents)} this month  {bar(share, 20)}  {burning}{left}"
+    of = f"{spent} of {money(standing.limit_cents)}{_PERIODS[standing.limits.period]}"
+    return f"SPENT  {of}  {bar(share, 20)}  {burning}{left}"
 
 
 def cost_columns() -> list[Column[CostLine]]:
@@ -82,7 +88,8 @@ def report_lines(report: CostReport) -> list[str]:
     else:
         share = percent(float(report.share_of_budget or 0))
         lines.append(
-            f"budget {money(standing.limit_cents)} a month, {share} used, {money(standing.left_cents or 0)} left"
+            f"budget {money(standing.limit_cents)}{_EACH[standing.limits.period]}, {share} used,"
+            f" {money(standing.left_cents or 0)} left"
         )
     if standing.burn_cents_per_hour:
         lasts = standing.lasts()

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from reasoning_cli import settings as s
+from reasoning_cli.commands.completion import complete_model_types
 from reasoning_cli.commands.options import FormatOption, JsonOption, QuietOption, chosen_format, typed
-from reasoning_cli.commands.session import session_of
+from reasoning_cli.commands.session import Session, session_of
 from reasoning_cli.errors import RemoteError, UsageError
 from reasoning_cli.terminal.listing import Format
-from reasoning_cli.values import parse_idle_minutes, parse_usd
+from reasoning_cli.values import (
+    parse_idle_minutes,
+    parse_model_type,
+    parse_period,
+    parse_usd,
+    parse_whole,
+    spell_model_type,
+)
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -58,34 +66,83 @@ def report(
         raise problem
 
 
+TypeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model-type", "-m", metavar="TYPE", help="For this model type alone.", autocompletion=complete_model_types
+    ),
+]
+
+
 @app.command("set-budget", context_settings={"ignore_unknown_options": True})
 def set_budget(
     ctx: typer.Context,
-    amount: Annotated[str, typer.Argument(metavar="USD|none", help="Dollars a calendar month (UTC), or none.")],
+    amount: Annotated[str, typer.Argument(metavar="USD|none", help="Dollars a period, or none.")],
+    period: Annotated[
+        str | None, typer.Option(metavar="total|month|day", help="What all budgets are for; default: a month (UTC).")
+    ] = None,
+    model_type: TypeOption = None,
+    warn_at: Annotated[str | None, typer.Option(metavar="PERCENT", help="When the guard warns; default: 80.")] = None,
 ) -> None:
-    """Refuse deploys that this month's budget could not pay."""
+    """Refuse deploys that the budget could not pay; the guard stops what would break it."""
     from reasoning_cli.commands.cost_views import budget_text
     from reasoning_cli.operations.budget import standing
     from reasoning_cli.operations.status import last_look
-    from reasoning_cli.store.events import Event, Events
 
     session = session_of(ctx)
-    terminal, paths = session.terminal, session.settings.paths
+    terminal = session.terminal
     wanted = None if amount.strip().lower() == "none" else typed(parse_usd, amount, "`reasoning costs set-budget 100`")
-    s.write_setting(paths, s.BUDGET_LIMIT, None if wanted is None else str(wanted))
-    detail = {"limit_usd": None if wanted is None else str(wanted)}
-    Events(session.store).add(Event(session.now(), "operator", "set_budget", "budget", detail))
-    if (hiding := s.overrides(session.settings, s.BUDGET_LIMIT)) is not None:
-        terminal.warn(f"{hiding} says otherwise, and wins over the settings file")
+    chosen = parse_model_type(model_type) if model_type else None
+    changes: list[tuple[s.Setting[object], str | None]] = []
+    if period is not None:
+        changes.append((s.BUDGET_PERIOD, typed(parse_period, period, "--period month")))
+    if warn_at is not None:
+        changes.append((s.WARN_PERCENT, str(typed(parse_whole(1, 100), warn_at, "--warn-at 80"))))
+    changes.append((s.TYPE_BUDGET[chosen] if chosen else s.BUDGET_LIMIT, None if wanted is None else str(wanted)))
+    _change(session, "set_budget", changes)
+    whose = f" for {spell_model_type(chosen)}" if chosen else ""
     if wanted is None:
-        terminal.say("There is no budget now.")
+        terminal.say(f"There is no budget{whose} now.")
         return
-    limits = replace(session.limits, month_usd=wanted)
-    now = standing(session.store, limits, last_look(session.store) or session.now())
-    terminal.say(f"budget: {budget_text(now, 0)}")
+    now = standing(session.store, session.limits, last_look(session.store) or session.now(), chosen)
+    terminal.say(f"budget{whose}: {budget_text(now, 0)}")
     if now.left_cents == 0:
-        terminal.warn("it is used up: nothing more can be deployed this month, and what runs goes on costing")
+        terminal.warn("it is used up: nothing more can be deployed, and what runs goes on costing")
         terminal.hint("`reasoning models status` shows what runs; `reasoning models undeploy NAME` stops it")
+
+
+@app.command("clear-budget")
+def clear_budget(ctx: typer.Context, model_type: TypeOption = None) -> None:
+    """Take a budget away; the hourly cap stays."""
+    session = session_of(ctx)
+    chosen = parse_model_type(model_type) if model_type else None
+    _change(session, "clear_budget", [(s.TYPE_BUDGET[chosen] if chosen else s.BUDGET_LIMIT, None)])
+    session.terminal.say(f"There is no budget{f' for {spell_model_type(chosen)}' if chosen else ''} now.")
+
+
+@app.command("set-cap", context_settings={"ignore_unknown_options": True})
+def set_cap(
+    ctx: typer.Context,
+    amount: Annotated[str, typer.Argument(metavar="USD", help="Dollars an hour that all running models may cost.")],
+) -> None:
+    """Refuse deploys that would let everything running cost more than this an hour."""
+    session = session_of(ctx)
+    wanted = typed(parse_usd, amount.strip().removesuffix("/h"), "`reasoning costs set-cap 40`")
+    _change(session, "set_cap", [(s.MAX_COST_PER_HOUR, str(wanted))])
+    session.terminal.say(f"Everything running may cost ${wanted} an hour.")
+
+
+def _change(session: Session, action: str, changes: Sequence[tuple[s.Setting[object], str | None]]) -> None:
+    """Write settings that money depends on, remember who did it, and say when a variable hides one."""
+    from reasoning_cli.store.events import Event, Events
+
+    for setting, text in changes:
+        s.write_setting(session.settings.paths, setting, text)
+        if (hiding := s.overrides(session.settings, setting)) is not None:
+            session.terminal.warn(f"{hiding} says otherwise, and wins over the settings file")
+    detail = {setting.name: text for setting, text in changes}
+    Events(session.store).add(Event(session.now(), "operator", action, "budget", detail))
+    session.read_settings_again()
 
 
 @app.command("auto-shutdown")
@@ -104,9 +161,7 @@ def auto_shutdown(
     if minutes is None:
         raise UsageError("after how many idle minutes?", "for example --minutes 30; 0 = never")
     wanted = typed(parse_idle_minutes, minutes, "--minutes 30")
-    s.write_setting(session.settings.paths, s.IDLE_MINUTES, str(wanted))
-    if (hiding := s.overrides(session.settings, s.IDLE_MINUTES)) is not None:
-        terminal.warn(f"{hiding} says otherwise, and wins over the settings file")
+    _change(session, "auto_shutdown", [(s.IDLE_MINUTES, str(wanted))])
     changed = set_idle_stop(lambda: session.client, session.store, wanted)
     after = f"after {wanted} idle minutes" if wanted else "never by themselves"
     terminal.say(f"Models stop {after}: every new one{''.join(f', {name}' for name in changed)}.")

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
 
 
+SANDBOX_COMMAND = "reasoning --sandbox"
+
+
 @dataclass
 class Session:
     """One run of the program."""
@@ -63,10 +66,16 @@ class Session:
         if settings.outside is not None:
             from reasoning_cli.operations.sandbox import KEY
 
-            self.terminal.command = "reasoning --sandbox"
-            self.terminal.note("sandbox: nothing here is real, and nothing costs money")
+            if self.terminal.command != SANDBOX_COMMAND:  # said once, however often settings are read
+                self.terminal.command = SANDBOX_COMMAND
+                self.terminal.note("sandbox: nothing here is real, and nothing costs money")
             settings.flags.setdefault(s.API_KEY.name, KEY)
         return settings
+
+    def read_settings_again(self) -> None:
+        """After they were changed."""
+        self.__dict__.pop("settings", None)
+        self.__dict__.pop("settings_as_found", None)
 
     @property
     def in_sandbox(self) -> bool:
@@ -131,13 +140,22 @@ class Session:
         from reasoning_cli.operations.budget import Limits
 
         get = self.settings.get
-        return Limits(get(s.BUDGET_LIMIT), get(s.MAX_COST_PER_HOUR), get(s.RESERVE_HOURS))
+        by_type = {one: amount for one, setting in s.TYPE_BUDGET.items() if (amount := get(setting)) is not None}
+        return Limits(
+            budget_usd=get(s.BUDGET_LIMIT),
+            hour_usd=get(s.MAX_COST_PER_HOUR),
+            reserve_hours=get(s.RESERVE_HOURS),
+            period=get(s.BUDGET_PERIOD),
+            by_type=by_type,
+            warn_percent=get(s.WARN_PERCENT),
+        )
 
     def close(self) -> None:
         """Close what was opened."""
         for name in ("client", "store"):
             if name in self.__dict__:
                 self.__dict__[name].close()
+        logging.getLogger("reasoning_cli").handlers.clear()  # they write to this run's terminal
 
 
 def _prompter() -> Prompter:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from math import ceil
 
@@ -11,6 +12,7 @@ from reasoning_cli.errors import LimitError
 from reasoning_cli.operations.ledger import Usage, usage_by_deployment
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
+from reasoning_cli.values import Period, spell_model_type
 
 # Nothing is billed in these states, and nothing starts again from them by itself.
 AT_REST = ("STOPPED", "FAILED", "DELETED")
@@ -18,26 +20,40 @@ AT_REST = ("STOPPED", "FAILED", "DELETED")
 
 @dataclass(frozen=True)
 class Limits:
-    """What the operator allows: dollars a month, dollars an hour, and how many hours a deploy must be able to last."""
+    """What the operator allows: dollars a period, dollars an hour, and how many hours a deploy must be able to last.
 
-    month_usd: Decimal | None
+    `by_type` holds budgets of single model types, of the same period. At `warn_percent` of a budget the guard warns.
+    """
+
+    budget_usd: Decimal | None
     hour_usd: Decimal | None
     reserve_hours: Decimal
+    period: Period = Period.MONTH
+    by_type: Mapping[str, Decimal] = field(default_factory=dict)
+    warn_percent: int = 80
 
 
 @dataclass(frozen=True)
 class Standing:
-    """Where the money stands: spent since the month began (UTC), and what burns at most from now on."""
+    """Where the money stands: spent since the period began, and what burns at most from now on.
+
+    With a `model_type` it is about the budget of that type alone.
+    """
 
     limits: Limits
     at: datetime
-    month_start: datetime
+    start: datetime
     usage: Usage
     burn_cents_per_hour: int
+    model_type: str | None = None
+
+    @property
+    def budget_usd(self) -> Decimal | None:
+        return self.limits.by_type.get(self.model_type) if self.model_type else self.limits.budget_usd
 
     @property
     def limit_cents(self) -> int | None:
-        return None if self.limits.month_usd is None else int(self.limits.month_usd * 100)
+        return None if self.budget_usd is None else int(self.budget_usd * 100)
 
     @property
     def left_cents(self) -> Decimal | None:
@@ -53,20 +69,34 @@ class Standing:
 
     @property
     def ends_at(self) -> datetime | None:
-        """When the budget is gone at this rate; None when it outlasts the month, or nothing burns."""
-        lasts = self.lasts()
-        if lasts is None or self.at + lasts >= next_month(self.month_start):
+        """When the budget is gone at this rate; None when it outlasts its period, or nothing burns."""
+        lasts, end = self.lasts(), period_end(self.limits.period, self.start)
+        if lasts is None or (end is not None and self.at + lasts >= end):
             return None
         return self.at + lasts
 
 
-def month_start(at: datetime) -> datetime:
-    """The first moment of the calendar month, UTC."""
-    return at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+def period_start(period: Period, at: datetime) -> datetime:
+    """The first moment of the calendar day or month that `at` is in, UTC; of all time for a total."""
+    day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    match period:
+        case Period.DAY:
+            return day
+        case Period.MONTH:
+            return day.replace(day=1)
+        case Period.TOTAL:
+            return datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def next_month(start: datetime) -> datetime:
-    return (start + timedelta(days=32)).replace(day=1)
+def period_end(period: Period, start: datetime) -> datetime | None:
+    """When a period that began at `start` is over; a total never is."""
+    match period:
+        case Period.DAY:
+            return start + timedelta(days=1)
+        case Period.MONTH:
+            return (start + timedelta(days=32)).replace(day=1)
+        case Period.TOTAL:
+            return None
 
 
 def burn(record: DeploymentRecord) -> int:
@@ -76,15 +106,22 @@ def burn(record: DeploymentRecord) -> int:
     return (record.price_cents_per_hour or 0) * max(record.ready_replicas, record.max_replicas)
 
 
-def standing(store: Store, limits: Limits, at: datetime) -> Standing:
-    """Where the money stands by the ledger's latest readings."""
-    start = month_start(at)
-    usage = sum(usage_by_deployment(store, start, at).values(), Usage())
-    return Standing(limits, at, start, usage, sum(burn(record) for record in Deployments(store).live()))
+def standing(store: Store, limits: Limits, at: datetime, model_type: str | None = None) -> Standing:
+    """Where the money stands by the ledger's latest readings: all of it, or that of one model type."""
+    start = period_start(limits.period, at)
+    records = [one for one in Deployments(store).all() if model_type in (None, one.model_type)]
+    used = usage_by_deployment(store, start, at)
+    usage = sum((used[one.key] for one in records if one.key in used), Usage())
+    return Standing(limits, at, start, usage, sum(burn(one) for one in records), model_type)
+
+
+def standings(store: Store, limits: Limits, at: datetime) -> list[Standing]:
+    """Where each budget stands: the whole first, then those of single model types."""
+    return [standing(store, limits, at), *(standing(store, limits, at, one) for one in limits.by_type)]
 
 
 def check_deploy(standing: Standing, name: str, added_cents_per_hour: int) -> None:
-    """Refuse (LimitError) what the rest of the budget, or the hourly cap, cannot pay.
+    """Refuse (LimitError) what the rest of a budget, or the hourly cap, cannot pay.
 
     What is left must pay for `reserve_hours` of everything that would then be running.
     """
@@ -92,11 +129,10 @@ def check_deploy(standing: Standing, name: str, added_cents_per_hour: int) -> No
     beside = f", ${standing.burn_cents_per_hour / 100:.2f} runs already" if standing.burn_cents_per_hour else ""
     price = f"${added_cents_per_hour / 100:.2f}"
     cap = standing.limits.hour_usd
-    if cap is not None and rate > cap * 100:
+    if standing.model_type is None and cap is not None and rate > cap * 100:
         raise LimitError(
             f"the cap of ${cap} an hour would be broken: `{name}` costs {price} an hour{beside}",
-            f"raise it with `reasoning config set budget.max_cost_per_hour_usd {ceil(rate / 100)}`,"
-            " or stop something: `reasoning models status`",
+            f"raise it with `reasoning costs set-cap {ceil(rate / 100)}`, or stop something: `reasoning models status`",
         )
     if standing.limit_cents is None or standing.left_cents is None:
         return
@@ -105,8 +141,9 @@ def check_deploy(standing: Standing, name: str, added_cents_per_hour: int) -> No
         spent = standing.usage.high_cents / 100
         # Something must be left even where no reserve is asked for.
         enough = ceil(max(standing.usage.high_cents + needed, standing.usage.high_cents + 1) / 100)
+        whose = f" --model-type {spell_model_type(standing.model_type)}" if standing.model_type else ""
         raise LimitError(
-            f"the budget of ${standing.limits.month_usd} would be broken: ${spent:.2f} used,"
+            f"the budget of ${standing.budget_usd} would be broken: ${spent:.2f} used,"
             f" `{name}` costs {price} an hour{beside}",
-            f"raise it with `reasoning costs set-budget {enough}`, or stop something: `reasoning models status`",
+            f"raise it with `reasoning costs set-budget {enough}{whose}`, or stop something: `reasoning models status`",
         )

@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError, UsageError
-from reasoning_cli.operations.budget import AT_REST, Limits, Standing, burn, check_deploy, standing
+from reasoning_cli.operations.budget import AT_REST, Limits, Standing, burn, check_deploy, standing, standings
 from reasoning_cli.operations.catalogue import HardwareChoice, choose_hardware, find_model
 from reasoning_cli.operations.ledger import observe
 from reasoning_cli.operations.status import refresh
@@ -159,7 +159,9 @@ def plan_deploy(client: TogetherClient, store: Store, limits: Limits, request: D
         record=record,
     )
     if plan.added_cents_per_hour or action in (Action.CREATE, Action.RESTART):
-        check_deploy(plan.standing, endpoint_name, plan.added_cents_per_hour)
+        for one in standings(store, limits, client.now()):
+            if one.model_type in (None, model_type):
+                check_deploy(one, endpoint_name, plan.added_cents_per_hour)
     return plan
 
 

@@ -8,12 +8,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from reasoning_cli.operations.budget import Limits, Standing, burn, month_start, standing
+from reasoning_cli.operations.budget import Limits, Standing, burn, period_start, standing
 from reasoning_cli.operations.ledger import Usage, observe, ready_since, usage_by_deployment
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.ledger import Ledger
-from reasoning_cli.values import MODEL_TYPES
+from reasoning_cli.values import MODEL_TYPES, Period
 
 if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
@@ -89,7 +89,7 @@ def model_statuses(
     deployments = Deployments(store)
     live = {record.key: record for record in deployments.live()}
     served = {slot.model_type: slot.deployment_key for slot in deployments.slots()}
-    usage = usage_by_deployment(store, month_start(at), at)
+    usage = usage_by_deployment(store, period_start(Period.MONTH, at), at)
     ledger = Ledger(store)
 
     def line(model_type: str | None, record: DeploymentRecord | None) -> ModelStatus:
@@ -118,7 +118,7 @@ def model_statuses(
 
 def cost_report(store: Store, limits: Limits, at: datetime) -> CostReport:
     """The bill from the ledger as it stands; call `refresh` before to have it up to now."""
-    since = month_start(at)
+    since = period_start(Period.MONTH, at)
     usage = usage_by_deployment(store, since, at)
     lines = tuple(
         CostLine(record, usage.get(record.key, Usage()))

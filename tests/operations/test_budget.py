@@ -12,11 +12,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reasoning_cli.errors import LimitError
-from reasoning_cli.operations.budget import Limits, Standing, burn, check_deploy, month_start, next_month, standing
+from reasoning_cli.operations.budget import Limits, Standing, burn, check_deploy, period_end, period_start, standing
 from reasoning_cli.operations.ledger import Usage
 from reasoning_cli.operations.status import refresh
 from reasoning_cli.store.deployments import Deployments
-from reasoning_cli.values import parse_usd
+from reasoning_cli.values import Period, parse_usd
 from tests.together.service import NO_LIMITS, Service, service
 
 LAST = datetime(9000, 1, 1)  # noqa: DTZ001  # the strategy adds the zone
@@ -35,7 +35,7 @@ def limits(month: str | None = None, hour: str | None = None, reserve: str = "1"
 
 def stand(set_to: Limits, low: str = "0", high: str | None = None, burning: int = 0, at: datetime = AT) -> Standing:
     used = Usage(low_cents=Decimal(low), high_cents=Decimal(high or low))
-    return Standing(set_to, at, month_start(at), used, burning)
+    return Standing(set_to, at, period_start(Period.MONTH, at), used, burning)
 
 
 def test_without_limits_everything_may_run() -> None:
@@ -91,7 +91,7 @@ def test_the_cap_a_hint_names_is_enough(added: int, burning: int) -> None:
         check_deploy(stand(limits(hour="0.01"), burning=burning), "planning", added)
     except LimitError as refusal:
         assert refusal.hint is not None
-        enough = refusal.hint.split("max_cost_per_hour_usd ")[1].split("`")[0]
+        enough = refusal.hint.split("set-cap ")[1].split("`")[0]
         check_deploy(stand(limits(hour=enough), burning=burning), "planning", added)
     else:
         assert (added, burning) == (1, 0)
@@ -116,12 +116,28 @@ def test_a_budget_that_outlasts_the_month_does_not_end() -> None:
     assert stand(limits("5.48"), burning=549, at=last).ends_at is not None
 
 
-@given(st.datetimes(timezones=st.just(UTC), max_value=LAST))
-def test_months_follow_each_other(at: datetime) -> None:
-    start = month_start(at)
-    assert start <= at < next_month(start)
-    assert next_month(start).day == 1
-    assert month_start(next_month(start) - timedelta(microseconds=1)) == start
+@given(st.datetimes(timezones=st.just(UTC), max_value=LAST), st.sampled_from([Period.MONTH, Period.DAY]))
+def test_periods_follow_each_other(at: datetime, period: Period) -> None:
+    start = period_start(period, at)
+    end = period_end(period, start)
+    assert end is not None
+    assert start <= at < end
+    assert period_start(period, end) == end
+    assert period_start(period, end - timedelta(microseconds=1)) == start
+
+
+def test_a_total_begins_before_everything_and_never_ends() -> None:
+    start = period_start(Period.TOTAL, AT)
+    assert start.year == 2000
+    assert period_end(Period.TOTAL, start) is None
+
+
+def test_a_budget_of_one_type_says_whose_it_is() -> None:
+    mine = Standing(Limits(None, None, Decimal(1), by_type={"planning": Decimal(5)}), AT, AT, Usage(), 0, "planning")
+    with pytest.raises(LimitError) as refused:
+        check_deploy(mine, "planning", 549)
+    assert refused.value.hint is not None
+    assert "set-budget 6 --model-type planning" in refused.value.hint
 
 
 # --- what people type ---
@@ -198,7 +214,10 @@ def test_only_this_month_is_counted(together: Service) -> None:
     together.stop()
     at = together.client.now()
     assert standing(together.store, NO_LIMITS, at).usage.cents > 0
-    assert standing(together.store, NO_LIMITS, next_month(month_start(at))).usage == Usage()
+    assert (
+        standing(together.store, NO_LIMITS, period_end(Period.MONTH, period_start(Period.MONTH, at)) or at).usage
+        == Usage()
+    )
 
 
 def test_a_stopped_model_burns_nothing_and_a_starting_one_all_it_may(together: Service) -> None:
