@@ -62,6 +62,9 @@ def start_sandbox(state: Path, speed: Decimal) -> RunningSandbox:
     try:
         while time.monotonic() < deadline:
             if running := find_sandbox(state):
+                if running.pid != process.pid:  # another start was quicker; ours must not come up when that one stops
+                    process.kill()
+                    process.wait()
                 return running
             if process.poll() not in (None, 0) and not _is_locked(state):
                 break

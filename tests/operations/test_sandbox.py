@@ -30,10 +30,17 @@ def state(tmp_path: Path) -> Iterator[Path]:
     stop_sandbox(path)
 
 
+def servers_of(state: Path) -> list[int]:
+    """The processes that serve `state`, or are about to."""
+    listing = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
+    return [int(line.split()[0]) for line in listing.splitlines() if str(state) in line]
+
+
 def test_starts_at_once_share_one_server(state: Path) -> None:
     with ThreadPoolExecutor(3) as pool:
         found = list(pool.map(lambda _: start_sandbox(state, Decimal(60)), range(3)))
     assert len({(one.url, one.pid) for one in found}) == 1
+    assert servers_of(state) == [found[0].pid], "the slower ones are gone, and do not come up later"
     client = TogetherClient(found[0].url, KEY)
     assert client.whoami().project is not None
     client.close()
