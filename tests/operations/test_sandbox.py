@@ -32,7 +32,7 @@ def state(tmp_path: Path) -> Iterator[Path]:
 
 def servers_of(state: Path) -> list[int]:
     """The processes that serve `state`, or are about to."""
-    listing = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(["ps", "-wweo", "pid=,args="], capture_output=True, text=True, check=True).stdout
     return [int(line.split()[0]) for line in listing.splitlines() if str(state) in line]
 
 
