@@ -34,6 +34,11 @@ class Period(StrEnum):
     MONTH = "month"
     DAY = "day"
 
+    @property
+    def spoken(self) -> str:
+        """As it follows an amount: `$100 a month`."""
+        return "in total" if self is Period.TOTAL else f"a {self}"
+
 
 def parse_period(text: str) -> Period:
     """`total`, `month` or `day`."""

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 
 _PERIODS = {Period.MONTH: " this month", Period.DAY: " today", Period.TOTAL: " in total"}
-_EACH = {Period.MONTH: " a month", Period.DAY: " a day", Period.TOTAL: " in total"}
 
 
 def budget_text(standing: Standing, added_cents_per_hour: int) -> str:
@@ -88,7 +87,7 @@ def report_lines(report: CostReport) -> list[str]:
     else:
         share = percent(float(report.share_of_budget or 0))
         lines.append(
-            f"budget {money(standing.limit_cents)}{_EACH[standing.limits.period]}, {share} used,"
+            f"budget {money(standing.limit_cents)} {standing.limits.period.spoken}, {share} used,"
             f" {money(standing.left_cents or 0)} left"
         )
     if standing.burn_cents_per_hour:

@@ -47,7 +47,7 @@ def setup(
             autocompletion=complete_model_types,
         ),
     ] = None,
-    budget: Annotated[str | None, typer.Option(metavar="USD", help="Dollars a month at most.")] = None,
+    budget: Annotated[str | None, typer.Option(metavar="USD", help="Dollars a period (budget.period) at most.")] = None,
     idle_minutes: Annotated[
         str | None, typer.Option(metavar="MINUTES", help="Stop a model after so long without a request; 0 = never.")
     ] = None,

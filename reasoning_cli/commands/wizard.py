@@ -92,7 +92,8 @@ def _ask_models(session: Session, answers: Answers) -> Answers:
 def _ask_budget(session: Session, answers: Answers) -> Answers:
     if s.BUDGET_LIMIT.name in answers:
         return {}
-    return {s.BUDGET_LIMIT.name: _ask_setting(session, s.BUDGET_LIMIT, "Dollars a month at most (empty: no limit):")}
+    question = f"Dollars {session.settings.get(s.BUDGET_PERIOD).spoken} at most (empty: no limit):"
+    return {s.BUDGET_LIMIT.name: _ask_setting(session, s.BUDGET_LIMIT, question)}
 
 
 def _ask_idle(session: Session, answers: Answers) -> Answers:

@@ -168,12 +168,13 @@ def _budget(settings: Settings) -> Iterator[Check]:
     try:
         limit = settings.get(s.BUDGET_LIMIT)
         cap = settings.get(s.MAX_COST_PER_HOUR)
+        period = settings.get(s.BUDGET_PERIOD)
     except ConfigurationError:
         return  # shown among the settings
     if limit is None:
-        yield _warn("budget", "no monthly budget is set", "reasoning costs set-budget 100")
+        yield _warn("budget", "no budget is set", "reasoning costs set-budget 100")
     else:
-        yield _ok("budget", f"budget ${limit} a month" + (f", at most ${cap} an hour" if cap else ""))
+        yield _ok("budget", f"budget ${limit} {period.spoken}" + (f", at most ${cap} an hour" if cap else ""))
 
 
 def _gateway(settings: Settings) -> Iterator[Check]:

@@ -301,7 +301,7 @@ def test_every_width_shows_every_word(columns: int, reasoning: Run, monkeypatch:
     text = " ".join(" ".join(lines).split())
     for _, found in sorted(checks(reasoning, "--offline")[1].items()):
         assert all(str(check["detail"]) in text for check in found)
-    budget = next(number for number, line in enumerate(lines) if "no monthly budget" in line)
+    budget = next(number for number, line in enumerate(lines) if "no budget is set" in line)
     assert ("fix:" in lines[budget]) == (columns > 80)
     assert any("fix: reasoning costs set-budget 100" in line for line in lines)
 
