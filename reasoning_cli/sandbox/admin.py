@@ -38,6 +38,7 @@ _BEHAVIOUR: dict[str, Check] = {
     "upload_errors": _COUNT,
     "validation_seconds": _COUNT,
     "fail_validation": flag,
+    "billing_enabled": flag,
 }
 
 

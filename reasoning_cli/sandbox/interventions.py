@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import cast
 
-from reasoning_cli.sandbox import deployments, endpoints, legacy, lifecycle
+from reasoning_cli.sandbox import deployments, endpoints, fine_tunes, legacy, lifecycle
 from reasoning_cli.sandbox.catalogue import INSTANCE_TYPES, configs_for
 from reasoning_cli.sandbox.paths import Methods
 from reasoning_cli.sandbox.problems import bad_request, not_found
@@ -159,5 +159,6 @@ TABLE: dict[str, Methods] = {
     "/deployments/{deployment_id}/scale": {"POST": scale},
     "/deployments/{deployment_id}/flap": {"POST": flap},
     "/v1/endpoints": {"POST": legacy.seed_endpoint},
+    "/fine-tunes": {"POST": fine_tunes.seed_job},
     "/prices": {"GET": show_prices, "POST": change_prices},
 }

@@ -18,8 +18,7 @@ def read_meter(world: World) -> Json:
     `costCents` has 34 significant digits where the fraction does not end; `totalCents` is the exact
     sum rounded half up.
     """
-    for one in world.live_meters():
-        one.meter_until(world.now)
+    read_meters(world)
     rows = sorted(world.deployments.values(), key=lambda one: one.sequence)
     legacy = sorted(world.legacy_endpoints.values(), key=lambda one: one.sequence)
     total = sum((one.cost_cents() for one in (*rows, *legacy)), Fraction(0))
@@ -39,6 +38,13 @@ def read_meter(world: World) -> Json:
         ],
         "totalCents": str((total + Fraction(1, 2)).__floor__()),
     }
+
+
+def read_meters(world: World) -> list[Metered]:
+    """Everything that was ever billed by the hour, its meter brought up to the present moment."""
+    for one in world.live_meters():
+        one.meter_until(world.now)
+    return [*world.deployments.values(), *world.legacy_endpoints.values()]
 
 
 def _readings(one: Metered) -> Json:

@@ -30,6 +30,7 @@ class Behaviour:
     upload_errors: int = 0
     validation_seconds: int = 60
     fail_validation: bool = False
+    billing_enabled: bool = False
 
 
 @dataclass(kw_only=True)
@@ -40,6 +41,7 @@ class Metered:
     ready: the bill, exact, whatever happens to the price later. `metered_at` is how far it has come.
     """
 
+    hardware: str
     price_cents_per_hour: int
     metered_at: int
     ready: int = 0
@@ -102,7 +104,6 @@ class Deployment(Metered):
     model_name: str
     revision_id: str
     config_id: str
-    hardware: str
     created_at: int
     updated_at: int
     sequence: int
@@ -138,7 +139,6 @@ class LegacyEndpoint(Metered):
     name: str
     display_name: str
     model: str
-    hardware: str
     created_at: int
     sequence: int
     min_replicas: int
@@ -178,3 +178,21 @@ class FileUpload:
     part_count: int
     signature: str
     parts: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class FineTune:
+    """A fine-tuning job; `total_price` in nano-dollars, the ids those of the models it left."""
+
+    id: str
+    model: str
+    suffix: str
+    kind: str
+    status: str
+    training_file: str
+    token_count: int
+    total_price: int
+    created_at: int
+    sequence: int
+    model_id: str | None = None
+    adapter_id: str | None = None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from reasoning_cli.sandbox import (
     analytics,
+    billing,
     chat,
     deployments,
     endpoints,
     events,
+    fine_tunes,
     legacy,
     local_uploads,
     offers,
@@ -31,6 +33,8 @@ _TABLE: dict[str, Methods] = {
     "/v3/whoami": {"GET": registry.whoami},
     "/v1/projects": {"GET": registry.list_projects},
     **legacy.TABLE,
+    **fine_tunes.TABLE,
+    "/v1/billing/usage": {"GET": billing.list_usage},
     "/v1/chat/completions": {"POST": chat.complete},
     "/v2/public/inference-instance-types": {"GET": registry.list_instance_types},
     "/v2/public/inference-instance-types/{instance_id}": {"GET": registry.get_instance_type},

@@ -11,7 +11,15 @@ from typing import Any
 from reasoning_cli.sandbox.catalogue import INSTANCE_TYPES, Model, Revision, seed_models
 from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.problems import ApiError, not_found
-from reasoning_cli.sandbox.records import Behaviour, Deployment, Endpoint, FileUpload, LegacyEndpoint, RemoteUpload
+from reasoning_cli.sandbox.records import (
+    Behaviour,
+    Deployment,
+    Endpoint,
+    FileUpload,
+    FineTune,
+    LegacyEndpoint,
+    RemoteUpload,
+)
 from reasoning_cli.sandbox.shapes import Json
 
 MAX_EVENTS_PER_ENDPOINT = 10_000
@@ -22,6 +30,7 @@ _TABLES: dict[str, type] = {
     "legacy_endpoints": LegacyEndpoint,
     "uploads": RemoteUpload,
     "file_uploads": FileUpload,
+    "fine_tunes": FineTune,
 }
 
 
@@ -51,6 +60,7 @@ class World:
     legacy_endpoints: dict[str, LegacyEndpoint] = field(default_factory=dict)
     uploads: dict[str, RemoteUpload] = field(default_factory=dict)
     file_uploads: dict[str, FileUpload] = field(default_factory=dict)
+    fine_tunes: dict[str, FineTune] = field(default_factory=dict)
     events: dict[str, list[Json]] = field(default_factory=dict)
     prices: dict[str, int] = field(default_factory=dict)
     changed: bool = True

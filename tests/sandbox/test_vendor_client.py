@@ -109,6 +109,21 @@ def test_its_command_line_uploads_local_weights(client: Together, server: Sandbo
     assert {one.path: one.size_bytes for one in files.data} == {"config.json": "2", "model.safetensors": "22020096"}
 
 
+def test_it_reads_fine_tunes_and_the_bill(client: Together, api: Api) -> None:
+    seed = {"model": "deepseek-ai/DeepSeek-R1-Distill-Qwen-14B", "suffix": "planner"}
+    job_id = api.ok("POST", "/_sandbox/fine-tunes", seed)["id"]
+    job = client.fine_tuning.retrieve(job_id)
+    assert client.models.retrieve(job.adapter_object_id).weights.type == "WEIGHTS_TYPE_ADAPTER"
+    assert [one.total_price for one in client.fine_tuning.list().data] == [job.total_price]
+    with pytest.raises(together.NotFoundError):
+        client.organization.usage.costs.list()
+    api.ok("POST", "/_sandbox/behaviour", {"billing_enabled": True})
+    month = api.ok("GET", "/_sandbox")["now"][:7]
+    api.advance(86400)
+    (window,) = client.organization.usage.costs.list(month=month, granularity="day")
+    assert window.line_items[0].cost == "4"
+
+
 def test_it_deploys_chats_and_cleans_up(client: Together, api: Api) -> None:
     body = api.deployment_body()
     endpoint = client.endpoints.create(name="decisions")
