@@ -1,0 +1,126 @@
+"""The tour: every step with its real output, in a few seconds, and nothing left behind however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reasoning_cli.commands.demo import STEPS
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the tour may put its own temporary folder."""
+    made = tmp_path / "tmp"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def tour(folder: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
+    """A tour under way, both streams in one; its process group is its own, as in an interactive shell."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "reasoning_cli", "demo"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        env={**os.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1", "TOGETHER_API_KEY": "the-operators-own-key"},
+        start_new_session=True,
+    ) as process:
+        yield process
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of processes that have to do with `folder`."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue  # it has ended meanwhile
+        if str(folder) in command:
+            found.append(command)
+    return found
+
+
+def leaves_nothing(folder: Path, home: Path) -> None:
+    deadline = time.monotonic() + 10
+    while processes_of(folder) and time.monotonic() < deadline:
+        time.sleep(0.05)  # a process that was told to end may take a moment
+    assert processes_of(folder) == []
+    assert list(folder.iterdir()) == []
+    assert not home.exists()
+    assert list(Path().iterdir()) == []
+
+
+def test_every_step_is_shown_with_what_it_really_says(tour: subprocess.Popen[str], folder: Path, home: Path) -> None:
+    shown, _ = tour.communicate(timeout=60)
+    assert tour.returncode == 0, shown
+    parts = {}
+    for part in shown.split("\n# ")[1:]:
+        heading, command, *output = part.split("\n")
+        parts[command.removeprefix("$ reasoning ")] = (heading, "\n".join(output))
+    assert [(heading, typed) for typed, (heading, _) in parts.items()] == [
+        (step.why, step.typed) for step in unique_steps()
+    ]
+    said = {typed: output for typed, (_, output) in parts.items()}
+    assert "price      $5.49 an hour while ready" in said["models deploy planning --dry-run"]
+    assert "planning is serving as sandbox/planning" in said["models deploy planning --yes"]
+    assert "1 of 1  $5.49" in said["models status"]
+    assert "90 added, 0 there already" in said["data import agent-logs.jsonl"]
+    assert "90 decisions" in said["data stats"]
+    assert "30 samples (30 planning) written to" in said["data export -m planning -o planning.jsonl"]
+    assert "of $20.00 used this month" in said["costs set-budget 20"]
+    assert "error: the budget of $20.00 would be broken" in said["models deploy coding --yes"]
+    assert "planning is gone" in said["models undeploy planning --yes"]
+    assert "budget $20.00 a month" in said["costs report"]
+    assert "DELETED" in said["costs report"]
+    assert "Traceback" not in shown
+    leaves_nothing(folder, home)
+
+
+def unique_steps() -> list[object]:
+    """The steps by what is typed: of one that comes twice the last, in the place of the first."""
+    return list({step.typed: step for step in STEPS}.values())
+
+
+@pytest.mark.parametrize(
+    ("seen", "end"),
+    [
+        ("$ reasoning models deploy planning --yes", signal.SIGINT),
+        ("$ reasoning models deploy planning --dry-run", signal.SIGTERM),
+        ("A tour on a sandbox", signal.SIGHUP),
+    ],
+)
+def test_an_end_in_the_middle_cleans_up_too(
+    tour: subprocess.Popen[str], folder: Path, home: Path, seen: str, end: signal.Signals
+) -> None:
+    assert tour.stdout is not None
+    for line in tour.stdout:
+        if seen in line:
+            break
+    os.killpg(tour.pid, end)
+    rest = tour.stdout.read()
+    assert tour.wait(timeout=20) == 130
+    assert "Interrupted. Nothing is left behind." in rest
+    assert "Traceback" not in rest
+    leaves_nothing(folder, home)
+
+
+def test_an_end_before_the_sandbox_answers_leaves_none(tour: subprocess.Popen[str], folder: Path, home: Path) -> None:
+    deadline = time.monotonic() + 10
+    while not processes_of(folder) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.killpg(tour.pid, signal.SIGINT)
+    tour.communicate(timeout=20)
+    leaves_nothing(folder, home)
