@@ -113,7 +113,8 @@ class Root(TyperGroup):
             return super().invoke(ctx)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        formatter.write(f"{self.help}\n\n")
+        formatter.write_text(self.help)
+        formatter.write_paragraph()
         formatter.write_usage(ctx.command_path, "[OPTIONS] COMMAND …")
         for chapter in dict.fromkeys(entry.chapter for entry in ENTRIES.values()):
             with formatter.section(chapter):

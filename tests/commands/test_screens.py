@@ -1,0 +1,182 @@
+"""What a person sees on a terminal of 120, 80 or 40 columns, and what a pipe gets: nothing that matters is cut."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run
+from tests.together.service import KEY, Service, service
+
+ROWS = Path(__file__).parents[1] / "data" / "elizaos-logs.jsonl"
+WIDTHS = (120, 80, 40)
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+NAMES = ("should-respond", "planning", "coding")
+
+# Two listings, four plans and reports, and an error with its hint.
+COMMANDS = (
+    ["models", "list"],
+    ["models", "status"],
+    ["models", "deploy", "coding", "--dry-run"],
+    ["models", "undeploy", "planning", "--dry-run"],
+    ["costs", "report"],
+    ["data", "stats"],
+    ["data", "cleanup", "--dry-run"],
+    ["models", "deploy", "coding", "--hardware", "abacus", "--yes"],
+)
+
+See = Callable[..., list[str]]
+
+
+@pytest.fixture
+def at_work(home: Path, monkeypatch: pytest.MonkeyPatch, reasoning: Run) -> Iterator[Service]:
+    """Together standing still, one model deployed, one decision log filled."""
+    home.mkdir()
+    with service(home) as one:
+        monkeypatch.setenv("TOGETHER_API_KEY", KEY)
+        monkeypatch.setenv("TOGETHER_BASE_URL", one.url)
+        one.deploy("planning")
+        assert reasoning("data", "import", ROWS).exit_code == 0
+        assert reasoning("costs", "set-budget", "100").exit_code == 0
+        yield one
+
+
+@pytest.fixture
+def see(monkeypatch: pytest.MonkeyPatch) -> See:
+    """Run the program on a real terminal and give its lines back: `see(40, "models", "list")`."""
+    monkeypatch.delenv("COLUMNS")
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+    def look(columns: int, *arguments: str) -> list[str]:
+        person, program = pty.openpty()
+        fcntl.ioctl(program, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+        with subprocess.Popen(
+            [sys.executable, "-m", "reasoning_cli", *arguments], stdin=program, stdout=program, stderr=program
+        ) as process:
+            os.close(program)
+            seen = b""
+            with suppress(OSError):  # how Linux says that the program has closed its end
+                while part := os.read(person, 65536):
+                    seen += part
+            process.wait(timeout=30)
+        os.close(person)
+        return seen.decode().replace("\r\n", "\n").splitlines()
+
+    return look
+
+
+def plain(lines: list[str]) -> list[str]:
+    return [ESCAPE.sub("", line) for line in lines]
+
+
+def longest_piece(line: str) -> int:
+    """The longest word or command of a line: what may not be broken even on a narrow terminal."""
+    return max((len(piece) for piece in re.findall(r"(?:`[^`]*`|[^\s`]|`)+", line)), default=0)
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_no_line_is_wider_than_the_terminal_but_for_what_must_stay_whole(
+    at_work: Service, see: See, columns: int
+) -> None:
+    for command in COMMANDS:
+        for line in plain(see(columns, *command)):
+            indent = len(line) - len(line.lstrip())
+            held = re.match(r"  \S+ {3,}", line)
+            first = held.end() if held else indent
+            assert len(line) <= columns or first + longest_piece(line[first:]) == len(line), (command, line)
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_tables_fit_and_keep_names_and_states_whole(at_work: Service, see: See, columns: int) -> None:
+    for listing in (["models", "list"], ["models", "status"]):
+        lines = plain(see(columns, *listing))
+        table = lines[: 1 + len(NAMES)]
+        assert all(len(line) <= columns for line in table)
+        assert [line.split()[0] for line in table] == ["NAME", *NAMES]
+        assert [line.split()[1] for line in table] == ["STATE", "off", "READY", "off"]
+        assert "$5.49" in table[2]
+    bill = plain(see(columns, "costs", "report"))[:2]
+    assert all(len(line) <= columns for line in bill)
+    assert bill[1].split()[0] == "planning"
+    assert "$5.49" in bill[1]
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_a_plan_says_everything_at_any_width(at_work: Service, see: See, columns: int) -> None:
+    shown = plain(see(columns, "models", "deploy", "coding", "--dry-run"))
+    said = " ".join(" ".join(shown).split())
+    for part in (
+        "moonmakesmagic/DeepSeek-Llama-67B-coding as coding",
+        "$21.96 an hour while ready",
+        "4xnvidia-h100-80gb",
+        "of $100.00 used this month",
+        "Nothing was changed.",
+    ):
+        assert part in said
+    labels = [line[2:].split()[0] for line in shown if line.startswith("  ") and not line.startswith("    ")]
+    assert labels == ["deploy", "endpoint", "hardware", "price", "idle", "budget"]
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_commands_in_hints_are_in_one_piece(at_work: Service, see: See, columns: int) -> None:
+    shown = "\n".join(plain(see(columns, "costs", "auto-shutdown", "-m", "0")))
+    assert "a forgotten model now costs until somebody stops it" in " ".join(shown.split())
+    shown = "\n".join(plain(see(columns, "data", "export", "-m", "planning", "--agent", "Nobody")))
+    assert "`reasoning data stats`" in shown
+
+
+@pytest.mark.parametrize("command", [[], ["data"], ["models", "deploy", "--help"], ["data", "export", "--help"]])
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_help_fits_and_no_sentence_is_cut(see: See, columns: int, command: list[str]) -> None:
+    shown = see(columns, *command)
+    assert max(map(len, shown)) <= columns
+    assert "..." not in "\n".join(shown).replace("[ARGS]...", "")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_pipe_gets_no_escape_codes_and_nothing_cut(
+    at_work: Service, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS")
+    done = subprocess.run(
+        [sys.executable, "-m", "reasoning_cli", *command], capture_output=True, text=True, check=False
+    )
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "…" not in done.stdout
+    if command[:2] == ["models", "list"]:
+        assert "moonmakesmagic/DeepSeek-R1-Distill-Qwen-1.5B-shouldrespond" in done.stdout
+
+
+@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_a_terminal_without_colour_says_the_same(
+    at_work: Service, see: See, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    coloured = see(80, "models", "list")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    bare = see(80, "models", "list")
+    assert "\x1b" in "\n".join(coloured)
+    assert "\x1b" not in "\n".join(bare)
+    assert [line[:40] for line in bare] == [line[:40] for line in plain(coloured)]
+
+
+def test_a_terminal_of_ascii_gets_other_signs_and_whole_numbers(
+    at_work: Service, see: See, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    shown = "\n".join(plain(see(120, "data", "stats")))
+    assert shown.isascii()
+    assert "REPLY ######.... 60 %" in shown
+    assert json.loads("\n".join(see(120, "data", "stats", "--json")))["total"] == 11
