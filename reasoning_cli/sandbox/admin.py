@@ -39,6 +39,7 @@ _BEHAVIOUR: dict[str, Check] = {
     "validation_seconds": _COUNT,
     "fail_validation": flag,
     "billing_enabled": flag,
+    "fail_gates": flag,
 }
 
 

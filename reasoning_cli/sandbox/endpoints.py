@@ -14,6 +14,7 @@ from reasoning_cli.sandbox.problems import ApiError, bad_request
 from reasoning_cli.sandbox.records import Deployment, Endpoint
 from reasoning_cli.sandbox.requests import Request, masked
 from reasoning_cli.sandbox.shapes import Check, Json, members, resource_name, text, traffic_split, visibility
+from reasoning_cli.sandbox.shifting import check_free
 from reasoning_cli.sandbox.world import World, check_etag, new_id
 
 SUMMARIES_SHOWN = 10
@@ -77,9 +78,11 @@ def update_endpoint(world: World, request: Request, endpoint_id: str) -> Json:
     name = cast(str, body.get("name", endpoint.name))
     if "name" in paths and name != endpoint.name:
         _check_name_free(world, name)
-        endpoint.name = name
     if "trafficSplit" in paths:
+        check_free(world, endpoint.id)
         endpoint.split = _checked_split(world, endpoint, cast("list[Json]", body.get("trafficSplit", [])))
+    if "name" in paths:
+        endpoint.name = name
     if "visibility" in paths:
         endpoint.visibility = cast(str, body.get("visibility", "VISIBILITY_PRIVATE"))
     endpoint.version += 1
@@ -105,6 +108,7 @@ def remove(world: World, endpoint: Endpoint) -> None:
 def show(world: World, endpoint: Endpoint) -> Json:
     """The wire form, with summaries of the newest deployments only."""
     newest = sorted(world.live_deployments(endpoint.id), key=lambda one: one.sequence, reverse=True)
+    rollout = world.active_rollout(endpoint.id)
     return {
         "id": endpoint.id,
         "projectId": PROJECT_ID,
@@ -116,6 +120,7 @@ def show(world: World, endpoint: Endpoint) -> Json:
         "visibility": endpoint.visibility,
         "endpointType": "ENDPOINT_TYPE_DEDICATED",
         "deployments": [_summary(world, endpoint, one) for one in newest[:SUMMARIES_SHOWN]],
+        **({"activeRolloutId": rollout.id} if rollout else {}),
     }
 
 

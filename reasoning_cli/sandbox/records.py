@@ -31,6 +31,7 @@ class Behaviour:
     validation_seconds: int = 60
     fail_validation: bool = False
     billing_enabled: bool = False
+    fail_gates: bool = False
 
 
 @dataclass(kw_only=True)
@@ -196,3 +197,68 @@ class FineTune:
     sequence: int
     model_id: str | None = None
     adapter_id: str | None = None
+
+
+@dataclass(kw_only=True)
+class Rollout:
+    """A shift of traffic from one deployment to another.
+
+    `steps` holds [percent on the target, state, started, completed]; `step` is the present one, -1 before the first.
+    `transition_at` is when the present state, or step, ends by itself; `problem` is [category, message].
+    """
+
+    id: str
+    endpoint_id: str
+    source_id: str
+    target_id: str
+    strategy: str
+    steps: list[list[int | str | None]]
+    interval_ms: int
+    has_gates: bool
+    final_source: int
+    final_target: int
+    created_at: int
+    updated_at: int
+    sequence: int
+    state: str = "PENDING"
+    step: int = -1
+    started_at: int | None = None
+    completed_at: int | None = None
+    paused_at: int | None = None
+    reason: str | None = None
+    problem: list[str] = field(default_factory=list)
+    transition_at: int | None = None
+    version: int = 1
+
+    @property
+    def etag(self) -> str:
+        return f"{self.id}-{self.version}"
+
+    @property
+    def is_active(self) -> bool:
+        return self.state not in {"PENDING", "COMPLETED", "CANCELED"}
+
+    @property
+    def percent(self) -> int:
+        """Of the traffic, on the target."""
+        return int(self.steps[self.step][0] or 0) if self.step >= 0 else 0
+
+
+@dataclass(kw_only=True)
+class Adapter:
+    """A LoRA adapter on a deployment; loaded some time after `loading_since`."""
+
+    id: str
+    deployment_id: str
+    model_id: str
+    model_path: str
+    revision_id: str
+    created_at: int
+    sequence: int
+    loading_since: int
+    is_loaded: bool = False
+    version: int = 1
+
+    @property
+    def etag(self) -> str:
+        return f"{self.id}-{self.version}"

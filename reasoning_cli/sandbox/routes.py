@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reasoning_cli.sandbox import (
+    adapters,
     analytics,
     billing,
     chat,
@@ -14,6 +15,7 @@ from reasoning_cli.sandbox import (
     local_uploads,
     offers,
     registry,
+    rollouts,
     uploads,
 )
 from reasoning_cli.sandbox.catalogue import ORGANIZATION_ID, PLATFORM_PROJECT_ID, PROJECT_ID
@@ -33,7 +35,9 @@ _TABLE: dict[str, Methods] = {
     "/v3/whoami": {"GET": registry.whoami},
     "/v1/projects": {"GET": registry.list_projects},
     **legacy.TABLE,
+    **adapters.TABLE,
     **fine_tunes.TABLE,
+    **rollouts.TABLE,
     "/v1/billing/usage": {"GET": billing.list_usage},
     "/v1/chat/completions": {"POST": chat.complete},
     "/v2/public/inference-instance-types": {"GET": registry.list_instance_types},

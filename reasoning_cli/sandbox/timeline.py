@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reasoning_cli.sandbox import legacy, lifecycle, uploads
+from reasoning_cli.sandbox import adapters, legacy, lifecycle, shifting, uploads
 from reasoning_cli.sandbox.world import Due, World
 
 
@@ -25,5 +25,9 @@ def _due(world: World) -> Iterator[Due]:
         yield from legacy.due(world, endpoint)
     for upload in world.uploads.values():
         yield from uploads.due(world, upload)
+    for rollout in world.rollouts.values():
+        yield from shifting.due(world, rollout)
+    for adapter in world.adapters.values():
+        yield from adapters.due(world, adapter)
     for model in world.models.values():
         yield from uploads.validation_due(world, model)

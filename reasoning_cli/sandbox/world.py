@@ -12,6 +12,7 @@ from reasoning_cli.sandbox.catalogue import INSTANCE_TYPES, Model, Revision, see
 from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.problems import ApiError, not_found
 from reasoning_cli.sandbox.records import (
+    Adapter,
     Behaviour,
     Deployment,
     Endpoint,
@@ -19,6 +20,7 @@ from reasoning_cli.sandbox.records import (
     FineTune,
     LegacyEndpoint,
     RemoteUpload,
+    Rollout,
 )
 from reasoning_cli.sandbox.shapes import Json
 
@@ -31,6 +33,8 @@ _TABLES: dict[str, type] = {
     "uploads": RemoteUpload,
     "file_uploads": FileUpload,
     "fine_tunes": FineTune,
+    "rollouts": Rollout,
+    "adapters": Adapter,
 }
 
 
@@ -61,6 +65,8 @@ class World:
     uploads: dict[str, RemoteUpload] = field(default_factory=dict)
     file_uploads: dict[str, FileUpload] = field(default_factory=dict)
     fine_tunes: dict[str, FineTune] = field(default_factory=dict)
+    rollouts: dict[str, Rollout] = field(default_factory=dict)
+    adapters: dict[str, Adapter] = field(default_factory=dict)
     events: dict[str, list[Json]] = field(default_factory=dict)
     prices: dict[str, int] = field(default_factory=dict)
     changed: bool = True
@@ -94,6 +100,10 @@ class World:
     def live_meters(self) -> list[Deployment | LegacyEndpoint]:
         """Everything that can cost something by the hour."""
         return [*self.live_deployments(), *self.live_legacy_endpoints()]
+
+    def active_rollout(self, endpoint_id: str) -> Rollout | None:
+        """The one that has the endpoint's split in its hands."""
+        return next((one for one in self.rollouts.values() if one.endpoint_id == endpoint_id and one.is_active), None)
 
     def endpoint(self, endpoint_id: str) -> Endpoint:
         """Raises ApiError (404) for one that was deleted or never was."""

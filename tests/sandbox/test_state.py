@@ -20,7 +20,7 @@ import pytest
 
 from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.sandbox.server import SandboxServer
-from tests.sandbox.conftest import PROJECT, Api, endpoint_of
+from tests.sandbox.conftest import PROJECT, Api, endpoint_of, path_of
 
 _SERVE = """
 import sys
@@ -79,6 +79,40 @@ def test_a_restart_goes_on_where_it_was(state: Path) -> None:
             assert _everything(api, deployment) == before
             api.advance(3600)
             assert api.state(deployment) == ("STOPPING", 0)
+
+
+def test_every_kind_of_record_outlives_the_process(state: Path) -> None:
+    """A rollout and an upload under way, an adapter, a job and an endpoint of v1."""
+
+    def everything(api: Api) -> list[object]:
+        paths = [f"{PROJECT}/endpoints", f"{PROJECT}/models", f"{PROJECT}/models/uploads", "/v1/endpoints"]
+        paths += ["/v1/fine-tunes", "/_sandbox/meter", "/_sandbox/behaviour", rollout, adapters]
+        return [api.ok("GET", path) for path in paths]
+
+    with SandboxServer(state, speed=0) as server:
+        api = Api(server.url)
+        with api.http:
+            made = api.ok("POST", "/_sandbox/endpoints", {"name": "base", "model": "Qwen/Qwen3-8B"})
+            source = made["deployment"]
+            job = api.ok("POST", "/_sandbox/fine-tunes", {"model": "Qwen/Qwen3-8B"})
+            adapters = f"{path_of(source)}/adapters"
+            api.ok("POST", adapters, {"adapterModelId": job["adapter_object_id"]})
+            upload = {"modelId": job["model_object_id"], "remoteUrl": "https://huggingface.co/someone/model"}
+            api.ok("POST", f"{PROJECT}/models/uploads", upload)
+            api.ok("POST", "/_sandbox/v1/endpoints", {"model": "old"})
+            target = api.deployment(made["endpoint"])
+            rollouts = f"{PROJECT}/endpoints/{made['endpoint']['id']}/rollouts"
+            body = {"sourceDeploymentId": source["id"], "targetDeploymentId": target["id"]}
+            rollout = f"{rollouts}/{api.ok('POST', rollouts, body)['id']}"
+            api.ok("POST", f"{rollout}/start")
+            api.advance(310)
+            before = everything(api)
+    with SandboxServer(state, speed=0) as server:
+        api = Api(server.url)
+        with api.http:
+            assert everything(api) == before
+            api.advance(180)
+            assert api.ok("GET", rollout)["currentTrafficPercent"] == 25
 
 
 def test_files_are_private_and_leave_no_litter(state: Path) -> None:

@@ -124,6 +124,47 @@ def test_it_reads_fine_tunes_and_the_bill(client: Together, api: Api) -> None:
     assert window.line_items[0].cost == "4"
 
 
+def test_it_rolls_out(client: Together, api: Api) -> None:
+    source = api.serving()
+    endpoint_id = source["endpointId"]
+    target = api.deployment({"id": endpoint_id}, "second")
+    api.advance(300)
+    pair = {"source_deployment_id": source["id"], "target_deployment_id": target["id"]}
+    rollouts = client.endpoints.rollouts
+    preview = rollouts.preview_defaults(endpoint_id, **pair)
+    assert [one.traffic for one in preview.estimated_effective_steps] == [5, 25, 50, 100]
+    metrics = [{"name": "router_latency", "regression_check": {"direction": "REGRESSION_DIRECTION_HIGHER_IS_WORSE"}}]
+    canary = {"step_interval": "60s", "steps": [{"traffic": 50}, {"traffic": 100}]}
+    rollout = rollouts.create(endpoint_id, **pair, canary=canary, metrics=metrics)
+    assert rollouts.start(rollout.id, endpoint_id=endpoint_id).state == "ROLLOUT_STATE_RUNNING"
+    assert client.endpoints.retrieve(endpoint_id).active_rollout_id == rollout.id
+    rollouts.pause(rollout.id, endpoint_id=endpoint_id, reason="look")
+    rollouts.resume(rollout.id, endpoint_id=endpoint_id)
+    api.advance(30)
+    assert rollouts.retrieve(rollout.id, endpoint_id=endpoint_id).current_traffic_percent == 50
+    rollouts.cancel(rollout.id, endpoint_id=endpoint_id, reason="enough", disposition="CANCEL_DISPOSITION_FREEZE")
+    api.advance(5)
+    (listed,) = rollouts.list(endpoint_id, filter="ROLLOUT_FILTER_TERMINAL")
+    assert listed.state == "ROLLOUT_STATE_CANCELED"
+    rollouts.delete(rollout.id, endpoint_id=endpoint_id)
+    again = rollouts.create(endpoint_id, **pair, blue_green={})
+    rollouts.start(again.id, endpoint_id=endpoint_id)
+    assert rollouts.promote(again.id, endpoint_id=endpoint_id).state == "ROLLOUT_STATE_COMPLETED"
+
+
+def test_it_attaches_adapters(client: Together, api: Api) -> None:
+    made = api.ok("POST", "/_sandbox/endpoints", {"name": "base", "model": "Qwen/Qwen3-8B"})
+    place = {"endpoint_id": made["endpoint"]["id"], "deployment_id": made["deployment"]["id"]}
+    job = api.ok("POST", "/_sandbox/fine-tunes", {"model": "Qwen/Qwen3-8B"})
+    adapters = client.endpoints.adapters
+    adapter = adapters.create(**place, adapter_model_id=job["adapter_object_id"])
+    api.advance(20)
+    assert adapters.retrieve(adapter.id, **place).per_cluster[0].ready_pod_count == 1
+    assert [one.id for one in adapters.list(**place)] == [adapter.id]
+    adapters.delete(adapter.id, **place, etag=adapter.etag)
+    assert list(adapters.list(**place)) == []
+
+
 def test_it_deploys_chats_and_cleans_up(client: Together, api: Api) -> None:
     body = api.deployment_body()
     endpoint = client.endpoints.create(name="decisions")
