@@ -10,7 +10,6 @@ from typing import cast
 from reasoning_cli.sandbox.catalogue import CONFIGS, Model, Revision
 from reasoning_cli.sandbox.clock import MILLISECONDS_PER_SECOND, stamp
 from reasoning_cli.sandbox.paging import page
-from reasoning_cli.sandbox.paths import Methods
 from reasoning_cli.sandbox.problems import ApiError, bad_request, not_found
 from reasoning_cli.sandbox.records import Adapter, Deployment
 from reasoning_cli.sandbox.requests import Request
@@ -149,10 +148,3 @@ def _show(world: World, deployment: Deployment, adapter: Adapter) -> Json:
             }
         ],
     }
-
-
-_ROOT = "/v2/projects/{project_id}/endpoints/{endpoint_id}/deployments/{deployment_id}/adapters"
-TABLE: dict[str, Methods] = {
-    _ROOT: {"GET": list_adapters, "POST": attach_adapter},
-    _ROOT + "/{adapter_id}": {"GET": get_adapter, "PATCH": update_adapter, "DELETE": detach_adapter},
-}

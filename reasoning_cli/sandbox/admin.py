@@ -8,10 +8,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from reasoning_cli import __version__
-from reasoning_cli.sandbox import interventions, timeline
+from reasoning_cli.sandbox import timeline
 from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.meter import read_meter
-from reasoning_cli.sandbox.paths import compile_routes, find_route
+from reasoning_cli.sandbox.paths import Methods, compile_routes, match_route, unknown_path
 from reasoning_cli.sandbox.problems import bad_request
 from reasoning_cli.sandbox.requests import Reply, Request
 from reasoning_cli.sandbox.shapes import Check, flag, integer, members, number
@@ -49,9 +49,13 @@ def owns(path: str) -> bool:
 
 def route(service: Service, request: Request) -> Reply:
     request = replace(request, path=request.path.rstrip("/"))
-    handler, names = find_route(_ROUTES, request)
-    target = service.world if handler in _INTERVENTIONS else service
-    return handler(target, request, **names)
+    if found := match_route(_ROUTES, request):
+        handler, names = found
+        return handler(service, request, **names)
+    if found := match_route(_INTERVENTION_ROUTES, request):
+        handler, names = found
+        return handler(service.world, request, **names)
+    raise unknown_path(request)
 
 
 def _show(service: Service, request: Request) -> Reply:
@@ -121,19 +125,28 @@ def _reset(service: Service, request: Request) -> Reply:
     return _show(service, request)
 
 
-_INTERVENTIONS = {handler for methods in interventions.TABLE.values() for handler in methods.values()}
-_ROUTES = compile_routes(
-    {
-        PREFIX + path: methods
-        for path, methods in {
-            "": {"GET": _show},
-            "/clock": {"POST": _turn_clock},
-            "/meter": {"GET": _show_meter},
-            "/requests": {"GET": _show_journal, "DELETE": _clear_journal},
-            "/faults": {"POST": _add_fault, "DELETE": _clear_faults},
-            "/behaviour": {"GET": _show_behaviour, "POST": _change_behaviour},
-            "/reset": {"POST": _reset},
-            **interventions.TABLE,
-        }.items()
-    }
-)
+TABLE: dict[str, Methods] = {
+    PREFIX: {"GET": _show},
+    PREFIX + "/clock": {"POST": _turn_clock},
+    PREFIX + "/meter": {"GET": _show_meter},
+    PREFIX + "/requests": {"GET": _show_journal, "DELETE": _clear_journal},
+    PREFIX + "/faults": {"POST": _add_fault, "DELETE": _clear_faults},
+    PREFIX + "/behaviour": {"GET": _show_behaviour, "POST": _change_behaviour},
+    PREFIX + "/reset": {"POST": _reset},
+}
+_DEPLOYMENT = PREFIX + "/deployments/{deployment_id}"
+INTERVENTIONS: dict[str, Methods] = {
+    PREFIX + "/endpoints": {"POST": "interventions.create_endpoint"},
+    PREFIX + "/endpoints/{endpoint_id}": {"DELETE": "interventions.delete_endpoint"},
+    _DEPLOYMENT: {"DELETE": "interventions.delete_deployment"},
+    _DEPLOYMENT + "/crash": {"POST": "interventions.crash"},
+    _DEPLOYMENT + "/restore": {"POST": "interventions.restore"},
+    _DEPLOYMENT + "/fail": {"POST": "interventions.fail"},
+    _DEPLOYMENT + "/scale": {"POST": "interventions.scale"},
+    _DEPLOYMENT + "/flap": {"POST": "interventions.flap"},
+    PREFIX + "/prices": {"GET": "interventions.show_prices", "POST": "interventions.change_prices"},
+    PREFIX + "/v1/endpoints": {"POST": "legacy.seed_endpoint"},
+    PREFIX + "/fine-tunes": {"POST": "fine_tunes.seed_job"},
+}
+_ROUTES = compile_routes(TABLE)
+_INTERVENTION_ROUTES = compile_routes(INTERVENTIONS)

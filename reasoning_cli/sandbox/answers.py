@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from xml.sax.saxutils import escape
+from functools import partial
+from html import escape as escape_html
 
+escape = partial(escape_html, quote=False)  # of the text of an element
 _SHOULD_RESPOND = re.compile(r"<action>\s*RESPOND\s*\|\s*IGNORE\s*\|\s*STOP")
 _PLANNING_MEMBERS = ("<thought>", "<actions>", "<text>")
 _AGENT = re.compile(r"Decide on behalf of (.+?) whether|for the character ([^\n]+?)\.?(?:</task>|\n|$)")

@@ -185,6 +185,11 @@ class Model:
         """The revisions that passed validation."""
         return [revision for revision in self.revisions if revision.status == "SUCCESS"]
 
+    @property
+    def is_unvalidated(self) -> bool:
+        """Whether a revision still waits for its validation."""
+        return any(revision.status == "PENDING" for revision in self.revisions)
+
     def weight_files(self) -> list[tuple[str, str, int]]:
         """What an upload of its weights would consist of."""
         if self.kind == "adapter":

@@ -14,7 +14,6 @@ from reasoning_cli.sandbox.problems import ApiError, bad_request
 from reasoning_cli.sandbox.records import Deployment, Endpoint
 from reasoning_cli.sandbox.requests import Request, masked
 from reasoning_cli.sandbox.shapes import Check, Json, members, resource_name, text, traffic_split, visibility
-from reasoning_cli.sandbox.shifting import check_free
 from reasoning_cli.sandbox.world import World, check_etag, new_id
 
 SUMMARIES_SHOWN = 10
@@ -79,7 +78,7 @@ def update_endpoint(world: World, request: Request, endpoint_id: str) -> Json:
     if "name" in paths and name != endpoint.name:
         _check_name_free(world, name)
     if "trafficSplit" in paths:
-        check_free(world, endpoint.id)
+        world.require_free_split(endpoint.id)
         endpoint.split = _checked_split(world, endpoint, cast("list[Json]", body.get("trafficSplit", [])))
     if "name" in paths:
         endpoint.name = name

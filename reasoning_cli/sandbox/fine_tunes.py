@@ -8,7 +8,6 @@ from typing import cast
 
 from reasoning_cli.sandbox.catalogue import PROJECT_ID, PROJECT_SLUG, Model, Revision
 from reasoning_cli.sandbox.clock import stamp
-from reasoning_cli.sandbox.paths import Methods
 from reasoning_cli.sandbox.problems import ApiError, bad_request, not_found
 from reasoning_cli.sandbox.records import FineTune
 from reasoning_cli.sandbox.requests import Request
@@ -151,9 +150,3 @@ def _show(world: World, job: FineTune) -> Json:
             result[f"{prefix}_object_name"] = world.models[model_id].name
             result[f"{prefix}_object_revision_id"] = world.models[model_id].revisions[0].id
     return result
-
-
-TABLE: dict[str, Methods] = {
-    "/v1/fine-tunes": {"GET": list_jobs},
-    "/v1/fine-tunes/{job_id}": {"GET": get_job},
-}

@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 from typing import cast
 
-from reasoning_cli.sandbox import deployments, endpoints, fine_tunes, legacy, lifecycle
+from reasoning_cli.sandbox import deployments, endpoints, lifecycle
 from reasoning_cli.sandbox.catalogue import INSTANCE_TYPES, configs_for
-from reasoning_cli.sandbox.paths import Methods
 from reasoning_cli.sandbox.problems import bad_request, not_found
 from reasoning_cli.sandbox.records import Deployment
 from reasoning_cli.sandbox.requests import Request
@@ -147,18 +146,3 @@ def _optional(request: Request) -> Json:
 
 def _posted(body: Json) -> Request:
     return Request("POST", "", raw_body=json.dumps(body).encode())
-
-
-TABLE: dict[str, Methods] = {
-    "/endpoints": {"POST": create_endpoint},
-    "/endpoints/{endpoint_id}": {"DELETE": delete_endpoint},
-    "/deployments/{deployment_id}": {"DELETE": delete_deployment},
-    "/deployments/{deployment_id}/crash": {"POST": crash},
-    "/deployments/{deployment_id}/restore": {"POST": restore},
-    "/deployments/{deployment_id}/fail": {"POST": fail},
-    "/deployments/{deployment_id}/scale": {"POST": scale},
-    "/deployments/{deployment_id}/flap": {"POST": flap},
-    "/v1/endpoints": {"POST": legacy.seed_endpoint},
-    "/fine-tunes": {"POST": fine_tunes.seed_job},
-    "/prices": {"GET": show_prices, "POST": change_prices},
-}

@@ -14,7 +14,6 @@ from typing import cast
 
 from reasoning_cli.sandbox.catalogue import CONFIGS, INSTANCE_TYPES, ORGANIZATION_ID, PROJECT_SLUG, InstanceType
 from reasoning_cli.sandbox.clock import MILLISECONDS_PER_SECOND, stamp
-from reasoning_cli.sandbox.paths import Methods
 from reasoning_cli.sandbox.problems import ApiError, bad_request, not_found
 from reasoning_cli.sandbox.records import LegacyEndpoint
 from reasoning_cli.sandbox.requests import Empty, Request
@@ -203,11 +202,3 @@ def _show(endpoint: LegacyEndpoint) -> Json:
         "autoscaling": {"min_replicas": endpoint.min_replicas, "max_replicas": endpoint.max_replicas},
         "created_at": stamp(endpoint.created_at),
     }
-
-
-TABLE: dict[str, Methods] = {
-    "/v1/endpoints": {"GET": list_endpoints, "POST": refuse_endpoint},
-    "/v1/endpoints/{endpoint_id}": {"GET": get_endpoint, "PATCH": update_endpoint, "DELETE": delete_endpoint},
-    "/v1/hardware": {"GET": list_hardware},
-    "/v1/clusters/availability-zones": {"GET": list_zones},
-}

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import cast
 
 from reasoning_cli.sandbox.catalogue import Model
+from reasoning_cli.sandbox.paths import STORAGE
 from reasoning_cli.sandbox.problems import ApiError, bad_request, not_found
 from reasoning_cli.sandbox.records import FileUpload
 from reasoning_cli.sandbox.requests import Empty, Request
@@ -21,7 +22,6 @@ from reasoning_cli.sandbox.shapes import Check, Json, flag, integer, listing, me
 from reasoning_cli.sandbox.uploads import add_revision, own_model
 from reasoning_cli.sandbox.world import World, new_id
 
-STORAGE = "/_storage/"
 _HASH = re.compile(r"[0-9a-f]{32}(?:-[1-9][0-9]*)?")
 
 

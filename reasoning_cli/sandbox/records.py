@@ -34,7 +34,7 @@ class Behaviour:
     fail_gates: bool = False
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Metered:
     """Something that is billed for the time its replicas are ready.
 
@@ -69,7 +69,7 @@ class Metered:
         return Fraction(milli, MILLISECONDS_PER_HOUR)
 
 
-@dataclass
+@dataclass(eq=False)
 class Endpoint:
     """`split` maps deployment ids to weights, in the order given."""
 
@@ -88,7 +88,7 @@ class Endpoint:
         return f"{self.id}-{self.version}"
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Deployment(Metered):
     """One deployment, its life and its meter.
 
@@ -132,7 +132,7 @@ class Deployment(Metered):
         return f"{self.id}-{self.version}"
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class LegacyEndpoint(Metered):
     """A dedicated endpoint of v1: model and hardware in one."""
 
@@ -151,7 +151,7 @@ class LegacyEndpoint(Metered):
     deleted_at: int | None = None
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class RemoteUpload:
     """Weights that the service fetches; `transition_at` is when the present status ends by itself."""
 
@@ -168,7 +168,7 @@ class RemoteUpload:
     events: list[Json] = field(default_factory=list)
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class FileUpload:
     """One file on its way from the client; `parts` maps the number of a part that arrived to (ETag, bytes)."""
 
@@ -181,7 +181,7 @@ class FileUpload:
     parts: dict[str, tuple[str, int]] = field(default_factory=dict)
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class FineTune:
     """A fine-tuning job; `total_price` in nano-dollars, the ids those of the models it left."""
 
@@ -199,7 +199,7 @@ class FineTune:
     adapter_id: str | None = None
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Rollout:
     """A shift of traffic from one deployment to another.
 
@@ -244,7 +244,7 @@ class Rollout:
         return int(self.steps[self.step][0] or 0) if self.step >= 0 else 0
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Adapter:
     """A LoRA adapter on a deployment; loaded some time after `loading_since`."""
 

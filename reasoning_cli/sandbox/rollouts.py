@@ -7,7 +7,6 @@ from typing import cast
 from reasoning_cli.sandbox import shifting
 from reasoning_cli.sandbox.clock import MILLISECONDS_PER_SECOND, stamp
 from reasoning_cli.sandbox.paging import page
-from reasoning_cli.sandbox.paths import Methods
 from reasoning_cli.sandbox.problems import bad_request, not_found
 from reasoning_cli.sandbox.records import Deployment, Rollout
 from reasoning_cli.sandbox.requests import Request
@@ -75,7 +74,7 @@ def list_rollouts(world: World, request: Request, endpoint_id: str) -> Json:
 def create_rollout(world: World, request: Request, endpoint_id: str) -> Json:
     """Nothing moves before it is started."""
     rollout = _planned(world, endpoint_id, _create(request.body(), ""))
-    shifting.check_free(world, endpoint_id)
+    world.require_free_split(endpoint_id)
     world.next_sequence()
     world.rollouts[rollout.id] = rollout
     world.changed = True
@@ -272,16 +271,3 @@ def _show_step(index: int, step: list[int | str | None]) -> Json:
         if isinstance(at, int):
             result[member] = stamp(at)
     return result
-
-
-_ROOT = "/v2/projects/{project_id}/endpoints/{endpoint_id}/rollouts"
-TABLE: dict[str, Methods] = {
-    _ROOT: {"GET": list_rollouts, "POST": create_rollout},
-    _ROOT + "/preview-defaults": {"POST": preview},
-    _ROOT + "/{rollout_id}": {"GET": get_rollout, "DELETE": delete_rollout},
-    _ROOT + "/{rollout_id}/start": {"POST": start},
-    _ROOT + "/{rollout_id}/pause": {"POST": pause},
-    _ROOT + "/{rollout_id}/resume": {"POST": resume},
-    _ROOT + "/{rollout_id}/cancel": {"POST": cancel},
-    _ROOT + "/{rollout_id}/promote": {"POST": promote},
-}

@@ -2,24 +2,9 @@
 
 from __future__ import annotations
 
-from reasoning_cli.sandbox import (
-    adapters,
-    analytics,
-    billing,
-    chat,
-    deployments,
-    endpoints,
-    events,
-    fine_tunes,
-    legacy,
-    local_uploads,
-    offers,
-    registry,
-    rollouts,
-    uploads,
-)
+from reasoning_cli.sandbox import chat, deployments, endpoints, events, registry
 from reasoning_cli.sandbox.catalogue import ORGANIZATION_ID, PLATFORM_PROJECT_ID, PROJECT_ID
-from reasoning_cli.sandbox.paths import Methods, compile_routes, find_route
+from reasoning_cli.sandbox.paths import Methods, compile_routes, match_route, unknown_path
 from reasoning_cli.sandbox.problems import not_found
 from reasoning_cli.sandbox.requests import Reply, Request, require_project
 from reasoning_cli.sandbox.world import World
@@ -27,31 +12,39 @@ from reasoning_cli.sandbox.world import World
 _ENDPOINTS = "/v2/projects/{project_id}/endpoints"
 _DEPLOYMENTS = _ENDPOINTS + "/{endpoint_id}/deployments"
 _MODELS = "/v2/projects/{project_id}/models"
+_ROLLOUTS = _ENDPOINTS + "/{endpoint_id}/rollouts"
+_ADAPTERS = _DEPLOYMENTS + "/{deployment_id}/adapters"
 _CONFIGS = "/v2/projects/{project_id}/configs"
 
 
-_TABLE: dict[str, Methods] = {
+TABLE: dict[str, Methods] = {
     "/v1/whoami": {"GET": registry.whoami_flat},
     "/v3/whoami": {"GET": registry.whoami},
     "/v1/projects": {"GET": registry.list_projects},
-    **legacy.TABLE,
-    **adapters.TABLE,
-    **fine_tunes.TABLE,
-    **rollouts.TABLE,
-    "/v1/billing/usage": {"GET": billing.list_usage},
+    "/v1/endpoints": {"GET": "legacy.list_endpoints", "POST": "legacy.refuse_endpoint"},
+    "/v1/endpoints/{endpoint_id}": {
+        "GET": "legacy.get_endpoint",
+        "PATCH": "legacy.update_endpoint",
+        "DELETE": "legacy.delete_endpoint",
+    },
+    "/v1/hardware": {"GET": "legacy.list_hardware"},
+    "/v1/clusters/availability-zones": {"GET": "legacy.list_zones"},
+    "/v1/fine-tunes": {"GET": "fine_tunes.list_jobs"},
+    "/v1/fine-tunes/{job_id}": {"GET": "fine_tunes.get_job"},
+    "/v1/billing/usage": {"GET": "billing.list_usage"},
     "/v1/chat/completions": {"POST": chat.complete},
     "/v2/public/inference-instance-types": {"GET": registry.list_instance_types},
     "/v2/public/inference-instance-types/{instance_id}": {"GET": registry.get_instance_type},
-    "/v2/supported-models": {"GET": offers.list_supported_models},
-    "/v2/supported-models/{supported_id}": {"GET": offers.get_supported_model},
+    "/v2/supported-models": {"GET": "offers.list_supported_models"},
+    "/v2/supported-models/{supported_id}": {"GET": "offers.get_supported_model"},
     "/v2/organizations/{organization_id}/endpoints": {"GET": endpoints.list_endpoints},
     "/v2/organizations/{organization_id}/models": {"GET": registry.list_models},
     _MODELS: {"GET": registry.list_models, "POST": registry.create_model},
-    _MODELS + "/uploads": {"GET": uploads.list_uploads, "POST": uploads.create_upload},
-    _MODELS + "/uploads/{upload_id}": {"GET": uploads.get_upload},
-    _MODELS + "/uploads/{upload_id}/events": {"GET": uploads.list_upload_events},
-    _MODELS + "/upload/create": {"POST": local_uploads.plan_upload},
-    _MODELS + "/upload/complete": {"POST": local_uploads.complete_upload},
+    _MODELS + "/uploads": {"GET": "uploads.list_uploads", "POST": "uploads.create_upload"},
+    _MODELS + "/uploads/{upload_id}": {"GET": "uploads.get_upload"},
+    _MODELS + "/uploads/{upload_id}/events": {"GET": "uploads.list_upload_events"},
+    _MODELS + "/upload/create": {"POST": "local_uploads.plan_upload"},
+    _MODELS + "/upload/complete": {"POST": "local_uploads.complete_upload"},
     _MODELS + "/{model_id}": {
         "GET": registry.get_model,
         "PATCH": registry.update_model,
@@ -68,16 +61,30 @@ _TABLE: dict[str, Methods] = {
         "DELETE": endpoints.delete_endpoint,
     },
     _ENDPOINTS + "/{endpoint_id}/events": {"GET": events.list_events},
-    _ENDPOINTS + "/{endpoint_id}/analytics": {"GET": analytics.show_analytics},
+    _ENDPOINTS + "/{endpoint_id}/analytics": {"GET": "analytics.show_analytics"},
     _DEPLOYMENTS: {"GET": deployments.list_deployments, "POST": deployments.create_deployment},
     _DEPLOYMENTS + "/{deployment_id}": {
         "GET": deployments.get_deployment,
         "PATCH": deployments.update_deployment,
         "DELETE": deployments.delete_deployment,
     },
+    _ADAPTERS: {"GET": "adapters.list_adapters", "POST": "adapters.attach_adapter"},
+    _ADAPTERS + "/{adapter_id}": {
+        "GET": "adapters.get_adapter",
+        "PATCH": "adapters.update_adapter",
+        "DELETE": "adapters.detach_adapter",
+    },
+    _ROLLOUTS: {"GET": "rollouts.list_rollouts", "POST": "rollouts.create_rollout"},
+    _ROLLOUTS + "/preview-defaults": {"POST": "rollouts.preview"},
+    _ROLLOUTS + "/{rollout_id}": {"GET": "rollouts.get_rollout", "DELETE": "rollouts.delete_rollout"},
+    _ROLLOUTS + "/{rollout_id}/start": {"POST": "rollouts.start"},
+    _ROLLOUTS + "/{rollout_id}/pause": {"POST": "rollouts.pause"},
+    _ROLLOUTS + "/{rollout_id}/resume": {"POST": "rollouts.resume"},
+    _ROLLOUTS + "/{rollout_id}/cancel": {"POST": "rollouts.cancel"},
+    _ROLLOUTS + "/{rollout_id}/promote": {"POST": "rollouts.promote"},
 }
 
-_ROUTES = compile_routes(_TABLE)
+_ROUTES = compile_routes(TABLE)
 
 # What the platform owns can be read under its own project too: that is how resource paths name it.
 _READABLE_OF_PLATFORM = {registry.get_model, registry.list_revisions, registry.list_files, registry.get_config}
@@ -85,7 +92,10 @@ _READABLE_OF_PLATFORM = {registry.get_model, registry.list_revisions, registry.l
 
 def route(world: World, request: Request) -> Reply:
     """The answer of the matching function. Raises ApiError: 404 unknown path or project, 405 wrong method."""
-    handler, names = find_route(_ROUTES, request)
+    found = match_route(_ROUTES, request)
+    if found is None:
+        raise unknown_path(request)
+    handler, names = found
     if "project_id" in names:
         allowed = {PROJECT_ID, PLATFORM_PROJECT_ID} if handler in _READABLE_OF_PLATFORM else {PROJECT_ID}
         require_project(names.pop("project_id"), *allowed)

@@ -15,10 +15,11 @@ from decimal import Decimal
 from http import HTTPStatus
 
 from reasoning_cli.errors import DataError
-from reasoning_cli.sandbox import admin, local_uploads, timeline
+from reasoning_cli.sandbox import admin, timeline
 from reasoning_cli.sandbox.catalogue import API_KEY
 from reasoning_cli.sandbox.clock import Clock, real_now
 from reasoning_cli.sandbox.faults import Fault, Faults, Journal
+from reasoning_cli.sandbox.paths import STORAGE
 from reasoning_cli.sandbox.problems import ApiError, error_body
 from reasoning_cli.sandbox.requests import Empty, Reply, Request, Stream
 from reasoning_cli.sandbox.routes import route
@@ -111,7 +112,9 @@ class Service:
         return response
 
     def _route(self, request: Request, headers: Mapping[str, str]) -> Reply:
-        if request.path.startswith(local_uploads.STORAGE):
+        if request.path.startswith(STORAGE):
+            from reasoning_cli.sandbox import local_uploads
+
             return local_uploads.put_part(self.world, request, headers)
         if headers.get("authorization") != f"Bearer {API_KEY}":
             raise ApiError(

@@ -9,29 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from http import HTTPStatus
 
 from reasoning_cli.sandbox import lifecycle
 from reasoning_cli.sandbox.clock import MILLISECONDS_PER_SECOND
-from reasoning_cli.sandbox.problems import ApiError, bad_request
+from reasoning_cli.sandbox.problems import bad_request
 from reasoning_cli.sandbox.records import Deployment, Rollout
 from reasoning_cli.sandbox.world import Due, World
 
 _PARKING_MS = 5 * MILLISECONDS_PER_SECOND  # from PAUSING to PAUSED, and from CANCELLING to CANCELED
 
 
-def check_free(world: World, endpoint_id: str) -> None:
-    """Raises ApiError (409) while a rollout has the endpoint's split in its hands."""
-    active = world.active_rollout(endpoint_id)
-    if active is not None:
-        raise ApiError(
-            HTTPStatus.CONFLICT, f"rollout {active.id} is {active.state}: it has the traffic split", code="conflict"
-        )
-
-
 def start(world: World, rollout: Rollout) -> None:
     """Begin; a stopped target is started first. Raises ApiError when the endpoint or the target is not free."""
-    check_free(world, rollout.endpoint_id)
+    world.require_free_split(rollout.endpoint_id)
     source = world.deployment(rollout.endpoint_id, rollout.source_id)
     target = world.deployment(rollout.endpoint_id, rollout.target_id)
     if target.state in {"STOPPING", "FAILED"}:

@@ -1,10 +1,13 @@
-"""The passing of time: everything that is due happens, in order, each at its exact virtual moment."""
+"""The passing of time: everything that is due happens, in order, each at its exact virtual moment.
+
+What most runs never use is imported when there is some of it: a fresh server is to answer soon.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reasoning_cli.sandbox import adapters, legacy, lifecycle, shifting, uploads
+from reasoning_cli.sandbox import lifecycle
 from reasoning_cli.sandbox.world import Due, World
 
 
@@ -21,13 +24,26 @@ def pass_time(world: World, now: int) -> None:
 def _due(world: World) -> Iterator[Due]:
     for deployment in world.live_deployments():
         yield from lifecycle.due(world, deployment)
-    for endpoint in world.live_legacy_endpoints():
-        yield from legacy.due(world, endpoint)
-    for upload in world.uploads.values():
-        yield from uploads.due(world, upload)
-    for rollout in world.rollouts.values():
-        yield from shifting.due(world, rollout)
-    for adapter in world.adapters.values():
-        yield from adapters.due(world, adapter)
-    for model in world.models.values():
-        yield from uploads.validation_due(world, model)
+    if world.legacy_endpoints:
+        from reasoning_cli.sandbox import legacy
+
+        for endpoint in world.live_legacy_endpoints():
+            yield from legacy.due(world, endpoint)
+    if world.rollouts:
+        from reasoning_cli.sandbox import shifting
+
+        for rollout in world.rollouts.values():
+            yield from shifting.due(world, rollout)
+    if world.adapters:
+        from reasoning_cli.sandbox import adapters
+
+        for adapter in world.adapters.values():
+            yield from adapters.due(world, adapter)
+    unvalidated = [model for model in world.models.values() if model.is_unvalidated]
+    if world.uploads or unvalidated:
+        from reasoning_cli.sandbox import uploads
+
+        for upload in world.uploads.values():
+            yield from uploads.due(world, upload)
+        for model in unvalidated:
+            yield from uploads.validation_due(world, model)

@@ -105,6 +105,13 @@ class World:
         """The one that has the endpoint's split in its hands."""
         return next((one for one in self.rollouts.values() if one.endpoint_id == endpoint_id and one.is_active), None)
 
+    def require_free_split(self, endpoint_id: str) -> None:
+        """Raises ApiError (409) while a rollout is at it."""
+        active = self.active_rollout(endpoint_id)
+        if active is not None:
+            message = f"rollout {active.id} is {active.state}: it has the traffic split"
+            raise ApiError(HTTPStatus.CONFLICT, message, code="conflict")
+
     def endpoint(self, endpoint_id: str) -> Endpoint:
         """Raises ApiError (404) for one that was deleted or never was."""
         endpoint = self.endpoints.get(endpoint_id)
