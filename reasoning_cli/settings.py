@@ -22,8 +22,10 @@ from reasoning_cli.redact import mask, remember
 from reasoning_cli.settings_file import change_file, read_dotenv, read_file
 from reasoning_cli.values import (
     MODEL_TYPES,
+    Hours,
     Period,
     parse_boolean,
+    parse_daily_hours,
     parse_hours,
     parse_idle_minutes,
     parse_key,
@@ -128,6 +130,28 @@ BUDGET_PERIOD = Setting(
     "budget.period", parse_period, Period.MONTH, "what budgets are for: a calendar month or day (UTC), or the total"
 )
 WARN_PERCENT = Setting("budget.warn_percent", parse_whole(1, 100), 80, "share of a budget at which the guard warns")
+TYPE_IDLE: dict[str, Setting[int | None]] = {
+    model_type: Setting(
+        f"{model_type}.idle_minutes",
+        parse_idle_minutes,
+        None,
+        f"the same as deploy.idle_minutes for {spell_model_type(model_type)} alone",
+    )
+    for model_type in MODEL_TYPES
+}
+TYPE_HOURS: dict[str, Setting[Hours | None]] = {
+    model_type: Setting(
+        f"{model_type}.hours",
+        parse_daily_hours,
+        None,
+        f"hours of the day, like 18:00-23:00, outside which the guard stops {spell_model_type(model_type)}",
+    )
+    for model_type in MODEL_TYPES
+}
+GUARD_INTERVAL = Setting("guard.interval_seconds", parse_seconds, Decimal(60), "seconds between two looks of the guard")
+WEBHOOK: Setting[str | None] = Setting(
+    "guard.webhook_url", parse_url, None, "where the guard posts what it did, as JSON", secret=True
+)
 TYPE_BUDGET: dict[str, Setting[Decimal | None]] = {
     model_type: Setting(
         f"{model_type}.budget_usd", parse_usd, None, f"dollars a period for {spell_model_type(model_type)} alone"
@@ -151,7 +175,7 @@ IDLE_MINUTES = Setting(
     "deploy.idle_minutes",
     parse_idle_minutes,
     30,
-    "minutes without a request after which Together stops a model; 0 = never, else 30 to 1440",
+    "minutes without a request after which a model is stopped; 0 = never. Together does from 30 on, the guard sooner",
     (*_original("AUTO_SHUTDOWN_MINUTES"), "AUTO_SHUTDOWN_IDLE_MINUTES"),
 )
 POLL_SECONDS = Setting(
@@ -205,7 +229,7 @@ ALL: tuple[Setting[object], ...] = (
     *(
         setting
         for model_type in MODEL_TYPES
-        for setting in (MODEL[model_type], ENABLED[model_type], TYPE_BUDGET[model_type])
+        for setting in (of_type[model_type] for of_type in (MODEL, ENABLED, TYPE_BUDGET, TYPE_IDLE, TYPE_HOURS))
     ),
     BUDGET_LIMIT,
     BUDGET_PERIOD,
@@ -218,6 +242,8 @@ ALL: tuple[Setting[object], ...] = (
     STORE_PATH,
     COLLECT,
     RETENTION_DAYS,
+    GUARD_INTERVAL,
+    WEBHOOK,
     GATEWAY_PORT,
     OPENAI_UPSTREAM,
     ANTHROPIC_UPSTREAM,

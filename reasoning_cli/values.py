@@ -8,7 +8,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
@@ -105,21 +106,61 @@ def parse_whole(lowest: int, highest: int) -> Callable[[str], int]:
     return parse
 
 
+TOGETHER_IDLE_FLOOR = 30
+
+
 def parse_idle_minutes(value: str) -> int:
-    """Together's own rule for its idle stop: 0 (never) or 30 to 1440 minutes."""
-    number = parse_whole(0, 1440)(value)
-    if 0 < number < 30:
-        raise ValueError("is too short: Together stops a model after 30 to 1440 idle minutes (0 = never)")
-    return number
+    """Idle minutes before a stop: 0 (never) to 1440. Together stops after 30 at the earliest, the guard sooner."""
+    return parse_whole(0, 1440)(value)
+
+
+def together_idle_minutes(idle_minutes: int) -> int:
+    """What Together is told for a rule of ours: 0 (never), or no less than its floor."""
+    return max(TOGETHER_IDLE_FLOOR, idle_minutes) if idle_minutes else 0
+
+
+@dataclass(frozen=True)
+class Hours:
+    """A span of each day in the operator's zone, `18:00-23:00`; one that ends before it begins runs over midnight."""
+
+    begin: time
+    end: time
+
+    def contain(self, at: datetime) -> bool:
+        now = at.astimezone().time()
+        if self.begin <= self.end:
+            return self.begin <= now < self.end
+        return now >= self.begin or now < self.end
+
+    def __str__(self) -> str:
+        return f"{self.begin:%H:%M}-{self.end:%H:%M}"
+
+
+def parse_daily_hours(value: str) -> Hours:
+    """`18:00-23:00`."""
+    found = re.fullmatch(r"(\d{1,2}):(\d{2})\s*[-–]\s*(\d{1,2}):(\d{2})", value.strip())
+    try:
+        if found is None:
+            raise ValueError
+        begin, end = time(int(found[1]), int(found[2])), time(int(found[3]) % 24, int(found[4]))
+    except ValueError:
+        raise ValueError("is no span of a day like 18:00-23:00") from None
+    if begin == end:
+        raise ValueError("is no span of a day: it ends where it begins")
+    return Hours(begin, end)
 
 
 def parse_usd(value: str) -> Decimal:
     """An amount of dollars, `100`, `12.50` or `$5`: positive, at most ten million, at most two decimals."""
-    text = value.strip().removeprefix("$").replace(",", "")
+    text = value.strip().removeprefix("$").strip()
+    if re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d*)?", text):  # thousands; a comma anywhere else may mean a decimal point
+        text = text.replace(",", "")
     try:
         amount = Decimal(text)
     except InvalidOperation:
         raise ValueError("is no amount of dollars") from None
+    if "_" in text:  # Python's own spelling, not money
+        raise ValueError("is no amount of dollars")
     if not amount.is_finite() or amount > 10_000_000:
         raise ValueError("is no amount between $0.01 and $10,000,000")
     if amount <= 0:

@@ -9,6 +9,7 @@ import typer
 
 from reasoning_cli import settings as s
 from reasoning_cli.commands.completion import complete_model_types
+from reasoning_cli.commands.guard import guard, schedule
 from reasoning_cli.commands.options import FormatOption, JsonOption, QuietOption, chosen_format, typed
 from reasoning_cli.commands.session import Session, session_of
 from reasoning_cli.errors import RemoteError, UsageError
@@ -20,9 +21,14 @@ from reasoning_cli.values import (
     parse_usd,
     parse_whole,
     spell_model_type,
+    together_idle_minutes,
 )
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+app.command()(guard)
+app.command()(schedule)
 
 
 @app.command()
@@ -99,7 +105,7 @@ def set_budget(
     if warn_at is not None:
         changes.append((s.WARN_PERCENT, str(typed(parse_whole(1, 100), warn_at, "--warn-at 80"))))
     changes.append((s.TYPE_BUDGET[chosen] if chosen else s.BUDGET_LIMIT, None if wanted is None else str(wanted)))
-    _change(session, "set_budget", changes)
+    change_settings(session, "set_budget", changes)
     whose = f" for {spell_model_type(chosen)}" if chosen else ""
     if wanted is None:
         terminal.say(f"There is no budget{whose} now.")
@@ -116,7 +122,7 @@ def clear_budget(ctx: typer.Context, model_type: TypeOption = None) -> None:
     """Take a budget away; the hourly cap stays."""
     session = session_of(ctx)
     chosen = parse_model_type(model_type) if model_type else None
-    _change(session, "clear_budget", [(s.TYPE_BUDGET[chosen] if chosen else s.BUDGET_LIMIT, None)])
+    change_settings(session, "clear_budget", [(s.TYPE_BUDGET[chosen] if chosen else s.BUDGET_LIMIT, None)])
     session.terminal.say(f"There is no budget{f' for {spell_model_type(chosen)}' if chosen else ''} now.")
 
 
@@ -128,11 +134,11 @@ def set_cap(
     """Refuse deploys that would let everything running cost more than this an hour."""
     session = session_of(ctx)
     wanted = typed(parse_usd, amount.strip().removesuffix("/h"), "`reasoning costs set-cap 40`")
-    _change(session, "set_cap", [(s.MAX_COST_PER_HOUR, str(wanted))])
+    change_settings(session, "set_cap", [(s.MAX_COST_PER_HOUR, str(wanted))])
     session.terminal.say(f"Everything running may cost ${wanted} an hour.")
 
 
-def _change(session: Session, action: str, changes: Sequence[tuple[s.Setting[object], str | None]]) -> None:
+def change_settings(session: Session, action: str, changes: Sequence[tuple[s.Setting[object], str | None]]) -> None:
     """Write settings that money depends on, remember who did it, and say when a variable hides one."""
     from reasoning_cli.store.events import Event, Events
 
@@ -150,10 +156,20 @@ def auto_shutdown(
     ctx: typer.Context,
     minutes: Annotated[
         str | None,
-        typer.Option("--minutes", "--idle-minutes", "-m", metavar="N", help="0 = never, or 30 to 1440 idle minutes."),
+        typer.Option(
+            "--minutes",
+            "--idle-minutes",
+            "-m",
+            metavar="N",
+            help="Idle minutes, up to 1440; 0 = never.",
+        ),
+    ] = None,
+    model_type: Annotated[
+        str | None,
+        typer.Option(metavar="TYPE", help="For this model type alone.", autocompletion=complete_model_types),
     ] = None,
 ) -> None:
-    """Let Together stop models that nobody asks anything: what runs now, and what is deployed from now on."""
+    """Stop models that nobody asks anything: what runs now, and what is deployed from now on."""
     from reasoning_cli.operations.stopping import set_idle_stop
 
     session = session_of(ctx)
@@ -161,9 +177,16 @@ def auto_shutdown(
     if minutes is None:
         raise UsageError("after how many idle minutes?", "for example --minutes 30; 0 = never")
     wanted = typed(parse_idle_minutes, minutes, "--minutes 30")
-    _change(session, "auto_shutdown", [(s.IDLE_MINUTES, str(wanted))])
-    changed = set_idle_stop(lambda: session.client, session.store, wanted)
+    chosen = parse_model_type(model_type) if model_type else None
+    setting: s.Setting[object] = s.TYPE_IDLE[chosen] if chosen else s.IDLE_MINUTES
+    change_settings(session, "auto_shutdown", [(setting, str(wanted))])
+    changed = set_idle_stop(lambda: session.client, session.store, wanted, chosen)
     after = f"after {wanted} idle minutes" if wanted else "never by themselves"
-    terminal.say(f"Models stop {after}: every new one{''.join(f', {name}' for name in changed)}.")
+    every = f"every new {spell_model_type(chosen)} model" if chosen else "every new one"
+    terminal.say(f"Models stop {after}: {every}{''.join(f', {name}' for name in changed)}.")
+    told = together_idle_minutes(wanted)
+    if told != wanted:
+        terminal.warn(f"Together itself stops them after {told} minutes at the earliest; only the guard is that quick")
+        terminal.hint("start it: `reasoning costs guard`")
     if not wanted:
         terminal.warn("a forgotten model now costs until somebody stops it")

@@ -42,7 +42,7 @@ def _ready(one: ModelStatus) -> int:
     return one.record.ready_replicas if one.record else 0
 
 
-def _more(shown: Sequence[Column[ModelStatus]]) -> list[Column[ModelStatus]]:
+def _more(shown: Sequence[Column[ModelStatus]], now: datetime) -> list[Column[ModelStatus]]:
     """What only machines read, so that every listing of models has the same keys."""
     known = {column.key for column in shown}
     every: list[Column[ModelStatus]] = [
@@ -58,6 +58,7 @@ def _more(shown: Sequence[Column[ModelStatus]]) -> list[Column[ModelStatus]]:
         Column("deployment_id", lambda one: one.record.deployment_id if one.record else None),
         Column("idle_minutes", lambda one: one.record.idle_minutes if one.record else None),
         Column("ready_since", lambda one: one.ready_since),
+        Column("ready_seconds", lambda one: now - one.ready_since if one.ready_since else None),
         Column("cost_cents", lambda one: whole_cents(one.usage.cents)),
         Column("last_error", lambda one: one.record.last_error if one.record else None),
     ]
@@ -79,7 +80,7 @@ def list_columns(now: datetime) -> list[Column[ModelStatus]]:
             from_width=60,
         ),
     ]
-    return [*columns, *_more(columns)]
+    return [*columns, *_more(columns, now)]
 
 
 def status_columns(at: datetime) -> list[Column[ModelStatus]]:
@@ -108,4 +109,4 @@ def status_columns(at: datetime) -> list[Column[ModelStatus]]:
         Column("model", lambda one: one.model_name, "MODEL", shrink=True),
         Column("seen_at", lambda one: one.record.state_at if one.record else None),
     ]
-    return [*columns, *_more(columns)]
+    return [*columns, *_more(columns, at)]

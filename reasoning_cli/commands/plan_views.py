@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from reasoning_cli.commands.cost_views import budget_text
 from reasoning_cli.operations.deploying import Action, Deployed, DeployPlan
 from reasoning_cli.terminal.units import money, whole_cents
-from reasoning_cli.values import spell_model_type
+from reasoning_cli.values import spell_model_type, together_idle_minutes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reasoning_cli.operations.stopping import StopPlan
     from reasoning_cli.store.deployments import DeploymentRecord
 
@@ -35,7 +37,12 @@ def plan_facts(plan: DeployPlan) -> list[tuple[str, str]]:
 def _idle(minutes: int) -> str:
     if not minutes:
         return "never stops by itself: it costs until somebody stops it"
-    return f"Together stops it after {minutes} minutes without a request"
+    told = together_idle_minutes(minutes)
+    if told != minutes:
+        return (
+            f"the guard stops it after {minutes} minutes without a request; Together after {told} if no guard is alive"
+        )
+    return f"Together stops it after {minutes} minutes without a request, even if we are gone"
 
 
 def plan_record(plan: DeployPlan) -> dict[str, object]:
@@ -83,6 +90,19 @@ def stop_facts(plan: StopPlan) -> list[tuple[str, str]]:
         ("then", deleted),
         ("saves", f"{saves} an hour"),
     ]
+
+
+def stop_all_facts(plans: Sequence[StopPlan]) -> list[tuple[str, str]]:
+    """The stop of everything: each of them with what it costs, and the sum."""
+    lines = [
+        (
+            "stop",
+            f"{plan.record.endpoint_name}: {plan.record.model_name}, {plan.record.state},"
+            f" {money(plan.saves_cents_per_hour)} an hour",
+        )
+        for plan in plans
+    ]
+    return [*lines, ("saves", f"{money(sum(plan.saves_cents_per_hour for plan in plans))} an hour")]
 
 
 def stop_record(plan: StopPlan, record: DeploymentRecord) -> dict[str, object]:

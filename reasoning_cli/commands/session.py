@@ -135,6 +135,13 @@ class Session:
         return {model_type: self.settings.get(setting) for model_type, setting in s.ENABLED.items()}
 
     @property
+    def idle_by_type(self) -> dict[str, int]:
+        """The idle minutes set for single model types."""
+        return {
+            one: minutes for one, setting in s.TYPE_IDLE.items() if (minutes := self.settings.get(setting)) is not None
+        }
+
+    @property
     def limits(self) -> Limits:
         """Budget and hourly cap as set."""
         from reasoning_cli.operations.budget import Limits
@@ -149,6 +156,11 @@ class Session:
             by_type=by_type,
             warn_percent=get(s.WARN_PERCENT),
         )
+
+    def disconnect(self) -> None:
+        """Forget the connection; the next use makes one with the settings of then."""
+        if "client" in self.__dict__:
+            self.__dict__.pop("client").close()
 
     def close(self) -> None:
         """Close what was opened."""

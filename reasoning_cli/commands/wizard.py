@@ -99,7 +99,7 @@ def _ask_budget(session: Session, answers: Answers) -> Answers:
 def _ask_idle(session: Session, answers: Answers) -> Answers:
     if s.IDLE_MINUTES.name in answers:
         return {}
-    question = "Stop a model after how many minutes without a request (30 to 1440, 0: never):"
+    question = "Stop a model after how many minutes without a request (up to 1440, 0: never):"
     return {s.IDLE_MINUTES.name: _ask_setting(session, s.IDLE_MINUTES, question)}
 
 

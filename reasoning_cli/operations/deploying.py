@@ -6,12 +6,13 @@ Ctrl-C, a crash or a lost answer) finds what the first one made and goes on.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import logging
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import CREATING, DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.events import Event, Events
 from reasoning_cli.together.problems import BusyError, NotServingError, UnreachableError
-from reasoning_cli.values import MODEL_TYPES, parse_model_type, spell_model_type
+from reasoning_cli.values import MODEL_TYPES, parse_model_type, spell_model_type, together_idle_minutes
 
 if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
@@ -54,6 +55,7 @@ class DeployRequest:
     target: str
     models: dict[str, str]  # model type to the model set for it
     idle_minutes: int
+    idle_by_type: Mapping[str, int] = field(default_factory=dict)  # what is set for a type wins over `idle_minutes`
     model_type: str | None = None
     endpoint: str | None = None
     hardware: str | None = None
@@ -154,7 +156,7 @@ def plan_deploy(client: TogetherClient, store: Store, limits: Limits, request: D
         choice=choice,
         min_replicas=min_replicas,
         max_replicas=max_replicas,
-        idle_minutes=request.idle_minutes,
+        idle_minutes=request.idle_by_type.get(model_type, request.idle_minutes),
         standing=standing(store, limits, client.now()),
         record=record,
     )
@@ -163,6 +165,41 @@ def plan_deploy(client: TogetherClient, store: Store, limits: Limits, request: D
             if one.model_type in (None, model_type):
                 check_deploy(one, endpoint_name, plan.added_cents_per_hour)
     return plan
+
+
+def plan_start(client: TogetherClient, store: Store, limits: Limits, name: str) -> DeployPlan:
+    """What it takes to start a deployment of ours again as it was: same model, hardware and idle stop.
+
+    Raises NotFoundError when nothing of that name was deployed, and what `plan_deploy` raises.
+    """
+    record = find_live(store, name)
+    if record.model_type is None:
+        raise UsageError(
+            f"`{record.endpoint_name}` answers no decisions", f"give it some: `reasoning models adopt {name} --as TYPE`"
+        )
+    request = DeployRequest(
+        target=record.model_id or record.model_name,
+        models={},
+        idle_minutes=record.idle_minutes,
+        model_type=record.model_type,
+        endpoint=record.endpoint_name,
+        config=record.config,
+    )
+    return plan_deploy(client, store, limits, request)
+
+
+def find_live(store: Store, target: str) -> DeploymentRecord:
+    """The deployment of ours meant by a model type, an endpoint's name or an id. Raises NotFoundError."""
+    record = Deployments(store).find(target)
+    if record is None or record.deleted_at is not None:
+        names = [one.endpoint_name for one in Deployments(store).live()]
+        near = difflib.get_close_matches(target, names, n=1)
+        if near:
+            hint = f"did you mean `{near[0]}`?"
+        else:
+            hint = f"deployed from here: {', '.join(names)}" if names else "nothing is deployed from here"
+        raise NotFoundError(f"`{target}` is not deployed", hint)
+    return record
 
 
 def run_deploy(client: TogetherClient, store: Store, plan: DeployPlan, *, wait: Waiting | None) -> Deployed:
@@ -342,8 +379,8 @@ def _create(client: TogetherClient, store: Store, plan: DeployPlan) -> Deploymen
     deployments = Deployments(store)
     record = plan.record
     if record is None:
-        record = _intent(plan, client.now())
-        deployments.record_intent(record)
+        # Somebody who deploys the same at the same time may have been quicker: then it is theirs that goes on.
+        record = deployments.record_intent(_intent(plan, client.now()))
         Events(store).add(Event(client.now(), "operator", "deploy", plan.endpoint_name, {"model": plan.model.name}))
     if record.deployment_id is not None and record.endpoint_id is not None:
         return _adjust(client, store, plan, record)
@@ -364,7 +401,7 @@ def _create(client: TogetherClient, store: Store, plan: DeployPlan) -> Deploymen
         "autoscaling": {"minReplicas": plan.min_replicas, "maxReplicas": plan.max_replicas},
     }
     if plan.idle_minutes:
-        body["inactiveTimeout"] = plan.idle_minutes
+        body["inactiveTimeout"] = together_idle_minutes(plan.idle_minutes)
     made = client.find_deployment(endpoint.id, plan.deployment_name)
     if made is None:
         try:
@@ -400,8 +437,8 @@ def _adjust(client: TogetherClient, store: Store, plan: DeployPlan, record: Depl
         client.scale(*ids, *wanted)
         replicas = {"min_replicas": wanted[0], "max_replicas": wanted[1]}
         Events(store).add(Event(client.now(), "operator", "scale", plan.endpoint_name, replicas))
-    if plan.idle_minutes != record.idle_minutes:
-        client.set_idle_stop(*ids, plan.idle_minutes)
+    if together_idle_minutes(plan.idle_minutes) != record.idle_minutes:
+        client.set_idle_stop(*ids, together_idle_minutes(plan.idle_minutes))
     return observe(client, store, record)
 
 

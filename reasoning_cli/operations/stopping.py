@@ -5,20 +5,20 @@ Every step is skipped when it is done already, so running it again after a failu
 
 from __future__ import annotations
 
-import difflib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reasoning_cli.errors import NotFoundError, RemoteError
+from reasoning_cli.errors import ReasoningError, RemoteError
 from reasoning_cli.operations.budget import AT_REST, burn
-from reasoning_cli.operations.deploying import Waiting, wait_for
+from reasoning_cli.operations.deploying import Waiting, find_live, wait_for
 from reasoning_cli.operations.ledger import close, find_made, observe
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.events import Event, Events
 from reasoning_cli.together.problems import BusyError, MissingError, RequestRefusedError, UnreachableError
+from reasoning_cli.values import together_idle_minutes
 
 if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
@@ -44,18 +44,18 @@ class Stopped:
     endpoint_left: str | None = None
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """How the stop of one of several ended: stopped, or the problem that kept it from being so."""
+
+    plan: StopPlan
+    done: Stopped | None
+    problem: ReasoningError | None = None
+
+
 def plan_stop(store: Store, target: str, *, keep: bool) -> StopPlan:
     """The deployment meant by a model type, an endpoint's name or an id. Raises NotFoundError."""
-    record = Deployments(store).find(target)
-    if record is None or record.deleted_at is not None:
-        live = Deployments(store).live()
-        names = [one.endpoint_name for one in live]
-        near = difflib.get_close_matches(target, names, n=1)
-        if near:
-            hint = f"did you mean `{near[0]}`?"
-        else:
-            hint = f"deployed from here: {', '.join(names)}" if names else "nothing is deployed from here"
-        raise NotFoundError(f"`{target}` is not deployed", hint)
+    record = find_live(store, target)
     return StopPlan(record, keep, burn(record))
 
 
@@ -72,6 +72,31 @@ def run_stop(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting
             f"{problem.message}; `{plan.record.endpoint_name}` may still run, at up to {price} an hour",
             f"go on: `reasoning models undeploy {plan.record.endpoint_name}{' --keep' if plan.keep else ''}`",
         ) from problem
+
+
+def plan_stop_all(store: Store, *, keep: bool) -> list[StopPlan]:
+    """A stop of every deployment of ours; with `keep`, of those that run."""
+    live = Deployments(store).live()
+    return [StopPlan(one, keep, burn(one)) for one in live if not (keep and one.state in AT_REST)]
+
+
+def run_stop_all(client: TogetherClient, store: Store, plans: list[StopPlan], wait: Waiting) -> Iterator[Outcome]:
+    """Stop them all, one outcome after the other. What goes wrong with one does not keep the others running.
+
+    Each is told to stop before any is waited for: every minute of waiting is billed.
+    """
+    for plan in plans:
+        record = plan.record
+        if record.endpoint_id and record.deployment_id and record.state not in (*AT_REST, "STOPPING"):
+            try:
+                client.scale(record.endpoint_id, record.deployment_id, 0, 0)
+            except ReasoningError as problem:
+                log.info("%s will be told again: %s", record.endpoint_name, problem.message)
+    for plan in plans:
+        try:
+            yield Outcome(plan, run_stop(client, store, plan, wait))
+        except ReasoningError as problem:
+            yield Outcome(plan, None, problem)
 
 
 def _run(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting) -> Stopped:
@@ -97,22 +122,27 @@ def _run(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting) ->
     return Stopped(close(store, record, client.now()) if record.state != DELETED else record, left)
 
 
-def set_idle_stop(connect: Callable[[], TogetherClient], store: Store, idle_minutes: int) -> list[str]:
+def set_idle_stop(
+    connect: Callable[[], TogetherClient], store: Store, idle_minutes: int, model_type: str | None = None
+) -> list[str]:
     """Tell Together to stop each running deployment of ours after so many idle minutes (0 = never); their names.
 
-    Connects only when something runs.
+    Together takes no less than its floor; the finer rule is the guard's. Connects only when something runs.
     """
     changed = []
+    told = together_idle_minutes(idle_minutes)
     for record in Deployments(store).live():
+        if model_type not in (None, record.model_type):
+            continue
         if record.state in AT_REST or record.endpoint_id is None or record.deployment_id is None:
             continue
         client = connect()
         try:
-            client.set_idle_stop(record.endpoint_id, record.deployment_id, idle_minutes)
+            client.set_idle_stop(record.endpoint_id, record.deployment_id, told)
         except MissingError:
             observe(client, store, record)
             continue
-        Deployments(store).update(record.key, idle_minutes=idle_minutes)
+        Deployments(store).update(record.key, idle_minutes=told)
         changed.append(record.endpoint_name)
     return changed
 

@@ -74,9 +74,21 @@ class Deployments:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def record_intent(self, record: DeploymentRecord) -> None:
-        """Remember a deployment before the first request for it is sent."""
-        self._store.write(_INSERT, _parameters(record))
+    def record_intent(self, record: DeploymentRecord) -> DeploymentRecord:
+        """Remember a deployment before the first request for it is sent.
+
+        A live one of the same names is the same deployment, and is returned instead: two runs at once must not count,
+        and bill, one deployment twice.
+        """
+        with self._store.transaction() as connection:
+            row = connection.execute(
+                "SELECT * FROM deployments WHERE endpoint_name=? AND deployment_name=? AND deleted_at IS NULL",
+                (record.endpoint_name, record.deployment_name),
+            ).fetchone()
+            if row is not None:
+                return _record(row)
+            connection.execute(_INSERT, _parameters(record))
+        return record
 
     def update(self, key: str, **changes: object) -> DeploymentRecord:
         """Change fields of a deployment by their names; the record as it is now. NotFoundError when there is none."""

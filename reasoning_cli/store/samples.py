@@ -134,6 +134,12 @@ class Samples:
         except UnicodeEncodeError as error:
             raise DataError(f"a sample holds text that is not valid Unicode: {error.reason}") from error
 
+    def newest(self, model_type: str, *, answered_by_us: bool = True) -> datetime | None:
+        """When a decision of a type was last taken, by our own model unless any counts."""
+        whose = " AND source <> 'original'" if answered_by_us else ""
+        row = self._store.row(f"SELECT max(created_at) FROM samples WHERE model_type=?{whose}", (model_type,))
+        return from_ms(row[0]) if row is not None and row[0] is not None else None
+
     def get(self, sample_id: str) -> Sample | None:
         """The sample with this id."""
         row = self._store.row(f"{_SELECT} WHERE id=?", (sample_id,))

@@ -15,8 +15,15 @@ from pydantic import ValidationError
 
 from reasoning_cli.errors import ConfigurationError
 from reasoning_cli.together.connection import Connection, Json
-from reasoning_cli.together.problems import BusyError, ConflictError, MissingError, UnreachableError
+from reasoning_cli.together.problems import (
+    BusyError,
+    ConflictError,
+    MissingError,
+    RequestRefusedError,
+    UnreachableError,
+)
 from reasoning_cli.together.wire import (
+    Analytics,
     ChatAnswer,
     Config,
     Deployment,
@@ -127,13 +134,26 @@ class TogetherClient:
     def events(self, endpoint_id: str, *, since: datetime, types: tuple[str, ...] = ()) -> list[Event]:
         """What happened since (inclusive), oldest first."""
         query: dict[str, str | int] = {
-            "since": since.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "since": _rfc3339(since),
             "limit": 500,
         }
         if types:
             query["types"] = ",".join(types)
         found = list(self._list(Event, f"{self._root}/endpoints/{endpoint_id}/events", query))
         return sorted(found, key=lambda event: event.created_at)
+
+    def requests(self, endpoint_id: str, deployment_id: str, since: datetime, until: datetime) -> int | None:
+        """How many requests a deployment was sent, by Together's count; None when it does not say."""
+        query: dict[str, str | int] = {
+            "deploymentId": deployment_id,
+            "startTime": _rfc3339(since),
+            "endTime": _rfc3339(until),
+        }
+        try:
+            answer = self._connection.request("GET", f"{self._root}/endpoints/{endpoint_id}/analytics", query=query)
+        except (MissingError, RequestRefusedError):
+            return None
+        return _read(Analytics, answer).total_requests
 
     # --- deployments ---
 
@@ -219,6 +239,10 @@ class TogetherClient:
             self._connection.request("DELETE", path)
         except MissingError:
             return
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _read(shape: type[W], answer: Json) -> W:

@@ -162,6 +162,26 @@ class Event(Wire):
     message: str | None = None
 
 
+class RequestMetrics(Wire):
+    total_requests: int | None = None  # a string on the wire
+
+
+class Metrics(Wire):
+    request_metrics: RequestMetrics | None = None
+
+
+class Analytics(Wire):
+    """Counts of an endpoint or one deployment in a span of time; every member may be missing."""
+
+    metrics: Metrics | None = None
+
+    @property
+    def total_requests(self) -> int | None:
+        if self.metrics is None or self.metrics.request_metrics is None:
+            return None
+        return self.metrics.request_metrics.total_requests
+
+
 class ChatMessage(Wire):
     content: str | None = None
 

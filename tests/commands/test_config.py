@@ -169,9 +169,9 @@ def test_set_get_unset(name: str, value: str, reasoning: Run, file: Path) -> Non
 
 
 def test_a_wrong_value_is_refused_before_it_is_written(reasoning: Run, file: Path) -> None:
-    done = reasoning("config", "set", "deploy.idle_minutes", "5")
+    done = reasoning("config", "set", "deploy.idle_minutes", "5000")
     assert (done.exit_code, file.exists()) == (2, False)
-    assert done.stderr.startswith("error: `5` is too short")
+    assert done.stderr.startswith("error: `5000` is not between 0 and 1440")
 
 
 def test_a_value_must_be_given(reasoning: Run) -> None:

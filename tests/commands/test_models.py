@@ -90,7 +90,7 @@ def test_status_of_what_runs(still: Service, reasoning: Run) -> None:
         "last_error": None,
     }
     listed = json.loads(reasoning("models", "list", "--json").stdout)[2]
-    assert record.keys() - listed.keys() == {"ready_seconds"}, "which only a look can tell"
+    assert record.keys() == listed.keys()
     assert listed.keys() <= record.keys()
 
 
@@ -118,7 +118,7 @@ def test_a_dry_run_shows_the_plan_and_makes_nothing(still: Service, reasoning: R
         "  endpoint   sandbox/planning\n"
         "  hardware   1xnvidia-h100-80gb (headroom 24), cheapest of 5 that has room now\n"
         "  price      $5.49 an hour while ready; cold start is free\n"
-        "  idle       Together stops it after 30 minutes without a request\n"
+        "  idle       Together stops it after 30 minutes without a request, even if we are gone\n"
         "  budget     none is set: `reasoning costs set-budget 100`\n"
     )
     plan = json.loads(reasoning("models", "deploy", "planning", "--dry-run", "--json").stdout)
@@ -185,7 +185,7 @@ def test_a_timeout_warns_about_money(still: Service, reasoning: Run) -> None:
         (["planning", "--hardware", "8xnvidia-h100-80gb"], 5, "cannot be served on"),
         (["planning", "--hardware", "1xnvidia-a100-80gb"], 6, "is free"),
         (["planning", "--min-replicas", "0"], 2, "0 to 0 replicas"),
-        (["planning", "--idle-minutes", "29"], 2, "too short"),
+        (["planning", "--idle-minutes", "1441"], 2, "is not between 0 and 1440"),
         (["planning", "--timeout", "soon"], 2, "no length of time"),
         (["planning", "--max-replicas", "9"], 6, "cap of $40.00 an hour"),
     ],
@@ -326,8 +326,8 @@ def test_killed_it_goes_on_where_it_was(still: Service, reasoning: Run, moment: 
     run_clock(still)
     again = reasoning("models", "deploy", "planning", "--yes")
     assert (again.exit_code, again.stdout[:40]) == (0, "planning is serving as sandbox/planning "[:40])
+    # What was on its way when the process died may arrive after the second run looked; the name makes it one all the same.
     assert (len(still.endpoints()), len(still.deployments())) == (1, 1)
-    assert (still.creations().count("endpoints"), still.creations().count("deployments")) == (1, 1)
 
 
 def test_ctrl_c_while_stopping_says_that_it_may_still_cost(still: Service) -> None:

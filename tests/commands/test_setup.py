@@ -190,14 +190,14 @@ def test_an_empty_budget_is_no_budget(wizard: Wizard, service: SandboxServer, fi
 
 
 def test_what_makes_no_sense_is_asked_again(wizard: Wizard, service: SandboxServer, file: Path) -> None:
-    lines = [("Together API key", "sandbox-key"), *rest(("Dollars a month", "lots"), ("how many minutes", "5"))]
+    lines = [("Together API key", "sandbox-key"), *rest(("Dollars a month", "lots"), ("how many minutes", "5000"))]
     for after, again in (("Dollars a month", "20"), ("how many minutes", "45")):
         position = [name for name, _ in lines].index(after)
         lines.insert(position + 1, (after, again))
     code, _, err = wizard(Script(lines))
     assert (code, written(file)["budget.limit_usd"], written(file)["deploy.idle_minutes"]) == (0, "20", 45)
     assert "warning: `lots` is no amount of dollars" in err
-    assert "warning: `5` is too short" in err
+    assert "warning: `5000` is not between" in err
 
 
 def test_a_refused_key_is_asked_for_again(wizard: Wizard, service: SandboxServer, file: Path) -> None:
@@ -333,7 +333,7 @@ def test_a_key_can_be_written_untried(reasoning: Run, file: Path, monkeypatch: p
         (["--model", "planning="], 2, "is empty"),
         (["--enable", "all"], 2, "`all` is no model type"),
         (["--budget", "lots"], 2, "`lots` is no amount of dollars"),
-        (["--idle-minutes", "5"], 2, "`5` is too short"),
+        (["--idle-minutes", "5000"], 2, "`5000` is not between"),
         (["--openai-upstream", "openai.com"], 2, "is no http:// or https:// address"),
         (["--anthropic-upstream", "http://127.0.0.1:8001"], 4, "its calls would come back to it"),
         (["--api-key-stdin"], 2, "is empty"),

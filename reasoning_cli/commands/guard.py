@@ -1,0 +1,230 @@
+"""The guard on the command line: the loop, its sign of life, and how to keep it running."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reasoning_cli import settings as s
+from reasoning_cli.commands.options import typed
+from reasoning_cli.commands.session import Session, session_of
+from reasoning_cli.errors import ConfigurationError, ReasoningError, UsageError
+from reasoning_cli.paths import HOME_VARIABLE
+from reasoning_cli.terminal.listing import Format, to_json_lines
+from reasoning_cli.values import parse_daily_hours, parse_duration, parse_model_type, spell_model_type
+
+if TYPE_CHECKING:
+    from reasoning_cli.operations.guarding import Round, Rules
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN_SECONDS = 5.0  # while something is being stopped
+
+
+def guard(
+    ctx: typer.Context,
+    interval: Annotated[str | None, typer.Option(metavar="60s", help="How often to look.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Look once, act, and end; for cron.")] = False,
+    fmt: Annotated[Format, typer.Option("--format", help="table for a person, jsonl for a log.")] = Format.TABLE,
+    print_systemd: Annotated[bool, typer.Option("--print-systemd", help="Print a unit that keeps it running.")] = False,
+    print_cron: Annotated[bool, typer.Option("--print-cron", help="Print a line for crontab.")] = False,
+) -> None:
+    """Look every minute, and stop what is idle, over budget, over the cap or out of its hours.
+
+    One guard acts at a time. Without one, Together's own idle stop still works.
+    """
+    session = session_of(ctx)
+    if print_systemd or print_cron:
+        session.terminal.print(_systemd_unit(session) if print_systemd else _cron_line(session))
+        _warn_about_key(session)
+        return
+    if fmt not in (Format.TABLE, Format.JSONL):
+        raise UsageError(f"the guard cannot write {fmt}", "use --format table or --format jsonl")
+    seconds = session.settings.get(s.GUARD_INTERVAL)
+    pause = typed(parse_duration, interval, "--interval 60s") if interval else timedelta(seconds=float(seconds))
+    _run(session, pause, once=once, fmt=fmt)
+
+
+def schedule(
+    ctx: typer.Context,
+    model_type: Annotated[str, typer.Argument(metavar="TYPE", help="should-respond, planning or coding.")],
+    hours: Annotated[str, typer.Argument(metavar="HH:MM-HH:MM|none", help="When it may run, each day, in your zone.")],
+) -> None:
+    """Let the guard stop a model outside its hours and start it again inside them."""
+    from reasoning_cli.commands.costs import change_settings
+
+    session = session_of(ctx)
+    chosen = parse_model_type(model_type)
+    wanted = None if hours.strip().lower() == "none" else str(typed(parse_daily_hours, hours, "18:00-23:00"))
+    change_settings(session, "schedule", [(s.TYPE_HOURS[chosen], wanted)])
+    name = spell_model_type(chosen)
+    session.terminal.say(f"{name} runs {f'from {wanted}' if wanted else 'at any hour'}.")
+    if wanted:
+        session.terminal.hint("the guard keeps to it: `reasoning costs guard`")
+
+
+def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> None:
+    from reasoning_cli.operations.guard_lock import hold_guard
+    from reasoning_cli.operations.guarding import Guard, run_guard
+    from reasoning_cli.together.problems import KeyRefusedError
+
+    terminal = session.terminal
+    with hold_guard(session.settings.database()) as lock:
+        at_work = Guard(session.store)
+        if not once and fmt is Format.TABLE:
+            terminal.note(f"The guard looks every {interval.total_seconds():g} s. Ctrl-C ends it.")
+
+        def tell(seen: Round) -> None:
+            lock.sign(interval.total_seconds())
+            _tell(session, seen, fmt, always=once)
+
+        def trouble(problem: ReasoningError) -> None:
+            lock.sign(interval.total_seconds())
+            terminal.error(problem)
+            _post(session, {"problem": problem.message, "hint": problem.hint})
+            if isinstance(problem, KeyRefusedError | ConfigurationError):
+                session.disconnect()  # a new key may be set meanwhile
+
+        def pause(seen: Round | None) -> None:
+            session.read_settings_again()
+            wait = interval.total_seconds()
+            session.sleep(min(wait, LOOK_AGAIN_SECONDS) if seen is not None and seen.stopping else wait)
+
+        run_guard(
+            at_work,
+            lambda: session.client,
+            lambda: _rules(session, interval),
+            pause=None if once else pause,
+            tell=tell,
+            trouble=trouble,
+        )
+
+
+def _rules(session: Session, interval: timedelta) -> Rules:
+    from reasoning_cli.operations.guarding import Rules
+
+    get = session.settings.get
+    speed = float(get(s.SANDBOX_SPEED)) if session.in_sandbox else 1.0
+    return Rules(
+        limits=session.limits,
+        idle_minutes=session.idle_by_type,
+        default_idle_minutes=get(s.IDLE_MINUTES),
+        hours={one: hours for one, setting in s.TYPE_HOURS.items() if (hours := get(setting)) is not None},
+        interval=interval * max(speed, 1.0),
+    )
+
+
+def _tell(session: Session, seen: Round, fmt: Format, *, always: bool) -> None:
+    """What a round saw and did: each action once, and a line a round where somebody wants it."""
+    terminal = session.terminal
+    record = _record(seen)
+    if fmt is Format.JSONL:
+        terminal.print(to_json_lines([record]))
+    else:
+        for line in _lines(seen):
+            terminal.say(line)
+        if always and not seen.done:
+            terminal.say(_summary(seen))
+    log.info(_summary(seen))
+    for warning in seen.warnings:
+        terminal.warn(warning)
+    for problem in seen.problems:
+        terminal.error(problem)
+    if seen.done or seen.stopped or seen.warnings or seen.problems:
+        _post(session, record)
+
+
+def _lines(seen: Round) -> list[str]:
+    from reasoning_cli.terminal.units import moment
+
+    at = moment(seen.at)
+    done = [
+        f"{at}  {'starting' if one.start else 'stopping'} {one.record.endpoint_name}: {one.text}" for one in seen.done
+    ]
+    return [*done, *(f"{at}  {one.endpoint_name} is {one.state}" for one in seen.stopped)]
+
+
+def _summary(seen: Round) -> str:
+    from reasoning_cli.commands.cost_views import spent_line
+    from reasoning_cli.terminal.units import moment
+
+    running = sum(1 for one in seen.watched if one.record.ready_replicas)
+    return f"{moment(seen.at)}  {running} running, {len(seen.watched)} deployed.  {spent_line(seen.standing)}"
+
+
+def _record(seen: Round) -> dict[str, object]:
+    """A round for machines and webhooks."""
+    from reasoning_cli.terminal.units import iso, whole_cents
+
+    return {
+        "at": iso(seen.at),
+        "deployed": [one.record.endpoint_name for one in seen.watched],
+        "running": [one.record.endpoint_name for one in seen.watched if one.record.ready_replicas],
+        "spent_cents": whole_cents(seen.standing.usage.high_cents),
+        "burn_cents_per_hour": seen.standing.burn_cents_per_hour,
+        "actions": [
+            {
+                "action": "start" if one.start else "stop",
+                "name": one.record.endpoint_name,
+                "why": str(one.why),
+                "text": one.text,
+            }
+            for one in seen.done
+        ],
+        "stopped": [one.endpoint_name for one in seen.stopped],
+        "warnings": list(seen.warnings),
+        "problems": [one.message for one in seen.problems],
+    }
+
+
+def _post(session: Session, record: dict[str, object]) -> None:
+    """Tell the webhook, if one is set; that it cannot be told never keeps the guard from its work."""
+    from reasoning_cli.webhook import post_json
+
+    url = session.settings.get(s.WEBHOOK)
+    if url is not None and (problem := post_json(url, record)):
+        session.terminal.warn(f"the webhook was not told: {problem}")
+
+
+def _command(session: Session, *more: str) -> str:
+    flags = ["--sandbox"] if session.in_sandbox else []
+    return shlex.join([sys.executable, "-m", "reasoning_cli", *flags, "costs", "guard", *more])
+
+
+def _systemd_unit(session: Session) -> str:
+    """A user unit: `systemctl --user enable --now reasoning-guard`."""
+    environ = s.environment()
+    home = f'Environment="{HOME_VARIABLE}={environ[HOME_VARIABLE]}"\n' if HOME_VARIABLE in environ else ""
+    return f"""\
+# ~/.config/systemd/user/reasoning-guard.service
+# then: systemctl --user enable --now reasoning-guard
+[Unit]
+Description=reasoning: stop models that are idle, over budget or out of hours
+After=network-online.target
+
+[Service]
+{home}ExecStart={_command(session, "--format", "jsonl")}
+Restart=always
+RestartSec=10
+
+[Install]
+WantedBy=default.target"""
+
+
+def _cron_line(session: Session) -> str:
+    environ = s.environment()
+    home = f"{HOME_VARIABLE}={shlex.quote(environ[HOME_VARIABLE])} " if HOME_VARIABLE in environ else ""
+    return f"* * * * * {home}{_command(session, '--once', '--format', 'jsonl')}"
+
+
+def _warn_about_key(session: Session) -> None:
+    """A service starts without the variables of this shell."""
+    where = session.settings.resolve(s.API_KEY)
+    if where.source not in (s.Source.FILE, s.Source.FLAG):
+        session.terminal.warn("it will not know the API key: a service does not see the variables of this shell")
+        session.terminal.hint("keep the key in the settings file: `reasoning config set together.api_key`")
