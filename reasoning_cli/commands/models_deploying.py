@@ -1,0 +1,164 @@
+"""Deploy models, and start what was stopped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reasoning_cli import settings as s
+from reasoning_cli.commands.completion import complete_targets
+from reasoning_cli.commands.model_options import (
+    NameArgument,
+    TimeoutOption,
+    WaitOption,
+    read_timeout,
+    remember_models,
+    ways_to_wait,
+)
+from reasoning_cli.commands.options import DryRunOption, JsonOption, YesOption, typed
+from reasoning_cli.commands.session import Session, session_of
+from reasoning_cli.errors import ExitCode
+from reasoning_cli.values import parse_idle_minutes, parse_model_type, spell_model_type
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from reasoning_cli.operations.deploying import DeployPlan, Progress
+
+
+def deploy(
+    ctx: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|TYPE", help="A model type, a model's name, or its ml_ id.", autocompletion=complete_targets
+        ),
+    ],
+    as_type: Annotated[
+        str | None, typer.Option("--as", metavar="TYPE", help="The decisions a model named by name answers.")
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of its endpoint; default: the model type.")
+    ] = None,
+    hardware: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Instance type, like 1xnvidia-h100-80gb.")
+    ] = None,
+    config: Annotated[str | None, typer.Option(metavar="cr_…", help="Together's config to serve it with.")] = None,
+    min_replicas: Annotated[int | None, typer.Option(metavar="N", help="Replicas that always run; 1.")] = None,
+    max_replicas: Annotated[
+        int | None, typer.Option(metavar="N", help="Replicas it may scale to; the minimum.")
+    ] = None,
+    idle_minutes: Annotated[
+        str | None, typer.Option(metavar="N", help="Together stops it after N idle minutes: 0 = never, or 30 to 1440.")
+    ] = None,
+    wait: WaitOption = True,
+    timeout: TimeoutOption = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Put a model on a GPU and in its slot: plan, ask, create, wait until it answers.
+
+    Running it again goes on where it was; it never makes a second one.
+    """
+    from reasoning_cli.operations.deploying import DeployRequest, plan_deploy
+
+    session = session_of(ctx)
+    request = DeployRequest(
+        target=target,
+        models=session.models,
+        idle_minutes=_idle_minutes(session, idle_minutes),
+        model_type=parse_model_type(as_type) if as_type else None,
+        endpoint=endpoint,
+        hardware=hardware,
+        config=config,
+        min_replicas=min_replicas,
+        max_replicas=max_replicas,
+    )
+    limit = read_timeout(session, timeout)
+    plan = plan_deploy(session.client, session.store, session.limits, request)
+    remember_models(session, plan.model.name)
+    _carry_out(session, plan, limit if wait else None, yes=yes, dry_run=dry_run, json=json)
+
+
+def start(
+    ctx: typer.Context,
+    name: NameArgument,
+    wait: WaitOption = True,
+    timeout: TimeoutOption = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Start a stopped model again, with the model and hardware it had, if the budget allows."""
+    from reasoning_cli.operations.deploying import plan_start
+
+    session = session_of(ctx)
+    limit = read_timeout(session, timeout)
+    plan = plan_start(session.client, session.store, session.limits, name)
+    _carry_out(session, plan, limit if wait else None, yes=yes, dry_run=dry_run, json=json)
+
+
+def _carry_out(
+    session: Session, plan: DeployPlan, limit: timedelta | None, *, yes: bool, dry_run: bool, json: bool
+) -> None:
+    """Show the plan, ask, do it, and say how it ended; `limit` is how long to wait, None not at all."""
+    from reasoning_cli.commands.plan_views import deployed_record, plan_facts, plan_record
+    from reasoning_cli.operations.deploying import Action, run_deploy
+    from reasoning_cli.terminal.progress import waiting
+    from reasoning_cli.terminal.units import clock_duration, money
+
+    terminal = session.terminal
+    if dry_run:
+        if json:
+            terminal.json({"dry_run": True, **plan_record(plan)})
+        else:
+            terminal.facts(plan_facts(plan))
+            terminal.note("Nothing was changed.")
+        return
+    if plan.action in (Action.CREATE, Action.RESTART, Action.SCALE):
+        terminal.facts(plan_facts(plan), to_out=False)
+        if not terminal.confirm("Deploy it?", yes=yes):
+            terminal.note("Nothing was changed.")
+            raise typer.Exit(ExitCode.FAILED)
+    elif plan.action is Action.CONTINUE:
+        terminal.note(f"{plan.endpoint_name} is being deployed already; going on where it is.")
+    name = plan.endpoint_name
+    undeploy = f"reasoning models undeploy {name}"
+    try:
+        with waiting(terminal, f"deploying {name}") as shown:
+
+            def tell(progress: Progress) -> None:
+                cold = "" if progress.record.ready_replicas else "; cold start is not billed"
+                shown.show(f"{name}: {progress.state.lower()}{cold}", clock_duration(progress.elapsed))
+
+            wait = ways_to_wait(session, limit, tell) if limit is not None else None
+            done = run_deploy(session.client, session.store, plan, wait=wait)
+    except KeyboardInterrupt:
+        price = money(plan.max_cents_per_hour)
+        terminal.note(f"Stopped waiting. {name} goes on at Together and costs {price} an hour once it is ready.")
+        terminal.hint(f"`reasoning models status` shows it; stop it: `{undeploy}`")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    if json:
+        terminal.json(deployed_record(plan, done))
+        return
+    if done.answered_in is None:
+        state = done.record.state
+        terminal.say(f"{name} is {state}." if state == "READY" else f"{name} is on its way ({state}).")
+        terminal.hint("watch it: `reasoning models status --watch`")
+        return
+    already = "already " if plan.action is Action.NOTHING else ""
+    terminal.say(
+        f"{name} is {already}serving as {done.record.serving_name}"
+        f" (first answer in {done.answered_in.total_seconds():.2f} s)."
+    )
+    terminal.hint(f"stop it: `{undeploy}`")
+    if not session.enabled[plan.model_type]:
+        terminal.hint(f"decisions do not go there yet: `reasoning models enable {spell_model_type(plan.model_type)}`")
+
+
+def _idle_minutes(session: Session, text: str | None) -> int:
+    if text is None:
+        return session.settings.get(s.IDLE_MINUTES)
+    return typed(parse_idle_minutes, text, "--idle-minutes 0, or 30 to 1440")

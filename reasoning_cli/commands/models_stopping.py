@@ -1,0 +1,171 @@
+"""Stop models, one or all of them, and take away what was deployed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reasoning_cli.commands.completion import complete_targets
+from reasoning_cli.commands.model_options import NameArgument, TimeoutOption, read_timeout, ways_to_wait
+from reasoning_cli.commands.options import DryRunOption, JsonOption, YesOption
+from reasoning_cli.commands.session import Session, session_of
+from reasoning_cli.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import timedelta
+
+    from reasoning_cli.operations.deploying import Progress
+    from reasoning_cli.terminal.progress import Waiting as Shown
+
+
+def undeploy(
+    ctx: typer.Context,
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME|TYPE", help="A model type, an endpoint's name or an id.", autocompletion=complete_targets
+        ),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Everything that was deployed from here.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Only stop it; `start` starts it again.")] = False,
+    timeout: TimeoutOption = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Stop a model and delete its deployment and endpoint. The model itself stays at Together."""
+    session = session_of(ctx)
+    limit = read_timeout(session, timeout)
+    if (target is None) != everything:
+        raise UsageError("name one deployment, or say --all", "`reasoning models list` shows what there is")
+    if target is None:
+        _stop_all(session, limit, keep=keep, yes=yes, dry_run=dry_run, json=json)
+    else:
+        _stop_one(session, target, limit, keep=keep, yes=yes, dry_run=dry_run, json=json)
+
+
+def stop(
+    ctx: typer.Context,
+    name: NameArgument,
+    timeout: TimeoutOption = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Stop a model, so that it costs nothing; `start` starts it again where it was."""
+    session = session_of(ctx)
+    _stop_one(session, name, read_timeout(session, timeout), keep=True, yes=yes, dry_run=dry_run, json=json)
+
+
+def _stop_one(
+    session: Session, target: str, limit: timedelta, *, keep: bool, yes: bool, dry_run: bool, json: bool
+) -> None:
+    from reasoning_cli.commands.plan_views import stop_facts, stop_record
+    from reasoning_cli.operations.stopping import plan_stop, run_stop
+    from reasoning_cli.terminal.progress import waiting
+    from reasoning_cli.terminal.units import money
+
+    terminal = session.terminal
+    plan = plan_stop(session.store, target, keep=keep)
+    name = plan.record.endpoint_name
+    if dry_run:
+        if json:
+            terminal.json({"dry_run": True, **stop_record(plan, plan.record)})
+        else:
+            terminal.facts(stop_facts(plan))
+            terminal.note("Nothing was changed.")
+        return
+    if not yes:
+        terminal.facts(stop_facts(plan), to_out=False)
+    if not terminal.confirm("Stop it?" if keep else "Stop and delete it?", yes=yes):
+        terminal.note("Nothing was changed.")
+        raise typer.Exit(ExitCode.FAILED)
+    again = f"reasoning models {'stop' if keep else 'undeploy'} {name}"
+    try:
+        with waiting(terminal, f"stopping {name}") as shown:
+            done = run_stop(session.client, session.store, plan, ways_to_wait(session, limit, _teller(shown)))
+    except KeyboardInterrupt:
+        terminal.note(f"Interrupted: {name} may still run, at up to {money(plan.saves_cents_per_hour)} an hour.")
+        terminal.hint(f"go on: `{again}`; look: `reasoning models status`")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    if done.endpoint_left:
+        terminal.warn(f"the endpoint `{done.endpoint_left}` stays: it holds deployments that were not made from here")
+    if json:
+        terminal.json(stop_record(plan, done.record))
+        return
+    terminal.say(
+        f"{name} is {'stopped, and kept' if keep else 'gone'}. It saves {money(plan.saves_cents_per_hour)} an hour."
+    )
+    if keep:
+        terminal.hint(f"start it again: `reasoning models start {target}`")
+
+
+def _stop_all(session: Session, limit: timedelta, *, keep: bool, yes: bool, dry_run: bool, json: bool) -> None:
+    """One question for all of them; the exit code of the first that went wrong."""
+    from reasoning_cli.commands.plan_views import stop_all_facts, stop_record
+    from reasoning_cli.operations.stopping import plan_stop_all, run_stop_all
+    from reasoning_cli.terminal.progress import waiting
+    from reasoning_cli.terminal.units import counted, money
+
+    terminal = session.terminal
+    plans = plan_stop_all(session.store, keep=keep)
+    if dry_run:
+        if json:
+            terminal.json([{"dry_run": True, **stop_record(plan, plan.record)} for plan in plans])
+        else:
+            terminal.facts(stop_all_facts(plans))
+            terminal.note("Nothing was changed.")
+        return
+    if not plans:
+        if json:
+            terminal.json([])
+        terminal.note("Nothing of ours runs." if keep else "Nothing is deployed from here.")
+        return
+    if not yes:
+        terminal.facts(stop_all_facts(plans), to_out=False)
+    if not terminal.confirm(f"{'Stop' if keep else 'Stop and delete'} {counted(len(plans), 'deployment')}?", yes=yes):
+        terminal.note("Nothing was changed.")
+        raise typer.Exit(ExitCode.FAILED)
+    outcomes = []
+    try:
+        with waiting(terminal, "stopping") as shown:
+            for outcome in run_stop_all(
+                session.client, session.store, plans, ways_to_wait(session, limit, _teller(shown))
+            ):
+                outcomes.append(outcome)
+                if outcome.problem is not None:
+                    terminal.error(outcome.problem)
+                elif not json:
+                    plan = outcome.plan
+                    saved = f"It saves {money(plan.saves_cents_per_hour)} an hour."
+                    terminal.say(f"{plan.record.endpoint_name} is {'stopped, and kept' if keep else 'gone'}. {saved}")
+    except KeyboardInterrupt:
+        left = sum(one.saves_cents_per_hour for one in plans[len(outcomes) :])
+        terminal.note(f"Interrupted: what is not reported gone may still run, at up to {money(left)} an hour.")
+        terminal.hint("go on: `reasoning models undeploy --all`; look: `reasoning models status`")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    if json:
+        records = [
+            {
+                **stop_record(one.plan, one.done.record if one.done else one.plan.record),
+                "error": one.problem.message if one.problem else None,
+            }
+            for one in outcomes
+        ]
+        terminal.json(records)
+    failed = [one.problem for one in outcomes if one.problem is not None]
+    if failed:
+        raise typer.Exit(failed[0].exit_code)
+
+
+def _teller(shown: Shown) -> Callable[[Progress], None]:
+    from reasoning_cli.terminal.units import clock_duration
+
+    def tell(progress: Progress) -> None:
+        billed = "; billed until it is stopped" if progress.record.ready_replicas else ""
+        name = progress.record.endpoint_name
+        shown.show(f"{name}: {progress.state.lower()}{billed}", clock_duration(progress.elapsed))
+
+    return tell
