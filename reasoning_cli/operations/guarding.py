@@ -7,7 +7,7 @@ same. What it stopped is stopped again each round until Together says STOPPED.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -141,7 +141,9 @@ class Guard:
             raise NotFoundError(f"`{record.endpoint_name}` is not known at Together yet", "`reasoning models status`")
         if verdict.start:
             low = max(1, record.min_replicas)
-            for one in standings(self.store, rules.limits, at):
+            # Nobody watches this start: it must be able to last an hour, whatever a deploy by hand may do.
+            careful = replace(rules.limits, reserve_hours=max(rules.limits.reserve_hours, Decimal(1)))
+            for one in standings(self.store, careful, at):
                 if one.model_type in (None, record.model_type):
                     check_deploy(one, record.endpoint_name, (record.price_cents_per_hour or 0) * low)
             client.scale(record.endpoint_id, record.deployment_id, low, max(low, record.max_replicas))
