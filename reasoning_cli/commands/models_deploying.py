@@ -50,7 +50,8 @@ def deploy(
         int | None, typer.Option(metavar="N", help="Replicas it may scale to; the minimum.")
     ] = None,
     idle_minutes: Annotated[
-        str | None, typer.Option(metavar="N", help="Together stops it after N idle minutes: 0 = never, or 30 to 1440.")
+        str | None,
+        typer.Option(metavar="N", help="Idle minutes before it is stopped; 0 = never."),
     ] = None,
     wait: WaitOption = True,
     timeout: TimeoutOption = None,
@@ -69,6 +70,7 @@ def deploy(
         target=target,
         models=session.models,
         idle_minutes=_idle_minutes(session, idle_minutes),
+        idle_by_type={} if idle_minutes is not None else session.idle_by_type,
         model_type=parse_model_type(as_type) if as_type else None,
         endpoint=endpoint,
         hardware=hardware,
@@ -161,4 +163,4 @@ def _carry_out(
 def _idle_minutes(session: Session, text: str | None) -> int:
     if text is None:
         return session.settings.get(s.IDLE_MINUTES)
-    return typed(parse_idle_minutes, text, "--idle-minutes 0, or 30 to 1440")
+    return typed(parse_idle_minutes, text, "--idle-minutes 30")
