@@ -1,0 +1,255 @@
+"""The table of settings: name, meaning, default and variables of each. What one is now, `settings` says.
+
+A setting `group.name` is `REASONING_GROUP_NAME` in the environment; the variables of the original plugin are read
+after it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from reasoning_cli.errors import ConfigurationError, UsageError
+from reasoning_cli.redact import mask
+from reasoning_cli.values import (
+    MODEL_TYPES,
+    Hours,
+    Period,
+    parse_boolean,
+    parse_daily_hours,
+    parse_hours,
+    parse_idle_minutes,
+    parse_key,
+    parse_path,
+    parse_period,
+    parse_seconds,
+    parse_speed,
+    parse_text,
+    parse_together_url,
+    parse_url,
+    parse_usd,
+    parse_whole,
+    spell_model_type,
+)
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class Setting(Generic[T_co]):
+    """One thing the operator can choose. `parse` raises ValueError with a reason that follows the value."""
+
+    name: str
+    parse: Callable[[str], T_co]
+    default: T_co
+    help: str
+    other_variables: tuple[str, ...] = ()
+    secret: bool = False
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Environment names, the one that wins first."""
+        return (f"REASONING_{self.name.upper().replace('.', '_')}", *self.other_variables)
+
+    def read(self, text: str, where: str) -> T_co:
+        """Parse `text`, or say which value from which place is wrong."""
+        try:
+            return self.parse(text)
+        except ValueError as error:
+            shown = mask(text) if self.secret else text
+            raise ConfigurationError(f"{where}: `{shown}` {error}", f"{self.name}: {self.help}") from None
+
+
+def _original(*names: str) -> tuple[str, ...]:
+    """Both variable families of the original plugin."""
+    return tuple(f"{family}_{name}" for name in names for family in ("CUSTOM_REASONING", "REASONING_SERVICE"))
+
+
+API_KEY: Setting[str | None] = Setting(
+    "together.api_key",
+    parse_key,
+    None,
+    "Together API key",
+    ("TOGETHER_API_KEY", "TOGETHER_AI_API_KEY"),
+    secret=True,
+)
+BASE_URL = Setting(
+    "together.base_url",
+    parse_together_url,
+    "https://api.together.ai",
+    "address of Together's API",
+    ("TOGETHER_BASE_URL", "TOGETHER_AI_BASE_URL"),
+)
+PROJECT_ID: Setting[str | None] = Setting(
+    "together.project_id", parse_text, None, "project to work in; default: the key's own", ("TOGETHER_PROJECT_ID",)
+)
+MODEL: dict[str, Setting[str]] = {
+    model_type: Setting(
+        f"{model_type}.model",
+        parse_text,
+        default,
+        f"model that `models deploy {spell_model_type(model_type)}` deploys",
+        _original(f"{model_type.upper()}_MODEL"),
+    )
+    for model_type, default in zip(
+        MODEL_TYPES,
+        (
+            "moonmakesmagic/DeepSeek-R1-Distill-Qwen-1.5B-shouldrespond",
+            "moonmakesmagic/DeepSeek-Qwen-14B-planning",
+            "moonmakesmagic/DeepSeek-Llama-67B-coding",
+        ),
+        strict=True,
+    )
+}
+ENABLED: dict[str, Setting[bool]] = {
+    model_type: Setting(
+        f"{model_type}.enabled",
+        parse_boolean,
+        True,
+        f"whether {spell_model_type(model_type)} decisions may go to the deployed model",
+        _original(f"{model_type.upper()}_ENABLED"),
+    )
+    for model_type in MODEL_TYPES
+}
+BUDGET_LIMIT: Setting[Decimal | None] = Setting(
+    "budget.limit_usd", parse_usd, None, "dollars a period; unset: no limit", _original("BUDGET_LIMIT")
+)
+BUDGET_PERIOD = Setting(
+    "budget.period", parse_period, Period.MONTH, "what budgets are for: a calendar month or day (UTC), or the total"
+)
+WARN_PERCENT = Setting("budget.warn_percent", parse_whole(1, 100), 80, "share of a budget at which the guard warns")
+TYPE_IDLE: dict[str, Setting[int | None]] = {
+    model_type: Setting(
+        f"{model_type}.idle_minutes",
+        parse_idle_minutes,
+        None,
+        f"the same as deploy.idle_minutes for {spell_model_type(model_type)} alone",
+    )
+    for model_type in MODEL_TYPES
+}
+TYPE_HOURS: dict[str, Setting[Hours | None]] = {
+    model_type: Setting(
+        f"{model_type}.hours",
+        parse_daily_hours,
+        None,
+        f"hours of the day, like 18:00-23:00, outside which the guard stops {spell_model_type(model_type)}",
+    )
+    for model_type in MODEL_TYPES
+}
+GUARD_INTERVAL = Setting("guard.interval_seconds", parse_seconds, Decimal(60), "seconds between two looks of the guard")
+WEBHOOK: Setting[str | None] = Setting(
+    "guard.webhook_url", parse_url, None, "where the guard posts what it did, as JSON", secret=True
+)
+TYPE_BUDGET: dict[str, Setting[Decimal | None]] = {
+    model_type: Setting(
+        f"{model_type}.budget_usd", parse_usd, None, f"dollars a period for {spell_model_type(model_type)} alone"
+    )
+    for model_type in MODEL_TYPES
+}
+MAX_COST_PER_HOUR: Setting[Decimal | None] = Setting(
+    "budget.max_cost_per_hour_usd",
+    parse_usd,
+    Decimal("40.00"),
+    "dollars an hour that all running models together may cost",
+    _original("MAX_COST_PER_HOUR"),
+)
+RESERVE_HOURS = Setting(
+    "budget.reserve_hours",
+    parse_hours,
+    Decimal(1),
+    "hours of everything running that must be left in the budget for a deploy to start",
+)
+IDLE_MINUTES = Setting(
+    "deploy.idle_minutes",
+    parse_idle_minutes,
+    30,
+    "minutes without a request after which a model is stopped; 0 = never. Together does from 30 on, the guard sooner",
+    (*_original("AUTO_SHUTDOWN_MINUTES"), "AUTO_SHUTDOWN_IDLE_MINUTES"),
+)
+POLL_SECONDS = Setting(
+    "deploy.poll_seconds",
+    parse_seconds,
+    Decimal(5),
+    "seconds between two looks at a model that is starting or stopping",
+)
+READY_TIMEOUT = Setting(
+    "deploy.timeout_minutes", parse_whole(1, 360), 30, "minutes to wait for a model to become READY"
+)
+STORE_PATH: Setting[Path | None] = Setting(
+    "store.path", parse_path, None, "database of samples and costs; default: reasoning.db in the data folder"
+)
+COLLECT = Setting(
+    "data.collect",
+    parse_boolean,
+    True,
+    "whether decisions that pass through are kept as training samples",
+    (*_original("COLLECT_TRAINING_DATA"), "TRAINING_DATA_COLLECTION"),
+)
+RETENTION_DAYS = Setting(
+    "data.retention_days",
+    parse_whole(1, 36500),
+    30,
+    "what `data cleanup` keeps without --days",
+    _original("RETENTION_DAYS"),
+)
+GATEWAY_PORT = Setting(
+    "gateway.port", parse_whole(1, 65535), 8001, "port the agent's calls arrive at", ("ANTHROPIC_PROXY_PORT",)
+)
+OPENAI_UPSTREAM = Setting(
+    "gateway.openai_upstream",
+    parse_url,
+    "https://api.openai.com/v1",
+    "where the agent's OpenAI calls were going, with /v1",
+)
+ANTHROPIC_UPSTREAM = Setting(
+    "gateway.anthropic_upstream",
+    parse_url,
+    "https://api.anthropic.com/v1",
+    "where the agent's Anthropic calls were going, with /v1",
+)
+SANDBOX = Setting("sandbox.enabled", parse_boolean, False, "work on the embedded sandbox, free", ("REASONING_SANDBOX",))
+SANDBOX_SPEED = Setting("sandbox.speed", parse_speed, Decimal(60), "how much faster than real the sandbox's clock runs")
+
+ALL: tuple[Setting[object], ...] = (
+    API_KEY,
+    BASE_URL,
+    PROJECT_ID,
+    *(
+        setting
+        for model_type in MODEL_TYPES
+        for setting in (of_type[model_type] for of_type in (MODEL, ENABLED, TYPE_BUDGET, TYPE_IDLE, TYPE_HOURS))
+    ),
+    BUDGET_LIMIT,
+    BUDGET_PERIOD,
+    WARN_PERCENT,
+    MAX_COST_PER_HOUR,
+    RESERVE_HOURS,
+    IDLE_MINUTES,
+    READY_TIMEOUT,
+    POLL_SECONDS,
+    STORE_PATH,
+    COLLECT,
+    RETENTION_DAYS,
+    GUARD_INTERVAL,
+    WEBHOOK,
+    GATEWAY_PORT,
+    OPENAI_UPSTREAM,
+    ANTHROPIC_UPSTREAM,
+    SANDBOX,
+    SANDBOX_SPEED,
+)
+BY_NAME = {setting.name: setting for setting in ALL}
+
+
+def find_setting(name: str) -> Setting[object]:
+    """The setting called `name`. Raises UsageError with the nearest name."""
+    wanted = name.strip().lower().replace("-", "_")
+    if wanted in BY_NAME:
+        return BY_NAME[wanted]
+    near = difflib.get_close_matches(wanted, BY_NAME, n=1)
+    hint = f"did you mean `{near[0]}`?" if near else "`reasoning config` lists them"
+    raise UsageError(f"`{name}` is no setting", hint)
