@@ -60,6 +60,7 @@ def _more(shown: Sequence[Column[ModelStatus]], now: datetime) -> list[Column[Mo
         Column("ready_since", lambda one: one.ready_since),
         Column("ready_seconds", lambda one: now - one.ready_since if one.ready_since else None),
         Column("cost_cents", lambda one: whole_cents(one.usage.cents)),
+        Column("ours", lambda one: one.ours),
         Column("last_error", lambda one: one.record.last_error if one.record else None),
     ]
     return [column for column in every if column.key not in known]
@@ -81,6 +82,27 @@ def list_columns(now: datetime) -> list[Column[ModelStatus]]:
         ),
     ]
     return [*columns, *_more(columns, now)]
+
+
+def all_columns(now: datetime) -> list[Column[ModelStatus]]:
+    """`models list --all`: ours as last seen, and what else runs in the project."""
+    columns: list[Column[ModelStatus]] = [
+        Column("name", lambda one: one.name, "NAME", text=_name),
+        Column("ours", lambda one: one.ours, "WHOSE", text=lambda one: "ours" if one.ours else "not ours"),
+        Column("state", lambda one: one.state, "STATE", text=_state, style=_style),
+        Column("burn_cents_per_hour", lambda one: one.burn_cents_per_hour, "$/H", text=_price, right=True),
+        Column("cost_cents", lambda one: whole_cents(one.usage.cents), "COST", text=_cost, right=True, from_width=50),
+        Column("model", lambda one: one.model_name, "MODEL", shrink=True),
+    ]
+    return [*columns, Column("seen_at", lambda one: one.record.state_at if one.record else None), *_more(columns, now)]
+
+
+def _cost(one: ModelStatus) -> str:
+    if one.record is None:
+        return "–"
+    if not one.usage.doubt_cents:
+        return money(one.usage.cents)
+    return f"up to {money(one.usage.high_cents)}"
 
 
 def status_columns(at: datetime) -> list[Column[ModelStatus]]:

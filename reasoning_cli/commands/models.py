@@ -9,7 +9,7 @@ import typer
 
 from reasoning_cli import settings as s
 from reasoning_cli.commands.model_options import TypeArgument
-from reasoning_cli.commands.models_deploying import deploy, start
+from reasoning_cli.commands.models_deploying import adopt, deploy, start
 from reasoning_cli.commands.models_stopping import stop, undeploy
 from reasoning_cli.commands.options import FormatOption, JsonOption, QuietOption, chosen_format, typed
 from reasoning_cli.commands.session import Session, session_of
@@ -27,20 +27,42 @@ app.command()(deploy)
 app.command()(undeploy)
 app.command()(stop)
 app.command()(start)
+app.command()(adopt)
 
 
 @app.command("list")
 def list_models(
-    ctx: typer.Context, fmt: FormatOption = Format.TABLE, json: JsonOption = False, quiet: QuietOption = False
+    ctx: typer.Context,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what was not deployed from here; asks Together.")
+    ] = False,
+    fmt: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """The slots and what we deployed, as last seen; asks nobody, so it is fast."""
-    from reasoning_cli.commands.model_views import list_columns
+    from reasoning_cli.commands.model_views import all_columns, list_columns
     from reasoning_cli.terminal.listing import Listing
 
-    session = session_of(ctx)
-    statuses = _statuses(session, None)
-    listing = Listing(list_columns(session.now()), statuses, id=lambda one: one.name)
-    session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet)
+    session, chosen = session_of(ctx), chosen_format(fmt, json)
+    if not everything:
+        listing = Listing(list_columns(session.now()), _statuses(session, None), id=lambda one: one.name)
+        session.terminal.show(listing, chosen, quiet=quiet)
+        return
+    from reasoning_cli.operations.foreign import foreign_statuses
+    from reasoning_cli.operations.status import refresh
+    from reasoning_cli.terminal.units import money
+
+    at = refresh(session.client, session.store)
+    foreign = foreign_statuses(session.client, session.store)
+    listing = Listing(all_columns(at), [*_statuses(session, at), *foreign], id=lambda one: one.name)
+    session.terminal.show(listing, chosen, quiet=quiet)
+    burning = sum(one.burn_cents_per_hour for one in foreign)
+    if burning and chosen is Format.TABLE and not quiet:
+        session.terminal.hint(
+            f"not ours burns {money(burning)} an hour; stop one by its name: `reasoning models stop {foreign[0].name}`;"
+            f" or take it over: `reasoning models adopt {foreign[0].name} --as TYPE`"
+        )
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reasoning_cli import settings as s
-from reasoning_cli.commands.completion import complete_targets
+from reasoning_cli.commands.completion import complete_names, complete_targets
 from reasoning_cli.commands.model_options import (
     NameArgument,
     TimeoutOption,
@@ -100,6 +100,47 @@ def start(
     limit = read_timeout(session, timeout)
     plan = plan_start(session.client, session.store, session.limits, name)
     _carry_out(session, plan, limit if wait else None, yes=yes, dry_run=dry_run, json=json)
+
+
+def adopt(
+    ctx: typer.Context,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|ID", help="What `models list --all` shows as not ours.", autocompletion=complete_names
+        ),
+    ],
+    as_type: Annotated[str, typer.Option("--as", metavar="TYPE", help="The decisions it answers from now on.")],
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Take over a deployment made elsewhere: into a slot, the ledger and the budget, from now on."""
+    from reasoning_cli.commands.plan_views import adopt_facts, adopt_record
+    from reasoning_cli.operations.foreign import plan_adopt, run_adopt
+
+    session = session_of(ctx)
+    terminal = session.terminal
+    plan = plan_adopt(session.client, session.store, session.limits, name, parse_model_type(as_type))
+    if dry_run:
+        if json:
+            terminal.json({"dry_run": True, **adopt_record(plan, plan.record)})
+        else:
+            terminal.facts(adopt_facts(plan))
+            terminal.note("Nothing was changed.")
+        return
+    if not yes:
+        terminal.facts(adopt_facts(plan), to_out=False)
+    if not terminal.confirm("Take it over?", yes=yes):
+        terminal.note("Nothing was changed.")
+        raise typer.Exit(ExitCode.FAILED)
+    record = run_adopt(session.client, session.store, plan)
+    remember_models(session)
+    if json:
+        terminal.json(adopt_record(plan, record))
+        return
+    terminal.say(f"{plan.status.name} is ours now, as {spell_model_type(plan.model_type)} ({record.state}).")
+    terminal.hint(f"stop it: `reasoning models stop {spell_model_type(plan.model_type)}`")
 
 
 def _carry_out(

@@ -10,13 +10,14 @@ from reasoning_cli.commands.completion import complete_targets
 from reasoning_cli.commands.model_options import NameArgument, TimeoutOption, read_timeout, ways_to_wait
 from reasoning_cli.commands.options import DryRunOption, JsonOption, YesOption
 from reasoning_cli.commands.session import Session, session_of
-from reasoning_cli.errors import ExitCode, UsageError
+from reasoning_cli.errors import ExitCode, NotFoundError, ReasoningError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from reasoning_cli.operations.deploying import Progress
+    from reasoning_cli.operations.deploying import Progress, Waiting
+    from reasoning_cli.operations.stopping import Stopped, StopPlan
     from reasoning_cli.terminal.progress import Waiting as Shown
 
 
@@ -63,29 +64,31 @@ def _stop_one(
     session: Session, target: str, limit: timedelta, *, keep: bool, yes: bool, dry_run: bool, json: bool
 ) -> None:
     from reasoning_cli.commands.plan_views import stop_facts, stop_record
-    from reasoning_cli.operations.stopping import plan_stop, run_stop
+    from reasoning_cli.operations.stopping import run_stop
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import money
 
     terminal = session.terminal
-    plan = plan_stop(session.store, target, keep=keep)
-    name = plan.record.endpoint_name
+    plan, ours = _plan_stop(session, target, keep)
+    name = plan.record.endpoint_name if ours else target
     if dry_run:
         if json:
             terminal.json({"dry_run": True, **stop_record(plan, plan.record)})
         else:
-            terminal.facts(stop_facts(plan))
+            terminal.facts(stop_facts(plan, ours=ours))
             terminal.note("Nothing was changed.")
         return
     if not yes:
-        terminal.facts(stop_facts(plan), to_out=False)
-    if not terminal.confirm("Stop it?" if keep else "Stop and delete it?", yes=yes):
+        terminal.facts(stop_facts(plan, ours=ours), to_out=False)
+    what = "it" if ours else f"{target}, which is not ours"
+    if not terminal.confirm(f"{'Stop' if keep else 'Stop and delete'} {what}?", yes=yes):
         terminal.note("Nothing was changed.")
         raise typer.Exit(ExitCode.FAILED)
     again = f"reasoning models {'stop' if keep else 'undeploy'} {name}"
     try:
         with waiting(terminal, f"stopping {name}") as shown:
-            done = run_stop(session.client, session.store, plan, ways_to_wait(session, limit, _teller(shown)))
+            wait = ways_to_wait(session, limit, _teller(shown))
+            done = run_stop(session.client, session.store, plan, wait) if ours else _stop_foreign(session, plan, wait)
     except KeyboardInterrupt:
         terminal.note(f"Interrupted: {name} may still run, at up to {money(plan.saves_cents_per_hour)} an hour.")
         terminal.hint(f"go on: `{again}`; look: `reasoning models status`")
@@ -98,8 +101,37 @@ def _stop_one(
     terminal.say(
         f"{name} is {'stopped, and kept' if keep else 'gone'}. It saves {money(plan.saves_cents_per_hour)} an hour."
     )
-    if keep:
+    if keep and not target.startswith("endpoint-"):
         terminal.hint(f"start it again: `reasoning models start {target}`")
+
+
+def _plan_stop(session: Session, target: str, keep: bool) -> tuple[StopPlan, bool]:
+    """What is meant, and whether it is ours; what is not is looked for at Together by its own name."""
+    from reasoning_cli.operations.budget import burn
+    from reasoning_cli.operations.foreign import find_foreign
+    from reasoning_cli.operations.stopping import StopPlan, plan_stop
+
+    try:
+        return plan_stop(session.store, target, keep=keep), True
+    except NotFoundError as not_ours:
+        try:
+            record = find_foreign(session.client, session.store, target).record
+        except ReasoningError as problem:
+            several = isinstance(problem, NotFoundError) and "several" in problem.message
+            raise (problem if several else not_ours) from problem
+        assert record is not None
+        return StopPlan(record, keep, burn(record)), False
+
+
+def _stop_foreign(session: Session, plan: StopPlan, wait: Waiting) -> Stopped:
+    """What is stopped here is on record here from then on: so a stop that breaks off can be finished."""
+    from reasoning_cli.operations.foreign import is_legacy, run_legacy_stop, take_over
+    from reasoning_cli.operations.stopping import Stopped, StopPlan, run_stop
+
+    if is_legacy(plan.record):
+        return Stopped(run_legacy_stop(session.client, plan.record, wait, keep=plan.keep))
+    record = take_over(session.client, session.store, plan.record)
+    return run_stop(session.client, session.store, StopPlan(record, plan.keep, plan.saves_cents_per_hour), wait)
 
 
 def _stop_all(session: Session, limit: timedelta, *, keep: bool, yes: bool, dry_run: bool, json: bool) -> None:

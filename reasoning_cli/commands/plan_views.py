@@ -12,6 +12,7 @@ from reasoning_cli.values import spell_model_type, together_idle_minutes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from reasoning_cli.operations.foreign import AdoptPlan
     from reasoning_cli.operations.stopping import StopPlan
     from reasoning_cli.store.deployments import DeploymentRecord
 
@@ -80,16 +81,40 @@ def _deployment_record(record: DeploymentRecord) -> dict[str, object]:
     }
 
 
-def stop_facts(plan: StopPlan) -> list[tuple[str, str]]:
+def stop_facts(plan: StopPlan, *, ours: bool = True) -> list[tuple[str, str]]:
     """A stop as a person decides on it."""
     record = plan.record
     saves = money(plan.saves_cents_per_hour)
     deleted = "stays at Together, stopped" if plan.keep else "deployment and endpoint are deleted; the model stays"
     return [
         ("stop", f"{record.endpoint_name}: {record.model_name} on {record.hardware}, {record.state}"),
+        *([] if ours else [("whose", "not ours: it was made elsewhere in this project, and somebody may need it")]),
         ("then", deleted),
         ("saves", f"{saves} an hour"),
     ]
+
+
+def adopt_facts(plan: AdoptPlan) -> list[tuple[str, str]]:
+    """An adoption as a person decides on it."""
+    record, added = plan.record, plan.status.burn_cents_per_hour
+    return [
+        ("adopt", f"{plan.status.name}: {record.model_name} on {record.hardware}, {record.state}"),
+        ("as", f"{spell_model_type(plan.model_type)}: its decisions go there from now on"),
+        ("price", f"{money(added)} an hour, in our ledger and budget from now on; idle and budget rules stop it, too"),
+        ("budget", budget_text(plan.standing, added)),
+    ]
+
+
+def adopt_record(plan: AdoptPlan, record: DeploymentRecord) -> dict[str, object]:
+    """An adoption for machines."""
+    return {
+        "name": plan.status.name,
+        "model_type": plan.model_type,
+        "model": record.model_name,
+        "serving_name": record.serving_name,
+        "burn_cents_per_hour": plan.status.burn_cents_per_hour,
+        **_deployment_record(record),
+    }
 
 
 def stop_all_facts(plans: Sequence[StopPlan]) -> list[tuple[str, str]]:

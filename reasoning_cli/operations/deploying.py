@@ -172,6 +172,11 @@ def plan_start(client: TogetherClient, store: Store, limits: Limits, name: str) 
 
     Raises NotFoundError when nothing of that name was deployed, and what `plan_deploy` raises.
     """
+    if name.startswith("endpoint-"):
+        raise ReasoningError(
+            f"`{name}` is an endpoint of v1, and Together starts none of these any more",
+            "deploy its model anew: `reasoning models deploy MODEL --as TYPE`",
+        )
     record = find_live(store, name)
     if record.model_type is None:
         raise UsageError(

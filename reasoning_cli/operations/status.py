@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class ModelStatus:
     """One line of `models`: a slot with what serves it, or a deployment of ours that serves none.
 
-    `state` is as last seen at `seen_at`; a slot without deployment is `off`.
+    `state` is as last seen at `seen_at`; a slot without deployment is `off`. What is not `ours` was made elsewhere: its
+    record is of this moment and not in the store, its usage is since it was made.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ModelStatus:
     record: DeploymentRecord | None
     usage: Usage
     ready_since: datetime | None
+    ours: bool = True
 
     @property
     def state(self) -> str:

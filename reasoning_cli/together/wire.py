@@ -7,6 +7,7 @@ camelCase on the wire. Prices are integer US cents an hour for one running repli
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -204,3 +205,35 @@ class ChatAnswer(Wire):
     @property
     def text(self) -> str:
         return (self.choices[0].message.content or "") if self.choices else ""
+
+
+class Legacy(BaseModel):
+    """Base of the shapes of v1, whose members are snake_case."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
+
+
+class LegacyPrice(Legacy):
+    cents_per_minute: Decimal
+
+
+class LegacyHardware(Legacy):
+    id: str
+    pricing: LegacyPrice
+
+
+class LegacyAutoscaling(Legacy):
+    min_replicas: int = 0
+    max_replicas: int = 0
+
+
+class LegacyEndpoint(Legacy):
+    """An endpoint of v1: one model on one kind of hardware."""
+
+    id: str
+    name: str
+    model: str
+    hardware: str = ""
+    state: str
+    created_at: datetime
+    autoscaling: LegacyAutoscaling = Field(default_factory=LegacyAutoscaling)

@@ -87,6 +87,7 @@ def test_status_of_what_runs(still: Service, reasoning: Run) -> None:
         "endpoint_id": made["endpointId"],
         "deployment_id": made["id"],
         "idle_minutes": 0,
+        "ours": True,
         "last_error": None,
     }
     listed = json.loads(reasoning("models", "list", "--json").stdout)[2]
