@@ -206,12 +206,26 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _complete_profiles(incomplete: str) -> list[str]:
+    from reasoning_cli.commands.completion import complete_profiles
+
+    return complete_profiles(incomplete)
+
+
 @app.callback()
 def root(
     ctx: typer.Context,
     sandbox: Annotated[
         bool, typer.Option("--sandbox", help="Work on the embedded sandbox: free, and apart from real data.")
     ] = False,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Work in a profile: settings, account and data of its own.",
+            autocompletion=_complete_profiles,
+        ),
+    ] = None,
     db: Annotated[
         Path | None, typer.Option("--db", metavar="FILE", help="Database for this call instead of `store.path`.")
     ] = None,
@@ -228,5 +242,5 @@ def root(
     """Build what this run works with; nothing is opened before a command needs it."""
     from reasoning_cli.commands.session import Session
 
-    ctx.obj = Session.start(sandbox=sandbox, database=db, verbosity=verbose, color=color)
+    ctx.obj = Session.start(profile=profile, sandbox=sandbox, database=db, verbosity=verbose, color=color)
     ctx.call_on_close(ctx.obj.close)

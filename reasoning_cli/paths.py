@@ -1,7 +1,8 @@
 """Where files live, and their modes.
 
 Everything private (settings with a key, the training log, exports) is 0600 in folders of 0700, written beside and
-renamed so that no reader ever sees half a file. `REASONING_HOME` moves everything into one folder.
+renamed so that no reader ever sees half a file. `REASONING_HOME` moves everything into one folder. A profile, one of
+several accounts or agents on a host, has all of these below `profiles/NAME` and shares none.
 """
 
 from __future__ import annotations
@@ -9,14 +10,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from reasoning_cli.errors import DataError
+from reasoning_cli.errors import DataError, UsageError
 
 HOME_VARIABLE = "REASONING_HOME"
+PROFILE_VARIABLE = "REASONING_PROFILE"
+DEFAULT_PROFILE = "default"  # what is used where no profile is named; it lives beside `profiles`, not in it
+
+_PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,7 @@ class Paths:
     config_file: Path
     data_dir: Path
     cache_dir: Path
+    profile: str | None = None
 
     @property
     def database(self) -> Path:
@@ -43,11 +50,51 @@ class Paths:
     def sandbox(self) -> Paths:
         """The same places for sandbox runs: nothing in them is shared with the real ones."""
         home = self.data_dir / "sandbox"
-        return Paths(config_file=home / "config.toml", data_dir=home, cache_dir=home / "cache")
+        return Paths(home / "config.toml", data_dir=home, cache_dir=home / "cache", profile=self.profile)
+
+    def of_profile(self, name: str) -> Paths:
+        """The same places for a profile."""
+        below = Path("profiles", name)
+        return Paths(
+            config_file=self.config_file.parent / below / self.config_file.name,
+            data_dir=self.data_dir / below,
+            cache_dir=self.cache_dir / below,
+            profile=name,
+        )
+
+    def profiles(self) -> list[str]:
+        """The profiles that have settings or data, by name. A folder that cannot be read has none."""
+        names = set()
+        for folder in (self.config_file.parent, self.data_dir):
+            with contextlib.suppress(OSError):
+                names |= {one.name for one in (folder / "profiles").iterdir() if one.is_dir()}
+        return sorted(name for name in names if _PROFILE.fullmatch(name))
 
 
-def find_paths(environ: Mapping[str, str]) -> Paths:
-    """The places on this machine, by the platform's conventions or under `REASONING_HOME`."""
+def find_paths(environ: Mapping[str, str], profile: str | None = None) -> Paths:
+    """The places on this machine: those of `profile`, else of the one in `REASONING_PROFILE`, else of none.
+
+    Raises UsageError for what cannot be the name of a profile.
+    """
+    paths, name = _find_home(environ), chosen_profile(environ, profile)
+    return paths if name is None else paths.of_profile(name)
+
+
+def chosen_profile(environ: Mapping[str, str], profile: str | None = None) -> str | None:
+    """The profile that is meant, None for the default one. Raises UsageError for what cannot be a name."""
+    name = environ.get(PROFILE_VARIABLE, "").strip() if profile is None else profile
+    if name == DEFAULT_PROFILE or (profile is None and not name):
+        return None
+    if not _PROFILE.fullmatch(name):
+        mend = f"change or unset {PROFILE_VARIABLE}; " if profile is None else ""
+        raise UsageError(
+            f"`{name}` is no name of a profile", f"{mend}names are letters and digits, with - and _ after the first"
+        )
+    return name
+
+
+def _find_home(environ: Mapping[str, str]) -> Paths:
+    """The places by the platform's conventions, or under `REASONING_HOME`."""
     if home := environ.get(HOME_VARIABLE):
         root = Path(home).expanduser().absolute()
         return Paths(config_file=root / "config.toml", data_dir=root, cache_dir=root / "cache")

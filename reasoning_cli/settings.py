@@ -1,6 +1,8 @@
 """What each setting is now and where that came from; and changing it. The settings themselves are `settings_table`.
 
-Precedence: flag > environment > `.env` in the working folder > settings file (TOML) > default.
+Precedence: flag > environment > `.env` in the working folder > settings file (TOML) > default. In a profile the account
+and its ledger (`Setting.of_account`) are taken from flag and file alone: a key exported for one account must not deploy
+there in the name of another.
 """
 
 from __future__ import annotations
@@ -110,12 +112,16 @@ class Settings:
         if setting.name in self.flags:
             return self.flags[setting.name], Source.FLAG, "command line"
         for variables, source in ((self.environ, Source.ENVIRONMENT), (self.dotenv, Source.DOTENV)):
-            for name in setting.variables:
+            for name in () if self.ignores_variables(setting) else setting.variables:
                 if variables.get(name, "").strip():
                     return variables[name], source, name if source is Source.ENVIRONMENT else f"{name} in .env"
         if setting.name in self.file:
             return self.file[setting.name], Source.FILE, str(self.paths.config_file)
         return None, Source.DEFAULT, ""
+
+    def ignores_variables(self, setting: Setting[object]) -> bool:
+        """Whether no variable counts for `setting`, because a profile has its own account and ledger."""
+        return setting.of_account and self.paths.profile is not None
 
     def database(self) -> Path:
         """The database file of this run."""

@@ -41,7 +41,10 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True)
 class Setting(Generic[T_co]):
-    """One thing the operator can choose. `parse` raises ValueError with a reason that follows the value."""
+    """One thing the operator can choose. `parse` raises ValueError with a reason that follows the value.
+
+    One `of_account` says whose account or ledger is worked on: in a profile its file or a flag says so, no variable.
+    """
 
     name: str
     parse: Callable[[str], T_co]
@@ -49,6 +52,7 @@ class Setting(Generic[T_co]):
     help: str
     other_variables: tuple[str, ...] = ()
     secret: bool = False
+    of_account: bool = False
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -76,6 +80,7 @@ API_KEY: Setting[str | None] = Setting(
     "Together API key",
     ("TOGETHER_API_KEY", "TOGETHER_AI_API_KEY"),
     secret=True,
+    of_account=True,
 )
 BASE_URL = Setting(
     "together.base_url",
@@ -83,9 +88,15 @@ BASE_URL = Setting(
     "https://api.together.ai",
     "address of Together's API",
     ("TOGETHER_BASE_URL", "TOGETHER_AI_BASE_URL"),
+    of_account=True,
 )
 PROJECT_ID: Setting[str | None] = Setting(
-    "together.project_id", parse_text, None, "project to work in; default: the key's own", ("TOGETHER_PROJECT_ID",)
+    "together.project_id",
+    parse_text,
+    None,
+    "project to work in; default: the key's own",
+    ("TOGETHER_PROJECT_ID",),
+    of_account=True,
 )
 MODEL: dict[str, Setting[str]] = {
     model_type: Setting(
@@ -180,7 +191,11 @@ READY_TIMEOUT = Setting(
     "deploy.timeout_minutes", parse_whole(1, 360), 30, "minutes to wait for a model to become READY"
 )
 STORE_PATH: Setting[Path | None] = Setting(
-    "store.path", parse_path, None, "database of samples and costs; default: reasoning.db in the data folder"
+    "store.path",
+    parse_path,
+    None,
+    "database of samples and costs; default: reasoning.db in the data folder",
+    of_account=True,
 )
 COLLECT = Setting(
     "data.collect",

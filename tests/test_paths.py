@@ -57,6 +57,35 @@ def test_the_sandbox_shares_no_file_with_the_real_places(tmp_path: Path) -> None
     assert ours.isdisjoint({rehearsed.config_file, rehearsed.database, rehearsed.names_cache, rehearsed.sandbox_state})
 
 
+def test_profiles_share_no_file_with_each_other_or_the_default(tmp_path: Path) -> None:
+    real = find_paths({"REASONING_HOME": str(tmp_path)})
+    places = [real, real.of_profile("a"), real.of_profile("b")]
+    places += [one.sandbox() for one in places]
+    files = [file for one in places for file in (one.config_file, one.database, one.names_cache, one.sandbox_state)]
+    assert len(set(files)) == len(files)
+
+
+def test_a_profile_lives_below_each_folder_of_the_platform(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("CONFIG", "DATA", "CACHE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
+    paths = find_paths({"REASONING_PROFILE": "berlin"})
+    assert paths.config_file == tmp_path / "config" / "reasoning" / "profiles" / "berlin" / "config.toml"
+    assert paths.database == tmp_path / "data" / "reasoning" / "profiles" / "berlin" / "reasoning.db"
+    assert paths.names_cache == tmp_path / "cache" / "reasoning" / "profiles" / "berlin" / "names.json"
+    assert find_paths({"REASONING_PROFILE": "berlin"}, "default") == find_paths({})
+
+
+def test_profiles_are_found_by_their_settings_or_their_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("CONFIG", "DATA", "CACHE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
+    assert find_paths({}).profiles() == []
+    make_private_dir(find_paths({}, "b").config_file.parent)
+    make_private_dir(find_paths({}, "a").data_dir)
+    make_private_dir(find_paths({}, "only-a-cache").cache_dir)
+    make_private_dir(find_paths({}).data_dir / "profiles" / "-rf")
+    assert find_paths({}).profiles() == ["a", "b"]
+
+
 def test_folders_made_here_are_private_with_all_their_parents(tmp_path: Path) -> None:
     make_private_dir(tmp_path / "a" / "b" / "c")
     assert [mode(tmp_path / one) for one in ("a", "a/b", "a/b/c")] == [0o700] * 3

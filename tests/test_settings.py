@@ -501,3 +501,21 @@ def test_a_change_that_a_variable_hides_is_told(paths: Paths) -> None:
     assert s.overrides(load_settings(paths, {"ANTHROPIC_PROXY_PORT": "1"}), s.GATEWAY_PORT) == "ANTHROPIC_PROXY_PORT"
     wrong = load_settings(paths, {"REASONING_GATEWAY_PORT": "wrong"})
     assert s.overrides(wrong, s.GATEWAY_PORT) == "REASONING_GATEWAY_PORT"
+
+
+# --- profiles ---
+
+
+@every_setting
+def test_in_a_profile_variables_name_neither_account_nor_ledger(setting: s.Setting[object], paths: Paths) -> None:
+    own = paths.of_profile("berlin")
+    text = TEXTS[setting.name][0]
+    Path(".env").write_text(f"{setting.variables[-1]}={text}\n")
+    settings = load_settings(own, {setting.variables[0]: text})
+    of_account = setting.name.startswith("together.") or setting.name == "store.path"
+    assert settings.resolve(setting).source is (Source.DEFAULT if of_account else Source.ENVIRONMENT)
+    if of_account:
+        write_setting(own, setting, text)
+        assert load_settings(own, {}).get(setting) == setting.parse(text)
+        assert load_settings(own, {}, {setting.name: TEXTS[setting.name][1]}).resolve(setting).source is Source.FLAG
+        assert s.overrides(settings, setting) is None

@@ -16,7 +16,7 @@ import typer
 
 from reasoning_cli import settings as s
 from reasoning_cli.errors import ReasoningError
-from reasoning_cli.paths import Paths, find_paths, write_private
+from reasoning_cli.paths import DEFAULT_PROFILE, Paths, find_paths, write_private
 from reasoning_cli.values import MODEL_TYPES, parse_boolean, spell_model_type
 
 MOST_NAMES = 50
@@ -90,10 +90,19 @@ def complete_settings(incomplete: str) -> list[str]:
     return [name for name in s.BY_NAME if name.startswith(incomplete)]
 
 
+def complete_profiles(incomplete: str) -> list[str]:
+    """Names of profiles, read off their folders."""
+    try:
+        names = [DEFAULT_PROFILE, *find_paths(s.environment(), DEFAULT_PROFILE).profiles()]
+    except Exception:  # as below
+        return []
+    return [name for name in names if name.startswith(incomplete)][:MOST_NAMES]
+
+
 def _known_names(ctx: typer.Context) -> list[str]:
     try:
         environ = s.environment()
-        paths = find_paths(environ)
+        paths = find_paths(environ, ctx.find_root().params.get("profile"))
         # Nothing was started: whether this is a sandbox run is read off the command line and the environment.
         asked = any(parse_boolean(environ[name]) for name in s.SANDBOX.variables if environ.get(name))
         if asked or ctx.find_root().params.get("sandbox"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from reasoning_cli.paths import Paths
 from reasoning_cli.redact import mask, remember
 from reasoning_cli.settings_file import change_file, read_file
 from reasoning_cli.terminal.listing import Column, Format, Listing
+
+if TYPE_CHECKING:
+    from reasoning_cli.operations.profiles import Profile
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -104,7 +107,25 @@ def unset(ctx: typer.Context, name: NameArgument) -> None:
 def path(ctx: typer.Context) -> None:
     """Print where the settings file is."""
     session = session_of(ctx)
-    session.terminal.print(str(session.settings_as_found.paths.config_file))
+    paths = session.settings_as_found.paths
+    session.terminal.print(str(paths.config_file))
+    if paths.profile:
+        session.terminal.note(f"of profile {paths.profile}")
+
+
+@app.command()
+def profiles(
+    ctx: typer.Context, fmt: FormatOption = Format.TABLE, json: JsonOption = False, quiet: QuietOption = False
+) -> None:
+    """Show the profiles of this host: `--profile NAME` works with one, and the first use makes it."""
+    from reasoning_cli.operations.profiles import list_profiles
+
+    session = session_of(ctx)
+    found = list_profiles(s.environment(), session.profile)
+    session.terminal.show(_profiles(found), chosen_format(fmt, json), quiet=quiet)
+    for one in found:
+        if one.problem:
+            session.terminal.warn(one.problem)
 
 
 @app.command()
@@ -146,6 +167,22 @@ def _listing(rows: list[Shown]) -> Listing[Shown]:
         Column("problem", lambda row: row.problem.message if row.problem else None),
     ]
     return Listing(columns, rows, id=lambda row: row.name)
+
+
+def _profiles(rows: list[Profile]) -> Listing[Profile]:
+    columns: list[Column[Profile]] = [
+        Column("name", lambda row: row.name, "PROFILE"),
+        Column("in_use", lambda row: row.in_use, "IN USE", lambda row: "yes" if row.in_use else ""),
+        Column("has_key", lambda row: row.has_key, "KEY", _key_text),
+        Column("config_file", lambda row: row.config_file, "SETTINGS FILE", shrink=True),
+        Column("database", lambda row: row.database, "DATABASE", from_width=160),
+        Column("problem", lambda row: row.problem),
+    ]
+    return Listing(columns, rows, id=lambda row: row.name)
+
+
+def _key_text(row: Profile) -> str:
+    return "wrong" if row.problem else "set" if row.has_key else "–"
 
 
 def _value_text(row: Shown) -> str:

@@ -192,17 +192,18 @@ def _post(session: Session, record: dict[str, object]) -> None:
 
 
 def _command(session: Session, *more: str) -> str:
-    flags = ["--sandbox"] if session.in_sandbox else []
-    return shlex.join([sys.executable, "-m", "reasoning_cli", *flags, "costs", "guard", *more])
+    return shlex.join([sys.executable, "-m", "reasoning_cli", *session.global_options, "costs", "guard", *more])
 
 
 def _systemd_unit(session: Session) -> str:
-    """A user unit: `systemctl --user enable --now reasoning-guard`."""
+    """A user unit, one for each profile: `systemctl --user enable --now reasoning-guard`."""
     environ = s.environment()
+    profile = session.settings.paths.profile
+    unit = f"reasoning-guard-{profile}" if profile else "reasoning-guard"
     home = f'Environment="{HOME_VARIABLE}={environ[HOME_VARIABLE]}"\n' if HOME_VARIABLE in environ else ""
     return f"""\
-# ~/.config/systemd/user/reasoning-guard.service
-# then: systemctl --user enable --now reasoning-guard
+# ~/.config/systemd/user/{unit}.service
+# then: systemctl --user enable --now {unit}
 [Unit]
 Description=reasoning: stop models that are idle, over budget or out of hours
 After=network-online.target

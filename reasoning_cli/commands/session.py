@@ -16,7 +16,7 @@ import typer
 
 from reasoning_cli import settings as s
 from reasoning_cli.errors import ConfigurationError
-from reasoning_cli.paths import find_paths
+from reasoning_cli.paths import DEFAULT_PROFILE, PROFILE_VARIABLE, Paths, chosen_profile, find_paths
 from reasoning_cli.redact import redact
 from reasoning_cli.settings import Settings, checked, environment, read_settings
 from reasoning_cli.terminal.console import Color, Terminal
@@ -28,30 +28,46 @@ if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
 
 
-SANDBOX_COMMAND = "reasoning --sandbox"
-
-
 @dataclass
 class Session:
     """One run of the program."""
 
     terminal: Terminal
     flags: dict[str, str] = field(default_factory=dict)
+    profile: str | None = None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep
     prompter: Prompter = field(default_factory=lambda: _prompter())
 
     @classmethod
-    def start(cls, *, sandbox: bool, database: Path | None, verbosity: int, color: Color) -> Session:
-        """The session of this process. Reads nothing yet."""
-        terminal = Terminal(environ=environment(), color=color)
+    def start(
+        cls, *, profile: str | None, sandbox: bool, database: Path | None, verbosity: int, color: Color
+    ) -> Session:
+        """The session of this process. Reads nothing yet. Raises UsageError for a profile that cannot be."""
+        environ = environment()
+        terminal = Terminal(environ=environ, color=color)
         _log_to(terminal, verbosity)
         flags = {}
         if sandbox:
             flags[s.SANDBOX.name] = "true"
         if database is not None:
             flags[s.STORE_PATH.name] = str(database)
-        return cls(terminal, flags)
+        session = cls(terminal, flags, profile)
+        terminal.command = " ".join(("reasoning", *session._profile_options))
+        return session
+
+    @property
+    def _profile_options(self) -> tuple[str, ...]:
+        environ = environment()
+        if chosen := chosen_profile(environ, self.profile):
+            return "--profile", chosen
+        overruled = bool(environ.get(PROFILE_VARIABLE, "").strip())
+        return ("--profile", DEFAULT_PROFILE) if overruled else ()
+
+    @property
+    def global_options(self) -> tuple[str, ...]:
+        """The options that lead another run to the same account and data."""
+        return (*self._profile_options, *(("--sandbox",) if self.in_sandbox else ()))
 
     @cached_property
     def settings(self) -> Settings:
@@ -62,15 +78,25 @@ class Session:
     def settings_as_found(self) -> Settings:
         """The same without a look at what is wrong with them, for `config` and `doctor`."""
         environ = environment()
-        settings = read_settings(find_paths(environ), environ, self.flags)
+        settings = read_settings(self.paths, environ, self.flags)
         if settings.outside is not None:
             from reasoning_cli.operations.sandbox import KEY
 
-            if self.terminal.command != SANDBOX_COMMAND:  # said once, however often settings are read
-                self.terminal.command = SANDBOX_COMMAND
+            command = " ".join(("reasoning", *self._profile_options, "--sandbox"))
+            if self.terminal.command != command:  # said once, however often settings are read
+                self.terminal.command = command
                 self.terminal.note("sandbox: nothing here is real, and nothing costs money")
             settings.flags.setdefault(s.API_KEY.name, KEY)
         return settings
+
+    @cached_property
+    def paths(self) -> Paths:
+        """Where the files of this run's profile are, in the sandbox or not. A profile that is new is told: it may be
+        mistyped."""
+        paths = find_paths(environment(), self.profile)
+        if paths.profile and not paths.config_file.parent.exists() and not paths.data_dir.exists():
+            self.terminal.note(f"profile {paths.profile} is new: nothing is set and nothing is known in it")
+        return paths
 
     def read_settings_again(self) -> None:
         """After they were changed."""
@@ -94,6 +120,11 @@ class Session:
             logging.getLogger(__name__).info("sandbox at %s, clock at %sx", sandbox.url, sandbox.speed)
             return TogetherClient(sandbox.url, settings.get(s.API_KEY) or "", sleep=self.sleep)
         key = settings.get(s.API_KEY)
+        if key is None and settings.paths.profile:
+            raise ConfigurationError(
+                f"no Together API key is set in profile `{settings.paths.profile}`",
+                "`reasoning setup` asks for it; a profile keeps it in its own file, and no variable stands in for it",
+            )
         if key is None:
             raise ConfigurationError(
                 "no Together API key is set",

@@ -16,7 +16,7 @@ from reasoning_cli import settings as s
 from reasoning_cli.errors import ConfigurationError, ExitCode, ReasoningError
 from reasoning_cli.operations.agent_env import is_gateway, why_not_free
 from reasoning_cli.operations.budget import AT_REST
-from reasoning_cli.paths import HOME_VARIABLE, is_private
+from reasoning_cli.paths import HOME_VARIABLE, PROFILE_VARIABLE, is_private
 from reasoning_cli.redact import mask
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import open_store
@@ -50,6 +50,8 @@ def run_checks(
 ) -> Iterator[Check]:
     """Every check in turn, quick ones first. Without `connect` the network is left alone."""
     yield _ok("program", f"python {platform.python_version()}, reasoning {__version__}")
+    if settings.paths.profile:
+        yield _ok("profile", f"profile {settings.paths.profile}: account and database are its own")
     yield from _folders(settings)
     yield from _settings(settings)
     yield from _variables(settings)
@@ -153,11 +155,15 @@ def _variables(settings: Settings) -> Iterator[Check]:
     for variables, place in ((settings.environ, "environment"), (settings.dotenv, ".env")):
         present = {name: value.strip() for name, value in variables.items() if value.strip()}
         for name in sorted(present):
-            if name.startswith(families) and name not in known and name != HOME_VARIABLE:
+            if variables is settings.environ and name in (HOME_VARIABLE, PROFILE_VARIABLE):
+                continue
+            if name.startswith(families) and name not in known:
                 near = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
                 fix = f"rename it to {near[0]}, or unset it" if near else f"unset {name}"
                 yield _warn("variables", f"{name} ({place}) has no effect", fix)
         for setting in s.ALL:
+            if settings.ignores_variables(setting):
+                continue
             first, *others = [name for name in setting.variables if name in present] or [""]
             for name in others:
                 if present[name] != present[first]:

@@ -87,14 +87,14 @@ class Terminal:
             return True
         return _is_terminal(stream) and self.environ.get("TERM") != "dumb"
 
-    def console(self, stream: TextIO, width: int | None = None) -> Console:
-        """A Rich console on `stream` that colours and cuts by our rules only."""
+    def console(self, stream: TextIO) -> Console:
+        """A Rich console on `stream` that colours by our rules only, and follows the terminal's width."""
         from rich.console import Console
 
         color = self.use_color(stream)
         return Console(
             file=stream,
-            width=width or (self.width if stream is self.out else None),
+            width=int(columns) if (columns := self.environ.get("COLUMNS", "")).isdecimal() else None,
             force_terminal=True if color else None,
             color_system="standard" if color else None,
             no_color=not color,
@@ -203,7 +203,8 @@ class Terminal:
 
     def as_called(self, text: str) -> str:
         """Commands to type, with the global options of this run."""
-        return _OURS.sub(rf"\1{self.command} ", text)
+        tried = "" if " --sandbox" in self.command else r"\2"
+        return _OURS.sub(rf"\1{self.command} {tried}", text)
 
     def _wrapped(self, text: str, stream: TextIO) -> str:
         """What goes to a terminal is broken between words; what goes elsewhere stays one line."""
@@ -241,7 +242,7 @@ class Terminal:
 _ASCII = str.maketrans({"█": "#", "░": ".", "–": "-", "…": "~", "×": "x", "→": ">", "·": ".", "¢": "c"})
 
 # One of our commands, at the start of a text or of what stands in backticks.
-_OURS = re.compile(r"(^|`)reasoning (?!--sandbox)")
+_OURS = re.compile(r"(^|`)reasoning (?!--profile )(--sandbox )?")
 
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 

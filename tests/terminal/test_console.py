@@ -240,3 +240,21 @@ def test_a_question_is_not_data(screen: Screen, piped: MakePiped) -> None:
     screen.type("y\n")
     assert terminal.confirm("Deploy?", yes=False)
     assert made.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "text", "called"),
+    [
+        ("reasoning", "`reasoning doctor`", "`reasoning doctor`"),
+        ("reasoning --sandbox", "`reasoning doctor`", "`reasoning --sandbox doctor`"),
+        ("reasoning --sandbox", "`reasoning --sandbox doctor`", "`reasoning --sandbox doctor`"),
+        ("reasoning --profile a", "reasoning doctor", "reasoning --profile a doctor"),
+        ("reasoning --profile a", "`reasoning --sandbox doctor`", "`reasoning --profile a --sandbox doctor`"),
+        ("reasoning --profile a --sandbox", "`reasoning --sandbox x`", "`reasoning --profile a --sandbox x`"),
+        ("reasoning --profile a", "`reasoning --profile b doctor`", "`reasoning --profile b doctor`"),
+    ],
+)
+def test_commands_in_hints_carry_the_global_options_once(command: str, text: str, called: str) -> None:
+    terminal = Terminal(command=command)
+    assert terminal.as_called(text) == called
+    assert terminal.as_called(called) == called
