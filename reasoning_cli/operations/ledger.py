@@ -8,8 +8,8 @@ nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -23,11 +23,18 @@ from reasoning_cli.together.problems import MissingError, RequestRefusedError
 
 if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.wire import Event
+    from reasoning_cli.together.wire import Deployment, Event
 
 log = logging.getLogger(__name__)
 
 _MS_PER_HOUR = 3_600_000
+_SCALED, _DELETED = "deployment.scaled", "deployment.deleted"
+
+# Two looks no further apart that saw the same are taken to have seen all: a replica that goes away needs minutes to
+# come back. The guard looks every minute.
+POLLING = timedelta(minutes=2)
+# Nothing is ever ready again after these.
+ENDED = ("FAILED", DELETED)
 
 
 @dataclass(frozen=True)
@@ -75,32 +82,60 @@ def billed_milliseconds(ready_milliseconds: int) -> int:
 
 
 def integrate(readings: Iterable[Reading], since: datetime, until: datetime) -> Usage:
-    """What readings of one deployment (in order of time) amount to between `since` and `until`.
+    """What readings of one deployment amount to between `since` and `until`; those of one moment as they were added.
 
-    An event tells the exact moment of a change. A change of replicas or price seen only by polling happened somewhere
-    between two looks: the range then covers both ends. After the last reading nothing is assumed.
+    An event tells the exact moment of a change. A change of replicas seen only by polling happened somewhere between
+    two looks, and a reading with bounds says that anything between them may have been ready: the range then covers
+    both ends. No event tells when a price changed, so from one look at the price to the next it was either. After the
+    last reading nothing is assumed.
     """
     low_ms = high_ms = low_price_ms = high_price_ms = 0
-    ordered = sorted(readings, key=lambda reading: (reading.at, reading.known_by != "event"))
-    for first, second in pairwise(ordered):
+    ordered = sorted(readings, key=lambda reading: reading.at)
+    told = {reading.at for reading in ordered if reading.known_by == "event"}
+    for (first, second), prices in zip(pairwise(ordered), _prices(ordered), strict=True):
         begin, end = max(first.at, since), min(second.at, until)
         if end <= begin:
             continue
         milliseconds = billed_milliseconds((end - begin) // timedelta(milliseconds=1))
-        counts, prices = {first.ready_replicas}, {first.price_cents_per_hour}
-        if second.known_by != "event":
-            counts.add(second.ready_replicas)
-            prices.add(second.price_cents_per_hour)
-        low_ms += milliseconds * min(counts)
-        high_ms += milliseconds * max(counts)
-        low_price_ms += milliseconds * min(counts) * min(prices)
-        high_price_ms += milliseconds * max(counts) * max(prices)
+        least, most = _bounds(first, second, exact=second.at in told)
+        low_ms += milliseconds * least
+        high_ms += milliseconds * most
+        low_price_ms += milliseconds * least * min(prices)
+        high_price_ms += milliseconds * most * max(prices)
     return Usage(
         timedelta(milliseconds=low_ms),
         timedelta(milliseconds=high_ms),
         Decimal(low_price_ms) / _MS_PER_HOUR,
         Decimal(high_price_ms) / _MS_PER_HOUR,
     )
+
+
+def _bounds(first: Reading, second: Reading, *, exact: bool) -> tuple[int, int]:
+    """The fewest and the most replicas that can have been ready from one reading to the next."""
+    counts = [first.ready_replicas]
+    if second.most_replicas is not None:
+        counts += [second.ready_replicas, second.least_replicas or 0, second.most_replicas]
+    elif not exact:
+        counts.append(second.ready_replicas)
+    return min(counts), max(counts)
+
+
+def _prices(ordered: Sequence[Reading]) -> list[set[int]]:
+    """For each interval between two readings, the price last looked up before it and the one first looked up after."""
+    before: list[int | None] = []
+    after: list[int | None] = []
+    seen: int | None = None
+    for reading in ordered[:-1]:
+        seen = reading.price_cents_per_hour if reading.price_seen else seen
+        before.append(seen)
+    seen = None
+    for reading in reversed(ordered[1:]):
+        seen = reading.price_cents_per_hour if reading.price_seen else seen
+        after.append(seen)
+    return [
+        {price for price in both if price is not None} or {reading.price_cents_per_hour}
+        for reading, *both in zip(ordered, before, reversed(after), strict=False)
+    ]
 
 
 def usage_by_deployment(store: Store, since: datetime, until: datetime) -> dict[str, Usage]:
@@ -129,54 +164,84 @@ def observe(
 
     Between this look and the last one, the endpoint's events tell the exact moments of change. A deployment that
     vanished behind our back is closed. `prices` (instance name to cents an hour) starts a new interval when the
-    price changed. Raises ConfigurationError when the key is not the one it was deployed with.
+    price changed; without them, or without its hardware among them, the last known one goes on. Raises
+    ConfigurationError when the key is not the one it was deployed with.
     """
     record = find_made(client, store, record)
     if record.endpoint_id is None or record.deployment_id is None:
         return record
-    deployments, ledger = Deployments(store), Ledger(store)
+    # Before the look: whoever looks meanwhile writes down what is newer than what is seen here.
+    last = Ledger(store).last(record.key)
     try:
-        seen = client.deployment(record.endpoint_id, record.deployment_id)
+        seen: Deployment | None = client.deployment(record.endpoint_id, record.deployment_id)
     except MissingError:
-        at, past = client.now(), ledger.readings(record.key)
-        if past:
-            ledger.add_readings(_changes(client, record, past[-1], 0, DELETED))
-        return close(store, record, at)
+        seen = None
     at = client.now()
-    price = (prices or {}).get(seen.hardware or "", record.price_cents_per_hour or 0)
-    ready, state = seen.status.ready_replicas, seen.state
-    # Whoever looks first, however late: it began with nothing ready.
-    begin = Reading(record.key, seen.created_at, 0, record.price_cents_per_hour or price, CREATING, known_by="inferred")
-    past = ledger.readings(record.key)
-    if not past:
-        past = [begin]
-        ledger.add_readings(past)
-    changes = _changes(client, record, past[-1], ready, state)
-    # The service's clock comes in whole seconds: a look may seem older than the change it saw.
-    if ready != past[-1].ready_replicas and not changes:
-        at += timedelta(seconds=1)
-    at = max([at, past[-1].at, *(reading.at for reading in changes)])
-    ledger.add_readings([*changes, Reading(record.key, at, ready, price, state, known_by="polled")])
-    return deployments.update(
+    hardware = (seen.hardware if seen is not None else None) or record.hardware or ""
+    price = (prices or {}).get(hardware)
+    # Whoever looks first, however late: it began with nothing ready, at the price of its plan.
+    begin = seen.created_at if seen is not None else min(record.created_at, at)
+    planned = record.price_cents_per_hour
+    at_first = planned if planned is not None else price or 0
+    last = last or Reading(record.key, begin, 0, at_first, CREATING, "inferred", price_seen=planned is not None)
+    look = Reading(
         record.key,
-        state=state,
-        ready_replicas=ready,
+        at,
+        seen.status.ready_replicas if seen is not None else 0,
+        _known_price(record, price),
+        seen.state if seen is not None else DELETED,
+        "polled" if seen is not None else "inferred",
+        price_seen=price is not None,
+    )
+    look = _write_down(client, store, record, last, look, seen.autoscaling.max_replicas if seen is not None else 0)
+    if seen is None:
+        return close(store, record, look.at)
+    return Deployments(store).update(
+        record.key,
+        state=look.state,
+        ready_replicas=look.ready_replicas,
         min_replicas=seen.autoscaling.min_replicas,
         max_replicas=seen.autoscaling.max_replicas,
         idle_minutes=seen.inactive_timeout or 0,
-        price_cents_per_hour=price,
-        state_at=at,
-        last_error=(seen.status.message or None) if state in ("FAILED", "DEGRADED") else None,
+        price_cents_per_hour=look.price_cents_per_hour,
+        state_at=look.at,
+        last_error=(seen.status.message or None) if look.state in ("FAILED", "DEGRADED") else None,
     )
+
+
+def _known_price(record: DeploymentRecord, price: int | None) -> int:
+    return price if price is not None else record.price_cents_per_hour or 0
+
+
+def _write_down(
+    client: TogetherClient, store: Store, record: DeploymentRecord, last: Reading, look: Reading, max_replicas: int
+) -> Reading:
+    """Add a look, and what events tell since the `last` one, to the ledger; the look as it was added.
+
+    Where events do not tell, anything up to the most replicas it may have had can have been ready in between. Only two
+    looks close to each other that saw the same are taken at their word.
+    """
+    changes = _changes(client, record, last, look)
+    # The service's clock comes in whole seconds: a look may seem older than the change it saw.
+    late = timedelta(seconds=1) if look.ready_replicas != last.ready_replicas and not changes else timedelta()
+    # A clock that went back (another host answered) makes no time pass, and none pass twice.
+    look = replace(look, at=max([look.at + late, last.at, *(reading.at for reading in changes or ())]))
+    same = (look.ready_replicas, look.state) == (last.ready_replicas, last.state) and look.at - last.at <= POLLING
+    most = max(record.max_replicas, max_replicas, last.ready_replicas, look.ready_replicas)
+    if changes is None and not same and last.state not in ENDED and most:
+        look = replace(look, least_replicas=0, most_replicas=most)
+    Ledger(store).add_readings([last, *(changes or ()), look])
+    return look
 
 
 def close(store: Store, record: DeploymentRecord, at: datetime) -> DeploymentRecord:
     """Write down that a deployment is gone: from `at` on it costs nothing."""
-    past = Ledger(store).readings(record.key)
-    at = max([at, *(reading.at for reading in past[-1:])])
-    if past and past[-1].ready_replicas:
-        price = record.price_cents_per_hour or 0
-        Ledger(store).add_readings([Reading(record.key, at, 0, price, DELETED, known_by="inferred")])
+    last = Ledger(store).last(record.key)
+    if last is not None:
+        at = max(at, last.at)
+        if last.ready_replicas:
+            gone = replace(last, at=at, ready_replicas=0, state=DELETED, known_by="inferred", price_seen=False)
+            Ledger(store).add_readings([replace(gone, least_replicas=0, most_replicas=record.max_replicas)])
     for slot in Deployments(store).slots():
         if slot.deployment_key == record.key:
             Deployments(store).set_slot(slot.model_type, None, now=at)
@@ -214,41 +279,53 @@ def _check_project(client: TogetherClient, record: DeploymentRecord) -> None:
         )
 
 
-def _changes(client: TogetherClient, record: DeploymentRecord, last: Reading, ready: int, state: str) -> list[Reading]:
-    """The changes of ready replicas since the `last` reading, from events, when they lead from there to `ready`.
+def _changes(client: TogetherClient, record: DeploymentRecord, last: Reading, look: Reading) -> list[Reading] | None:
+    """The changes of ready replicas from the `last` reading to this look, from events; None when they do not tell.
 
     Whether `newReplicas` counts replicas wanted or ready is not documented. Events that do not lead from the count
-    of the last look to that of this one are therefore not used, and neither are events that cannot be had; the range
-    between the two looks stands.
+    of the last look to that of this one are therefore not used, and neither are events that cannot be had.
     """
     assert record.endpoint_id is not None
     try:
-        events = client.events(record.endpoint_id, since=last.at, types=("deployment.scaled",))
+        events = client.events(record.endpoint_id, since=last.at, types=(_SCALED, _DELETED))
     except (RemoteError, NotFoundError, RequestRefusedError) as problem:
         log.info("no events of %s: %s", record.endpoint_name, problem.message)
-        return []
-    scaled = [
+        return None
+    told = [
         event
         for event in events
         if event.deployment_id == record.deployment_id
         # At the very moment of the last look, only what that look did not see yet.
         and (event.created_at > last.at or (event.created_at, event.old_replicas) == (last.at, last.ready_replicas))
     ]
+    leading = _leading(told, last.ready_replicas, look.ready_replicas)
+    if leading is None:
+        return None
     return [
-        Reading(
-            record.key, event.created_at, event.new_replicas or 0, last.price_cents_per_hour, state, known_by="event"
+        replace(
+            last,
+            at=event.created_at,
+            ready_replicas=event.new_replicas or 0,
+            state=look.state,
+            known_by="event",
+            least_replicas=None,
+            most_replicas=None,
+            price_seen=False,
         )
-        for event in _leading(scaled, last.ready_replicas, ready)
+        for event in leading
     ]
 
 
-def _leading(events: list[Event], start: int, end: int) -> list[Event]:
-    """As many of `events` as lead from `start` to `end`: what happened after the look comes with the next one."""
-    count, led = start, 0
+def _leading(events: list[Event], start: int, end: int) -> list[Event] | None:
+    """As many of `events` as lead from `start` to `end`: what happened after the look comes with the next one.
+
+    None when they contradict each other, or lead elsewhere.
+    """
+    count, led = start, 0 if start == end else None
     for number, event in enumerate(events, 1):
         if event.old_replicas not in (None, count):
-            return []
-        count = event.new_replicas or 0
+            return None
+        count = event.new_replicas or 0  # an event that tells of a deletion has no counts
         if count == end:
             led = number
-    return events[:led]
+    return None if led is None else events[:led]

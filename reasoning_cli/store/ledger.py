@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Literal
 
@@ -15,7 +16,11 @@ KnownBy = Literal["polled", "event", "inferred", "billing"]
 
 @dataclass(frozen=True)
 class Reading:
-    """From `at` on, `ready_replicas` replicas were billed at this price each; `known_by` says how we know."""
+    """From `at` on, `ready_replicas` replicas were billed at this price each; `known_by` says how we know.
+
+    `least_replicas` and `most_replicas` are set when nobody can tell what was ready since the reading before: anything
+    between the two. `price_seen` is false when the price is that of an earlier reading, and was not looked up.
+    """
 
     deployment_key: str
     at: datetime
@@ -23,6 +28,19 @@ class Reading:
     price_cents_per_hour: int
     state: str
     known_by: KnownBy
+    least_replicas: int | None = None
+    most_replicas: int | None = None
+    price_seen: bool = True
+
+
+_COLUMNS = tuple(field.name for field in fields(Reading))
+_INSERT = (
+    f"INSERT INTO readings({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+    " ON CONFLICT(deployment_key, at, known_by, ready_replicas) DO UPDATE"
+    " SET price_cents_per_hour=excluded.price_cents_per_hour, price_seen=1"
+    " WHERE excluded.price_seen > readings.price_seen"
+)
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM readings"
 
 
 class Ledger:
@@ -32,24 +50,21 @@ class Ledger:
         self._store = store
 
     def add_readings(self, readings: Sequence[Reading]) -> int:
-        """Add readings, all or none; how many were new. The same reading again changes nothing."""
+        """Add readings, all or none; how many were new. The same reading again adds no more than its price."""
         if not readings:
             return 0
         return self._store.write_many(
-            "INSERT INTO readings(deployment_key, at, ready_replicas, price_cents_per_hour, state, known_by)"
-            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT(deployment_key, at, known_by, ready_replicas) DO NOTHING",
+            _INSERT,
             [
-                (
-                    reading.deployment_key,
-                    to_ms(reading.at),
-                    reading.ready_replicas,
-                    reading.price_cents_per_hour,
-                    reading.state,
-                    reading.known_by,
-                )
+                tuple(to_ms(reading.at) if name == "at" else getattr(reading, name) for name in _COLUMNS)
                 for reading in readings
             ],
         )
+
+    def last(self, deployment_key: str) -> Reading | None:
+        """The newest reading of a deployment."""
+        row = self._store.row(f"{_SELECT} WHERE deployment_key=? ORDER BY at DESC, seq DESC LIMIT 1", (deployment_key,))
+        return _reading(row) if row is not None else None
 
     def readings(
         self, deployment_key: str | None = None, since: datetime | None = None, until: datetime | None = None
@@ -66,14 +81,9 @@ class Ledger:
                 conditions.append(condition)
                 parameters.append(value)
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        return [
-            Reading(
-                deployment_key=row["deployment_key"],
-                at=from_ms(row["at"]),
-                ready_replicas=row["ready_replicas"],
-                price_cents_per_hour=row["price_cents_per_hour"],
-                state=row["state"],
-                known_by=row["known_by"],
-            )
-            for row in self._store.rows(f"SELECT * FROM readings{where} ORDER BY at, seq", parameters)
-        ]
+        return [_reading(row) for row in self._store.rows(f"{_SELECT}{where} ORDER BY at, seq", parameters)]
+
+
+def _reading(row: sqlite3.Row) -> Reading:
+    key, at, ready, price, state, known_by, least, most, price_seen = row
+    return Reading(key, from_ms(at), ready, price, state, known_by, least, most, bool(price_seen))

@@ -111,9 +111,17 @@ CREATE INDEX samples_shape ON samples(model_type, shape_hash);
 CREATE INDEX samples_label ON samples(label, created_at) WHERE label IS NOT NULL;
 """
 
+_DOUBTS = """
+ALTER TABLE readings ADD COLUMN least_replicas INTEGER;
+ALTER TABLE readings ADD COLUMN most_replicas INTEGER;
+ALTER TABLE readings ADD COLUMN price_seen INTEGER NOT NULL DEFAULT 1;
+UPDATE readings SET price_seen = 0 WHERE known_by = 'event';
+"""
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
+    ("what is not known between two readings", _DOUBTS),
 )
 VERSION = len(STEPS)
 

@@ -55,7 +55,8 @@ class TogetherClient(Registry, Legacy):
         if types:
             query["types"] = ",".join(types)
         found = list(self._list(Event, f"{self._root}/endpoints/{endpoint_id}/events", query))
-        return sorted(found, key=lambda event: event.created_at)
+        # They come newest first: those of one moment, too.
+        return sorted(reversed(found), key=lambda event: event.created_at)
 
     def requests(self, endpoint_id: str, deployment_id: str, since: datetime, until: datetime) -> int | None:
         """How many requests a deployment was sent, by Together's count; None when it does not say."""

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from email.utils import format_datetime, parsedate_to_datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reasoning_cli.errors import ConfigurationError, RemoteError
+from reasoning_cli.operations.deploying import run_deploy
 from reasoning_cli.operations.ledger import Usage, integrate, observe, ready_since
 from reasoning_cli.operations.status import refresh
 from reasoning_cli.operations.stopping import plan_stop
+from reasoning_cli.store import schema
+from reasoning_cli.store.database import open_store
 from reasoning_cli.store.deployments import Deployments
 from reasoning_cli.store.ledger import KnownBy, Ledger, Reading
 from reasoning_cli.together.client import TogetherClient
-from tests.together.service import DEPLOYMENTS, EVENTS, KEY, PROJECT, Service, service
+from reasoning_cli.together.wire import Deployment
+from tests.together.service import DEPLOYMENTS, EVENTS, INSTANCE_TYPES, KEY, PROJECT, Service, service
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 EVER = START - timedelta(days=400), START + timedelta(days=4000)
@@ -355,3 +362,210 @@ def test_to_the_key_of_another_project_nothing_is_deleted(together: Service) -> 
     together.advance(1000)
     refresh(together.client, together.store)
     assert_equals_the_meter(together)
+
+
+# --- what nobody saw ---
+
+
+def only_usage(together: Service) -> Usage:
+    (usage,) = together.usage().values()
+    return usage
+
+
+def test_equal_looks_far_apart_are_no_proof_of_what_was_between(together: Service) -> None:
+    together.deploy(max_replicas=3)
+    refresh(together.client, together.store)
+    before = only_usage(together)
+    together.fault(EVENTS, status=403)
+    together.advance(1000)
+    together.scale(3, 3)
+    together.advance(1000)
+    together.scale(1, 3)
+    (one,) = together.deployments()
+    together.ask("POST", f"/_sandbox/deployments/{one['id']}/scale", {"desired": 1})
+    together.advance(1000)
+    refresh(together.client, together.store)
+    usage = only_usage(together)
+    assert usage.low_cents == before.low_cents
+    assert usage.high_cents - before.high_cents == cents(3 * 3_000_000)
+    assert_covers_the_meter(together)
+
+
+def test_equal_looks_far_apart_are_exact_when_events_say_nothing_happened(together: Service) -> None:
+    together.deploy(max_replicas=3)
+    together.advance(86_400)
+    refresh(together.client, together.store)
+    assert_equals_the_meter(together)
+
+
+def test_close_looks_that_saw_the_same_need_no_events(together: Service) -> None:
+    together.deploy(max_replicas=3)
+    together.fault(EVENTS, status=403)
+    for _ in range(20):
+        together.advance(60)
+        refresh(together.client, together.store)
+    assert_equals_the_meter(together)
+
+
+def test_what_is_stopped_is_in_no_doubt(together: Service) -> None:
+    together.deploy()
+    together.advance(1000)
+    together.stop(keep=True)
+    together.fault(EVENTS, status=403)
+    together.advance(30 * 86_400)
+    refresh(together.client, together.store)
+    assert_equals_the_meter(together)
+
+
+def test_what_vanished_unseen_may_have_run_until_then(together: Service) -> None:
+    """Last seen starting: it became ready, ran, and was deleted with all its events."""
+    plan = together.plan()
+    together.behave(scaling_seconds=3600)
+    with pytest.raises(RemoteError, match="still SCALING"):
+        run_deploy(together.client, together.store, plan, wait=together.wait(minutes=5))
+    together.advance(20_000)
+    (one,) = together.deployments()
+    together.ask("DELETE", f"/_sandbox/endpoints/{one['endpointId']}")
+    together.fault(EVENTS, status=404)
+    refresh(together.client, together.store)
+    assert Deployments(together.store).live() == []
+    assert only_usage(together).low_cents == 0
+    assert_covers_the_meter(together)
+
+
+def test_an_event_that_tells_of_the_deletion_is_enough(together: Service) -> None:
+    record = together.deploy().record
+    together.advance(1000)
+    refresh(together.client, together.store)
+    together.advance(1000)
+    (one,) = together.deployments()
+    together.ask("DELETE", f"/_sandbox/deployments/{one['id']}")
+    events = together.ask("GET", f"{PROJECT}/endpoints/{record.endpoint_id}/events", types="deployment.deleted")
+    together.fault(EVENTS, status=200, body={"data": events["data"][:1], "next_cursor": None})
+    together.advance(86_400)
+    refresh(together.client, together.store)
+    assert_equals_the_meter(together)
+
+
+def test_an_event_at_the_very_moment_of_a_look_came_after_it(together: Service) -> None:
+    together.deploy()
+    together.scale(0, 0)
+    together.advance(7200)
+    refresh(together.client, together.store)
+    assert_equals_the_meter_of_nothing(together)
+
+
+def assert_equals_the_meter_of_nothing(together: Service) -> None:
+    assert set(together.metered().values()) == {Decimal(0)}
+    assert only_usage(together) == Usage()
+
+
+def test_a_service_clock_that_goes_back_makes_no_time_pass_twice(together: Service) -> None:
+    """Hosts of one service disagree by some seconds: each answer may be older than the one before."""
+    record = together.deploy().record
+    start = together.client.now()
+    skewed = SkewedClock()
+    client = TogetherClient(together.url, KEY, transport=skewed, sleep=lambda _: None)
+    try:
+        for skew in (0, -30, 5, -7, 0):
+            together.advance(10)
+            skewed.seconds = skew
+            observe(client, together.store, record)
+    finally:
+        client.close()
+    moments = [one.at for one in Ledger(together.store).readings(record.key)]
+    assert moments == sorted(moments)
+    assert only_usage(together).high_cents == only_usage(together).low_cents == cents(50_000)
+    assert moments[-1] == start + timedelta(seconds=50)
+
+
+class SkewedClock(httpx.HTTPTransport):
+    """A connection whose answers are dated some seconds off."""
+
+    seconds = 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = super().handle_request(request)
+        dated = parsedate_to_datetime(answer.headers["date"]) + timedelta(seconds=self.seconds)
+        answer.headers["date"] = format_datetime(dated, usegmt=True)
+        return answer
+
+
+def test_a_slow_look_does_not_overwrite_what_a_later_one_saw(together: Service) -> None:
+    """Two programs look: one is answered, then the other looks and writes, then the first writes."""
+    record = together.deploy().record
+    together.advance(100)
+
+    class Late(TogetherClient):
+        def deployment(self, endpoint_id: str, deployment_id: str) -> Deployment:
+            seen = super().deployment(endpoint_id, deployment_id)
+            self.now()
+            together.advance(100)
+            together.scale(0, 0)
+            together.advance(100)
+            refresh(together.client, together.store)
+            return seen
+
+    late = Late(together.url, KEY, sleep=lambda _: None)
+    try:
+        observe(late, together.store, record)
+    finally:
+        late.close()
+    together.advance(1000)
+    refresh(together.client, together.store)
+    assert_equals_the_meter(together)
+
+
+def test_a_price_that_changed_before_an_event_is_in_doubt_on_both_sides_of_it(together: Service) -> None:
+    hour = 3_600_000
+    event = replace(reading(hour, 2, "event", price=500), price_seen=False)
+    known = integrate([reading(0, 1, price=500), event, reading(2 * hour, 2, price=600)], *EVER)
+    assert (known.low_cents, known.high_cents) == (Decimal(1500), Decimal(1800))
+    together.deploy(max_replicas=2)
+    together.advance(1000)
+    refresh(together.client, together.store)
+    together.ask("POST", "/_sandbox/prices", {"1xnvidia-h100-80gb": 900})
+    together.advance(1000)
+    together.scale(2, 2)
+    together.advance(1000)
+    refresh(together.client, together.store)
+    assert_covers_the_meter(together)
+
+
+def test_a_price_that_together_does_not_tell_goes_on_as_last_known(together: Service) -> None:
+    together.deploy()
+    together.advance(1000)
+    together.fault(INSTANCE_TYPES, status=200, body={"data": [], "next_cursor": None})
+    refresh(together.client, together.store)
+    together.clear_faults()
+    assert_equals_the_meter(together)
+    together.ask("POST", "/_sandbox/prices", {"1xnvidia-h100-80gb": 900})
+    together.fault(INSTANCE_TYPES, status=200, body={"data": [], "next_cursor": None})
+    together.advance(1000)
+    refresh(together.client, together.store)  # says nothing about the price
+    together.clear_faults()
+    together.advance(1000)
+    refresh(together.client, together.store)
+    assert_covers_the_meter(together)
+
+
+def test_readings_of_an_older_database_keep_their_meaning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as past:
+        past.setattr(schema, "STEPS", schema.STEPS[:2])
+        past.setattr(schema, "VERSION", 2)
+        with open_store(tmp_path / "old.db") as store:
+            store.write(
+                "INSERT INTO deployments VALUES ('k', NULL, 'm', NULL, 'e', NULL, 'd', NULL, NULL, NULL, NULL,"
+                " 549, NULL, 0, 1, 1, 'READY', 1, 0, 0, NULL, NULL)"
+            )
+            for at, ready, known_by in ((0, 0, "inferred"), (3_600_000, 1, "event"), (7_200_000, 1, "polled")):
+                store.write(
+                    "INSERT INTO readings(deployment_key, at, ready_replicas, price_cents_per_hour, state,"
+                    " known_by) VALUES ('k', ?, ?, 549, 'READY', ?)",
+                    (at, ready, known_by),
+                )
+    with open_store(tmp_path / "old.db") as store:
+        readings = Ledger(store).readings()
+        assert [one.price_seen for one in readings] == [True, False, True]
+        usage = integrate(readings, datetime(1970, 1, 1, tzinfo=UTC), START)
+        assert (usage.low_cents, usage.high_cents) == (Decimal(549), Decimal(549))
