@@ -9,6 +9,7 @@ import typer
 
 from reasoning_cli import settings as s
 from reasoning_cli.commands.model_options import TypeArgument
+from reasoning_cli.commands.models_browsing import hardware, search, show
 from reasoning_cli.commands.models_deploying import adopt, deploy, start
 from reasoning_cli.commands.models_stopping import stop, undeploy
 from reasoning_cli.commands.options import FormatOption, JsonOption, QuietOption, chosen_format, typed
@@ -28,6 +29,9 @@ app.command()(undeploy)
 app.command()(stop)
 app.command()(start)
 app.command()(adopt)
+app.command()(hardware)
+app.command()(search)
+app.command()(show)
 
 
 @app.command("list")

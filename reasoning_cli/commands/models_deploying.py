@@ -32,7 +32,9 @@ def deploy(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="MODEL|TYPE", help="A model type, a model's name, or its ml_ id.", autocompletion=complete_targets
+            metavar="MODEL|TYPE",
+            help="A model type, a model's name, or an ml_ or ft- id.",
+            autocompletion=complete_targets,
         ),
     ],
     as_type: Annotated[
@@ -45,6 +47,10 @@ def deploy(
         str | None, typer.Option(metavar="NAME", help="Instance type, like 1xnvidia-h100-80gb.")
     ] = None,
     config: Annotated[str | None, typer.Option(metavar="cr_…", help="Together's config to serve it with.")] = None,
+    merged: Annotated[
+        bool | None,
+        typer.Option("--merged/--adapter", help="Which result of a fine-tuning job, where it left both."),
+    ] = None,
     min_replicas: Annotated[int | None, typer.Option(metavar="N", help="Replicas that always run; 1.")] = None,
     max_replicas: Annotated[
         int | None, typer.Option(metavar="N", help="Replicas it may scale to; the minimum.")
@@ -77,6 +83,7 @@ def deploy(
         config=config,
         min_replicas=min_replicas,
         max_replicas=max_replicas,
+        merged=merged,
     )
     limit = read_timeout(session, timeout)
     plan = plan_deploy(session.client, session.store, session.limits, request)

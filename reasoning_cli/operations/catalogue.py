@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError
+from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, UsageError
 from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 if TYPE_CHECKING:
@@ -40,10 +40,16 @@ class HardwareChoice:
     reason: str
 
 
-def find_model(client: TogetherClient, wanted: str) -> Model:
-    """The model an operator means: an `ml_` id, `slug/name`, or the name without slug. Raises NotFoundError."""
+def find_model(client: TogetherClient, wanted: str, *, merged: bool | None = None) -> Model:
+    """The model an operator means: an `ml_` id, a fine-tuning job's `ft-` id, `slug/name` or the name without slug.
+
+    The registry wins over the platform's catalogue. `merged` says which of its two results of a job is meant. Raises
+    NotFoundError.
+    """
     if wanted.startswith("ml_"):
         return client.model(wanted)
+    if wanted.startswith("ft-"):
+        return _tuned(client, wanted, merged)
     models = list(client.models())
     for found in ([m for m in models if m.name == wanted], [m for m in models if m.name.rpartition("/")[2] == wanted]):
         if len(found) == 1:
@@ -51,12 +57,37 @@ def find_model(client: TogetherClient, wanted: str) -> Model:
         if found:
             ids = ", ".join(f"{model.name} ({model.id})" for model in found)
             raise ReasoningError(f"`{wanted}` could be several models: {ids}", "name it by its `ml_…` id")
+    offered = [one for one in client.supported_models(wanted) if one.name == wanted]
+    if offered and (model := offered[0].model) is not None:
+        return model
     known = [*(model.name for model in models), *(spell_model_type(one) for one in MODEL_TYPES)]
     near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.5)
     raise NotFoundError(
-        f"no model `{wanted}` in this account",
-        f"did you mean `{near[0]}`?" if near else "upload or fine-tune it at Together first, then name it `slug/name`",
+        f"no model `{wanted}` in this account or Together's catalogue",
+        f"did you mean `{near[0]}`?" if near else "`reasoning models search TEXT` shows what there is",
     )
+
+
+def _tuned(client: TogetherClient, job_id: str, merged: bool | None) -> Model:
+    """What a fine-tuning job left in the registry. Its `model_output_name` is of v1, and cannot be deployed."""
+    job = client.fine_tune(job_id)
+    if job.model_object_id and job.adapter_object_id and merged is None:
+        raise UsageError(
+            f"`{job_id}` left merged weights and an adapter",
+            "add `--merged` for the weights, or `--adapter` to let Together merge them when it starts",
+        )
+    either = job.model_object_id or job.adapter_object_id
+    found = either if merged is None else job.model_object_id if merged else job.adapter_object_id
+    if found is not None:
+        return client.model(found)
+    if either is not None:
+        raise NotFoundError(f"`{job_id}` left no {'merged weights' if merged else 'adapter'}", "name the other one")
+    if job.status.lower() == "completed":
+        raise NotFoundError(
+            f"`{job_id}` is completed, but registration failed: it left no model that can be deployed",
+            "run the job again, or download its result and upload that",
+        )
+    raise NotFoundError(f"`{job_id}` is {job.status}: there is no model yet", "wait until the job is completed")
 
 
 def serving_options(client: TogetherClient, model: Model) -> list[Hardware]:

@@ -50,7 +50,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class DeployRequest:
-    """What the operator asked for. `target` is a model type, a model's name or an `ml_` id."""
+    """What the operator asked for. `target` is a model type, a model's name, or an `ml_` or `ft-` id."""
 
     target: str
     models: dict[str, str]  # model type to the model set for it
@@ -62,6 +62,7 @@ class DeployRequest:
     config: str | None = None
     min_replicas: int | None = None
     max_replicas: int | None = None
+    merged: bool | None = None  # which result of a fine-tuning job is meant, where it left two
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def plan_deploy(client: TogetherClient, store: Store, limits: Limits, request: D
     """
     model_type, wanted = _meaning(request)
     _replicas(request, None)  # refused before anything is asked of Together
-    model = find_model(client, wanted)
+    model = find_model(client, wanted, merged=request.merged)
     if model_type is None:
         raise UsageError(f"which decisions should `{model.name}` answer?", f"add --as {_TYPES}")
     endpoint_name = request.endpoint or spell_model_type(model_type)

@@ -46,10 +46,46 @@ class Model(Wire):
     id: str
     name: str
     project_id: str
+    base_model_id: str | None = None
+    description: str | None = None
 
     @property
     def resource(self) -> str:
         return f"projects/{self.project_id}/models/{self.id}"
+
+
+class Revision(Wire):
+    """One set of weights of a model, and whether it passed validation."""
+
+    revision_id: str
+    created_at: datetime
+    validation_status: str = ""
+    validation_errors: list[object] = Field(default_factory=list)
+
+    @property
+    def status(self) -> str:
+        """`SUCCESS`, without the prefix of the wire."""
+        return self.validation_status.removeprefix("REVISION_VALIDATION_STATUS_")
+
+
+class SupportedModel(Wire):
+    """A model of the platform's catalogue; `base_model` is the resource path under which it can be deployed."""
+
+    id: str
+    name: str
+    base_model: str = ""
+    base_model_id: str | None = None
+    status: str = ""
+    products: list[str] = Field(default_factory=list)
+    context_length: int | None = None  # a string on the wire
+
+    @property
+    def model(self) -> Model | None:
+        """The same as a model of the registry; None when the catalogue does not say where it lives."""
+        parts = self.base_model.split("/")
+        if len(parts) < 4 or (parts[0], parts[2]) != ("projects", "models"):
+            return None
+        return Model(id=parts[3], name=self.name, project_id=parts[1])
 
 
 class Selector(Wire):
@@ -237,3 +273,12 @@ class LegacyEndpoint(Legacy):
     state: str
     created_at: datetime
     autoscaling: LegacyAutoscaling = Field(default_factory=LegacyAutoscaling)
+
+
+class FineTune(Legacy):
+    """A fine-tuning job, and the models of the registry it left: absent while it runs, and when registering failed."""
+
+    id: str
+    status: str
+    model_object_id: str | None = None
+    adapter_object_id: str | None = None

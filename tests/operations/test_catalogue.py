@@ -32,7 +32,7 @@ def test_an_unknown_model_gets_the_nearest_name(together: Service) -> None:
     assert caught.value.hint == f"did you mean `{MODELS['planning']}`?"
     with pytest.raises(NotFoundError) as caught:
         find_model(together.client, "zzzz")
-    assert caught.value.hint is not None and "upload" in caught.value.hint
+    assert caught.value.hint is not None and "models search" in caught.value.hint
     with pytest.raises(NotFoundError):
         find_model(together.client, "ml_nothing")
 
