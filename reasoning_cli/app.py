@@ -38,6 +38,7 @@ ENTRIES = {
     "setup": Entry("Start", "Choose models, budget and provider, step by step."),
     "demo": Entry("Start", "See all of it in 30 seconds, on a sandbox, free.", is_group=False),
     "doctor": Entry("Start", "Check keys, paths, network, what is left running.", is_group=False),
+    "status": Entry("Operate", "One screen: models, money, the guard.", is_group=False),
     "models": Entry("Operate", "Deploy, route and stop models."),
     "costs": Entry("Operate", "What it costs, limits, automatic shutdown."),
     "data": Entry("Learn", "Collect, look at and export decisions."),

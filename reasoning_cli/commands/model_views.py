@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from reasoning_cli.terminal.listing import Column
@@ -60,6 +60,8 @@ def _more(shown: Sequence[Column[ModelStatus]], now: datetime) -> list[Column[Mo
         Column("ready_since", lambda one: one.ready_since),
         Column("ready_seconds", lambda one: now - one.ready_since if one.ready_since else None),
         Column("cost_cents", lambda one: whole_cents(one.usage.cents)),
+        Column("requests_last_hour", lambda one: one.activity.requests if one.activity else None),
+        Column("quiet_seconds", lambda one: _quiet(one, now)),
         Column("ours", lambda one: one.ours),
         Column("last_error", lambda one: one.record.last_error if one.record else None),
     ]
@@ -128,7 +130,38 @@ def status_columns(at: datetime) -> list[Column[ModelStatus]]:
             right=True,
             from_width=50,
         ),
-        Column("model", lambda one: one.model_name, "MODEL", shrink=True),
+        Column(
+            "requests_last_hour",
+            lambda one: one.activity.requests if one.activity else None,
+            "REQ/H",
+            text=lambda one: f"{one.activity.requests:,}" if one.activity else "–",
+            right=True,
+            from_width=80,
+        ),
+        Column(
+            "quiet_seconds",
+            lambda one: _quiet(one, at),
+            "IDLE",
+            text=lambda one: _idle(one, at),
+            right=True,
+            from_width=80,
+        ),
+        Column("model", lambda one: one.model_name, "MODEL", shrink=True, from_width=60),
         Column("seen_at", lambda one: one.record.state_at if one.record else None),
     ]
     return [*columns, *_more(columns, at)]
+
+
+def _quiet(one: ModelStatus, at: datetime) -> timedelta | None:
+    """For how long nothing has come in; at least an hour counts as an hour, unless it is ready for less."""
+    if one.activity is None or one.ready_since is None:
+        return None
+    begin = one.activity.quiet_since or at - timedelta(hours=1)
+    return at - max(begin, one.ready_since)
+
+
+def _idle(one: ModelStatus, at: datetime) -> str:
+    quiet = _quiet(one, at)
+    if quiet is None:
+        return "–"
+    return f"> {duration(quiet)}" if quiet >= timedelta(hours=1) else duration(quiet)

@@ -11,12 +11,12 @@ from reasoning_cli import settings as s
 from reasoning_cli.commands.model_options import TypeArgument
 from reasoning_cli.commands.models_browsing import hardware, search, show
 from reasoning_cli.commands.models_deploying import adopt, deploy, start
+from reasoning_cli.commands.models_status import status
 from reasoning_cli.commands.models_stopping import stop, undeploy
-from reasoning_cli.commands.options import FormatOption, JsonOption, QuietOption, chosen_format, typed
+from reasoning_cli.commands.options import FormatOption, JsonOption, QuietOption, chosen_format
 from reasoning_cli.commands.session import Session, session_of
-from reasoning_cli.errors import UsageError
 from reasoning_cli.terminal.listing import Format
-from reasoning_cli.values import parse_duration, parse_model_type, spell_model_type
+from reasoning_cli.values import parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.status import ModelStatus
@@ -28,6 +28,7 @@ app.command()(deploy)
 app.command()(undeploy)
 app.command()(stop)
 app.command()(start)
+app.command()(status)
 app.command()(adopt)
 app.command()(hardware)
 app.command()(search)
@@ -67,50 +68,6 @@ def list_models(
             f"not ours burns {money(burning)} an hour; stop one by its name: `reasoning models stop {foreign[0].name}`;"
             f" or take it over: `reasoning models adopt {foreign[0].name} --as TYPE`"
         )
-
-
-@app.command()
-def status(
-    ctx: typer.Context,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again and again until Ctrl-C.")] = False,
-    interval: Annotated[str, typer.Option(metavar="5s", help="How often to look.")] = "5s",
-    fmt: FormatOption = Format.TABLE,
-    json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """What runs now, what it costs, and how long the budget lasts. Looks at Together first."""
-    from reasoning_cli.commands.cost_views import spent_line
-    from reasoning_cli.commands.model_views import status_columns
-    from reasoning_cli.operations.budget import standing
-    from reasoning_cli.operations.status import refresh
-    from reasoning_cli.terminal.listing import Listing, to_json_lines
-    from reasoning_cli.terminal.progress import watching
-    from reasoning_cli.terminal.units import iso, moment
-
-    session = session_of(ctx)
-    terminal, chosen = session.terminal, chosen_format(fmt, json)
-    pause = typed(parse_duration, interval, "--interval 5s").total_seconds()
-    if not watch:
-        at = refresh(session.client, session.store)
-        listing = Listing(status_columns(at), _statuses(session, at), id=lambda one: one.name)
-        terminal.show(listing, chosen, quiet=quiet)
-        if chosen is Format.TABLE and not quiet:
-            terminal.print()
-            terminal.say(spent_line(standing(session.store, session.limits, at)))
-        return
-    if chosen not in (Format.TABLE, Format.JSONL):
-        raise UsageError(f"--watch cannot write {chosen}", "use --format table or --format jsonl")
-    with watching(terminal) as show:
-        while True:
-            at = refresh(session.client, session.store)
-            statuses = _statuses(session, at)
-            listing = Listing(status_columns(at), statuses, id=lambda one: one.name)
-            if chosen is Format.JSONL:
-                terminal.print(to_json_lines([{"at": iso(at), **record} for record in listing.records()]))
-            else:
-                spent = spent_line(standing(session.store, session.limits, at))
-                show([moment(at), *terminal.table_lines(listing), "", spent])
-            session.sleep(pause)
 
 
 @app.command()

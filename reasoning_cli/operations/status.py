@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from reasoning_cli.operations.activity import Activity, recent_activity
 from reasoning_cli.operations.budget import Limits, Standing, burn, period_start, standing
 from reasoning_cli.operations.ledger import Usage, observe, ready_since, usage_by_deployment
 from reasoning_cli.store.database import Store
@@ -34,6 +35,7 @@ class ModelStatus:
     record: DeploymentRecord | None
     usage: Usage
     ready_since: datetime | None
+    activity: Activity | None = None
     ours: bool = True
 
     @property
@@ -116,6 +118,16 @@ def model_statuses(
                 live.pop(record.key)
         lines.append(line(model_type, record))
     return lines + [line(None, record) for record in live.values()]
+
+
+def with_activity(client: TogetherClient, statuses: Sequence[ModelStatus], at: datetime) -> list[ModelStatus]:
+    """The same lines with what Together counted in the last hour."""
+    return [
+        replace(one, activity=recent_activity(client, one.record, at))
+        if one.record and one.record.ready_replicas
+        else one
+        for one in statuses
+    ]
 
 
 def cost_report(store: Store, limits: Limits, at: datetime) -> CostReport:

@@ -57,7 +57,7 @@ def watching(terminal: Terminal) -> Iterator[Callable[[list[str]], None]]:
     from rich.text import Text
 
     with Live(console=terminal.console(terminal.out), auto_refresh=False) as live:
-        yield lambda lines: live.update(Text.from_ansi("\n".join(lines)), refresh=True)
+        yield lambda lines: live.update(Text.from_ansi("\n".join(lines), no_wrap=True, overflow="crop"), refresh=True)
 
 
 @contextlib.contextmanager

@@ -71,6 +71,22 @@ class TogetherClient(Registry, Legacy):
             return None
         return read(Analytics, answer).total_requests
 
+    def activity(
+        self, endpoint_id: str, deployment_id: str, since: datetime, until: datetime
+    ) -> tuple[int | None, datetime | None]:
+        """The requests of a span, and the begin of the last minute that had any (None: none had, or it is not told)."""
+        query: dict[str, str | int] = {
+            "deploymentId": deployment_id,
+            "startTime": _rfc3339(since),
+            "endTime": _rfc3339(until),
+            "granularity": "1m",
+            "includeTimeSeries": "true",
+        }
+        path = f"{self._root}/endpoints/{endpoint_id}/analytics"
+        told = read(Analytics, self._connection.request("GET", path, query=query))
+        busy = [step.timestamp for step in told.time_series or [] if any(step.values.values())]
+        return told.total_requests, max(busy, default=None)
+
     # --- deployments ---
 
     def deployments(self, endpoint_id: str) -> list[Deployment]:

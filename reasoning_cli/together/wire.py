@@ -207,10 +207,18 @@ class Metrics(Wire):
     request_metrics: RequestMetrics | None = None
 
 
+class TimeStep(Wire):
+    """Counts of one step of time, under names that are not documented."""
+
+    timestamp: datetime
+    values: dict[str, float] = Field(default_factory=dict)
+
+
 class Analytics(Wire):
     """Counts of an endpoint or one deployment in a span of time; every member may be missing."""
 
     metrics: Metrics | None = None
+    time_series: list[TimeStep] | None = None
 
     @property
     def total_requests(self) -> int | None:

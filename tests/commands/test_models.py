@@ -59,11 +59,13 @@ def test_status_of_what_runs(still: Service, reasoning: Run) -> None:
     shown = reasoning("models", "status")
     assert (shown.exit_code, shown.stderr) == (0, "")
     assert shown.stdout == (
-        "NAME            STATE   READY     $/H   SINCE   MONTH  MODEL\n"
-        "should-respond  off         –       –       –       –"
-        "  moonmakesmagic/DeepSeek-R1-Distill-Qwen-1.5B-shouldrespond\n"
-        "planning        off         –       –       –       –  moonmakesmagic/DeepSeek-Qwen-14B-planning\n"
-        "coding          READY  1 of 1  $21.96  1 h 00  $21.96  moonmakesmagic/DeepSeek-Llama-67B-coding\n"
+        "NAME            STATE   READY     $/H   SINCE   MONTH  REQ/H      IDLE  MODEL\n"
+        "should-respond  off         –       –       –       –      –         –"
+        "  …gic/DeepSeek-R1-Distill-Qwen-1.5B-shouldrespond\n"
+        "planning        off         –       –       –       –      –         –"
+        "  moonmakesmagic/DeepSeek-Qwen-14B-planning\n"
+        "coding          READY  1 of 1  $21.96  1 h 00  $21.96      1  > 1 h 00"
+        "  moonmakesmagic/DeepSeek-Llama-67B-coding\n"
         "\n"
         "SPENT  $21.96 this month, no budget is set; burning $21.96/h\n"
     )
@@ -76,6 +78,8 @@ def test_status_of_what_runs(still: Service, reasoning: Run) -> None:
         "burn_cents_per_hour": 2196,
         "ready_seconds": 3600,
         "cost_cents": 2196,
+        "requests_last_hour": 1,
+        "quiet_seconds": 3600,
         "model": CODING,
         "model_type": "coding",
         "enabled": True,
@@ -327,7 +331,7 @@ def test_killed_it_goes_on_where_it_was(still: Service, reasoning: Run, moment: 
     run_clock(still)
     again = reasoning("models", "deploy", "planning", "--yes")
     assert (again.exit_code, again.stdout[:40]) == (0, "planning is serving as sandbox/planning "[:40])
-    # What was on its way when the process died may arrive after the second run looked; the name makes it one all the same.
+    # What was on its way when the process died may arrive after the second run looked: the name makes it one.
     assert (len(still.endpoints()), len(still.deployments())) == (1, 1)
 
 

@@ -1,0 +1,71 @@
+"""One screen for everything: models, money, the guard, what is not ours."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import typer
+
+from reasoning_cli.commands.models_status import IntervalOption, WatchOption, money_lines, show_status
+from reasoning_cli.commands.options import FormatOption, JsonOption, QuietOption, chosen_format
+from reasoning_cli.commands.session import Session, session_of
+from reasoning_cli.terminal.listing import Format
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def status(
+    ctx: typer.Context,
+    watch: WatchOption = False,
+    interval: IntervalOption = "5s",
+    fmt: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """One screen: models, money, the guard. Looks at Together first."""
+    session = session_of(ctx)
+    show_status(session, chosen_format(fmt, json), _everything, quiet=quiet, every=interval if watch else None)
+
+
+def _everything(session: Session, at: datetime) -> list[str]:
+    guard = session.terminal.as_called(_guard_line(session))
+    return [*money_lines(session, at), guard, *_foreign_lines(session), _samples_line(session)]
+
+
+def _guard_line(session: Session) -> str:
+    from reasoning_cli.operations.guard_lock import find_guard
+    from reasoning_cli.terminal.units import duration
+
+    seen = find_guard(session.settings.database())
+    if seen is None:
+        return "GUARD  none was ever seen; Together's own idle stop is all there is: `reasoning costs guard`"
+    age = duration(datetime.now(UTC) - seen.at)
+    if seen.running:
+        return f"GUARD  at work, process {seen.pid}, last look {age} ago"
+    return f"GUARD  none at work; the last look was {age} ago: `reasoning costs guard`"
+
+
+def _foreign_lines(session: Session) -> list[str]:
+    """What runs in this account and was not made from here: the forgotten one that is found on the invoice."""
+    from reasoning_cli.errors import ReasoningError
+    from reasoning_cli.operations.foreign import foreign_statuses
+    from reasoning_cli.terminal.units import money
+
+    try:
+        running = [one for one in foreign_statuses(session.client, session.store) if one.burn_cents_per_hour]
+    except ReasoningError as problem:
+        return [f"NOT OURS  could not be looked at: {problem.message}"]
+    if not running:
+        return []
+    rate = sum(one.burn_cents_per_hour for one in running)
+    names = ", ".join(one.name for one in running)
+    see = session.terminal.as_called("`reasoning models list --all`")
+    return [f"NOT OURS  {names}: {money(rate)}/h that was not deployed from here: {see}"]
+
+
+def _samples_line(session: Session) -> str:
+    from reasoning_cli.store.samples import SampleFilter, Samples
+
+    count = Samples(session.store).count(SampleFilter())
+    return f"DATA   {count:,} decisions kept"

@@ -1,0 +1,176 @@
+"""`reasoning status` and watching: one screen, and one that keeps itself up to date."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reasoning_cli.operations.guard_lock import hold_guard
+from tests.commands.test_models import program
+from tests.conftest import Run
+from tests.together.service import KEY, Service, service
+
+PLANNING = "moonmakesmagic/DeepSeek-Qwen-14B-planning"
+
+
+@pytest.fixture
+def still(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """Together standing still, and the operator's own store."""
+    home.mkdir()
+    monkeypatch.setenv("TZ", "UTC")
+    with service(home) as one:
+        monkeypatch.setenv("TOGETHER_API_KEY", KEY)
+        monkeypatch.setenv("TOGETHER_BASE_URL", one.url)
+        yield one
+
+
+def ask(still: Service) -> None:
+    body = {"model": "sandbox/planning", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 1}
+    still.ask("POST", "/v1/chat/completions", body)
+
+
+def test_one_screen_for_everything(still: Service, reasoning: Run) -> None:
+    still.deploy()
+    still.advance(600)
+    ask(still)
+    still.advance(300)
+    shown = reasoning("status")
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    lines = shown.stdout.splitlines()
+    assert lines[0] == "NAME            STATE   READY    $/H   SINCE  MONTH  REQ/H   IDLE  MODEL"
+    assert lines[2] == f"planning        READY  1 of 1  $5.49  15 min  $1.37      2  5 min  {PLANNING}"
+    assert lines[4:] == [
+        "",
+        "SPENT  $1.37 this month, no budget is set; burning $5.49/h",
+        "GUARD  none was ever seen; Together's own idle stop is all there is: `reasoning costs guard`",
+        "DATA   0 decisions kept",
+    ]
+
+
+def test_a_guard_at_work_is_seen(still: Service, reasoning: Run) -> None:
+    with hold_guard(still.store.path) as lock:
+        lock.sign(60)
+        assert re.search(
+            rf"^GUARD  at work, process {os.getpid()}, last look \d s ago$", reasoning("status").stdout, re.M
+        )
+    assert "GUARD  none at work; the last look was" in reasoning("status").stdout
+
+
+def test_budgets_of_types_and_what_is_broken_are_on_it(still: Service, reasoning: Run) -> None:
+    still.deploy()
+    reasoning("costs", "set-budget", "100")
+    reasoning("costs", "set-budget", "20", "--model-type", "planning")
+    (one,) = still.deployments()
+    still.ask("POST", f"/_sandbox/deployments/{one['id']}/fail", {"message": "out of memory"})
+    out = reasoning("status").stdout
+    assert re.search(r"^SPENT  \$0\.\d\d of \$100\.00 this month", out, re.M)
+    assert re.search(r"^SPENT  \$0\.\d\d of \$20\.00 this month", out, re.M)
+    assert "planning is FAILED: out of memory\n" in out
+
+
+def test_what_was_not_made_from_here_is_named(still: Service, reasoning: Run) -> None:
+    still.ask("POST", "/_sandbox/endpoints", {"name": "forgotten", "model": PLANNING})
+    line = next(line for line in reasoning("status").stdout.splitlines() if line.startswith("NOT OURS"))
+    assert "forgotten" in line
+    assert "$5.49/h that was not deployed from here: `reasoning models list --all`" in line
+
+
+def test_json_is_that_of_models_status(still: Service, reasoning: Run) -> None:
+    still.deploy()
+    still.advance(60)
+    one, other = (json.loads(reasoning(*words, "--json").stdout) for words in (["status"], ["models", "status"]))
+    assert one == other
+    assert (one[1]["requests_last_hour"], one[1]["quiet_seconds"]) == (1, 60)
+
+
+def test_without_analytics_the_screen_shows_the_rest(still: Service, reasoning: Run) -> None:
+    still.deploy()
+    still.fault(r"/analytics$", status=404)
+    shown = reasoning("status")
+    assert shown.exit_code == 0
+    assert re.search(r"^planning +READY  1 of 1  \$5\.49 +\S+ s  \S+ +–     –  ", shown.stdout, re.M)
+
+
+def test_watching_through_a_pipe_adds_a_look_at_a_time_and_survives_a_lost_network(still: Service) -> None:
+    still.deploy()
+    with program("status", "--watch", "--interval", "0.1s", "--format", "jsonl") as watch:
+        assert watch.stdout is not None
+        first = json.loads(watch.stdout.readline())
+        still.fault(".*", status=503, times=4)
+        for _ in range(6):
+            json.loads(watch.stdout.readline())
+        watch.send_signal(signal.SIGINT)
+        _, err = watch.communicate(timeout=10)
+    assert (watch.returncode, first["name"]) == (130, "should_respond")
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_watching_in_a_terminal_redraws_in_place_and_does_not_grow(still: Service, columns: int) -> None:
+    """Many looks at sixty times speed: no line wider than the screen, nothing scrolled, memory as it was."""
+    still.deploy()
+    still.ask("POST", "/_sandbox/clock", {"speed": 60})
+    leader, follower = pty.openpty()
+    environ = {**os.environ, "COLUMNS": str(columns), "LINES": "24", "TERM": "xterm"}
+    words = [sys.executable, "-m", "reasoning_cli", "status", "--watch", "--interval", "0.1s"]
+    with subprocess.Popen(words, stdin=follower, stdout=follower, stderr=follower, env=environ) as watch:
+        os.close(follower)
+        shown = _read(leader, 2.0)
+        before = _memory_kilobytes(watch.pid)
+        shown += _read(leader, 5.0)
+        after = _memory_kilobytes(watch.pid)
+        watch.send_signal(signal.SIGINT)
+        shown += _read(leader, 3.0)
+        watch.wait(10)
+    os.close(leader)
+    assert watch.returncode == 130
+    text = shown.decode()
+    pictures = text.count("NAME")
+    assert pictures > 5
+    assert "\x1b[2J" not in text, "the screen is never cleared whole: that flickers"
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "\n")
+    widest = max(plain.split("\n"), key=len)
+    assert len(widest) <= columns, widest
+    assert "planning" in plain
+    assert "READY" in plain
+    assert after - before < 4000, f"{after - before} kB more after {pictures} pictures"
+
+
+def _read(leader: int, seconds: float) -> bytes:
+    """What a terminal is sent in so many seconds, or until it is closed."""
+    deadline, data = time.monotonic() + seconds, b""
+    while (left := deadline - time.monotonic()) > 0:
+        if select.select([leader], [], [], left)[0]:
+            try:
+                part = os.read(leader, 65536)
+            except OSError:
+                break
+            if not part:
+                break
+            data += part
+    return data
+
+
+def _memory_kilobytes(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        pytest.skip("no /proc here")
+    found = re.search(r"VmRSS:\s+(\d+)", status.read_text())
+    assert found is not None
+    return int(found[1])
+
+
+def test_a_watch_that_cannot_be_written_is_refused(reasoning: Run) -> None:
+    assert reasoning("status", "--watch", "--format", "csv").exit_code == 2
+    assert reasoning("status", "--watch", "--interval", "often").exit_code == 2
