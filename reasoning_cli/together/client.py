@@ -56,7 +56,7 @@ class TogetherClient(Registry, Legacy):
             query["types"] = ",".join(types)
         found = list(self._list(Event, f"{self._root}/endpoints/{endpoint_id}/events", query))
         # They come newest first: those of one moment, too.
-        return sorted(reversed(found), key=lambda event: event.created_at)
+        return sorted(found[::-1], key=lambda event: event.created_at)
 
     def requests(self, endpoint_id: str, deployment_id: str, since: datetime, until: datetime) -> int | None:
         """How many requests a deployment was sent, by Together's count; None when it does not say."""
