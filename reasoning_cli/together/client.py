@@ -14,10 +14,11 @@ from reasoning_cli.together.connection import Json
 from reasoning_cli.together.legacy import Legacy
 from reasoning_cli.together.problems import MissingError, RequestRefusedError
 from reasoning_cli.together.registry import Registry
+from reasoning_cli.together.spending import Spending
 from reasoning_cli.together.wire import Analytics, ChatAnswer, Deployment, Endpoint, Event
 
 
-class TogetherClient(Registry, Legacy):
+class TogetherClient(Registry, Legacy, Spending):
     """Together, as one account and project see it. Raises the errors of `together.problems`."""
 
     # --- endpoints ---
@@ -55,8 +56,8 @@ class TogetherClient(Registry, Legacy):
         if types:
             query["types"] = ",".join(types)
         found = list(self._list(Event, f"{self._root}/endpoints/{endpoint_id}/events", query))
-        # They come newest first: those of one moment, too.
-        return sorted(found[::-1], key=lambda event: event.created_at)
+        found.reverse()  # they come newest first: those of one moment, too
+        return sorted(found, key=lambda event: event.created_at)
 
     def requests(self, endpoint_id: str, deployment_id: str, since: datetime, until: datetime) -> int | None:
         """How many requests a deployment was sent, by Together's count; None when it does not say."""
