@@ -228,6 +228,11 @@ def as_written(setting: Setting[object], text: str) -> str | int:
     return value if isinstance(value, bool | int) else text.strip()
 
 
+def spell(value: object) -> str:
+    """A value as it is typed."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def overrides(settings: Settings, setting: Setting[T]) -> str | None:
     """The flag or variable that hides what the file says, or None: so that a change can say it has no effect yet."""
     _, source, where = settings.find(setting)

@@ -43,13 +43,18 @@ def read_text(text: str) -> dict[str, str | None]:
 
 
 def read_dotenv(path: Path) -> dict[str, str]:
-    """`NAME=value` lines, with optional `export`, quotes and comments; other lines are ignored."""
+    """`NAME=value` lines, with optional `export`, quotes and comments; other lines are ignored, as is a file that
+    cannot be read."""
     try:
-        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        return parse_dotenv(path.read_text(encoding="utf-8-sig", errors="replace"))
     except OSError:
         return {}
+
+
+def parse_dotenv(text: str) -> dict[str, str]:
+    """The same of a text; of a name that stands there twice the last value."""
     values = {}
-    for line in lines:
+    for line in text.splitlines():
         name, equals, value = line.strip().removeprefix("export ").partition("=")
         if not equals or name.startswith("#"):
             continue

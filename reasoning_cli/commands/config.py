@@ -66,7 +66,7 @@ def get(ctx: typer.Context, name: NameArgument) -> None:
     if shown.value is None:
         session.terminal.note(f"{setting.name} is not set.")
     else:
-        session.terminal.print(spell(shown.value))
+        session.terminal.print(s.spell(shown.value))
 
 
 @app.command("set")
@@ -139,11 +139,6 @@ def edit(ctx: typer.Context) -> None:
     session.terminal.note(f"{paths.config_file} is changed." if changed else "Nothing was changed.")
 
 
-def spell(value: object) -> str:
-    """A value as it is typed."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _shown(settings: s.Settings, setting: s.Setting[object]) -> Shown:
     problem = None
     text, source, where = settings.find(setting)
@@ -186,7 +181,7 @@ def _key_text(row: Profile) -> str:
 
 
 def _value_text(row: Shown) -> str:
-    text = "–" if row.value is None else spell(row.value)
+    text = "–" if row.value is None else s.spell(row.value)
     return f"{text} (wrong)" if row.problem else text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -59,13 +60,32 @@ def setup(
     ] = None,
     agent: AgentOption = Agent.ELIZAOS,
     offline: Annotated[bool, typer.Option("--offline", help="Do not try the key.")] = False,
+    from_env: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-env", metavar="FILE", help="Take over the `.env` of the original ElizaOS plugin; asks nothing."
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --from-env: show it, write nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="With --from-env: leave out what makes no sense.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="With --from-env: write what becomes of it as JSON.")] = False,
 ) -> None:
     """Choose models, budget and provider, step by step. Nothing is written before the end."""
     if ctx.invoked_subcommand is not None:
         return
+    session = session_of(ctx)
+    answered = (model, enable, budget, idle_minutes, openai_upstream, anthropic_upstream, api_key_stdin or None)
+    if from_env is not None:
+        from reasoning_cli.commands.setup_from_env import take_over
+
+        if any(one is not None for one in answered):
+            raise UsageError("--from-env reads every answer from the file", "`reasoning config set` changes one")
+        take_over(session, from_env, dry_run=dry_run, force=force, json=json)
+        return
+    if dry_run or force or json:
+        raise UsageError("this belongs to --from-env", "for example `reasoning setup --from-env .env --dry-run`")
     from reasoning_cli.commands.wizard import ask_everything, try_key
 
-    session = session_of(ctx)
     terminal = session.terminal
     if not non_interactive and not terminal.can_ask:
         raise UsageError(
