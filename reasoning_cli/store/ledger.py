@@ -1,4 +1,8 @@
-"""The ledger: what was running, at which price, when. Only ever added to; money is computed from it, never stored."""
+"""The ledger: what was running, at which price, when. Money is computed from it, never stored.
+
+It is only ever added to, but for one thing: of looks that saw the same, one after another, the first and the last stay.
+They say as much, and a loop that looks every minute for a year leaves a ledger as short as what happened.
+"""
 
 from __future__ import annotations
 
@@ -40,6 +44,14 @@ _INSERT = (
     " SET price_cents_per_hour=excluded.price_cents_per_hour, price_seen=1"
     " WHERE excluded.price_seen > readings.price_seen"
 )
+# The last reading but one, when the one before and the one after it are looks that saw exactly the same.
+_FORGET_THE_MIDDLE = """
+WITH three AS (SELECT * FROM readings WHERE deployment_key=:key ORDER BY at DESC, seq DESC LIMIT 3)
+DELETE FROM readings WHERE seq = (SELECT seq FROM three ORDER BY at DESC, seq DESC LIMIT 1 OFFSET 1)
+  AND (SELECT count(*) = 3 AND min(known_by = 'polled') AND min(price_seen) AND max(most_replicas) IS NULL
+       AND min(ready_replicas) = max(ready_replicas) AND min(price_cents_per_hour) = max(price_cents_per_hour)
+       AND min(state) = max(state) FROM three)
+"""
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM readings"
 
 
@@ -53,13 +65,16 @@ class Ledger:
         """Add readings, all or none; how many were new. The same reading again adds no more than its price."""
         if not readings:
             return 0
-        return self._store.write_many(
+        new = self._store.write_many(
             _INSERT,
             [
                 tuple(to_ms(reading.at) if name == "at" else getattr(reading, name) for name in _COLUMNS)
                 for reading in readings
             ],
         )
+        for key in {reading.deployment_key for reading in readings}:
+            self._store.write(_FORGET_THE_MIDDLE, {"key": key})
+        return new
 
     def last(self, deployment_key: str) -> Reading | None:
         """The newest reading of a deployment."""

@@ -158,3 +158,31 @@ def test_events_tell_who_did_what_and_the_newest_can_be_asked_for(store: Store) 
     assert events.list() == made
     assert events.list(limit=2) == made[1:]
     assert events.list(since=made[1].at, until=made[2].at) == [made[1]]
+
+
+def test_looks_that_saw_the_same_leave_the_first_and_the_last(store: Store) -> None:
+    """A loop that looks each minute must not grow the ledger; what changed, or was seen otherwise, stays."""
+    Deployments(store).record_intent(record())
+    ledger = Ledger(store)
+
+    def look(minute: int, **changes: object) -> Reading:
+        seen = Reading("k1", NOON + timedelta(minutes=minute), 1, 549, "READY", "polled")
+        return replace(seen, **changes)  # type: ignore[arg-type]
+
+    for minute in range(100):
+        ledger.add_readings([look(minute)])
+    assert ledger.readings("k1") == [look(0), look(99)]
+
+    other = [
+        look(100, ready_replicas=0, state="STOPPED"),
+        look(101, ready_replicas=0, state="STOPPED"),
+        look(102, price_cents_per_hour=600),
+        look(103, price_cents_per_hour=600, price_seen=False),
+        look(104, price_cents_per_hour=600),
+        look(105, price_cents_per_hour=600, known_by="event"),
+        look(106, price_cents_per_hour=600),
+        look(107, price_cents_per_hour=600, least_replicas=0, most_replicas=2),
+    ]
+    for one in other:
+        ledger.add_readings([one])
+    assert ledger.readings("k1")[2:] == other
