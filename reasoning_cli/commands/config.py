@@ -9,7 +9,7 @@ import typer
 
 from reasoning_cli import settings as s
 from reasoning_cli.commands.completion import complete_settings
-from reasoning_cli.commands.options import FormatOption, JsonOption, QuietOption, chosen_format
+from reasoning_cli.commands.options import FormatOption, JsonOption, QuietOption, YesOption, chosen_format
 from reasoning_cli.commands.session import Session, session_of
 from reasoning_cli.errors import ConfigurationError, UsageError
 from reasoning_cli.paths import Paths
@@ -84,6 +84,21 @@ def set_value(
     s.write_setting(paths, setting, text)
     session.terminal.note(f"{setting.name} is {mask(text.strip()) if setting.secret else text.strip()} now.")
     _say_if_hidden(session, setting)
+
+
+@app.command("set-key")
+def set_key(
+    ctx: typer.Context,
+    stdin: Annotated[bool, typer.Option("--stdin", help="Read the key from standard input.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not try the key.")] = False,
+    yes: YesOption = False,
+) -> None:
+    """Change the Together API key: the new one is tried before it takes the place of the old one."""
+    from reasoning_cli.commands.set_key import change_key
+
+    session = session_of(ctx)
+    change_key(session, _typed(session, s.API_KEY, None, stdin), offline=offline, yes=yes)
+    _say_if_hidden(session, s.API_KEY)
 
 
 @app.command()
