@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reasoning_cli.commands.session import Session
-    from reasoning_cli.operations.deploying import Progress, Waiting
+    from reasoning_cli.operations.waiting import Progress, Waiting
 
 TypeArgument = Annotated[
     str, typer.Argument(metavar="TYPE", help="should-respond, planning or coding.", autocompletion=complete_model_types)
@@ -42,7 +42,7 @@ def read_timeout(session: Session, text: str | None) -> timedelta:
 
 def ways_to_wait(session: Session, timeout: timedelta, tell: Callable[[Progress], None]) -> Waiting:
     """How this run waits."""
-    from reasoning_cli.operations.deploying import Waiting
+    from reasoning_cli.operations.waiting import Waiting
 
     return Waiting(session.poll_seconds, timeout, session.sleep, tell)
 

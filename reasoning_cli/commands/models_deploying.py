@@ -24,7 +24,8 @@ from reasoning_cli.values import parse_idle_minutes, parse_model_type, spell_mod
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from reasoning_cli.operations.deploying import DeployPlan, Progress
+    from reasoning_cli.operations.deploying import DeployPlan
+    from reasoning_cli.operations.waiting import Progress
 
 
 def deploy(

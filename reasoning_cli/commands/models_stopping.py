@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from reasoning_cli.operations.deploying import Progress, Waiting
     from reasoning_cli.operations.stopping import Stopped, StopPlan
+    from reasoning_cli.operations.waiting import Progress, Waiting
     from reasoning_cli.terminal.progress import Waiting as Shown
 
 

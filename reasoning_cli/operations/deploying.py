@@ -9,23 +9,23 @@ from __future__ import annotations
 import difflib
 import hashlib
 import logging
-import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError, UsageError
-from reasoning_cli.operations.budget import AT_REST, Limits, Standing, burn, check_deploy, standing, standings
+from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError, UsageError
+from reasoning_cli.operations.budget import Limits, Standing, burn, check_deploy, standing, standings
 from reasoning_cli.operations.catalogue import HardwareChoice, choose_hardware, find_model
 from reasoning_cli.operations.ledger import observe
 from reasoning_cli.operations.status import refresh
+from reasoning_cli.operations.waiting import Waiting, cost_warning, try_answer, wait_for
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import CREATING, DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.events import Event, Events
-from reasoning_cli.together.problems import BusyError, NotServingError, UnreachableError
+from reasoning_cli.together.problems import BusyError, UnreachableError
 from reasoning_cli.values import MODEL_TYPES, parse_model_type, spell_model_type, together_idle_minutes
 
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from reasoning_cli.together.wire import Model
 
 log = logging.getLogger(__name__)
-
-TRIES_TO_ANSWER = 12
-TRIES_TO_REACH = 5
 
 
 class Action(StrEnum):
@@ -95,30 +92,11 @@ class DeployPlan:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """One look while waiting: what goes on, in which state, how long so far on the service's clock."""
-
-    record: DeploymentRecord
-    state: str
-    elapsed: timedelta
-
-
-@dataclass(frozen=True)
 class Deployed:
     """How a deploy ended. `answered_in` is the latency of the test call; None when nobody waited for it."""
 
     record: DeploymentRecord
     answered_in: timedelta | None
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """How to wait: real seconds between looks, how to sleep, when to give up (service time), whom to tell."""
-
-    poll_seconds: float
-    timeout: timedelta
-    sleep: Callable[[float], None] = time.sleep
-    tell: Callable[[Progress], None] = lambda progress: None
 
 
 def plan_deploy(client: TogetherClient, store: Store, limits: Limits, request: DeployRequest) -> DeployPlan:
@@ -239,67 +217,6 @@ def _run(client: TogetherClient, store: Store, plan: DeployPlan, wait: Waiting |
     return Deployed(record, answered_in)
 
 
-def wait_for(
-    client: TogetherClient, store: Store, record: DeploymentRecord, goal: str, wait: Waiting
-) -> DeploymentRecord:
-    """Look again and again until the deployment is in state `goal`, writing each change into the ledger."""
-    started: datetime | None = None
-    unreached = 0
-    while True:
-        try:
-            record = observe(client, store, record)
-            unreached = 0
-        except (UnreachableError, BusyError) as problem:
-            unreached += 1
-            if unreached == TRIES_TO_REACH:
-                raise RemoteError(
-                    f"lost Together while waiting: {problem.message}; {cost_warning(record)}",
-                    f"`reasoning models status`, or stop it: `reasoning models undeploy {record.endpoint_name}`",
-                ) from problem
-            wait.sleep(wait.poll_seconds)
-            continue
-        started = started or record.state_at
-        elapsed = record.state_at - started
-        wait.tell(Progress(record, record.state, elapsed))
-        if record.state == goal or (goal == "STOPPED" and record.state in AT_REST):
-            return record
-        if record.state in ("FAILED", DELETED):
-            raise RemoteError(
-                f"`{record.endpoint_name}` is {record.state}: {record.last_error or 'Together gives no reason'}",
-                f"nothing is billed; clear it away: `reasoning models undeploy {record.endpoint_name}`",
-            )
-        if elapsed >= wait.timeout:
-            minutes = int(wait.timeout.total_seconds() // 60)
-            raise RemoteError(
-                f"`{record.endpoint_name}` is still {record.state} after {minutes} minutes; {cost_warning(record)}",
-                f"run the same command again to go on waiting, or `reasoning models undeploy {record.endpoint_name}`",
-            )
-        wait.sleep(wait.poll_seconds)
-
-
-def cost_warning(record: DeploymentRecord) -> str:
-    """What a deployment that is left to itself may cost."""
-    price = (record.price_cents_per_hour or 0) * max(1, record.max_replicas)
-    return f"it goes on at Together and costs up to ${price / 100:.2f} an hour once it is ready"
-
-
-def try_answer(client: TogetherClient, record: DeploymentRecord, wait: Waiting) -> timedelta:
-    """One token from the model; how long it took. `not running` flaps for a while after READY and is waited out."""
-    last: ReasoningError | None = None
-    for _ in range(TRIES_TO_ANSWER):
-        started = time.perf_counter()
-        try:
-            client.chat(record.serving_name or "", [{"role": "user", "content": "ping"}], max_tokens=1)
-            return timedelta(seconds=time.perf_counter() - started)
-        except (NotServingError, BusyError, UnreachableError) as problem:
-            last = problem
-            wait.sleep(wait.poll_seconds)
-    raise RemoteError(
-        f"`{record.endpoint_name}` is READY, and billed, but does not answer: {last.message if last else ''}",
-        f"try again later with the same command, or stop it: `reasoning models undeploy {record.endpoint_name}`",
-    )
-
-
 _TYPES = "|".join(spell_model_type(one) for one in MODEL_TYPES)
 
 
@@ -387,6 +304,7 @@ def _create(client: TogetherClient, store: Store, plan: DeployPlan) -> Deploymen
     if record is None:
         # Somebody who deploys the same at the same time may have been quicker: then it is theirs that goes on.
         record = deployments.record_intent(_intent(plan, client.now()))
+        _check_again(store, plan, record, client.now())
         Events(store).add(Event(client.now(), "operator", "deploy", plan.endpoint_name, {"model": plan.model.name}))
     if record.deployment_id is not None and record.endpoint_id is not None:
         return _adjust(client, store, plan, record)
@@ -420,6 +338,17 @@ def _create(client: TogetherClient, store: Store, plan: DeployPlan) -> Deploymen
             raise
     record = deployments.update(record.key, deployment_id=made.id)
     return observe(client, store, record)
+
+
+def _check_again(store: Store, plan: DeployPlan, record: DeploymentRecord, now: datetime) -> None:
+    """The money once more, now that this deploy is on record: of two at the same time each sees the other."""
+    try:
+        for one in standings(store, plan.standing.limits, now):
+            if one.model_type in (None, plan.model_type):
+                check_deploy(one, plan.endpoint_name, 0)
+    except LimitError as refusal:
+        Deployments(store).update(record.key, state=DELETED, deleted_at=now, state_at=now, last_error=refusal.message)
+        raise
 
 
 def _take_back(client: TogetherClient, store: Store, record: DeploymentRecord, refusal: ReasoningError) -> None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError
 from reasoning_cli.operations.budget import Limits, Standing, burn, check_deploy, standing, standings
-from reasoning_cli.operations.deploying import Progress, Waiting
 from reasoning_cli.operations.ledger import Usage, integrate, observe, ready_since
 from reasoning_cli.operations.status import ModelStatus
+from reasoning_cli.operations.waiting import Progress, Waiting
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.events import Event, Events

@@ -13,7 +13,8 @@ import pytest
 
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError, UsageError
 from reasoning_cli.operations.budget import Limits
-from reasoning_cli.operations.deploying import TRIES_TO_ANSWER, TRIES_TO_REACH, Action, Waiting, run_deploy
+from reasoning_cli.operations.deploying import Action, run_deploy
+from reasoning_cli.operations.waiting import TRIES_TO_ANSWER, TRIES_TO_REACH, Waiting
 from reasoning_cli.store.deployments import CREATING, DELETED, Deployments
 from reasoning_cli.store.events import Events
 from reasoning_cli.together.problems import QuotaError, RequestRefusedError
@@ -371,3 +372,25 @@ def test_a_route_that_does_not_hold_is_told(together: Service) -> None:
     together.fault(rf"^{PROJECT}/endpoints/ep_[^/]+$", status=200, body=endpoint)
     with pytest.raises(NotFoundError, match="does not route"):
         together.deploy()
+
+
+def test_two_deploys_of_the_same_at_once_are_one(together: Service) -> None:
+    """Both planned before either was made: one record, one deployment, one bill."""
+    one, other = together.plan(), together.plan()
+    run_deploy(together.client, together.store, one, wait=together.wait())
+    run_deploy(together.client, together.store, other, wait=together.wait())
+    together.advance(3600)
+    together.stop()
+    (usage,) = together.usage().values()
+    assert usage.cents == sum(together.metered().values())
+    assert (len(Deployments(together.store).all()), together.creations().count("deployments")) == (1, 1)
+
+
+def test_of_two_deploys_at_once_the_budget_lets_one_pass(together: Service) -> None:
+    limits = Limits(Decimal(8), None, Decimal(1))
+    one, other = together.plan("planning", limits=limits), together.plan("should_respond", limits=limits)
+    run_deploy(together.client, together.store, one, wait=together.wait())
+    with pytest.raises(LimitError, match="budget of"):
+        run_deploy(together.client, together.store, other, wait=together.wait())
+    assert (together.creations().count("endpoints"), together.creations().count("deployments")) == (1, 1)
+    assert [record.endpoint_name for record in Deployments(together.store).live()] == ["planning"]
