@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.errors import ReasoningError
+from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.operations.budget import Limits
 from reasoning_cli.operations.guard_lock import find_guard, hold_guard
 from reasoning_cli.operations.guarding import Guard, Round, Rules, Why, run_guard
@@ -349,3 +349,23 @@ def test_hours_over_midnight() -> None:
     assert hours.contain(at + timedelta(hours=6))
     assert not hours.contain(at + timedelta(hours=7))
     assert str(hours) == "22:00-06:00"
+
+
+def test_a_ledger_that_cannot_be_written_is_told_and_the_bill_has_no_hole_afterwards(together: Service) -> None:
+    together.deploy()
+    guard, troubles = Guard(together.store), []
+    rounds(together, guard, rules(), 2)
+    together.store.connection.execute("PRAGMA query_only=ON")
+    for _ in range(30):
+        together.advance(60)
+        try:
+            guard.look(together.client, rules())
+        except DataError as problem:
+            troubles.append(problem.message)
+    assert troubles
+    assert "cannot be opened for writing" in troubles[0]
+    together.store.connection.execute("PRAGMA query_only=OFF")
+    rounds(together, guard, rules(), 1)
+    (usage,) = together.usage().values()
+    assert usage.low_cents <= spent(together) <= usage.high_cents
+    assert usage.high_cents - usage.low_cents < 20, "events fill what could not be written down"
