@@ -10,12 +10,14 @@ import typer
 from reasoning_cli import settings as s
 from reasoning_cli.commands.completion import complete_model_types, complete_targets, remember_names
 from reasoning_cli.commands.options import typed
+from reasoning_cli.errors import UsageError
 from reasoning_cli.values import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reasoning_cli.commands.session import Session
+    from reasoning_cli.operations.replacing import Shift
     from reasoning_cli.operations.waiting import Progress, Waiting
 
 TypeArgument = Annotated[
@@ -31,6 +33,13 @@ WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until i
 TimeoutOption = Annotated[
     str | None, typer.Option("--timeout", metavar="30m", help="Give up waiting after this long; nothing is undone.")
 ]
+StepsOption = Annotated[
+    str | None, typer.Option("--steps", metavar="10,50,100", help="Shares of the traffic for the new model, in turn.")
+]
+StepIntervalOption = Annotated[
+    str | None, typer.Option("--interval", metavar="5m", help="How long to watch between two steps; default 5m.")
+]
+KeepOldOption = Annotated[bool, typer.Option("--keep-old", help="Stop the old model, but do not delete it.")]
 
 
 def read_timeout(session: Session, text: str | None) -> timedelta:
@@ -38,6 +47,28 @@ def read_timeout(session: Session, text: str | None) -> timedelta:
     if text is None:
         return timedelta(minutes=session.settings.get(s.READY_TIMEOUT))
     return typed(parse_duration, text, "--timeout 30m")
+
+
+def read_shift(canary: int | None, steps: str | None, interval: str | None, keep_old: bool) -> Shift:
+    """How the traffic is to move: all at once, to a canary's share, or step by step."""
+    from reasoning_cli.operations.replacing import Shift
+
+    if canary is not None and steps is not None:
+        raise UsageError("--canary is one step and --steps are several", "say one of them")
+    shares: tuple[int, ...] = (100,)
+    if canary is not None:
+        shares = (canary,)
+    elif steps is not None:
+        shares = typed(_parse_steps, steps, "--steps 10,50,100")
+    pause = typed(parse_duration, interval or "5m", "--interval 5m")
+    return Shift(shares, pause, keep_old)
+
+
+def _parse_steps(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(one.strip().removesuffix("%")) for one in text.split(","))
+    except ValueError:
+        raise ValueError("is no list of percents") from None
 
 
 def ways_to_wait(session: Session, timeout: timedelta, tell: Callable[[Progress], None]) -> Waiting:

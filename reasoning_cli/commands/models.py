@@ -11,6 +11,7 @@ from reasoning_cli import settings as s
 from reasoning_cli.commands.model_options import TypeArgument
 from reasoning_cli.commands.models_browsing import hardware, search, show
 from reasoning_cli.commands.models_deploying import adopt, deploy, start
+from reasoning_cli.commands.models_replacing import promote, rollback
 from reasoning_cli.commands.models_status import status
 from reasoning_cli.commands.models_stopping import stop, undeploy
 from reasoning_cli.commands.options import FormatOption, JsonOption, QuietOption, chosen_format
@@ -29,6 +30,8 @@ app.command()(undeploy)
 app.command()(stop)
 app.command()(start)
 app.command()(status)
+app.command()(promote)
+app.command()(rollback)
 app.command()(adopt)
 app.command()(hardware)
 app.command()(search)

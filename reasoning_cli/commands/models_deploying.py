@@ -9,16 +9,20 @@ import typer
 from reasoning_cli import settings as s
 from reasoning_cli.commands.completion import complete_names, complete_targets
 from reasoning_cli.commands.model_options import (
+    KeepOldOption,
     NameArgument,
+    StepIntervalOption,
+    StepsOption,
     TimeoutOption,
     WaitOption,
+    read_shift,
     read_timeout,
     remember_models,
     ways_to_wait,
 )
 from reasoning_cli.commands.options import DryRunOption, JsonOption, YesOption, typed
 from reasoning_cli.commands.session import Session, session_of
-from reasoning_cli.errors import ExitCode
+from reasoning_cli.errors import ExitCode, UsageError
 from reasoning_cli.values import parse_idle_minutes, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
@@ -60,6 +64,12 @@ def deploy(
         str | None,
         typer.Option(metavar="N", help="Idle minutes before it is stopped; 0 = never."),
     ] = None,
+    canary: Annotated[
+        int | None, typer.Option(metavar="PERCENT", help="Give a model beside the old one this share, and no more.")
+    ] = None,
+    steps: StepsOption = None,
+    interval: StepIntervalOption = None,
+    keep_old: KeepOldOption = False,
     wait: WaitOption = True,
     timeout: TimeoutOption = None,
     yes: YesOption = False,
@@ -68,8 +78,10 @@ def deploy(
 ) -> None:
     """Put a model on a GPU and in its slot: plan, ask, create, wait until it answers.
 
-    Running it again goes on where it was; it never makes a second one.
+    Running it again goes on where it was; it never makes a second one. Where another model serves already, the new one
+    is brought up beside it, tried, and given the traffic before the old one is stopped.
     """
+    from reasoning_cli.commands.models_replacing import carry_out_replacement
     from reasoning_cli.operations.deploying import DeployRequest, plan_deploy
 
     session = session_of(ctx)
@@ -89,6 +101,19 @@ def deploy(
     limit = read_timeout(session, timeout)
     plan = plan_deploy(session.client, session.store, session.limits, request)
     remember_models(session, plan.model.name)
+    if plan.replaces is not None:
+        if not wait:
+            raise UsageError(
+                "a model that serves is replaced step by step, which has to be waited for", "leave --no-wait away"
+            )
+        shift = read_shift(canary, steps, interval, keep_old)
+        carry_out_replacement(session, plan, shift, limit, yes=yes, dry_run=dry_run, json=json)
+        return
+    if canary is not None or steps is not None:
+        raise UsageError(
+            f"no other model serves `{plan.endpoint_name}`: there is nothing to share the traffic with",
+            "leave --canary and --steps away",
+        )
     _carry_out(session, plan, limit if wait else None, yes=yes, dry_run=dry_run, json=json)
 
 

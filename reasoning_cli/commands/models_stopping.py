@@ -94,7 +94,7 @@ def _stop_one(
         terminal.hint(f"go on: `{again}`; look: `reasoning models status`")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     if done.endpoint_left:
-        terminal.warn(f"the endpoint `{done.endpoint_left}` stays: it holds deployments that were not made from here")
+        terminal.warn(f"the endpoint `{done.endpoint_left}` stays: it holds other deployments")
     if json:
         terminal.json(stop_record(plan, done.record))
         return

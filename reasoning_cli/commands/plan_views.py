@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reasoning_cli.operations.foreign import AdoptPlan
+    from reasoning_cli.operations.replacing import Replaced, Shift
     from reasoning_cli.operations.stopping import StopPlan
     from reasoning_cli.store.deployments import DeploymentRecord
 
@@ -33,6 +34,39 @@ def plan_facts(plan: DeployPlan) -> list[tuple[str, str]]:
     if plan.action is not Action.CREATE:
         facts.append(("there", f"{plan.record.state if plan.record else ''}: this will {plan.action}"))
     return facts
+
+
+def replacement_facts(plan: DeployPlan, shift: Shift) -> list[tuple[str, str]]:
+    """A replacement as a person decides on it."""
+    old = plan.replaces
+    assert old is not None
+    last = shift.steps[-1]
+    steps = " %, then ".join(str(one) for one in shift.steps)
+    then = f"{old.model_name} is {'stopped and kept' if shift.keep_old else 'stopped and deleted'}"
+    if last < 100:
+        then = f"both go on; `reasoning models promote {spell_model_type(plan.model_type)}` finishes it"
+    return [
+        *plan_facts(plan),
+        ("replaces", f"{old.model_name} ({old.state}), which goes on serving until the new one has answered"),
+        ("traffic", f"{steps} % to the new one" if last < 100 or len(shift.steps) > 1 else "all of it at once"),
+        ("then", then),
+    ]
+
+
+def replacement_record(plan: DeployPlan, shift: Shift, done: Replaced | None) -> dict[str, object]:
+    """A replacement for machines: planned, or as it ended."""
+    old = plan.replaces
+    assert old is not None
+    record = {**plan_record(plan), "replaces": old.model_name, "steps": shift.steps, "keep_old": shift.keep_old}
+    if done is None:
+        return record
+    return {
+        **record,
+        **_deployment_record(done.record),
+        "percent": done.percent,
+        "old_state": done.old.state,
+        "first_answer_ms": round(done.answered_in.total_seconds() * 1000),
+    }
 
 
 def _idle(minutes: int) -> str:

@@ -25,6 +25,7 @@ from reasoning_cli.operations.waiting import Waiting, cost_warning, try_answer, 
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import CREATING, DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.events import Event, Events
+from reasoning_cli.store.replacements import Replacements
 from reasoning_cli.together.problems import BusyError, UnreachableError
 from reasoning_cli.values import MODEL_TYPES, parse_model_type, spell_model_type, together_idle_minutes
 
@@ -79,6 +80,7 @@ class DeployPlan:
     idle_minutes: int
     standing: Standing
     record: DeploymentRecord | None
+    replaces: DeploymentRecord | None = None  # what serves in its place until it can
 
     @property
     def max_cents_per_hour(self) -> int:
@@ -111,10 +113,10 @@ def plan_deploy(client: TogetherClient, store: Store, limits: Limits, request: D
         raise UsageError(f"which decisions should `{model.name}` answer?", f"add --as {_TYPES}")
     endpoint_name = request.endpoint or spell_model_type(model_type)
     refresh(client, store)  # what ran unwatched is spent, too
-    record = _known(store, endpoint_name, model)
-    if record is None:
+    record, replaces = _known(store, endpoint_name, model, model_type)
+    if record is None and replaces is None:
         _refuse_stranger(client, store, endpoint_name)
-    min_replicas, max_replicas = _replicas(request, record)
+    min_replicas, max_replicas = _replicas(request, record or replaces)
     action = _action(record, (min_replicas, max_replicas))
     config = request.config or (record.config if record and not request.hardware else None)
     needs_room = action in (Action.CREATE, Action.RESTART)
@@ -138,6 +140,7 @@ def plan_deploy(client: TogetherClient, store: Store, limits: Limits, request: D
         idle_minutes=request.idle_by_type.get(model_type, request.idle_minutes),
         standing=standing(store, limits, client.now()),
         record=record,
+        replaces=replaces,
     )
     if plan.added_cents_per_hour or action in (Action.CREATE, Action.RESTART):
         for one in standings(store, limits, client.now()):
@@ -201,12 +204,17 @@ def run_deploy(client: TogetherClient, store: Store, plan: DeployPlan, *, wait: 
         ) from problem
 
 
-def _run(client: TogetherClient, store: Store, plan: DeployPlan, wait: Waiting | None) -> Deployed:
+def bring_up(client: TogetherClient, store: Store, plan: DeployPlan, wait: Waiting | None) -> DeploymentRecord:
+    """Make the deployment, or start it, as planned; what is still stopping is waited for. Routes nothing."""
     if plan.record is not None and plan.record.state == "STOPPING":
         if wait is None:
             raise ReasoningError(f"`{plan.endpoint_name}` is still stopping", "run the same command again in a minute")
         wait_for(client, store, plan.record, "STOPPED", wait)
-    record = _create(client, store, plan)
+    return _create(client, store, plan)
+
+
+def _run(client: TogetherClient, store: Store, plan: DeployPlan, wait: Waiting | None) -> Deployed:
+    record = bring_up(client, store, plan, wait)
     _route(client, record)
     Deployments(store).set_slot(plan.model_type, record.key, now=client.now())
     if wait is None:
@@ -255,23 +263,37 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:8]
 
 
-def _known(store: Store, endpoint_name: str, model: Model) -> DeploymentRecord | None:
-    """Our own live deployment under that endpoint name, as last seen."""
-    live = [one for one in Deployments(store).live() if one.endpoint_name == endpoint_name]
-    if not live:
-        return None
-    record = live[-1]
-    if record.model_id != model.id:
+def _known(
+    store: Store, endpoint_name: str, model: Model, model_type: str
+) -> tuple[DeploymentRecord | None, DeploymentRecord | None]:
+    """Our own live deployment of the model under that endpoint name, and the one of another that it is to replace."""
+    name = spell_model_type(model_type)
+    live = {one.key: one for one in Deployments(store).live() if one.endpoint_name == endpoint_name}
+    record = next((one for one in reversed(live.values()) if one.model_id == model.id), None)
+    slots = {slot.deployment_key: slot.model_type for slot in Deployments(store).slots()}
+    serving = next((one for one in live.values() if one.key in slots), None) or next(reversed(live.values()), None)
+    if serving is not None and slots.get(serving.key, model_type) != model_type:
         raise ReasoningError(
-            f"`{endpoint_name}` serves `{record.model_name}` already",
-            f"undeploy it first: `reasoning models undeploy {endpoint_name}`",
+            f"`{endpoint_name}` answers {spell_model_type(slots[serving.key])} decisions",
+            f"choose another endpoint: `--endpoint {name}`",
         )
-    if record.state == "FAILED":
+    replaces = serving if serving is not None and serving.model_id != model.id else None
+    going = Replacements(store).going(model_type)
+    if going is not None and going.old_key in live and going.new_key in live:
+        if record is not None and record.key == going.new_key:
+            replaces = live[going.old_key]
+        elif serving is not None and serving.key != going.new_key:
+            raise ReasoningError(
+                f"`{live[going.new_key].model_name}` is half way into `{endpoint_name}`, at {going.percent} %",
+                f"`reasoning models promote {name}`, or take it back: `reasoning models rollback {name}`",
+            )
+    if record is not None and record.state == "FAILED":
+        away = f"rollback {name}" if replaces is not None else f"undeploy {endpoint_name}"
         raise ReasoningError(
             f"`{endpoint_name}` FAILED, and Together starts no failed deployment again",
-            f"clear it away first: `reasoning models undeploy {endpoint_name}`",
+            f"clear it away first: `reasoning models {away}`",
         )
-    return record
+    return record, replaces
 
 
 def _refuse_stranger(client: TogetherClient, store: Store, endpoint_name: str) -> None:
@@ -353,7 +375,9 @@ def _check_again(store: Store, plan: DeployPlan, record: DeploymentRecord, now: 
 
 def _take_back(client: TogetherClient, store: Store, record: DeploymentRecord, refusal: ReasoningError) -> None:
     """Refused for good: nothing half made is left, neither the empty endpoint nor the record of the intent."""
-    if record.endpoint_id is not None:
+    live = Deployments(store).live()
+    shared = any(one.endpoint_id == record.endpoint_id for one in live if one.key != record.key)
+    if record.endpoint_id is not None and not shared:
         try:
             client.delete_endpoint(record.endpoint_id)
         except ReasoningError as problem:

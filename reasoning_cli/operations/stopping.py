@@ -30,11 +30,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StopPlan:
-    """What will be stopped; with `keep` it stays at Together, stopped, and can be started again."""
+    """What will be stopped; with `keep` it stays at Together, stopped, and can be started again.
+
+    `beside` are others of ours on the same endpoint (half way in, or a former model that was kept): they go, too.
+    """
 
     record: DeploymentRecord
     keep: bool
     saves_cents_per_hour: int
+    beside: tuple[DeploymentRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,11 @@ class Outcome:
 def plan_stop(store: Store, target: str, *, keep: bool) -> StopPlan:
     """The deployment meant by a model type, an endpoint's name or an id. Raises NotFoundError."""
     record = find_live(store, target)
-    return StopPlan(record, keep, burn(record))
+    beside: tuple[DeploymentRecord, ...] = ()
+    if target not in (record.key, record.deployment_id, record.deployment_name):
+        live = Deployments(store).live()
+        beside = tuple(one for one in live if one.endpoint_name == record.endpoint_name and one.key != record.key)
+    return StopPlan(record, keep, sum(burn(one) for one in (record, *beside)), beside)
 
 
 def run_stop(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting) -> Stopped:
@@ -66,6 +74,8 @@ def run_stop(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting
     Raises RemoteError, with what it may go on costing, when Together cannot be told or asked.
     """
     try:
+        for one in plan.beside:
+            _run(client, store, StopPlan(one, plan.keep, burn(one)), wait)
         return _run(client, store, plan, wait)
     except (BusyError, UnreachableError) as problem:
         price = f"${plan.saves_cents_per_hour / 100:.2f}"

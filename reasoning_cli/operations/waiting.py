@@ -85,13 +85,16 @@ def cost_warning(record: DeploymentRecord) -> str:
     return f"it goes on at Together and costs up to ${price / 100:.2f} an hour once it is ready"
 
 
-def try_answer(client: TogetherClient, record: DeploymentRecord, wait: Waiting) -> timedelta:
-    """One token from the model; how long it took. `not running` flaps for a while after READY and is waited out."""
+def try_answer(client: TogetherClient, record: DeploymentRecord, wait: Waiting, name: str | None = None) -> timedelta:
+    """One token from the model (`name`: from one deployment of it); how long it took.
+
+    `not running` flaps for a while after READY and is waited out.
+    """
     last: ReasoningError | None = None
     for _ in range(TRIES_TO_ANSWER):
         started = time.perf_counter()
         try:
-            client.chat(record.serving_name or "", [{"role": "user", "content": "ping"}], max_tokens=1)
+            client.chat(name or record.serving_name or "", [{"role": "user", "content": "ping"}], max_tokens=1)
             return timedelta(seconds=time.perf_counter() - started)
         except (NotServingError, BusyError, UnreachableError) as problem:
             last = problem

@@ -118,10 +118,23 @@ ALTER TABLE readings ADD COLUMN price_seen INTEGER NOT NULL DEFAULT 1;
 UPDATE readings SET price_seen = 0 WHERE known_by = 'event';
 """
 
+_REPLACEMENTS = """
+CREATE TABLE replacements(
+  number INTEGER PRIMARY KEY,
+  model_type TEXT NOT NULL CHECK(model_type IN ('should_respond', 'planning', 'coding')),
+  old_key TEXT NOT NULL REFERENCES deployments(key),
+  new_key TEXT NOT NULL REFERENCES deployments(key),
+  percent INTEGER NOT NULL,
+  started_at INTEGER NOT NULL,
+  finished_at INTEGER
+);
+"""
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
     ("what is not known between two readings", _DOUBTS),
+    ("which deployment takes the place of which", _REPLACEMENTS),
 )
 VERSION = len(STEPS)
 

@@ -277,10 +277,12 @@ def test_hardware_and_config_can_be_chosen(together: Service) -> None:
         together.plan(hardware="1xnvidia-h100-80gb")
 
 
-def test_another_model_under_the_same_name_is_refused(together: Service) -> None:
-    together.deploy()
-    with pytest.raises(ReasoningError, match="serves"):
-        together.plan(MODELS["should_respond"], model_type="planning")
+def test_another_model_for_the_same_decisions_replaces_the_one_that_serves(together: Service) -> None:
+    first = together.deploy().record
+    plan = together.plan(MODELS["should_respond"], model_type="planning")
+    assert (plan.action, plan.replaces, plan.added_cents_per_hour) == (Action.CREATE, first, 549)
+    with pytest.raises(ReasoningError, match="answers planning decisions"):
+        together.plan(MODELS["coding"], endpoint="planning")
 
 
 def test_what_stopped_when_idle_is_started_again(together: Service) -> None:

@@ -1,0 +1,159 @@
+"""Finish the replacement of a model by another, or go back to the former one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from reasoning_cli.commands.model_options import (
+    KeepOldOption,
+    StepIntervalOption,
+    StepsOption,
+    TimeoutOption,
+    TypeArgument,
+    read_shift,
+    read_timeout,
+    ways_to_wait,
+)
+from reasoning_cli.commands.options import DryRunOption, JsonOption, YesOption
+from reasoning_cli.commands.session import Session, session_of
+from reasoning_cli.errors import ExitCode
+from reasoning_cli.values import parse_model_type, spell_model_type
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from reasoning_cli.operations.deploying import DeployPlan
+    from reasoning_cli.operations.replacing import Return, Shift
+    from reasoning_cli.operations.waiting import Progress
+
+
+def promote(
+    ctx: typer.Context,
+    model_type: TypeArgument,
+    steps: StepsOption = None,
+    interval: StepIntervalOption = None,
+    keep_old: KeepOldOption = False,
+    timeout: TimeoutOption = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Give a model that is half way in all of the traffic, at once or in steps, and stop the old one."""
+    from reasoning_cli.operations.replacing import plan_promote
+
+    session = session_of(ctx)
+    shift, limit = read_shift(None, steps, interval, keep_old), read_timeout(session, timeout)
+    plan = plan_promote(session.client, session.store, session.limits, parse_model_type(model_type))
+    carry_out_replacement(session, plan, shift, limit, yes=yes, dry_run=dry_run, json=json)
+
+
+def rollback(
+    ctx: typer.Context,
+    model_type: TypeArgument,
+    keep_old: KeepOldOption = False,
+    timeout: TimeoutOption = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Go back to the former model: take back what is half way in, else bring the one before up again."""
+    from reasoning_cli.operations.deploying import DeployPlan
+    from reasoning_cli.operations.replacing import Shift, plan_rollback
+
+    session = session_of(ctx)
+    limit = read_timeout(session, timeout)
+    plan = plan_rollback(session.client, session.store, session.limits, parse_model_type(model_type))
+    if isinstance(plan, DeployPlan):
+        carry_out_replacement(session, plan, Shift(keep_old=keep_old), limit, yes=yes, dry_run=dry_run, json=json)
+    else:
+        _carry_out_return(session, plan, limit, yes=yes, dry_run=dry_run, json=json)
+
+
+def carry_out_replacement(
+    session: Session, plan: DeployPlan, shift: Shift, limit: timedelta, *, yes: bool, dry_run: bool, json: bool
+) -> None:
+    """Show the plan, ask, do it, and say how it stands."""
+    from reasoning_cli.commands.plan_views import replacement_facts, replacement_record
+    from reasoning_cli.operations.replacing import run_replace
+    from reasoning_cli.terminal.progress import waiting
+    from reasoning_cli.terminal.units import clock_duration, money
+
+    terminal, name = session.terminal, spell_model_type(plan.model_type)
+    if dry_run:
+        if json:
+            terminal.json({"dry_run": True, **replacement_record(plan, shift, None)})
+        else:
+            terminal.facts(replacement_facts(plan, shift))
+            terminal.note("Nothing was changed.")
+        return
+    if not yes:
+        terminal.facts(replacement_facts(plan, shift), to_out=False)
+    if not terminal.confirm("Replace it?", yes=yes):
+        terminal.note("Nothing was changed.")
+        raise typer.Exit(ExitCode.FAILED)
+    try:
+        with waiting(terminal, f"replacing {name}") as shown:
+
+            def tell(progress: Progress) -> None:
+                one = progress.record
+                shown.show(f"{one.model_name}: {progress.state.lower()}", clock_duration(progress.elapsed))
+
+            done = run_replace(session.client, session.store, plan, shift, ways_to_wait(session, limit, tell))
+    except KeyboardInterrupt:
+        price = money(plan.max_cents_per_hour)
+        terminal.note(f"Interrupted: both models may be running, the new one at up to {price} an hour.")
+        terminal.hint(f"go on: the same command again; or go back: `reasoning models rollback {name}`")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    if json:
+        terminal.json(replacement_record(plan, shift, done))
+        return
+    if done.percent < 100:
+        terminal.say(f"{plan.model.name} answers {done.percent} % of {name}, beside {done.old.model_name}.")
+        terminal.hint(
+            f"`reasoning models promote {name}` gives it all, `reasoning models rollback {name}` takes it back"
+        )
+        return
+    gone = "stopped, and kept" if shift.keep_old else "gone"
+    terminal.say(f"{plan.model.name} answers {name}; {done.old.model_name} is {gone}.")
+    terminal.hint(f"go back: `reasoning models rollback {name}`")
+    if (wanted := session.models[plan.model_type]) != plan.model.name:
+        terminal.hint(
+            f"the settings still name {wanted} for {name}; change them:"
+            f" `reasoning config set {plan.model_type}.model {plan.model.name}`"
+        )
+
+
+def _carry_out_return(
+    session: Session, plan: Return, limit: timedelta, *, yes: bool, dry_run: bool, json: bool
+) -> None:
+    from reasoning_cli.operations.replacing import run_return
+    from reasoning_cli.terminal.progress import waiting
+
+    terminal, old, new = session.terminal, plan.old, plan.new
+    record = {"model": old.model_name, "takes_back": new.model_name, "percent": plan.replacement.percent}
+    facts = [
+        ("back to", f"{old.model_name} ({old.state}), which gets all of the traffic again"),
+        ("away", f"{new.model_name} ({new.state}, {plan.replacement.percent} %) is stopped and deleted"),
+    ]
+    if dry_run:
+        if json:
+            terminal.json({"dry_run": True, **record})
+        else:
+            terminal.facts(facts)
+            terminal.note("Nothing was changed.")
+        return
+    if not yes:
+        terminal.facts(facts, to_out=False)
+    if not terminal.confirm("Take it back?", yes=yes):
+        terminal.note("Nothing was changed.")
+        raise typer.Exit(ExitCode.FAILED)
+    with waiting(terminal, f"taking {new.model_name} back"):
+        done = run_return(session.client, session.store, plan, ways_to_wait(session, limit, lambda progress: None))
+    if json:
+        terminal.json({**record, "percent": 0, "state": done.state})
+    else:
+        terminal.say(
+            f"{old.model_name} answers {spell_model_type(plan.replacement.model_type)} again; the other is gone."
+        )

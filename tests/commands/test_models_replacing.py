@@ -1,0 +1,87 @@
+"""`models deploy` over a model that serves, `promote` and `rollback`, as they are typed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run
+from tests.together.service import KEY, MODELS, Service, service
+
+NEXT = "Qwen/Qwen3-8B"
+DEPLOY = ("models", "deploy", NEXT, "--as", "planning")
+
+
+@pytest.fixture
+def serving(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """A model serves planning."""
+    home.mkdir()
+    with service(home) as one:
+        monkeypatch.setenv("TOGETHER_API_KEY", KEY)
+        monkeypatch.setenv("TOGETHER_BASE_URL", one.url)
+        monkeypatch.setenv("REASONING_DEPLOY_POLL_SECONDS", "0.02")
+        one.deploy()
+        yield one
+
+
+def run_clock(one: Service) -> None:
+    one.ask("POST", "/_sandbox/clock", {"speed": 3000})
+
+
+def test_it_is_planned_asked_about_and_done(serving: Service, reasoning: Run) -> None:
+    dry = reasoning(*DEPLOY, "--dry-run")
+    assert (dry.exit_code, dry.stderr) == (0, "Nothing was changed.\n")
+    assert f"replaces   {MODELS['planning']} (READY), which goes on serving" in dry.stdout
+    assert "traffic    all of it at once" in dry.stdout
+    asked = reasoning(*DEPLOY)
+    assert (asked.exit_code, asked.stdout, len(serving.deployments())) == (2, "", 1)
+    run_clock(serving)
+    done = reasoning(*DEPLOY, "--yes")
+    assert (done.exit_code, done.stdout) == (0, f"{NEXT} answers planning; {MODELS['planning']} is gone.\n")
+    assert done.stderr.endswith(f"change them: `reasoning config set planning.model {NEXT}`\n")
+
+
+def test_canary_promote_and_rollback(serving: Service, reasoning: Run) -> None:
+    run_clock(serving)
+    canary = reasoning(*DEPLOY, "--canary", "10", "--yes")
+    assert (canary.exit_code, canary.stdout) == (0, f"{NEXT} answers 10 % of planning, beside {MODELS['planning']}.\n")
+    promoted = reasoning("models", "promote", "planning", "--steps", "50,100", "--interval", "1m", "--yes", "--json")
+    assert promoted.exit_code == 0, promoted.stderr
+    record = json.loads(promoted.stdout)
+    assert (record["percent"], record["steps"], record["old_state"]) == (100, [50, 100], "DELETED")
+    back = reasoning("models", "rollback", "planning", "--yes")
+    assert (back.exit_code, back.stdout) == (0, f"{MODELS['planning']} answers planning; {NEXT} is gone.\n")
+
+
+def test_what_is_half_way_in_is_taken_back(serving: Service, reasoning: Run) -> None:
+    run_clock(serving)
+    reasoning(*DEPLOY, "--canary", "10", "--yes")
+    dry = json.loads(reasoning("models", "rollback", "planning", "--dry-run", "--json").stdout)
+    assert dry == {"dry_run": True, "model": MODELS["planning"], "takes_back": NEXT, "percent": 10}
+    assert reasoning("models", "rollback", "planning").exit_code == 2
+    back = reasoning("models", "rollback", "planning", "--yes")
+    assert (back.exit_code, back.stdout) == (0, f"{MODELS['planning']} answers planning again; the other is gone.\n")
+    assert len(serving.deployments()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "message"),
+    [
+        ([*DEPLOY, "--no-wait"], 2, "has to be waited for"),
+        ([*DEPLOY, "--canary", "10", "--steps", "10,100"], 2, "--canary is one step"),
+        ([*DEPLOY, "--steps", "ten"], 2, "no list of percents"),
+        ([*DEPLOY, "--canary", "0"], 2, "from 1 to 100"),
+        (["models", "deploy", "coding", "--canary", "10"], 2, "no other model serves `coding`"),
+        (["models", "promote", "planning"], 5, "no model half way in"),
+        (["models", "rollback", "planning"], 5, "no former model"),
+    ],
+)
+def test_what_makes_no_sense_makes_nothing(
+    serving: Service, reasoning: Run, arguments: list[str], exit_code: int, message: str
+) -> None:
+    shown = reasoning(*arguments, "--yes")
+    assert (shown.exit_code, shown.stdout, message in shown.stderr) == (exit_code, "", True)
+    assert len(serving.deployments()) == 1
