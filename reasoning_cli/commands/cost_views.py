@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from reasoning_cli.operations.reporting import By
 from reasoning_cli.terminal.listing import Column
-from reasoning_cli.terminal.units import bar, duration, hours, moment, money, percent, whole_cents
-from reasoning_cli.values import Period
+from reasoning_cli.terminal.units import bar, counted, duration, hours, moment, money, percent, whole_cents
+from reasoning_cli.values import Period, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.budget import Standing
     from reasoning_cli.operations.ledger import Usage
-    from reasoning_cli.operations.status import CostLine, CostReport
+    from reasoning_cli.operations.reporting import CostLine, CostReport
+    from reasoning_cli.store.samples import Traffic
 
 
 _PERIODS = {Period.MONTH: " this month", Period.DAY: " today", Period.TOTAL: " in total"}
@@ -45,21 +47,15 @@ def spent_line(standing: Standing) -> str:
     return f"SPENT  {of}  {bar(share, 20)}  {burning}{left}"
 
 
-def cost_columns() -> list[Column[CostLine]]:
-    """`costs report`: a line a deployment."""
-    return [
-        Column("name", lambda one: one.record.endpoint_name, "NAME"),
-        Column("state", lambda one: one.record.state, "STATE", from_width=50),
-        Column("ready_replicas", lambda one: one.record.ready_replicas, "READY", right=True, from_width=60),
+def cost_columns(by: By) -> list[Column[CostLine]]:
+    """`costs report`: a line for each deployment and fine-tuning job, or for each type, day or hour."""
+    amounts: list[Column[CostLine]] = [
         Column(
-            "price_cents_per_hour",
-            lambda one: one.record.price_cents_per_hour,
-            "$/H",
-            text=lambda one: money(one.record.price_cents_per_hour or 0),
+            "ready_seconds",
+            lambda one: one.usage.time,
+            "HOURS",
+            text=lambda one: hours(one.usage.time) if one.usage.high_time else "–",
             right=True,
-        ),
-        Column(
-            "ready_seconds", lambda one: one.usage.time, "HOURS", text=lambda one: hours(one.usage.time), right=True
         ),
         Column(
             "cost_cents",
@@ -68,19 +64,113 @@ def cost_columns() -> list[Column[CostLine]]:
             text=lambda one: money(one.usage.cents),
             right=True,
         ),
-        Column("model", lambda one: one.record.model_name, "MODEL", shrink=True, from_width=60),
-        Column("model_type", lambda one: one.record.model_type),
-        Column("deployment_id", lambda one: one.record.deployment_id),
+        Column(
+            "decisions",
+            lambda one: one.decisions,
+            "DECISIONS",
+            text=lambda one: "–" if one.decisions is None else f"{one.decisions:,}",
+            right=True,
+            from_width=50,
+        ),
+        Column("decisions_counted_by", lambda one: one.counted_by),
+        Column(
+            "cents_per_1000_decisions",
+            lambda one: None if one.cents_per_1000 is None else whole_cents(one.cents_per_1000),
+            "PER 1,000",
+            text=lambda one: "–" if one.cents_per_1000 is None else money(one.cents_per_1000),
+            right=True,
+            from_width=50,
+        ),
+    ]
+    bounds: list[Column[CostLine]] = [
         Column("cost_low_cents", lambda one: whole_cents(one.usage.low_cents)),
         Column("cost_high_cents", lambda one: whole_cents(one.usage.high_cents)),
     ]
+    days: Column[CostLine] = Column(
+        "last_days_cents",
+        lambda one: [whole_cents(day) for day in one.days],
+        "7 DAYS",
+        text=lambda one: spark(one.days),
+        from_width=70,
+    )
+    match by:
+        case By.MODEL:
+            return [*_deployment_columns(), *amounts, days, _model_column(), *_deployment_ids(), *bounds]
+        case By.TYPE:
+            name: Column[CostLine] = Column(
+                "model_type", lambda one: one.name, "TYPE", text=lambda one: spell_model_type(one.name)
+            )
+            return [name, *amounts, days, *bounds]
+        case By.DAY | By.HOUR:
+            form = "%Y-%m-%d" if by is By.DAY else "%Y-%m-%d %H:%M"
+            begin: Column[CostLine] = Column(
+                "begin",
+                lambda one: one.begin,
+                by.upper(),
+                text=lambda one: f"{one.begin.astimezone():{form}}" if one.begin else "–",
+            )
+            return [begin, *amounts, *bounds]
+
+
+def _deployment_columns() -> list[Column[CostLine]]:
+    return [
+        Column("name", lambda one: one.name, "NAME"),
+        Column(
+            "state",
+            lambda one: one.record.state if one.record else one.job.status if one.job else None,
+            "STATE",
+            from_width=60,
+        ),
+        Column("ready_replicas", lambda one: one.record.ready_replicas if one.record else None),
+        Column(
+            "price_cents_per_hour",
+            lambda one: one.record.price_cents_per_hour if one.record else None,
+            "$/H",
+            text=lambda one: money(one.record.price_cents_per_hour or 0) if one.record else "–",
+            right=True,
+            from_width=60,
+        ),
+    ]
+
+
+def _model_column() -> Column[CostLine]:
+    return Column(
+        "model",
+        lambda one: one.record.model_name if one.record else one.job.model if one.job else None,
+        "MODEL",
+        shrink=True,
+        from_width=90,
+    )
+
+
+def _deployment_ids() -> list[Column[CostLine]]:
+    return [
+        Column("model_type", lambda one: one.model_type),
+        Column("deployment_id", lambda one: one.record.deployment_id if one.record else None),
+        Column("fine_tune_id", lambda one: one.job.id if one.job else None),
+    ]
+
+
+def spark(amounts: Sequence[Decimal]) -> str:
+    """Amounts as a row of bars, the largest the highest: `▁▂▅▇`."""
+    signs = "▁▂▃▄▅▆▇█"
+    most = max(amounts, default=Decimal(0))
+    return "".join(signs[int(amount * (len(signs) - 1) / most)] if most else signs[0] for amount in amounts)
 
 
 def report_lines(report: CostReport) -> list[str]:
     """What stands below the table of a bill."""
-    lines = [f"total  {money(report.total.cents)} since {moment(report.since)}, {hours(report.total.time)} hours"]
-    if whole_cents(report.total.doubt_cents):
-        lines.append(f"Known to ±{money(report.total.doubt_cents)}: somebody was not looking when replicas changed.")
+    until = f" until {moment(report.until)}" if report.until < report.standing.at else ""
+    spent = f"total  {money(report.total.cents)} since {moment(report.since)}{until}"
+    lines = [f"{spent}, {hours(report.total.time)} hours"]
+    if report.doubt is not None and whole_cents(report.total.doubt_cents):
+        seen = f"{moment(report.doubt.begin)} to {moment(report.doubt.end)}"
+        lines.append(
+            f"Known to ±{money(report.total.doubt_cents)}: nobody saw all that happened, most of it from {seen}."
+        )
+    if any(line.counted_by and "together" in line.counted_by for line in report.lines):
+        lines.append("Where the training log has no decisions, they are Together's count of requests.")
+    lines += [_original_line(report.original)] if report.original else []
     standing = report.standing
     if standing.limit_cents is None:
         lines.append("no budget is set")
@@ -98,14 +188,27 @@ def report_lines(report: CostReport) -> list[str]:
     return lines
 
 
+def _original_line(traffic: Sequence[Traffic]) -> str:
+    """What the original provider answered, in tokens as far as the log knows them."""
+    decisions, known = sum(one.decisions for one in traffic), sum(one.counted for one in traffic)
+    text = f"The original provider answered {counted(decisions, 'decision')}"
+    if not known:
+        return f"{text}; the log has no token counts of them."
+    asked, answered = sum(one.prompt_tokens for one in traffic), sum(one.completion_tokens for one in traffic)
+    return f"{text}: {asked:,} tokens in, {answered:,} out{'' if known == decisions else f' for {known:,} of them'}."
+
+
 def report_record(report: CostReport, lines: Sequence[dict[str, object]]) -> dict[str, object]:
-    """A bill for machines. Cents are whole, rounded half up from exact sums; `ready_seconds` is replica time."""
+    """A bill for machines. Cents are whole, rounded half up from exact sums; `ready_seconds` is replica time.
+
+    `models` holds the deployments and `fine_tunes` the jobs; of a bill by type, day or hour `lines` holds all.
+    """
     standing = report.standing
     lasts = standing.lasts()
     return {
         "since": report.since,
         "until": report.until,
-        "models": list(lines),
+        **_lines_record(report, lines),
         "total": _usage_record(report.total),
         "budget": {
             "limit_cents": standing.limit_cents,
@@ -115,6 +218,29 @@ def report_record(report: CostReport, lines: Sequence[dict[str, object]]) -> dic
             "lasts_seconds": None if lasts is None else int(lasts.total_seconds()),
             "ends_at": standing.ends_at,
         },
+        "original": [
+            {
+                "model_type": one.model_type,
+                "model": one.model,
+                "source": one.source,
+                "decisions": one.decisions,
+                "decisions_with_tokens": one.counted,
+                "prompt_tokens": one.prompt_tokens,
+                "completion_tokens": one.completion_tokens,
+            }
+            for one in report.original
+        ],
+    }
+
+
+def _lines_record(report: CostReport, lines: Sequence[dict[str, object]]) -> dict[str, object]:
+    if report.by is not By.MODEL:
+        return {"by": report.by, "lines": list(lines)}
+    by_kind = [(line.job is not None, record) for line, record in zip(report.lines, lines, strict=True)]
+    return {
+        "by": report.by,
+        "models": [record for is_job, record in by_kind if not is_job],
+        "fine_tunes": [record for is_job, record in by_kind if is_job],
     }
 
 

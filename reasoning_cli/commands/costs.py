@@ -9,11 +9,11 @@ import typer
 
 from reasoning_cli import settings as s
 from reasoning_cli.commands.completion import complete_model_types
+from reasoning_cli.commands.costs_report import report
 from reasoning_cli.commands.guard import guard, schedule
-from reasoning_cli.commands.options import FormatOption, JsonOption, QuietOption, chosen_format, typed
+from reasoning_cli.commands.options import typed
 from reasoning_cli.commands.session import Session, session_of
-from reasoning_cli.errors import RemoteError, UsageError
-from reasoning_cli.terminal.listing import Format
+from reasoning_cli.errors import UsageError
 from reasoning_cli.values import (
     parse_idle_minutes,
     parse_model_type,
@@ -27,50 +27,9 @@ from reasoning_cli.values import (
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
+app.command()(report)
 app.command()(guard)
 app.command()(schedule)
-
-
-@app.command()
-def report(
-    ctx: typer.Context,
-    offline: Annotated[bool, typer.Option("--offline", help="From the ledger alone; asks nobody.")] = False,
-    fmt: FormatOption = Format.TABLE,
-    json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """This month's bill by deployment, and how long the budget lasts. Looks at Together first."""
-    from reasoning_cli.commands.cost_views import cost_columns, report_lines, report_record
-    from reasoning_cli.operations.status import cost_report, last_look, refresh
-    from reasoning_cli.terminal.listing import Listing
-    from reasoning_cli.terminal.units import moment
-
-    session = session_of(ctx)
-    terminal, chosen = session.terminal, chosen_format(fmt, json)
-    problem: RemoteError | None = None
-    at = last_look(session.store) or session.now()
-    if not offline:
-        try:
-            at = refresh(session.client, session.store)
-        except RemoteError as error:
-            problem = error
-    bill = cost_report(session.store, session.limits, at)
-    listing = Listing(cost_columns(), bill.lines, id=lambda one: one.record.endpoint_name)
-    if chosen is Format.JSON and not quiet:
-        terminal.json(report_record(bill, listing.records()))
-    else:
-        terminal.show(listing, chosen, quiet=quiet)
-        if chosen is Format.TABLE and not quiet:
-            if bill.lines:
-                terminal.print()
-            for line in report_lines(bill):
-                terminal.say(line)
-            if bill.standing.limit_cents is None:
-                terminal.hint("set one: `reasoning costs set-budget 100`")
-    if problem is not None:
-        terminal.warn(f"this bill ends at {moment(at)}, the last look")
-        raise problem
-
 
 TypeOption = Annotated[
     str | None,

@@ -8,7 +8,8 @@ nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -81,33 +82,60 @@ def billed_milliseconds(ready_milliseconds: int) -> int:
     return ready_milliseconds
 
 
-def integrate(readings: Iterable[Reading], since: datetime, until: datetime) -> Usage:
-    """What readings of one deployment amount to between `since` and `until`; those of one moment as they were added.
+@dataclass(frozen=True)
+class Span:
+    """From one reading to the next: how many replicas at least and at most, at which prices at least and at most."""
+
+    begin: datetime
+    end: datetime
+    least: int
+    most: int
+    low_price: int
+    high_price: int
+
+    def usage(self, begin: datetime, end: datetime) -> Usage:
+        """What it amounts to from `begin` to `end`, which are within it."""
+        milliseconds = billed_milliseconds((end - begin) // timedelta(milliseconds=1))
+        return Usage(
+            timedelta(milliseconds=milliseconds * self.least),
+            timedelta(milliseconds=milliseconds * self.most),
+            Decimal(milliseconds * self.least * self.low_price) / _MS_PER_HOUR,
+            Decimal(milliseconds * self.most * self.high_price) / _MS_PER_HOUR,
+        )
+
+
+def spans(readings: Iterable[Reading]) -> Iterator[Span]:
+    """What readings of one deployment say, in order of time; those of one moment as they were added.
 
     An event tells the exact moment of a change. A change of replicas seen only by polling happened somewhere between
     two looks, and a reading with bounds says that anything between them may have been ready: the range then covers
     both ends. No event tells when a price changed, so from one look at the price to the next it was either. After the
     last reading nothing is assumed.
     """
-    low_ms = high_ms = low_price_ms = high_price_ms = 0
     ordered = sorted(readings, key=lambda reading: reading.at)
     told = {reading.at for reading in ordered if reading.known_by == "event"}
     for (first, second), prices in zip(pairwise(ordered), _prices(ordered), strict=True):
-        begin, end = max(first.at, since), min(second.at, until)
-        if end <= begin:
-            continue
-        milliseconds = billed_milliseconds((end - begin) // timedelta(milliseconds=1))
-        least, most = _bounds(first, second, exact=second.at in told)
-        low_ms += milliseconds * least
-        high_ms += milliseconds * most
-        low_price_ms += milliseconds * least * min(prices)
-        high_price_ms += milliseconds * most * max(prices)
-    return Usage(
-        timedelta(milliseconds=low_ms),
-        timedelta(milliseconds=high_ms),
-        Decimal(low_price_ms) / _MS_PER_HOUR,
-        Decimal(high_price_ms) / _MS_PER_HOUR,
-    )
+        if second.at > first.at:
+            least, most = _bounds(first, second, exact=second.at in told)
+            yield Span(first.at, second.at, least, most, min(prices), max(prices))
+
+
+def integrate(readings: Iterable[Reading], since: datetime, until: datetime) -> Usage:
+    """What readings of one deployment amount to between `since` and `until`."""
+    return integrate_over(readings, (since, until))[0] if since < until else Usage()
+
+
+def integrate_over(readings: Iterable[Reading], edges: Sequence[datetime]) -> list[Usage]:
+    """The same from each of `edges` (rising) to the next."""
+    sums = [Usage() for _ in edges[1:]]
+    for span in spans(readings):
+        for number in range(max(0, bisect_right(edges, span.begin) - 1), len(sums)):
+            if edges[number] >= span.end:
+                break
+            begin, end = max(span.begin, edges[number]), min(span.end, edges[number + 1])
+            if begin < end:
+                sums[number] += span.usage(begin, end)
+    return sums
 
 
 def _bounds(first: Reading, second: Reading, *, exact: bool) -> tuple[int, int]:
@@ -138,12 +166,17 @@ def _prices(ordered: Sequence[Reading]) -> list[set[int]]:
     ]
 
 
-def usage_by_deployment(store: Store, since: datetime, until: datetime) -> dict[str, Usage]:
-    """The usage of every deployment with readings, by its key."""
+def readings_by_deployment(store: Store) -> dict[str, list[Reading]]:
+    """All readings, by the key of their deployment."""
     by_key: dict[str, list[Reading]] = {}
     for reading in Ledger(store).readings():
         by_key.setdefault(reading.deployment_key, []).append(reading)
-    return {key: integrate(readings, since, until) for key, readings in by_key.items()}
+    return by_key
+
+
+def usage_by_deployment(store: Store, since: datetime, until: datetime) -> dict[str, Usage]:
+    """The usage of every deployment with readings, by its key."""
+    return {key: integrate(readings, since, until) for key, readings in readings_by_deployment(store).items()}
 
 
 def ready_since(readings: list[Reading]) -> datetime | None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from reasoning_cli.operations.activity import Activity, recent_activity
-from reasoning_cli.operations.budget import Limits, Standing, burn, period_start, standing
+from reasoning_cli.operations.budget import burn, period_start
 from reasoning_cli.operations.ledger import Usage, observe, ready_since, usage_by_deployment
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
@@ -45,30 +44,6 @@ class ModelStatus:
     @property
     def burn_cents_per_hour(self) -> int:
         return burn(self.record) if self.record else 0
-
-
-@dataclass(frozen=True)
-class CostLine:
-    """What one deployment cost in the period of the report."""
-
-    record: DeploymentRecord
-    usage: Usage
-
-
-@dataclass(frozen=True)
-class CostReport:
-    """The bill since the month began: a line a deployment, the whole, and where the budget stands."""
-
-    since: datetime
-    until: datetime
-    lines: tuple[CostLine, ...]
-    total: Usage
-    standing: Standing
-
-    @property
-    def share_of_budget(self) -> Decimal | None:
-        limit = self.standing.limit_cents
-        return None if limit is None else self.standing.usage.high_cents / limit
 
 
 def refresh(client: TogetherClient, store: Store) -> datetime:
@@ -128,16 +103,3 @@ def with_activity(client: TogetherClient, statuses: Sequence[ModelStatus], at: d
         else one
         for one in statuses
     ]
-
-
-def cost_report(store: Store, limits: Limits, at: datetime) -> CostReport:
-    """The bill from the ledger as it stands; call `refresh` before to have it up to now."""
-    since = period_start(Period.MONTH, at)
-    usage = usage_by_deployment(store, since, at)
-    lines = tuple(
-        CostLine(record, usage.get(record.key, Usage()))
-        for record in Deployments(store).all()
-        if record.deleted_at is None or usage.get(record.key, Usage()).high_cents
-    )
-    total = sum((line.usage for line in lines), Usage())
-    return CostReport(since, at, lines, total, standing(store, limits, at))

@@ -102,6 +102,22 @@ class TypeFigures:
 
 
 @dataclass(frozen=True)
+class Traffic:
+    """The decisions of one type that one model answered: how many, how many of them with token counts, which sums,
+    and the characters (prompt with system text, and output) of those without."""
+
+    model_type: str
+    source: str
+    model: str
+    decisions: int
+    counted: int
+    prompt_tokens: int
+    completion_tokens: int
+    uncounted_prompt_chars: int
+    uncounted_output_chars: int
+
+
+@dataclass(frozen=True)
 class SampleFigures:
     """What the training log holds; `last_day` counts the last 24 hours."""
 
@@ -172,6 +188,19 @@ class Samples:
             parameters |= {"after": after}
         for row in self._store.rows(f"{_SELECT} {_where(conditions)} ORDER BY created_at, seq", parameters):
             yield _sample(row)
+
+    def traffic(self, since: datetime, until: datetime) -> list[Traffic]:
+        """Who answered how much from `since` to `until`, the most first."""
+        known = "prompt_tokens IS NOT NULL AND completion_tokens IS NOT NULL"
+        rows = self._store.rows(
+            f"SELECT model_type, source, model, count(*) AS decisions, sum({known}),"
+            f" coalesce(sum(iif({known}, prompt_tokens, 0)), 0), coalesce(sum(iif({known}, completion_tokens, 0)), 0),"
+            f" sum(iif({known}, 0, prompt_chars + coalesce(length(system), 0))), sum(iif({known}, 0, output_chars))"
+            " FROM samples WHERE created_at >= ? AND created_at < ? GROUP BY model_type, source, model"
+            " ORDER BY decisions DESC, model_type, source, model",
+            (to_ms(since), to_ms(until)),
+        )
+        return [Traffic(*row) for row in rows]
 
     def figures(self, day_ago: datetime) -> SampleFigures:
         """Counts, ranges, decisions, lengths and repeats; answered from indexes, without reading a prompt."""

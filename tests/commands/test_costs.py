@@ -6,13 +6,15 @@ import csv
 import io
 import json
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.commands.test_models import program
 from tests.conftest import Run
-from tests.together.service import EVENTS, KEY, Service, service
+from tests.together.service import EVENTS, KEY, MODELS, Service, service
 
 
 @pytest.fixture
@@ -49,13 +51,14 @@ def test_the_bill_of_what_ran_and_what_runs(still: Service, reasoning: Run) -> N
     assert (shown.exit_code, shown.stderr) == (0, "")
     lines = undated(shown.stdout).splitlines()
     assert lines[:4] == [
-        "NAME      STATE    READY     $/H  HOURS    COST  MODEL",
-        "coding    DELETED      0  $21.96    1.0  $21.96  moonmakesmagic/DeepSeek-Llama-67B-coding",
-        "planning  READY        1   $5.49    2.0  $10.98  moonmakesmagic/DeepSeek-Qwen-14B-planning",
+        "NAME      STATE       $/H  HOURS    COST  DECISIONS   PER 1,000  7 DAYS   MODEL",
+        f"coding    DELETED  $21.96    1.0  $21.96          –           –  ▁▁▁▁▁▁█  {MODELS['coding']}",
+        f"planning  READY     $5.49    2.0  $10.98          1  $10,980.00  ▁▁▁▁▁▁█  {MODELS['planning']}",
         "",
     ]
     assert lines[4].startswith("total  $32.94 since DAY")
     assert lines[5:] == [
+        "Where the training log has no decisions, they are Together's count of requests.",
         "budget $100.00 a month, 33 % used, $67.06 left",
         "burning $5.49 an hour; the budget lasts 12 h 12, until DAY",
     ]
@@ -91,6 +94,47 @@ def test_a_bill_that_is_not_exact_says_so(still: Service, reasoning: Run) -> Non
     shown = reasoning("costs", "report")
     assert shown.exit_code == 0
     assert "Known to ±$2.7" in shown.stdout
+
+
+def test_a_bill_by_day_by_type_and_of_a_fine_tune(still: Service, reasoning: Run) -> None:
+    still.deploy("planning")
+    still.advance(30 * 3600)
+    still.ask("POST", "/_sandbox/fine-tunes", {"model": MODELS["planning"], "totalPriceNanoDollars": 8_140_000_000})
+    by_model = json.loads(reasoning("costs", "report", "--json").stdout)
+    (job,) = by_model["fine_tunes"]
+    assert (job["cost_cents"], job["state"], job["decisions"]) == (814, "completed", None)
+    assert [one["name"] for one in by_model["models"]] == ["planning"]
+    by_day = json.loads(reasoning("costs", "report", "--by", "day", "--since", "3d", "--json").stdout)
+    assert sum(one["cost_cents"] for one in by_day["lines"]) == by_day["total"]["cost_cents"] == 30 * 549 + 814
+    by_type = reasoning("costs", "report", "--by", "type").stdout.splitlines()
+    assert [line.split()[0] for line in by_type[1:3]] == ["planning", "fine-tunes"]
+    hours = list(csv.DictReader(io.StringIO(reasoning("costs", "report", "--by", "hour", "--format", "csv").stdout)))
+    assert sum(int(row["ready_seconds"]) for row in hours) == 30 * 3600
+
+
+def test_a_bill_of_a_time_that_makes_no_sense_is_refused(still: Service, reasoning: Run) -> None:
+    shown = reasoning("costs", "report", "--since", "tomorrow")
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert shown.stderr.splitlines() == [
+        "error: `tomorrow` is no time for --since",
+        "hint: for example 2026-11-01, 2026-11-01T18:00:00Z, 7d or 24h",
+    ]
+    assert reasoning("costs", "report", "--watch", "--json").exit_code == 2
+
+
+def test_a_watched_bill_is_written_again_until_ctrl_c(still: Service) -> None:
+    still.deploy("planning")
+    with program("costs", "report", "--watch", "--interval", "0.1s") as process:
+        assert process.stdout is not None
+        totals: list[str] = []
+        while len(totals) < 2:
+            line = process.stdout.readline()
+            if line.startswith("total"):
+                totals.append(line[:12])
+                still.advance(3600)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+    assert totals == ["total  $0.00", "total  $5.49"]
 
 
 def test_without_network_the_last_known_bill_is_shown(still: Service, reasoning: Run) -> None:

@@ -1,0 +1,84 @@
+"""From when to when a bill goes, as people type it, and the days and hours in between, in the operator's zone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+
+from reasoning_cli.errors import UsageError
+
+_BACK = re.compile(r"(\d{1,5})\s*([hdw])")
+_EXAMPLES = "for example 2026-11-01, 2026-11-01T18:00:00Z, 7d or 24h"
+
+
+def parse_span(
+    since: str | None, until: str | None, at: datetime, default: datetime, zone: tzinfo | None = None
+) -> tuple[datetime, datetime]:
+    """`--since` and `--until` as [since, until), UTC; without them from `default` to `at`, which is now.
+
+    Each is a day in `zone` (the system's when None; the day of `until` counts whole), a moment in RFC 3339, or so many
+    hours, days or weeks ago. A day ago is the same time of yesterday, also where the clock was changed in between.
+    """
+    begin = default if since is None else _moment(since, "--since", at, zone, end_of_day=False)
+    end = at if until is None else min(at, _moment(until, "--until", at, zone, end_of_day=True))
+    if begin >= end:
+        if since is not None and begin >= at:
+            raise UsageError(f"--since `{since}` is in the future", _EXAMPLES)
+        raise UsageError(f"--until `{until}` is not after the beginning", _EXAMPLES)
+    return begin, end
+
+
+def day_edges(since: datetime, until: datetime, zone: tzinfo | None = None) -> list[datetime]:
+    """`since`, each midnight after it, and `until`; days are of 23 to 25 hours where clocks are changed."""
+    day = since.astimezone(zone).date()
+    return _edges(since, until, lambda number: _midnight(day + timedelta(days=number), zone))
+
+
+def hour_edges(since: datetime, until: datetime, zone: tzinfo | None = None) -> list[datetime]:
+    """`since`, each full hour after it, and `until`."""
+    local = since.astimezone(zone)
+    full = since - timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+    return _edges(since, until, lambda number: full + timedelta(hours=number))
+
+
+def _edges(since: datetime, until: datetime, edge: Callable[[int], datetime]) -> list[datetime]:
+    edges, number = [since], 1
+    while (following := edge(number)) < until:
+        edges.append(following)
+        number += 1
+    return [*edges, until]
+
+
+def _moment(text: str, option: str, at: datetime, zone: tzinfo | None, *, end_of_day: bool) -> datetime:
+    typed = text.strip()
+    problem = UsageError(f"`{text}` is no time for {option}", _EXAMPLES)
+    try:
+        if found := _BACK.fullmatch(typed.lower()):
+            return _back(at, int(found[1]), found[2], zone)
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", typed):
+            return _midnight(date.fromisoformat(typed) + timedelta(days=end_of_day), zone)
+        moment = datetime.fromisoformat(typed)
+    except (ValueError, OverflowError):
+        raise problem from None
+    if moment.tzinfo is None:
+        raise UsageError(f"`{text}` says no time zone", f"write `{typed}Z` for UTC, or the offset: `{typed}+02:00`")
+    return moment.astimezone(UTC)
+
+
+def _back(at: datetime, count: int, unit: str, zone: tzinfo | None) -> datetime:
+    if unit == "h":
+        return at - timedelta(hours=count)
+    local = at.astimezone(zone)
+    wall = local.replace(tzinfo=None) - timedelta(days=count * (7 if unit == "w" else 1))
+    return _in_zone(wall, zone)
+
+
+def _midnight(day: date, zone: tzinfo | None) -> datetime:
+    return _in_zone(datetime.combine(day, time()), zone)
+
+
+def _in_zone(wall: datetime, zone: tzinfo | None) -> datetime:
+    """A time on the wall as a moment; without a zone the system's, with its rules of that day."""
+    aware = wall.replace(tzinfo=zone) if zone is not None else wall.astimezone()
+    return aware.astimezone(UTC)

@@ -1,0 +1,231 @@
+"""The bill: which span, which lines, and that they add up to what the meter says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from reasoning_cli.errors import UsageError
+from reasoning_cli.operations.budget import Limits
+from reasoning_cli.operations.reporting import By, CostReport, cost_report, fine_tunes
+from reasoning_cli.operations.reporting_dates import day_edges, hour_edges, parse_span
+from reasoning_cli.operations.status import refresh
+from reasoning_cli.store.deployments import Deployments
+from reasoning_cli.store.samples import Sample, Samples
+from tests.together.service import EVENTS, NO_LIMITS, Service, service
+
+NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
+MONTH = datetime(2026, 11, 1, tzinfo=UTC)
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def span(since: str | None = None, until: str | None = None, at: datetime = NOW) -> tuple[str, str]:
+    begin, end = parse_span(since, until, at, MONTH, BERLIN)
+    return f"{begin:%d %H:%M}", f"{end:%d %H:%M}"
+
+
+def test_without_dates_it_is_this_month_until_now() -> None:
+    assert span() == ("01 00:00", "20 12:30")
+
+
+def test_days_are_those_of_the_operator_and_the_last_counts_whole() -> None:
+    assert span("2026-11-18", "2026-11-18") == ("17 23:00", "18 23:00")
+    assert span("2026-11-18", "2026-11-25") == ("17 23:00", "20 12:30"), "nothing is known of the future"
+
+
+def test_moments_and_times_ago() -> None:
+    assert span("2026-11-18T10:00:00Z", "2026-11-18T12:00:00+01:00") == ("18 10:00", "18 11:00")
+    assert span("24h") == ("19 12:30", "20 12:30")
+    assert span("7d", "2d") == ("13 12:30", "18 12:30")
+    assert span("1w") == span("7d")
+
+
+def test_a_day_ago_is_the_same_time_of_yesterday_where_clocks_were_changed() -> None:
+    after = datetime(2026, 3, 29, 10, tzinfo=UTC)  # 12:00 in Berlin, summer time since 03:00
+    assert span("1d", at=after) == ("28 11:00", "29 10:00")
+    assert span("24h", at=after) == ("28 10:00", "29 10:00")
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "said"),
+    [
+        ("yesterday", None, "`yesterday` is no time for --since"),
+        (None, "2026-13-01", "`2026-13-01` is no time for --until"),
+        ("2026-11-18T10:00:00", None, "says no time zone"),
+        ("2026-12-01", None, "is in the future"),
+        ("2026-11-18", "2026-11-17", "is not after the beginning"),
+        ("9999999d", None, "is no time for --since"),
+    ],
+)
+def test_dates_that_make_no_sense_are_refused(since: str | None, until: str | None, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_span(since, until, NOW, MONTH, BERLIN)
+    assert said in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_day_on_which_clocks_are_changed_has_23_or_25_hours() -> None:
+    march = day_edges(datetime(2026, 3, 28, 12, tzinfo=UTC), datetime(2026, 3, 30, 12, tzinfo=UTC), BERLIN)
+    assert [(end - begin) // timedelta(hours=1) for begin, end in pairwise(march)] == [11, 23, 14]
+    october = day_edges(datetime(2026, 10, 24, 22, tzinfo=UTC), datetime(2026, 10, 25, 23, tzinfo=UTC), BERLIN)
+    assert [(end - begin) // timedelta(hours=1) for begin, end in pairwise(october)] == [25]
+    hours = hour_edges(datetime(2026, 10, 24, 22, 30, tzinfo=UTC), datetime(2026, 10, 25, 23, tzinfo=UTC), BERLIN)
+    assert len(hours) == 26
+    assert hours[1] == datetime(2026, 10, 24, 23, tzinfo=UTC)
+
+
+# --- the bill ---
+
+
+@pytest.fixture
+def together(tmp_path: Path) -> Iterator[Service]:
+    with service(tmp_path) as one:
+        yield one
+
+
+def bill(together: Service, by: By = By.MODEL, days: int = 1, limits: Limits = NO_LIMITS) -> CostReport:
+    at = refresh(together.client, together.store)
+    since = at.replace(hour=0, minute=0, second=0) - timedelta(days=days - 1)
+    jobs = fine_tunes(together.client) or []
+    return cost_report(together.store, limits, since, at, at, by=by, jobs=jobs, client=together.client, zone=UTC)
+
+
+def sample(number: int, at: datetime, source: str = "slot", model_type: str = "planning", **more: object) -> Sample:
+    return Sample(
+        f"s{number}",
+        at,
+        model_type,
+        "a-model",
+        source,
+        "gateway",
+        "prompt",
+        "output",
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def test_nothing_is_a_bill_of_nothing(together: Service) -> None:
+    report = bill(together)
+    assert (report.lines, report.total.cents, report.share_of_budget, report.doubt) == ((), Decimal(0), None, None)
+
+
+def test_the_bill_keeps_what_is_gone_and_adds_up(together: Service) -> None:
+    for target in ("planning", "coding"):
+        together.deploy(target)
+        together.advance(600)
+    together.stop("planning")
+    report = bill(together, limits=Limits(Decimal(100), None, Decimal(1)))
+    assert [(one.name, one.record and one.record.state) for one in report.lines] == [
+        ("planning", "DELETED"),
+        ("coding", "READY"),
+    ]
+    assert report.total.cents == sum((one.usage.cents for one in report.lines), Decimal(0))
+    assert abs(report.total.cents - sum(together.metered().values())) < Decimal("1e-9")
+    assert report.share_of_budget == report.total.high_cents / 10_000
+    assert report.standing.burn_cents_per_hour == 2196
+
+
+def test_what_is_gone_and_cost_nothing_is_not_on_the_bill(together: Service) -> None:
+    together.fault(r"/endpoints$", method="POST", cut="before")
+    with pytest.raises(Exception, match="disconnected"):
+        together.deploy()
+    together.clear_faults()
+    together.stop()
+    assert bill(together).lines == ()
+    assert len(Deployments(together.store).all()) == 1
+
+
+@pytest.mark.parametrize("by", By)
+def test_every_grouping_adds_up_to_the_same(together: Service, by: By) -> None:
+    together.ask("POST", "/_sandbox/fine-tunes", {"model": MODEL, "totalPriceNanoDollars": 4_123_456_789})
+    together.deploy("planning")
+    together.advance(40_000)
+    together.deploy("coding")
+    together.advance(80_000)
+    report = bill(together, by, days=3)
+    exact = sum(together.metered().values()) + Decimal("412.3456789")
+    assert abs(report.total.cents - exact) < Decimal("1e-9")
+    assert len(report.lines) == {By.MODEL: 3, By.TYPE: 3, By.DAY: 3}.get(by, len(report.lines))
+
+
+MODEL = "moonmakesmagic/DeepSeek-Qwen-14B-planning"
+
+
+def test_a_days_line_holds_what_ran_on_that_day(together: Service) -> None:
+    together.deploy("planning")
+    ready = together.client.now()
+    together.advance(86_400)
+    report = bill(together, By.DAY, days=2)
+    first, second = report.lines
+    midnight = (ready + timedelta(days=1)).replace(hour=0, minute=0, second=0)
+    assert first.usage.time == midnight - ready
+    assert second.usage.time == timedelta(days=1) - (midnight - ready)
+    assert (first.begin, second.begin) == (midnight - timedelta(days=1), midnight)
+
+
+def test_decisions_are_those_our_model_answered_while_it_was_there(together: Service) -> None:
+    together.deploy("planning")
+    at = together.client.now()
+    samples = [sample(number, at + timedelta(minutes=number)) for number in range(40)]
+    samples += [sample(100, at, "original"), sample(101, at, "fallback"), sample(102, at, model_type="coding")]
+    samples += [sample(103, at - timedelta(days=2))]
+    Samples(together.store).insert_many(samples)
+    together.advance(3600)
+    (line,) = bill(together).lines
+    assert (line.decisions, line.counted_by) == (40, "log")
+    assert line.cents_per_1000 == Decimal(549) * 1000 / 40
+
+
+def test_where_the_log_has_no_decisions_together_counts_requests(together: Service) -> None:
+    record = together.deploy("planning").record
+    for _ in range(4):
+        together.client.chat(record.serving_name or "", [{"role": "user", "content": "hello"}], max_tokens=5)
+    together.advance(3600)
+    (line,) = bill(together).lines
+    assert (line.decisions, line.counted_by) == (5, "together"), "four, and the first answer of the deploy"
+
+
+def test_what_the_original_provider_answered_is_counted_in_tokens_as_far_as_known(together: Service) -> None:
+    at = together.client.now() - timedelta(minutes=1)
+    Samples(together.store).insert_many(
+        [sample(1, at, "original", prompt_tokens=100, completion_tokens=7), sample(2, at, "original"), sample(3, at)]
+    )
+    (original,) = bill(together, days=2).original
+    assert (original.decisions, original.counted, original.prompt_tokens, original.completion_tokens) == (2, 1, 100, 7)
+    assert (original.uncounted_prompt_chars, original.uncounted_output_chars) == (6, 6)
+
+
+def test_the_last_days_of_a_line(together: Service) -> None:
+    together.deploy("planning")
+    together.advance(3 * 86_400)
+    (line,) = bill(together).lines
+    assert len(line.days) == 7
+    assert [day > 0 for day in line.days] == [False, False, False, True, True, True, True]
+    assert line.days[-2] == line.days[-3] == 24 * 549
+
+
+def test_the_span_that_is_known_least_is_named(together: Service) -> None:
+    together.deploy("planning")
+    together.fault(EVENTS, status=403)
+    refresh(together.client, together.store)
+    before = together.client.now()
+    together.advance(3600)
+    report = bill(together)
+    assert report.doubt is not None
+    assert (report.doubt.begin, report.doubt.end) == (before, before + timedelta(hours=1))
+
+
+def test_a_key_that_may_not_see_jobs_still_gets_a_bill(together: Service) -> None:
+    together.fault("/v1/fine-tunes", status=403)
+    assert fine_tunes(together.client) is None
+
+
+def test_a_bill_nobody_reads_is_refused(together: Service) -> None:
+    with pytest.raises(UsageError, match="lines"):
+        bill(together, By.HOUR, days=100)
