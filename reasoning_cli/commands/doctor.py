@@ -20,8 +20,9 @@ def doctor(
     json: JsonOption = False,
     offline: Annotated[bool, typer.Option("--offline", help="Leave the network alone.")] = False,
 ) -> None:
-    """Check keys, paths, network, what is left running. The first failure decides the exit code."""
-    from reasoning_cli.operations.checks import Check, exit_code, run_checks
+    """Check keys, paths, network, what is left running and who watches it. The first failure decides the exit code."""
+    from reasoning_cli.operations.check import Check
+    from reasoning_cli.operations.checks import exit_code, run_checks
     from reasoning_cli.terminal.checklist import show_check
 
     session = session_of(ctx)

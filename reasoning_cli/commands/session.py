@@ -175,18 +175,9 @@ class Session:
     @property
     def limits(self) -> Limits:
         """Budget and hourly cap as set."""
-        from reasoning_cli.operations.budget import Limits
+        from reasoning_cli.operations.budget import read_limits
 
-        get = self.settings.get
-        by_type = {one: amount for one, setting in s.TYPE_BUDGET.items() if (amount := get(setting)) is not None}
-        return Limits(
-            budget_usd=get(s.BUDGET_LIMIT),
-            hour_usd=get(s.MAX_COST_PER_HOUR),
-            reserve_hours=get(s.RESERVE_HOURS),
-            period=get(s.BUDGET_PERIOD),
-            by_type=by_type,
-            warn_percent=get(s.WARN_PERCENT),
-        )
+        return read_limits(self.settings)
 
     def disconnect(self) -> None:
         """Forget the connection; the next use makes one with the settings of then."""

@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from math import ceil
 
+from reasoning_cli import settings as s
 from reasoning_cli.errors import LimitError
 from reasoning_cli.operations.ledger import Usage, usage_by_deployment
+from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
 from reasoning_cli.values import Period, spell_model_type
@@ -74,6 +76,19 @@ class Standing:
         if lasts is None or (end is not None and self.at + lasts >= end):
             return None
         return self.at + lasts
+
+
+def read_limits(settings: Settings) -> Limits:
+    """The limits as they are set."""
+    get = settings.get
+    return Limits(
+        budget_usd=get(s.BUDGET_LIMIT),
+        hour_usd=get(s.MAX_COST_PER_HOUR),
+        reserve_hours=get(s.RESERVE_HOURS),
+        period=get(s.BUDGET_PERIOD),
+        by_type={one: amount for one, setting in s.TYPE_BUDGET.items() if (amount := get(setting)) is not None},
+        warn_percent=get(s.WARN_PERCENT),
+    )
 
 
 def period_start(period: Period, at: datetime) -> datetime:

@@ -9,18 +9,23 @@ import socket
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from reasoning_cli.operations.checks import MOST_SKEW_SECONDS, Check, Status, exit_code, run_checks
+from reasoning_cli.operations.check import Check, Status
+from reasoning_cli.operations.checks import exit_code, run_checks
+from reasoning_cli.operations.checks_together import MOST_SKEW_SECONDS
+from reasoning_cli.operations.guard_lock import hold_guard
 from reasoning_cli.paths import find_paths
 from reasoning_cli.sandbox.server import SandboxServer
 from reasoning_cli.settings import load_settings
 from reasoning_cli.store.database import open_store
 from reasoning_cli.together.client import TogetherClient
 from tests.conftest import Run
+from tests.together.service import Service
+from tests.together.service import service as together_standing_still
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
 
@@ -145,6 +150,90 @@ def test_what_is_left_running_is_told_with_its_price(
     code, found = checks(reasoning)
     assert (code, found["running"][0]["status"]) == (0, "warn")
     assert "not from here: sandbox/planning/" in str(found["running"][0]["detail"])
+
+
+# --- money, and who watches it ---
+
+
+@pytest.fixture
+def still(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """Together standing still, and the operator's own store."""
+    home.mkdir()
+    with together_standing_still(home) as one:
+        monkeypatch.setenv("TOGETHER_BASE_URL", one.url)
+        monkeypatch.setenv("TOGETHER_API_KEY", "sandbox-key")
+        yield one
+
+
+def test_budgets_are_told_with_what_is_used(reasoning: Run, still: Service) -> None:
+    reasoning("costs", "set-budget", "100")
+    reasoning("costs", "set-budget", "5.50", "--model-type", "planning")
+    _, found = checks(reasoning)
+    assert [check["detail"] for check in found["budget"]] == [
+        "budget $100.00 a month, $0.00 used (0 %), at most $40.00 an hour",
+        "budget for planning $5.50 a month, $0.00 used (0 %)",
+    ]
+    still.deploy("planning")
+    still.advance(3600)
+    reasoning("costs", "report")
+    for where in ((), ("--offline",)):
+        _, found = checks(reasoning, *where)
+        assert [(check["status"], check["detail"]) for check in found["budget"]] == [
+            ("ok", "budget $100.00 a month, $5.49 used (5 %), at most $40.00 an hour"),
+            ("warn", "budget for planning $5.50 a month, $5.49 used (100 %)"),
+        ]
+
+
+@pytest.mark.parametrize("where", [(), ("--offline",)])
+def test_what_nobody_will_ever_stop_is_a_failure(where: tuple[str, ...], reasoning: Run, still: Service) -> None:
+    still.deploy("planning", idle_minutes=0)
+    still.deploy("should_respond", idle_minutes=30)
+    code, found = checks(reasoning, *where)
+    (guard,) = found["guard"]
+    assert (code, guard["status"], guard["fix"]) == (1, "fail", "reasoning costs guard --print-systemd")
+    assert guard["detail"] == "nothing stops planning: no idle stop at Together, and no guard was ever seen here"
+
+
+@pytest.mark.parametrize("where", [(), ("--offline",)])
+def test_what_only_together_watches_is_a_warning(where: tuple[str, ...], reasoning: Run, still: Service) -> None:
+    still.deploy("planning", idle_minutes=30)
+    code, found = checks(reasoning, *where)
+    (guard,) = found["guard"]
+    assert (code, guard["status"], guard["fix"]) == (0, "warn", "reasoning costs guard --print-systemd")
+    assert guard["detail"] == "planning: only Together's idle stop watches, no guard was ever seen here"
+
+
+@pytest.mark.parametrize("where", [(), ("--offline",)])
+def test_a_guard_that_looked_lately_is_enough(where: tuple[str, ...], reasoning: Run, still: Service) -> None:
+    still.deploy("planning", idle_minutes=0)
+    assert reasoning("costs", "guard", "--once").exit_code == 0
+    code, found = checks(reasoning, *where)
+    assert (code, found["guard"][0]["status"]) == (0, "ok")
+    assert str(found["guard"][0]["detail"]).startswith("a guard looked ")
+
+
+def test_a_guard_that_was_not_seen_for_three_intervals_is_gone(reasoning: Run, still: Service, home: Path) -> None:
+    database = home / "reasoning.db"
+    still.deploy("planning", idle_minutes=30)
+    last = {"pid": 7, "at": (datetime.now(UTC) - timedelta(hours=5)).isoformat(), "interval_seconds": 3600}
+    signs = database.with_name("reasoning.db.guard")
+    signs.write_text(json.dumps(last))
+    (guard,) = checks(reasoning)[1]["guard"]
+    assert (guard["status"], "the last guard looked 5 h ago" in str(guard["detail"])) == ("warn", True)
+    with hold_guard(database):  # it lives, and hangs
+        (guard,) = checks(reasoning)[1]["guard"]
+        assert (guard["status"], "guard (process 7) has not looked for 5 h" in str(guard["detail"])) == ("warn", True)
+    signs.write_text(json.dumps(last | {"interval_seconds": 7200}))
+    assert checks(reasoning)[1]["guard"][0]["status"] == "ok"
+
+
+def test_where_nothing_runs_nobody_has_to_watch(reasoning: Run, still: Service) -> None:
+    assert "guard" not in checks(reasoning)[1]
+    still.deploy("planning", idle_minutes=0)
+    still.scale(0, 0)
+    still.advance(600)
+    assert "guard" not in checks(reasoning)[1]  # by Together's word
+    assert checks(reasoning, "--offline")[1]["guard"][0]["status"] == "fail"  # as last seen
 
 
 # --- settings and variables ---

@@ -1,0 +1,62 @@
+"""One check of `doctor`: how it went, and what several checks look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from reasoning_cli.errors import ConfigurationError, ExitCode, ReasoningError
+from reasoning_cli.settings import Settings
+from reasoning_cli.store.database import Store, open_store
+
+
+class Status(StrEnum):
+    """How a check went."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: what was found, what to type about it, and the exit code if it failed."""
+
+    name: str
+    status: Status
+    detail: str
+    fix: str | None = None
+    exit_code: ExitCode = ExitCode.OK
+
+
+def ok(name: str, detail: str) -> Check:
+    return Check(name, Status.OK, detail)
+
+
+def warn(name: str, detail: str, fix: str | None = None) -> Check:
+    return Check(name, Status.WARN, detail, fix)
+
+
+def fail(name: str, detail: str, fix: str | None, exit_code: ExitCode = ExitCode.FAILED) -> Check:
+    return Check(name, Status.FAIL, detail, fix, exit_code)
+
+
+def failed(name: str, error: ReasoningError) -> Check:
+    return fail(name, error.message, error.hint, error.exit_code)
+
+
+def database_path(settings: Settings) -> Path | None:
+    """The database of this run; None when the setting makes no sense, which is shown among the settings."""
+    try:
+        return settings.database()
+    except ConfigurationError:
+        return None
+
+
+def existing_store(settings: Settings) -> Store | None:
+    """The store, if there is one: looking makes none. Raises what keeps it from being opened."""
+    path = database_path(settings)
+    if path is None or not path.exists():
+        return None
+    return open_store(path, "together" if settings.outside is None else "sandbox", create=False)
