@@ -1,0 +1,123 @@
+"""Every call the client can make, none skipped, judged by the vendor's own descriptions of its API."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reasoning_cli.together.client import TogetherClient
+from tests.sandbox.contract import CONTRACT_FILE, load_contract, load_legacy_contract
+from tests.together.service import MODELS, Service, service
+
+
+@pytest.fixture
+def together(tmp_path: Path) -> Iterator[Service]:
+    with service(tmp_path) as one:
+        yield one
+
+
+class Facts:
+    """What the calls need: a model, an endpoint with a deployment that serves, a job, an old endpoint, a time."""
+
+    def __init__(self, together: Service) -> None:
+        self.client = together.client
+        together.ask("POST", "/_sandbox/behaviour", {"billing_enabled": True})
+        deployed = together.deploy().record
+        self.endpoint_id, self.deployment_id = deployed.endpoint_id or "", deployed.deployment_id or ""
+        self.serving_name = deployed.serving_name or ""
+        self.model = next(one for one in self.client.models() if one.name == MODELS["planning"])
+        self.config = self.client.configs(self.model)[0]
+        for one in self.client.configs(self.model):
+            if one.hardware == deployed.hardware:
+                self.config = one
+        job = together.ask("POST", "/_sandbox/fine-tunes", {"model": self.model.name})
+        self.job_id = str(job["id"])
+        old = together.ask("POST", "/_sandbox/v1/endpoints", {"model": self.model.name})
+        self.old_id = str(old["id"])
+        self.now = self.client.now()
+
+    def body(self, name: str) -> dict[str, object]:
+        return {
+            "name": name,
+            "model": self.model.resource,
+            "config": self.config.resource,
+            "autoscaling": {"minReplicas": 1, "maxReplicas": 1},
+            "inactiveTimeout": 30,
+        }
+
+
+Call = Callable[[Facts], Any]
+
+# In the order that works: what is deleted is needed by nobody after it.
+CALLS: dict[str, Call] = {
+    "whoami": lambda f: f.client.whoami(),
+    "now": lambda f: f.client.now(),
+    "models": lambda f: list(f.client.models()),
+    "model": lambda f: f.client.model(f.model.id),
+    "revisions": lambda f: f.client.revisions(f.model),
+    "configs": lambda f: f.client.configs(f.model),
+    "supported_models": lambda f: list(f.client.supported_models("qwen")),
+    "instance_types": lambda f: f.client.instance_types(),
+    "fine_tune": lambda f: f.client.fine_tune(f.job_id),
+    "fine_tunes": lambda f: f.client.fine_tunes(),
+    "billing_usage": lambda f: f.client.billing_usage(f"{f.now:%Y-%m}"),
+    "endpoints": lambda f: list(f.client.endpoints()),
+    "endpoint": lambda f: f.client.endpoint(f.endpoint_id),
+    "find_endpoint": lambda f: f.client.find_endpoint("planning"),
+    "create_endpoint": lambda f: f.client.create_endpoint("another"),
+    "events": lambda f: f.client.events(f.endpoint_id, since=f.now - timedelta(hours=1), types=("deployment.scaled",)),
+    "requests": lambda f: f.client.requests(f.endpoint_id, f.deployment_id, f.now - timedelta(hours=1), f.now),
+    "activity": lambda f: f.client.activity(f.endpoint_id, f.deployment_id, f.now - timedelta(hours=1), f.now),
+    "deployments": lambda f: f.client.deployments(f.endpoint_id),
+    "deployment": lambda f: f.client.deployment(f.endpoint_id, f.deployment_id),
+    "find_deployment": lambda f: f.client.find_deployment(f.endpoint_id, "nobody"),
+    "check_deployment": lambda f: f.client.check_deployment(f.endpoint_id, f.body("checked")),
+    "create_deployment": lambda f: f.client.create_deployment(f.endpoint_id, f.body("second")),
+    "chat": lambda f: f.client.chat(f.serving_name, [{"role": "user", "content": "hello"}], max_tokens=1),
+    "set_idle_stop": lambda f: f.client.set_idle_stop(f.endpoint_id, f.deployment_id, 45),
+    "scale": lambda f: f.client.scale(f.endpoint_id, f.deployment_id, 0, 0),
+    "route": lambda f: f.client.route(f.endpoint_id, {}),
+    "delete_deployment": lambda f: f.client.delete_deployment(f.endpoint_id, f.deployment_id),
+    "delete_endpoint": lambda f: f.client.delete_endpoint(f.client.create_endpoint("another").id),
+    "legacy_endpoints": lambda f: f.client.legacy_endpoints(),
+    "legacy_endpoint": lambda f: f.client.legacy_endpoint(f.old_id),
+    "legacy_prices": lambda f: f.client.legacy_prices(),
+    "stop_legacy": lambda f: f.client.stop_legacy(f.old_id),
+    "delete_legacy": lambda f: f.client.delete_legacy(f.old_id),
+}
+NO_REQUEST = {"close", "project"}
+
+
+def test_no_call_is_left_out() -> None:
+    public = {name for name, _ in inspect.getmembers(TogetherClient) if not name.startswith("_")}
+    assert public - NO_REQUEST == set(CALLS)
+
+
+def test_every_call_keeps_the_contract_and_is_answered(together: Service, shared: Path) -> None:
+    if not (shared / CONTRACT_FILE).exists():
+        pytest.skip("no contract file here")
+    contract, legacy = load_contract(shared), load_legacy_contract(shared)
+    facts = Facts(together)
+    silent = []
+    for name, call in CALLS.items():
+        together.forget_journal()
+        call(facts)
+        if name == "scale":
+            together.advance(3600)
+        made = together.journal()
+        if not made:
+            silent.append(name)
+        for one in made:
+            judge = legacy if _is_legacy(one["path"]) else contract
+            flaws = judge.request_violations(one["method"], one["path"], one["query"], one.get("body"))
+            assert flaws == [], f"{name}: {one['method']} {one['path']}: {flaws}"
+    assert silent == ["now"], "the clock is read off the last answer"
+
+
+def _is_legacy(path: str) -> bool:
+    return path.startswith(("/v1/endpoints", "/v1/hardware"))
