@@ -14,6 +14,7 @@ from reasoning_cli.commands.models_deploying import adopt, deploy, start
 from reasoning_cli.commands.models_replacing import promote, rollback
 from reasoning_cli.commands.models_status import status
 from reasoning_cli.commands.models_stopping import stop, undeploy
+from reasoning_cli.commands.models_trying import test
 from reasoning_cli.commands.options import FormatOption, JsonOption, QuietOption, chosen_format
 from reasoning_cli.commands.session import Session, session_of
 from reasoning_cli.terminal.listing import Format
@@ -32,6 +33,7 @@ app.command()(start)
 app.command()(status)
 app.command()(promote)
 app.command()(rollback)
+app.command()(test)
 app.command()(adopt)
 app.command()(hardware)
 app.command()(search)
