@@ -25,7 +25,7 @@ def edit_settings(file: Path, environ: Mapping[str, str]) -> bool:
     write_private(draft, _blank() if before is None else before)
     offered = _read(draft)
     try:
-        _run_editor(draft, environ)
+        run_editor(draft, environ)
         text = _read(draft)
         if text is None or text == offered:
             return False
@@ -60,7 +60,7 @@ def _refusal(draft: Path, file: Path, before: str | None) -> str | None:
     return None
 
 
-def _run_editor(draft: Path, environ: Mapping[str, str]) -> None:
+def run_editor(draft: Path, environ: Mapping[str, str]) -> None:
     editor = environ.get("VISUAL") or environ.get("EDITOR") or "vi"
     # Ctrl-C belongs to the editor while it runs. A handler that does nothing, because one that is ignored the editor
     # would inherit.
