@@ -163,7 +163,12 @@ def _shown(settings: s.Settings, setting: s.Setting[object]) -> Shown:
         value, problem = text, error
     if setting.secret and value is not None:
         value = mask(str(value))
-    return Shown(setting.name, value, source.value, where, setting.default, setting.help, problem)
+    return Shown(setting.name, _plain(value), source.value, where, _plain(setting.default), setting.help, problem)
+
+
+def _plain(value: object) -> object:
+    """A value as JSON has it: numbers and switches as such, all else as it is typed."""
+    return value if value is None or isinstance(value, bool | int) else s.spell(value)
 
 
 def _listing(rows: list[Shown]) -> Listing[Shown]:
@@ -214,7 +219,7 @@ def _typed(session: Session, setting: s.Setting[object], value: str | None, stdi
     if value is not None and setting.secret:
         remember(value)
         raise UsageError(
-            "a key on the command line stays in the shell's history and in the list of processes",
+            "a secret on the command line stays in the shell's history and in the list of processes",
             f"leave it out: `reasoning config set {setting.name}` asks for it, with --stdin it reads it",
         )
     if value is not None:
@@ -224,7 +229,7 @@ def _typed(session: Session, setting: s.Setting[object], value: str | None, stdi
     if setting.secret and session.terminal.can_ask:
         return session.prompter.secret(f"{setting.help}:")
     if setting.secret:
-        raise UsageError("nobody is there to ask for the key", "pipe it in and add --stdin")
+        raise UsageError(f"nobody is there to ask for {setting.name}", "pipe it in and add --stdin")
     raise UsageError(f"no value for `{setting.name}`", f"`reasoning config set {setting.name} VALUE`: {setting.help}")
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from reasoning_cli import settings as s
 from tests.conftest import Run
+from tests.test_settings import TEXTS
 
 KEY = "tgp_v1_Jx7Qm2Vt9Zb4Wn1Lk6Rc3Yd8Fg5Hp0"
 MASKED = "…5Hp0"
@@ -64,6 +65,25 @@ def test_json_has_values_sources_and_meanings(reasoning: Run, file: Path) -> Non
         "problem": None,
     }
     assert (records["gateway.port"]["value"], records["data.collect"]["value"]) == (8001, True)
+
+
+def test_every_value_of_every_setting_can_be_shown(reasoning: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for column in (0, 1):
+        for setting in s.ALL:
+            if setting is not s.SANDBOX:
+                text = TEXTS[setting.name][column]
+                more, typed = (["--stdin"], text) if setting.secret else ([text], None)
+                assert reasoning("config", "set", setting.name, *more, input=typed).exit_code == 0
+        records = {record["name"]: record for record in json.loads(reasoning("config", "--json").stdout)}
+        assert all(record["problem"] is None for record in records.values())
+        for setting in s.ALL:
+            shown = records[setting.name]["value"]
+            assert reasoning("config", "get", setting.name).stdout == f"{s.spell(shown)}\n"
+        for columns in (40, 80, 120):
+            monkeypatch.setenv("COLUMNS", str(columns))
+            lines = reasoning("config").stdout.splitlines()
+            assert all(len(line) <= columns for line in lines)
+            assert [line.split()[0] for line in lines[1:]] == list(records)
 
 
 def test_the_other_formats_have_the_same_rows(reasoning: Run) -> None:
