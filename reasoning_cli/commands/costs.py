@@ -9,6 +9,7 @@ import typer
 
 from reasoning_cli import settings as s
 from reasoning_cli.commands.completion import complete_model_types
+from reasoning_cli.commands.costs_compare import compare
 from reasoning_cli.commands.costs_prices import prices
 from reasoning_cli.commands.costs_report import report
 from reasoning_cli.commands.guard import guard, schedule
@@ -29,6 +30,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 app.command()(report)
+app.command()(compare)
 app.command()(prices)
 app.command()(guard)
 app.command()(schedule)
