@@ -114,7 +114,7 @@ def deploy(
             f"no other model serves `{plan.endpoint_name}`: there is nothing to share the traffic with",
             "leave --canary and --steps away",
         )
-    _carry_out(session, plan, limit if wait else None, yes=yes, dry_run=dry_run, json=json)
+    carry_out(session, plan, limit if wait else None, yes=yes, dry_run=dry_run, json=json)
 
 
 def start(
@@ -132,7 +132,7 @@ def start(
     session = session_of(ctx)
     limit = read_timeout(session, timeout)
     plan = plan_start(session.client, session.store, session.limits, name)
-    _carry_out(session, plan, limit if wait else None, yes=yes, dry_run=dry_run, json=json)
+    carry_out(session, plan, limit if wait else None, yes=yes, dry_run=dry_run, json=json)
 
 
 def adopt(
@@ -176,7 +176,7 @@ def adopt(
     terminal.hint(f"stop it: `reasoning models stop {spell_model_type(plan.model_type)}`")
 
 
-def _carry_out(
+def carry_out(
     session: Session, plan: DeployPlan, limit: timedelta | None, *, yes: bool, dry_run: bool, json: bool
 ) -> None:
     """Show the plan, ask, do it, and say how it ended; `limit` is how long to wait, None not at all."""

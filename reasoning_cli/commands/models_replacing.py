@@ -66,7 +66,8 @@ def rollback(
     limit = read_timeout(session, timeout)
     plan = plan_rollback(session.client, session.store, session.limits, parse_model_type(model_type))
     if isinstance(plan, DeployPlan):
-        carry_out_replacement(session, plan, Shift(keep_old=keep_old), limit, yes=yes, dry_run=dry_run, json=json)
+        shift = Shift(keep_old=keep_old, is_rollback=True)
+        carry_out_replacement(session, plan, shift, limit, yes=yes, dry_run=dry_run, json=json)
     else:
         _carry_out_return(session, plan, limit, yes=yes, dry_run=dry_run, json=json)
 
@@ -74,12 +75,16 @@ def rollback(
 def carry_out_replacement(
     session: Session, plan: DeployPlan, shift: Shift, limit: timedelta, *, yes: bool, dry_run: bool, json: bool
 ) -> None:
-    """Show the plan, ask, do it, and say how it stands."""
+    """Show the plan, ask, do it, and say how it stands. Where nothing is left to be replaced, it is a deploy."""
+    from reasoning_cli.commands.models_deploying import carry_out
     from reasoning_cli.commands.plan_views import replacement_facts, replacement_record
     from reasoning_cli.operations.replacing import run_replace
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import clock_duration, money
 
+    if plan.replaces is None:
+        carry_out(session, plan, limit, yes=yes, dry_run=dry_run, json=json)
+        return
     terminal, name = session.terminal, spell_model_type(plan.model_type)
     if dry_run:
         if json:

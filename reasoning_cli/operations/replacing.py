@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 class Shift:
     """How the traffic moves: shares of the new model in percent, ever more, `interval` (service time) apart.
 
-    A last step under 100 is a canary: both go on. `keep_old` only stops the old one at the end.
+    A last step under 100 is a canary: both go on. `keep_old` only stops the old one at the end. `is_rollback`: this is
+    the way back, and one that broke off goes on that way.
     """
 
     steps: tuple[int, ...] = (100,)
     interval: timedelta = timedelta()
     keep_old: bool = False
+    is_rollback: bool = False
 
     def __post_init__(self) -> None:
         if (
@@ -85,7 +87,10 @@ def run_replace(client: TogetherClient, store: Store, plan: DeployPlan, shift: S
 
 
 def plan_promote(client: TogetherClient, store: Store, limits: Limits, model_type: str) -> DeployPlan:
-    """What it takes to finish the replacement that is half way. Raises NotFoundError when none is."""
+    """What it takes to finish the replacement that is half way. Raises NotFoundError when none is.
+
+    A plan that `replaces` nothing: the old one turned out to be gone, and only the route is left to be checked.
+    """
     going = Replacements(store).going(model_type)
     if going is None:
         name = spell_model_type(model_type)
@@ -98,11 +103,14 @@ def plan_promote(client: TogetherClient, store: Store, limits: Limits, model_typ
 def plan_rollback(client: TogetherClient, store: Store, limits: Limits, model_type: str) -> Return | DeployPlan:
     """The way back: from what is half way, else to the deployment before the one that serves now.
 
-    Raises NotFoundError when nothing was replaced, LimitError when the former model cannot be paid for beside.
+    A plan that `replaces` nothing: see `plan_promote`. Raises NotFoundError when nothing was replaced, LimitError when
+    the former model cannot be paid for beside.
     """
     deployments, replacements = Deployments(store), Replacements(store)
     serving = next((one.deployment_key for one in deployments.slots() if one.model_type == model_type), None)
     going = replacements.going(model_type)
+    if going is not None and going.is_rollback:
+        return _plan_to(client, store, limits, model_type, going.new_key, going.old_key)
     if going is not None and going.new_key != serving:
         old, new = deployments.get(going.old_key), deployments.get(going.new_key)
         assert old is not None and new is not None
@@ -152,7 +160,9 @@ def _run(
     client: TogetherClient, store: Store, plan: DeployPlan, old: DeploymentRecord, shift: Shift, wait: Waiting
 ) -> Replaced:
     record = bring_up(client, store, plan, wait)
-    replacement = Replacements(store).begin(plan.model_type, old.key, record.key, client.now())
+    replacement = Replacements(store).begin(
+        plan.model_type, old.key, record.key, client.now(), is_rollback=shift.is_rollback
+    )
     record = wait_for(client, store, record, "READY", wait)
     old = observe(client, store, old)
     if replacement.percent == 0:

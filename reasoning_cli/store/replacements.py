@@ -25,6 +25,7 @@ class Replacement:
     percent: int
     started_at: datetime
     finished_at: datetime | None
+    is_rollback: bool
 
 
 class Replacements:
@@ -33,14 +34,17 @@ class Replacements:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def begin(self, model_type: str, old_key: str, new_key: str, at: datetime) -> Replacement:
+    def begin(
+        self, model_type: str, old_key: str, new_key: str, at: datetime, *, is_rollback: bool = False
+    ) -> Replacement:
         """Remember a replacement before its first shift; one of the same two that is not finished goes on."""
         going = self._first("WHERE old_key=? AND new_key=? AND finished_at IS NULL", old_key, new_key)
         if going is not None:
             return going
         self._store.write(
-            "INSERT INTO replacements(model_type, old_key, new_key, percent, started_at) VALUES (?, ?, ?, 0, ?)",
-            (model_type, old_key, new_key, to_ms(at)),
+            "INSERT INTO replacements(model_type, old_key, new_key, percent, started_at, is_rollback)"
+            " VALUES (?, ?, ?, 0, ?, ?)",
+            (model_type, old_key, new_key, to_ms(at), is_rollback),
         )
         begun = self.going(model_type)
         assert begun is not None
@@ -82,4 +86,5 @@ def _replacement(row: sqlite3.Row) -> Replacement:
         percent=row["percent"],
         started_at=from_ms(row["started_at"]),
         finished_at=None if row["finished_at"] is None else from_ms(row["finished_at"]),
+        is_rollback=bool(row["is_rollback"]),
     )

@@ -135,6 +135,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("training log", _TRAINING_LOG),
     ("what is not known between two readings", _DOUBTS),
     ("which deployment takes the place of which", _REPLACEMENTS),
+    ("which replacement is the way back", "ALTER TABLE replacements ADD COLUMN is_rollback INTEGER NOT NULL DEFAULT 0"),
 )
 VERSION = len(STEPS)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,3 +88,39 @@ def test_what_makes_no_sense_makes_nothing(
     shown = reasoning(*arguments, "--yes")
     assert (shown.exit_code, shown.stdout, message in shown.stderr) == (exit_code, "", True)
     assert len(serving.deployments()) == 1
+
+
+@pytest.mark.parametrize("moment", ["made", "tried", "shifted"])
+def test_killed_as_a_process_it_goes_on_where_it_was(serving: Service, reasoning: Run, moment: str) -> None:
+    def reached() -> bool:
+        splits = [one for one in serving.journal("PATCH") if "trafficSplit" in one["body"]]
+        match moment:
+            case "made":
+                return len(serving.deployments()) == 2
+            case "tried":
+                return len(splits) > before
+        return any(
+            one["body"]["autoscaling"]["maxReplicas"] == 0 for one in serving.journal("PATCH") if one not in splits
+        )
+
+    before = len([one for one in serving.journal("PATCH") if "trafficSplit" in one["body"]])
+    run_clock(serving)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "reasoning_cli", *DEPLOY, "--yes"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 20
+        while not reached():
+            assert time.monotonic() < deadline, "it never happened"
+            time.sleep(0.005)
+    finally:
+        process.kill()
+        process.wait(10)
+    again = reasoning(*DEPLOY, "--yes")
+    assert again.exit_code == 0, again.stderr
+    (made,), (endpoint,) = serving.deployments(), serving.endpoints()
+    assert [one["deploymentId"] for one in endpoint["trafficSplit"]] == [made["id"]]
+    assert [one["model"] for one in json.loads(reasoning("models", "list", "--json").stdout)].count(NEXT) == 1

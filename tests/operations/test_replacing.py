@@ -48,7 +48,7 @@ def promote(together: Service, **shift: Any) -> Replaced:
 def rollback(together: Service, **shift: Any) -> None:
     plan = plan_rollback(together.client, together.store, NO_LIMITS, "planning")
     if isinstance(plan, DeployPlan):
-        run_replace(together.client, together.store, plan, Shift(**shift), together.wait())
+        run_replace(together.client, together.store, plan, Shift(**shift, is_rollback=True), together.wait())
     else:
         run_return(together.client, together.store, plan, together.wait())
 
