@@ -11,6 +11,7 @@ from reasoning_cli import settings as s
 from reasoning_cli.commands.completion import complete_model_types
 from reasoning_cli.commands.costs_compare import compare
 from reasoning_cli.commands.costs_prices import prices
+from reasoning_cli.commands.costs_reconcile import reconcile
 from reasoning_cli.commands.costs_report import report
 from reasoning_cli.commands.guard import guard, schedule
 from reasoning_cli.commands.options import typed
@@ -30,6 +31,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 app.command()(report)
+app.command()(reconcile)
 app.command()(compare)
 app.command()(prices)
 app.command()(guard)
