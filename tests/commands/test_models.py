@@ -330,7 +330,9 @@ def test_killed_it_goes_on_where_it_was(still: Service, reasoning: Run, moment: 
         process.wait(10)
     run_clock(still)
     again = reasoning("models", "deploy", "planning", "--yes")
-    assert (again.exit_code, again.stdout[:40]) == (0, "planning is serving as sandbox/planning "[:40])
+    assert again.exit_code == 0
+    # Where it has become READY meanwhile there is nothing left to do.
+    assert again.stdout.replace("already ", "").startswith("planning is serving as sandbox/planning ")
     # What was on its way when the process died may arrive after the second run looked: the name makes it one.
     assert (len(still.endpoints()), len(still.deployments())) == (1, 1)
 
