@@ -71,7 +71,7 @@ def explain(method: str, status: int, body: bytes, request_id: str | None) -> Re
     match status:
         case 401:
             return KeyRefusedError(
-                "Together refuses the API key", "`reasoning setup` asks for another; make one at together.ai"
+                "Together refuses the API key", "`reasoning config set-key` asks for another; make one at together.ai"
             )
         case 402:
             return QuotaError(f"Together wants credit first: {said}", "add credit at together.ai")
