@@ -70,7 +70,7 @@ def cost_columns(by: By) -> list[Column[CostLine]]:
             "DECISIONS",
             text=lambda one: "–" if one.decisions is None else f"{one.decisions:,}",
             right=True,
-            from_width=50,
+            from_width=78,
         ),
         Column("decisions_counted_by", lambda one: one.counted_by),
         Column(
@@ -79,7 +79,7 @@ def cost_columns(by: By) -> list[Column[CostLine]]:
             "PER 1,000",
             text=lambda one: "–" if one.cents_per_1000 is None else money(one.cents_per_1000),
             right=True,
-            from_width=50,
+            from_width=78,
         ),
     ]
     bounds: list[Column[CostLine]] = [
@@ -91,7 +91,7 @@ def cost_columns(by: By) -> list[Column[CostLine]]:
         lambda one: [whole_cents(day) for day in one.days],
         "7 DAYS",
         text=lambda one: spark(one.days),
-        from_width=70,
+        from_width=90,
     )
     match by:
         case By.MODEL:
@@ -128,7 +128,6 @@ def _deployment_columns() -> list[Column[CostLine]]:
             "$/H",
             text=lambda one: money(one.record.price_cents_per_hour or 0) if one.record else "–",
             right=True,
-            from_width=60,
         ),
     ]
 
@@ -139,7 +138,7 @@ def _model_column() -> Column[CostLine]:
         lambda one: one.record.model_name if one.record else one.job.model if one.job else None,
         "MODEL",
         shrink=True,
-        from_width=90,
+        from_width=110,
     )
 
 
