@@ -65,8 +65,13 @@ def test(
                     f"{milliseconds} ms, {trial.prompt_tokens or 0} tokens in, {trial.completion_tokens or 0} out",
                 ),
                 ("answer", "valid" if trial.is_valid else "INVALID"),
-                *((name, " ".join(str(value).split())) for name, value in asdict(trial.answer).items() if value),
+                *((name, _words(value)) for name, value in asdict(trial.answer).items() if value),
             ]
         )
     if not trial.is_valid:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _words(value: object) -> str:
+    """A part of an answer on one line."""
+    return ", ".join(value) if isinstance(value, tuple) else " ".join(str(value).split())
