@@ -15,6 +15,7 @@ from reasoning_cli.commands.models_replacing import promote, rollback
 from reasoning_cli.commands.models_status import status
 from reasoning_cli.commands.models_stopping import stop, undeploy
 from reasoning_cli.commands.models_trying import test
+from reasoning_cli.commands.models_uploading import upload
 from reasoning_cli.commands.options import FormatOption, JsonOption, QuietOption, chosen_format
 from reasoning_cli.commands.session import Session, session_of
 from reasoning_cli.terminal.listing import Format
@@ -35,6 +36,7 @@ app.command()(promote)
 app.command()(rollback)
 app.command()(test)
 app.command()(adopt)
+app.command()(upload)
 app.command()(hardware)
 app.command()(search)
 app.command()(show)

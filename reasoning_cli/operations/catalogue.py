@@ -62,10 +62,15 @@ def find_model(client: TogetherClient, wanted: str, *, merged: bool | None = Non
         return model
     known = [*(model.name for model in models), *(spell_model_type(one) for one in MODEL_TYPES)]
     near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.5)
-    raise NotFoundError(
-        f"no model `{wanted}` in this account or Together's catalogue",
-        f"did you mean `{near[0]}`?" if near else "`reasoning models search TEXT` shows what there is",
-    )
+    if near and near[0].partition("/")[0] == wanted.partition("/")[0]:
+        hint = f"did you mean `{near[0]}`?"
+    elif wanted.count("/") == 1 and " " not in wanted:
+        name, bases = wanted.partition("/")[2], [one.name for one in client.supported_models()]
+        base = next(iter(difflib.get_close_matches(wanted, bases, n=1, cutoff=0.4)), "BASE")
+        hint = f"if it is at Hugging Face: `reasoning models upload {name} --from {wanted} --base {base}`"
+    else:
+        hint = f"did you mean `{near[0]}`?" if near else "`reasoning models search TEXT` shows what there is"
+    raise NotFoundError(f"no model `{wanted}` in this account or Together's catalogue", hint)
 
 
 def _tuned(client: TogetherClient, job_id: str, merged: bool | None) -> Model:

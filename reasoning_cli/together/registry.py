@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reasoning_cli.together.calls import Calls, read
-from reasoning_cli.together.wire import Config, FineTune, InstanceType, Model, Revision, SupportedModel
+from reasoning_cli.together.connection import Json
+from reasoning_cli.together.wire import Config, FineTune, InstanceType, Model, RemoteUpload, Revision, SupportedModel
 
 
 class Registry(Calls):
@@ -36,3 +37,32 @@ class Registry(Calls):
 
     def fine_tune(self, job_id: str) -> FineTune:
         return read(FineTune, self._connection.request("GET", f"/v1/fine-tunes/{job_id}"))
+
+    # --- uploads ---
+
+    def create_model(self, name: str, base_model_id: str, kind: str) -> Model:
+        """Make a record without weights; `kind` is `model` or `adapter`. After a lost answer, looks by name."""
+        body: Json = {"name": name, "baseModelId": base_model_id, "type": kind}
+        return self._create(Model, f"{self._root}/models", body, lambda: self.find_model_record(name))
+
+    def find_model_record(self, name: str) -> Model | None:
+        """The model of that bare name in this project, if there is one."""
+        return next((one for one in self.models() if one.name == f"{self.project.slug}/{name}"), None)
+
+    def uploads(self, model_id: str) -> list[RemoteUpload]:
+        """The remote uploads of a model, oldest first."""
+        found = self._list(RemoteUpload, f"{self._root}/models/uploads")
+        return sorted((one for one in found if one.model_id == model_id), key=lambda one: one.created_at)
+
+    def upload(self, upload_id: str) -> RemoteUpload:
+        return read(RemoteUpload, self._connection.request("GET", f"{self._root}/models/uploads/{upload_id}"))
+
+    def create_upload(self, model_id: str, url: str, token: str | None) -> RemoteUpload:
+        """Let the service fetch the weights at `url`. After a lost answer, looks for the one that was begun."""
+        body: Json = {"modelId": model_id, "remoteUrl": url, **({"token": token} if token else {})}
+        known = {one.id for one in self.uploads(model_id)}
+
+        def begun() -> RemoteUpload | None:
+            return next((one for one in self.uploads(model_id) if one.id not in known), None)
+
+        return self._create(RemoteUpload, f"{self._root}/models/uploads", body, begun)

@@ -68,6 +68,24 @@ class Revision(Wire):
         return self.validation_status.removeprefix("REVISION_VALIDATION_STATUS_")
 
 
+class RemoteUpload(Wire):
+    """Weights that the service fetches from elsewhere; it restarts by itself what breaks off, up to a maximum."""
+
+    id: str
+    model_id: str
+    remote_url: str = ""
+    created_at: datetime
+    status: str = ""
+    status_message: str = ""
+    restart_count: int = 0
+    max_restarts: int = 0
+
+    @property
+    def state(self) -> str:
+        """`RUNNING`, without the prefix of the wire."""
+        return self.status.removeprefix("REMOTE_UPLOAD_STATUS_")
+
+
 class SupportedModel(Wire):
     """A model of the platform's catalogue; `base_model` is the resource path under which it can be deployed."""
 

@@ -1,0 +1,104 @@
+"""Bring the weights of a model to Together."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reasoning_cli.commands.completion import complete_names
+from reasoning_cli.commands.model_options import remember_models
+from reasoning_cli.commands.options import DryRunOption, JsonOption, YesOption, typed
+from reasoning_cli.commands.session import session_of
+from reasoning_cli.errors import ExitCode
+from reasoning_cli.values import parse_duration
+
+if TYPE_CHECKING:
+    from reasoning_cli.operations.uploading import Step
+
+TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+
+
+class Kind(StrEnum):
+    """What is uploaded: whole weights, or an adapter to its base."""
+
+    MODEL = "model"
+    ADAPTER = "adapter"
+
+
+def upload(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What it is to be called, without a slash.")],
+    source: Annotated[
+        str, typer.Option("--from", metavar="HF_REPO|URL", help="A Hugging Face repository, or an archive's address.")
+    ],
+    base: Annotated[
+        str, typer.Option("--base", metavar="MODEL", help="The model it was made from.", autocompletion=complete_names)
+    ],
+    kind: Annotated[Kind, typer.Option("--type", help="Whole weights, or a LoRA adapter.")] = Kind.MODEL,
+    token_stdin: Annotated[
+        bool, typer.Option("--token-stdin", help="Read the Hugging Face token from standard input; else HF_TOKEN.")
+    ] = False,
+    wait: Annotated[str, typer.Option("--timeout", metavar="2h", help="Give up waiting after this long.")] = "2h",
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Let Together fetch a model's weights, and wait until they are validated. Running it again goes on."""
+    from reasoning_cli.operations.uploading import Patience, plan_upload, run_upload
+    from reasoning_cli.redact import remember
+    from reasoning_cli.settings import environment
+    from reasoning_cli.terminal.progress import waiting
+    from reasoning_cli.terminal.units import clock_duration
+
+    session = session_of(ctx)
+    terminal = session.terminal
+    limit: timedelta = typed(parse_duration, wait, "--timeout 2h")
+    plan = plan_upload(session.client, name, source, base, kind.value)
+    facts = [
+        ("upload", f"{plan.url}  as  {plan.name}"),
+        ("base", plan.base.name),
+        ("type", plan.kind),
+    ]
+    if plan.model is not None:
+        state = "is there already" if plan.is_done else "was begun before, and goes on"
+        facts.append(("there", f"{plan.model.name} {state}"))
+    record: dict[str, object] = {"name": plan.name, "url": plan.url, "base": plan.base.name, "type": plan.kind}
+    if dry_run:
+        if json:
+            terminal.json({"dry_run": True, **record, "done": plan.is_done})
+        else:
+            terminal.facts(facts)
+            terminal.note("Nothing was changed.")
+        return
+    if not plan.is_done:
+        if not yes:
+            terminal.facts(facts, to_out=False)
+        if not terminal.confirm("Upload it?", yes=yes):
+            terminal.note("Nothing was changed.")
+            raise typer.Exit(ExitCode.FAILED)
+    variables = environment()
+    token = terminal.input.readline().strip() if token_stdin else None
+    token = token or next((variables[one] for one in TOKEN_VARIABLES if variables.get(one)), None)
+    if token is not None:
+        remember(token)
+    try:
+        with waiting(terminal, f"uploading {name}") as shown:
+
+            def tell(step: Step) -> None:
+                shown.show(f"{name}: {step.text}", clock_duration(step.elapsed))
+
+            patience = Patience(session.poll_seconds, limit, session.sleep, tell)
+            model, revision = run_upload(session.client, plan, token, patience)
+    except KeyboardInterrupt:
+        terminal.note(f"Stopped waiting. Together goes on fetching {name}; it costs nothing.")
+        terminal.hint("go on waiting: the same command again")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    remember_models(session, model.name)
+    if json:
+        terminal.json({**record, "name": model.name, "id": model.id, "revision": revision.revision_id})
+        return
+    terminal.say(f"{model.name} is there, and its weights are valid ({model.id}).")
+    terminal.hint(f"deploy it: `reasoning models deploy {model.name} --as TYPE`")
