@@ -10,6 +10,7 @@ import typer
 from reasoning_cli import settings as s
 from reasoning_cli.commands.completion import complete_model_types
 from reasoning_cli.commands.costs_compare import compare
+from reasoning_cli.commands.costs_events import events
 from reasoning_cli.commands.costs_prices import prices
 from reasoning_cli.commands.costs_reconcile import reconcile
 from reasoning_cli.commands.costs_report import report
@@ -34,6 +35,7 @@ app.command()(report)
 app.command()(reconcile)
 app.command()(compare)
 app.command()(prices)
+app.command()(events)
 app.command()(guard)
 app.command()(schedule)
 

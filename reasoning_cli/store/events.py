@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,13 +15,20 @@ from reasoning_cli.store.times import from_ms, to_ms
 
 @dataclass(frozen=True)
 class Event:
-    """`actor` (`operator`, `guard`) did `action` (`deploy`, `undeploy`, `set_budget`, `refused`) to `subject`."""
+    """`actor` (`operator`, `guard`) did `action` (`deploy`, `undeploy`, `set_budget`, `stop`) to `subject`.
+
+    `by` is the user of the machine it was done as; it is filled in when the event is added.
+    """
 
     at: datetime
     actor: str
     action: str
     subject: str
     detail: Mapping[str, object] = field(default_factory=dict)
+    by: str = field(default="", compare=False)
+
+
+_BY = "by"  # kept with the detail
 
 
 class Events:
@@ -32,7 +41,10 @@ class Events:
         """Remember an event; `detail` must be JSON-able."""
         self._store.write(
             "INSERT INTO events(at, actor, action, subject, detail) VALUES (?, ?, ?, ?, ?)",
-            (to_ms(event.at), event.actor, event.action, event.subject, json.dumps(event.detail, sort_keys=True)),
+            (
+                *(to_ms(event.at), event.actor, event.action, event.subject),
+                json.dumps({**event.detail, _BY: event.by or _user()}, sort_keys=True),
+            ),
         )
 
     def list(
@@ -49,6 +61,15 @@ class Events:
             },
         )
         return [
-            Event(from_ms(row["at"]), row["actor"], row["action"], row["subject"], json.loads(row["detail"]))
-            for row in rows
+            Event(from_ms(at), actor, action, subject, detail, by=str(detail.pop(_BY, "")))
+            for at, actor, action, subject, detail in (
+                (row["at"], row["actor"], row["action"], row["subject"], json.loads(row["detail"])) for row in rows
+            )
         ]
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's number without a name
+        return str(os.getuid())

@@ -150,3 +150,23 @@ def test_hours_are_set_shown_and_taken_away(reasoning: Run) -> None:
 
 def test_the_guard_writes_no_table_formats(still: Service, reasoning: Run) -> None:
     assert reasoning("costs", "guard", "--once", "--format", "csv").exit_code == 2
+
+
+def test_who_did_what_and_why_is_kept(still: Service, reasoning: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "ada")
+    assert reasoning("costs", "events").stderr == "Nothing was done yet.\n"
+    still.deploy()
+    still.advance(3600)
+    reasoning("costs", "set-budget", "1")
+    reasoning("costs", "guard", "--once")
+    records = json.loads(reasoning("costs", "events", "--json").stdout)
+    assert {(one["actor"], one["by"], one["action"], one["subject"]) for one in records} == {
+        ("operator", "ada", "deploy", "planning"),
+        ("operator", "ada", "set_budget", "budget"),
+        ("guard", "ada", "stop", "planning"),
+    }
+    stopped = next(one for one in records if one["action"] == "stop")
+    assert stopped["detail"] == {"why": "budget", "text": "the budget is used up: $5.49 of $1.00"}
+    assert "guard (ada)" in reasoning("costs", "events").stdout
+    assert reasoning("costs", "events", "--since", "tomorrow").exit_code == 2
+    assert len(reasoning("costs", "events", "--limit", "1", "-q").stdout.splitlines()) == 1
