@@ -24,7 +24,6 @@ def main() -> int:
     largest = dict.fromkeys(KINDS, (0.0, 0))
     for first in range(chosen.seed, chosen.seed + chosen.lives, 100):  # a new sandbox now and then: it forgets nothing
         with tempfile.TemporaryDirectory() as folder, service(Path(folder)) as one:
-            one.behave(provisioning_seconds=60, scaling_seconds=150, stopping_seconds=60)
             for seed in range(first, min(first + 100, chosen.seed + chosen.lives)):
                 kind = KINDS[seed % len(KINDS)]
                 life = Schedule(one, seed, *kind, chosen.steps).play()

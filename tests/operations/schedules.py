@@ -79,7 +79,9 @@ class Schedule:
         name = f"life-{self.seed}"
         if self.outages and self.random.random() < 0.3:
             self._break_events()
+        one.behave(provisioning_seconds=20, scaling_seconds=20)  # a start of few looks
         record = one.deploy(endpoint=name, max_replicas=self.random.randint(1, 3), idle_minutes=0).record
+        one.behave(scaling_seconds=150, stopping_seconds=60)
         self.key = record.key
         for _ in range(self.steps_wanted):
             if self.record.deleted_at is not None:
