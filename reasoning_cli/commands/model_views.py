@@ -21,7 +21,7 @@ def _name(one: ModelStatus) -> str:
 def _state(one: ModelStatus) -> str:
     if one.record is not None and one.enabled is False:
         return f"{one.state}, disabled"
-    return one.state
+    return one.state if one.traffic_percent is None else f"{one.state}, {one.traffic_percent} %"
 
 
 def _style(one: ModelStatus) -> str:
@@ -63,6 +63,7 @@ def _more(shown: Sequence[Column[ModelStatus]], now: datetime) -> list[Column[Mo
         Column("requests_last_hour", lambda one: one.activity.requests if one.activity else None),
         Column("quiet_seconds", lambda one: _quiet(one, now)),
         Column("ours", lambda one: one.ours),
+        Column("traffic_percent", lambda one: one.traffic_percent),
         Column("last_error", lambda one: one.record.last_error if one.record else None),
     ]
     return [column for column in every if column.key not in known]

@@ -13,6 +13,7 @@ from reasoning_cli.operations.ledger import Usage, observe, ready_since, usage_b
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.ledger import Ledger
+from reasoning_cli.store.replacements import Replacements
 from reasoning_cli.values import MODEL_TYPES, Period
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 class ModelStatus:
     """One line of `models`: a slot with what serves it, or a deployment of ours that serves none.
 
-    `state` is as last seen at `seen_at`; a slot without deployment is `off`. What is not `ours` was made elsewhere: its
-    record is of this moment and not in the store, its usage is since it was made.
+    `state` is as last seen at `seen_at`; a slot without deployment is `off`. `traffic_percent` is the share of two of
+    which one is half way into the other's place. What is not `ours` was made elsewhere: its record is of this moment and
+    not in the store, its usage is since it was made.
     """
 
     name: str
@@ -36,6 +38,7 @@ class ModelStatus:
     ready_since: datetime | None
     activity: Activity | None = None
     ours: bool = True
+    traffic_percent: int | None = None
 
     @property
     def state(self) -> str:
@@ -70,17 +73,25 @@ def model_statuses(
     served = {slot.model_type: slot.deployment_key for slot in deployments.slots()}
     usage = usage_by_deployment(store, period_start(Period.MONTH, at), at)
     ledger = Ledger(store)
+    endpoints = [record.endpoint_name for record in live.values()]
+    shares: dict[str, int] = {}
+    for going in filter(None, (Replacements(store).going(one) for one in MODEL_TYPES)):
+        shares |= {going.old_key: 100 - going.percent, going.new_key: going.percent}
+
+    def name(record: DeploymentRecord) -> str:
+        return record.endpoint_name if endpoints.count(record.endpoint_name) == 1 else record.deployment_name
 
     def line(model_type: str | None, record: DeploymentRecord | None) -> ModelStatus:
         since = ready_since(ledger.readings(record.key)) if record and record.ready_replicas else None
         return ModelStatus(
-            name=model_type or (record.endpoint_name if record else ""),
+            name=model_type or (name(record) if record else ""),
             model_type=model_type,
             enabled=enabled[model_type] if model_type else None,
             model_name=record.model_name if record else models[model_type or ""],
             record=record,
             usage=usage.get(record.key, Usage()) if record else Usage(),
             ready_since=since,
+            traffic_percent=shares.get(record.key) if record else None,
         )
 
     lines = []

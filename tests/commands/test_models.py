@@ -92,6 +92,7 @@ def test_status_of_what_runs(still: Service, reasoning: Run) -> None:
         "deployment_id": made["id"],
         "idle_minutes": 0,
         "ours": True,
+        "traffic_percent": None,
         "last_error": None,
     }
     listed = json.loads(reasoning("models", "list", "--json").stdout)[2]

@@ -51,6 +51,9 @@ def test_canary_promote_and_rollback(serving: Service, reasoning: Run) -> None:
     run_clock(serving)
     canary = reasoning(*DEPLOY, "--canary", "10", "--yes")
     assert (canary.exit_code, canary.stdout) == (0, f"{NEXT} answers 10 % of planning, beside {MODELS['planning']}.\n")
+    shown = [one for one in json.loads(reasoning("models", "list", "--json").stdout) if one["traffic_percent"]]
+    assert [(one["name"][:9], one["traffic_percent"]) for one in shown] == [("planning", 90), ("planning-", 10)]
+    assert "READY, 10 %" in reasoning("models", "status").stdout
     promoted = reasoning("models", "promote", "planning", "--steps", "50,100", "--interval", "1m", "--yes", "--json")
     assert promoted.exit_code == 0, promoted.stderr
     record = json.loads(promoted.stdout)
