@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 class ModelStatus:
     """One line of `models`: a slot with what serves it, or a deployment of ours that serves none.
 
-    `state` is as last seen at `seen_at`; a slot without deployment is `off`. `traffic_percent` is the share of two of
-    which one is half way into the other's place. What is not `ours` was made elsewhere: its record is of this moment and
-    not in the store, its usage is since it was made.
+    `state` is as last seen at `seen_at`; a slot without deployment is `off`. `traffic_percent` is the share of each of
+    two while one takes the other's place. What is not `ours` was made elsewhere: its record is of this moment and not in
+    the store, its usage is since it was made.
     """
 
     name: str
