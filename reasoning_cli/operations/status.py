@@ -25,8 +25,8 @@ class ModelStatus:
     """One line of `models`: a slot with what serves it, or a deployment of ours that serves none.
 
     `state` is as last seen at `seen_at`; a slot without deployment is `off`. `traffic_percent` is the share of each of
-    two while one takes the other's place. What is not `ours` was made elsewhere: its record is of this moment and not in
-    the store, its usage is since it was made.
+    two while one takes the other's place. What is not `ours` was made elsewhere: its record is of this moment, not in
+    the store, and its usage is since it was made.
     """
 
     name: str
