@@ -252,8 +252,8 @@ def _write_down(
     """Add a look, and what events tell since the `last` one, to the ledger; the look as it was added.
 
     Where events do not tell, anything up to the most replicas it may have had can have been ready in between. Only two
-    looks close to each other that saw the same are taken at their word. What was last seen stopped never starts by itself:
-    with bounds of 0 it is taken to have stayed so.
+    looks close to each other that saw the same are taken at their word. What was last seen stopped never starts by
+    itself: with bounds of 0 it is taken to have stayed so.
     """
     changes = _changes(client, record, last, look)
     # The service's clock comes in whole seconds: a look may seem older than the change it saw.

@@ -1,8 +1,8 @@
 """Lives of deployments by chance: what operators, load, failures and other people do to them, and who looks when.
 
 Each life is played on a sandbox whose clock moves only when told, so that its meter knows the truth to the cent.
-What no client could find out is left out: the price changes once at most between two looks; where events fail, so do the
-bounds, of which a deletion is the last change; and no replica comes back, or goes again, within two minutes.
+What no client could find out is left out: the price changes once at most between two looks; where events fail, so do
+the bounds, of which a deletion is the last change; and no replica comes back, or goes again, within two minutes.
 """
 
 from __future__ import annotations
