@@ -103,7 +103,9 @@ def test_killed_as_a_process_it_goes_on_where_it_was(serving: Service, reasoning
             case "tried":
                 return len(splits) > before
         return any(
-            one["body"]["autoscaling"]["maxReplicas"] == 0 for one in serving.journal("PATCH") if one not in splits
+            one["body"].get("autoscaling") == {"minReplicas": 0, "maxReplicas": 0}
+            for one in serving.journal("PATCH")
+            if one not in splits
         )
 
     before = len([one for one in serving.journal("PATCH") if "trafficSplit" in one["body"]])
