@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reasoning_cli import settings as s
+from reasoning_cli.commands.asking import ask_about, show_dry_run
 from reasoning_cli.commands.completion import complete_names, complete_targets
 from reasoning_cli.commands.model_options import (
     KeepOldOption,
@@ -156,17 +157,9 @@ def adopt(
     terminal = session.terminal
     plan = plan_adopt(session.client, session.store, session.limits, name, parse_model_type(as_type))
     if dry_run:
-        if json:
-            terminal.json({"dry_run": True, **adopt_record(plan, plan.record)})
-        else:
-            terminal.facts(adopt_facts(plan))
-            terminal.note("Nothing was changed.")
+        show_dry_run(terminal, adopt_facts(plan), adopt_record(plan, plan.record), json=json)
         return
-    if not yes:
-        terminal.facts(adopt_facts(plan), to_out=False)
-    if not terminal.confirm("Take it over?", yes=yes):
-        terminal.note("Nothing was changed.")
-        raise typer.Exit(ExitCode.FAILED)
+    ask_about(terminal, adopt_facts(plan), "Take it over?", yes=yes, show=False)
     record = run_adopt(session.client, session.store, plan)
     remember_models(session)
     if json:
@@ -187,17 +180,10 @@ def carry_out(
 
     terminal = session.terminal
     if dry_run:
-        if json:
-            terminal.json({"dry_run": True, **plan_record(plan)})
-        else:
-            terminal.facts(plan_facts(plan))
-            terminal.note("Nothing was changed.")
+        show_dry_run(terminal, plan_facts(plan), plan_record(plan), json=json)
         return
     if plan.action in (Action.CREATE, Action.RESTART, Action.SCALE):
-        terminal.facts(plan_facts(plan), to_out=False)
-        if not terminal.confirm("Deploy it?", yes=yes):
-            terminal.note("Nothing was changed.")
-            raise typer.Exit(ExitCode.FAILED)
+        ask_about(terminal, plan_facts(plan), "Deploy it?", yes=yes)
     elif plan.action is Action.CONTINUE:
         terminal.note(f"{plan.endpoint_name} is being deployed already; going on where it is.")
     name = plan.endpoint_name

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from reasoning_cli.commands.asking import ask_about, show_dry_run
 from reasoning_cli.commands.model_options import (
     KeepOldOption,
     StepIntervalOption,
@@ -87,17 +88,9 @@ def carry_out_replacement(
         return
     terminal, name = session.terminal, spell_model_type(plan.model_type)
     if dry_run:
-        if json:
-            terminal.json({"dry_run": True, **replacement_record(plan, shift, None)})
-        else:
-            terminal.facts(replacement_facts(plan, shift))
-            terminal.note("Nothing was changed.")
+        show_dry_run(terminal, replacement_facts(plan, shift), replacement_record(plan, shift, None), json=json)
         return
-    if not yes:
-        terminal.facts(replacement_facts(plan, shift), to_out=False)
-    if not terminal.confirm("Replace it?", yes=yes):
-        terminal.note("Nothing was changed.")
-        raise typer.Exit(ExitCode.FAILED)
+    ask_about(terminal, replacement_facts(plan, shift), "Replace it?", yes=yes, show=False)
     try:
         with waiting(terminal, f"replacing {name}") as shown:
 
@@ -143,17 +136,9 @@ def _carry_out_return(
         ("away", f"{new.model_name} ({new.state}, {plan.replacement.percent} %) is stopped and deleted"),
     ]
     if dry_run:
-        if json:
-            terminal.json({"dry_run": True, **record})
-        else:
-            terminal.facts(facts)
-            terminal.note("Nothing was changed.")
+        show_dry_run(terminal, facts, record, json=json)
         return
-    if not yes:
-        terminal.facts(facts, to_out=False)
-    if not terminal.confirm("Take it back?", yes=yes):
-        terminal.note("Nothing was changed.")
-        raise typer.Exit(ExitCode.FAILED)
+    ask_about(terminal, facts, "Take it back?", yes=yes, show=False)
     with waiting(terminal, f"taking {new.model_name} back"):
         done = run_return(session.client, session.store, plan, ways_to_wait(session, limit, lambda progress: None))
     if json:

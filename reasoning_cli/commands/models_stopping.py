@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reasoning_cli.commands.asking import ask_about, show_dry_run
 from reasoning_cli.commands.completion import complete_targets
 from reasoning_cli.commands.model_options import NameArgument, TimeoutOption, read_timeout, ways_to_wait
 from reasoning_cli.commands.options import DryRunOption, JsonOption, YesOption
@@ -72,18 +73,11 @@ def _stop_one(
     plan, ours = _plan_stop(session, target, keep)
     name = plan.record.endpoint_name if ours else target
     if dry_run:
-        if json:
-            terminal.json({"dry_run": True, **stop_record(plan, plan.record)})
-        else:
-            terminal.facts(stop_facts(plan, ours=ours))
-            terminal.note("Nothing was changed.")
+        show_dry_run(terminal, stop_facts(plan, ours=ours), stop_record(plan, plan.record), json=json)
         return
-    if not yes:
-        terminal.facts(stop_facts(plan, ours=ours), to_out=False)
     what = "it" if ours else f"{target}, which is not ours"
-    if not terminal.confirm(f"{'Stop' if keep else 'Stop and delete'} {what}?", yes=yes):
-        terminal.note("Nothing was changed.")
-        raise typer.Exit(ExitCode.FAILED)
+    question = f"{'Stop' if keep else 'Stop and delete'} {what}?"
+    ask_about(terminal, stop_facts(plan, ours=ours), question, yes=yes, show=False)
     again = f"reasoning models {'stop' if keep else 'undeploy'} {name}"
     try:
         with waiting(terminal, f"stopping {name}") as shown:
@@ -144,22 +138,15 @@ def _stop_all(session: Session, limit: timedelta, *, keep: bool, yes: bool, dry_
     terminal = session.terminal
     plans = plan_stop_all(session.store, keep=keep)
     if dry_run:
-        if json:
-            terminal.json([{"dry_run": True, **stop_record(plan, plan.record)} for plan in plans])
-        else:
-            terminal.facts(stop_all_facts(plans))
-            terminal.note("Nothing was changed.")
+        show_dry_run(terminal, stop_all_facts(plans), [stop_record(plan, plan.record) for plan in plans], json=json)
         return
     if not plans:
         if json:
             terminal.json([])
         terminal.note("Nothing of ours runs." if keep else "Nothing is deployed from here.")
         return
-    if not yes:
-        terminal.facts(stop_all_facts(plans), to_out=False)
-    if not terminal.confirm(f"{'Stop' if keep else 'Stop and delete'} {counted(len(plans), 'deployment')}?", yes=yes):
-        terminal.note("Nothing was changed.")
-        raise typer.Exit(ExitCode.FAILED)
+    question = f"{'Stop' if keep else 'Stop and delete'} {counted(len(plans), 'deployment')}?"
+    ask_about(terminal, stop_all_facts(plans), question, yes=yes, show=False)
     outcomes = []
     try:
         with waiting(terminal, "stopping") as shown:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reasoning_cli.commands.asking import ask_about, show_dry_run
 from reasoning_cli.commands.completion import complete_names
 from reasoning_cli.commands.model_options import remember_models
 from reasoning_cli.commands.options import DryRunOption, JsonOption, YesOption, typed
@@ -67,18 +68,10 @@ def upload(
         facts.append(("there", f"{plan.model.name} {state}"))
     record: dict[str, object] = {"name": plan.name, "url": plan.url, "base": plan.base.name, "type": plan.kind}
     if dry_run:
-        if json:
-            terminal.json({"dry_run": True, **record, "done": plan.is_done})
-        else:
-            terminal.facts(facts)
-            terminal.note("Nothing was changed.")
+        show_dry_run(terminal, facts, {**record, "done": plan.is_done}, json=json)
         return
     if not plan.is_done:
-        if not yes:
-            terminal.facts(facts, to_out=False)
-        if not terminal.confirm("Upload it?", yes=yes):
-            terminal.note("Nothing was changed.")
-            raise typer.Exit(ExitCode.FAILED)
+        ask_about(terminal, facts, "Upload it?", yes=yes, show=False)
     variables = environment()
     token = terminal.input.readline().strip() if token_stdin else None
     token = token or next((variables[one] for one in TOKEN_VARIABLES if variables.get(one)), None)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from reasoning_cli.commands.session import Session
 from tests.conftest import Result, Run
+from tests.together.service import KEY, Service, service
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +45,14 @@ def process() -> Run:
         return Result(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture
+def still(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """Together standing still, the operator's own store, and a program that knows both. The operator lives in UTC."""
+    home.mkdir()
+    monkeypatch.setenv("TZ", "UTC")
+    with service(home) as one:
+        monkeypatch.setenv("TOGETHER_API_KEY", KEY)
+        monkeypatch.setenv("TOGETHER_BASE_URL", one.url)
+        yield one

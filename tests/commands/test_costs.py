@@ -7,25 +7,13 @@ import io
 import json
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.commands.test_models import program
 from tests.conftest import Run
-from tests.together.service import EVENTS, KEY, MODELS, Service, service
-
-
-@pytest.fixture
-def still(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    """Together standing still, and the operator's own store."""
-    home.mkdir()
-    monkeypatch.setenv("TZ", "UTC")
-    with service(home) as one:
-        monkeypatch.setenv("TOGETHER_API_KEY", KEY)
-        monkeypatch.setenv("TOGETHER_BASE_URL", one.url)
-        yield one
+from tests.together.service import EVENTS, MODELS, Service
 
 
 def undated(text: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -13,18 +12,7 @@ import pytest
 
 from tests.commands.test_models import program, until
 from tests.conftest import Run
-from tests.together.service import KEY, Service, service
-
-
-@pytest.fixture
-def still(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    """Together standing still, and the operator's own store."""
-    home.mkdir()
-    monkeypatch.setenv("TZ", "UTC")
-    with service(home) as one:
-        monkeypatch.setenv("TOGETHER_API_KEY", KEY)
-        monkeypatch.setenv("TOGETHER_BASE_URL", one.url)
-        yield one
+from tests.together.service import Service
 
 
 def state(still: Service) -> str:

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,20 +18,9 @@ import pytest
 from reasoning_cli.operations.guard_lock import hold_guard
 from tests.commands.test_models import program
 from tests.conftest import Run
-from tests.together.service import KEY, Service, service
+from tests.together.service import Service
 
 PLANNING = "moonmakesmagic/DeepSeek-Qwen-14B-planning"
-
-
-@pytest.fixture
-def still(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    """Together standing still, and the operator's own store."""
-    home.mkdir()
-    monkeypatch.setenv("TZ", "UTC")
-    with service(home) as one:
-        monkeypatch.setenv("TOGETHER_API_KEY", KEY)
-        monkeypatch.setenv("TOGETHER_BASE_URL", one.url)
-        yield one
 
 
 def ask(still: Service) -> None:
