@@ -6,16 +6,20 @@ lives: no port is guessed and no other program is mistaken for it.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import BinaryIO
 
 from reasoning_cli.errors import DataError, RemoteError
 from reasoning_cli.paths import make_private_dir
@@ -44,22 +48,12 @@ def start_sandbox(state: Path, speed: Decimal) -> RunningSandbox:
     if running := find_sandbox(state):
         return running
     log = state.with_suffix(".log")
-    with log.open("wb") as output:
-        log.chmod(0o600)
-        process = subprocess.Popen(
-            [
-                # -P: what lies in the working folder must not be taken for a module of ours.
-                *(sys.executable, "-P", "-m", "reasoning_cli", "sandbox", "serve"),
-                *("--state", str(state), "--speed", f"{speed:f}x", "--exit-when-idle", str(EXIT_WHEN_IDLE_MINUTES)),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            env={name: value for name, value in os.environ.items() if not name.startswith("REASONING_SANDBOX")},
-        )
-    deadline = time.monotonic() + START_SECONDS
+    process: subprocess.Popen[bytes] | None = None
     try:
+        with log.open("wb") as output, _interrupts_held_back():
+            log.chmod(0o600)
+            process = _spawn(state, speed, output)
+        deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if running := find_sandbox(state):
                 if running.pid != process.pid:  # another start was quicker; ours must not come up when that one stops
@@ -70,12 +64,48 @@ def start_sandbox(state: Path, speed: Decimal) -> RunningSandbox:
                 break
             time.sleep(0.02)
     except KeyboardInterrupt:
-        process.terminate()  # nobody would know where it listens, to stop it
+        if process is not None:
+            process.terminate()  # nobody would know where it listens, to stop it
         raise
     said = log.read_text(errors="replace").strip().splitlines()[-1:]
     raise RemoteError(
         f"the sandbox did not start{': ' + said[0] if said else ''}", "try `reasoning sandbox serve` to see why"
     )
+
+
+def _spawn(state: Path, speed: Decimal, output: BinaryIO) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [
+            # -P: what lies in the working folder must not be taken for a module of ours.
+            *(sys.executable, "-P", "-m", "reasoning_cli", "sandbox", "serve"),
+            *("--state", str(state), "--speed", f"{speed:f}x", "--exit-when-idle", str(EXIT_WHEN_IDLE_MINUTES)),
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith("REASONING_SANDBOX")},
+    )
+
+
+@contextlib.contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C come when the block is left: between a process and its handle it would leave the process to nobody."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda got, frame: came.append(got))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0])
 
 
 def find_sandbox(state: Path) -> RunningSandbox | None:
