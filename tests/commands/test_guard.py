@@ -107,12 +107,13 @@ def test_it_ends_with_ctrl_c_and_takes_new_limits_while_it_runs(still: Service, 
     with program("costs", "guard", "--interval", "0.1s") as guard:
         until(lambda: any("analytics" in one["path"] or one["method"] == "GET" for one in still.journal()[-3:]))
         assert reasoning("costs", "set-budget", "2").exit_code == 0
-        until(lambda: state(still) == "STOPPING")
+        assert guard.stdout is not None
+        assert guard.stdout.readline().endswith("stopping planning: the budget is used up: $5.49 of $2.00\n")
+        assert state(still) == "STOPPING"
         still.advance(60)
         guard.send_signal(signal.SIGINT)
-        out, err = guard.communicate(timeout=10)
+        _, err = guard.communicate(timeout=10)
     assert guard.returncode == 130
-    assert "stopping planning: the budget is used up: $5.49 of $2.00" in out
     assert "Traceback" not in err
 
 

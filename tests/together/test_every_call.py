@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from reasoning_cli.together.client import TogetherClient
+from reasoning_cli.together.wire import Model, RemoteUpload
 from tests.sandbox.contract import CONTRACT_FILE, load_contract, load_legacy_contract
 from tests.together.service import MODELS, Service, service
 
@@ -41,6 +42,12 @@ class Facts:
         self.old_id = str(old["id"])
         self.now = self.client.now()
 
+    def keep(self, made: Model) -> None:
+        self.new_id = made.id
+
+    def keep_upload(self, begun: RemoteUpload) -> None:
+        self.upload_id = begun.id
+
     def body(self, name: str) -> dict[str, object]:
         return {
             "name": name,
@@ -61,6 +68,11 @@ CALLS: dict[str, Call] = {
     "model": lambda f: f.client.model(f.model.id),
     "revisions": lambda f: f.client.revisions(f.model),
     "configs": lambda f: f.client.configs(f.model),
+    "create_model": lambda f: f.keep(f.client.create_model("uploaded", f.model.id, "model")),
+    "find_model_record": lambda f: f.client.find_model_record("uploaded"),
+    "create_upload": lambda f: f.keep_upload(f.client.create_upload(f.new_id, "https://hf.example/acme/one", None)),
+    "uploads": lambda f: f.client.uploads(f.new_id),
+    "upload": lambda f: f.client.upload(f.upload_id),
     "supported_models": lambda f: list(f.client.supported_models("qwen")),
     "instance_types": lambda f: f.client.instance_types(),
     "fine_tune": lambda f: f.client.fine_tune(f.job_id),
