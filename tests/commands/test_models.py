@@ -34,7 +34,7 @@ def still(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
 
 
 def run_clock(one: Service) -> None:
-    one.ask("POST", "/_sandbox/clock", {"speed": 3000})
+    one.ask("POST", "/_sandbox/clock", {"speed": 600})
 
 
 def test_list_and_status_of_nothing(still: Service, reasoning: Run) -> None:
@@ -142,7 +142,7 @@ def test_without_a_yes_nothing_is_made(still: Service, reasoning: Run) -> None:
 
 def test_deploy_scale_and_undeploy(still: Service, reasoning: Run) -> None:
     run_clock(still)
-    made = reasoning("models", "deploy", "planning", "--yes", "--idle-minutes", "45")
+    made = reasoning("models", "deploy", "planning", "--yes", "--idle-minutes", "1440")
     assert made.exit_code == 0
     assert made.stdout.startswith("planning is serving as sandbox/planning (first answer in ")
     assert made.stderr.endswith(
@@ -151,7 +151,7 @@ def test_deploy_scale_and_undeploy(still: Service, reasoning: Run) -> None:
         "planning: ready\n"
         "hint: stop it: `reasoning models undeploy planning`\n"
     )
-    assert still.deployments()[0]["inactiveTimeout"] == 45
+    assert still.deployments()[0]["inactiveTimeout"] == 1440
     more = reasoning("models", "deploy", "planning", "--max-replicas", "3")
     assert (more.exit_code, more.stdout) == (2, ""), "more money is asked about"
     assert "$16.47 with all 3" in more.stderr
@@ -370,7 +370,7 @@ def test_the_whole_way_on_the_embedded_sandbox(home: Path, monkeypatch: pytest.M
     monkeypatch.setenv("REASONING_BUDGET_LIMIT_USD", "0.01")
     monkeypatch.setenv("REASONING_SANDBOX_SPEED", "3000x")
     try:
-        made = sandbox("models", "deploy", "planning", "--yes")
+        made = sandbox("models", "deploy", "planning", "--yes", "--idle-minutes", "0")
         assert made.returncode == 0, made.stderr
         assert made.stderr.startswith("sandbox: nothing here is real, and nothing costs money\n")
         status = json.loads(sandbox("models", "status", "--json").stdout)

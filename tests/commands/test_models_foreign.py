@@ -29,7 +29,7 @@ def theirs(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
 
 
 def run_clock(one: Service) -> None:
-    one.ask("POST", "/_sandbox/clock", {"speed": 3000})
+    one.ask("POST", "/_sandbox/clock", {"speed": 600})
 
 
 def listed(reasoning: Run) -> list[dict[str, Any]]:

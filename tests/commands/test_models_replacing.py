@@ -31,7 +31,7 @@ def serving(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
 
 
 def run_clock(one: Service) -> None:
-    one.ask("POST", "/_sandbox/clock", {"speed": 3000})
+    one.ask("POST", "/_sandbox/clock", {"speed": 600})
 
 
 def test_it_is_planned_asked_about_and_done(serving: Service, reasoning: Run) -> None:

@@ -24,7 +24,7 @@ def fast(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
 
 
 def run_clock(one: Service) -> None:
-    one.ask("POST", "/_sandbox/clock", {"speed": 3000})
+    one.ask("POST", "/_sandbox/clock", {"speed": 600})
 
 
 def test_stopped_and_started_it_is_the_same_deployment(fast: Service, reasoning: Run) -> None:
