@@ -13,11 +13,12 @@ PACKAGE = Path(__file__).parents[1] / "reasoning_cli"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 ROOMS_BELOW = {
-    "commands": {"operations", "decisions", "together", "store", "terminal", "gateway"},
+    "commands": {"operations", "decisions", "together", "store", "terminal", "gateway", "sources"},
     "gateway": {"operations", "decisions", "together", "store"},
-    "operations": {"decisions", "together", "store"},
+    "operations": {"decisions", "together", "sources", "store"},
     "decisions": set(),
     "together": set(),
+    "sources": set(),
     "store": set(),
     "terminal": set(),
     "sandbox": set(),
@@ -25,9 +26,10 @@ ROOMS_BELOW = {
 
 # The rooms (or files at the top) a library may be named in; others are free, such as the standard library.
 HOMES = {
-    "httpx": {"together", "gateway"},
+    "httpx": {"together", "sources", "gateway"},
     "pydantic": {"together", "gateway"},
     "sqlite3": {"store"},
+    "psycopg": {"sources"},
     "sqlite_utils": {"store"},
     "rich": {"terminal"},
     "questionary": {"terminal"},

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from reasoning_cli.operations.exporting import ExportReport
 from reasoning_cli.operations.importing import ImportReport
 from reasoning_cli.operations.samples import SampleStatistics
-from reasoning_cli.store.samples import SampleFigures, TypeFigures
+from reasoning_cli.store.sample_figures import SampleFigures, TypeFigures
+from reasoning_cli.terminal.console import Terminal
 from reasoning_cli.terminal.units import bar, counted, moment, percent, size
 from reasoning_cli.values import spell_model_type
 
@@ -17,6 +18,16 @@ _BAR = 10
 _LABELS = 20  # columns before the text of a fact
 
 Fact = tuple[str, str]
+
+
+def report(terminal: Terminal, lines: Sequence[str], counts: Sequence[tuple[str, str]], *, to_out: bool = True) -> None:
+    """Sentences, then how many of what; on stderr when stdout holds the data itself."""
+    for line in lines:
+        if to_out:
+            terminal.say(line)
+        else:
+            terminal.note(line)
+    terminal.facts(counts, to_out=to_out)
 
 
 def _types(counts: Mapping[str, int]) -> str:

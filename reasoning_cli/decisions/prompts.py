@@ -24,6 +24,8 @@ _PROVIDER = re.compile(r"^- \*\*([^*\n]+)\*\*", re.MULTILINE)
 _RECEIVED = "# Received Message\n"
 _FOCUS = "\n\n\n# Focus your response"
 _CONVERSATION = "# Conversation Messages\n"
+# The clock and the age before each message: `12:00 (just now) `, `09:15 (2 hours ago) `.
+_WHEN = re.compile(r"^\d\d:\d\d \([^()\n]{1,40}\) ", re.MULTILINE)
 
 
 def agent_name(prompt: str) -> str | None:
@@ -68,6 +70,17 @@ def available_providers(prompt: str) -> tuple[str, ...]:
     """The providers the agent offers, in the prompt's order; empty when it names none."""
     found = _PROVIDERS.search(prompt)
     return tuple(_PROVIDER.findall(found[1])) if found else ()
+
+
+def shape_of(prompt: str) -> str:
+    """What a second prompt about the same message shares with this one: its conversation, without clock and ages.
+
+    An agent that asks again shuffles its actions and examples and the clock has moved on, so the whole prompts differ.
+    Empty when the prompt has no conversation of this kind.
+    """
+    end = prompt.rfind(_FOCUS)
+    start = prompt.find(_CONVERSATION)
+    return _WHEN.sub("", prompt[start:end]) if 0 <= start < end else ""
 
 
 def _names(line: str) -> tuple[str, ...]:

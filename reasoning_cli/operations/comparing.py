@@ -15,7 +15,8 @@ from math import ceil
 from reasoning_cli.operations.prices import TokenPrice
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.samples import SampleFilter, Samples, Traffic
+from reasoning_cli.store.sample_figures import Traffic, traffic
+from reasoning_cli.store.samples import SampleFilter, Samples
 from reasoning_cli.values import MODEL_TYPES, Hours
 
 DAY = timedelta(days=1)
@@ -90,7 +91,7 @@ class Comparison:
 def compare(store: Store, prices: Mapping[str, TokenPrice], now: datetime) -> list[Comparison]:
     """Every model type with decisions in the last day, or with a deployment."""
     samples = Samples(store)
-    recent, older = samples.traffic(now - DAY, now), samples.traffic(now - LOOK_BACK, now)
+    recent, older = traffic(store, now - DAY, now), traffic(store, now - LOOK_BACK, now)
     found = []
     for model_type in MODEL_TYPES:
         decisions = sum(one.decisions for one in recent if one.model_type == model_type)
@@ -116,9 +117,9 @@ def _deployment(store: Store, model_type: str) -> DeploymentRecord | None:
     return max(own, key=lambda one: (one.deleted_at is None, one.ready_replicas > 0, one.created_at), default=None)
 
 
-def _original(model_type: str, traffic: Sequence[Traffic], prices: Mapping[str, TokenPrice]) -> Original | None:
+def _original(model_type: str, seen: Sequence[Traffic], prices: Mapping[str, TokenPrice]) -> Original | None:
     by_model: dict[str, list[Traffic]] = {}
-    for one in traffic:
+    for one in seen:
         if one.model_type == model_type and one.source != "slot":
             by_model.setdefault(one.model, []).append(one)
     if not by_model:

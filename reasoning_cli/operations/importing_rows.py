@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
 from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, read_answer
-from reasoning_cli.decisions.prompts import agent_name
+from reasoning_cli.decisions.prompts import agent_name, shape_of
 from reasoning_cli.decisions.recognise import recognise, without_codes
 from reasoning_cli.store.samples import Sample
 
@@ -97,6 +97,7 @@ def read_row(row: object) -> Sample | NoDecision:
             run_id=_text(body, "runId"),
             provider=_text(body, "provider"),
             latency_ms=_milliseconds(body.get("executionTime")),
+            shape=shape_of(prompt),
         )
     )
 

@@ -18,7 +18,8 @@ from reasoning_cli.operations.reporting_dates import day_edges, hour_edges
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.ledger import Reading
-from reasoning_cli.store.samples import SampleFilter, Samples, Traffic
+from reasoning_cli.store.sample_figures import Traffic, traffic
+from reasoning_cli.store.samples import SampleFilter, Samples
 from reasoning_cli.together.problems import MissingError, RequestRefusedError
 from reasoning_cli.values import MODEL_TYPES
 
@@ -131,7 +132,7 @@ def cost_report(
         sum((line.usage for line in lines), Usage()),
         standing(store, limits, at),
         _largest_doubt(readings, since, until),
-        tuple(one for one in Samples(store).traffic(since, until) if one.source != "slot"),
+        tuple(one for one in traffic(store, since, until) if one.source != "slot"),
     )
 
 

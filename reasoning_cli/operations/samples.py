@@ -9,7 +9,8 @@ from typing import Literal
 
 from reasoning_cli.errors import UsageError
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.samples import SampleFigures, SampleRange, Samples
+from reasoning_cli.store.sample_figures import SampleFigures, sample_figures
+from reasoning_cli.store.samples import SampleRange, Samples
 
 Quality = Literal["Insufficient", "Limited", "Narrow", "Stale", "Good", "Excellent"]
 
@@ -39,7 +40,7 @@ class CleanupPlan:
 
 def sample_statistics(store: Store, now: datetime) -> SampleStatistics:
     """Count what is stored and judge whether it is enough to train on."""
-    figures = Samples(store).figures(day_ago=now - _DAY)
+    figures = sample_figures(store, day_ago=now - _DAY)
     total, recent, types = figures.range.count, figures.last_day, tuple(figures.by_type)
     quality, reason = judge(total, recent, len(types))
     counts = {name: part.range.count for name, part in figures.by_type.items()}

@@ -130,12 +130,49 @@ CREATE TABLE replacements(
 );
 """
 
+_LABELS = """
+ALTER TABLE samples ADD COLUMN confidence REAL;
+ALTER TABLE samples ADD COLUMN corrected TEXT;
+
+CREATE TABLE labels(
+  number INTEGER PRIMARY KEY,
+  sample_seq INTEGER NOT NULL REFERENCES samples(seq) ON DELETE CASCADE,
+  at INTEGER NOT NULL,
+  by TEXT NOT NULL,
+  label TEXT,
+  answer TEXT,
+  was_label TEXT,
+  was_answer TEXT
+);
+CREATE INDEX labels_sample ON labels(sample_seq);
+"""
+
+# What an export holds is kept as the packed numbers of its samples, so that a sample can be told where it went.
+_COMINGS_AND_GOINGS = """
+CREATE TABLE imports(
+  source TEXT PRIMARY KEY,
+  position TEXT NOT NULL,
+  at INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE exports(
+  number INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL,
+  path TEXT NOT NULL,
+  sha256 TEXT NOT NULL,
+  manifest TEXT NOT NULL,
+  samples BLOB NOT NULL
+);
+"""
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
     ("what is not known between two readings", _DOUBTS),
     ("which deployment takes the place of which", _REPLACEMENTS),
     ("which replacement is the way back", "ALTER TABLE replacements ADD COLUMN is_rollback INTEGER NOT NULL DEFAULT 0"),
+    ("what people said of a sample", _LABELS),
+    ("where samples came from and went", _COMINGS_AND_GOINGS),
 )
 VERSION = len(STEPS)
 

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.decisions.prompts import agent_name, available_actions, available_providers, received_message
+from reasoning_cli.decisions.prompts import (
+    agent_name,
+    available_actions,
+    available_providers,
+    received_message,
+    shape_of,
+)
 
 DUMP = Path(__file__).parents[2].parent / "shared" / "traffic" / "elizaos-logs.jsonl"
 
@@ -92,3 +98,18 @@ def test_every_recorded_decision_has_its_message_and_actions() -> None:
                 assert message is not None
                 assert message.startswith("Alice: ")
     assert seen == 20
+
+
+def test_asking_again_about_a_message_has_the_same_shape_though_clock_and_actions_moved() -> None:
+    def prompt(actions: str, clock: str, age: str, message: str) -> str:
+        return (
+            "<task>Generate dialog and actions for the character Nova.</task>\n\nPossible response actions: "
+            f"{actions}\n\n# Conversation Messages\n{clock} ({age}) [0d5f] Sam: {message}\n\n"
+            f"# Received Message\nSam: {message}\n\n\n# Focus your response\n"
+        )
+
+    first = shape_of(prompt("REPLY, IGNORE", "12:00", "just now", "hello (you)"))
+    assert first == shape_of(prompt("IGNORE, REPLY", "12:07", "7 minutes ago", "hello (you)"))
+    assert first != shape_of(prompt("REPLY, IGNORE", "12:00", "just now", "good night"))
+    assert "hello (you)" in first
+    assert shape_of("no conversation at all") == ""

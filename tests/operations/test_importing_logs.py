@@ -18,6 +18,7 @@ from reasoning_cli.errors import DataError, ExitCode, NotFoundError, ReasoningEr
 from reasoning_cli.operations import importing
 from reasoning_cli.operations.importing import BATCH_ROWS, BadLine, ImportReport, import_elizaos_logs
 from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.sample_figures import sample_figures
 from reasoning_cli.store.samples import Samples
 
 ROWS = Path(__file__).parents[1] / "data" / "elizaos-logs.jsonl"
@@ -67,7 +68,7 @@ def test_every_decision_of_the_real_dump_is_found_and_everything_else_is_counted
         "image": 1,
     }
     assert (report.added, report.already_there, report.bad) == (20, 0, 0)
-    figures = Samples(store).figures(day_ago=datetime(2026, 11, 21, tzinfo=UTC))
+    figures = sample_figures(store, day_ago=datetime(2026, 11, 21, tzinfo=UTC))
     assert dict(figures.by_type["should_respond"].decisions) == {"RESPOND": 3, "IGNORE": 2, "STOP": 1}
     assert dict(figures.by_type["planning"].decisions) == {"REPLY": 11, "IGNORE": 2, "REPLY,FOLLOW_ROOM": 1}
     assert [figures.by_type[name].unparsed for name in ("planning", "should_respond")] == [0, 0]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from reasoning_cli.errors import DataError
 from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.sample_figures import sample_figures
 from reasoning_cli.store.samples import DELETE_BATCH, Sample, SampleFilter, SampleRange, Samples
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -153,7 +154,7 @@ def test_figures_count_decisions_sources_lengths_and_repeats(store: Store) -> No
             sample(6, "planning", decision="REPLY", prompt="at 10:02"),
         ]
     )
-    figures = samples.figures(day_ago=NOON + timedelta(minutes=3))
+    figures = sample_figures(store, day_ago=NOON + timedelta(minutes=3))
     assert figures.range == SampleRange(6, NOON + timedelta(minutes=1), NOON + timedelta(minutes=6))
     assert figures.last_day == 4
     assert figures.size_bytes > 0
@@ -172,7 +173,7 @@ def test_figures_count_decisions_sources_lengths_and_repeats(store: Store) -> No
 
 
 def test_an_empty_log_has_empty_figures(store: Store) -> None:
-    figures = Samples(store).figures(day_ago=NOON)
+    figures = sample_figures(store, day_ago=NOON)
     assert figures.range == SampleRange(0, None, None)
     assert figures.by_type == {}
 
@@ -200,7 +201,7 @@ def test_reading_and_counting_use_the_indexes(store: Store) -> None:
     store.connection.set_trace_callback(seen.append)
     samples = Samples(store)
     list(samples.iterate(SampleFilter(("planning", "coding"))))
-    samples.figures(day_ago=NOON)
+    sample_figures(store, day_ago=NOON)
     store.connection.set_trace_callback(None)
     assert len(seen) >= 5
     for statement in seen:

@@ -1,0 +1,1 @@
+"""Where past decisions lie outside our own log: files, an agent's database, its server. Reads only."""
