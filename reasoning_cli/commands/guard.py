@@ -15,7 +15,7 @@ from reasoning_cli.commands.options import typed
 from reasoning_cli.commands.session import Session, session_of
 from reasoning_cli.errors import ConfigurationError, ReasoningError, UsageError
 from reasoning_cli.paths import HOME_VARIABLE
-from reasoning_cli.terminal.listing import Format, to_json_lines
+from reasoning_cli.terminal.listing import Format
 from reasoning_cli.values import parse_daily_hours, parse_duration, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _tell(session: Session, seen: Round, fmt: Format, *, always: bool) -> None:
     terminal = session.terminal
     record = _record(seen)
     if fmt is Format.JSONL:
-        terminal.print(to_json_lines([record]))
+        terminal.json_lines([record])
     else:
         for line in _lines(seen):
             terminal.say(line)

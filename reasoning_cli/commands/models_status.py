@@ -79,7 +79,6 @@ def _look(session: Session) -> tuple[Listing[ModelStatus], datetime]:
 
 def _watch(session: Session, fmt: Format, below: Lines, pause: float) -> None:
     """Until Ctrl-C. A lost network leaves the last picture standing and says so."""
-    from reasoning_cli.terminal.listing import to_json_lines
     from reasoning_cli.terminal.progress import watching
     from reasoning_cli.terminal.units import iso, moment
     from reasoning_cli.terminal.wrapping import wrap_lines
@@ -97,7 +96,7 @@ def _watch(session: Session, fmt: Format, below: Lines, pause: float) -> None:
                     show([*lines, "", *wrap_lines(f"no news: {problem.message}", terminal.width).splitlines()])
             else:
                 if fmt is Format.JSONL:
-                    terminal.print(to_json_lines([{"at": iso(at), **record} for record in listing.records()]))
+                    terminal.json_lines({"at": iso(at), **record} for record in listing.records())
                 else:
                     said = [wrap_lines(line, terminal.width) for line in below(session, at)]
                     lines = [moment(at), *terminal.table_lines(listing), "", *"\n".join(said).splitlines()]

@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from reasoning_cli.errors import ReasoningError, UsageError
 from reasoning_cli.redact import redact
-from reasoning_cli.terminal.listing import Format, Listing, to_json, to_json_lines, to_separated
+from reasoning_cli.terminal.listing import Format, Listing, json_escaped, to_json, to_json_lines, to_separated
 from reasoning_cli.terminal.wrapping import wrap, wrap_lines
 
 if TYPE_CHECKING:
@@ -117,7 +117,11 @@ class Terminal:
 
     def json(self, value: object) -> None:
         """One JSON document."""
-        self.print(to_json(value))
+        self._write(self.out, to_json(value), json_escaped)
+
+    def json_lines(self, records: Iterable[dict[str, object]]) -> None:
+        """One JSON object a line."""
+        self._write(self.out, to_json_lines(records), json_escaped)
 
     def show(self, listing: Listing[Row], fmt: Format, *, quiet: bool = False, empty: str = "") -> None:
         """A listing in the format asked for; `empty` is said on stderr when a person would see nothing."""
@@ -127,10 +131,10 @@ class Terminal:
             return
         match fmt:
             case Format.JSON:
-                self.print(to_json(listing.records()))
+                self.json(listing.records())
             case Format.JSONL:
                 if listing.rows:
-                    self.print(to_json_lines(listing.records()))
+                    self.json_lines(listing.records())
             case Format.CSV | Format.TSV:
                 self.print(to_separated([column.key for column in listing.columns], listing.records(), fmt))
             case Format.TABLE:
@@ -228,12 +232,13 @@ class Terminal:
                 self.note("")  # Ctrl-C and Ctrl-D leave the cursor behind the question
         return answer.strip().lower() in ("y", "yes")
 
-    def _write(self, stream: TextIO, text: str) -> None:
+    def _write(self, stream: TextIO, text: str, spelt: Callable[[str], str] | None = None) -> None:
+        """`spelt` says the same in characters that every stream can show; without it something is lost there."""
         encoding = stream.encoding or "utf-8"
         try:
             text.encode(encoding)
         except UnicodeEncodeError:
-            text = text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
+            text = spelt(text) if spelt else text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
         stream.write(f"{text}\n")
         stream.flush()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +15,8 @@ from typing import Generic, TypeVar
 from reasoning_cli.terminal.units import iso
 
 Row = TypeVar("Row")
+
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
 class Format(StrEnum):
@@ -89,6 +92,11 @@ def to_json(value: object) -> str:
 def to_json_lines(records: Iterable[dict[str, object]]) -> str:
     """One JSON object a line."""
     return "\n".join(json.dumps(record, ensure_ascii=False) for record in records)
+
+
+def json_escaped(text: str) -> str:
+    """JSON that says the same in ASCII: only strings hold other characters, and there each has an escape."""
+    return _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def to_separated(keys: Sequence[str], records: Iterable[dict[str, object]], fmt: Format) -> str:

@@ -392,3 +392,17 @@ def test_ctrl_c_in_the_editor_is_the_editors(reasoning: Run, file: Path, editor:
     edit_with(editor, f'kill -INT {os.getpid()}; echo "[data]" > "$file"')
     done = reasoning("config", "edit")
     assert (done.exit_code, file.read_text()) == (0, "[data]\n")
+
+
+@pytest.mark.parametrize(
+    "locale", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}]
+)
+def test_json_is_whole_where_only_ascii_can_be_written(
+    locale: dict[str, str], reasoning: Run, process: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert reasoning("config", "set", "planning.model", "acme/zürich-→").exit_code == 0
+    for name, value in locale.items():
+        monkeypatch.setenv(name, value)
+    shown = process("config", "--json")
+    assert (shown.exit_code, shown.stdout.isascii()) == (0, True)
+    assert "acme/zürich-→" in [one["value"] for one in json.loads(shown.stdout)]

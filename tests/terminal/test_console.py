@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -185,6 +186,17 @@ def test_without_colour_not_even_bold_is_left(screen: Screen) -> None:
 
 
 # --- encodings ---
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize("fmt", [Format.JSON, Format.JSONL])
+def test_json_loses_nothing_whatever_the_stream_can_show(encoding: str, fmt: Format, piped: MakePiped) -> None:
+    names = ["acme/Zürich", "日本語 → 😀", 'a "quoted" \\ name', "half \udc80 a character"]
+    made = piped(columns=40, encoding=encoding)
+    made.terminal.show(listing(*map(Row, names)), fmt)
+    text = made.stdout
+    records = json.loads(text) if fmt is Format.JSON else [json.loads(line) for line in text.splitlines()]
+    assert [one["name"] for one in records] == names
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
