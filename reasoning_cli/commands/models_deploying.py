@@ -174,7 +174,8 @@ def carry_out(
 ) -> None:
     """Show the plan, ask, do it, and say how it ended; `limit` is how long to wait, None not at all."""
     from reasoning_cli.commands.plan_views import deployed_record, plan_facts, plan_record
-    from reasoning_cli.operations.deploying import Action, run_deploy
+    from reasoning_cli.operations.bringing_up import run_deploy
+    from reasoning_cli.operations.deploying import Action
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import clock_duration, money
 

@@ -10,8 +10,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError, UsageError
+from reasoning_cli.operations.bringing_up import bring_up
 from reasoning_cli.operations.budget import AT_REST, Limits, burn
-from reasoning_cli.operations.deploying import DeployPlan, DeployRequest, bring_up, plan_deploy
+from reasoning_cli.operations.deploying import DeployPlan, DeployRequest, plan_deploy
 from reasoning_cli.operations.ledger import observe
 from reasoning_cli.operations.stopping import StopPlan, run_stop
 from reasoning_cli.operations.waiting import Progress, Waiting, try_answer, wait_for

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import ReasoningError, RemoteError
 from reasoning_cli.operations.budget import AT_REST, burn
-from reasoning_cli.operations.deploying import find_live
+from reasoning_cli.operations.finding import find_live
 from reasoning_cli.operations.ledger import close, find_made, observe
 from reasoning_cli.operations.waiting import Waiting, wait_for
 from reasoning_cli.store.database import Store

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError, UsageError
+from reasoning_cli.operations.bringing_up import run_deploy
 from reasoning_cli.operations.budget import Limits
-from reasoning_cli.operations.deploying import Action, run_deploy
+from reasoning_cli.operations.deploying import Action
 from reasoning_cli.operations.waiting import TRIES_TO_ANSWER, TRIES_TO_REACH, Waiting
 from reasoning_cli.store.deployments import CREATING, DELETED, Deployments
 from reasoning_cli.store.events import Events

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reasoning_cli.errors import ConfigurationError, RemoteError
-from reasoning_cli.operations.deploying import run_deploy
+from reasoning_cli.operations.bringing_up import run_deploy
 from reasoning_cli.operations.ledger import Usage, integrate, observe, ready_since
 from reasoning_cli.operations.status import refresh
 from reasoning_cli.operations.stopping import plan_stop

@@ -12,8 +12,9 @@ from typing import Any
 
 import httpx
 
+from reasoning_cli.operations.bringing_up import Deployed, run_deploy
 from reasoning_cli.operations.budget import Limits
-from reasoning_cli.operations.deploying import Deployed, DeployPlan, DeployRequest, plan_deploy, run_deploy
+from reasoning_cli.operations.deploying import DeployPlan, DeployRequest, plan_deploy
 from reasoning_cli.operations.ledger import Usage, usage_by_deployment
 from reasoning_cli.operations.stopping import Stopped, plan_stop, run_stop
 from reasoning_cli.operations.waiting import Progress, Waiting
