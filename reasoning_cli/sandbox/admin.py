@@ -24,7 +24,7 @@ _COUNT = integer(0, 1_000_000)
 _TEN_YEARS_SECONDS = 10 * 366 * 24 * 3600
 _MAX_SPEED = 1_000_000
 
-_clock = members({"advanceSeconds": number, "speed": number})
+_clock = members({"advanceSeconds": number, "speed": number, "stepSeconds": number})
 _BEHAVIOUR: dict[str, Check] = {
     "provisioning_seconds": _COUNT,
     "scaling_seconds": _COUNT,
@@ -71,8 +71,11 @@ def _show(service: Service, request: Request) -> Reply:
 def _turn_clock(service: Service, request: Request) -> Reply:
     body = _clock(request.body(), "")
     seconds = Decimal(str(body.get("advanceSeconds", 0)))
-    if seconds > _TEN_YEARS_SECONDS:
-        raise bad_request("advance_seconds is more than ten years", param="advance_seconds")
+    step_seconds = Decimal(str(body.get("stepSeconds", service.step_seconds)))
+    for name, value in (("advance_seconds", seconds), ("step_seconds", step_seconds)):
+        if value > _TEN_YEARS_SECONDS:
+            raise bad_request(f"{name} is more than ten years", param=name)
+    service.step_seconds = step_seconds
     if "speed" in body:
         if Decimal(str(body["speed"])) > _MAX_SPEED:
             raise bad_request(f"speed is more than {_MAX_SPEED}", param="speed")
@@ -98,6 +101,10 @@ def _clear_journal(service: Service, request: Request) -> Reply:
 def _add_fault(service: Service, request: Request) -> Reply:
     service.faults.add(request.body())
     return {}
+
+
+def _show_held(service: Service, request: Request) -> Reply:
+    return {"held": [{"method": one.method, "path": one.path} for one in service.faults.held()]}
 
 
 def _clear_faults(service: Service, request: Request) -> Reply:
@@ -130,7 +137,7 @@ TABLE: dict[str, Methods] = {
     PREFIX + "/clock": {"POST": _turn_clock},
     PREFIX + "/meter": {"GET": _show_meter},
     PREFIX + "/requests": {"GET": _show_journal, "DELETE": _clear_journal},
-    PREFIX + "/faults": {"POST": _add_fault, "DELETE": _clear_faults},
+    PREFIX + "/faults": {"GET": _show_held, "POST": _add_fault, "DELETE": _clear_faults},
     PREFIX + "/behaviour": {"GET": _show_behaviour, "POST": _change_behaviour},
     PREFIX + "/reset": {"POST": _reset},
 }

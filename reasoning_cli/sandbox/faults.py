@@ -1,10 +1,12 @@
-"""Failures on demand: statuses, delays and cut connections, for requests that match."""
+"""Failures on demand: statuses, delays, cut connections and answers held back, for requests that match."""
 
 from __future__ import annotations
 
 import re
 import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -34,6 +36,8 @@ _MEMBERS: dict[str, Check] = {
     "headers": _headers,
     "delaySeconds": number,
     "cut": choice("before", "after_action", "mid_body"),
+    "hold": choice("before", "after_action", "after_answer"),
+    "skip": integer(0, 1_000_000),
     "times": integer(1, 1_000_000),
 }
 _fault = members(_MEMBERS, required=("path",))
@@ -41,7 +45,12 @@ _fault = members(_MEMBERS, required=("path",))
 
 @dataclass
 class Fault:
-    """`before` drops the connection without acting, `after_action` acts first, `mid_body` sends half of the answer."""
+    """What happens to a request, after the first `skip` that match were let through.
+
+    `cut` drops the connection: `before` without acting, `after_action` acts first, `mid_body` sends half of the answer.
+    `hold` stops there until the client is gone, so that it can be killed at exactly this point: `before` nothing was
+    done, `after_action` all was done and nothing is answered, `after_answer` nothing that follows is read.
+    """
 
     path: re.Pattern[str]
     method: str | None = None
@@ -50,6 +59,8 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     delay_seconds: float = 0
     cut: str | None = None
+    hold: str | None = None
+    skip: int = 0
     times: int | None = None
 
 
@@ -58,6 +69,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
+        self._held: list[Request] = []
         self._lock = threading.Lock()
 
     def add(self, body: Json) -> None:
@@ -77,6 +89,8 @@ class Faults:
                     headers=cast("dict[str, str]", given.get("headers", {})),
                     delay_seconds=cast(float, given.get("delaySeconds", 0)),
                     cut=cast("str | None", given.get("cut")),
+                    hold=cast("str | None", given.get("hold")),
+                    skip=cast(int, given.get("skip", 0)),
                     times=cast("int | None", given.get("times")),
                 )
             )
@@ -89,12 +103,31 @@ class Faults:
         with self._lock:
             for fault in self._faults:
                 if fault.method in {None, request.method} and fault.path.search(request.path):
+                    if fault.skip:
+                        fault.skip -= 1
+                        continue
                     if fault.times is not None:
                         fault.times -= 1
                         if fault.times == 0:
                             self._faults.remove(fault)
                     return fault
         return None
+
+    def held(self) -> list[Request]:
+        """The requests that are held at this moment."""
+        with self._lock:
+            return list(self._held)
+
+    @contextmanager
+    def holding(self, request: Request) -> Iterator[None]:
+        """While in it, the request counts as held."""
+        with self._lock:
+            self._held.append(request)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held.remove(request)
 
 
 class Journal:

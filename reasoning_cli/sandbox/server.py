@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import signal
@@ -29,6 +30,7 @@ from reasoning_cli.sandbox.state import StateFile
 
 HOST = "127.0.0.1"
 MAX_BODY_BYTES = 32 * 1024 * 1024
+_CHUNK_BYTES = 64 * 1024
 _WATCH_SECONDS = 0.5
 _Socket = socket.socket | tuple[bytes, socket.socket]  # as typed for all socket servers; TCP has the first
 
@@ -187,9 +189,21 @@ class _Handler(BaseHTTPRequestHandler):
         query = dict(parse_qsl(url.query, keep_blank_values=True))
         request = Request(self.command, unquote(url.path), query, body, self.server.origin)
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self._send(self.server.service.respond(request, headers, self.server.closing.wait))
+        service = self.server.service
+        response = service.respond(request, headers, self.server.closing.wait, self._until_gone)
+        self._send(response)
+        if response.hold:
+            with service.faults.holding(request):
+                self._until_gone()
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = do_HEAD = do_OPTIONS = _dispatch
+
+    def _until_gone(self) -> None:
+        """Read what the client still sends, and take no notice of it, until it hangs up or the server closes."""
+        self.close_connection = True
+        with contextlib.suppress(ConnectionError):
+            while self.connection.recv(_CHUNK_BYTES):
+                pass
 
     def _read_body(self) -> bytes | None:
         """The body, or None when it was refused; then the connection cannot be used again."""

@@ -32,13 +32,17 @@ _ANY = re.compile("")
 
 @dataclass
 class Response:
-    """What goes on the wire. `cut` drops the connection: before anything is sent, or in the middle of the body."""
+    """What goes on the wire. `cut` drops the connection: before anything is sent, or in the middle of the body.
+
+    After one with `hold` nothing more is read from the client, until it is gone.
+    """
 
     status: int
     body: bytes = b""
     payloads: Iterator[str] | None = None
     headers: dict[str, str] = field(default_factory=dict)
     cut: str | None = None
+    hold: bool = False
 
 
 class Service:
@@ -51,19 +55,27 @@ class Service:
         self.world = saved or World.fresh(start or real_now())
         resumed = state.load_clock() if state and saved else 0
         self.clock = Clock(max(self.world.now, resumed), speed)
+        self.step_seconds = Decimal(0)  # by which each request pushes the clock forward
         self.faults = Faults()
         self.journal = Journal()
         self.last_request_at = time.monotonic()
         self.save()
 
-    def respond(self, request: Request, headers: Mapping[str, str], wait: Callable[[float], object]) -> Response:
-        """Answer one request; `wait` sleeps real seconds and returns early when the server closes."""
+    def respond(
+        self,
+        request: Request,
+        headers: Mapping[str, str],
+        wait: Callable[[float], object],
+        until_gone: Callable[[], object],
+    ) -> Response:
+        """Answer one request; `wait` sleeps real seconds and `until_gone` until the client hung up; both return early
+        when the server closes."""
         self.last_request_at = time.monotonic()
         request_id = new_request_id()
         if admin.owns(request.path):
             response = self._answer(request, request_id, lambda: admin.route(self, request))
         else:
-            response = self._respond_with_faults(request, headers, request_id, wait)
+            response = self._respond_with_faults(request, headers, request_id, wait, until_gone)
         response.headers["x-request-id"] = request_id
         self.last_request_at = time.monotonic()
         return response
@@ -94,21 +106,35 @@ class Service:
         return {"pid": os.getpid(), "speed": float(self.clock.speed)}
 
     def _respond_with_faults(
-        self, request: Request, headers: Mapping[str, str], request_id: str, wait: Callable[[float], object]
+        self,
+        request: Request,
+        headers: Mapping[str, str],
+        request_id: str,
+        wait: Callable[[float], object],
+        until_gone: Callable[[], object],
     ) -> Response:
         fault = self.faults.take(request) or Fault(path=_ANY)
         if fault.delay_seconds:
             wait(fault.delay_seconds)
-        if fault.cut == "before":
+        if fault.hold == "before":
+            with self.faults.holding(request):
+                until_gone()
+        if "before" in (fault.cut, fault.hold):
             self.journal.add(request, None)
             return Response(0, cut="before")
+        with self._lock:
+            self.clock.advance(self.step_seconds)
         if fault.status is not None:
             response = _staged(fault, fault.status, request_id)
         else:
             response = self._answer(request, request_id, lambda: self._route(request, headers))
             response.headers |= fault.headers
-        response.cut = fault.cut
-        self.journal.add(request, None if fault.cut == "after_action" else response.status)
+        if fault.hold == "after_action":
+            with self.faults.holding(request):
+                until_gone()
+        response.cut = "after_action" if fault.hold == "after_action" else fault.cut
+        response.hold = fault.hold == "after_answer"
+        self.journal.add(request, None if response.cut == "after_action" else response.status)
         return response
 
     def _route(self, request: Request, headers: Mapping[str, str]) -> Reply:

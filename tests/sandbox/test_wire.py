@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import httpx
@@ -140,6 +141,37 @@ def test_a_delay_is_longer_than_the_clients_patience(api: Api) -> None:
         api.http.get("/v3/whoami", timeout=0.2)
 
 
+@pytest.mark.parametrize(("hold", "made"), [("before", 0), ("after_action", 1), ("after_answer", 1)])
+def test_a_request_is_held_until_its_client_is_gone(api: Api, hold: str, made: int) -> None:
+    api.ok("POST", "/_sandbox/faults", {"path": "/endpoints$", "hold": hold, "skip": 1, "times": 1})
+    assert api.ok("GET", f"{PROJECT}/endpoints")["data"] == [], "the first is let through"
+    body = b'{"name": "held"}'
+    lines = (f"POST {PROJECT}/endpoints HTTP/1.1", "Authorization: Bearer sandbox-key", f"Content-Length: {len(body)}")
+    head = "\r\n".join((*lines, "", ""))
+    with socket.create_connection((api.http.base_url.host, api.http.base_url.port or 0), 10) as client:
+        client.sendall(head.encode() + body)
+        while not (held := api.ok("GET", "/_sandbox/faults")["held"]):
+            pass
+        assert held == [{"method": "POST", "path": f"{PROJECT}/endpoints"}]
+        client.setblocking(False)
+        if hold == "after_answer":
+            assert client.recv(100).startswith(b"HTTP/1.1 200")
+        else:
+            with pytest.raises(BlockingIOError):
+                client.recv(100)
+    while api.ok("GET", "/_sandbox/faults")["held"]:
+        pass
+    assert len(api.ok("GET", f"{PROJECT}/endpoints")["data"]) == made
+
+
+def test_each_request_takes_a_step_of_the_clock(api: Api) -> None:
+    began = api.ok("POST", "/_sandbox/clock", {"speed": 0, "step_seconds": 3})["now"]
+    for _ in range(4):
+        api.ok("GET", "/v3/whoami")
+    now = api.ok("GET", "/_sandbox")["now"]
+    assert datetime.fromisoformat(now) - datetime.fromisoformat(began) == timedelta(seconds=12)
+
+
 @pytest.mark.parametrize(
     "fault",
     [
@@ -147,6 +179,7 @@ def test_a_delay_is_longer_than_the_clients_patience(api: Api) -> None:
         {},
         {"path": "("},
         {"path": ".", "cut": "later"},
+        {"path": ".", "hold": "later"},
         {"path": ".", "stat": 1},
     ],
 )
@@ -159,6 +192,7 @@ def test_a_fault_that_makes_no_sense_is_refused(api: Api, fault: dict[str, objec
     [
         ("clock", {"advance_seconds": -1}),
         ("clock", {"speed": 1e9}),
+        ("clock", {"step_seconds": 1e12}),
         ("behaviour", {"never_ready": 1}),
         ("behaviour", {"mood": "bad"}),
     ],
