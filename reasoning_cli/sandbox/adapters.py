@@ -17,6 +17,7 @@ from reasoning_cli.sandbox.shapes import Json, flag, members, text
 from reasoning_cli.sandbox.world import Due, World, check_etag, new_id
 
 _LOADING_SECONDS = 20
+_CAPACITY = 16
 _create = members({"adapterModelId": text, "adapterRevisionId": text, "force": flag}, required=("adapterModelId",))
 _update = members({"adapterRevisionId": text, "etag": text}, required=("adapterRevisionId", "etag"))
 
@@ -32,17 +33,22 @@ def list_adapters(world: World, request: Request, endpoint_id: str, deployment_i
 
 
 def attach_adapter(world: World, request: Request, endpoint_id: str, deployment_id: str) -> Json:
-    """`force` skips the check that the adapter was trained from the deployment's base."""
+    """`force` evicts the oldest adapter of a deployment that has as many as it can take."""
     deployment = world.deployment(endpoint_id, deployment_id)
     body = _create(request.body(), "")
     if CONFIGS[deployment.config_id].adapter_mode == "disabled":
         raise bad_request("the deployment's config has adapter_mode disabled: deploy the adapter merged instead")
     model = _adapter_model(world, cast(str, body["adapterModelId"]))
-    if not body.get("force") and model.base_model_id != _base_of(world, deployment):
+    if model.base_model_id != _base_of(world, deployment):
         raise bad_request("the adapter was trained from another base model", param="adapterModelId")
-    if any(one.model_id == model.id for one in _of(world, deployment)):
+    there = _of(world, deployment)
+    if any(one.model_id == model.id for one in there):
         raise ApiError(HTTPStatus.CONFLICT, "the adapter is attached already", code="already_exists")
     revision = _revision(model, cast("str | None", body.get("adapterRevisionId")))
+    if len(there) >= _CAPACITY:
+        if not body.get("force"):
+            raise bad_request(f"the deployment has {_CAPACITY} adapters, and takes no more")
+        del world.adapters[min(there, key=lambda one: one.sequence).id]
     adapter = Adapter(
         id=new_id("dad"),
         deployment_id=deployment.id,
@@ -85,6 +91,14 @@ def detach_adapter(world: World, request: Request, endpoint_id: str, deployment_
     del world.adapters[adapter.id]
     world.changed = True
     return {}
+
+
+def named(world: World, deployment: Deployment, name: str) -> Adapter | None:
+    """The adapter that a chat call means by the name of its model, with or without slug."""
+    for one in _of(world, deployment):
+        if (model := world.models.get(one.model_id)) and name in {model.name, model.name.rpartition("/")[2]}:
+            return one
+    return None
 
 
 def due(world: World, adapter: Adapter) -> Iterator[Due]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import cast
 
-from reasoning_cli.sandbox import lifecycle
+from reasoning_cli.sandbox import adapters, lifecycle
 from reasoning_cli.sandbox.analytics import count_usage
 from reasoning_cli.sandbox.answers import answer
 from reasoning_cli.sandbox.catalogue import PROJECT_SLUG
@@ -33,13 +33,15 @@ def complete(world: World, request: Request) -> Json | Stream:
     max_tokens = body.get("max_tokens")
     if max_tokens is not None and (isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 1):
         raise bad_request("max_tokens must be a positive integer", param="max_tokens")
-    deployment = _serving(world, model)
+    served, _, adapter = model.partition(":")
+    deployment = _serving(world, served)
+    name = _adapted(world, deployment, model, adapter) if adapter else deployment.model_name
     prompt_tokens = sum(_tokens(_text(message)) for message in messages)
     if body.get("context_length_exceeded_behavior") != "truncate":
         _check_context(world, deployment, prompt_tokens + (max_tokens or 0))
     lifecycle.touch(world, deployment)
     asked = next((_text(message) for message in reversed(messages) if message["role"] == "user"), "")
-    text, reason = _cut(answer(asked, deployment.model_name), max_tokens, body.get("stop"))
+    text, reason = _cut(answer(asked, name), max_tokens, body.get("stop"))
     usage: Json = {
         "prompt_tokens": prompt_tokens,
         "completion_tokens": _tokens(text),
@@ -90,6 +92,19 @@ def _serving(world: World, model: str) -> Deployment:
         )
     weights = [endpoint.split[one.id] * one.ready for one in ready] if len(ready) > 1 else [1]
     return random.choices(ready, weights)[0]
+
+
+def _adapted(world: World, deployment: Deployment, model: str, adapter: str) -> str:
+    """The model of an adapter on the deployment; one that is not loaded yet does not answer.
+
+    `sandbox/<endpoint>:<adapter>`: how v2 spells it is not documented, and this is how v1 did.
+    """
+    found = adapters.named(world, deployment, adapter)
+    if found is None:
+        raise _unknown_model(model)
+    if not found.is_loaded:
+        raise bad_request(f"the adapter of {model} is loading", code="dedicated_endpoint_not_running", param="model")
+    return world.models[found.model_id].name
 
 
 def _flaps(world: World, deployment: Deployment) -> bool:

@@ -24,6 +24,9 @@ class DeploymentRecord:
 
     `state` is `creating` until Together confirmed it, then Together's own word without its prefix (`READY`), and
     `DELETED` at the end. Names are bare; `serving_name` is `slug/endpoint`, what a chat call names.
+
+    A rider is a LoRA adapter attached to another deployment: `rides_on` is the key of that one, which has the hardware
+    and the bill. A rider has neither price nor readings nor an id of a deployment, but an `adapter_id` (`dad_…`).
     """
 
     key: str
@@ -48,6 +51,8 @@ class DeploymentRecord:
     state_at: datetime
     deleted_at: datetime | None = None
     last_error: str | None = None
+    rides_on: str | None = None
+    adapter_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,8 @@ _COLUMNS = tuple(field.name for field in fields(DeploymentRecord))
 _TIMES = frozenset({"created_at", "state_at", "deleted_at"})
 _INSERT = f"INSERT INTO deployments({', '.join(_COLUMNS)}) VALUES ({', '.join(':' + name for name in _COLUMNS)})"
 _UPDATE = f"UPDATE deployments SET {', '.join(f'{name}=:{name}' for name in _COLUMNS)} WHERE key=:key"
-# Of several that answer to a name the one that still runs comes first, then the newest.
-_ORDER = "ORDER BY deleted_at IS NOT NULL, created_at DESC, key"
+# Of several that answer to a name the one that still runs comes first, then what others ride on, then the newest.
+_ORDER = "ORDER BY deleted_at IS NOT NULL, rides_on IS NOT NULL, created_at DESC, key"
 
 
 class Deployments:
@@ -110,12 +115,19 @@ class Deployments:
         return self._first("WHERE deployment_id=?", deployment_id)
 
     def live(self) -> list[DeploymentRecord]:
-        """Those not deleted, oldest first: whatever may still cost money."""
-        return self._many("WHERE deleted_at IS NULL ORDER BY created_at, key")
+        """Those not deleted, oldest first: whatever may still cost money. Riders cost nothing, and are not among them."""
+        return self._many("WHERE deleted_at IS NULL AND rides_on IS NULL ORDER BY created_at, key")
 
     def all(self) -> list[DeploymentRecord]:
-        """Every deployment ever made, oldest first."""
-        return self._many("ORDER BY created_at, key")
+        """Every deployment ever made, oldest first; no riders."""
+        return self._many("WHERE rides_on IS NULL ORDER BY created_at, key")
+
+    def riders(self, key: str | None = None) -> list[DeploymentRecord]:
+        """The live adapters that ride on the deployment with that key, or on any, oldest first."""
+        return self._many(
+            "WHERE deleted_at IS NULL AND rides_on IS NOT NULL AND ? IN (rides_on, '') ORDER BY created_at, key",
+            key or "",
+        )
 
     def find(self, name: str) -> DeploymentRecord | None:
         """The deployment an operator means: by model type (its slot, else the newest made for it), endpoint name,
@@ -155,8 +167,8 @@ class Deployments:
         row = self._store.row(f"SELECT deployments.* FROM deployments {tail}", parameters)
         return _record(row) if row is not None else None
 
-    def _many(self, tail: str) -> list[DeploymentRecord]:
-        return [_record(row) for row in self._store.rows(f"SELECT * FROM deployments {tail}")]
+    def _many(self, tail: str, *parameters: Value) -> list[DeploymentRecord]:
+        return [_record(row) for row in self._store.rows(f"SELECT * FROM deployments {tail}", parameters)]
 
 
 def _parameters(record: DeploymentRecord) -> dict[str, Value]:

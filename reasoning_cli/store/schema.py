@@ -165,6 +165,11 @@ CREATE TABLE exports(
 );
 """
 
+_RIDERS = """
+ALTER TABLE deployments ADD COLUMN rides_on TEXT REFERENCES deployments(key);
+ALTER TABLE deployments ADD COLUMN adapter_id TEXT;
+"""
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
@@ -173,6 +178,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("which replacement is the way back", "ALTER TABLE replacements ADD COLUMN is_rollback INTEGER NOT NULL DEFAULT 0"),
     ("what people said of a sample", _LABELS),
     ("where samples came from and went", _COMINGS_AND_GOINGS),
+    ("adapters that ride on deployments", _RIDERS),
 )
 VERSION = len(STEPS)
 

@@ -40,14 +40,25 @@ class Whoami(Wire):
     project: Project | None = None
 
 
+class Weights(Wire):
+    type: str = ""
+
+
 class Model(Wire):
-    """A model of the registry; `name` is `slug/name`."""
+    """A model of the registry; `name` is `slug/name`. `base_model` is the resource path of the one it was made from."""
 
     id: str
     name: str
     project_id: str
+    base_model: str | None = None
     base_model_id: str | None = None
     description: str | None = None
+    weights: Weights | None = None
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether it is a LoRA adapter, and not a whole model."""
+        return self.weights is not None and self.weights.type == "WEIGHTS_TYPE_ADAPTER"
 
     @property
     def resource(self) -> str:
@@ -100,10 +111,14 @@ class SupportedModel(Wire):
     @property
     def model(self) -> Model | None:
         """The same as a model of the registry; None when the catalogue does not say where it lives."""
-        parts = self.base_model.split("/")
-        if len(parts) < 4 or (parts[0], parts[2]) != ("projects", "models"):
-            return None
-        return Model(id=parts[3], name=self.name, project_id=parts[1])
+        place = model_place(self.base_model)
+        return None if place is None else Model(id=place[1], name=self.name, project_id=place[0])
+
+
+def model_place(resource: str) -> tuple[str, str] | None:
+    """Project and id of `projects/{project}/models/{id}`, with or without a revision; None where it is no such path."""
+    parts = resource.split("/")
+    return (parts[1], parts[3]) if len(parts) >= 4 and (parts[0], parts[2]) == ("projects", "models") else None
 
 
 class Selector(Wire):
@@ -129,6 +144,12 @@ class Config(Wire):
         if "accelerator_type" not in facts:
             return None
         return f"{facts.get('accelerator_count', '1')}x{facts['accelerator_type']}"
+
+    @property
+    def takes_adapters(self) -> bool:
+        """Whether LoRA adapters can be attached to what it serves; where it does not say so, they cannot."""
+        modes = {selector.value.lower() for selector in self.selectors if selector.key == "adapter_mode"}
+        return bool(modes & {"dynamic", "fixed"})
 
 
 class Headroom(Wire):
@@ -188,6 +209,40 @@ class Deployment(Wire):
     def state(self) -> str:
         """`READY`, without the prefix of the wire."""
         return self.status.state.removeprefix("DEPLOYMENT_STATE_")
+
+
+class AdapterLoad(Wire):
+    """How far an adapter is loaded in one cluster; `adapter_valid` is missing until Together has tried it."""
+
+    state: str = ""
+    message: str | None = None
+    adapter_valid: bool | None = None
+    adapter_valid_reason: str | None = None
+
+
+class Adapter(Wire):
+    """A LoRA adapter attached to a deployment; its `id` (`dad_…`) is that of the attachment."""
+
+    id: str
+    adapter_model_id: str
+    etag: str
+    per_cluster: list[AdapterLoad] = Field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        """`READY` where every cluster has it loaded, `FAILED` where one cannot load it, else how far the last one is."""
+        if self.failure is not None:
+            return "FAILED"
+        states = {one.state.removeprefix("ADAPTER_LOAD_STATE_") for one in self.per_cluster}
+        return next((one for one in ("PENDING", "LOADING", "REMOVING", "READY") if one in states), "PENDING")
+
+    @property
+    def failure(self) -> str | None:
+        """Why it cannot serve, in Together's words; None while nothing says so."""
+        for one in self.per_cluster:
+            if one.state == "ADAPTER_LOAD_STATE_FAILED" or one.adapter_valid is False:
+                return one.adapter_valid_reason or one.message or "Together gives no reason"
+        return None
 
 
 class Traffic(Wire):

@@ -68,9 +68,10 @@ def test_what_does_not_fit_is_refused(api: Api) -> None:
     deployment = _base_deployment(api)
     path = f"{path_of(deployment)}/adapters"
     foreign = _adapter(api, "openai/gpt-oss-20b", "foreign")
-    assert api.error("POST", path, {"adapterModelId": foreign})[0] == 400
-    api.ok("POST", path, {"adapterModelId": foreign, "force": True})
-    assert api.error("POST", path, {"adapterModelId": foreign, "force": True})[0] == 409
+    assert api.error("POST", path, {"adapterModelId": foreign, "force": True})[0] == 400
+    own = _adapter(api)
+    api.ok("POST", path, {"adapterModelId": own})
+    assert api.error("POST", path, {"adapterModelId": own, "force": True})[0] == 409
     assert api.error("POST", path, {"adapterModelId": deployment["modelId"]})[0] == 400
     assert api.error("POST", path, {"adapterModelId": "ml_0"})[0] == 404
     assert api.error("GET", f"{path}/dad_0")[0] == 404
@@ -79,3 +80,32 @@ def test_what_does_not_fit_is_refused(api: Api) -> None:
     assert (status, "adapter_mode" in message) == (400, True)
     api.ok("DELETE", f"/_sandbox/endpoints/{endpoint_of(deployment)['id']}")
     assert api.error("GET", path)[0] == 404
+
+
+def test_a_full_deployment_takes_another_in_place_of_the_oldest(api: Api) -> None:
+    path = f"{path_of(_base_deployment(api))}/adapters"
+    first = api.ok("POST", path, {"adapterModelId": _adapter(api, suffix="first")})
+    for number in range(15):
+        api.ok("POST", path, {"adapterModelId": _adapter(api, suffix=f"next-{number}")})
+    last = {"adapterModelId": _adapter(api, suffix="last")}
+    assert api.error("POST", path, last) == (400, "the deployment has 16 adapters, and takes no more")
+    made = api.ok("POST", path, last | {"force": True})
+    ids = {one["id"] for one in api.ok("GET", path)["data"]}
+    assert (len(ids), made["id"] in ids, first["id"] in ids) == (16, True, False)
+
+
+def test_a_request_names_the_adapter_it_wants(api: Api) -> None:
+    deployment = _base_deployment(api)
+    endpoint = endpoint_of(deployment)
+    split = {"trafficSplit": [{"deploymentId": deployment["id"], "weight": 1}]}
+    name = api.ok("PATCH", f"{PROJECT}/endpoints/{endpoint['id']}", split, updateMask="trafficSplit")["name"]
+    api.advance(300)
+    api.ok("POST", f"{path_of(deployment)}/adapters", {"adapterModelId": _adapter(api, suffix="mine")})
+
+    def ask(model: str) -> int:
+        return api.chat("hello", model=model).status_code
+
+    assert (ask(name), ask(f"{name}:sandbox/mine-adapter")) == (200, 400)
+    api.advance(20)
+    assert ask(f"{name}:sandbox/mine-adapter") == ask(f"{name}:mine-adapter") == 200
+    assert ask(f"{name}:sandbox/other") == 404

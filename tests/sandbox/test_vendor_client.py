@@ -161,6 +161,11 @@ def test_it_attaches_adapters(client: Together, api: Api) -> None:
     api.advance(20)
     assert adapters.retrieve(adapter.id, **place).per_cluster[0].ready_pod_count == 1
     assert [one.id for one in adapters.list(**place)] == [adapter.id]
+    name = f"{made['endpoint']['name']}:{job['adapter_object_name']}"
+    asked = client.chat.completions.create(model=name, messages=[{"role": "user", "content": "hello"}], max_tokens=1)
+    assert (asked.model, asked.usage.completion_tokens) == (name, 1)
+    adapter = adapters.update(adapter.id, **place, adapter_revision_id=adapter.desired_revision_id, etag=adapter.etag)
+    assert adapter.per_cluster[0].state == "ADAPTER_LOAD_STATE_LOADING"
     adapters.delete(adapter.id, **place, etag=adapter.etag)
     assert list(adapters.list(**place)) == []
 
