@@ -18,15 +18,18 @@ from reasoning_cli.redact import mask
 from reasoning_cli.values import (
     MODEL_TYPES,
     Hours,
+    Mode,
     Period,
     parse_boolean,
     parse_daily_hours,
     parse_hours,
     parse_idle_minutes,
     parse_key,
+    parse_mode,
     parse_path,
     parse_period,
     parse_seconds,
+    parse_share,
     parse_speed,
     parse_text,
     parse_together_url,
@@ -211,6 +214,104 @@ RETENTION_DAYS = Setting(
     "what `data cleanup` keeps without --days",
     _original("RETENTION_DAYS"),
 )
+MODE: dict[str, Setting[Mode]] = {
+    model_type: Setting(
+        f"{model_type}.mode",
+        parse_mode,
+        Mode.LIVE,
+        f"what the model does for {spell_model_type(model_type)}: live answers, canary a share, shadow only beside",
+    )
+    for model_type in MODEL_TYPES
+}
+SHARE: dict[str, Setting[int]] = {
+    model_type: Setting(
+        f"{model_type}.share_percent", parse_whole(0, 100), 10, "share of rooms the model answers as a canary"
+    )
+    for model_type in MODEL_TYPES
+}
+DEADLINE_MS: dict[str, Setting[int]] = {
+    model_type: Setting(
+        f"{model_type}.deadline_ms",
+        parse_whole(50, 600_000),
+        milliseconds,
+        "milliseconds the model has for an answer before the original provider is asked",
+    )
+    for model_type, milliseconds in zip(MODEL_TYPES, (4_000, 20_000, 60_000), strict=True)
+}
+MAX_TOKENS: dict[str, Setting[int]] = {
+    model_type: Setting(f"{model_type}.max_tokens", parse_whole(1, 131_072), tokens, "tokens an answer may have")
+    for model_type, tokens in zip(MODEL_TYPES, (512, 2048, 4096), strict=True)
+}
+WINDOW_TOKENS: dict[str, Setting[int]] = {
+    model_type: Setting(
+        f"{model_type}.window_tokens",
+        parse_whole(256, 10_000_000),
+        32_768,
+        "tokens of the model's context window, prompt and answer together; a longer one goes to the original",
+    )
+    for model_type in MODEL_TYPES
+}
+MIN_CONFIDENCE: dict[str, Setting[Decimal | None]] = {
+    model_type: Setting(
+        f"{model_type}.confidence",
+        parse_share,
+        None,
+        "confidence (0 to 1, from the tokens' probabilities) below which the original provider is asked",
+    )
+    for model_type in MODEL_TYPES
+}
+TOOLS: dict[str, Setting[bool]] = {
+    model_type: Setting(f"{model_type}.tools", parse_boolean, False, "whether the model can call functions")
+    for model_type in MODEL_TYPES
+}
+TYPE_COLLECT: dict[str, Setting[bool]] = {
+    model_type: Setting(
+        f"{model_type}.collect", parse_boolean, True, "whether data.collect counts for decisions of this type"
+    )
+    for model_type in MODEL_TYPES
+}
+PROVIDER_URL: dict[str, Setting[str | None]] = {
+    model_type: Setting(
+        f"{model_type}.provider_url",
+        parse_url,
+        None,
+        "OpenAI-compatible address with /v1 (vLLM, Ollama, llama.cpp) that serves the model in Together's place",
+    )
+    for model_type in MODEL_TYPES
+}
+PROVIDER_KEY: dict[str, Setting[str | None]] = {
+    model_type: Setting(f"{model_type}.provider_key", parse_key, None, "key for that address", secret=True)
+    for model_type in MODEL_TYPES
+}
+# What there is of each setting that a model type has of its own, in the order they are shown.
+OF_TYPE: tuple[dict[str, Setting[object]], ...] = (
+    MODEL,
+    ENABLED,
+    MODE,
+    SHARE,
+    TYPE_BUDGET,
+    TYPE_IDLE,
+    TYPE_HOURS,
+    DEADLINE_MS,
+    MAX_TOKENS,
+    WINDOW_TOKENS,
+    MIN_CONFIDENCE,
+    TOOLS,
+    TYPE_COLLECT,
+    PROVIDER_URL,
+    PROVIDER_KEY,
+)  # type: ignore[assignment]  # a dict of one kind of setting is none of any kind
+GATEWAY_ENABLED = Setting(
+    "gateway.enabled",
+    parse_boolean,
+    True,
+    "whether the gateway lets models answer at all; false: it only hands calls through",
+    ("ANTHROPIC_PROXY_ENABLED",),
+)
+GATEWAY_HOST = Setting("gateway.host", parse_text, "127.0.0.1", "address the agent's calls arrive at")
+GATEWAY_TOKEN: Setting[str | None] = Setting(
+    "gateway.token", parse_key, None, "what a caller must show when the gateway listens beyond this host", secret=True
+)
 GATEWAY_PORT = Setting(
     "gateway.port", parse_whole(1, 65535), 8001, "port the agent's calls arrive at", ("ANTHROPIC_PROXY_PORT",)
 )
@@ -233,11 +334,7 @@ ALL: tuple[Setting[object], ...] = (
     API_KEY,
     BASE_URL,
     PROJECT_ID,
-    *(
-        setting
-        for model_type in MODEL_TYPES
-        for setting in (of_type[model_type] for of_type in (MODEL, ENABLED, TYPE_BUDGET, TYPE_IDLE, TYPE_HOURS))
-    ),
+    *(setting for model_type in MODEL_TYPES for setting in (of_type[model_type] for of_type in OF_TYPE)),
     BUDGET_LIMIT,
     BUDGET_PERIOD,
     WARN_PERCENT,
@@ -251,7 +348,10 @@ ALL: tuple[Setting[object], ...] = (
     RETENTION_DAYS,
     GUARD_INTERVAL,
     WEBHOOK,
+    GATEWAY_ENABLED,
+    GATEWAY_HOST,
     GATEWAY_PORT,
+    GATEWAY_TOKEN,
     OPENAI_UPSTREAM,
     ANTHROPIC_UPSTREAM,
     SANDBOX,

@@ -41,6 +41,33 @@ class Period(StrEnum):
         return "in total" if self is Period.TOTAL else f"a {self}"
 
 
+class Mode(StrEnum):
+    """What a slot's model does: answers all it can, a share of the agent's rooms, or none, seen by the log alone."""
+
+    LIVE = "live"
+    CANARY = "canary"
+    SHADOW = "shadow"
+
+
+def parse_mode(text: str) -> Mode:
+    """`live`, `canary` or `shadow`."""
+    try:
+        return Mode(text.strip().lower())
+    except ValueError:
+        raise ValueError("is none of live, canary and shadow") from None
+
+
+def parse_share(text: str) -> Decimal:
+    """A share from 0 to 1, such as a confidence."""
+    try:
+        share = Decimal(text.strip())
+    except InvalidOperation:
+        share = Decimal(-1)
+    if not (share.is_finite() and 0 <= share <= 1):
+        raise ValueError("is no number from 0 to 1")
+    return share
+
+
 def parse_period(text: str) -> Period:
     """`total`, `month` or `day`."""
     try:

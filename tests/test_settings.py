@@ -26,6 +26,22 @@ TEXTS: dict[str, tuple[str, str]] = {
     **{f"{one}.enabled": ("false", "true") for one in ("should_respond", "planning", "coding")},
     **{f"{one}.idle_minutes": ("10", "0") for one in ("should_respond", "planning", "coding")},
     **{f"{one}.hours": ("18:00-23:00", "22:00-06:00") for one in ("should_respond", "planning", "coding")},
+    **{f"{one}.mode": ("shadow", "canary") for one in ("should_respond", "planning", "coding")},
+    **{f"{one}.share_percent": ("5", "50") for one in ("should_respond", "planning", "coding")},
+    **{f"{one}.deadline_ms": ("2000", "8500") for one in ("should_respond", "planning", "coding")},
+    **{f"{one}.max_tokens": ("64", "1000") for one in ("should_respond", "planning", "coding")},
+    **{f"{one}.window_tokens": ("4096", "8192") for one in ("should_respond", "planning", "coding")},
+    **{f"{one}.confidence": ("0.5", "1") for one in ("should_respond", "planning", "coding")},
+    **{f"{one}.tools": ("true", "false") for one in ("should_respond", "planning", "coding")},
+    **{f"{one}.collect": ("false", "true") for one in ("should_respond", "planning", "coding")},
+    **{
+        f"{one}.provider_url": ("http://localhost:8000/v1", "http://localhost:11434/v1")
+        for one in ("should_respond", "planning", "coding")
+    },
+    **{f"{one}.provider_key": ("local-key-one", "local-key-two") for one in ("should_respond", "planning", "coding")},
+    "gateway.enabled": ("false", "true"),
+    "gateway.host": ("0.0.0.0", "::1"),
+    "gateway.token": ("gateway-token-one", "gateway-token-two"),
     "guard.interval_seconds": ("30", "120"),
     "guard.webhook_url": ("https://hooks.example/one", "https://hooks.example/two"),
     **{f"{one}.budget_usd": ("20", "3.50") for one in ("should_respond", "planning", "coding")},
@@ -57,6 +73,7 @@ OTHER_VARIABLES = {
     "AUTO_SHUTDOWN_IDLE_MINUTES": "deploy.idle_minutes",
     "TRAINING_DATA_COLLECTION": "data.collect",
     "ANTHROPIC_PROXY_PORT": "gateway.port",
+    "ANTHROPIC_PROXY_ENABLED": "gateway.enabled",
     "REASONING_SANDBOX": "sandbox.enabled",
     **{
         f"{family}_{suffix}": name

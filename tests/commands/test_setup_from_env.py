@@ -83,7 +83,7 @@ def test_a_whole_file_is_taken_over_at_once_and_privately(
         "set   CUSTOM_REASONING_AUTO_SHUTDOWN_MINUTES: deploy.idle_minutes becomes 45, was 30",
         "none  CUSTOM_REASONING_MAX_SAMPLES_PER_MODEL has no effect here: samples are kept by age: data.retention_days",
         "none  CUSTOM_REASONING_RETENTION_DAYS has no effect here: it is empty",
-        "none  ANTHROPIC_PROXY_ENABLED has no effect here: it belonged to the original's proxy",
+        "same  ANTHROPIC_PROXY_ENABLED: gateway.enabled is true already",
         "set   ANTHROPIC_PROXY_PORT: gateway.port becomes 9001, was 8001",
         "none  ANTHROPIC_BASE_URL has no effect here: it leads to the gateway, as it should;"
         " whom the agent called before, `reasoning setup` asks",

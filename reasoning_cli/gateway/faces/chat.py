@@ -1,0 +1,191 @@
+"""OpenAI chat completions, as plugin-openai 1.0, OpenRouter and most others speak them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from uuid import uuid4
+
+import orjson
+
+from reasoning_cli.gateway.faces.events import event
+from reasoning_cli.gateway.faces.forms import (
+    Asked,
+    Face,
+    Heard,
+    Json,
+    Reply,
+    ToolCall,
+    Unreadable,
+    Untranslatable,
+    kinds_of,
+    objects,
+    sampling,
+    text_of,
+    whole_number,
+)
+
+_SYSTEM_ROLES = ("system", "developer")
+_SAMPLING = {"temperature": "temperature", "top_p": "top_p", "stop": "stop", "seed": "seed"}
+_FOREIGN = ("functions", "function_call", "audio", "modalities", "prediction", "logit_bias", "web_search_options")
+
+
+def _read(body: Json) -> Asked | None:
+    messages = objects(body.get("messages"))
+    users = [message for message in messages if message.get("role") == "user"]
+    if not users or not isinstance(body.get("model"), str):
+        return None
+    system = "\n".join(text_of(one.get("content")) for one in messages if one.get("role") in _SYSTEM_ROLES)
+    return Asked(
+        text=text_of(users[-1].get("content")),
+        model=body["model"],
+        stream=body.get("stream") is True,
+        system=system or None,
+        tools=[tool["function"] for tool in objects(body.get("tools")) if isinstance(tool.get("function"), dict)],
+        turns=sum(1 for one in messages if one.get("role") not in _SYSTEM_ROLES),
+        has_images=any("image_url" in kinds_of(one.get("content")) for one in messages),
+        max_tokens=whole_number(body.get("max_completion_tokens")) or whole_number(body.get("max_tokens")),
+    )
+
+
+def _to_chat(body: Json) -> Json:
+    if foreign := next((name for name in _FOREIGN if body.get(name)), None):
+        raise Untranslatable(f"uses `{foreign}`")
+    if (body.get("n") or 1) != 1:
+        raise Untranslatable("asks for several answers")
+    if (body.get("response_format") or {"type": "text"}).get("type") != "text":
+        raise Untranslatable("asks for structured output")
+    messages: list[Json] = []
+    for message in objects(body.get("messages")):
+        content = message.get("content")
+        if strange := kinds_of(content) - {"text", "refusal"}:
+            raise Untranslatable(f"a part that is no text: {sorted(strange)[0]}")
+        role = "system" if message.get("role") in _SYSTEM_ROLES else message.get("role")
+        plain: Json = {"role": role, "content": text_of(content)}
+        for name in ("tool_calls", "tool_call_id"):
+            if message.get(name):
+                plain[name] = message[name]
+        messages.append(plain)
+    chat: Json = {"messages": messages, **sampling(body, _SAMPLING)}
+    tools = objects(body.get("tools"))
+    if any(tool.get("type") != "function" for tool in tools):
+        raise Untranslatable("a tool only its vendor knows")
+    if tools:
+        chat["tools"] = tools
+        for name in ("tool_choice", "parallel_tool_calls"):
+            if body.get(name) is not None:
+                chat[name] = body[name]
+    return chat
+
+
+def _head(reply: Reply) -> Json:
+    return {"id": f"chatcmpl-{uuid4().hex}", "created": int(time.time()), "model": reply.model}
+
+
+def _calls(reply: Reply) -> list[Json]:
+    return [
+        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        for call in reply.tool_calls
+    ]
+
+
+def _usage(reply: Reply) -> Json:
+    return {
+        "prompt_tokens": reply.prompt_tokens,
+        "completion_tokens": reply.completion_tokens,
+        "total_tokens": reply.prompt_tokens + reply.completion_tokens,
+    }
+
+
+def _write(reply: Reply) -> Json:
+    message: Json = {"role": "assistant", "content": reply.text or None, "refusal": None}
+    if reply.tool_calls:
+        message["tool_calls"] = _calls(reply)
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reply.finish}
+    return {**_head(reply), "object": "chat.completion", "choices": [choice], "usage": _usage(reply)}
+
+
+def _events(reply: Reply, body: Json) -> Iterator[bytes]:
+    head = {**_head(reply), "object": "chat.completion.chunk"}
+
+    def chunk(delta: Json, finish: str | None = None) -> bytes:
+        return event({**head, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]})
+
+    yield chunk({"role": "assistant", "content": ""})
+    if reply.text:
+        yield chunk({"content": reply.text})
+    for index, call in enumerate(_calls(reply)):
+        function = call["function"]
+        yield chunk({"tool_calls": [{**call, "index": index, "function": {**function, "arguments": ""}}]})
+        yield chunk({"tool_calls": [{"index": index, "function": {"arguments": function["arguments"]}}]})
+    yield chunk({}, reply.finish)
+    if (body.get("stream_options") or {}).get("include_usage"):
+        yield event({**head, "choices": [], "usage": _usage(reply)})
+    yield b"data: [DONE]\n\n"
+
+
+def error(status: int, message: str) -> Json:
+    """An error in OpenAI's form."""
+    kind = "invalid_request_error" if status < 500 else "api_error"
+    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+
+
+def tool_calls_of(message: Json) -> tuple[ToolCall, ...]:
+    """The tool calls in a chat message."""
+    found = []
+    for call in objects(message.get("tool_calls")):
+        function = call.get("function") or {}
+        if isinstance(function, dict) and isinstance(function.get("name"), str):
+            found.append(ToolCall(str(call.get("id")), function["name"], str(function.get("arguments") or "{}")))
+    return tuple(found)
+
+
+def hear(payload: Json) -> Heard:
+    """A whole answer."""
+    choices = objects(payload.get("choices"))
+    message = choices[0].get("message") if choices else None
+    if not isinstance(message, dict):
+        raise Unreadable("no message in the answer")
+    usage = payload.get("usage") or {}
+    return Heard(
+        text=text_of(message.get("content")),
+        model=payload.get("model"),
+        prompt_tokens=whole_number(usage.get("prompt_tokens")),
+        completion_tokens=whole_number(usage.get("completion_tokens")),
+        whole=choices[0].get("finish_reason") != "length",
+        tool_calls=tool_calls_of(message),
+    )
+
+
+def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
+    texts: list[str] = []
+    calls: dict[int, Json] = {}
+    usage: Json = {}
+    model, finish = None, None
+    for _, data in events:
+        if data.strip() == "[DONE]":
+            break
+        chunk = orjson.loads(data)
+        model, usage = chunk.get("model") or model, chunk.get("usage") or usage
+        for choice in objects(chunk.get("choices"))[:1]:
+            delta = choice.get("delta") or {}
+            texts.append(delta.get("content") or "")
+            finish = choice.get("finish_reason") or finish
+            for part in objects(delta.get("tool_calls")):
+                known = calls.setdefault(part.get("index", 0), {"id": part.get("id"), "name": "", "arguments": ""})
+                function = part.get("function") or {}
+                known["name"] += function.get("name") or ""
+                known["arguments"] += function.get("arguments") or ""
+    if finish is None and not any(texts) and not calls:
+        raise Unreadable("no choice in the stream")
+    return Heard(
+        text="".join(texts),
+        model=model,
+        prompt_tokens=whole_number(usage.get("prompt_tokens")),
+        completion_tokens=whole_number(usage.get("completion_tokens")),
+        whole=finish not in (None, "length"),
+        tool_calls=tuple(ToolCall(str(one["id"]), one["name"], one["arguments"] or "{}") for one in calls.values()),
+    )
+
+
+FACE = Face("chat", "openai", _read, _to_chat, _write, _events, error, hear, _hear_events)

@@ -1,0 +1,125 @@
+"""What all dialects have in common: a request as read, an answer as written, an answer as overheard.
+
+The common tongue is that of chat completions: messages are its dicts (`role`, `content`, `tool_calls`,
+`tool_call_id`), tools its `{"type": "function", "function": …}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Json = dict[str, Any]
+Finish = Literal["stop", "length", "tool_calls"]
+Upstream = Literal["openai", "anthropic"]
+
+
+class Untranslatable(ValueError):
+    """A request that our model cannot be asked, and why in few words: it goes to the original provider."""
+
+
+class Unreadable(ValueError):
+    """An answer that is none in this dialect, or not a whole one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What recognition and routing need of a request: the last user message's text, and what else it carries."""
+
+    text: str
+    model: str
+    stream: bool
+    system: str | None = None
+    tools: Sequence[Json] = ()
+    turns: int = 1
+    has_images: bool = False
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call of a tool; `arguments` is JSON as text."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer of one of our models, to be written in the caller's dialect. Token counts are those it was billed."""
+
+    text: str
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    finish: Finish = "stop"
+    tool_calls: Sequence[ToolCall] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The original provider's answer, as it went by. `whole` is False for one that was cut."""
+
+    text: str
+    model: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    whole: bool = True
+    tool_calls: Sequence[ToolCall] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One dialect. `to_chat` raises Untranslatable, `hear` and `hear_events` raise Unreadable.
+
+    `read` takes a parsed body; None means it is no call of this dialect, to be handed through. `write` gives the JSON
+    body of an answer, `events` its server-sent events. `hear_events` takes (event name, data) pairs.
+    """
+
+    name: str
+    upstream: Upstream
+    read: Callable[[Json], Asked | None]
+    to_chat: Callable[[Json], Json]
+    write: Callable[[Reply], Json]
+    events: Callable[[Reply, Json], Iterator[bytes]]
+    error: Callable[[int, str], Json]
+    hear: Callable[[Json], Heard]
+    hear_events: Callable[[Iterable[tuple[str, str]]], Heard]
+
+
+def text_of(content: object, kinds: Sequence[str] = ("text", "input_text", "output_text")) -> str:
+    """The text of a message's content: a string, or the text parts of a list."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        return ""
+    parts = [part if isinstance(part, str) else part.get("text") for part in content if _is_text(part, kinds)]
+    return "\n".join(part for part in parts if isinstance(part, str))
+
+
+def kinds_of(content: object) -> set[str]:
+    """The kinds of parts in a message's content; a string is `text`."""
+    if not isinstance(content, list):
+        return {"text"}
+    return {str(part.get("type")) if isinstance(part, dict) else "text" for part in content}
+
+
+def objects(value: object) -> list[Json]:
+    """The objects of a list; what is none is left out."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def whole_number(value: object) -> int | None:
+    """A count as JSON gives it, or None."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def sampling(body: Mapping[str, Any], names: Mapping[str, str]) -> Json:
+    """The sampling settings of a request, named as in chat completions; a 0 stays 0, what is absent stays so."""
+    return {ours: body[theirs] for theirs, ours in names.items() if body.get(theirs) is not None}
+
+
+def _is_text(part: object, kinds: Sequence[str]) -> bool:
+    return isinstance(part, str) or (isinstance(part, dict) and part.get("type", "text") in kinds)

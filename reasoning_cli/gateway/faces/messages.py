@@ -1,0 +1,266 @@
+"""Anthropic messages, as plugin-anthropic, Anthropic's own clients and Claude Code speak them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from uuid import uuid4
+
+import orjson
+
+from reasoning_cli.gateway.faces.events import event
+from reasoning_cli.gateway.faces.forms import (
+    Asked,
+    Face,
+    Heard,
+    Json,
+    Reply,
+    ToolCall,
+    Unreadable,
+    Untranslatable,
+    kinds_of,
+    objects,
+    sampling,
+    text_of,
+    whole_number,
+)
+
+_SAMPLING = {"temperature": "temperature", "top_p": "top_p", "stop_sequences": "stop"}
+_STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
+_THOUGHTS = {"thinking", "redacted_thinking"}
+_ERRORS = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
+
+
+def _read(body: Json) -> Asked | None:
+    messages = objects(body.get("messages"))
+    users = [message for message in messages if message.get("role") == "user"]
+    if not users or not isinstance(body.get("model"), str):
+        return None
+    parts = [text_of(body.get("system"))]
+    parts += [text_of(message.get("content")) for message in messages if message.get("role") == "system"]
+    return Asked(
+        text=text_of(users[-1].get("content")),
+        model=body["model"],
+        stream=body.get("stream") is True,
+        system="\n".join(part for part in parts if part) or None,
+        tools=objects(body.get("tools")),
+        turns=sum(1 for message in messages if message.get("role") != "system"),
+        has_images=any(kinds_of(message.get("content")) & {"image", "document"} for message in messages),
+        max_tokens=whole_number(body.get("max_tokens")),
+    )
+
+
+def _to_chat(body: Json) -> Json:
+    asked = _read(body)
+    messages: list[Json] = [{"role": "system", "content": asked.system}] if asked and asked.system else []
+    for message in objects(body.get("messages")):
+        match message.get("role"):
+            case "user":
+                messages += _user(message.get("content"))
+            case "assistant":
+                messages.append(_assistant(message.get("content")))
+    chat: Json = {"messages": messages, **sampling(body, _SAMPLING)}
+    if not chat.get("stop", True):
+        del chat["stop"]  # plugin-anthropic sends an empty list
+    if tools := objects(body.get("tools")):
+        chat["tools"] = [_tool(tool) for tool in tools]
+        chat |= _tool_choice(body.get("tool_choice"))
+    return chat
+
+
+def _user(content: object) -> list[Json]:
+    """A user's message: the results of tools first, as chat completions want them, then the text."""
+    made: list[Json] = []
+    for block in objects(content):
+        kind = block.get("type")
+        if kind == "tool_result":
+            if kinds_of(block.get("content")) - {"text", "None"}:
+                raise Untranslatable("the result of a tool that is no text")
+            made.append(
+                {"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": text_of(block["content"])}
+            )
+        elif kind != "text":
+            raise Untranslatable(f"a part that is no text: {kind}")
+    if (text := text_of(content)) or not made:
+        made.append({"role": "user", "content": text})
+    return made
+
+
+def _assistant(content: object) -> Json:
+    made: Json = {"role": "assistant", "content": text_of(content)}
+    calls = []
+    for block in objects(content):
+        kind = block.get("type")
+        if kind == "tool_use":
+            arguments = orjson.dumps(block.get("input") or {}).decode()
+            calls.append(
+                {"id": block.get("id"), "type": "function", "function": {"name": block["name"], "arguments": arguments}}
+            )
+        elif kind != "text" and kind not in _THOUGHTS:
+            raise Untranslatable(f"a part only its vendor knows: {kind}")
+    if calls:
+        made["tool_calls"] = calls
+    return made
+
+
+def _tool(tool: Json) -> Json:
+    if tool.get("type", "custom") != "custom" or not isinstance(tool.get("input_schema"), dict):
+        raise Untranslatable("a tool only its vendor knows")
+    return {
+        "type": "function",
+        "function": {
+            "name": tool.get("name"),
+            "description": tool.get("description") or "",
+            "parameters": tool["input_schema"],
+        },
+    }
+
+
+def _tool_choice(choice: object) -> Json:
+    if not isinstance(choice, dict):
+        return {}
+    named = {"type": "function", "function": {"name": choice.get("name")}}
+    made: Json = {
+        "tool_choice": {"auto": "auto", "any": "required", "none": "none"}.get(str(choice.get("type")), named)
+    }
+    if choice.get("disable_parallel_tool_use"):
+        made["parallel_tool_calls"] = False
+    return made
+
+
+def _input(call: ToolCall) -> Json:
+    """A tool's arguments as an object; the answer was checked, so they are one."""
+    found = orjson.loads(call.arguments or "{}")
+    return found if isinstance(found, dict) else {}
+
+
+def _usage(reply: Reply, output_tokens: int) -> Json:
+    return {
+        "input_tokens": reply.prompt_tokens,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        "output_tokens": output_tokens,
+        "service_tier": "standard",
+    }
+
+
+def _message(reply: Reply, content: list[Json], stop_reason: str | None, output_tokens: int) -> Json:
+    return {
+        "id": f"msg_{uuid4().hex}",
+        "type": "message",
+        "role": "assistant",
+        "model": reply.model,
+        "content": content,
+        "stop_reason": stop_reason,
+        "stop_sequence": None,
+        "usage": _usage(reply, output_tokens),
+    }
+
+
+def _write(reply: Reply) -> Json:
+    content: list[Json] = [{"type": "text", "text": reply.text}] if reply.text or not reply.tool_calls else []
+    content += [
+        {"type": "tool_use", "id": call.id, "name": call.name, "input": _input(call)} for call in reply.tool_calls
+    ]
+    return _message(reply, content, _STOP_REASONS[reply.finish], reply.completion_tokens)
+
+
+def _events(reply: Reply, body: Json) -> Iterator[bytes]:
+    def said(kind: str, **fields: object) -> bytes:
+        return event({"type": kind, **fields}, kind)
+
+    yield said("message_start", message=_message(reply, [], None, 1))
+    index = 0
+    if reply.text or not reply.tool_calls:
+        yield said("content_block_start", index=index, content_block={"type": "text", "text": ""})
+        yield said("ping")
+        if reply.text:
+            yield said("content_block_delta", index=index, delta={"type": "text_delta", "text": reply.text})
+        yield said("content_block_stop", index=index)
+        index += 1
+    for number, call in enumerate(reply.tool_calls, start=index):
+        block = {"type": "tool_use", "id": call.id, "name": call.name, "input": {}}
+        yield said("content_block_start", index=number, content_block=block)
+        arguments = orjson.dumps(_input(call)).decode()
+        yield said("content_block_delta", index=number, delta={"type": "input_json_delta", "partial_json": arguments})
+        yield said("content_block_stop", index=number)
+    yield said(
+        "message_delta",
+        delta={"stop_reason": _STOP_REASONS[reply.finish], "stop_sequence": None},
+        usage=_usage(reply, reply.completion_tokens),
+    )
+    yield said("message_stop")
+
+
+def _error(status: int, message: str) -> Json:
+    return {"type": "error", "error": {"type": _ERRORS.get(status, "api_error"), "message": message}}
+
+
+def _input_tokens(usage: Json) -> int | None:
+    """All tokens that went in, cached ones included: they are billed too."""
+    counted = [whole_number(usage.get(name)) for name in ("input_tokens",)]
+    if counted[0] is None:
+        return None
+    cached = (whole_number(usage.get(f"cache_{how}_input_tokens")) or 0 for how in ("creation", "read"))
+    return counted[0] + sum(cached)
+
+
+def _hear(payload: Json) -> Heard:
+    if payload.get("type") != "message":
+        raise Unreadable("no message in the answer")
+    usage = payload.get("usage") or {}
+    return Heard(
+        text=text_of(payload.get("content")),
+        model=payload.get("model"),
+        prompt_tokens=_input_tokens(usage),
+        completion_tokens=whole_number(usage.get("output_tokens")),
+        whole=payload.get("stop_reason") != "max_tokens",
+        tool_calls=tuple(
+            ToolCall(str(block.get("id")), str(block.get("name")), orjson.dumps(block.get("input") or {}).decode())
+            for block in objects(payload.get("content"))
+            if block.get("type") == "tool_use"
+        ),
+    )
+
+
+def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
+    texts: list[str] = []
+    calls: dict[int, Json] = {}
+    model, usage, stop, ended = None, {}, None, False
+    for name, data in events:
+        said = orjson.loads(data)
+        match name or said.get("type"):
+            case "message_start":
+                message = said.get("message") or {}
+                model, usage = message.get("model"), dict(message.get("usage") or {})
+            case "content_block_start":
+                block = said.get("content_block") or {}
+                if block.get("type") == "tool_use":
+                    calls[said.get("index", 0)] = {"id": block.get("id"), "name": block.get("name"), "arguments": ""}
+            case "content_block_delta":
+                delta = said.get("delta") or {}
+                if delta.get("type") == "text_delta":
+                    texts.append(str(delta.get("text") or ""))
+                elif delta.get("type") == "input_json_delta" and said.get("index", 0) in calls:
+                    calls[said.get("index", 0)]["arguments"] += str(delta.get("partial_json") or "")
+            case "message_delta":
+                stop = (said.get("delta") or {}).get("stop_reason") or stop
+                usage |= {key: value for key, value in (said.get("usage") or {}).items() if value is not None}
+            case "message_stop":
+                ended = True
+            case "error":
+                raise Unreadable("an error in the stream")
+    if not texts and not calls and not ended:
+        raise Unreadable("no text in the stream")
+    return Heard(
+        text="".join(texts),
+        model=model,
+        prompt_tokens=_input_tokens(usage),
+        completion_tokens=whole_number(usage.get("output_tokens")),
+        whole=ended and stop != "max_tokens",
+        tool_calls=tuple(
+            ToolCall(str(one["id"]), str(one["name"]), one["arguments"] or "{}") for one in calls.values()
+        ),
+    )
+
+
+FACE = Face("messages", "anthropic", _read, _to_chat, _write, _events, _error, _hear, _hear_events)

@@ -1,0 +1,248 @@
+"""OpenAI responses, as plugin-openai 1.5 and later speak them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from uuid import uuid4
+
+import orjson
+
+from reasoning_cli.gateway.faces.chat import error
+from reasoning_cli.gateway.faces.events import event
+from reasoning_cli.gateway.faces.forms import (
+    Asked,
+    Face,
+    Heard,
+    Json,
+    Reply,
+    ToolCall,
+    Unreadable,
+    Untranslatable,
+    kinds_of,
+    objects,
+    sampling,
+    text_of,
+    whole_number,
+)
+
+_SYSTEM_ROLES = ("system", "developer")
+_SAMPLING = {"temperature": "temperature", "top_p": "top_p"}
+_TEXTS = {"text", "input_text", "output_text", "refusal"}
+_STATEFUL = ("previous_response_id", "conversation", "prompt", "background")
+
+
+def _items(body: Json) -> list[Json]:
+    given = body.get("input")
+    return [{"role": "user", "content": given}] if isinstance(given, str) else objects(given)
+
+
+def _read(body: Json) -> Asked | None:
+    items = _items(body)
+    users = [item for item in items if item.get("role") == "user"]
+    if not users or not isinstance(body.get("model"), str):
+        return None
+    parts = [text_of(item.get("content")) for item in items if item.get("role") in _SYSTEM_ROLES]
+    if isinstance(body.get("instructions"), str):
+        parts.insert(0, body["instructions"])
+    return Asked(
+        text=text_of(users[-1].get("content")),
+        model=body["model"],
+        stream=body.get("stream") is True,
+        system="\n".join(parts) or None,
+        tools=objects(body.get("tools")),
+        turns=sum(1 for item in items if item.get("role") not in _SYSTEM_ROLES),
+        has_images=any("input_image" in kinds_of(item.get("content")) for item in items),
+        max_tokens=whole_number(body.get("max_output_tokens")),
+    )
+
+
+def _to_chat(body: Json) -> Json:
+    if stateful := next((name for name in _STATEFUL if body.get(name)), None):
+        raise Untranslatable(f"rests on what the provider keeps (`{stateful}`)")
+    wanted = (body.get("text") or {}).get("format") or {"type": "text"}
+    if wanted.get("type") != "text":
+        raise Untranslatable("asks for structured output")
+    messages: list[Json] = []
+    if isinstance(body.get("instructions"), str):
+        messages.append({"role": "system", "content": body["instructions"]})
+    for item in _items(body):
+        kind = item.get("type", "message")
+        if kind == "message":
+            if strange := kinds_of(item.get("content")) - _TEXTS:
+                raise Untranslatable(f"a part that is no text: {sorted(strange)[0]}")
+            role = "system" if item.get("role") in _SYSTEM_ROLES else item.get("role")
+            messages.append({"role": role, "content": text_of(item.get("content"))})
+        elif kind == "function_call":
+            function = {"name": item.get("name"), "arguments": item.get("arguments") or "{}"}
+            call = {"id": item.get("call_id"), "type": "function", "function": function}
+            if messages and messages[-1]["role"] == "assistant":
+                messages[-1].setdefault("tool_calls", []).append(call)
+            else:
+                messages.append({"role": "assistant", "content": "", "tool_calls": [call]})
+        elif kind == "function_call_output":
+            output = text_of(item.get("output"))
+            messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": output})
+        elif kind != "reasoning":
+            raise Untranslatable(f"an item of kind `{kind}`")
+    chat: Json = {"messages": messages, **sampling(body, _SAMPLING)}
+    tools = objects(body.get("tools"))
+    if any(tool.get("type") != "function" for tool in tools):
+        raise Untranslatable("a tool only its vendor knows")
+    if tools:
+        chat["tools"] = [
+            {
+                "type": "function",
+                "function": {name: tool[name] for name in ("name", "description", "parameters") if name in tool},
+            }
+            for tool in tools
+        ]
+        choice = body.get("tool_choice")
+        if isinstance(choice, dict):
+            choice = {"type": "function", "function": {"name": choice.get("name")}}
+        if choice is not None:
+            chat["tool_choice"] = choice
+        if body.get("parallel_tool_calls") is False:
+            chat["parallel_tool_calls"] = False
+    return chat
+
+
+def _output(reply: Reply) -> list[Json]:
+    items: list[Json] = []
+    if reply.text or not reply.tool_calls:
+        content = [{"type": "output_text", "text": reply.text, "annotations": [], "logprobs": []}]
+        items.append(
+            {
+                "id": f"msg_{uuid4().hex}",
+                "type": "message",
+                "status": "completed",
+                "role": "assistant",
+                "content": content,
+            }
+        )
+    items += [
+        {
+            "id": f"fc_{uuid4().hex}",
+            "type": "function_call",
+            "status": "completed",
+            "call_id": call.id,
+            "name": call.name,
+            "arguments": call.arguments,
+        }
+        for call in reply.tool_calls
+    ]
+    return items
+
+
+def _response(reply: Reply, output: list[Json], status: str, response_id: str) -> Json:
+    cut = status == "incomplete"
+    return {
+        "id": response_id,
+        "object": "response",
+        "created_at": int(time.time()),
+        "status": status,
+        "error": None,
+        "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
+        "instructions": None,
+        "max_output_tokens": None,
+        "model": reply.model,
+        "output": output,
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "reasoning": {"effort": None, "summary": None},
+        "store": False,
+        "temperature": None,
+        "text": {"format": {"type": "text"}},
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": None,
+        "truncation": "disabled",
+        "usage": None
+        if status == "in_progress"
+        else {
+            "input_tokens": reply.prompt_tokens,
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens": reply.completion_tokens,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": reply.prompt_tokens + reply.completion_tokens,
+        },
+        "user": None,
+        "metadata": {},
+    }
+
+
+def _end(reply: Reply) -> str:
+    return "incomplete" if reply.finish == "length" else "completed"
+
+
+def _write(reply: Reply) -> Json:
+    return _response(reply, _output(reply), _end(reply), f"resp_{uuid4().hex}")
+
+
+def _events(reply: Reply, body: Json) -> Iterator[bytes]:
+    response_id, output = f"resp_{uuid4().hex}", _output(reply)
+    number = iter(range(1_000_000))
+
+    def said(kind: str, **fields: object) -> bytes:
+        return event({"type": kind, "sequence_number": next(number), **fields}, kind)
+
+    begun = _response(reply, [], "in_progress", response_id)
+    yield said("response.created", response=begun)
+    yield said("response.in_progress", response=begun)
+    for place, item in enumerate(output):
+        where = {"item_id": item["id"], "output_index": place}
+        empty: Json = {"content": []} if item["type"] == "message" else {"arguments": ""}
+        yield said("response.output_item.added", output_index=place, item={**item, "status": "in_progress", **empty})
+        if item["type"] == "message":
+            part = item["content"][0]
+            inside = {**where, "content_index": 0}
+            yield said("response.content_part.added", **inside, part={**part, "text": ""})
+            if reply.text:
+                yield said("response.output_text.delta", **inside, delta=reply.text, logprobs=[])
+            yield said("response.output_text.done", **inside, text=reply.text, logprobs=[])
+            yield said("response.content_part.done", **inside, part=part)
+        else:
+            yield said("response.function_call_arguments.delta", **where, delta=item["arguments"])
+            yield said("response.function_call_arguments.done", **where, name=item["name"], arguments=item["arguments"])
+        yield said("response.output_item.done", output_index=place, item=item)
+    kind = f"response.{_end(reply)}"
+    yield said(kind, response=_response(reply, output, _end(reply), response_id))
+
+
+def _hear(payload: Json) -> Heard:
+    if payload.get("object") != "response" and "output" not in payload:
+        raise Unreadable("no response object")
+    items = objects(payload.get("output"))
+    usage = payload.get("usage") or {}
+    return Heard(
+        text="".join(text_of(item.get("content")) for item in items if item.get("type") == "message"),
+        model=payload.get("model"),
+        prompt_tokens=whole_number(usage.get("input_tokens")),
+        completion_tokens=whole_number(usage.get("output_tokens")),
+        whole=payload.get("status", "completed") == "completed",
+        tool_calls=tuple(
+            ToolCall(str(item.get("call_id")), str(item.get("name")), str(item.get("arguments") or "{}"))
+            for item in items
+            if item.get("type") == "function_call"
+        ),
+    )
+
+
+def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
+    texts: list[str] = []
+    for name, data in events:
+        if name == "response.output_text.delta":
+            texts.append(str(orjson.loads(data).get("delta") or ""))
+        elif name in ("response.completed", "response.incomplete"):
+            heard = _hear(orjson.loads(data).get("response") or {})
+            return heard if heard.text or heard.tool_calls else _cut(texts, whole=name == "response.completed")
+    if not texts:
+        raise Unreadable("no text in the stream")
+    return _cut(texts, whole=False)
+
+
+def _cut(texts: list[str], *, whole: bool) -> Heard:
+    return Heard("".join(texts), None, None, None, whole)
+
+
+FACE = Face("responses", "openai", _read, _to_chat, _write, _events, error, _hear, _hear_events)
