@@ -15,6 +15,8 @@ _NAME = re.compile(
     r"|Generate dialog and actions for (?:the character )?(?P<plan>.{1,200}?)\.(?:</task>|[ \t]*$))",
     re.MULTILINE,
 )
+# The first line of the compact form, which `compact` writes.
+_COMPACT_HEAD = re.compile(r"# Decision for (?P<name>.{1,200}?): (?P<type>should_respond|planning)\n")
 _ACTIONS = re.compile(r"\nPossible response actions:[ \t]*(.+)")
 _ACTION_NAMES = re.compile(r"<actionNames>(?:\s*Possible response actions:)?([^<]+)</actionNames>")
 _PROVIDERS = re.compile(
@@ -23,6 +25,7 @@ _PROVIDERS = re.compile(
 _PROVIDER = re.compile(r"^- \*\*([^*\n]+)\*\*", re.MULTILINE)
 _RECEIVED = "# Received Message\n"
 _FOCUS = "\n\n\n# Focus your response"
+_PROVIDERS_END = "\n</providers>"
 _CONVERSATION = "# Conversation Messages\n"
 # The clock and the age before each message: `12:00 (just now) `, `09:15 (2 hours ago) `.
 _WHEN = re.compile(r"^\d\d:\d\d \([^()\n]{1,40}\) ", re.MULTILINE)
@@ -32,9 +35,16 @@ def agent_name(prompt: str) -> str | None:
     """The name in the template's first line; None when there is none or it was left as `{{agentName}}`."""
     found = _NAME.match(prompt)
     if found is None:
-        return None
+        head = compact_head(prompt)
+        return head[0] if head else None
     name = next(value for value in found.groups() if value is not None).strip()
     return None if name.startswith("{{") else name
+
+
+def compact_head(prompt: str) -> tuple[str, str] | None:
+    """Name and model type in the first line of a compact prompt; None for any other prompt."""
+    found = _COMPACT_HEAD.match(prompt)
+    return (found["name"], found["type"]) if found else None
 
 
 def received_message(prompt: str) -> str | None:
@@ -79,8 +89,21 @@ def shape_of(prompt: str) -> str:
     Empty when the prompt has no conversation of this kind.
     """
     end = prompt.rfind(_FOCUS)
+    if end < 0:  # a template of before there was a received message
+        end = prompt.rfind(_PROVIDERS_END)
     start = prompt.find(_CONVERSATION)
     return _WHEN.sub("", prompt[start:end]) if 0 <= start < end else ""
+
+
+def conversation(prompt: str) -> str | None:
+    """The messages so far, as the prompt shows them, the received one being the last; None when it has no such part."""
+    received = received_message(prompt)
+    end = prompt.rfind(_FOCUS)
+    start = prompt.find(_CONVERSATION)
+    if received is None or start < 0:
+        return None
+    above = end - len(received) - len(_RECEIVED)
+    return prompt[start + len(_CONVERSATION) : above] if above >= start + len(_CONVERSATION) else None
 
 
 def _names(line: str) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from reasoning_cli.decisions.prompts import compact_head
+
 ModelType = Literal["should_respond", "planning", "coding"]
 Format = Literal["xml", "toon"]
 MODEL_TYPES: tuple[ModelType, ...] = ("should_respond", "planning", "coding")
@@ -112,6 +114,9 @@ def recognise(
             if _CONTINUATION in body[-_CONTINUATION_WINDOW:]:
                 return Recognition(None, "continuation of a cut answer")
             return Recognition(model_type, "first line of the template", fmt, codes)
+
+    if compacted := compact_head(body):
+        return Recognition("planning" if compacted[1] == "planning" else "should_respond", "compact form", codes=codes)
 
     for other_head, kind in _OTHER_HEADS:
         if other_head.match(body):

@@ -17,9 +17,11 @@ from reasoning_cli.store.times import from_ms, to_ms
 # Deleting so many rows holds the write lock for some tens of milliseconds.
 DELETE_BATCH = 2000
 
-# An id, or a number. That both begin with one class of characters lets the search skip all others, a third faster.
+# An id, whole or its short form in brackets, or a number. That all begin with one class of characters lets the search
+# skip all others, a third faster.
 _CHANGING = re.compile(
-    r"[\da-fA-F](?:(?<=\b[0-9a-fA-F])[0-9a-fA-F]{7}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|(?<=\d)\d*)"
+    r"[\da-fA-F](?:(?<=\b[0-9a-fA-F])[0-9a-fA-F]{7}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"
+    r"|(?<=\[[0-9a-fA-F])[0-9a-fA-F]{7,}\]|(?<=\d)\d*)"
 )
 
 
@@ -66,7 +68,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class SampleFilter:
-    """Which samples: since <= created_at < until; `agent` is an id or a name; `limit` takes the newest so many."""
+    """Which samples: since <= created_at < until; `agent` is an id or a name; `limit` takes the newest so many.
+
+    With `min_confidence` those that tell no confidence do not match.
+    """
 
     model_types: tuple[str, ...] = ()
     since: datetime | None = None
@@ -76,6 +81,7 @@ class SampleFilter:
     origin: str | None = None
     label: str | None = None
     limit: int | None = None
+    min_confidence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -125,29 +131,34 @@ class Samples:
         """How many samples match."""
         wanted = wanted or SampleFilter()
         conditions, parameters = _conditions(wanted)
-        found = self._store.number(f"SELECT count(*) FROM samples {_where(conditions)}", parameters)
+        found = self._store.number(f"SELECT count(*) FROM samples {where(conditions)}", parameters)
         return found if wanted.limit is None else min(found, wanted.limit)
 
     def iterate(self, wanted: SampleFilter | None = None, *, after: int | None = None) -> Iterator[Sample]:
         """Stream the matching samples, oldest first; `after` (the `seq` of the last one seen) goes on behind it."""
-        wanted = wanted or SampleFilter()
-        conditions, parameters = _conditions(wanted)
-        if wanted.limit is not None:
-            if wanted.limit <= 0:
-                return
-            first = self._store.row(
-                f"SELECT created_at, seq FROM samples {_where(conditions)}"
-                " ORDER BY created_at DESC, seq DESC LIMIT 1 OFFSET :nth",
-                {**parameters, "nth": wanted.limit - 1},
-            )
-            if first is not None:
-                conditions.append("(created_at, seq) >= (:first_at, :first_seq)")
-                parameters |= {"first_at": first["created_at"], "first_seq": first["seq"]}
+        conditions, parameters = self.bounds(wanted or SampleFilter())
         if after is not None:
             conditions.append("(created_at, seq) > ((SELECT created_at FROM samples WHERE seq = :after), :after)")
             parameters |= {"after": after}
-        for row in self._store.rows(f"{_SELECT} {_where(conditions)} ORDER BY created_at, seq", parameters):
+        for row in self._store.rows(f"{_SELECT} {where(conditions)} ORDER BY created_at, seq", parameters):
             yield _sample(row)
+
+    def bounds(self, wanted: SampleFilter) -> tuple[list[str], dict[str, Value]]:
+        """The filter as SQL conditions and their parameters, the limit being the place of the oldest within it."""
+        conditions, parameters = _conditions(wanted)
+        if wanted.limit is None:
+            return conditions, parameters
+        if wanted.limit <= 0:
+            return [*conditions, "0"], parameters
+        first = self._store.row(
+            f"SELECT created_at, seq FROM samples {where(conditions)}"
+            " ORDER BY created_at DESC, seq DESC LIMIT 1 OFFSET :nth",
+            {**parameters, "nth": wanted.limit - 1},
+        )
+        if first is not None:
+            conditions.append("(created_at, seq) >= (:first_at, :first_seq)")
+            parameters |= {"first_at": first["created_at"], "first_seq": first["seq"]}
+        return conditions, parameters
 
     def range_before(self, moment: datetime) -> SampleRange:
         """How many samples are older than `moment`, and from when to when."""
@@ -194,7 +205,8 @@ def _sample(row: sqlite3.Row) -> Sample:
     return Sample(*[sample_id, from_ms(created_at), *plain, json.loads(metadata) if metadata else {}, seq])
 
 
-def _where(conditions: Sequence[str]) -> str:
+def where(conditions: Sequence[str]) -> str:
+    """Conditions as the end of a query."""
     return f"WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
@@ -216,6 +228,7 @@ def _conditions(wanted: SampleFilter) -> tuple[list[str], dict[str, Value]]:
         ("source = :source", "source", wanted.source),
         ("origin = :origin", "origin", wanted.origin),
         ("label = :label", "label", wanted.label),
+        ("confidence >= :min_confidence", "min_confidence", wanted.min_confidence),
     ):
         if value is not None:
             conditions.append(condition)

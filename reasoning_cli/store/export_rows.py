@@ -1,0 +1,101 @@
+"""What an export reads: which samples in which order, what they share with each other, and their texts.
+
+The choice reads indexes and small columns only; the texts are read a batch at a time, by number.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.samples import SampleFilter, Samples, where
+
+Copies = Literal["exact", "near"]
+
+_HASHES: dict[Copies, str] = {"exact": "prompt_hash", "near": "shape_hash"}
+# What could be trained on, as far as small columns tell.
+USABLE = "label IS NOT 'bad' AND (corrected IS NOT NULL OR decision IS NOT NULL)"
+
+# seq, created_at, model_type, label, corrected, decision, system, output, prompt
+TextRow = tuple[int, int, str, str | None, str | None, str | None, str | None, str, str]
+
+
+class ExportRows:
+    """The samples of one export in a store."""
+
+    def __init__(self, store: Store, wanted: SampleFilter) -> None:
+        self._store, self._wanted = store, wanted
+        self._conditions, self._parameters = Samples(store).bounds(wanted)
+
+    def count(self) -> int:
+        """How many match."""
+        return self._store.number(f"SELECT count(*) FROM samples {where(self._conditions)}", self._parameters)
+
+    def numbers(self) -> Iterator[int]:
+        """The numbers of the matching samples, oldest first."""
+        order = "ORDER BY created_at, seq"
+        for row in self._store.rows(f"SELECT seq FROM samples {where(self._conditions)} {order}", self._parameters):
+            yield row[0]
+
+    def span(self) -> tuple[int, int]:
+        """The smallest and the largest number in the table; 1 and 0 when it is empty."""
+        row = self._store.row("SELECT (SELECT min(seq) FROM samples), (SELECT max(seq) FROM samples)")
+        return (row[0], row[1]) if row is not None and row[0] is not None else (1, 0)
+
+    def copies(self, kind: Copies) -> Iterator[tuple[int, bool]]:
+        """The numbers of the matching samples, copies of each other together, and whether it is the one to keep.
+
+        Of each group that is a labelled one, else one whose answer can be used, else the newest.
+        """
+        column = _HASHES[kind]
+        before: tuple[str, bytes] | None = None
+        for seq, model_type, value in self._store.rows(
+            f"SELECT seq, model_type, {column} FROM samples {where(self._conditions)}"
+            f" ORDER BY model_type, {column}, (label = 'bad') IS TRUE, label IS NULL,"
+            " corrected IS NULL AND decision IS NULL, created_at DESC, seq DESC",
+            self._parameters,
+        ):
+            group = (model_type, value)
+            yield seq, group != before
+            before = group
+
+    def shared(self, kind: Copies) -> Iterator[tuple[int, bytes, str | None]]:
+        """Number, hash and room of the matching samples, those of one hash together, whatever their type."""
+        column = _HASHES[kind]
+        for row in self._store.rows(
+            f"SELECT seq, {column}, room_id FROM samples {where(self._conditions)} ORDER BY {column}",
+            self._parameters,
+        ):
+            yield row[0], row[1], row[2]
+
+    def rooms(self) -> Iterator[tuple[int, bytes, str | None]]:
+        """Number, shape and room of the matching samples."""
+        for row in self._store.rows(
+            f"SELECT seq, shape_hash, room_id FROM samples {where(self._conditions)}", self._parameters
+        ):
+            yield row[0], row[1], row[2]
+
+    def decisions(self) -> Iterator[tuple[int, str, str | None, str | None]]:
+        """Number, type, decision and correction of the matching samples that can be used, oldest first."""
+        for row in self._store.rows(
+            f"SELECT seq, model_type, decision, corrected FROM samples {where([*self._conditions, USABLE])}"
+            " ORDER BY created_at, seq",
+            self._parameters,
+        ):
+            yield row[0], row[1], row[2], row[3]
+
+
+def texts(store: Store, numbers: Sequence[int]) -> Iterator[TextRow]:
+    """The samples with these numbers, in that order; those that were deleted meanwhile are not there."""
+    cursor = store.connection.cursor()
+    cursor.row_factory = None
+    try:
+        yield from cursor.execute(
+            "SELECT s.seq, s.created_at, s.model_type, s.label, s.corrected, s.decision, s.system, s.output, s.prompt"
+            " FROM json_each(?) AS chosen CROSS JOIN samples AS s ON s.seq = chosen.value",
+            (json.dumps(numbers),),
+        )
+    finally:
+        cursor.close()
