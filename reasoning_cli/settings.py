@@ -28,6 +28,7 @@ from reasoning_cli.settings_table import BUDGET_LIMIT as BUDGET_LIMIT
 from reasoning_cli.settings_table import BUDGET_PERIOD as BUDGET_PERIOD
 from reasoning_cli.settings_table import BY_NAME as BY_NAME
 from reasoning_cli.settings_table import COLLECT as COLLECT
+from reasoning_cli.settings_table import CONFIDENCE as CONFIDENCE
 from reasoning_cli.settings_table import DEADLINE_MS as DEADLINE_MS
 from reasoning_cli.settings_table import ENABLED as ENABLED
 from reasoning_cli.settings_table import GATEWAY_ENABLED as GATEWAY_ENABLED
@@ -38,7 +39,6 @@ from reasoning_cli.settings_table import GUARD_INTERVAL as GUARD_INTERVAL
 from reasoning_cli.settings_table import IDLE_MINUTES as IDLE_MINUTES
 from reasoning_cli.settings_table import MAX_COST_PER_HOUR as MAX_COST_PER_HOUR
 from reasoning_cli.settings_table import MAX_TOKENS as MAX_TOKENS
-from reasoning_cli.settings_table import MIN_CONFIDENCE as MIN_CONFIDENCE
 from reasoning_cli.settings_table import MODE as MODE
 from reasoning_cli.settings_table import MODEL as MODEL
 from reasoning_cli.settings_table import OF_TYPE as OF_TYPE

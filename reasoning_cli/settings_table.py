@@ -251,7 +251,7 @@ WINDOW_TOKENS: dict[str, Setting[int]] = {
     )
     for model_type in MODEL_TYPES
 }
-MIN_CONFIDENCE: dict[str, Setting[Decimal | None]] = {
+CONFIDENCE: dict[str, Setting[Decimal | None]] = {
     model_type: Setting(
         f"{model_type}.confidence",
         parse_share,
@@ -295,7 +295,7 @@ OF_TYPE: tuple[dict[str, Setting[object]], ...] = (
     DEADLINE_MS,
     MAX_TOKENS,
     WINDOW_TOKENS,
-    MIN_CONFIDENCE,
+    CONFIDENCE,
     TOOLS,
     TYPE_COLLECT,
     PROVIDER_URL,

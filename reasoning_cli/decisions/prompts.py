@@ -28,6 +28,8 @@ _FOCUS = "\n\n\n# Focus your response"
 _PROVIDERS_END = "\n</providers>"
 _CONVERSATION = "# Conversation Messages\n"
 # The clock and the age before each message: `12:00 (just now) `, `09:15 (2 hours ago) `.
+_SAID = re.compile(r"(\d\d:\d\d) \([^()\n]{1,40}\) (\[[^\]\s]+\] .*)")
+_ENTITY_ID = re.compile(r"\[([^\]\s]+)\]")
 _WHEN = re.compile(r"^\d\d:\d\d \([^()\n]{1,40}\) ", re.MULTILINE)
 
 
@@ -80,6 +82,23 @@ def available_providers(prompt: str) -> tuple[str, ...]:
     """The providers the agent offers, in the prompt's order; empty when it names none."""
     found = _PROVIDERS.search(prompt)
     return tuple(_PROVIDER.findall(found[1])) if found else ()
+
+
+def conversation_lines(prompt: str) -> list[str]:
+    """The messages of the prompt's conversation, oldest first, each as `09:15 [entity id] Name: text`, without ages."""
+    start = prompt.find(_CONVERSATION)
+    end = prompt.rfind("# Received Message\n", 0, max(prompt.rfind(_FOCUS), 0))
+    if not 0 <= start < end:
+        return []
+    lines = prompt[start + len(_CONVERSATION) : end].splitlines()
+    return [f"{found[1]} {found[2]}" for line in lines if (found := _SAID.match(line))]
+
+
+def sender_id(prompt: str) -> str | None:
+    """The entity id of who wrote the message the decision is about; None when the prompt does not say."""
+    lines = conversation_lines(prompt)
+    found = _ENTITY_ID.search(lines[-1]) if lines else None
+    return found[1] if found else None
 
 
 def shape_of(prompt: str) -> str:

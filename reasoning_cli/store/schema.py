@@ -170,6 +170,29 @@ ALTER TABLE deployments ADD COLUMN rides_on TEXT REFERENCES deployments(key);
 ALTER TABLE deployments ADD COLUMN adapter_id TEXT;
 """
 
+# What a slot's model said beside the answer the agent got: in its shadow, or before the original was asked.
+_ATTEMPTS = """
+CREATE TABLE attempts(
+  number INTEGER PRIMARY KEY,
+  sample_id TEXT NOT NULL REFERENCES samples(id) ON DELETE CASCADE,
+  at INTEGER NOT NULL,
+  model_type TEXT NOT NULL CHECK(model_type IN ('should_respond', 'planning', 'coding')),
+  mode TEXT NOT NULL CHECK(mode IN ('live', 'canary', 'shadow')),
+  model TEXT NOT NULL,
+  deployment_key TEXT,
+  decision TEXT,
+  agrees INTEGER,
+  failure TEXT,
+  confidence REAL,
+  latency_ms INTEGER NOT NULL,
+  prompt_tokens INTEGER,
+  completion_tokens INTEGER,
+  output TEXT NOT NULL
+);
+CREATE INDEX attempts_sample ON attempts(sample_id);
+CREATE INDEX attempts_type_time ON attempts(model_type, at);
+"""
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
@@ -179,6 +202,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("what people said of a sample", _LABELS),
     ("where samples came from and went", _COMINGS_AND_GOINGS),
     ("adapters that ride on deployments", _RIDERS),
+    ("what our models said beside the original", _ATTEMPTS),
 )
 VERSION = len(STEPS)
 

@@ -1,0 +1,187 @@
+"""Ask a slot's model, once, within its deadline, and check that the agent can act on what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+import orjson
+
+from reasoning_cli.decisions.answers import CodingAnswer, InvalidAnswer, decision_of, read_answer, render_answer
+from reasoning_cli.decisions.recognise import Recognition, without_codes
+from reasoning_cli.gateway.faces import chat as chat_face
+from reasoning_cli.gateway.faces.forms import Asked, Heard, Json, Reply, ToolCall, Unreadable, objects
+from reasoning_cli.operations.slots import SlotNow
+
+_LONGEST_ANSWER_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of asking. `reply` is set when the answer is good; else `failure` says why not, in words fit for
+    counting. `output` is the raw answer, also of a bad one; `decision` what was read out of it."""
+
+    slot: SlotNow
+    latency_ms: int
+    reply: Reply | None = None
+    failure: str | None = None
+    output: str = ""
+    decision: str | None = None
+    confidence: float | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+async def ask(session: aiohttp.ClientSession, slot: SlotNow, asked: Asked, chat: Json, found: Recognition) -> Attempt:
+    """Ask the slot's model for a decision. Never raises but when it is cancelled."""
+    started = time.perf_counter()
+
+    def since() -> int:
+        return round((time.perf_counter() - started) * 1000)
+
+    try:
+        async with asyncio.timeout(slot.deadline_seconds):
+            payload, status = await _post(session, slot, _request(slot, asked, chat, found))
+    except TimeoutError:
+        return Attempt(slot, since(), failure="too late")
+    except (aiohttp.ClientError, OSError) as error:
+        return Attempt(slot, since(), failure=f"unreachable: {type(error).__name__}")
+    except ValueError:
+        return Attempt(slot, since(), failure="not an answer of a model")
+    if status != 200:
+        return Attempt(slot, since(), failure=_refusal(status, payload))
+    try:
+        heard = chat_face.hear(payload)
+    except (Unreadable, AttributeError, TypeError):
+        return Attempt(slot, since(), failure="not an answer of a model")
+    return _judged(slot, asked, found, heard, _confidence(payload), since())
+
+
+def _request(slot: SlotNow, asked: Asked, chat: Json, found: Recognition) -> bytes:
+    """The request as the model gets it: for an agent's template just that prompt, for coding the whole conversation."""
+    body = {
+        **chat,
+        "model": slot.model,
+        "stream": False,
+        "max_tokens": min(asked.max_tokens or slot.max_tokens, slot.max_tokens),
+    }
+    if found.model_type != "coding":
+        prompt = without_codes(asked.text)
+        body["messages"] = [{"role": "user", "content": prompt}]
+        if asked.system:
+            body["messages"].insert(0, {"role": "system", "content": asked.system})
+    if slot.confidence is not None:
+        body["logprobs"] = True
+    return orjson.dumps(body)
+
+
+async def _post(session: aiohttp.ClientSession, slot: SlotNow, body: bytes) -> tuple[Json, int]:
+    headers = {"content-type": "application/json", "accept": "application/json"}
+    if slot.api_key:
+        headers["authorization"] = f"Bearer {slot.api_key}"
+    async with session.post(
+        f"{slot.url}/chat/completions", data=body, headers=headers, allow_redirects=False
+    ) as response:
+        parts, size = [], 0
+        async for part in response.content.iter_any():
+            size += len(part)
+            if size > _LONGEST_ANSWER_BYTES:
+                raise ValueError("longer than any answer")
+            parts.append(part)
+        payload = orjson.loads(b"".join(parts)) if response.status == 200 else _problem(b"".join(parts))
+        if not isinstance(payload, dict):
+            raise ValueError("no object")
+        return payload, response.status
+
+
+def _problem(content: bytes) -> Json:
+    try:
+        payload = orjson.loads(content)
+    except ValueError:
+        return {}
+    return payload if isinstance(payload, dict) else {}
+
+
+def _refusal(status: int, payload: Json) -> str:
+    """A refusal in words fit for counting: Together's own code where it gives one."""
+    error = payload.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    return f"refused: {code}" if isinstance(code, str) and len(code) < 60 else f"refused: status {status}"
+
+
+def _judged(
+    slot: SlotNow, asked: Asked, found: Recognition, heard: Heard, confidence: float | None, latency_ms: int
+) -> Attempt:
+    """The answer, checked: an Attempt with a reply the agent can act on, or with what is wrong with the answer."""
+    reply: Reply | None = None
+    decision: str | None = None
+    failure = _flaw_of_calls(asked, heard.tool_calls)
+    if failure is None and not heard.whole:
+        failure = "invalid: cut at the token limit"
+    if failure is None and slot.confidence is not None and confidence is not None and confidence < slot.confidence:
+        failure = "not confident enough"
+    if failure is None:
+        text, decision, failure = _text(asked, found, heard)
+        if failure is None:
+            reply = Reply(
+                text,
+                asked.model,
+                heard.prompt_tokens or 0,
+                heard.completion_tokens or 0,
+                "tool_calls" if heard.tool_calls else "stop",
+                heard.tool_calls,
+            )
+    return Attempt(
+        slot,
+        latency_ms,
+        reply,
+        failure,
+        heard.text,
+        decision,
+        confidence,
+        heard.prompt_tokens,
+        heard.completion_tokens,
+    )
+
+
+def _text(asked: Asked, found: Recognition, heard: Heard) -> tuple[str, str | None, str | None]:
+    """(the answer in its one form, what was decided, what is wrong with it)."""
+    assert found.model_type is not None
+    if heard.tool_calls:
+        return heard.text, ",".join(call.name for call in heard.tool_calls), None
+    answer = read_answer(found.model_type, asked.text, heard.text)
+    if isinstance(answer, InvalidAnswer):
+        return "", None, f"invalid: {answer.reason}"
+    if isinstance(answer, CodingAnswer) and not answer.code and not asked.tools:
+        return "", decision_of(answer), "invalid: no code"
+    return render_answer(answer, found.codes), decision_of(answer), None
+
+
+def _flaw_of_calls(asked: Asked, calls: tuple[ToolCall, ...] | object) -> str | None:
+    """What is wrong with the calls of tools in an answer, or None."""
+    offered = {str(tool.get("name")) for tool in asked.tools}
+    for call in calls if isinstance(calls, tuple) else ():
+        if call.name not in offered:
+            return "invalid: a tool that was not offered"
+        try:
+            sound = isinstance(orjson.loads(call.arguments), dict)
+        except ValueError:
+            sound = False
+        if not sound:
+            return "invalid: arguments of a tool that are no object"
+    return None
+
+
+def _confidence(payload: Mapping[str, object]) -> float | None:
+    """How sure the model was: the geometric mean of its tokens' probabilities; None when it does not say."""
+    choices = objects(payload.get("choices"))
+    said = choices[0].get("logprobs") if choices else None
+    if not isinstance(said, dict):
+        return None
+    found = [one.get("logprob") for one in objects(said.get("content"))] or said.get("token_logprobs") or []
+    numbers = [one for one in found if isinstance(one, int | float)]
+    return math.exp(sum(numbers) / len(numbers)) if numbers else None

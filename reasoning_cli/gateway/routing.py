@@ -1,0 +1,101 @@
+"""Where a call goes and why: to its slot's model or to the original provider. Pure, so that it can be explained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from reasoning_cli.decisions.prompts import agent_name, sender_id
+from reasoning_cli.decisions.recognise import Recognition, recognise
+from reasoning_cli.gateway.faces import chat, messages, responses
+from reasoning_cli.gateway.faces.forms import Asked, Face
+from reasoning_cli.operations.slots import SlotNow
+from reasoning_cli.values import Mode
+
+_FACES: Mapping[str, Face] = {
+    "/chat/completions": chat.FACE,
+    "/responses": responses.FACE,
+    "/messages": messages.FACE,
+}
+# Clients put these before an API's own paths, some of them twice.
+_PREFIXES = ("/api/v1", "/v1")
+# A token is three bytes or more of what agents send; a short estimate would ask a model for what it cannot take.
+_BYTES_PER_TOKEN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a call goes. `slot` is set when its model is asked: to answer, or in the shadow of the original (`shadow`).
+
+    `reason` says why the original answers, or what was recognised when it does not.
+    """
+
+    recognition: Recognition
+    slot: SlotNow | None
+    reason: str
+    shadow: bool = False
+
+    @property
+    def to_slot(self) -> bool:
+        return self.slot is not None and not self.shadow
+
+
+def split_path(path: str) -> tuple[str, str]:
+    """(the prefixes in front, an API's own path) of a request's path: `/v1/v1/messages` is `/v1/v1` and `/messages`."""
+    rest = path
+    while prefix := next((one for one in _PREFIXES if rest == one or rest.startswith(f"{one}/")), None):
+        rest = rest[len(prefix) :]
+    return path[: len(path) - len(rest)], rest
+
+
+def face_of(method: str, path: str) -> Face | None:
+    """The dialect of a call that could be a decision; None for everything that is only handed through."""
+    return _FACES.get(split_path(path)[1].rstrip("/")) if method == "POST" else None
+
+
+def route(
+    asked: Asked, headers: Mapping[str, str], slots: Mapping[str, SlotNow], size_bytes: int, broken: Mapping[str, str]
+) -> Route:
+    """Decide on a call. `broken` names the slots whose circuit is open, and why."""
+    found = recognise(asked.text, headers, asked.tools)
+    if found.model_type is None:
+        return Route(found, None, found.reason)
+    slot = slots.get(found.model_type)
+    if slot is None:
+        return Route(found, None, "no model is deployed")
+    reason = _doubt(asked, found, slot, size_bytes) or broken.get(found.model_type)
+    if reason is not None:
+        return Route(found, None, reason)
+    match slot.mode:
+        case Mode.SHADOW:
+            return Route(found, slot, "the model only shadows", shadow=True)
+        case Mode.CANARY if not in_share(asked.text, slot.share_percent):
+            return Route(found, None, "not in the canary's share")
+    return Route(found, slot, found.reason)
+
+
+def in_share(prompt: str, percent: int) -> bool:
+    """Whether a canary answers this prompt: always the same for one agent and the person it answers."""
+    digest = blake2b(_whose(prompt).encode("utf-8", "replace"), digest_size=8).digest()
+    return int.from_bytes(digest) % 10_000 < percent * 100
+
+
+def _whose(prompt: str) -> str:
+    """What stays the same over the prompts of one agent and person. A room has no name on the wire; who speaks does."""
+    return f"{agent_name(prompt) or ''}\n{sender_id(prompt) or ''}"
+
+
+def _doubt(asked: Asked, found: Recognition, slot: SlotNow, size_bytes: int) -> str | None:
+    """What keeps the slot's model from being asked, or None."""
+    if slot.closed is not None:
+        return slot.closed
+    if found.fmt != "xml":
+        return "an answer in TOON, which our models do not write"
+    if asked.has_images:
+        return "carries images"
+    if asked.tools and not slot.tools:
+        return "carries tools, and the model calls no functions"
+    if size_bytes // _BYTES_PER_TOKEN + 64 > slot.window_tokens:
+        return "longer than the model's context window"
+    return None
