@@ -110,7 +110,8 @@ def deploy(
         shift = read_shift(canary, steps, interval, keep_old)
         carry_out_replacement(session, plan, shift, limit, yes=yes, dry_run=dry_run, json=json)
         return
-    if canary is not None or steps is not None:
+    # Where the model is there already, its steps are done: this is the same command once more.
+    if canary is not None or (steps is not None and plan.record is None):
         raise UsageError(
             f"no other model serves `{plan.endpoint_name}`: there is nothing to share the traffic with",
             "leave --canary and --steps away",
