@@ -1,4 +1,5 @@
-"""The entry point: answers `--version` by itself, because that must not cost more than starting Python."""
+"""The entry point: answers `--version` by itself, because that must not cost more than starting Python, and sees to it
+that Ctrl-C ends with 130 wherever it comes."""
 
 from __future__ import annotations
 
@@ -6,15 +7,74 @@ import sys
 
 from reasoning_cli import __version__
 
+TYPE_CHECKING = False  # `typing` would have to be imported for it
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import NoReturn
+
+_AGAIN_SECONDS = 0.01
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C.
+
+    Not KeyboardInterrupt itself: where that passes `exec` of a text, as in the making of a dataclass, Python remembers
+    it, and ends by the signal whatever exit code was asked for later.
+    """
+
 
 def main() -> None:
     """Run the command line of this process."""
     if sys.argv[1:] in (["--version"], ["-V"]):
         sys.stdout.write(f"reasoning {__version__}\n")
         return
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        _run()  # started so that Ctrl-C is not for us
+        return
+    try:
+        _catch_interrupts()
+        _run()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        signal.signal(signal.SIGINT, _leave)
+
+
+def _run() -> None:
     from reasoning_cli.app import app
 
     app(prog_name="reasoning")
+
+
+def _catch_interrupts() -> None:
+    import atexit
+    import signal
+
+    def again(unraisable: sys.UnraisableHookArgs) -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            signal.setitimer(
+                signal.ITIMER_REAL, _AGAIN_SECONDS
+            )  # lost in a `__del__` or the like: once more, elsewhere
+        else:
+            sys.__unraisablehook__(unraisable)
+
+    signal.signal(signal.SIGALRM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
+    sys.unraisablehook = again
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # the last that is called: Python would die of it
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise Interrupted
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    """Ctrl-C when all is done, and only Python's own end is left, where it would write a traceback."""
+    import os
+
+    os._exit(130)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def demo(ctx: typer.Context) -> None:
 
     terminal = session_of(ctx).terminal
     for end in (signal.SIGTERM, signal.SIGHUP):  # a closed window must not leave a sandbox running
-        signal.signal(end, signal.default_int_handler)
+        signal.signal(end, signal.getsignal(signal.SIGINT))
     home = Path(tempfile.mkdtemp(prefix="reasoning-demo-"))
     state = home / "sandbox.json"
     try:
