@@ -44,6 +44,11 @@ class Paths:
         return self.cache_dir / "names.json"
 
     @property
+    def uploads(self) -> Path:
+        """What has arrived of uploads that are not finished."""
+        return self.data_dir / "uploads"
+
+    @property
     def sandbox_state(self) -> Path:
         return self.data_dir / "sandbox.json"
 

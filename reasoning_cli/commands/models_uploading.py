@@ -12,14 +12,16 @@ from reasoning_cli.commands.asking import ask_about, show_dry_run
 from reasoning_cli.commands.completion import complete_names
 from reasoning_cli.commands.model_options import remember_models
 from reasoning_cli.commands.options import DryRunOption, JsonOption, YesOption, typed
-from reasoning_cli.commands.session import session_of
-from reasoning_cli.errors import ExitCode
+from reasoning_cli.commands.session import Session, session_of
+from reasoning_cli.errors import ExitCode, UsageError
 from reasoning_cli.values import parse_duration
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.uploading import Step
+    from reasoning_cli.together.wire import Model, Revision
 
 TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+Record = dict[str, object]
 
 
 class Kind(StrEnum):
@@ -33,7 +35,12 @@ def upload(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it is to be called, without a slash.")],
     source: Annotated[
-        str, typer.Option("--from", metavar="HF_REPO|URL", help="A Hugging Face repository, or an archive's address.")
+        str,
+        typer.Option(
+            "--from",
+            metavar="DIR|HF_REPO|URL",
+            help="A folder (./DIR), a Hugging Face repository, an archive's address.",
+        ),
     ],
     base: Annotated[
         str, typer.Option("--base", metavar="MODEL", help="The model it was made from.", autocompletion=complete_names)
@@ -42,21 +49,56 @@ def upload(
     token_stdin: Annotated[
         bool, typer.Option("--token-stdin", help="Read the Hugging Face token from standard input; else HF_TOKEN.")
     ] = False,
-    wait: Annotated[str, typer.Option("--timeout", metavar="2h", help="Give up waiting after this long.")] = "2h",
+    wait: Annotated[
+        str, typer.Option("--timeout", metavar="2h", help="Give up waiting for Together after this long.")
+    ] = "2h",
+    abort: Annotated[
+        bool, typer.Option("--abort", help="Forget a folder's upload that was begun and not finished.")
+    ] = False,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Let Together fetch a model's weights, and wait until they are validated. Running it again goes on."""
+    """Send a folder of weights, or let Together fetch them, and wait until they are valid. Running it again goes on."""
+    from reasoning_cli.commands.models_sending import abort_sending, send
+    from reasoning_cli.operations.weights import local_folder
+
+    session = session_of(ctx)
+    limit: timedelta = typed(parse_duration, wait, "--timeout 2h")
+    folder = local_folder(source)
+    if folder is None and abort:
+        raise UsageError("--abort is for the upload of a folder", "what Together fetches goes on there by itself")
+    if folder is None:
+        _fetch(session, name, source, base, kind, token_stdin, limit, yes=yes, dry_run=dry_run, json=json)
+    elif token_stdin:
+        raise UsageError("a folder needs no Hugging Face token", "leave --token-stdin away")
+    elif abort:
+        abort_sending(session, name, folder, base, kind.value, yes=yes, dry_run=dry_run, json=json)
+    else:
+        send(session, name, folder, base, kind.value, limit, yes=yes, dry_run=dry_run, json=json)
+
+
+def _fetch(
+    session: Session,
+    name: str,
+    source: str,
+    base: str,
+    kind: Kind,
+    token_stdin: bool,
+    limit: timedelta,
+    *,
+    yes: bool,
+    dry_run: bool,
+    json: bool,
+) -> None:
+    """Let Together fetch the weights from elsewhere."""
     from reasoning_cli.operations.uploading import Patience, plan_upload, run_upload
     from reasoning_cli.redact import remember
     from reasoning_cli.settings import environment
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import clock_duration
 
-    session = session_of(ctx)
     terminal = session.terminal
-    limit: timedelta = typed(parse_duration, wait, "--timeout 2h")
     plan = plan_upload(session.client, name, source, base, kind.value)
     facts = [
         ("upload", f"{plan.url}  as  {plan.name}"),
@@ -66,7 +108,7 @@ def upload(
     if plan.model is not None:
         state = "is there already" if plan.is_done else "was begun before, and goes on"
         facts.append(("there", f"{plan.model.name} {state}"))
-    record: dict[str, object] = {"name": plan.name, "url": plan.url, "base": plan.base.name, "type": plan.kind}
+    record: Record = {"name": plan.name, "url": plan.url, "base": plan.base.name, "type": plan.kind}
     if dry_run:
         show_dry_run(terminal, facts, {**record, "done": plan.is_done}, json=json)
         return
@@ -89,6 +131,12 @@ def upload(
         terminal.note(f"Stopped waiting. Together goes on fetching {name}; it costs nothing.")
         terminal.hint("go on waiting: the same command again")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+    show_uploaded(session, model, revision, record, json=json)
+
+
+def show_uploaded(session: Session, model: Model, revision: Revision, record: Record, *, json: bool) -> None:
+    """The model that can be deployed now."""
+    terminal = session.terminal
     remember_models(session, model.name)
     if json:
         terminal.json({**record, "name": model.name, "id": model.id, "revision": revision.revision_id})

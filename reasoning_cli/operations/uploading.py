@@ -70,28 +70,40 @@ def source_url(source: str) -> str:
     )
 
 
+def check_name(name: str) -> None:
+    """Raises UsageError for what cannot be the name of a model."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"`{name}` is no name of a model", "1 to 96 letters, digits, dots, underscores and hyphens")
+
+
+def check_base(client: TogetherClient, base: str) -> Model:
+    """The base that is meant. Raises NotFoundError when nothing built on it could be served afterwards."""
+    found = find_model(client, base)
+    if not serving_options(client, found):
+        raise NotFoundError(
+            f"what is built on `{found.name}` cannot be served: Together has no config for it", "choose another --base"
+        )
+    return found
+
+
 def plan_upload(client: TogetherClient, name: str, source: str, base: str, kind: str) -> UploadPlan:
     """Check name, source and base, and look what an earlier run has begun. Makes nothing.
 
     Raises NotFoundError for a base that is not known, or on which nothing could be served afterwards.
     """
-    if not _NAME.fullmatch(name):
-        raise UsageError(f"`{name}` is no name of a model", "1 to 96 letters, digits, dots, underscores and hyphens")
-    url, found = source_url(source), find_model(client, base)
-    if not serving_options(client, found):
-        raise NotFoundError(
-            f"what is built on `{found.name}` cannot be served: Together has no config for it", "choose another --base"
-        )
+    check_name(name)
+    url, found = source_url(source), check_base(client, base)
     model = client.find_model_record(name)
     if model is None:
         return UploadPlan(name, url, found, kind, None, None, None)
     if model.base_model_id not in (None, found.id):
         raise ReasoningError(f"`{model.name}` exists already, on another base", "choose another name for this one")
-    uploads, revisions = client.uploads(model.id), client.revisions(model)
+    uploads, newest = client.uploads(model.id), newest_revision(client, model)
     if uploads and uploads[-1].remote_url != url:
         raise ReasoningError(f"`{model.name}` is from {uploads[-1].remote_url}", "choose another name for this one")
+    if newest is not None and not uploads:
+        raise ReasoningError(f"`{model.name}` has weights from elsewhere", "choose another name for this one")
     going = uploads[-1] if uploads and uploads[-1].state in _GOING else None
-    newest = max(revisions, key=lambda one: one.created_at, default=None)
     return UploadPlan(name, url, found, kind, model, going, None if going else newest)
 
 
@@ -116,21 +128,33 @@ def run_upload(client: TogetherClient, plan: UploadPlan, token: str | None, wait
             again = f", restart {upload.restart_count} of {upload.max_restarts}" if upload.restart_count else ""
             _wait(client, wait, started, f"{upload.state.lower()}: {upload.status_message}{again}", model)
             upload = client.upload(upload.id)
-        revision = _newest(client, model)
-    while revision.status == "PENDING":
+    return model, wait_until_valid(client, model, wait, started)
+
+
+def newest_revision(client: TogetherClient, model: Model) -> Revision | None:
+    """The weights of a model that count."""
+    return max(client.revisions(model), key=lambda one: one.created_at, default=None)
+
+
+def wait_until_valid(client: TogetherClient, model: Model, wait: Patience, started: datetime | None = None) -> Revision:
+    """The newest weights of a model once Together has validated them. Raises as `run_upload` does."""
+    started = started or client.now()
+    while True:
+        revision = newest_revision(client, model)
+        if revision is None:
+            raise RemoteError(f"Together shows no weights of `{model.name}` yet", "run the same command again")
+        if revision.status != "PENDING":
+            break
         _wait(client, wait, started, "validating the weights", model)
-        revision = _newest(client, model)
     if revision.status != "SUCCESS":
-        reasons = "; ".join(str(one) for one in revision.validation_errors) or revision.status.lower()
+        reasons = "; ".join(_reason(one) for one in revision.validation_errors) or revision.status.lower()
         raise ReasoningError(f"the weights of `{model.name}` are not valid: {reasons}", "correct them and upload anew")
-    return model, revision
+    return revision
 
 
-def _newest(client: TogetherClient, model: Model) -> Revision:
-    revisions = client.revisions(model)
-    if not revisions:
-        raise RemoteError(f"Together shows no weights of `{model.name}` yet", "run the same command again")
-    return max(revisions, key=lambda one: one.created_at)
+def _reason(error: object) -> str:
+    """What Together says is wrong with weights, in its words."""
+    return str(error.get("message") or error) if isinstance(error, dict) else str(error)
 
 
 def _wait(client: TogetherClient, wait: Patience, started: datetime, text: str, model: Model) -> None:

@@ -13,12 +13,12 @@ from reasoning_cli.together.calls import read
 from reasoning_cli.together.connection import Json
 from reasoning_cli.together.legacy import Legacy
 from reasoning_cli.together.problems import MissingError, RequestRefusedError
-from reasoning_cli.together.registry import Registry
 from reasoning_cli.together.spending import Spending
+from reasoning_cli.together.uploads import LocalUploads
 from reasoning_cli.together.wire import Analytics, ChatAnswer, Deployment, Endpoint, Event
 
 
-class TogetherClient(Registry, Legacy, Spending):
+class TogetherClient(LocalUploads, Adapters, Legacy, Spending):
     """Together, as one account and project see it. Raises the errors of `together.problems`."""
 
     # --- endpoints ---

@@ -23,7 +23,7 @@ READ_SECONDS = 60.0
 ATTEMPTS = 4
 LONGEST_WAIT_SECONDS = 60.0
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 Json = dict[str, object]
 
@@ -52,9 +52,10 @@ class Connection:
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
             transport=transport,
             # A proxy set for the world does not know this machine's own sandbox.
-            trust_env=httpx.URL(base_url).host not in _LOOPBACK,
+            trust_env=httpx.URL(base_url).host not in LOOPBACK,
         )
         self.base_url = base_url
+        self.trust_env = self._http.trust_env
 
     def close(self) -> None:
         self._http.close()

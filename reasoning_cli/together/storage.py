@@ -1,0 +1,112 @@
+"""The storage host that takes parts of weights: signed addresses, no key, and a connection of its own."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from reasoning_cli import __version__
+from reasoning_cli.together.connection import LOOPBACK
+from reasoning_cli.together.problems import BusyError, RequestRefusedError, UnreachableError
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 7  # with the waits between them: about two minutes of a broken network
+LONGEST_WAIT_SECONDS = 60.0
+
+
+class LinkExpiredError(RequestRefusedError):
+    """The signature of the address is no longer (or was never) valid: ask for another."""
+
+
+class Storage:
+    """Sends parts, from several threads if need be. The key is never known here, so it cannot be sent."""
+
+    def __init__(
+        self, *, connections: int, trust_env: bool = True, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self._http = httpx.Client(
+            headers={"user-agent": f"reasoning/{__version__}"},
+            # The answer comes when the whole part is stored.
+            timeout=httpx.Timeout(60.0, connect=10.0, read=300.0, pool=None),
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            trust_env=trust_env,
+            transport=transport,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def put(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        size: int,
+        content: Callable[[], Iterable[bytes]],
+        md5: str,
+        sleep: Callable[[float], None],
+    ) -> str:
+        """Send one part of `size` bytes; its ETag, which must be its MD5.
+
+        `content` gives the bytes anew for each attempt. Raises LinkExpiredError, RequestRefusedError, BusyError or
+        UnreachableError, the last two after patience.
+        """
+        host = _host(url)
+        sent = {**headers, "content-length": str(size)}
+        for attempt in range(ATTEMPTS):
+            retry_after = None
+            try:
+                response = self._http.put(url, headers=sent, content=content())
+            except httpx.TransportError as error:
+                problem: Exception = UnreachableError(
+                    f"cannot reach the storage host `{host}`: {error or type(error).__name__}",
+                    "check the network; the same command goes on where this one was",
+                    maybe_done=True,
+                )
+                problem.__cause__ = error
+            else:
+                status, etag = response.status_code, str(response.headers.get("etag", "")).strip().strip('"')
+                if status in (200, 201, 204) and etag == md5:
+                    return etag
+                if status == 403:
+                    raise LinkExpiredError(f"the storage host refuses the address: {_said(response)}")
+                if 300 <= status < 500 and status not in (408, 429):
+                    raise RequestRefusedError(f"the storage host refuses a part with {status}: {_said(response)}")
+                what = (
+                    f"failed with {status}: {_said(response)}" if status >= 300 else "holds other bytes than were sent"
+                )
+                problem = BusyError(f"the storage host `{host}` {what}", "run the same command again: it goes on")
+                retry_after = response.headers.get("retry-after")
+            if attempt == ATTEMPTS - 1:
+                raise problem
+            seconds = 2**attempt * random.uniform(0.75, 1)
+            if retry_after is not None and retry_after.strip().isdigit():
+                seconds = min(float(retry_after), LONGEST_WAIT_SECONDS)
+            log.info("a part to %s: %s; trying again in %.1f s", host, problem, seconds)
+            sleep(seconds)
+        raise AssertionError("the last attempt returns or raises")
+
+
+def _host(url: str) -> str:
+    """The host of a part's address. Raises RequestRefusedError where anybody on the way could read the weights."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise RequestRefusedError("Together gave an address for a part that is none") from error
+    if parsed.scheme != "https" and parsed.host not in LOOPBACK:
+        raise RequestRefusedError(f"Together wants parts sent to `{parsed.host}` without encryption")
+    return parsed.host
+
+
+def _said(response: httpx.Response) -> str:
+    return " ".join(response.text.split())[:200] or "no reason given"
