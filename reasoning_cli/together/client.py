@@ -18,7 +18,7 @@ from reasoning_cli.together.uploads import LocalUploads
 from reasoning_cli.together.wire import Analytics, ChatAnswer, Deployment, Endpoint, Event
 
 
-class TogetherClient(LocalUploads, Adapters, Legacy, Spending):
+class TogetherClient(LocalUploads, Legacy, Spending):
     """Together, as one account and project see it. Raises the errors of `together.problems`."""
 
     # --- endpoints ---
