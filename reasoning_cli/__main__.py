@@ -28,18 +28,18 @@ def main() -> None:
     if sys.argv[1:] in (["--version"], ["-V"]):
         sys.stdout.write(f"reasoning {__version__}\n")
         return
-    import signal
-
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        _run()  # started so that Ctrl-C is not for us
-        return
     try:
-        _catch_interrupts()
-        _run()
+        import signal
+
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it was started to take no notice
+            _catch_interrupts()
+        try:
+            _run()
+        finally:
+            if signal.getsignal(signal.SIGINT) is _interrupt:
+                signal.signal(signal.SIGINT, _leave)
     except KeyboardInterrupt:
         sys.exit(130)
-    finally:
-        signal.signal(signal.SIGINT, _leave)
 
 
 def _run() -> None:
