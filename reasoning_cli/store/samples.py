@@ -70,7 +70,8 @@ class Sample:
 class SampleFilter:
     """Which samples: since <= created_at < until; `agent` is an id or a name; `limit` takes the newest so many.
 
-    With `min_confidence` those that tell no confidence do not match.
+    With `min_confidence` those that tell no confidence do not match. The label `none` is that of those without one.
+    `decision` is what was answered, whatever a person put in its place.
     """
 
     model_types: tuple[str, ...] = ()
@@ -82,6 +83,8 @@ class SampleFilter:
     label: str | None = None
     limit: int | None = None
     min_confidence: float | None = None
+    room: str | None = None
+    decision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -189,14 +192,15 @@ def _parameters(sample: Sample) -> tuple[Value, ...]:
     return (
         *plain,
         json.dumps(sample.metadata, ensure_ascii=False) if sample.metadata else None,
-        _hash(sample.prompt),
-        _hash(_CHANGING.sub("0", sample.shape or sample.prompt)),
+        text_hash(sample.prompt),
+        text_hash(_CHANGING.sub("0", sample.shape or sample.prompt)),
         len(sample.prompt),
         len(sample.output),
     )
 
 
-def _hash(text: str) -> bytes:
+def text_hash(text: str) -> bytes:
+    """What tells a text from others in an index."""
     return blake2b(text.encode(), digest_size=16).digest()
 
 
@@ -227,8 +231,10 @@ def _conditions(wanted: SampleFilter) -> tuple[list[str], dict[str, Value]]:
         (":agent IN (agent_id, agent_name)", "agent", wanted.agent),
         ("source = :source", "source", wanted.source),
         ("origin = :origin", "origin", wanted.origin),
-        ("label = :label", "label", wanted.label),
+        ("label IS NULL" if wanted.label == "none" else "label = :label", "label", wanted.label),
         ("confidence >= :min_confidence", "min_confidence", wanted.min_confidence),
+        ("room_id = :room", "room", wanted.room),
+        ("decision = :decision", "decision", wanted.decision),
     ):
         if value is not None:
             conditions.append(condition)
