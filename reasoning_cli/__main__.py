@@ -54,9 +54,8 @@ def _catch_interrupts() -> None:
 
     def again(unraisable: sys.UnraisableHookArgs) -> None:
         if issubclass(unraisable.exc_type, KeyboardInterrupt):
-            signal.setitimer(
-                signal.ITIMER_REAL, _AGAIN_SECONDS
-            )  # lost in a `__del__` or the like: once more, elsewhere
+            # It was lost, in a `__del__` for example: once more, somewhere else.
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
         else:
             sys.__unraisablehook__(unraisable)
 
