@@ -14,6 +14,7 @@ from reasoning_cli.operations.ledger import Usage, usage_by_deployment
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.fine_tunes import FineTunes
 from reasoning_cli.values import Period, spell_model_type
 
 # Nothing is billed in these states, and nothing starts again from them by itself.
@@ -122,11 +123,15 @@ def burn(record: DeploymentRecord) -> int:
 
 
 def standing(store: Store, limits: Limits, at: datetime, model_type: str | None = None) -> Standing:
-    """Where the money stands by the ledger's latest readings: all of it, or that of one model type."""
+    """Where the money stands by what the store knows, asking nobody: all of it, or that of one model type.
+
+    Fine-tuning jobs count whole when they were made, as last seen.
+    """
     start = period_start(limits.period, at)
     records = [one for one in Deployments(store).all() if model_type in (None, one.model_type)]
     used = usage_by_deployment(store, start, at)
-    usage = sum((used[one.key] for one in records if one.key in used), Usage())
+    tuned = FineTunes(store).cents(start, model_type)
+    usage = sum((used[one.key] for one in records if one.key in used), Usage(low_cents=tuned, high_cents=tuned))
     return Standing(limits, at, start, usage, sum(burn(one) for one in records), model_type)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli.operations.activity import Activity, recent_activity
 from reasoning_cli.operations.budget import burn, period_start
+from reasoning_cli.operations.fine_tune_costs import note_fine_tunes
 from reasoning_cli.operations.ledger import Usage, observe, ready_since, usage_by_deployment
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
@@ -50,7 +51,8 @@ class ModelStatus:
 
 
 def refresh(client: TogetherClient, store: Store) -> datetime:
-    """Look at every live deployment of ours and write it down; the service's time of the look."""
+    """Look at every live deployment of ours, and at what was fine-tuned, and write it down; the service's time then."""
+    note_fine_tunes(client, store)
     live = Deployments(store).live()
     if not live:
         return client.now()

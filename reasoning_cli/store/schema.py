@@ -221,6 +221,19 @@ CREATE TABLE reviews(
 ) WITHOUT ROWID;
 """
 
+_JOBS = """
+CREATE TABLE fine_tunes(
+  id TEXT PRIMARY KEY,
+  created_at INTEGER NOT NULL,
+  model_type TEXT CHECK(model_type IN ('should_respond', 'planning', 'coding')),
+  name TEXT NOT NULL,
+  model TEXT,
+  status TEXT NOT NULL,
+  cost_nano_dollars INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX fine_tunes_time ON fine_tunes(created_at);
+"""
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
@@ -233,6 +246,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("what our models said beside the original", _ATTEMPTS),
     ("indexes that statistics read", _FIGURES),
     ("indexes that listings read, notes and samples of reviews", _LOOKING),
+    ("what fine-tuning jobs cost", _JOBS),
 )
 VERSION = len(STEPS)
 

@@ -17,7 +17,7 @@ from reasoning_cli.operations.ledger import Usage
 from reasoning_cli.operations.status import refresh
 from reasoning_cli.store.deployments import Deployments
 from reasoning_cli.values import Period, parse_usd
-from tests.together.service import NO_LIMITS, Service, service
+from tests.together.service import MODELS, NO_LIMITS, Service, service
 
 LAST = datetime(9000, 1, 1)  # noqa: DTZ001  # the strategy adds the zone
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -229,3 +229,71 @@ def test_a_stopped_model_burns_nothing_and_a_starting_one_all_it_may(together: S
     together.stop(keep=True)
     refresh(together.client, together.store)
     assert [burn(one) for one in Deployments(together.store).live()] == [0]
+
+
+# --- fine-tuning jobs ---
+
+DOLLAR = 1_000_000_000  # nano-dollars
+
+
+def tune(together: Service, dollars: int, suffix: str, **more: object) -> str:
+    body = {"model": MODELS["planning"], "suffix": suffix, "totalPriceNanoDollars": dollars * DOLLAR, **more}
+    return str(together.ask("POST", "/_sandbox/fine-tunes", body)["id"])
+
+
+def spent(together: Service, model_type: str | None = None, *, by: Limits = NO_LIMITS) -> Decimal:
+    at = refresh(together.client, together.store)
+    return standing(together.store, by, at, model_type).usage.high_cents
+
+
+def test_a_fine_tune_is_spent_like_what_runs_and_refuses_the_same(together: Service) -> None:
+    tune(together, 95, "anything")
+    assert spent(together) == 9500
+    together.forget_journal()
+    stood = standing(together.store, limits("100"), together.client.now())
+    assert (stood.left_cents, together.journal()) == (Decimal(500), []), "nobody is asked"
+    with pytest.raises(LimitError, match=r"\$95\.00 used"):
+        together.plan("planning", limits=limits("100"))
+    tune(together, 5, "on-top")
+    with pytest.raises(LimitError, match=r"\$100\.00 used"):
+        together.plan("planning", limits=limits("100", reserve="0"))
+
+
+def test_a_fine_tune_counts_for_the_type_it_was_made_for(together: Service) -> None:
+    tune(together, 1, "should-respond-2026")
+    tune(together, 2, "Planning_v3")
+    tune(together, 4, "coding")
+    tune(together, 8, "my-own")
+    together.deploy("sandbox/my-own", model_type="coding")
+    tune(together, 16, "nobody-knows")
+    assert [spent(together, one) // 100 for one in ("should_respond", "planning", "coding")] == [1, 2, 12]
+    assert spent(together) // 100 == 31
+
+
+def test_a_fine_tune_counts_in_its_period_and_stays_spent(together: Service) -> None:
+    tune(together, 7, "planning")
+    daily = Limits(Decimal(100), None, Decimal(1), period=Period.DAY)
+    assert spent(together, by=daily) == 700
+    together.advance(86_400)
+    assert (spent(together, by=daily), spent(together)) == (0, 700)
+    together.fault("/v1/fine-tunes", status=200, body={"data": []})
+    assert spent(together) == 700, "what Together forgets was paid all the same"
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_where_jobs_cannot_be_seen_the_rest_goes_on(together: Service, status: int) -> None:
+    tune(together, 7, "planning")
+    assert spent(together) == 700
+    tune(together, 9, "coding")
+    together.fault("/v1/fine-tunes", status=status)
+    assert spent(together) == 700, "as last seen"
+
+
+def test_a_price_that_comes_later_counts_then(together: Service) -> None:
+    job = {"id": "ft-1", "status": "running", "created_at": "2000-01-01T00:00:00Z", "suffix": "planning"}
+    forever = Limits(Decimal(100), None, Decimal(1), period=Period.TOTAL)
+    for price, cents in ((None, 0), (3 * DOLLAR, 300), (4 * DOLLAR, 400)):
+        together.fault("/v1/fine-tunes", status=200, body={"data": [{**job, "total_price": price}]}, times=1)
+        assert spent(together, by=forever) == cents
+    together.fault("/v1/fine-tunes", status=200, body={"data": [{"id": "ft-2", "total_price": DOLLAR}]}, times=1)
+    assert spent(together, by=forever) == 500, "without a time it began when it was first seen"

@@ -1,0 +1,58 @@
+"""What fine-tuning jobs cost, from Together into the store, where the bill and the budgets read it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from reasoning_cli.errors import RemoteError
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.fine_tunes import FineTuneRecord, FineTunes
+from reasoning_cli.together.problems import MissingError, RequestRefusedError
+from reasoning_cli.values import MODEL_TYPES
+
+if TYPE_CHECKING:
+    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.together.spending import FineTuneJob
+
+log = logging.getLogger(__name__)
+
+
+def note_fine_tunes(client: TogetherClient, store: Store) -> bool:
+    """Write down the account's jobs and their prices as they are now; False where this key may not see them.
+
+    What cannot be read just now stays as it was seen last: a guard must go on all the same.
+    """
+    try:
+        jobs = client.fine_tunes()
+    except (MissingError, RequestRefusedError):
+        return False
+    except RemoteError as problem:
+        log.warning("the fine-tuning jobs are as last seen: %s", problem.message)
+        return True
+    if jobs:
+        records, at = Deployments(store).all(), client.now()
+        FineTunes(store).note([_record(one, records, at) for one in jobs])
+    return True
+
+
+def _record(job: FineTuneJob, records: Sequence[DeploymentRecord], at: datetime) -> FineTuneRecord:
+    name = job.suffix or job.model_output_name or job.id
+    cost = max(0, job.total_price or 0)
+    return FineTuneRecord(job.id, job.created_at or at, _model_type(job, records), name, job.model, job.status, cost)
+
+
+def _model_type(job: FineTuneJob, records: Sequence[DeploymentRecord]) -> str | None:
+    """What a job was for: the type its name begins with, else the one that its model was deployed for."""
+    suffix = re.sub(r"[^a-z]+", "", (job.suffix or "").lower())
+    for model_type in MODEL_TYPES:
+        if suffix.startswith(model_type.replace("_", "")):
+            return model_type
+    if not job.suffix:
+        return None
+    named = (one for one in reversed(records) if one.model_type and one.model_name.rpartition("/")[2] == job.suffix)
+    return next((one.model_type for one in named), None)
