@@ -82,6 +82,6 @@ def remember_models(session: Session, *names: str) -> None:
     """What TAB offers from now on: the models set, what is deployed, and `names`."""
     from reasoning_cli.store.deployments import Deployments
 
-    records = Deployments(session.store).live()
+    records = [*Deployments(session.store).live(), *Deployments(session.store).riders()]
     deployed = [name for record in records for name in (record.endpoint_name, record.model_name)]
     remember_names(session.settings.paths, [*session.models.values(), *deployed, *names])

@@ -33,9 +33,18 @@ def _price(one: ModelStatus) -> str:
 
 
 def _replicas(one: ModelStatus) -> str:
-    if one.record is None:
+    if one.record is None or one.record.rides_on:
         return "–"
     return f"{one.record.ready_replicas} of {one.record.max_replicas}"
+
+
+def _model(one: ModelStatus) -> str:
+    """An adapter with what it rides on."""
+    return f"{one.model_name} on {one.record.endpoint_name}" if one.record and one.record.rides_on else one.model_name
+
+
+def _rides_on(one: ModelStatus) -> str | None:
+    return one.record.endpoint_name if one.record and one.record.rides_on else None
 
 
 def _ready(one: ModelStatus) -> int:
@@ -56,6 +65,8 @@ def _more(shown: Sequence[Column[ModelStatus]], now: datetime) -> list[Column[Mo
         Column("serving_name", lambda one: one.record.serving_name if one.record else None),
         Column("endpoint_id", lambda one: one.record.endpoint_id if one.record else None),
         Column("deployment_id", lambda one: one.record.deployment_id if one.record else None),
+        Column("rides_on", _rides_on),
+        Column("adapter_id", lambda one: one.record.adapter_id if one.record else None),
         Column("idle_minutes", lambda one: one.record.idle_minutes if one.record else None),
         Column("ready_since", lambda one: one.ready_since),
         Column("ready_seconds", lambda one: now - one.ready_since if one.ready_since else None),
@@ -75,7 +86,7 @@ def list_columns(now: datetime) -> list[Column[ModelStatus]]:
         Column("name", lambda one: one.name, "NAME", text=_name),
         Column("state", lambda one: one.state, "STATE", text=_state, style=_style),
         Column("burn_cents_per_hour", lambda one: one.burn_cents_per_hour, "$/H", text=_price, right=True),
-        Column("model", lambda one: one.model_name, "MODEL", shrink=True),
+        Column("model", lambda one: one.model_name, "MODEL", text=_model, shrink=True),
         Column(
             "seen_at",
             lambda one: one.record.state_at if one.record else None,
@@ -95,13 +106,13 @@ def all_columns(now: datetime) -> list[Column[ModelStatus]]:
         Column("state", lambda one: one.state, "STATE", text=_state, style=_style),
         Column("burn_cents_per_hour", lambda one: one.burn_cents_per_hour, "$/H", text=_price, right=True),
         Column("cost_cents", lambda one: whole_cents(one.usage.cents), "COST", text=_cost, right=True, from_width=50),
-        Column("model", lambda one: one.model_name, "MODEL", shrink=True),
+        Column("model", lambda one: one.model_name, "MODEL", text=_model, shrink=True),
     ]
     return [*columns, Column("seen_at", lambda one: one.record.state_at if one.record else None), *_more(columns, now)]
 
 
 def _cost(one: ModelStatus) -> str:
-    if one.record is None:
+    if one.record is None or one.record.rides_on:
         return "–"
     if not one.usage.doubt_cents:
         return money(one.usage.cents)
@@ -127,7 +138,7 @@ def status_columns(at: datetime) -> list[Column[ModelStatus]]:
             "cost_cents",
             lambda one: whole_cents(one.usage.cents),
             "MONTH",
-            text=lambda one: money(one.usage.cents) if one.record else "–",
+            text=lambda one: money(one.usage.cents) if one.record and not one.record.rides_on else "–",
             right=True,
             from_width=50,
         ),
@@ -147,7 +158,7 @@ def status_columns(at: datetime) -> list[Column[ModelStatus]]:
             right=True,
             from_width=80,
         ),
-        Column("model", lambda one: one.model_name, "MODEL", shrink=True, from_width=60),
+        Column("model", lambda one: one.model_name, "MODEL", text=_model, shrink=True, from_width=60),
         Column("seen_at", lambda one: one.record.state_at if one.record else None),
     ]
     return [*columns, *_more(columns, at)]

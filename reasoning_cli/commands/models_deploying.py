@@ -29,7 +29,8 @@ from reasoning_cli.values import parse_idle_minutes, parse_model_type, spell_mod
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from reasoning_cli.operations.deploying import DeployPlan
+    from reasoning_cli.operations.attaching import AttachPlan
+    from reasoning_cli.operations.deploying import DeployPlan, DeployRequest
     from reasoning_cli.operations.waiting import Progress
 
 
@@ -55,7 +56,10 @@ def deploy(
     config: Annotated[str | None, typer.Option(metavar="cr_…", help="Together's config to serve it with.")] = None,
     merged: Annotated[
         bool | None,
-        typer.Option("--merged/--adapter", help="Which result of a fine-tuning job, where it left both."),
+        typer.Option(
+            "--merged/--adapter",
+            help="A LoRA adapter merged, on a deployment of its own, or attached to one of its base.",
+        ),
     ] = None,
     min_replicas: Annotated[int | None, typer.Option(metavar="N", help="Replicas that always run; 1.")] = None,
     max_replicas: Annotated[
@@ -82,8 +86,9 @@ def deploy(
     Running it again goes on where it was; it never makes a second one. Where another model serves already, the new one
     is brought up beside it, tried, and given the traffic before the old one is stopped.
     """
-    from reasoning_cli.commands.models_replacing import carry_out_replacement
-    from reasoning_cli.operations.deploying import DeployRequest, plan_deploy
+    from reasoning_cli.commands.models_replacing import carry_out_replacement, whole_only
+    from reasoning_cli.operations.attaching import AttachPlan
+    from reasoning_cli.operations.deploying import DeployRequest
 
     session = session_of(ctx)
     request = DeployRequest(
@@ -100,16 +105,26 @@ def deploy(
         merged=merged,
     )
     limit = read_timeout(session, timeout)
-    plan = plan_deploy(session.client, session.store, session.limits, request)
+    plan = _plan(session, request, may_ask=not yes)
     remember_models(session, plan.model.name)
-    if plan.replaces is not None:
-        if not wait:
-            raise UsageError(
-                "a model that serves is replaced step by step, which has to be waited for", "leave --no-wait away"
-            )
+    is_adapter = isinstance(plan, AttachPlan)
+    serving = plan.replaces if isinstance(plan, AttachPlan) else plan.replaces or plan.retires
+    if serving is not None and not wait:
+        raise UsageError(
+            "a model that serves is replaced step by step, which has to be waited for", "leave --no-wait away"
+        )
+    if not isinstance(plan, AttachPlan) and plan.replaces is not None:
         shift = read_shift(canary, steps, interval, keep_old)
         carry_out_replacement(session, plan, shift, limit, yes=yes, dry_run=dry_run, json=json)
         return
+    if keep_old and serving is not None:
+        raise whole_only()
+    if (canary is not None or steps is not None) and serving is not None:
+        raise UsageError(
+            "Together shares the traffic between deployments, and an attached adapter has none of its own",
+            "leave --canary and --steps away, and it is replaced at once when the new model has answered"
+            + ("; or deploy it merged: `--merged`" if is_adapter else ""),
+        )
     # Where the model is there already, its steps are done: this is the same command once more.
     if canary is not None or (steps is not None and plan.record is None):
         raise UsageError(
@@ -129,7 +144,7 @@ def start(
     json: JsonOption = False,
 ) -> None:
     """Start a stopped model again, with the model and hardware it had, if the budget allows."""
-    from reasoning_cli.operations.deploying import plan_start
+    from reasoning_cli.operations.attaching import plan_start
 
     session = session_of(ctx)
     limit = read_timeout(session, timeout)
@@ -170,11 +185,36 @@ def adopt(
     terminal.hint(f"stop it: `reasoning models stop {spell_model_type(plan.model_type)}`")
 
 
+def _plan(session: Session, request: DeployRequest, *, may_ask: bool) -> DeployPlan | AttachPlan:
+    """The plan; on a terminal, how to serve an adapter is asked where nobody said it. Raises TwoWaysError elsewhere."""
+    from dataclasses import replace
+
+    from reasoning_cli.operations.attaching import TwoWaysError, plan_serving
+    from reasoning_cli.terminal.prompts import Choice
+    from reasoning_cli.terminal.units import money
+
+    try:
+        return plan_serving(session.client, session.store, session.limits, request)
+    except TwoWaysError as question:
+        if not (may_ask and session.terminal.can_ask):
+            raise
+        merged, attached = question.ways
+        where = f"to `{attached.on}`, which we have" if attached.on else "to a deployment of its base model"
+        choices = [
+            Choice(f"merged, on a deployment of its own: {money(merged.added_cents_per_hour)} an hour", "merged"),
+            Choice(f"attached {where}: {money(attached.added_cents_per_hour)} an hour more", "attached"),
+        ]
+        chosen = session.prompter.choose("How is this adapter to be served?", choices)
+    request = replace(request, merged=chosen == "merged")
+    return plan_serving(session.client, session.store, session.limits, request)
+
+
 def carry_out(
-    session: Session, plan: DeployPlan, limit: timedelta | None, *, yes: bool, dry_run: bool, json: bool
+    session: Session, plan: DeployPlan | AttachPlan, limit: timedelta | None, *, yes: bool, dry_run: bool, json: bool
 ) -> None:
     """Show the plan, ask, do it, and say how it ended; `limit` is how long to wait, None not at all."""
     from reasoning_cli.commands.plan_views import deployed_record, plan_facts, plan_record
+    from reasoning_cli.operations.attaching import AttachPlan, run_attach
     from reasoning_cli.operations.bringing_up import run_deploy
     from reasoning_cli.operations.deploying import Action
     from reasoning_cli.terminal.progress import waiting
@@ -184,24 +224,32 @@ def carry_out(
     if dry_run:
         show_dry_run(terminal, plan_facts(plan), plan_record(plan), json=json)
         return
+    name, undeploy = plan.endpoint_name, f"reasoning models undeploy {plan.endpoint_name}"
+    if isinstance(plan, AttachPlan):
+        name, undeploy = plan.model.name, f"reasoning models undeploy {spell_model_type(plan.model_type)}"
     if plan.action in (Action.CREATE, Action.RESTART, Action.SCALE):
         ask_about(terminal, plan_facts(plan), "Deploy it?", yes=yes)
     elif plan.action is Action.CONTINUE:
-        terminal.note(f"{plan.endpoint_name} is being deployed already; going on where it is.")
-    name = plan.endpoint_name
-    undeploy = f"reasoning models undeploy {name}"
+        terminal.note(f"{name} is being deployed already; going on where it is.")
     try:
         with waiting(terminal, f"deploying {name}") as shown:
 
             def tell(progress: Progress) -> None:
-                cold = "" if progress.record.ready_replicas else "; cold start is not billed"
-                shown.show(f"{name}: {progress.state.lower()}{cold}", clock_duration(progress.elapsed))
+                one = progress.record
+                cold = "" if one.ready_replicas or one.rides_on else "; cold start is not billed"
+                what = f"adapter on {one.endpoint_name}" if one.rides_on else one.endpoint_name
+                shown.show(f"{what}: {progress.state.lower()}{cold}", clock_duration(progress.elapsed))
 
             wait = ways_to_wait(session, limit, tell) if limit is not None else None
-            done = run_deploy(session.client, session.store, plan, wait=wait)
+            if isinstance(plan, AttachPlan):
+                done = run_attach(session.client, session.store, plan, wait=wait)
+            else:
+                done = run_deploy(session.client, session.store, plan, wait=wait)
     except KeyboardInterrupt:
         price = money(plan.max_cents_per_hour)
-        terminal.note(f"Stopped waiting. {name} goes on at Together and costs {price} an hour once it is ready.")
+        terminal.note(
+            f"Stopped waiting. {plan.endpoint_name} goes on at Together and costs {price} an hour once it is ready."
+        )
         terminal.hint(f"`reasoning models status` shows it; stop it: `{undeploy}`")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     if json:

@@ -19,12 +19,13 @@ from reasoning_cli.commands.model_options import (
 )
 from reasoning_cli.commands.options import DryRunOption, JsonOption, YesOption
 from reasoning_cli.commands.session import Session, session_of
-from reasoning_cli.errors import ExitCode
+from reasoning_cli.errors import ExitCode, UsageError
 from reasoning_cli.values import parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from reasoning_cli.operations.attaching import AttachPlan
     from reasoning_cli.operations.deploying import DeployPlan
     from reasoning_cli.operations.replacing import Return, Shift
     from reasoning_cli.operations.waiting import Progress
@@ -60,30 +61,51 @@ def rollback(
     json: JsonOption = False,
 ) -> None:
     """Go back to the former model: take back what is half way in, else bring the one before up again."""
-    from reasoning_cli.operations.deploying import DeployPlan
-    from reasoning_cli.operations.replacing import Shift, plan_rollback
+    from reasoning_cli.operations.replacing import Return, Shift, plan_rollback
 
     session = session_of(ctx)
     limit = read_timeout(session, timeout)
     plan = plan_rollback(session.client, session.store, session.limits, parse_model_type(model_type))
-    if isinstance(plan, DeployPlan):
+    if isinstance(plan, Return):
+        _carry_out_return(session, plan, limit, yes=yes, dry_run=dry_run, json=json)
+    else:
         shift = Shift(keep_old=keep_old, is_rollback=True)
         carry_out_replacement(session, plan, shift, limit, yes=yes, dry_run=dry_run, json=json)
-    else:
-        _carry_out_return(session, plan, limit, yes=yes, dry_run=dry_run, json=json)
+
+
+def whole_only() -> UsageError:
+    """What served is to be kept, and cannot be: an adapter comes, or goes."""
+    return UsageError(
+        "where an adapter takes over, or is replaced, what served before goes; `models rollback` brings it back",
+        "leave --keep-old away",
+    )
 
 
 def carry_out_replacement(
-    session: Session, plan: DeployPlan, shift: Shift, limit: timedelta, *, yes: bool, dry_run: bool, json: bool
+    session: Session,
+    plan: DeployPlan | AttachPlan,
+    shift: Shift,
+    limit: timedelta,
+    *,
+    yes: bool,
+    dry_run: bool,
+    json: bool,
 ) -> None:
-    """Show the plan, ask, do it, and say how it stands. Where nothing is left to be replaced, it is a deploy."""
+    """Show the plan, ask, do it, and say how it stands.
+
+    Where nothing is left to be replaced, or an adapter comes or goes, for which there is no share of the traffic, it is
+    a deploy.
+    """
     from reasoning_cli.commands.models_deploying import carry_out
     from reasoning_cli.commands.plan_views import replacement_facts, replacement_record
+    from reasoning_cli.operations.attaching import AttachPlan
     from reasoning_cli.operations.replacing import run_replace
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import clock_duration, money
 
-    if plan.replaces is None:
+    if isinstance(plan, AttachPlan) or plan.replaces is None:
+        if shift.keep_old and (isinstance(plan, AttachPlan) or plan.retires is not None):
+            raise whole_only()
         carry_out(session, plan, limit, yes=yes, dry_run=dry_run, json=json)
         return
     terminal, name = session.terminal, spell_model_type(plan.model_type)

@@ -71,7 +71,7 @@ def _stop_one(
 
     terminal = session.terminal
     plan, ours = _plan_stop(session, target, keep)
-    name = plan.record.endpoint_name if ours else target
+    name = plan.record.endpoint_name if ours and not plan.record.rides_on else target
     if dry_run:
         show_dry_run(terminal, stop_facts(plan, ours=ours), stop_record(plan, plan.record), json=json)
         return
@@ -92,9 +92,13 @@ def _stop_one(
     if json:
         terminal.json(stop_record(plan, done.record))
         return
-    terminal.say(
-        f"{name} is {'stopped, and kept' if keep else 'gone'}. It saves {money(plan.saves_cents_per_hour)} an hour."
-    )
+    end = "stopped, and kept" if keep else "detached" if plan.record.rides_on else "gone"
+    if plan.base is not None:
+        end += f", and {plan.base.endpoint_name} is gone"
+    saves = f"It saves {money(plan.saves_cents_per_hour)} an hour."
+    if plan.stays_for:
+        saves = f"{plan.record.endpoint_name} goes on for {' and '.join(plan.stays_for)}, at the same price."
+    terminal.say(f"{plan.record.model_name if plan.record.rides_on else name} is {end}. {saves}")
     if keep and not target.startswith("endpoint-"):
         terminal.hint(f"start it again: `reasoning models start {target}`")
 

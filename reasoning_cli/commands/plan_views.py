@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reasoning_cli.commands.cost_views import budget_text
+from reasoning_cli.operations.attaching import AttachPlan
 from reasoning_cli.operations.deploying import Action, DeployPlan
 from reasoning_cli.terminal.units import money, whole_cents
 from reasoning_cli.values import spell_model_type, together_idle_minutes
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from reasoning_cli.store.deployments import DeploymentRecord
 
 
-def plan_facts(plan: DeployPlan) -> list[tuple[str, str]]:
+def plan_facts(plan: DeployPlan | AttachPlan) -> list[tuple[str, str]]:
     """A deploy as a person decides on it."""
+    if isinstance(plan, AttachPlan):
+        return _attach_facts(plan)
     hardware = plan.choice.hardware
     room = "" if hardware.headroom is None else f" (headroom {hardware.headroom})"
     several = f", {money(plan.max_cents_per_hour)} with all {plan.max_replicas}" if plan.max_replicas > 1 else ""
@@ -34,6 +37,35 @@ def plan_facts(plan: DeployPlan) -> list[tuple[str, str]]:
     ]
     if plan.action is not Action.CREATE:
         facts.append(("there", f"{plan.record.state if plan.record else ''}: this will {plan.action}"))
+    if plan.retires is not None:
+        facts.append(("replaces", f"{plan.retires.model_name}, which serves until this has answered, and is detached"))
+    return facts
+
+
+def _attach_facts(plan: AttachPlan) -> list[tuple[str, str]]:
+    """An adapter with what it rides on, which is what costs."""
+    base, hardware = plan.base, plan.base.choice.hardware
+    price = f"{money(base.max_cents_per_hour)} an hour"
+    if base.action is Action.CREATE:
+        rides = f"{base.serving_name}: a deployment of {base.model.name} that is made for it"
+        cost = f"{price} while that is ready, whatever else is attached to it later; cold start is free"
+    else:
+        state = base.record.state if base.record else ""
+        rides = f"{base.serving_name}: our deployment of {base.model.name} ({state})"
+        cost = f"nothing more: that costs {price} already"
+        if base.added_cents_per_hour:
+            cost = f"{price} while that is ready: this will {base.action} it"
+    facts = [
+        ("attach", f"{plan.model.name}  as  {spell_model_type(plan.model_type)}"),
+        ("rides on", rides),
+        ("hardware", f"{hardware.name}, {base.choice.reason}"),
+        ("price", cost),
+        ("idle", _idle(base.idle_minutes)),
+        ("budget", budget_text(base.standing, base.added_cents_per_hour)),
+    ]
+    if plan.replaces is not None:
+        end = "detached" if plan.replaces.rides_on else "stopped and deleted"
+        facts.append(("replaces", f"{plan.replaces.model_name}, which serves until this has answered, and is {end}"))
     return facts
 
 
@@ -81,8 +113,21 @@ def _idle(minutes: int) -> str:
     return f"Together stops it after {minutes} minutes without a request, even if we are gone"
 
 
-def plan_record(plan: DeployPlan) -> dict[str, object]:
-    """A deploy plan for machines."""
+def plan_record(plan: DeployPlan | AttachPlan) -> dict[str, object]:
+    """A deploy plan for machines; that of an adapter with what it rides on."""
+    if isinstance(plan, AttachPlan):
+        return {
+            **plan_record(plan.base),
+            "action": str(plan.action),
+            "model_type": plan.model_type,
+            "model": plan.model.name,
+            "model_id": plan.model.id,
+            "serving_name": plan.serving_name,
+            "rides_on": plan.base.endpoint_name,
+            "base_model": plan.base.model.name,
+            "base_action": str(plan.base.action),
+            "replaces": plan.replaces.model_name if plan.replaces else None,
+        }
     hardware = plan.choice.hardware
     return {
         "action": str(plan.action),
@@ -101,10 +146,12 @@ def plan_record(plan: DeployPlan) -> dict[str, object]:
     }
 
 
-def deployed_record(plan: DeployPlan, done: Deployed) -> dict[str, object]:
+def deployed_record(plan: DeployPlan | AttachPlan, done: Deployed) -> dict[str, object]:
     """How a deploy ended, for machines."""
     milliseconds = None if done.answered_in is None else round(done.answered_in.total_seconds() * 1000)
-    return {**plan_record(plan), **_deployment_record(done.record), "first_answer_ms": milliseconds}
+    serving_name = done.record.serving_name
+    ended = {**_deployment_record(done.record), "serving_name": serving_name, "first_answer_ms": milliseconds}
+    return {**plan_record(plan), **ended}
 
 
 def _deployment_record(record: DeploymentRecord) -> dict[str, object]:
@@ -113,6 +160,7 @@ def _deployment_record(record: DeploymentRecord) -> dict[str, object]:
         "ready_replicas": record.ready_replicas,
         "endpoint_id": record.endpoint_id,
         "deployment_id": record.deployment_id,
+        **({"adapter_id": record.adapter_id} if record.rides_on else {}),
     }
 
 
@@ -120,12 +168,32 @@ def stop_facts(plan: StopPlan, *, ours: bool = True) -> list[tuple[str, str]]:
     """A stop as a person decides on it."""
     record = plan.record
     saves = money(plan.saves_cents_per_hour)
+    if record.rides_on is not None:
+        return _detach_facts(plan)
     deleted = "stays at Together, stopped" if plan.keep else "deployment and endpoint are deleted; the model stays"
+    riders = ", ".join(
+        f"{one.model_name}" + (f" ({spell_model_type(one.model_type)})" if one.model_type else "")
+        for one in plan.riders
+    )
     return [
         ("stop", f"{record.endpoint_name}: {record.model_name} on {record.hardware}, {record.state}"),
+        *([("with it", f"{riders}: {'attached, and stopped' if plan.keep else 'detached first'}")] if riders else []),
         *([] if ours else [("whose", "not ours: it was made elsewhere in this project, and somebody may need it")]),
         ("then", deleted),
         ("saves", f"{saves} an hour"),
+    ]
+
+
+def _detach_facts(plan: StopPlan) -> list[tuple[str, str]]:
+    """The end of an adapter, and what becomes of what it rides on."""
+    record, base = plan.record, plan.base
+    then = f"{record.endpoint_name} goes on for {' and '.join(plan.stays_for)}; the adapter stays in the registry"
+    if base is not None:
+        then = f"{base.endpoint_name} ({base.model_name} on {base.hardware}) is deleted: nothing else of ours needs it"
+    return [
+        ("detach", f"{record.model_name} from {record.endpoint_name}, {record.state}"),
+        ("then", then),
+        ("saves", f"{money(plan.saves_cents_per_hour)} an hour"),
     ]
 
 
@@ -158,7 +226,8 @@ def stop_all_facts(plans: Sequence[StopPlan]) -> list[tuple[str, str]]:
         (
             "stop",
             f"{plan.record.endpoint_name}: {plan.record.model_name}, {plan.record.state},"
-            f" {money(plan.saves_cents_per_hour)} an hour",
+            + "".join(f" with {one.model_name}," for one in plan.riders)
+            + f" {money(plan.saves_cents_per_hour)} an hour",
         )
         for plan in plans
     ]
@@ -168,8 +237,11 @@ def stop_all_facts(plans: Sequence[StopPlan]) -> list[tuple[str, str]]:
 def stop_record(plan: StopPlan, record: DeploymentRecord) -> dict[str, object]:
     """A stop for machines."""
     return {
-        "name": record.endpoint_name,
+        "name": record.deployment_name if record.rides_on else record.endpoint_name,
         "keep": plan.keep,
+        "detaches": [one.model_name for one in plan.riders],
+        "deletes_base": plan.base.endpoint_name if plan.base else None,
+        "stays_for": list(plan.stays_for),
         "saves_cents_per_hour": plan.saves_cents_per_hour,
         **_deployment_record(record),
     }

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError
 from reasoning_cli.operations.budget import check_deploy, standings
 from reasoning_cli.operations.deploying import Action, DeployPlan
+from reasoning_cli.operations.handing_over import hand_over
 from reasoning_cli.operations.ledger import observe
 from reasoning_cli.operations.waiting import Waiting, cost_warning, try_answer, wait_for
 from reasoning_cli.store.database import Store
@@ -38,7 +39,7 @@ class Deployed:
 
 
 def run_deploy(client: TogetherClient, store: Store, plan: DeployPlan, *, wait: Waiting | None) -> Deployed:
-    """Do what `plan` says. Without `wait`, returns as soon as Together has taken it.
+    """Do what `plan` says. Without `wait`, returns as soon as Together has taken it; what `retires` something waits.
 
     Raises RemoteError when it is not READY in time or does not answer; what then keeps running is in the message.
     """
@@ -63,13 +64,16 @@ def bring_up(client: TogetherClient, store: Store, plan: DeployPlan, wait: Waiti
 
 def _run(client: TogetherClient, store: Store, plan: DeployPlan, wait: Waiting | None) -> Deployed:
     record = bring_up(client, store, plan, wait)
-    _route(client, record)
-    Deployments(store).set_slot(plan.model_type, record.key, now=client.now())
+    route(client, record)
+    if plan.retires is None:
+        Deployments(store).set_slot(plan.model_type, record.key, now=client.now())
     if wait is None:
         return Deployed(record, None)
     record = wait_for(client, store, record, "READY", wait)
-    _route(client, record)
+    route(client, record)
     answered_in = try_answer(client, record, wait)
+    if plan.retires is not None:
+        hand_over(client, store, plan.model_type, plan.retires, record, wait)
     return Deployed(record, answered_in)
 
 
@@ -180,7 +184,7 @@ def _intent(plan: DeployPlan, now: datetime) -> DeploymentRecord:
     )
 
 
-def _route(client: TogetherClient, record: DeploymentRecord) -> None:
+def route(client: TogetherClient, record: DeploymentRecord) -> None:
     """Send the endpoint's traffic to the deployment, and read back that it is so: READY alone serves nothing."""
     assert record.endpoint_id is not None and record.deployment_id is not None
     for _ in range(2):

@@ -92,7 +92,9 @@ def model_facts(client: TogetherClient, store: Store, wanted: str) -> ModelFacts
         options=tuple(serving_options(client, model)),
         chosen=chosen,
         why_not=why_not,
-        deployed=tuple(one for one in Deployments(store).live() if one.model_id == model.id),
+        deployed=tuple(
+            one for one in (*Deployments(store).live(), *Deployments(store).riders()) if one.model_id == model.id
+        ),
     )
 
 

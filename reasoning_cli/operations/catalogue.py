@@ -6,12 +6,12 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, UsageError
+from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError
 from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.wire import InstanceType, Model
+    from reasoning_cli.together.wire import Config, InstanceType, Model
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Hardware:
     description: str
     price_cents_per_hour: int
     headroom: int | None
+    takes_adapters: bool = False
 
     @property
     def is_free(self) -> bool:
@@ -40,16 +41,46 @@ class HardwareChoice:
     reason: str
 
 
-def find_model(client: TogetherClient, wanted: str, *, merged: bool | None = None) -> Model:
+@dataclass(frozen=True)
+class Ways:
+    """How a model can be served: `merged` on a deployment of its own, `adapter` attached to one of its base model.
+
+    The same adapter may be both: Together merges it into its base when it is deployed by itself.
+    """
+
+    merged: Model
+    adapter: Model | None = None
+
+
+def find_ways(client: TogetherClient, wanted: str) -> Ways:
+    """The ways to serve what an operator means by a name or an id; see `find_model`."""
+    if wanted.startswith("ft-"):
+        return _tuned(client, wanted)
+    model = find_model(client, wanted)
+    return Ways(model, model if model.is_adapter else None)
+
+
+def find_base(client: TogetherClient, adapter: Model) -> Model:
+    """The model an adapter was trained from, which is often the platform's. Raises NotFoundError when nobody says."""
+    if adapter.base_place is None:
+        raise NotFoundError(f"`{adapter.name}` has no base model that it could be attached to", "add `--merged`")
+    project_id, model_id = adapter.base_place
+    for offered in client.supported_models():
+        if offered.model is not None and offered.model.id == model_id:
+            return offered.model
+    return client.model(model_id, project_id)
+
+
+def find_model(client: TogetherClient, wanted: str) -> Model:
     """The model an operator means: an `ml_` id, a fine-tuning job's `ft-` id, `slug/name` or the name without slug.
 
-    The registry wins over the platform's catalogue. `merged` says which of its two results of a job is meant. Raises
+    The registry wins over the platform's catalogue. Of a job with two results it is the merged one. Raises
     NotFoundError.
     """
     if wanted.startswith("ml_"):
         return client.model(wanted)
     if wanted.startswith("ft-"):
-        return _tuned(client, wanted, merged)
+        return _tuned(client, wanted).merged
     models = list(client.models())
     for found in ([m for m in models if m.name == wanted], [m for m in models if m.name.rpartition("/")[2] == wanted]):
         if len(found) == 1:
@@ -73,20 +104,13 @@ def find_model(client: TogetherClient, wanted: str, *, merged: bool | None = Non
     raise NotFoundError(f"no model `{wanted}` in this account or Together's catalogue", hint)
 
 
-def _tuned(client: TogetherClient, job_id: str, merged: bool | None) -> Model:
+def _tuned(client: TogetherClient, job_id: str) -> Ways:
     """What a fine-tuning job left in the registry. Its `model_output_name` is of v1, and cannot be deployed."""
     job = client.fine_tune(job_id)
-    if job.model_object_id and job.adapter_object_id and merged is None:
-        raise UsageError(
-            f"`{job_id}` left merged weights and an adapter",
-            "add `--merged` for the weights, or `--adapter` to let Together merge them when it starts",
-        )
-    either = job.model_object_id or job.adapter_object_id
-    found = either if merged is None else job.model_object_id if merged else job.adapter_object_id
-    if found is not None:
-        return client.model(found)
-    if either is not None:
-        raise NotFoundError(f"`{job_id}` left no {'merged weights' if merged else 'adapter'}", "name the other one")
+    adapter = client.model(job.adapter_object_id) if job.adapter_object_id else None
+    merged = client.model(job.model_object_id) if job.model_object_id else adapter
+    if merged is not None:
+        return Ways(merged, adapter)
     if job.status.lower() == "completed":
         raise NotFoundError(
             f"`{job_id}` is completed, but registration failed: it left no model that can be deployed",
@@ -99,9 +123,7 @@ def serving_options(client: TogetherClient, model: Model) -> list[Hardware]:
     """Every way to serve `model`, cheapest first; configs on hardware without a price are left out."""
     types = {one.name: one for one in client.instance_types()}
     options = [
-        _hardware(config.resource, config.id, types[config.hardware])
-        for config in client.configs(model)
-        if config.hardware in types
+        _hardware(config, types[config.hardware]) for config in client.configs(model) if config.hardware in types
     ]
     return sorted(options, key=lambda option: (option.price_cents_per_hour, option.name))
 
@@ -113,8 +135,11 @@ def choose_hardware(
     hardware: str | None = None,
     config: str | None = None,
     needs_room: bool = True,
+    for_adapters: bool = False,
 ) -> HardwareChoice:
     """The cheapest config with room now, or the one asked for by hardware name or `cr_` id.
+
+    `for_adapters`: only among those to which adapters can be attached.
 
     What has its replicas already does not need room (`needs_room=False`): it may itself have taken the last.
 
@@ -126,6 +151,13 @@ def choose_hardware(
             f"`{model.name}` cannot be served: Together has no config for it",
             "fine-tune a base model that has one; nothing was created",
         )
+    if for_adapters:
+        options = [one for one in options if one.takes_adapters]
+        if not options:
+            raise NotFoundError(
+                f"no adapter can be attached to `{model.name}`: none of its configs takes one",
+                "deploy it merged: add `--merged`",
+            )
     matching = [one for one in options if hardware in (None, one.name) and config in (None, one.config, one.config_id)]
     if not matching:
         offered = ", ".join(f"{one.name} ({one.config_id})" for one in options)
@@ -147,5 +179,13 @@ def choose_hardware(
     return HardwareChoice(free[0], len(options), reason)
 
 
-def _hardware(config: str, config_id: str, kind: InstanceType) -> Hardware:
-    return Hardware(config, config_id, kind.name, kind.description, kind.price_cents_per_hour, kind.headroom)
+def _hardware(config: Config, kind: InstanceType) -> Hardware:
+    return Hardware(
+        config=config.resource,
+        config_id=config.id,
+        name=kind.name,
+        description=kind.description,
+        price_cents_per_hour=kind.price_cents_per_hour,
+        headroom=kind.headroom,
+        takes_adapters=config.takes_adapters,
+    )

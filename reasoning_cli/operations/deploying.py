@@ -15,6 +15,7 @@ from reasoning_cli.errors import ReasoningError, UsageError
 from reasoning_cli.operations.budget import Limits, Standing, burn, check_deploy, standing, standings
 from reasoning_cli.operations.catalogue import HardwareChoice, choose_hardware, find_model
 from reasoning_cli.operations.finding import find_live
+from reasoning_cli.operations.handing_over import former
 from reasoning_cli.operations.status import refresh
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
@@ -50,7 +51,8 @@ class DeployRequest:
     config: str | None = None
     min_replicas: int | None = None
     max_replicas: int | None = None
-    merged: bool | None = None  # which result of a fine-tuning job is meant, where it left two
+    merged: bool | None = None  # how to serve an adapter: merged into its base, attached to it, or not said
+    for_adapters: bool = False  # it is a base model, for adapters to be attached to
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class DeployPlan:
     standing: Standing
     record: DeploymentRecord | None
     replaces: DeploymentRecord | None = None  # what serves in its place until it can
+    retires: DeploymentRecord | None = None  # the adapter that serves until it can, and is detached then
 
     @property
     def max_cents_per_hour(self) -> int:
@@ -83,31 +86,49 @@ class DeployPlan:
         return max(0, self.max_cents_per_hour - (burn(self.record) if self.record else 0))
 
 
-def plan_deploy(client: TogetherClient, store: Store, limits: Limits, request: DeployRequest) -> DeployPlan:
+def plan_deploy(
+    client: TogetherClient, store: Store, limits: Limits, request: DeployRequest, model: Model | None = None
+) -> DeployPlan:
     """Find model, hardware and price, look at what is there already, and check the money. Creates nothing.
 
-    Raises NotFoundError, LimitError (budget, cap, no room) or ReasoningError when something is in the way.
+    `model` is what the request means, where that is known already. Raises NotFoundError, LimitError (budget, cap, no
+    room) or ReasoningError when something is in the way.
     """
-    model_type, wanted = _meaning(request)
+    wanted, model_type = read_target(request)
     _replicas(request, None)  # refused before anything is asked of Together
-    model = find_model(client, wanted, merged=request.merged)
+    model = model or find_model(client, wanted)
     if model_type is None:
-        raise UsageError(f"which decisions should `{model.name}` answer?", f"add --as {_TYPES}")
+        raise untyped(model)
     endpoint_name = request.endpoint or spell_model_type(model_type)
     refresh(client, store)  # what ran unwatched is spent, too
     record, replaces = _known(store, endpoint_name, model, model_type)
+    if replaces is not None and (riders := Deployments(store).riders(replaces.key)):
+        names = ", ".join(one.model_name for one in riders)
+        raise ReasoningError(
+            f"`{names}` rides on the deployment that `{model.name}` would replace",
+            f"detach it first: `reasoning models undeploy {riders[0].deployment_name}`,"
+            f" or leave the endpoint to it: `--endpoint {endpoint_name}-2`",
+        )
     if record is None and replaces is None:
         _refuse_stranger(client, store, endpoint_name)
     min_replicas, max_replicas = _replicas(request, record or replaces)
     action = _action(record, (min_replicas, max_replicas))
     config = request.config or (record.config if record and not request.hardware else None)
     needs_room = action in (Action.CREATE, Action.RESTART)
-    choice = choose_hardware(client, model, hardware=request.hardware, config=config, needs_room=needs_room)
+    choice = choose_hardware(
+        client,
+        model,
+        hardware=request.hardware,
+        config=config,
+        needs_room=needs_room,
+        for_adapters=request.for_adapters,
+    )
     if record and record.config not in (None, choice.hardware.config):
         raise ReasoningError(
             f"`{endpoint_name}` runs on {record.hardware}, and hardware is fixed for life",
             f"undeploy it first: `reasoning models undeploy {endpoint_name}`",
         )
+    retires = None if request.for_adapters else former(store, model_type, record)
     plan = DeployPlan(
         action=action,
         model_type=model_type,
@@ -123,6 +144,7 @@ def plan_deploy(client: TogetherClient, store: Store, limits: Limits, request: D
         standing=standing(store, limits, client.now()),
         record=record,
         replaces=replaces,
+        retires=retires if retires is not None and retires.rides_on is not None else None,
     )
     if plan.added_cents_per_hour or action in (Action.CREATE, Action.RESTART):
         for one in standings(store, limits, client.now()):
@@ -160,20 +182,25 @@ def plan_start(client: TogetherClient, store: Store, limits: Limits, name: str) 
 _TYPES = "|".join(spell_model_type(one) for one in MODEL_TYPES)
 
 
-def _meaning(request: DeployRequest) -> tuple[str | None, str]:
-    """The model type and model name a target stands for."""
+def untyped(model: Model) -> UsageError:
+    """Nobody said what the model is for."""
+    return UsageError(f"which decisions should `{model.name}` answer?", f"add --as {_TYPES}")
+
+
+def read_target(request: DeployRequest) -> tuple[str, str | None]:
+    """The model a target stands for, by its name or id, and the model type if it tells. Raises UsageError."""
     try:
         model_type = parse_model_type(request.target)
     except UsageError:
         if request.model_type is not None:
-            return request.model_type, request.target
+            return request.target, request.model_type
         owners = [model_type for model_type, name in request.models.items() if name == request.target]
-        return (owners[0] if len(owners) == 1 else None), request.target
+        return request.target, (owners[0] if len(owners) == 1 else None)
     if request.model_type not in (None, model_type):
         raise UsageError(
             f"`{request.target}` is a model type, and so is --as", "name a model with --as, or leave --as away"
         )
-    return model_type, request.models[model_type]
+    return request.models[model_type], model_type
 
 
 def _replicas(request: DeployRequest, record: DeploymentRecord | None) -> tuple[int, int]:

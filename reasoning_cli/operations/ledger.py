@@ -16,7 +16,8 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from reasoning_cli.errors import ConfigurationError, NotFoundError, RemoteError
+from reasoning_cli.errors import NotFoundError, RemoteError
+from reasoning_cli.operations.finding import find_made
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import CREATING, DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.ledger import Ledger, Reading
@@ -201,6 +202,8 @@ def observe(
     ConfigurationError when the key is not the one it was deployed with.
     """
     record = find_made(client, store, record)
+    if record.rides_on is not None:
+        return _observe_rider(client, store, record)
     if record.endpoint_id is None or record.deployment_id is None:
         return record
     # Before the look: whoever looks meanwhile writes down what is newer than what is seen here.
@@ -242,6 +245,24 @@ def observe(
     )
 
 
+def _observe_rider(client: TogetherClient, store: Store, rider: DeploymentRecord) -> DeploymentRecord:
+    """Look at an adapter. It has no readings: what it rides on has the bill. It is no readier than that.
+
+    A rider that vanished, or whose deployment did, is closed.
+    """
+    base = Deployments(store).get(rider.rides_on or "")
+    if base is None or base.deleted_at is not None:
+        return close(store, rider, client.now())
+    if base.endpoint_id is None or base.deployment_id is None or rider.adapter_id is None:
+        return rider
+    try:
+        seen = client.adapter(base.endpoint_id, base.deployment_id, rider.adapter_id)
+    except MissingError:
+        return close(store, rider, client.now())
+    state = seen.state if base.ready_replicas else base.state
+    return Deployments(store).update(rider.key, state=state, state_at=client.now(), last_error=seen.failure)
+
+
 def _known_price(record: DeploymentRecord, price: int | None) -> int:
     return price if price is not None else record.price_cents_per_hour or 0
 
@@ -280,37 +301,6 @@ def close(store: Store, record: DeploymentRecord, at: datetime) -> DeploymentRec
         if slot.deployment_key == record.key:
             Deployments(store).set_slot(slot.model_type, None, now=at)
     return Deployments(store).update(record.key, state=DELETED, ready_replicas=0, state_at=at, deleted_at=at)
-
-
-def find_made(client: TogetherClient, store: Store, record: DeploymentRecord) -> DeploymentRecord:
-    """A deploy that broke off may have made more than it could write down: look by name.
-
-    Raises ConfigurationError when the key is not the one it was deployed with.
-    """
-    _check_project(client, record)
-    if record.endpoint_id is None:
-        endpoint = client.find_endpoint(record.endpoint_name)
-        if endpoint is None:
-            return record
-        record = Deployments(store).update(record.key, endpoint_id=endpoint.id, serving_name=endpoint.name)
-    if record.deployment_id is None and record.endpoint_id is not None:
-        try:
-            made = client.find_deployment(record.endpoint_id, record.deployment_name)
-        except MissingError:
-            return record
-        if made is not None:
-            record = Deployments(store).update(record.key, deployment_id=made.id)
-    return record
-
-
-def _check_project(client: TogetherClient, record: DeploymentRecord) -> None:
-    """To another project's key everything is missing, which must not be taken for deleted, and free."""
-    if record.project_id not in (None, client.project.id):
-        raise ConfigurationError(
-            f"`{record.endpoint_name}` was deployed in project `{record.project_id}` and may be running there,"
-            f" but the key or project now set is that of `{client.project.id}`",
-            "set the former ones to look at it or stop it; or work apart from it with `REASONING_HOME=FOLDER`",
-        )
 
 
 def _changes(client: TogetherClient, record: DeploymentRecord, last: Reading, look: Reading) -> list[Reading] | None:

@@ -5,11 +5,12 @@ Each step is found again from the store and from Together, so the same command g
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError, UsageError
+from reasoning_cli.operations.attaching import AttachPlan, plan_attach
 from reasoning_cli.operations.bringing_up import bring_up
 from reasoning_cli.operations.budget import AT_REST, Limits, burn
 from reasoning_cli.operations.deploying import DeployPlan, DeployRequest, plan_deploy
@@ -87,7 +88,7 @@ def run_replace(client: TogetherClient, store: Store, plan: DeployPlan, shift: S
         ) from problem
 
 
-def plan_promote(client: TogetherClient, store: Store, limits: Limits, model_type: str) -> DeployPlan:
+def plan_promote(client: TogetherClient, store: Store, limits: Limits, model_type: str) -> DeployPlan | AttachPlan:
     """What it takes to finish the replacement that is half way. Raises NotFoundError when none is.
 
     A plan that `replaces` nothing: the old one turned out to be gone, and only the route is left to be checked.
@@ -101,7 +102,9 @@ def plan_promote(client: TogetherClient, store: Store, limits: Limits, model_typ
     return _plan_to(client, store, limits, model_type, going.new_key, going.old_key)
 
 
-def plan_rollback(client: TogetherClient, store: Store, limits: Limits, model_type: str) -> Return | DeployPlan:
+def plan_rollback(
+    client: TogetherClient, store: Store, limits: Limits, model_type: str
+) -> Return | DeployPlan | AttachPlan:
     """The way back: from what is half way, else to the deployment before the one that serves now.
 
     A plan that `replaces` nothing: see `plan_promote`. Raises NotFoundError when nothing was replaced, LimitError when
@@ -133,7 +136,8 @@ def run_return(client: TogetherClient, store: Store, plan: Return, wait: Waiting
             f"`{old.model_name}` is {old.state}, and cannot take the traffic back",
             f"start it first: `reasoning models start {old.deployment_name}`",
         )
-    _move(client, old, new, 0)
+    if old.rides_on is None and new.rides_on is None:  # an adapter is in no split
+        _move(client, old, new, 0)
     Replacements(store).set_percent(plan.replacement.number, 0)
     run_stop(client, store, StopPlan(new, keep=False, saves_cents_per_hour=burn(new)), wait)
     Replacements(store).finish(plan.replacement.number, client.now())
@@ -142,19 +146,24 @@ def run_return(client: TogetherClient, store: Store, plan: Return, wait: Waiting
 
 def _plan_to(
     client: TogetherClient, store: Store, limits: Limits, model_type: str, key: str, serving_key: str
-) -> DeployPlan:
-    """A deploy of a deployment's model with its own config, into the endpoint that serves."""
+) -> DeployPlan | AttachPlan:
+    """A deploy of a deployment's model with its own config, into the endpoint that serves; an adapter where it can."""
     wanted, serving = Deployments(store).get(key), Deployments(store).get(serving_key)
     assert wanted is not None and serving is not None
+    shifts = wanted.rides_on is None and serving.rides_on is None
     request = DeployRequest(
         target=wanted.model_id or wanted.model_name,
         models={},
         idle_minutes=wanted.idle_minutes,
         model_type=model_type,
-        endpoint=serving.endpoint_name,
+        endpoint=serving.endpoint_name if shifts else wanted.endpoint_name,
         config=wanted.config,
     )
-    return plan_deploy(client, store, limits, request)
+    if wanted.rides_on is None:
+        return plan_deploy(client, store, limits, request)
+    base = Deployments(store).get(wanted.rides_on)
+    request = replace(request, idle_minutes=base.idle_minutes if base else 0)
+    return plan_attach(client, store, limits, request, client.model(wanted.model_id or ""), model_type)
 
 
 def _run(
@@ -183,6 +192,8 @@ def _run(
         Deployments(store).set_slot(plan.model_type, record.key, now=client.now())
         if old.state != DELETED:
             old = run_stop(client, store, StopPlan(old, shift.keep_old, burn(old)), wait).record
+        if plan.retires is not None:
+            run_stop(client, store, StopPlan(plan.retires, keep=False, saves_cents_per_hour=0), wait)
         Replacements(store).finish(replacement.number, client.now())
     return Replaced(observe(client, store, record), old, percent, answered_in)
 

@@ -57,7 +57,7 @@ def refresh(client: TogetherClient, store: Store) -> datetime:
     if not live:
         return client.now()
     prices = {one.name: one.price_cents_per_hour for one in client.instance_types()}
-    seen = [observe(client, store, record, prices) for record in live]
+    seen = [observe(client, store, record, prices) for record in (*live, *Deployments(store).riders())]
     return max(client.now(), *(record.state_at for record in seen))
 
 
@@ -71,17 +71,19 @@ def model_statuses(
 ) -> list[ModelStatus]:
     """The three slots, then deployments of ours that serve none; `models` and `enabled` by model type."""
     deployments = Deployments(store)
-    live = {record.key: record for record in deployments.live()}
+    # Riders first: a model type whose slot is not set yet is served by its adapter, and not by what that rides on.
+    live = {record.key: record for record in (*deployments.riders(), *deployments.live())}
     served = {slot.model_type: slot.deployment_key for slot in deployments.slots()}
     usage = usage_by_deployment(store, period_start(Period.MONTH, at), at)
     ledger = Ledger(store)
-    endpoints = [record.endpoint_name for record in live.values()]
+    endpoints = [record.endpoint_name for record in live.values() if record.rides_on is None]
     shares: dict[str, int] = {}
     for going in filter(None, (Replacements(store).going(one) for one in MODEL_TYPES)):
         shares |= {going.old_key: 100 - going.percent, going.new_key: going.percent}
 
     def name(record: DeploymentRecord) -> str:
-        return record.endpoint_name if endpoints.count(record.endpoint_name) == 1 else record.deployment_name
+        alone = record.rides_on is None and endpoints.count(record.endpoint_name) == 1
+        return record.endpoint_name if alone else record.deployment_name
 
     def line(model_type: str | None, record: DeploymentRecord | None) -> ModelStatus:
         since = ready_since(ledger.readings(record.key)) if record and record.ready_replicas else None

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import ReasoningError, RemoteError
 from reasoning_cli.operations.budget import AT_REST, burn
-from reasoning_cli.operations.finding import find_live
-from reasoning_cli.operations.ledger import close, find_made, observe
+from reasoning_cli.operations.finding import find_live, find_made
+from reasoning_cli.operations.ledger import close, observe
 from reasoning_cli.operations.waiting import Waiting, wait_for
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.events import Event, Events
+from reasoning_cli.store.replacements import Replacements
 from reasoning_cli.together.problems import BusyError, MissingError, RequestRefusedError, UnreachableError
-from reasoning_cli.values import together_idle_minutes
+from reasoning_cli.values import MODEL_TYPES, spell_model_type, together_idle_minutes
 
 if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
@@ -33,12 +34,18 @@ class StopPlan:
     """What will be stopped; with `keep` it stays at Together, stopped, and can be started again.
 
     `beside` are others of ours on the same endpoint (half way in, or a former model that was kept): they go, too.
+    Adapters: `riders` are those that ride on what is stopped, and are detached before it is deleted. Where `record` is
+    one itself, `base` is the deployment under it that ends with the last of its riders; where it stays, `stays_for`
+    names what else of ours it serves.
     """
 
     record: DeploymentRecord
     keep: bool
     saves_cents_per_hour: int
     beside: tuple[DeploymentRecord, ...] = ()
+    riders: tuple[DeploymentRecord, ...] = ()
+    base: DeploymentRecord | None = None
+    stays_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,13 +66,49 @@ class Outcome:
 
 
 def plan_stop(store: Store, target: str, *, keep: bool) -> StopPlan:
-    """The deployment meant by a model type, an endpoint's name or an id. Raises NotFoundError."""
+    """The deployment meant by a model type, an endpoint's name or an id.
+
+    Raises NotFoundError, and ReasoningError for an adapter that cannot be stopped alone.
+    """
     record = find_live(store, target)
+    if record.rides_on is not None:
+        return _plan_detach(store, record, keep=keep)
     beside: tuple[DeploymentRecord, ...] = ()
     if target not in (record.key, record.deployment_id, record.deployment_name):
         live = Deployments(store).live()
         beside = tuple(one for one in live if one.endpoint_name == record.endpoint_name and one.key != record.key)
-    return StopPlan(record, keep, sum(burn(one) for one in (record, *beside)), beside)
+    going = (record, *beside)
+    riders = tuple(rider for one in going for rider in Deployments(store).riders(one.key))
+    return StopPlan(record, keep, sum(burn(one) for one in going), beside, riders)
+
+
+def _plan_detach(store: Store, rider: DeploymentRecord, *, keep: bool) -> StopPlan:
+    """The end of an adapter, and of the deployment it rides on when nothing else of ours needs that."""
+    base = Deployments(store).get(rider.rides_on or "")
+    if base is None or base.deleted_at is not None:
+        return StopPlan(rider, keep, 0)
+    others = _needed_by(store, base, rider)
+    if not keep:
+        return StopPlan(rider, keep, 0 if others else burn(base), base=None if others else base, stays_for=others)
+    if others:
+        raise ReasoningError(
+            f"`{rider.model_name}` rides on `{base.endpoint_name}` with {' and '.join(others)}, and costs nothing",
+            f"detach it: `reasoning models undeploy {rider.deployment_name}`,"
+            f" or stop them all: `reasoning models stop {base.endpoint_name}`",
+        )
+    return StopPlan(base, keep, burn(base), riders=(rider,))
+
+
+def _needed_by(store: Store, base: DeploymentRecord, rider: DeploymentRecord) -> tuple[str, ...]:
+    """What else of ours a deployment serves: other adapters on it, and the model types whose slot it is in itself."""
+    riders = [one.model_name for one in Deployments(store).riders(base.key) if one.key != rider.key]
+    slots = [spell_model_type(one.model_type) for one in Deployments(store).slots() if one.deployment_key == base.key]
+    half_way = [
+        one
+        for one in MODEL_TYPES
+        if (going := Replacements(store).going(one)) and base.key in (going.old_key, going.new_key)
+    ]
+    return tuple(dict.fromkeys([*riders, *slots, *(spell_model_type(one) for one in half_way)]))
 
 
 def run_stop(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting) -> Stopped:
@@ -88,7 +131,12 @@ def run_stop(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting
 def plan_stop_all(store: Store, *, keep: bool) -> list[StopPlan]:
     """A stop of every deployment of ours; with `keep`, of those that run."""
     live = Deployments(store).live()
-    return [StopPlan(one, keep, burn(one)) for one in live if not (keep and one.state in AT_REST)]
+    riders = Deployments(store).riders
+    return [
+        StopPlan(one, keep, burn(one), riders=tuple(riders(one.key)))
+        for one in live
+        if not (keep and one.state in AT_REST)
+    ]
 
 
 def run_stop_all(client: TogetherClient, store: Store, plans: list[StopPlan], wait: Waiting) -> Iterator[Outcome]:
@@ -111,6 +159,42 @@ def run_stop_all(client: TogetherClient, store: Store, plans: list[StopPlan], wa
 
 
 def _run(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting) -> Stopped:
+    if plan.record.rides_on is not None:
+        return _detach(client, store, plan, wait)
+    riders = [] if plan.keep else Deployments(store).riders(plan.record.key)
+    for rider in riders:
+        _take_off(client, store, rider)
+    done = _stop_and_delete(client, store, plan, wait)
+    for rider in riders:
+        # Only now: until what they rode on is gone, they are the way to find it.
+        close(store, rider, client.now())
+    return done
+
+
+def _detach(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting) -> Stopped:
+    """Take an adapter off, and end the deployment it rode on when nothing else of ours needs that any more."""
+    rider = plan.record
+    base = Deployments(store).get(rider.rides_on or "")
+    if base is not None and base.deleted_at is None:
+        if not _needed_by(store, base, rider):
+            return _run(client, store, StopPlan(base, keep=False, saves_cents_per_hour=burn(base)), wait)
+        _take_off(client, store, rider)
+        heir = next((one for one in Deployments(store).riders(base.key) if one.key != rider.key), None)
+        if heir is not None and base.model_type == rider.model_type:
+            Deployments(store).update(base.key, model_type=heir.model_type)  # its bill goes to who is left
+    return Stopped(close(store, rider, client.now()))
+
+
+def _take_off(client: TogetherClient, store: Store, rider: DeploymentRecord) -> None:
+    """Detach an adapter from what it rides on, as far as both are still there."""
+    Events(store).add(Event(client.now(), "operator", "detach", rider.endpoint_name, {"model": rider.model_name}))
+    rider = find_made(client, store, rider)
+    base = Deployments(store).get(rider.rides_on or "")
+    if base is not None and base.endpoint_id and base.deployment_id and rider.adapter_id:
+        client.detach(base.endpoint_id, base.deployment_id, rider.adapter_id)
+
+
+def _stop_and_delete(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting) -> Stopped:
     record = find_made(client, store, plan.record)
     Events(store).add(Event(client.now(), "operator", "stop" if plan.keep else "undeploy", record.endpoint_name))
     if record.endpoint_id is None:

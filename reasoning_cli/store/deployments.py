@@ -115,7 +115,7 @@ class Deployments:
         return self._first("WHERE deployment_id=?", deployment_id)
 
     def live(self) -> list[DeploymentRecord]:
-        """Those not deleted, oldest first: whatever may still cost money. Riders cost nothing, and are not among them."""
+        """Those not deleted, oldest first: whatever may still cost money, which riders do not."""
         return self._many("WHERE deleted_at IS NULL AND rides_on IS NULL ORDER BY created_at, key")
 
     def all(self) -> list[DeploymentRecord]:
@@ -154,6 +154,10 @@ class Deployments:
                 " LEFT JOIN deployments ON deployments.key = slots.deployment_key ORDER BY slots.model_type"
             )
         ]
+
+    def serving(self, model_type: str) -> str | None:
+        """The key of what answers for a model type."""
+        return next((slot.deployment_key for slot in self.slots() if slot.model_type == model_type), None)
 
     def set_slot(self, model_type: str, key: str | None, *, now: datetime | None = None) -> None:
         """Let a deployment answer for a model type, or none."""

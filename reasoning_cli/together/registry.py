@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reasoning_cli.together.calls import Calls, read
+from reasoning_cli.together.adapters import Adapters
+from reasoning_cli.together.calls import read
 from reasoning_cli.together.connection import Json
 from reasoning_cli.together.wire import Config, FineTune, InstanceType, Model, RemoteUpload, Revision, SupportedModel
 
 
-class Registry(Calls):
-    """The calls about models and hardware."""
+class Registry(Adapters):
+    """The calls about models, what is attached to them, and hardware."""
 
     def models(self) -> Iterator[Model]:
         """Every model of the registry."""
         return self._list(Model, f"{self._root}/models")
 
-    def model(self, model_id: str) -> Model:
-        return read(Model, self._connection.request("GET", f"{self._root}/models/{model_id}"))
+    def model(self, model_id: str, project_id: str | None = None) -> Model:
+        """The model with that id, of this project unless another one is named."""
+        root = f"/v2/projects/{project_id}" if project_id else self._root
+        return read(Model, self._connection.request("GET", f"{root}/models/{model_id}"))
 
     def configs(self, model: Model) -> list[Config]:
         """The ways `model` can be served; none means it cannot."""

@@ -61,6 +61,13 @@ class Model(Wire):
         return self.weights is not None and self.weights.type == "WEIGHTS_TYPE_ADAPTER"
 
     @property
+    def base_place(self) -> tuple[str, str] | None:
+        """Project (often the platform's) and id of the model it was made from; None where there is none."""
+        if (place := model_place(self.base_model or "")) is not None:
+            return place
+        return (self.project_id, self.base_model_id) if self.base_model_id else None
+
+    @property
     def resource(self) -> str:
         return f"projects/{self.project_id}/models/{self.id}"
 
@@ -230,7 +237,7 @@ class Adapter(Wire):
 
     @property
     def state(self) -> str:
-        """`READY` where every cluster has it loaded, `FAILED` where one cannot load it, else how far the last one is."""
+        """`READY` where every cluster has it loaded, `FAILED` where one cannot, else how far the last one is."""
         if self.failure is not None:
             return "FAILED"
         states = {one.state.removeprefix("ADAPTER_LOAD_STATE_") for one in self.per_cluster}

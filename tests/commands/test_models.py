@@ -90,6 +90,8 @@ def test_status_of_what_runs(still: Service, reasoning: Run) -> None:
         "serving_name": "sandbox/coding",
         "endpoint_id": made["endpointId"],
         "deployment_id": made["id"],
+        "rides_on": None,
+        "adapter_id": None,
         "idle_minutes": 0,
         "ours": True,
         "traffic_percent": None,

@@ -1,0 +1,44 @@
+"""Let one model answer in another's place where Together cannot shift the traffic: to an adapter, or from one.
+
+An adapter has no deployment of its own that a split could name. The slot changes at once, when the new model has
+answered; on record it is a replacement, so that what breaks off goes on, and a rollback knows the way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reasoning_cli.operations.budget import burn
+from reasoning_cli.operations.stopping import StopPlan, run_stop
+from reasoning_cli.operations.waiting import Waiting
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.events import Event, Events
+from reasoning_cli.store.replacements import Replacements
+
+if TYPE_CHECKING:
+    from reasoning_cli.together.client import TogetherClient
+
+
+def former(store: Store, model_type: str, record: DeploymentRecord | None) -> DeploymentRecord | None:
+    """What serves a model type, or did until `record` began to take its place; None where that is `record` itself."""
+    key = record.key if record else None
+    deployments = Deployments(store)
+    going = Replacements(store).going(model_type)
+    old = going.old_key if going is not None and going.new_key == key else deployments.serving(model_type)
+    found = deployments.get(old) if old is not None and old != key else None
+    return found if found is not None and found.deleted_at is None else None
+
+
+def hand_over(
+    client: TogetherClient, store: Store, model_type: str, old: DeploymentRecord, new: DeploymentRecord, wait: Waiting
+) -> None:
+    """Let `new`, which has answered, serve a model type from now on, and take `old` away."""
+    replacement = Replacements(store).begin(model_type, old.key, new.key, client.now())
+    if Deployments(store).serving(model_type) != new.key:
+        Deployments(store).set_slot(model_type, new.key, now=client.now())
+        detail = {"model": new.model_name, "percent": 100}
+        Events(store).add(Event(client.now(), "operator", "shift", new.endpoint_name, detail))
+    Replacements(store).set_percent(replacement.number, 100)
+    run_stop(client, store, StopPlan(old, keep=False, saves_cents_per_hour=burn(old)), wait)
+    Replacements(store).finish(replacement.number, client.now())
