@@ -120,6 +120,10 @@ def plan_rollback(
         assert old is not None and new is not None
         return Return(going, old, new)
     last = replacements.latest_to(serving) if serving else None
+    if last is not None and last.is_rollback and last.finished_at is None:
+        # It broke off when what it leaves was gone already: it is done, and the same command again is no way forth.
+        replacements.finish(last.number, client.now())
+        return _plan_to(client, store, limits, model_type, last.new_key, last.new_key)
     if last is None or serving is None:
         raise NotFoundError(
             f"`{spell_model_type(model_type)}` has no former model", "`reasoning models list` shows what serves it"
@@ -194,8 +198,10 @@ def _run(
             old = run_stop(client, store, StopPlan(old, shift.keep_old, burn(old)), wait).record
         if plan.retires is not None:
             run_stop(client, store, StopPlan(plan.retires, keep=False, saves_cents_per_hour=0), wait)
-        Replacements(store).finish(replacement.number, client.now())
-    return Replaced(observe(client, store, record), old, percent, answered_in)
+    record = observe(client, store, record)
+    if percent == 100:
+        Replacements(store).finish(replacement.number, client.now())  # last: what is finished is not gone on with
+    return Replaced(record, old, percent, answered_in)
 
 
 def _hold(
