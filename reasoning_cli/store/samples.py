@@ -14,9 +14,6 @@ from reasoning_cli.errors import DataError
 from reasoning_cli.store.database import Store, Value
 from reasoning_cli.store.times import from_ms, to_ms
 
-# Deleting so many rows holds the write lock for some tens of milliseconds.
-DELETE_BATCH = 2000
-
 # An id, whole or its short form in brackets, or a number. That all begin with one class of characters lets the search
 # skip all others, a third faster.
 _CHANGING = re.compile(
@@ -103,7 +100,6 @@ _INSERT = (
     f"INSERT INTO samples({', '.join(_STORED)}) VALUES ({', '.join('?' * len(_STORED))}) ON CONFLICT(id) DO NOTHING"
 )
 _SELECT = f"SELECT {', '.join(_PLAIN)}, metadata, seq FROM samples"
-_BEFORE = "FROM samples WHERE created_at < ?"
 
 
 class Samples:
@@ -163,29 +159,6 @@ class Samples:
             parameters |= {"first_at": first["created_at"], "first_seq": first["seq"]}
         return conditions, parameters
 
-    def range_before(self, moment: datetime) -> SampleRange:
-        """How many samples are older than `moment`, and from when to when."""
-        row = self._store.row(
-            f"SELECT count(*) AS total, min(created_at) AS oldest, max(created_at) AS newest {_BEFORE}",
-            (to_ms(moment),),
-        )
-        return range_of(row) if row is not None else SampleRange(0, None, None)
-
-    def delete_before(self, moment: datetime) -> Iterator[int]:
-        """Delete the samples older than `moment` a batch at a time, yielding how many are gone so far.
-
-        Others can write between two batches; the space goes back to the file system in the same small steps.
-        """
-        gone = 0
-        while batch := self._store.write(
-            f"DELETE FROM samples WHERE seq IN (SELECT seq {_BEFORE} ORDER BY created_at LIMIT ?)",
-            (to_ms(moment), DELETE_BATCH),
-        ):
-            self._store.give_back_space()
-            gone += batch
-            yield gone
-        self._store.shorten_log()
-
 
 def _parameters(sample: Sample) -> tuple[Value, ...]:
     plain = (to_ms(sample.created_at) if name == "created_at" else getattr(sample, name) for name in _PLAIN)
@@ -233,20 +206,10 @@ def _conditions(wanted: SampleFilter) -> tuple[list[str], dict[str, Value]]:
         ("origin = :origin", "origin", wanted.origin),
         ("label IS NULL" if wanted.label == "none" else "label = :label", "label", wanted.label),
         ("confidence >= :min_confidence", "min_confidence", wanted.min_confidence),
-        ("room_id = :room", "room", wanted.room),
+        ("+room_id = :room", "room", wanted.room),  # a bare equality would be put into the expressions of indexes
         ("decision = :decision", "decision", wanted.decision),
     ):
         if value is not None:
             conditions.append(condition)
             parameters[name] = value
     return conditions, parameters
-
-
-def range_of(row: sqlite3.Row) -> SampleRange:
-    """The range in a row of `total`, `oldest` and `newest`."""
-    oldest, newest = row["oldest"], row["newest"]
-    return SampleRange(
-        row["total"],
-        None if oldest is None else from_ms(oldest),
-        None if newest is None else from_ms(newest),
-    )
