@@ -40,6 +40,7 @@ ENTRIES = {
     "doctor": Entry("Start", "Check keys, paths, network, what is left running.", is_group=False),
     "status": Entry("Operate", "One screen: models, money, the guard.", is_group=False),
     "models": Entry("Operate", "Deploy, route and stop models."),
+    "gateway": Entry("Operate", "Stand between an agent and its provider."),
     "costs": Entry("Operate", "What it costs, limits, automatic shutdown."),
     "data": Entry("Learn", "Collect, look at and export decisions."),
     "config": Entry("Adjust", "Show and change settings."),

@@ -17,6 +17,7 @@ from reasoning_cli.gateway.faces import chat as chat_face
 from reasoning_cli.gateway.faces.forms import Asked, Heard, Json, Reply, ToolCall, Unreadable, objects
 from reasoning_cli.operations.slots import SlotNow
 
+UNSURE = "not confident enough"
 _LONGEST_ANSWER_BYTES = 8 * 1024 * 1024
 
 
@@ -34,6 +35,16 @@ class Attempt:
     confidence: float | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+
+
+def upstream_of_models() -> aiohttp.ClientSession:
+    """The pool of connections to where models are served; each call has its own deadline."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=256, keepalive_timeout=30, ttl_dns_cache=60),
+        timeout=aiohttp.ClientTimeout(total=None),
+        trust_env=True,
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
 
 
 async def ask(session: aiohttp.ClientSession, slot: SlotNow, asked: Asked, chat: Json, found: Recognition) -> Attempt:
@@ -123,7 +134,7 @@ def _judged(
     if failure is None and not heard.whole:
         failure = "invalid: cut at the token limit"
     if failure is None and slot.confidence is not None and confidence is not None and confidence < slot.confidence:
-        failure = "not confident enough"
+        failure = UNSURE
     if failure is None:
         text, decision, failure = _text(asked, found, heard)
         if failure is None:

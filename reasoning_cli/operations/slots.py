@@ -64,13 +64,10 @@ def _slot(
     together_key: str | None,
 ) -> SlotNow:
     get = settings.get
-    url: str | None
     elsewhere = get(s.PROVIDER_URL[model_type])
-    if elsewhere is not None:
-        url, key, model = elsewhere.rstrip("/"), get(s.PROVIDER_KEY[model_type]), get(s.MODEL[model_type])
-    else:
-        url, key = f"{together_url.rstrip('/')}/v1", together_key
-        model = record.serving_name if record is not None else None
+    url = elsewhere.rstrip("/") if elsewhere else f"{together_url.rstrip('/')}/v1"
+    key = get(s.PROVIDER_KEY[model_type]) if elsewhere else together_key
+    model = get(s.MODEL[model_type]) if elsewhere else record.serving_name if record else None
     return SlotNow(
         model_type=model_type,
         url=url,

@@ -1,0 +1,56 @@
+"""What the slots are now, kept fresh by a thread: settings and ledger change while the gateway runs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from reasoning_cli.errors import ReasoningError
+from reasoning_cli.operations.slots import SlotNow
+
+_log = logging.getLogger(__name__)
+REFRESH_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class View:
+    """What the operator wants at one moment: the slots, and where what is no decision of ours goes (bases with /v1)."""
+
+    slots: Mapping[str, SlotNow]
+    openai_upstream: str
+    anthropic_upstream: str
+
+
+class Book:
+    """The newest view. A look that fails leaves the one before, and is told once."""
+
+    def __init__(self, read: Callable[[], View]) -> None:
+        self._read = read
+        self.view = read()
+        self.problem: str | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="slots", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(5)
+
+    def look(self) -> None:
+        """Read once more, now."""
+        try:
+            self.view = self._read()
+            self.problem = None
+        except ReasoningError as error:
+            if self.problem != str(error):
+                _log.warning("settings and slots stay as they were: %s", error)
+            self.problem = str(error)
+
+    def _run(self) -> None:
+        while not self._stop.wait(REFRESH_SECONDS):
+            self.look()

@@ -1,0 +1,160 @@
+"""One call of the agent: its head, its body as far as it was read, and its answer going out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+# A decision's prompt is read whole, to be recognised. What is longer goes through as it comes, unread.
+LONGEST_READ_BYTES = 16 * 1024 * 1024
+# A caller that leaves is noticed after this long; most calls are over by then, and need no watch.
+_WATCH_AFTER_SECONDS = 0.05
+
+
+class CallerLeft(Exception):
+    """The agent closed its connection: nobody waits for an answer any more."""
+
+
+class TooLarge(Exception):
+    """A body longer than the gateway takes at all."""
+
+
+class Call:
+    """One call. `notes` is what the access log says of it beside the plain facts."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["raw_path"].decode("latin-1") if scope.get("raw_path") else scope["path"]
+        self.query: bytes = scope["query_string"]
+        self.headers: list[tuple[bytes, bytes]] = list(scope["headers"])
+        self.id = uuid4().hex
+        self.started = time.perf_counter()
+        self.status: int | None = None
+        self.sent_bytes = 0
+        self.notes: dict[str, Any] = {}
+        self._receive, self._send = receive, send
+        self._whole = False  # the body was received to its end
+        self._head_sent = self._finished = False
+        self._left = False
+        self._task = asyncio.current_task()
+        self._watch: asyncio.TimerHandle | asyncio.Task[None] | None = None
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first header of that (lower-case) name."""
+        return next((value for key, value in self.headers if key == name), None)
+
+    def headers_by_name(self) -> dict[str, str]:
+        """The headers as recognition reads them."""
+        return {key.decode("latin-1"): value.decode("latin-1") for key, value in self.headers}
+
+    def since_ms(self) -> int:
+        return round((time.perf_counter() - self.started) * 1000)
+
+    def note(self, text: str) -> None:
+        self.notes["note"] = text
+
+    async def read(self, limit: int = LONGEST_READ_BYTES) -> bytes | None:
+        """The whole body; None when it is longer than `limit`, and then `rest` gives all of it."""
+        declared = self.header(b"content-length")
+        self._read: list[bytes] = []
+        if declared is not None and declared.isdigit() and int(declared) > limit:
+            return None
+        size = 0
+        while not self._whole:
+            part = await self._next()
+            self._read.append(part)
+            size += len(part)
+            if size > limit:
+                return None
+        self._begin_watch()
+        return self._read[0] if len(self._read) == 1 else b"".join(self._read)
+
+    async def rest(self) -> AsyncIterator[bytes]:
+        """The body, piece by piece as it comes, after what was read already."""
+        for part in getattr(self, "_read", []):
+            yield part
+        while not self._whole:
+            part = await self._next()
+            if part:
+                yield part
+        self._begin_watch()
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a body was announced."""
+        return any(key in (b"content-length", b"transfer-encoding") and value != b"0" for key, value in self.headers)
+
+    async def _next(self) -> bytes:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self._left = True
+            raise CallerLeft
+        self._whole = not message.get("more_body", False)
+        body: bytes = message.get("body", b"")
+        return body
+
+    def _begin_watch(self) -> None:
+        if self._watch is None:
+            self._watch = asyncio.get_running_loop().call_later(_WATCH_AFTER_SECONDS, self._start_watching)
+
+    def _start_watching(self) -> None:
+        self._watch = asyncio.ensure_future(self._watching())
+
+    async def _watching(self) -> None:
+        """Wait until the caller leaves, and then end what is done for it."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if not self._finished and self._task is not None:
+            self._left = True
+            self._task.cancel()
+
+    @property
+    def left(self) -> bool:
+        """Whether the caller went away before its answer was whole."""
+        return self._left
+
+    @property
+    def begun(self) -> bool:
+        """Whether a byte of the answer is out: from then on no other answer can be given."""
+        return self._head_sent
+
+    async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """Send the head of the answer."""
+        self.status, self._head_sent = status, True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def send(self, body: bytes, *, more: bool) -> None:
+        """Send a piece of the answer's body."""
+        self.sent_bytes += len(body)
+        self._finished = self._finished or not more
+        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+
+    async def answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """Send a whole answer."""
+        await self.begin(status, [*headers, (b"content-length", b"%d" % len(body))])
+        await self.send(b"" if self.method == "HEAD" else body, more=False)
+
+    async def answer_json(self, status: int, value: object, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+        """Send a whole answer of JSON."""
+        await self.answer(status, [(b"content-type", b"application/json"), *(headers or [])], orjson.dumps(value))
+
+    async def refuse(self, status: int, message: str, error: Callable[[int, str], dict[str, Any]] | None) -> None:
+        """Answer with an error in the caller's dialect, if nothing was sent yet."""
+        if not self._head_sent and not self._left:
+            value = error(status, message) if error is not None else {"error": {"message": message}}
+            await self.answer_json(status, value)
+
+    def end(self) -> None:
+        """The call is over: stop watching."""
+        self._finished = True
+        if self._watch is not None:
+            self._watch.cancel()

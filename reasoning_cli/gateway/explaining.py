@@ -1,0 +1,102 @@
+"""Say of a recorded request what it is, where it would go and why, without sending anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from reasoning_cli.errors import DataError
+from reasoning_cli.gateway.faces.forms import Untranslatable
+from reasoning_cli.gateway.routing import face_of, route
+from reasoning_cli.operations.slots import SlotNow
+
+_FORM = 'one request, or one a line: {"request": {"method", "path", "headers", "body"}}'
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """`route` is `slot` or `original`; `shadow` whether the slot's model is asked beside the original."""
+
+    number: int
+    method: str
+    path: str
+    model_type: str | None
+    route: str
+    reason: str
+    shadow: bool
+    face: str | None
+
+
+def read_requests(content: bytes) -> list[Mapping[str, Any]]:
+    """The requests in a file: one JSON document, or one a line. Raises DataError."""
+    try:
+        found = [orjson.loads(content)]
+    except ValueError:
+        found = [_line(number, line) for number, line in enumerate(content.splitlines(), start=1) if line.strip()]
+    if len(found) == 1 and isinstance(found[0], list):
+        found = found[0]
+    if not found:
+        raise DataError("there is no request to explain", hint=_FORM)
+    return [_request(number, one) for number, one in enumerate(found, start=1)]
+
+
+def explain(requests: list[Mapping[str, Any]], slots: Mapping[str, SlotNow]) -> Iterator[Explanation]:
+    """What each request is and where it would go with the slots as they are now."""
+    for number, request in enumerate(requests, start=1):
+        yield _explain(number, request, slots)
+
+
+def _explain(number: int, request: Mapping[str, Any], slots: Mapping[str, SlotNow]) -> Explanation:
+    method, path = str(request.get("method") or "POST").upper(), str(request.get("path") or "/")
+    headers = {str(key).lower(): str(value) for key, value in (request.get("headers") or {}).items()}
+    face = face_of(method, path.partition("?")[0])
+
+    def original(reason: str) -> Explanation:
+        return Explanation(number, method, path, None, "original", reason, False, face.name if face else None)
+
+    if face is None:
+        return original("no path that decisions take")
+    body = request.get("body")
+    if isinstance(body, str):
+        try:
+            body = orjson.loads(body)
+        except ValueError:
+            return original("its body is no JSON")
+    asked = face.read(body) if isinstance(body, dict) else None
+    if asked is None or not isinstance(body, dict):
+        return original(f"no request of the {face.name} dialect")
+    where = route(asked, headers, slots, len(orjson.dumps(body)), {})
+    to_slot, reason = where.to_slot, where.reason
+    if to_slot:
+        try:
+            face.to_chat(body)
+        except Untranslatable as untranslatable:
+            to_slot, reason = False, str(untranslatable)
+    return Explanation(
+        number,
+        method,
+        path,
+        where.recognition.model_type,
+        "slot" if to_slot else "original",
+        reason,
+        where.shadow,
+        face.name,
+    )
+
+
+def _line(number: int, line: bytes) -> object:
+    try:
+        return orjson.loads(line)
+    except ValueError:
+        raise DataError(f"line {number} is no JSON", hint=_FORM) from None
+
+
+def _request(number: int, found: object) -> Mapping[str, Any]:
+    """The request in a recording, or a bare one."""
+    request = found.get("request", found) if isinstance(found, dict) else None
+    if not isinstance(request, dict) or not ("body" in request or "path" in request):
+        raise DataError(f"number {number} is no recorded request", hint=_FORM)
+    return request

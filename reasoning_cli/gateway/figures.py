@@ -1,0 +1,72 @@
+"""What the gateway did since it started: who answered how many decisions, why, and how fast."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from statistics import quantiles
+from typing import Any
+
+_REMEMBERED_LATENCIES = 2000
+# An answer's texts cannot make counters grow without end.
+_MOST_REASONS = 200
+
+
+@dataclass
+class Figures:
+    """Counters and recent latencies. Milliseconds; `agreements` are shadows and the original deciding alike."""
+
+    requests: int = 0
+    relayed: int = 0
+    answered: Counter[tuple[str, str]] = field(default_factory=Counter)
+    reasons: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    latencies: dict[tuple[str, str], deque[int]] = field(default_factory=dict)
+    agreements: Counter[tuple[str, bool]] = field(default_factory=Counter)
+    upstream_errors: Counter[str] = field(default_factory=Counter)
+    in_flight: int = 0
+
+    def count(self, model_type: str, source: str, reason: str, latency_ms: int) -> None:
+        """One decision answered by `source`: slot, fallback, original."""
+        self.answered[model_type, source] += 1
+        if len(self.reasons) >= _MOST_REASONS and (model_type, source, reason) not in self.reasons:
+            reason = "other"
+        self.reasons[model_type, source, reason] += 1
+        self.latencies.setdefault((model_type, source), deque(maxlen=_REMEMBERED_LATENCIES)).append(latency_ms)
+
+    def record(self) -> dict[str, Any]:
+        """The figures for machines, by model type."""
+        types: dict[str, Any] = {}
+        for (model_type, source), count in sorted(self.answered.items()):
+            entry = types.setdefault(model_type, {"decisions": 0, "by_source": {}})
+            entry["decisions"] += count
+            p50, p95 = _percentiles(list(self.latencies[model_type, source]))
+            entry["by_source"][source] = {
+                "count": count,
+                "p50_ms": p50,
+                "p95_ms": p95,
+                "reasons": {
+                    reason: number
+                    for (one, who, reason), number in self.reasons.most_common()
+                    if (one, who) == (model_type, source)
+                },
+            }
+        for model_type, entry in types.items():
+            asked = sum(entry["by_source"].get(one, {}).get("count", 0) for one in ("slot", "fallback"))
+            own = entry["by_source"].get("slot", {}).get("count", 0)
+            entry["success_rate"] = own / asked if asked else None
+            alike, unlike = self.agreements[model_type, True], self.agreements[model_type, False]
+            entry["agreement"] = alike / (alike + unlike) if alike + unlike else None
+        return {
+            "requests": self.requests,
+            "relayed": self.relayed,
+            "in_flight": self.in_flight,
+            "model_types": types,
+            "upstream_errors": dict(self.upstream_errors),
+        }
+
+
+def _percentiles(numbers: list[int]) -> tuple[int | None, int | None]:
+    if len(numbers) < 2:
+        return (numbers[0], numbers[0]) if numbers else (None, None)
+    cuts = quantiles(numbers, n=20, method="inclusive")
+    return round(cuts[9]), round(cuts[18])

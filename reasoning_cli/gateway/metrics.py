@@ -1,0 +1,52 @@
+"""The gateway's figures in Prometheus' text format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def metrics_text(record: Mapping[str, Any]) -> bytes:
+    """What `/metrics` answers, made from what `/stats` does."""
+    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+    class Collector:
+        def collect(self) -> Iterator[Metric]:
+            requests = CounterMetricFamily("reasoning_gateway_requests", "Calls received.")
+            requests.add_metric([], record["requests"])
+            yield requests
+            relayed = CounterMetricFamily("reasoning_gateway_relayed", "Calls that are no decision, handed through.")
+            relayed.add_metric([], record["relayed"])
+            yield relayed
+            decisions = CounterMetricFamily(
+                "reasoning_gateway_decisions", "Decisions answered.", labels=["model_type", "source", "reason"]
+            )
+            latency = GaugeMetricFamily(
+                "reasoning_gateway_latency_milliseconds", "Recent latency.", labels=["model_type", "source", "quantile"]
+            )
+            for model_type, entry in record["model_types"].items():
+                for source, part in entry["by_source"].items():
+                    for reason, count in part["reasons"].items():
+                        decisions.add_metric([model_type, source, reason], count)
+                    for quantile, name in (("0.5", "p50_ms"), ("0.95", "p95_ms")):
+                        if part[name] is not None:
+                            latency.add_metric([model_type, source, quantile], part[name])
+            yield decisions
+            yield latency
+            circuits = GaugeMetricFamily(
+                "reasoning_gateway_circuit_open", "1 while a slot's circuit is not closed.", labels=["model_type"]
+            )
+            for model_type, slot in record["slots"].items():
+                circuits.add_metric([model_type], float(slot["circuit"] != "closed"))
+            yield circuits
+            recorded = CounterMetricFamily(
+                "reasoning_gateway_recorded", "Decisions by what became of them.", labels=["fate"]
+            )
+            for fate in ("stored", "unreadable", "dropped"):
+                recorded.add_metric([fate], record["recording"][fate])
+            yield recorded
+
+    registry = CollectorRegistry()
+    registry.register(Collector())
+    return generate_latest(registry)

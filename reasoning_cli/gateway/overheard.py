@@ -1,0 +1,198 @@
+"""One decision as it went by, kept raw, and turned into what the log stores later, off the path of the answer."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import blake2b
+from uuid import uuid4
+
+import orjson
+
+from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, read_answer
+from reasoning_cli.decisions.prompts import agent_name, conversation_lines, sender_id, shape_of
+from reasoning_cli.decisions.recognise import without_codes
+from reasoning_cli.gateway.asking import Attempt
+from reasoning_cli.gateway.faces.events import read_events
+from reasoning_cli.gateway.faces.forms import Asked, Face, Heard, Json, ToolCall, Unreadable
+from reasoning_cli.gateway.routing import Route
+from reasoning_cli.store.attempts import AttemptRecord
+from reasoning_cli.store.samples import Sample
+
+ORIGIN = "gateway"
+_REMEMBERED_LINES = 20_000
+
+
+@dataclass(slots=True)
+class Decision:
+    """A decision and what became of it.
+
+    `chunks` are the bytes of the original's answer as they passed, `encoding` their content encoding; without any the
+    agent got `attempt`'s reply. `attempt` is also set when the original answered after or beside the model.
+    """
+
+    face: Face
+    asked: Asked
+    route: Route
+    body: Json
+    request_id: str
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    attempt: Attempt | None = None
+    status: int | None = None
+    content_type: str = ""
+    encoding: str = ""
+    chunks: list[bytes] = field(default_factory=list)
+    latency_ms: int = 0
+    size_bytes: int = 0
+
+    @property
+    def from_slot(self) -> bool:
+        return self.attempt is not None and self.attempt.reply is not None and not self.route.shadow
+
+
+class Rooms:
+    """Names the rooms that prompts come from.
+
+    No room is on the wire, but consecutive prompts of one room share messages: whoever holds a message seen before is
+    in the room where it was seen. The name is the hash of the first message seen there, so it is known again.
+    """
+
+    def __init__(self) -> None:
+        self._rooms: OrderedDict[bytes, str] = OrderedDict()
+
+    def room_of(self, prompt: str) -> str | None:
+        lines = conversation_lines(prompt)
+        if not lines:
+            return None
+        agent = agent_name(prompt) or ""
+        keys = [blake2b(f"{agent}\n{line}".encode("utf-8", "replace"), digest_size=16).digest() for line in lines]
+        room = next((self._rooms[key] for key in reversed(keys) if key in self._rooms), None) or keys[0].hex()
+        for key in keys:
+            self._rooms[key] = room
+            self._rooms.move_to_end(key)
+        while len(self._rooms) > _REMEMBERED_LINES:
+            self._rooms.popitem(last=False)
+        return room
+
+
+def heard_of(decision: Decision) -> Heard:
+    """The original's answer out of the bytes that passed. Raises Unreadable."""
+    content = _decoded(b"".join(decision.chunks), decision.encoding)
+    try:
+        if decision.content_type.startswith("text/event-stream"):
+            return decision.face.hear_events(read_events(content))
+        payload = orjson.loads(content)
+        if not isinstance(payload, dict):
+            raise Unreadable("no object")
+        return decision.face.hear(payload)
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
+        raise Unreadable(f"not an answer: {error}") from error
+
+
+def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample | None, AttemptRecord | None]:
+    """The sample a decision makes, and the model's answer beside it when the agent got another.
+
+    No sample without a whole answer: an original that failed, or was cut, teaches nothing.
+    """
+    attempt, found = decision.attempt, decision.route.recognition
+    assert found.model_type is not None
+    prompt = without_codes(decision.asked.text)
+    if decision.from_slot:
+        assert attempt is not None and attempt.reply is not None
+        output, calls = attempt.reply.text, attempt.reply.tool_calls
+        heard = Heard(output, attempt.slot.model, attempt.prompt_tokens, attempt.completion_tokens)
+        source = "slot"
+    else:
+        if decision.status != 200:
+            return None, None
+        try:
+            heard = heard_of(decision)
+        except Unreadable:
+            return None, None
+        if not heard.whole or not (heard.text.strip() or heard.tool_calls):
+            return None, None
+        output, calls = heard.text, heard.tool_calls
+        source = "fallback" if attempt is not None and not decision.route.shadow else "original"
+    answer = read_answer(found.model_type, prompt, output)
+    sample = Sample(
+        id=str(uuid4()),
+        created_at=decision.at,
+        model_type=found.model_type,
+        model=heard.model or decision.asked.model,
+        source=source,
+        origin=ORIGIN,
+        prompt=_storable(prompt),
+        output=_storable(output),
+        system=None if decision.asked.system is None else _storable(decision.asked.system),
+        decision=None if isinstance(answer, InvalidAnswer) else decision_of(answer),
+        agent_name=agent_name(prompt),
+        room_id=rooms.room_of(prompt),
+        entity_id=sender_id(prompt),
+        provider=None if decision.from_slot else decision.face.upstream,
+        prompt_tokens=heard.prompt_tokens,
+        completion_tokens=heard.completion_tokens,
+        latency_ms=decision.latency_ms,
+        confidence=attempt.confidence if decision.from_slot and attempt is not None else None,
+        metadata=_metadata(decision, calls),
+        shape=shape_of(prompt),
+    )
+    if attempt is None or decision.from_slot:
+        return sample, None
+    return sample, _beside(sample, attempt, decision)
+
+
+def _beside(sample: Sample, attempt: Attempt, decision: Decision) -> AttemptRecord:
+    agrees = None
+    if attempt.decision is not None and sample.decision is not None and attempt.failure is None:
+        agrees = attempt.decision == sample.decision
+    return AttemptRecord(
+        sample_id=sample.id,
+        at=decision.at,
+        model_type=sample.model_type,
+        mode="shadow" if decision.route.shadow else str(attempt.slot.mode),
+        model=attempt.slot.model or "",
+        deployment_key=attempt.slot.deployment_key,
+        decision=attempt.decision,
+        agrees=agrees,
+        failure=attempt.failure,
+        confidence=attempt.confidence,
+        latency_ms=attempt.latency_ms,
+        prompt_tokens=attempt.prompt_tokens,
+        completion_tokens=attempt.completion_tokens,
+        output=_storable(attempt.output),
+    )
+
+
+def _metadata(decision: Decision, calls: tuple[ToolCall, ...] | object) -> Json:
+    """What else belongs to a sample: why the original answered, and the conversation and tools of a coding agent."""
+    kept: Json = {"request_id": decision.request_id}
+    if decision.attempt is not None and decision.attempt.failure is not None:
+        kept["fallback"] = decision.attempt.failure
+    if isinstance(calls, tuple) and calls:
+        kept["tool_calls"] = [{"id": one.id, "name": one.name, "arguments": one.arguments} for one in calls]
+    return kept
+
+
+def _storable(text: str) -> str:
+    """The text as a database can keep it."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _decoded(content: bytes, encoding: str) -> bytes:
+    match encoding.strip().lower():
+        case "" | "identity":
+            return content
+        case "gzip" | "x-gzip":
+            try:
+                return gzip.decompress(content)
+            except (OSError, EOFError, zlib.error) as error:
+                raise Unreadable("cut or broken gzip") from error
+        case "deflate":
+            try:
+                return zlib.decompress(content)
+            except zlib.error as error:
+                raise Unreadable("cut or broken deflate") from error
+    raise Unreadable(f"encoding {encoding}")

@@ -1,0 +1,27 @@
+"""Ask a running gateway how it does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reasoning_cli.errors import RemoteError
+
+
+def gateway_record(host: str, port: int, token: str | None = None) -> dict[str, Any]:
+    """What `/stats` of the gateway at `host` and `port` says. RemoteError when none answers there."""
+    import httpx
+
+    shown = f"[{host}]" if ":" in host else host
+    headers = {"x-reasoning-token": token} if token else {}
+    try:
+        # Never through a proxy: it is on this machine, or one the operator named.
+        with httpx.Client(timeout=5, trust_env=False) as client:
+            answer = client.get(f"http://{shown}:{port}/stats", headers=headers)
+        record = answer.json() if answer.status_code == 200 else None
+    except (httpx.HTTPError, ValueError):
+        record = None
+    if not isinstance(record, dict) or "model_types" not in record:
+        raise RemoteError(
+            f"no gateway answers at {shown}:{port}", "start one with `reasoning gateway serve`, or name its --port"
+        )
+    return record

@@ -1,0 +1,148 @@
+"""Decisions into the log, off the path of the answer: a queue bounded in bytes, and one thread that writes.
+
+Whoever waits for an answer never waits for this. What does not fit, or cannot be stored, is counted and dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reasoning_cli.errors import DataError, ReasoningError
+from reasoning_cli.gateway.overheard import Decision, Rooms, records_of
+from reasoning_cli.store.attempts import AttemptRecord, Attempts
+from reasoning_cli.store.samples import Sample, Samples
+
+if TYPE_CHECKING:
+    from reasoning_cli.store.database import Store
+
+# Less than the last tenth of a second is lost to a kill.
+_BATCH_SECONDS = 0.05
+_BATCH_DECISIONS = 500
+_QUEUE_BYTES = 32 * 1024 * 1024
+_RETRY_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What became of the decisions handed over: `unreadable` had no whole answer, `dropped` did not fit or could not be
+    written."""
+
+    stored: int = 0
+    unreadable: int = 0
+    dropped: int = 0
+    waiting_bytes: int = 0
+    last_error: str | None = None
+
+
+class Recorder:
+    """Writes decisions to a store from a thread of its own. `alter` may change a sample before it is stored."""
+
+    def __init__(
+        self,
+        open_store: Callable[[], Store],
+        *,
+        alter: Callable[[Sample], Sample] | None = None,
+        on_recorded: Callable[[Sample, AttemptRecord | None], None] | None = None,
+        queue_bytes: int = _QUEUE_BYTES,
+    ) -> None:
+        self.figures = Recorded()
+        self._open_store, self._alter, self._on_recorded = open_store, alter, on_recorded
+        self._queue_bytes = queue_bytes
+        self._queue: deque[Decision] = deque()
+        self._wake, self._stopping = threading.Event(), False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, decision: Decision) -> None:
+        """Hand a decision over; never waits."""
+        size = decision.size_bytes + sum(map(len, decision.chunks))
+        with self._lock:
+            if self.figures.waiting_bytes + size > self._queue_bytes:
+                self.figures.dropped += 1
+                return
+            self.figures.waiting_bytes += size
+            decision.size_bytes = size
+            self._queue.append(decision)
+        self._wake.set()
+
+    def stop(self, seconds: float = 30.0) -> None:
+        """Write what waits, then end."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        store: Store | None = None
+        rooms = Rooms()
+        while True:
+            self._wake.wait()
+            if not self._stopping:
+                time.sleep(_BATCH_SECONDS)  # what comes meanwhile shares the commit
+            self._wake.clear()
+            while self._queue:
+                batch = [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH_DECISIONS))]
+                made = self._made(batch, rooms)
+                try:
+                    store = store or self._open_store()
+                    self._write(store, made)
+                except ReasoningError as error:
+                    self._failed(error, len(made))
+                    if store is not None:
+                        store.close()
+                        store = None
+                    if not self._stopping:
+                        time.sleep(_RETRY_SECONDS)
+                finally:
+                    with self._lock:
+                        self.figures.waiting_bytes -= sum(one.size_bytes for one in batch)
+            if self._stopping and not self._queue:
+                if store is not None:
+                    store.close()
+                return
+
+    def _made(self, batch: list[Decision], rooms: Rooms) -> list[tuple[Sample, AttemptRecord | None]]:
+        made = []
+        for decision in batch:
+            try:
+                sample, attempt = records_of(decision, rooms)
+            except Exception:
+                # Whatever an answer holds must not end the thread that keeps the log.
+                _log.exception("a decision could not be read")
+                sample, attempt = None, None
+            if sample is None:
+                self.figures.unreadable += 1
+                continue
+            made.append((self._alter(sample) if self._alter else sample, attempt))
+        return made
+
+    def _write(self, store: Store, made: list[tuple[Sample, AttemptRecord | None]]) -> None:
+        if not made:
+            return
+        Samples(store).insert_many([sample for sample, _ in made])
+        if beside := [attempt for _, attempt in made if attempt is not None]:
+            Attempts(store).insert_many(beside)
+        self.figures.stored += len(made)
+        self.figures.last_error = None
+        if self._on_recorded is not None:
+            for sample, attempt in made:
+                self._on_recorded(sample, attempt)
+
+    def _failed(self, error: ReasoningError, count: int) -> None:
+        self.figures.dropped += count
+        if self.figures.last_error != str(error):
+            _log.warning("decisions are not kept: %s", error)
+        self.figures.last_error = str(error)
+        if not isinstance(error, DataError):
+            _log.debug("unexpected while recording", exc_info=error)
