@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
-from reasoning_cli.store.database import Store, Value
+from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples import SampleFilter, Samples, where
 from reasoning_cli.store.times import from_ms
 from reasoning_cli.values import MODEL_TYPES
@@ -87,7 +88,7 @@ class Pages:
         others = [other for other in (row or ()) if other is not None]
         return 1 + max((_shared(sample_id, other) for other in others), default=0)
 
-    def _stream(self, columns: str, wanted: SampleFilter, after: int | None, limit: int) -> Iterator[tuple[Value, ...]]:
+    def _stream(self, columns: str, wanted: SampleFilter, after: int | None, limit: int) -> Iterator[tuple[Any, ...]]:
         conditions, parameters = Samples(self._store).bounds(wanted)
         if after is not None:
             conditions.append("(created_at, seq) < ((SELECT created_at FROM samples WHERE seq = :after), :after)")
