@@ -133,7 +133,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Leaves `path` as it was when the block raises. OSError is the caller's to explain.
     """
     beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb", buffering=1024 * 1024) as file:
             yield file

@@ -35,9 +35,11 @@ from reasoning_cli.settings_table import GATEWAY_ENABLED as GATEWAY_ENABLED
 from reasoning_cli.settings_table import GATEWAY_HOST as GATEWAY_HOST
 from reasoning_cli.settings_table import GATEWAY_PORT as GATEWAY_PORT
 from reasoning_cli.settings_table import GATEWAY_TOKEN as GATEWAY_TOKEN
+from reasoning_cli.settings_table import GUARD_CLEANUP as GUARD_CLEANUP
 from reasoning_cli.settings_table import GUARD_INTERVAL as GUARD_INTERVAL
 from reasoning_cli.settings_table import IDLE_MINUTES as IDLE_MINUTES
 from reasoning_cli.settings_table import MAX_COST_PER_HOUR as MAX_COST_PER_HOUR
+from reasoning_cli.settings_table import MAX_SAMPLES as MAX_SAMPLES
 from reasoning_cli.settings_table import MAX_TOKENS as MAX_TOKENS
 from reasoning_cli.settings_table import MODE as MODE
 from reasoning_cli.settings_table import MODEL as MODEL
@@ -45,6 +47,7 @@ from reasoning_cli.settings_table import OF_TYPE as OF_TYPE
 from reasoning_cli.settings_table import OPENAI_UPSTREAM as OPENAI_UPSTREAM
 from reasoning_cli.settings_table import POLL_SECONDS as POLL_SECONDS
 from reasoning_cli.settings_table import PROJECT_ID as PROJECT_ID
+from reasoning_cli.settings_table import PROMPT_FORM as PROMPT_FORM
 from reasoning_cli.settings_table import PROVIDER_KEY as PROVIDER_KEY
 from reasoning_cli.settings_table import PROVIDER_URL as PROVIDER_URL
 from reasoning_cli.settings_table import READY_TIMEOUT as READY_TIMEOUT

@@ -20,6 +20,7 @@ from reasoning_cli.values import (
     Hours,
     Mode,
     Period,
+    PromptForm,
     parse_boolean,
     parse_daily_hours,
     parse_hours,
@@ -28,6 +29,7 @@ from reasoning_cli.values import (
     parse_mode,
     parse_path,
     parse_period,
+    parse_prompt_form,
     parse_seconds,
     parse_share,
     parse_speed,
@@ -211,8 +213,18 @@ RETENTION_DAYS = Setting(
     "data.retention_days",
     parse_whole(1, 36500),
     30,
-    "what `data cleanup` keeps without --days",
+    "days that `data cleanup` keeps when it is told nothing else",
     _original("RETENTION_DAYS"),
+)
+MAX_SAMPLES: Setting[int | None] = Setting(
+    "data.max_samples_per_type",
+    parse_whole(1, 1_000_000_000),
+    None,
+    "samples of each type that `data cleanup` keeps when it is told nothing else; unset: no limit",
+    _original("MAX_SAMPLES_PER_MODEL"),
+)
+GUARD_CLEANUP = Setting(
+    "data.guard_cleanup", parse_boolean, False, "whether the guard does once an hour what `data cleanup` does"
 )
 MODE: dict[str, Setting[Mode]] = {
     model_type: Setting(
@@ -270,6 +282,15 @@ TYPE_COLLECT: dict[str, Setting[bool]] = {
     )
     for model_type in MODEL_TYPES
 }
+PROMPT_FORM: dict[str, Setting[PromptForm]] = {
+    model_type: Setting(
+        f"{model_type}.prompt_form",
+        parse_prompt_form,
+        PromptForm.EXACT,
+        "what the model was trained on and is asked: exact, the agent's prompt, or compact, without the template",
+    )
+    for model_type in MODEL_TYPES
+}
 PROVIDER_URL: dict[str, Setting[str | None]] = {
     model_type: Setting(
         f"{model_type}.provider_url",
@@ -295,6 +316,7 @@ OF_TYPE: tuple[dict[str, Setting[object]], ...] = (
     DEADLINE_MS,
     MAX_TOKENS,
     WINDOW_TOKENS,
+    PROMPT_FORM,
     CONFIDENCE,
     TOOLS,
     TYPE_COLLECT,
@@ -346,6 +368,8 @@ ALL: tuple[Setting[object], ...] = (
     STORE_PATH,
     COLLECT,
     RETENTION_DAYS,
+    MAX_SAMPLES,
+    GUARD_CLEANUP,
     GUARD_INTERVAL,
     WEBHOOK,
     GATEWAY_ENABLED,

@@ -49,6 +49,21 @@ class Mode(StrEnum):
     SHADOW = "shadow"
 
 
+class PromptForm(StrEnum):
+    """What a slot's model is trained on and asked: the agent's prompt, or what the decision depends on alone."""
+
+    EXACT = "exact"
+    COMPACT = "compact"
+
+
+def parse_prompt_form(text: str) -> PromptForm:
+    """`exact` or `compact`."""
+    try:
+        return PromptForm(text.strip().lower())
+    except ValueError:
+        raise ValueError("is neither exact nor compact") from None
+
+
 def parse_mode(text: str) -> Mode:
     """`live`, `canary` or `shadow`."""
     try:

@@ -31,6 +31,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     **{f"{one}.deadline_ms": ("2000", "8500") for one in ("should_respond", "planning", "coding")},
     **{f"{one}.max_tokens": ("64", "1000") for one in ("should_respond", "planning", "coding")},
     **{f"{one}.window_tokens": ("4096", "8192") for one in ("should_respond", "planning", "coding")},
+    **{f"{one}.prompt_form": ("compact", "exact") for one in ("should_respond", "planning", "coding")},
     **{f"{one}.confidence": ("0.5", "1") for one in ("should_respond", "planning", "coding")},
     **{f"{one}.tools": ("true", "false") for one in ("should_respond", "planning", "coding")},
     **{f"{one}.collect": ("false", "true") for one in ("should_respond", "planning", "coding")},
@@ -56,6 +57,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "store.path": ("~/one.db", "/srv/two.db"),
     "data.collect": ("no", "yes"),
     "data.retention_days": ("7", "90"),
+    "data.max_samples_per_type": ("500", "20000"),
+    "data.guard_cleanup": ("true", "false"),
     "gateway.port": ("9000", "9001"),
     "gateway.openai_upstream": ("https://openrouter.ai/api/v1/", "https://api.openai.com/v1"),
     "gateway.anthropic_upstream": ("http://127.0.0.1:4000/v1", "https://api.anthropic.com/v1"),
@@ -90,6 +93,7 @@ OTHER_VARIABLES = {
             "AUTO_SHUTDOWN_MINUTES": "deploy.idle_minutes",
             "COLLECT_TRAINING_DATA": "data.collect",
             "RETENTION_DAYS": "data.retention_days",
+            "MAX_SAMPLES_PER_MODEL": "data.max_samples_per_type",
         }.items()
     },
 }

@@ -31,6 +31,8 @@ _CONVERSATION = "# Conversation Messages\n"
 _SAID = re.compile(r"(\d\d:\d\d) \([^()\n]{1,40}\) (\[[^\]\s]+\] .*)")
 _ENTITY_ID = re.compile(r"\[([^\]\s]+)\]")
 _WHEN = re.compile(r"^\d\d:\d\d \([^()\n]{1,40}\) ", re.MULTILINE)
+_SPEAKER = re.compile(r"^\d\d:\d\d \([^()\n]{1,40}\) (?:\[[0-9a-fA-F-]{8,36}\] )?([^:\n]{1,64}): ", re.MULTILINE)
+_SENDER = re.compile(r"([^:\n]{1,64}): ")
 
 
 def agent_name(prompt: str) -> str | None:
@@ -63,6 +65,16 @@ def received_message(prompt: str) -> str | None:
         if prompt[: start - len(_RECEIVED)].rstrip().endswith(message.rstrip()):
             return message
     return prompt[starts[-1] : end]
+
+
+def participants(prompt: str) -> tuple[str, ...]:
+    """Who spoke in the conversation, each once, the agent too if it did."""
+    end = prompt.rfind(_FOCUS)
+    start = prompt.find(_CONVERSATION)
+    names = [found[1] for found in _SPEAKER.finditer(prompt, max(start, 0), end if end >= 0 else len(prompt))]
+    if (received := received_message(prompt)) is not None and (sender := _SENDER.match(received)) is not None:
+        names.append(sender[1])
+    return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
 
 
 def available_actions(prompt: str) -> tuple[str, ...]:

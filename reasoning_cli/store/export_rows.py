@@ -61,21 +61,14 @@ class ExportRows:
             yield seq, group != before
             before = group
 
-    def shared(self, kind: Copies) -> Iterator[tuple[int, bytes, str | None]]:
-        """Number, hash and room of the matching samples, those of one hash together, whatever their type."""
+    def shared(self, kind: Copies) -> Iterator[tuple[int, bytes, str | None, bool]]:
+        """Number, hash, room and use of the matching samples, those of one hash together, of whatever type."""
         column = _HASHES[kind]
         for row in self._store.rows(
-            f"SELECT seq, {column}, room_id FROM samples {where(self._conditions)} ORDER BY {column}",
+            f"SELECT seq, {column}, room_id, {USABLE} FROM samples {where(self._conditions)} ORDER BY {column}",
             self._parameters,
         ):
-            yield row[0], row[1], row[2]
-
-    def rooms(self) -> Iterator[tuple[int, bytes, str | None]]:
-        """Number, shape and room of the matching samples."""
-        for row in self._store.rows(
-            f"SELECT seq, shape_hash, room_id FROM samples {where(self._conditions)}", self._parameters
-        ):
-            yield row[0], row[1], row[2]
+            yield row[0], row[1], row[2], bool(row[3])
 
     def decisions(self) -> Iterator[tuple[int, str, str | None, str | None]]:
         """Number, type, decision and correction of the matching samples that can be used, oldest first."""

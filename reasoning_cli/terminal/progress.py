@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reasoning_cli.terminal.console import Terminal
+from reasoning_cli.terminal.units import duration
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -40,6 +42,34 @@ class Waiting:
         if state != self._last or now - self._said_at > QUIET_SECONDS:
             self._terminal.note(state if state != self._last else line)
             self._last, self._said_at = state, now
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the line alone while somebody is asked something."""
+        if self._status is not None:
+            self._status.stop()
+        try:
+            yield
+        finally:
+            if self._status is not None:
+                self._status.start()
+
+
+class Pace:
+    """How fast something goes, since this was made, and when it will be done at that rate."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def of(self, done: int, total: int | None, noun: str) -> str:
+        """`12,000 of 1,000,000 samples, 31,000 a second, 32 s to go`; without a total no end is foretold."""
+        seconds = time.monotonic() - self._began
+        parts = [f"{done:,} of {total:,} {noun}" if total else f"{done:,} {noun}"]
+        if done and seconds >= 1:
+            parts.append(f"{done / seconds:,.0f} a second")
+            if total and total > done:
+                parts.append(f"{duration(timedelta(seconds=seconds / done * (total - done)))} to go")
+        return ", ".join(parts)
 
 
 @contextlib.contextmanager

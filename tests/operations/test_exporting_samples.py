@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import stat
@@ -15,9 +16,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from reasoning_cli.errors import DataError, ReasoningError, UsageError
-from reasoning_cli.operations.exporting import Format, export_samples, parse_range, target_name
-from reasoning_cli.operations.exporting_lines import flaw_of
-from reasoning_cli.operations.importing import import_elizaos_logs
+from reasoning_cli.operations.exporting import ExportRequest, export_samples, parse_range
+from reasoning_cli.operations.exporting_files import target_name
+from reasoning_cli.operations.exporting_lines import Format, Rules
+from reasoning_cli.operations.importing_rows import BadRow, read_row
 from reasoning_cli.store.database import Store, open_store
 from reasoning_cli.store.samples import Sample, SampleFilter, Samples
 
@@ -27,10 +29,19 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 EVERYTHING = SampleFilter()
 
 
+def fill(store: Store, rows: Path) -> None:
+    """Store the decisions of a dump."""
+    for line in rows.read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(BadRow, ValueError):
+            sample = read_row(json.loads(line))
+            if isinstance(sample, Sample):
+                Samples(store).insert_many([sample])
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with open_store(tmp_path / "reasoning.db") as store:
-        import_elizaos_logs(ROWS, store)
+        fill(store, ROWS)
         yield store
 
 
@@ -63,7 +74,7 @@ def together_accepts(content: bytes) -> list[list[dict[str, str]]]:
 
 
 def export(store: Store, target: Path, wanted: SampleFilter = EVERYTHING) -> list[list[dict[str, str]]]:
-    export_samples(store, target, wanted, now=NOW)
+    export_samples(store, target, ExportRequest(wanted), now=NOW)
     return together_accepts(target.read_bytes())
 
 
@@ -118,7 +129,7 @@ def test_thinking_is_not_trained_and_markup_in_text_survives(store: Store, targe
 
 def test_answers_nobody_could_use_are_left_out_and_counted_by_why(store: Store, target: Path) -> None:
     Samples(store).insert_many([decision(1, prompt=" \n"), decision(2, output="<think>forever")])
-    report = export_samples(store, target, EVERYTHING, now=NOW)
+    report = export_samples(store, target, ExportRequest(), now=NOW)
     assert dict(report.left_out) == {
         "no XML answer": 1,
         "an action the prompt does not offer": 1,
@@ -136,14 +147,14 @@ def test_the_real_dump_exports_whole(tmp_path: Path, target: Path) -> None:
     if not DUMP.exists():
         pytest.skip("the recorded traffic is not here")
     with open_store(tmp_path / "real.db") as store:
-        import_elizaos_logs(DUMP, store)
+        fill(store, DUMP)
         conversations = export(store, target)
     assert len(conversations) == 20
 
 
 def test_json_is_one_object_with_what_it_holds(store: Store, target: Path) -> None:
     wanted = SampleFilter(("should_respond",))
-    export_samples(store, target, wanted, "json", now=NOW)
+    export_samples(store, target, ExportRequest(wanted, Rules("json")), now=NOW)
     whole = json.loads(target.read_bytes())
     assert (whole["model_type"], whole["format"]) == ("should_respond", "json")
     assert whole["metadata"] == {
@@ -152,16 +163,16 @@ def test_json_is_one_object_with_what_it_holds(store: Store, target: Path) -> No
         "date_range": {"start": "2026-10-01T12:00:00.250Z", "end": "2026-10-03T12:00:00.250Z"},
     }
     lines = io.BytesIO()
-    export_samples(store, lines, wanted, now=NOW)
+    export_samples(store, lines, ExportRequest(wanted), now=NOW)
     assert whole["samples"] == [json.loads(line) for line in lines.getvalue().splitlines()]
 
 
 def test_a_stream_gets_the_same_bytes_as_a_file(store: Store, target: Path) -> None:
     stream = io.BytesIO()
-    report = export_samples(store, stream, EVERYTHING, now=NOW)
-    export_samples(store, target, EVERYTHING, now=NOW)
+    report = export_samples(store, stream, ExportRequest(), now=NOW)
+    export_samples(store, target, ExportRequest(), now=NOW)
     assert stream.getvalue() == target.read_bytes()
-    assert report.path is None
+    assert [one.path for one in report.files] == [None]
 
 
 def test_a_limit_takes_the_newest_and_writes_them_oldest_first(store: Store, target: Path) -> None:
@@ -175,11 +186,11 @@ def test_a_limit_takes_the_newest_and_writes_them_oldest_first(store: Store, tar
 @pytest.mark.parametrize("fmt", ["jsonl", "json"])
 def test_nothing_to_write_is_an_error_and_leaves_no_file(store: Store, target: Path, fmt: Format) -> None:
     with pytest.raises(ReasoningError, match="no sample matches"):
-        export_samples(store, target, SampleFilter(agent="nobody"), fmt, now=NOW)
+        export_samples(store, target, ExportRequest(SampleFilter(agent="nobody"), Rules(fmt)), now=NOW)
     Samples(store).insert_many([decision(1, output="prose", agent_id="talker")])
     stream = io.BytesIO()
     with pytest.raises(ReasoningError, match=r"can be trained on: no XML answer \(1\)"):
-        export_samples(store, stream, SampleFilter(agent="talker"), fmt, now=NOW)
+        export_samples(store, stream, ExportRequest(SampleFilter(agent="talker"), Rules(fmt)), now=NOW)
     assert stream.getvalue() == b""
     assert list(target.parent.iterdir()) == []
 
@@ -187,10 +198,10 @@ def test_nothing_to_write_is_an_error_and_leaves_no_file(store: Store, target: P
 def test_an_existing_file_is_kept_unless_told_otherwise(store: Store, target: Path) -> None:
     target.write_text("old")
     with pytest.raises(DataError, match="exists already") as refused:
-        export_samples(store, target, EVERYTHING, now=NOW)
+        export_samples(store, target, ExportRequest(), now=NOW)
     assert "--force" in (refused.value.hint or "")
     assert target.read_text() == "old"
-    export_samples(store, target, EVERYTHING, now=NOW, overwrite=True)
+    export_samples(store, target, ExportRequest(), now=NOW, overwrite=True)
     together_accepts(target.read_bytes())
 
 
@@ -198,19 +209,19 @@ def test_a_link_is_followed_not_replaced(store: Store, target: Path) -> None:
     target.write_text("old")
     link = target.with_name("link.jsonl")
     link.symlink_to(target)
-    export_samples(store, link, EVERYTHING, now=NOW, overwrite=True)
+    export_samples(store, link, ExportRequest(), now=NOW, overwrite=True)
     assert link.is_symlink()
     together_accepts(target.read_bytes())
 
 
 def test_places_that_cannot_be_written_say_what_to_do(store: Store, target: Path) -> None:
     with pytest.raises(DataError, match="no folder") as refused:
-        export_samples(store, target.parent / "a" / "b.jsonl", EVERYTHING, now=NOW)
+        export_samples(store, target.parent / "a" / "b.jsonl", ExportRequest(), now=NOW)
     assert f"mkdir -p {target.parent / 'a'}" in (refused.value.hint or "")
     with pytest.raises(DataError, match="is a folder"):
-        export_samples(store, target.parent, EVERYTHING, now=NOW)
+        export_samples(store, target.parent, ExportRequest(), now=NOW)
     with pytest.raises(DataError, match="no regular file"):
-        export_samples(store, Path("/dev/null"), EVERYTHING, now=NOW, overwrite=True)
+        export_samples(store, Path("/dev/null"), ExportRequest(), now=NOW, overwrite=True)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
@@ -218,39 +229,14 @@ def test_what_fails_half_way_leaves_the_old_file_and_no_other(store: Store, targ
     Samples(store).insert_many([decision(number) for number in range(1500)])
     target.write_text("old")
 
-    def fail(written: int) -> None:
+    def fail(written: int, total: int) -> None:
         raise error
 
     expected = DataError if isinstance(error, OSError) else KeyboardInterrupt
     with pytest.raises(expected):
-        export_samples(store, target, EVERYTHING, now=NOW, overwrite=True, on_progress=fail)
+        export_samples(store, target, ExportRequest(), now=NOW, overwrite=True, on_progress=fail)
     assert target.read_text() == "old"
     assert list(target.parent.iterdir()) == [target]
-
-
-@pytest.mark.parametrize(
-    ("roles", "flaw"),
-    [
-        (["system", "user", "assistant", "user", "assistant"], None),
-        (["user"], "no assistant message"),
-        ([], "roles out of turn"),
-        (["system"], "roles out of turn"),
-        (["assistant", "user"], "roles out of turn"),
-        (["user", "user", "assistant"], "roles out of turn"),
-        (["user", "system", "assistant"], "roles out of turn"),
-        (["user", "tool"], "roles out of turn"),
-    ],
-)
-def test_conversations_out_of_turn_are_found(roles: list[str], flaw: str | None) -> None:
-    assert flaw_of([{"role": role, "content": "x"} for role in roles]) == flaw
-
-
-@pytest.mark.parametrize(
-    ("content", "flaw"),
-    [("\t\n", "empty user message"), ("a\0b", "a NUL character"), ("\udc00", "half a Unicode character")],
-)
-def test_text_no_file_can_carry_is_found(content: str, flaw: str) -> None:
-    assert flaw_of([{"role": "user", "content": content}, {"role": "assistant", "content": "x"}]) == flaw
 
 
 def test_a_day_is_read_in_the_operators_zone_and_the_end_day_counts_whole() -> None:

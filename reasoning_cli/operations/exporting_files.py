@@ -1,0 +1,86 @@
+"""Where an export is written: the names of its files, what must not be replaced, and their hashes as they grow."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import BinaryIO
+
+from reasoning_cli.errors import DataError
+from reasoning_cli.operations.exporting_lines import Format
+from reasoning_cli.operations.splitting import SIDES
+from reasoning_cli.paths import replacing as replacing
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.samples import SampleFilter
+
+# What Together takes as one file.
+MOST_BYTES = 50 * 1000**3
+_PIECE = 1024 * 1024
+
+
+def target_name(wanted: SampleFilter, fmt: Format, today: date) -> str:
+    """The file name when none was given, such as `training-data-planning-2026-11-21.jsonl`."""
+    return f"training-data-{type_name(wanted)}-{today.isoformat()}.{fmt}"
+
+
+def type_name(wanted: SampleFilter) -> str:
+    """The one type of the samples, or `all`."""
+    return wanted.model_types[0] if len(wanted.model_types) == 1 else "all"
+
+
+def files_of(target: Path, fmt: Format, split: Sequence[float]) -> tuple[Path, ...]:
+    """The files an export to `target` makes: itself, or with a split `NAME.train.jsonl` and so on."""
+    if not split:
+        return (target,)
+    stem = target.name.removesuffix(f".{fmt}")
+    return tuple(target.with_name(f"{stem}.{side}.{fmt}") for side in SIDES[: len(split)])
+
+
+def manifest_of(target: Path) -> Path:
+    """What is told about an export stands beside it."""
+    return target.with_name(f"{target.name}.manifest.json")
+
+
+def checked(target: Path, files: Sequence[Path], store: Store, overwrite: bool) -> None:
+    """Refuse what must not or cannot be written."""
+    if not target.parent.is_dir():
+        raise DataError(f"there is no folder `{target.parent}`", hint=f"make it with `mkdir -p {target.parent}`")
+    if target.is_dir():
+        raise DataError(f"`{target}` is a folder", hint="name a file inside it")
+    database = store.path.resolve()
+    for file in (*files, manifest_of(target)):
+        if file.parent == database.parent and file.name.startswith(database.name):
+            raise DataError(f"`{file}` is the database the samples are in", hint="name another file")
+        if file.is_dir():
+            raise DataError(f"`{file}` is a folder", hint="name another file")
+        if file.exists() and not file.is_file():
+            raise DataError(f"`{file}` is no regular file", hint=f"write to it as a stream: `-o - > {file}`")
+    for file in files:
+        if file.exists() and not overwrite:
+            raise DataError(f"`{file}` exists already", hint="replace it with `--force`, or name another file")
+
+
+class Growing:
+    """The size and the hash of a file that is being written, by whatever process."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._descriptor = stream.fileno()
+        self._hash = hashlib.sha256()
+        self.size_bytes = 0
+
+    def catch_up(self) -> None:
+        """Take in what was written since. Raises DataError when the file is larger than Together takes."""
+        while piece := os.pread(self._descriptor, _PIECE, self.size_bytes):
+            self._hash.update(piece)
+            self.size_bytes += len(piece)
+        if self.size_bytes > MOST_BYTES:
+            raise DataError(
+                "the file would be larger than the 50 GB Together takes", hint="take fewer: --limit, or --start-date"
+            )
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()

@@ -1,0 +1,199 @@
+"""Which of the matching samples an export takes, and into which of its files each goes.
+
+A byte for each sample of the log says what becomes of it, so a choice among a million takes a megabyte. Samples that
+must not be parted are groups: one room's, since its prompts repeat each other's messages, and near-copies, wherever
+they are. Rooms and shapes are nodes by a keyed hash; two that fall together only make a group larger.
+"""
+
+from __future__ import annotations
+
+import random
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Literal
+
+from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, parse_answer
+from reasoning_cli.errors import ReasoningError, UsageError
+from reasoning_cli.store.export_rows import ExportRows
+
+Dedupe = Literal["none", "exact", "near"]
+DEDUPES: tuple[Dedupe, ...] = ("none", "exact", "near")
+SIDES = ("train", "validation", "test")
+
+_COPY, _SURPLUS, _FIRST_SIDE = 0, 1, 2
+_ROOMS = 1 << 16
+_SHAPES = 1 << 12
+REASONS = {_COPY: "a copy of another sample", _SURPLUS: "more of its decision than of the others"}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What becomes of each sample, by its number less `first`; without `fates` all go to the first file.
+
+    `largest_group` is the share of the samples that the largest group holds, 0 when there are no groups.
+    """
+
+    first: int = 0
+    fates: bytearray | None = None
+    left_out: tuple[tuple[str, int], ...] = ()
+    largest_group: float = 0
+
+    def among(self, numbers: Iterator[int]) -> Iterator[tuple[int, int]]:
+        """The chosen ones of `numbers`, each with its file."""
+        if self.fates is None:
+            return ((number, 0) for number in numbers)
+        first, fates = self.first, self.fates
+        # Stored since the choice was made: not part of it.
+        return (
+            (number, fates[number - first] - _FIRST_SIDE)
+            for number in numbers
+            if 0 <= number - first < len(fates) and fates[number - first] >= _FIRST_SIDE
+        )
+
+
+def parse_split(text: str) -> tuple[float, ...]:
+    """`0.9/0.1` or `80/10/10` as shares that add up to 1."""
+    try:
+        parts = tuple(float(part) for part in text.split("/"))
+        if not 2 <= len(parts) <= 3 or not all(0 < part < 1000 for part in parts):
+            raise ValueError
+        total = sum(parts)
+        if min(abs(total - 1), abs(total - 100)) > 1e-6:
+            raise ValueError
+    except ValueError:
+        raise UsageError(
+            f"`{text}` is no split", "write `0.9/0.1` (train/validation) or `0.8/0.1/0.1` (train/validation/test)"
+        ) from None
+    return tuple(part / total for part in parts)
+
+
+def choose(rows: ExportRows, *, dedupe: Dedupe, balance: bool, split: Sequence[float], seed: int) -> Choice:
+    """Leave out copies, then surplus, then part what is left into files of the shares in `split`."""
+    if dedupe == "none" and not balance and not split:
+        return Choice()
+    first, last = rows.span()
+    fates = bytearray([_FIRST_SIDE]) * max(0, last - first + 1)
+    left_out: Counter[str] = Counter()
+    if dedupe != "none":
+        for number, keep in rows.copies(dedupe):
+            if not keep and 0 <= number - first < len(fates):
+                fates[number - first] = _COPY
+                left_out[REASONS[_COPY]] += 1
+    if balance:
+        for number in _surplus(rows, first, fates, seed):
+            fates[number - first] = _SURPLUS
+            left_out[REASONS[_SURPLUS]] += 1
+    largest = _part(rows, first, fates, split, seed) if split else 0.0
+    return Choice(first, fates, tuple(left_out.items()), largest)
+
+
+def _surplus(rows: ExportRows, first: int, fates: bytearray, seed: int) -> list[int]:
+    """Of should_respond, those by which the commonest decision exceeds the next, drawn evenly."""
+    counts: Counter[str] = Counter()
+
+    def decided() -> Iterator[tuple[int, str]]:
+        for number, model_type, decision, corrected in rows.decisions():
+            if model_type != "should_respond" or not 0 <= number - first < len(fates):
+                continue
+            if corrected is not None:
+                answer = parse_answer(model_type, corrected)
+                decision = None if isinstance(answer, InvalidAnswer) else decision_of(answer)
+            if decision is not None and fates[number - first] >= _FIRST_SIDE:
+                yield number, decision
+
+    counts.update(decision for _, decision in decided())
+    if len(counts) < 2:
+        return []
+    (common, total), (_, next_most) = counts.most_common(2)
+    drawn = random.Random(f"balance {seed}")
+    dropped: list[int] = []
+    drop, seen = total - next_most, 0
+    for number, decision in decided():
+        if decision == common:
+            # Each of those still to come is dropped with the same chance, so exactly `drop` are.
+            if drawn.random() * (total - seen) < drop - len(dropped):
+                dropped.append(number)
+            seen += 1
+    return dropped
+
+
+def _part(rows: ExportRows, first: int, fates: bytearray, split: Sequence[float], seed: int) -> float:
+    """Give each group a side, so that the sizes come near `split`; the share of the largest group."""
+    key = blake2b(str(seed).encode(), digest_size=16).digest()
+    nodes = array("i", [-1]) * len(fates)
+    usables = [0] * (_ROOMS + _SHAPES)
+    parents = list(range(_ROOMS + _SHAPES))
+
+    def root(node: int) -> int:
+        while parents[node] != node:
+            parents[node] = node = parents[parents[node]]
+        return node
+
+    kinds: tuple[Literal["near", "exact"], ...] = ("near", "exact")
+    for kind in kinds:
+        before, last = b"", -1
+        for number, shared, room, usable in rows.shared(kind):
+            place = number - first
+            if not 0 <= place < len(fates) or fates[place] < _FIRST_SIDE:
+                continue
+            node = nodes[place]
+            if node < 0:
+                node = nodes[place] = (
+                    _hash(key, room.encode(), _ROOMS) if room else _ROOMS + _hash(key, shared, _SHAPES)
+                )
+                usables[node] += usable
+            if shared == before:
+                parents[root(node)] = root(last)
+            before, last = shared, node
+    sizes: Counter[int] = Counter()
+    for node, count in enumerate(usables):
+        if count:
+            sizes[root(node)] += count
+    if not sizes:
+        return 0.0
+    sides = _assigned(sizes, split, seed)
+    for place, node in enumerate(nodes):
+        if node >= 0:
+            fates[place] = _FIRST_SIDE + sides.get(root(node), 0)
+    total, biggest = sizes.total(), max(sizes.values())
+    if len(set(sides.values())) < len(split):
+        raise ReasoningError(
+            f"this cannot be split: of {total:,} samples {biggest:,} belong together, as one room's or as near-copies",
+            "export without --split, or take two exports that meet at a date (--end-date, --start-date)",
+        )
+    return biggest / total
+
+
+def _assigned(sizes: Counter[int], split: Sequence[float], seed: int) -> dict[int, int]:
+    """A side for each group: large groups first, each drawn among the sides that still have room for it."""
+    drawn = random.Random(f"split {seed}")
+    total = sizes.total()
+    missing = [share * total for share in split]
+    order = sorted(sizes)
+    drawn.shuffle(order)
+    # By powers of two, so that another seed gives another split and small groups still fill what large ones leave.
+    order.sort(key=lambda group: -sizes[group].bit_length())
+    sides = {}
+    for group in order:
+        size = sizes[group]
+        fitting = [side for side, left in enumerate(missing) if left >= size]
+        if fitting:
+            [side] = drawn.choices(fitting, [missing[side] for side in fitting])
+        else:
+            side = max(range(len(missing)), key=lambda one: missing[one])
+        missing[side] -= size
+        sides[group] = side
+    empty = [side for side in range(len(split)) if side not in sides.values()]
+    for side in empty:  # a small share of few groups: give it the smallest group of a side that has several
+        many = Counter(sides.values())
+        movable = [group for group in order if many[sides[group]] > 1]
+        if movable:
+            sides[min(movable, key=lambda group: sizes[group])] = side
+    return sides
+
+
+def _hash(key: bytes, value: bytes, count: int) -> int:
+    return int.from_bytes(blake2b(value, key=key, digest_size=4).digest()) % count
