@@ -169,7 +169,13 @@ def report_lines(report: CostReport) -> list[str]:
         )
     if any(line.counted_by and "together" in line.counted_by for line in report.lines):
         lines.append("Where the training log has no decisions, they are Together's count of requests.")
+    if report.has_uncounted:
+        lines.append("Too many lines to ask Together for its count of each: see `--by model`.")
     lines += [_original_line(report.original)] if report.original else []
+    if report.elsewhere:
+        names = ", ".join(sorted({one.model for one in report.elsewhere}))
+        decisions = counted(sum(one.decisions for one in report.elsewhere), "decision")
+        lines.append(f"Models that were not deployed from here answered {decisions}: {names}.")
     standing = report.standing
     if standing.limit_cents is None:
         lines.append("no budget is set")
@@ -227,7 +233,7 @@ def report_record(report: CostReport, lines: Sequence[dict[str, object]]) -> dic
                 "prompt_tokens": one.prompt_tokens,
                 "completion_tokens": one.completion_tokens,
             }
-            for one in report.original
+            for one in (*report.original, *report.elsewhere)
         ],
     }
 

@@ -24,7 +24,6 @@ def reconcile(
 ) -> None:
     """Compare the ledger with Together's own bill, day by day, where the organisation may see it."""
     from reasoning_cli.operations.reconciling import parse_month, reconcile
-    from reasoning_cli.operations.reporting import fine_tunes
     from reasoning_cli.operations.status import refresh
     from reasoning_cli.terminal.listing import Listing
 
@@ -34,7 +33,7 @@ def reconcile(
     at = refresh(session.client, session.store)
     if month is None:
         wanted = parse_month(None, at)
-    found = reconcile(session.client, session.store, wanted, at, fine_tunes(session.client) or [])
+    found = reconcile(session.client, session.store, wanted, at)
     listing = Listing(_columns(), found.days, id=lambda one: f"{one.begin:%Y-%m-%d}")
     if chosen is Format.JSON and not quiet:
         terminal.json(_record(found, listing.records()))

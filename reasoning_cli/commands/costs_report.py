@@ -103,12 +103,12 @@ def _look(session: Session) -> datetime:
 
 def _bill(session: Session, asked: Asked, at: datetime, *, online: bool) -> CostReport:
     from reasoning_cli.operations.budget import period_start
-    from reasoning_cli.operations.reporting import By, cost_report, fine_tunes
+    from reasoning_cli.operations.fine_tune_costs import note_fine_tunes
+    from reasoning_cli.operations.reporting import By, cost_report
     from reasoning_cli.operations.reporting_dates import parse_span
 
     since, until = parse_span(asked.since, asked.until, at, period_start(Period.MONTH, at))
-    jobs = fine_tunes(session.client) if online else []
-    if jobs is None:
+    if online and not note_fine_tunes(session.client, session.store):
         session.terminal.warn("this key may not see fine-tuning jobs: the bill is without them")
     return cost_report(
         session.store,
@@ -117,7 +117,6 @@ def _bill(session: Session, asked: Asked, at: datetime, *, online: bool) -> Cost
         until,
         at,
         by=By(asked.by.value),
-        jobs=jobs or [],
         client=session.client if online else None,
     )
 

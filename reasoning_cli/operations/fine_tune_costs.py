@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from reasoning_cli.errors import RemoteError
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.fine_tunes import FineTuneRecord, FineTunes
-from reasoning_cli.together.problems import MissingError, RequestRefusedError
+from reasoning_cli.together.problems import BusyError, MissingError, RequestRefusedError
 from reasoning_cli.values import MODEL_TYPES
 
 if TYPE_CHECKING:
@@ -25,13 +24,13 @@ log = logging.getLogger(__name__)
 def note_fine_tunes(client: TogetherClient, store: Store) -> bool:
     """Write down the account's jobs and their prices as they are now; False where this key may not see them.
 
-    What cannot be read just now stays as it was seen last: a guard must go on all the same.
+    Where Together fails to say, they stay as last seen: a guard must go on all the same.
     """
     try:
         jobs = client.fine_tunes()
     except (MissingError, RequestRefusedError):
         return False
-    except RemoteError as problem:
+    except BusyError as problem:
         log.warning("the fine-tuning jobs are as last seen: %s", problem.message)
         return True
     if jobs:

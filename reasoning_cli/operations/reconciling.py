@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 from reasoning_cli.errors import UsageError
 from reasoning_cli.operations.ledger import Usage, integrate_over, readings_by_deployment
 from reasoning_cli.store.database import Store
+from reasoning_cli.store.fine_tunes import FineTunes
 from reasoning_cli.together.problems import MissingError
 
 if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.spending import FineTuneJob, UsageWindow
+    from reasoning_cli.together.spending import UsageWindow
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,7 @@ def parse_month(text: str | None, at: datetime) -> str:
     return text.strip()
 
 
-def reconcile(
-    client: TogetherClient, store: Store, month: str, at: datetime, jobs: Sequence[FineTuneJob] = ()
-) -> Reconciliation:
+def reconcile(client: TogetherClient, store: Store, month: str, at: datetime) -> Reconciliation:
     """Every day of a month up to `at` that is on the bill or in the ledger; a job counts on the day it was created."""
     try:
         windows = client.billing_usage(month)
@@ -86,9 +85,8 @@ def reconcile(
     sums = [Usage() for _ in edges[1:]]
     for own in readings_by_deployment(store).values():
         sums = [one + other for one, other in zip(sums, integrate_over(own, edges), strict=True)]
-    for job in jobs:
-        if job.created_at is not None and begin <= job.created_at < end:
-            sums[(job.created_at - begin).days] += Usage(low_cents=job.cents, high_cents=job.cents)
+    for job in FineTunes(store).all(begin, end):
+        sums[(job.created_at - begin).days] += Usage(low_cents=job.cents, high_cents=job.cents)
     billed = _billed(windows, begin)
     # A day without cost has no window: up to the last one it was billed, with nothing.
     last = max(billed, default=-1)

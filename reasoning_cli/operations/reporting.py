@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
@@ -15,19 +15,19 @@ from reasoning_cli.errors import UsageError
 from reasoning_cli.operations.budget import Limits, Standing, standing
 from reasoning_cli.operations.ledger import Span, Usage, integrate, integrate_over, readings_by_deployment, spans
 from reasoning_cli.operations.reporting_dates import day_edges, hour_edges
+from reasoning_cli.operations.reporting_decisions import decisions_by_deployment
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.fine_tunes import FineTuneRecord, FineTunes
 from reasoning_cli.store.ledger import Reading
 from reasoning_cli.store.sample_figures import Traffic, traffic
-from reasoning_cli.store.samples import SampleFilter, Samples
-from reasoning_cli.together.problems import MissingError, RequestRefusedError
 from reasoning_cli.values import MODEL_TYPES
 
 if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.spending import FineTuneJob
 
 MAX_LINES = 2000
+MAX_ASKED = 100  # times that Together is asked for its count of one deployment
 _SPARK_DAYS = 7
 
 
@@ -51,7 +51,7 @@ class CostLine:
     name: str
     usage: Usage
     record: DeploymentRecord | None = None
-    job: FineTuneJob | None = None
+    job: FineTuneRecord | None = None
     model_type: str | None = None
     begin: datetime | None = None
     decisions: int | None = None
@@ -67,7 +67,9 @@ class CostLine:
 class CostReport:
     """The bill from `since` to `until`, the whole, and where the budget of the present period stands.
 
-    `doubt` is the span that adds most to what is not known. `original` is what the original provider answered.
+    `doubt` is the span that adds most to what is not known. `original` is what the original provider answered,
+    `elsewhere` what models in our slots answered that are none of the deployments. `has_uncounted` says that there were
+    too many lines to ask Together for each what the log does not know.
     """
 
     since: datetime
@@ -78,19 +80,13 @@ class CostReport:
     standing: Standing
     doubt: Span | None = None
     original: tuple[Traffic, ...] = ()
+    elsewhere: tuple[Traffic, ...] = ()
+    has_uncounted: bool = False
 
     @property
     def share_of_budget(self) -> Decimal | None:
         limit = self.standing.limit_cents
         return None if limit is None else self.standing.usage.high_cents / limit
-
-
-def fine_tunes(client: TogetherClient) -> list[FineTuneJob] | None:
-    """The account's fine-tuning jobs; None where this key may not see them."""
-    try:
-        return client.fine_tunes()
-    except (MissingError, RequestRefusedError):
-        return None
 
 
 def cost_report(
@@ -101,7 +97,6 @@ def cost_report(
     at: datetime,
     *,
     by: By = By.MODEL,
-    jobs: Sequence[FineTuneJob] = (),
     client: TogetherClient | None = None,
     zone: tzinfo | None = None,
 ) -> CostReport:
@@ -110,20 +105,24 @@ def cost_report(
     With a client, Together is asked for counts of requests where the log has none. Raises UsageError for more lines
     than anybody reads.
     """
-    readings = readings_by_deployment(store)
-    # A service's clock in whole seconds is behind what was made in this one.
-    period = [
-        one for one in jobs if one.created_at and since <= one.created_at and (one.created_at < until or until >= at)
-    ]
+    edges: Sequence[datetime] = (since, until)
     if by in (By.DAY, By.HOUR):
         edges = (day_edges if by is By.DAY else hour_edges)(since, until, zone)
         if len(edges) > MAX_LINES:
             raise UsageError(f"that is a bill of {len(edges) - 1:,} lines", "use `--by day`, or a shorter time")
-        lines = _by_time(store, readings, period, edges)
+    readings = readings_by_deployment(store)
+    # A service's clock in whole seconds is behind what was made in this one.
+    jobs = [one for one in FineTunes(store).all(since) if one.created_at < until or until >= at]
+    records = Deployments(store).all()
+    counted, strangers = decisions_by_deployment(store, records, readings, edges)
+    every = [_counts(record, readings, counted, edges, client) for record in records]
+    if by in (By.DAY, By.HOUR):
+        lines = _by_time(readings, jobs, edges, every)
     else:
-        lines = [*_deployments(store, readings, since, until, client, zone), *_jobs(period)]
+        lines = [*_deployments(readings, since, until, zone, records, every), *_jobs(jobs)]
         if by is By.TYPE:
             lines = _by_type(lines)
+    seen = traffic(store, since, until)
     return CostReport(
         since,
         until,
@@ -132,31 +131,60 @@ def cost_report(
         sum((line.usage for line in lines), Usage()),
         standing(store, limits, at),
         _largest_doubt(readings, since, until),
-        tuple(one for one in traffic(store, since, until) if one.source != "slot"),
+        tuple(one for one in seen if one.source != "slot"),
+        tuple(one for one in seen if one.source == "slot" and one.model in strangers),
+        any(one.by is None and one.is_unknown for one in every),
     )
 
 
+@dataclass(frozen=True)
+class _Counts:
+    """The decisions of one deployment in each span of time, by whom they were counted; `is_unknown` when nobody was
+    asked because it would have been too often."""
+
+    each: Sequence[int] = ()
+    by: str | None = None
+    is_unknown: bool = False
+
+
+def _counts(
+    record: DeploymentRecord,
+    readings: Mapping[str, list[Reading]],
+    counted: Mapping[str, list[int]],
+    edges: Sequence[datetime],
+    client: TogetherClient | None,
+) -> _Counts:
+    """By the log or, where that has none in all of the time, by Together's count of requests."""
+    if record.key in counted:
+        return _Counts(counted[record.key], "log")
+    ready = [usage.high_time > timedelta() for usage in integrate_over(readings.get(record.key, []), edges)]
+    if client is None or not any(ready) or not record.endpoint_id or not record.deployment_id:
+        return _Counts()
+    if sum(ready) > MAX_ASKED:
+        return _Counts(is_unknown=True)
+    each = []
+    for (begin, end), was_ready in zip(pairwise(edges), ready, strict=True):
+        begin, end = max(begin, record.created_at), min(end, record.deleted_at or end)
+        told = client.requests(record.endpoint_id, record.deployment_id, begin, end) if was_ready and begin < end else 0
+        each.append(told or 0)
+    return _Counts(each, "together" if any(each) else None)
+
+
 def _deployments(
-    store: Store,
-    readings: dict[str, list[Reading]],
+    readings: Mapping[str, list[Reading]],
     since: datetime,
     until: datetime,
-    client: TogetherClient | None,
     zone: tzinfo | None,
+    records: Sequence[DeploymentRecord],
+    every: Sequence[_Counts],
 ) -> list[CostLine]:
     lines = []
     edges = day_edges(until - timedelta(days=_SPARK_DAYS - 1), until, zone)[-_SPARK_DAYS - 1 :]
-    for record in Deployments(store).all():
+    for record, counts in zip(records, every, strict=True):
         own = readings.get(record.key, [])
         usage = integrate(own, since, until)
-        if record.deleted_at is not None and not usage.high_cents:
+        if record.deleted_at is not None and not usage.high_cents and counts.by != "log":
             continue
-        begin, end = max(since, record.created_at), min(until, record.deleted_at or until)
-        count = _answered(store, record.model_type, begin, end) if begin < end else 0
-        counted_by = "log" if count else None
-        if not count and client is not None and usage.high_time and record.endpoint_id and record.deployment_id:
-            told = client.requests(record.endpoint_id, record.deployment_id, begin, end)
-            count, counted_by = told or 0, "together" if told else None
         days = tuple(day.cents for day in integrate_over(own, edges))
         lines.append(
             CostLine(
@@ -164,26 +192,17 @@ def _deployments(
                 usage,
                 record=record,
                 model_type=record.model_type,
-                decisions=count if counted_by else None,
-                counted_by=counted_by,
+                decisions=sum(counts.each) if counts.by else None,
+                counted_by=counts.by,
                 days=days,
             )
         )
     return lines
 
 
-def _answered(store: Store, model_type: str | None, since: datetime, until: datetime) -> int:
-    """Decisions of a type that our own model answered, by the training log."""
-    if model_type is None:
-        return 0
-    return Samples(store).count(SampleFilter(model_types=(model_type,), since=since, until=until, source="slot"))
-
-
-def _jobs(jobs: Sequence[FineTuneJob]) -> list[CostLine]:
+def _jobs(jobs: Sequence[FineTuneRecord]) -> list[CostLine]:
     return [
-        CostLine(
-            job.suffix or job.model_output_name or job.id, Usage(low_cents=job.cents, high_cents=job.cents), job=job
-        )
+        CostLine(job.name, Usage(low_cents=job.cents, high_cents=job.cents), job=job, model_type=job.model_type)
         for job in jobs
     ]
 
@@ -196,7 +215,9 @@ def _by_type(lines: Sequence[CostLine]) -> list[CostLine]:
         ("other", None, False),
         ("fine-tunes", None, True),
     ):
-        own = [one for one in lines if one.model_type == model_type and (one.job is not None) == is_job]
+        own = [
+            one for one in lines if (one.job is not None if is_job else not one.job and one.model_type == model_type)
+        ]
         if not own:
             continue
         counts = [one.decisions for one in own if one.decisions is not None]
@@ -215,25 +236,28 @@ def _by_type(lines: Sequence[CostLine]) -> list[CostLine]:
 
 
 def _by_time(
-    store: Store, readings: dict[str, list[Reading]], jobs: Sequence[FineTuneJob], edges: Sequence[datetime]
+    readings: Mapping[str, list[Reading]],
+    jobs: Sequence[FineTuneRecord],
+    edges: Sequence[datetime],
+    every: Sequence[_Counts],
 ) -> list[CostLine]:
     """One line for each day or hour, also where nothing ran; a job counts where it was created."""
     sums = [Usage() for _ in edges[1:]]
     for own in readings.values():
         sums = [one + other for one, other in zip(sums, integrate_over(own, edges), strict=True)]
     for job in jobs:
-        number = min(bisect_right(edges, job.created_at or edges[0]), len(sums)) - 1
+        number = min(bisect_right(edges, job.created_at), len(sums)) - 1
         sums[number] += Usage(low_cents=job.cents, high_cents=job.cents)
     lines = []
-    for usage, (begin, end) in zip(sums, pairwise(edges), strict=True):
-        count = sum(_answered(store, one, begin, end) for one in MODEL_TYPES)
+    for number, (usage, begin) in enumerate(zip(sums, edges, strict=False)):
+        counts = [(one.each[number], one.by) for one in every if one.by and one.each[number]]
         lines.append(
             CostLine(
                 "",
                 usage,
                 begin=begin,
-                decisions=count or None,
-                counted_by="log" if count else None,
+                decisions=sum(count for count, _ in counts) or None,
+                counted_by=" and ".join(sorted({by for _, by in counts})) or None,
             )
         )
     return lines

@@ -11,7 +11,6 @@ import pytest
 
 from reasoning_cli.errors import UsageError
 from reasoning_cli.operations.reconciling import Reconciliation, parse_month, reconcile
-from reasoning_cli.operations.reporting import fine_tunes
 from reasoning_cli.operations.status import refresh
 from tests.together.service import EVENTS, MODELS, Service, service
 
@@ -25,7 +24,7 @@ def together(tmp_path: Path) -> Iterator[Service]:
 
 def compared(together: Service) -> Reconciliation:
     at = refresh(together.client, together.store)
-    return reconcile(together.client, together.store, parse_month(None, at), at, fine_tunes(together.client) or [])
+    return reconcile(together.client, together.store, parse_month(None, at), at)
 
 
 def test_where_it_is_not_enabled_it_says_so(together: Service) -> None:

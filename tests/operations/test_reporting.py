@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -13,12 +14,15 @@ import pytest
 
 from reasoning_cli.errors import UsageError
 from reasoning_cli.operations.budget import Limits
-from reasoning_cli.operations.reporting import By, CostReport, cost_report, fine_tunes
+from reasoning_cli.operations.fine_tune_costs import note_fine_tunes
+from reasoning_cli.operations.ledger import readings_by_deployment
+from reasoning_cli.operations.reporting import By, CostReport, cost_report
 from reasoning_cli.operations.reporting_dates import day_edges, hour_edges, parse_span
+from reasoning_cli.operations.reporting_decisions import Owners
 from reasoning_cli.operations.status import refresh
 from reasoning_cli.store.deployments import Deployments
 from reasoning_cli.store.samples import Sample, Samples
-from tests.together.service import EVENTS, NO_LIMITS, Service, service
+from tests.together.service import EVENTS, MODELS, NO_LIMITS, Service, service
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 MONTH = datetime(2026, 11, 1, tzinfo=UTC)
@@ -92,8 +96,7 @@ def together(tmp_path: Path) -> Iterator[Service]:
 def bill(together: Service, by: By = By.MODEL, days: int = 1, limits: Limits = NO_LIMITS) -> CostReport:
     at = refresh(together.client, together.store)
     since = at.replace(hour=0, minute=0, second=0) - timedelta(days=days - 1)
-    jobs = fine_tunes(together.client) or []
-    return cost_report(together.store, limits, since, at, at, by=by, jobs=jobs, client=together.client, zone=UTC)
+    return cost_report(together.store, limits, since, at, at, by=by, client=together.client, zone=UTC)
 
 
 def sample(number: int, at: datetime, source: str = "slot", model_type: str = "planning", **more: object) -> Sample:
@@ -101,7 +104,7 @@ def sample(number: int, at: datetime, source: str = "slot", model_type: str = "p
         f"s{number}",
         at,
         model_type,
-        "a-model",
+        str(more.pop("model", f"sandbox/{model_type}" if source == "slot" else "a-model")),
         source,
         "gateway",
         "prompt",
@@ -182,6 +185,91 @@ def test_decisions_are_those_our_model_answered_while_it_was_there(together: Ser
     assert line.cents_per_1000 == Decimal(549) * 1000 / 40
 
 
+def test_a_decision_is_that_of_the_deployment_it_names(together: Service) -> None:
+    """Two deployments of one type: each has its own; who else answered in a slot is told apart."""
+    together.deploy("planning")
+    together.deploy("planning", model_type="planning", endpoint="second")
+    at = together.client.now()
+    answers = [*["sandbox/planning"] * 3, *["sandbox/second"] * 5, MODELS["planning"], *["elsewhere/tuned"] * 2]
+    Samples(together.store).insert_many(
+        [sample(number, at + timedelta(minutes=number), model=model) for number, model in enumerate(answers)]
+        + [sample(100 + number, at, "fallback", model="sandbox/planning") for number in range(7)]
+    )
+    together.advance(3600)
+    report = bill(together)
+    assert {one.name: one.decisions for one in report.lines} == {"planning": 4, "second": 5}
+    assert [(one.model, one.decisions) for one in report.elsewhere] == [("elsewhere/tuned", 2)]
+    assert [(one.source, one.decisions) for one in report.original] == [("fallback", 7)]
+    assert [one.decisions for one in bill(together, By.TYPE).lines] == [9]
+    assert [one.decisions for one in bill(together, By.DAY).lines] == [9]
+
+
+def test_of_deployments_under_one_name_it_is_the_one_that_was_ready(together: Service) -> None:
+    together.deploy("planning")
+    Samples(together.store).insert_many([sample(1, together.client.now() + timedelta(minutes=1))])
+    together.advance(3600)
+    together.stop("planning")
+    together.advance(600)
+    together.deploy("planning")
+    later = together.client.now()
+    Samples(together.store).insert_many([sample(10 + number, later + timedelta(minutes=number)) for number in range(2)])
+    together.advance(3600)
+    assert [(one.name, one.decisions) for one in bill(together).lines] == [("planning", 1), ("planning", 2)]
+    assert sum(one.decisions or 0 for one in bill(together, By.HOUR).lines) == 3
+
+
+def test_while_one_takes_the_others_place_it_is_the_first(together: Service) -> None:
+    old, new = (replace(together.deploy(one).record, serving_name="sandbox/planning") for one in ("planning", "coding"))
+    begin = together.client.now()
+    together.advance(3600)
+    together.stop("planning")
+    stopped = together.client.now()
+    together.advance(3600)
+    refresh(together.client, together.store)
+    owners = Owners([old, new], readings_by_deployment(together.store))
+    moments = [begin - timedelta(days=9), begin, stopped - timedelta(minutes=9), stopped, stopped + timedelta(days=9)]
+    assert [owners.at(one) == new.key for one in moments] == [False, False, False, True, True]
+    assert Owners([old, new], {}).at(begin) == new.key, "without a reading the newest"
+
+
+def test_what_an_adapter_answered_is_its_deployments(together: Service) -> None:
+    host = together.deploy("planning").record
+    Deployments(together.store).record_intent(
+        replace(host, key="rider", deployment_name="a", serving_name="sandbox/planning#a", rides_on=host.key)
+    )
+    Samples(together.store).insert_many([sample(1, together.client.now(), model="sandbox/planning#a")])
+    together.advance(60)
+    assert [one.decisions for one in bill(together).lines] == [1]
+
+
+@pytest.mark.parametrize("by", [By.DAY, By.HOUR])
+def test_by_day_and_hour_together_counts_where_the_log_has_none(together: Service, by: By) -> None:
+    ours = together.deploy("planning").record
+    other = together.deploy("coding").record
+    for _ in range(3):
+        for record in (ours, other):
+            together.client.chat(record.serving_name or "", [{"role": "user", "content": "hello"}], max_tokens=5)
+        together.advance(3600)
+    at = together.client.now() - timedelta(hours=1)
+    Samples(together.store).insert_many([sample(number, at, model="sandbox/coding") for number in range(50)])
+    report = bill(together, by)
+    totals = {one.name: one.decisions for one in bill(together).lines}
+    assert totals == {"planning": 4, "coding": 50}, "three, and the first answer of the deploy"
+    assert sum(one.decisions or 0 for one in report.lines) == 54
+    assert {one.counted_by for one in report.lines if one.decisions} <= {"log", "together", "log and together"}
+    assert not report.has_uncounted
+
+
+def test_together_is_not_asked_for_hundreds_of_lines(together: Service) -> None:
+    together.deploy("planning")
+    together.advance(7 * 86_400)
+    refresh(together.client, together.store)
+    together.forget_journal()
+    report = bill(together, By.HOUR, days=8)
+    assert (report.has_uncounted, {one.decisions for one in report.lines}) == (True, {None})
+    assert not [one for one in together.journal("GET") if one["path"].endswith("/analytics")]
+
+
 def test_where_the_log_has_no_decisions_together_counts_requests(together: Service) -> None:
     record = together.deploy("planning").record
     for _ in range(4):
@@ -223,7 +311,8 @@ def test_the_span_that_is_known_least_is_named(together: Service) -> None:
 
 def test_a_key_that_may_not_see_jobs_still_gets_a_bill(together: Service) -> None:
     together.fault("/v1/fine-tunes", status=403)
-    assert fine_tunes(together.client) is None
+    assert not note_fine_tunes(together.client, together.store)
+    assert bill(together).lines == ()
 
 
 def test_a_bill_nobody_reads_is_refused(together: Service) -> None:
