@@ -1,0 +1,267 @@
+"""A decision on its way through a real gateway: to the slot's model, to the original provider, and into the log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reasoning_cli.decisions.answers import ShouldRespondAnswer, parse_answer
+from reasoning_cli.gateway.faces import chat, messages, responses
+from reasoning_cli.gateway.faces.events import read_events
+from reasoning_cli.gateway.faces.forms import Heard
+from reasoning_cli.values import Mode
+from tests.gateway import canned
+from tests.gateway.prompts import PATHS, PROMPTS, request
+from tests.gateway.provider import Answering, Received
+from tests.gateway.serving import Served, served
+
+FACES = {"responses": responses.FACE, "chat": chat.FACE, "messages": messages.FACE}
+every_face = pytest.mark.parametrize("face", FACES)
+whole_or_stream = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+
+
+def ask(gateway: Served, face: str, prompt: str, *, stream: bool = False) -> Heard:
+    """Ask, and read the answer as the log would."""
+    answer = gateway.client.post(PATHS[face], json=request(face, prompt, stream=stream))
+    assert answer.status_code == 200, answer.text
+    if stream:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        return FACES[face].hear_events(read_events(answer.content))
+    return FACES[face].hear(answer.json())
+
+
+@every_face
+@whole_or_stream
+@pytest.mark.parametrize("model_type", ["should_respond", "planning", "coding"])
+def test_the_slot_answers_in_the_callers_dialect(gateway: Served, face: str, stream: bool, model_type: str) -> None:
+    heard = ask(gateway, face, PROMPTS[model_type], stream=stream)
+    assert heard.whole
+    assert parse_answer(model_type, heard.text) == parse_answer(model_type, canned.MODEL_SAYS[model_type])
+    assert (heard.prompt_tokens, heard.completion_tokens) in ((100, 20), (None, None))
+    assert heard.model in ("gpt-4o", "claude-x", None)
+    assert gateway.original.received == []
+    (asked,) = gateway.model.received
+    assert asked.header("authorization") == "Bearer model-key"
+    assert asked.json["model"] == "acme/model"
+    assert asked.json["temperature"] == 0
+    assert asked.json["max_tokens"] == 1000
+    assert asked.json["messages"][-1] == {"role": "user", "content": PROMPTS[model_type]}
+    (sample,) = gateway.samples(1)
+    assert (sample.source, sample.origin, sample.model, sample.model_type) == (
+        "slot",
+        "gateway",
+        "acme/model",
+        model_type,
+    )
+    assert (sample.prompt, sample.system) == (PROMPTS[model_type], "You are Nova.")
+    assert (sample.prompt_tokens, sample.completion_tokens) == (100, 20)
+
+
+@every_face
+@whole_or_stream
+def test_what_is_no_decision_passes_byte_for_byte(gateway: Served, face: str, stream: bool) -> None:
+    # Spelled as no serializer would: that it arrives so shows that nothing was rewritten.
+    body = ("  " + json.dumps(request(face, PROMPTS["other"], stream=stream), indent=1) + "\n").encode()
+    headers = {"content-type": "application/json", "authorization": "Bearer sk-mine", "x-odd": "Ä".encode("latin-1")}
+    answer = gateway.client.post(f"{PATHS[face]}?beta=true&a=%2F", content=body, headers=headers)
+    (asked,) = gateway.original.received
+    assert asked.body == body
+    assert asked.target == f"{PATHS[face]}?beta=true&a=%2F"
+    assert asked.header("authorization") == "Bearer sk-mine"
+    assert asked.header("host") == gateway.original.url.removeprefix("http://")
+    assert answer.headers["x-request-id"] == "up-1"
+    wanted = {
+        "responses": (canned.responses_answer, canned.responses_events),
+        "chat": (canned.chat_answer, canned.chat_events),
+        "messages": (canned.messages_answer, canned.messages_events),
+    }[face]
+    text = canned.ORIGINAL_SAYS["other"]
+    assert answer.content == (b"".join(wanted[1](text)) if stream else json.dumps(wanted[0](text)).encode())
+    assert gateway.model.received == []
+
+
+BAD_ANSWERS = {
+    "junk": (canned.saying("Sure! I would respond to this."), "invalid: no XML answer"),
+    "only thoughts": (
+        canned.saying("<think>Hm. <response><action>STOP</action></response>"),
+        "invalid: nothing but thinking",
+    ),
+    "unknown action": (
+        canned.saying("<response><action>MAYBE</action></response>"),
+        "invalid: action is none of RESPOND, IGNORE, STOP",
+    ),
+    "empty": (canned.saying(""), "invalid: empty"),
+    "html": (canned.saying("", choices="<html>"), "not an answer of a model"),
+}
+
+
+@every_face
+@whole_or_stream
+@pytest.mark.parametrize("bad", BAD_ANSWERS)
+def test_a_bad_answer_of_the_model_never_reaches_the_agent(gateway: Served, face: str, stream: bool, bad: str) -> None:
+    gateway.model.handler, why = BAD_ANSWERS[bad]
+    heard = ask(gateway, face, PROMPTS["should_respond"], stream=stream)
+    assert heard.text == canned.ORIGINAL_SAYS["should_respond"]
+    assert len(gateway.original.received) == len(gateway.model.received) == 1
+    (sample,) = gateway.samples(1)
+    assert (sample.source, sample.output, sample.decision) == ("fallback", heard.text, "RESPOND")
+    assert sample.metadata["fallback"] == why
+    (attempt,) = gateway.attempts(sample)
+    assert (attempt.failure, attempt.mode, attempt.deployment_key) == (why, "live", "key-1")
+
+
+async def fails(request: Received, answering: Answering) -> None:
+    await answering.whole(500, {"error": {"message": "broken", "code": None}})
+
+
+async def not_running(request: Received, answering: Answering) -> None:
+    await answering.whole(400, {"error": {"message": "no", "code": "dedicated_endpoint_not_running"}})
+
+
+async def hangs(request: Received, answering: Answering) -> None:
+    await answering.until_caller_leaves()
+
+
+async def cuts(request: Received, answering: Answering) -> None:
+    await answering.raw(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{")
+    answering.cut()
+
+
+@pytest.mark.parametrize(
+    ("handler", "why"),
+    [
+        (fails, "refused: status 500"),
+        (not_running, "refused: dedicated_endpoint_not_running"),
+        (hangs, "too late"),
+        (cuts, "unreachable: ClientPayloadError"),
+    ],
+)
+def test_a_model_that_fails_is_replaced_by_the_original(gateway: Served, handler: object, why: str) -> None:
+    gateway.model.handler = handler  # type: ignore[assignment]
+    gateway.change("planning", deadline_seconds=0.2)
+    assert ask(gateway, "responses", PROMPTS["planning"]).text == canned.ORIGINAL_SAYS["planning"]
+    assert gateway.samples(1)[0].metadata["fallback"] == why
+
+
+def test_after_five_failures_in_a_row_the_model_is_left_alone(gateway: Served) -> None:
+    gateway.model.handler = fails
+    for _ in range(8):
+        assert ask(gateway, "chat", PROMPTS["planning"]).text == canned.ORIGINAL_SAYS["planning"]
+    assert len(gateway.model.received) == 5
+    record = gateway.client.get("/stats").json()
+    assert record["slots"]["planning"]["circuit"] == "open"
+    reasons = record["model_types"]["planning"]["by_source"]
+    assert reasons["fallback"]["reasons"] == {"refused: status 500": 5}
+    assert reasons["original"]["reasons"] == {"its circuit is open": 3}
+
+
+def test_a_shadow_is_asked_beside_the_original_and_never_delays_it(gateway: Served) -> None:
+    gateway.change("should_respond", mode=Mode.SHADOW)
+    assert ask(gateway, "messages", PROMPTS["should_respond"]).text == canned.ORIGINAL_SAYS["should_respond"]
+    (sample,) = gateway.samples(1)
+    (attempt,) = gateway.attempts(sample)
+    assert (sample.source, attempt.mode, attempt.failure, attempt.agrees) == ("original", "shadow", None, True)
+    gateway.model.handler = hangs
+    assert ask(gateway, "messages", PROMPTS["should_respond"]).text == canned.ORIGINAL_SAYS["should_respond"]
+
+
+def test_a_canary_answers_the_same_people_every_time(gateway: Served) -> None:
+    gateway.change("planning", mode=Mode.CANARY, share_percent=50)
+    prompt = PROMPTS["planning"].replace("12:00 (just now) Sam:", "12:00 (just now) [{}] Sam:")
+    by_person = []
+    for person in range(30):
+        texts = {ask(gateway, "chat", prompt.format(f"person-{person}")).text for _ in range(2)}
+        assert len(texts) == 1
+        by_person.append("model" in texts.pop())
+    assert 5 < sum(by_person) < 25
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"closed": "the budget is spent"}, "the budget is spent"),
+        ({"window_tokens": 100}, "longer than the model's context window"),
+    ],
+)
+def test_a_slot_that_cannot_answer_is_not_asked(gateway: Served, changes: dict[str, object], why: str) -> None:
+    gateway.change("planning", **changes)
+    assert ask(gateway, "responses", PROMPTS["planning"]).text == canned.ORIGINAL_SAYS["planning"]
+    assert gateway.model.received == []
+    (sample,) = gateway.samples(1)
+    assert sample.source == "original"
+    assert gateway.client.get("/stats").json()["model_types"]["planning"]["by_source"]["original"]["reasons"] == {
+        why: 1
+    }
+
+
+@pytest.mark.parametrize("path", ["/messages", "/v1/messages", "/v1/v1/messages"])
+def test_anthropic_clients_that_disagree_about_the_base_all_arrive(gateway: Served, path: str) -> None:
+    answer = gateway.client.post(path, json=request("messages", PROMPTS["should_respond"]))
+    assert isinstance(parse_answer("should_respond", answer.json()["content"][0]["text"]), ShouldRespondAnswer)
+    gateway.client.post(path, json=request("messages", PROMPTS["other"]))
+    assert [one.target for one in gateway.original.received] == ["/v1/messages"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "there"),
+    [
+        ("GET", "/v1/models", "/v1/models"),
+        ("POST", "/v1/embeddings?x=1", "/v1/embeddings?x=1"),
+        ("POST", "/v1/messages/count_tokens?beta=true", "/v1/messages/count_tokens?beta=true"),
+        ("HEAD", "/api/hello", "/api/hello"),
+        ("DELETE", "/v1/files/a%2Fb", "/v1/files/a%2Fb"),
+        ("POST", "/api/show", "/api/show"),
+    ],
+)
+def test_every_other_path_is_handed_through(gateway: Served, method: str, path: str, there: str) -> None:
+    answer = gateway.client.request(method, path, content=b"abc" if method == "POST" else None)
+    (asked,) = gateway.original.received
+    assert (answer.status_code, asked.method, asked.target) == (200, method, there)
+    assert asked.body == (b"abc" if method == "POST" else b"")
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 529])
+@every_face
+def test_an_error_of_the_original_arrives_as_it_is(tmp_path: Path, face: str, status: int) -> None:
+    async def refuses(request: Received, answering: Answering) -> None:
+        headers = {"retry-after": "7", "x-should-retry": "true", "request-id": "req_1"}
+        await answering.whole(status, b'{"odd":  "spelling"}', headers)
+
+    with served(tmp_path, slots=False) as gateway:
+        gateway.original.handler = refuses
+        answer = gateway.client.post(PATHS[face], json=request(face, PROMPTS["planning"]))
+        assert (answer.status_code, answer.content) == (status, b'{"odd":  "spelling"}')
+        assert (answer.headers["retry-after"], answer.headers["request-id"]) == ("7", "req_1")
+        assert len(gateway.original.received) == 1
+
+
+def test_a_caller_that_leaves_ends_the_call_at_the_original(gateway: Served) -> None:
+    gateway.original.handler = hangs
+    with pytest.raises(Exception, match="timed out"):
+        gateway.client.post("/v1/responses", json=request("responses", PROMPTS["other"]), timeout=0.3)
+    assert gateway.original.received[0].left.wait(5)
+
+
+def test_a_gateway_with_a_token_lets_nobody_else_in(tmp_path: Path) -> None:
+    with served(tmp_path, token="the-token") as gateway:
+        body = request("messages", PROMPTS["should_respond"])
+        refused = gateway.client.post("/v1/messages", json=body)
+        assert (refused.status_code, refused.json()["error"]["type"]) == (401, "authentication_error")
+        assert gateway.client.get("/stats").status_code == 401
+        admitted = gateway.client.post("/v1/messages", json=body, headers={"x-reasoning-token": "the-token"})
+        assert admitted.status_code == 200
+        gateway.client.get("/v1/models", headers={"x-reasoning-token": "the-token"})
+        assert gateway.original.received[0].header("x-reasoning-token") is None
+
+
+def test_metrics_and_health(gateway: Served) -> None:
+    ask(gateway, "chat", PROMPTS["planning"])
+    text = gateway.client.get("/metrics").text
+    assert (
+        'reasoning_gateway_decisions_total{model_type="planning",reason="first line of the template",source="slot"} 1.0'
+        in text
+    )
+    assert gateway.client.get("/health").json() == {"status": "ok"}
+    assert gateway.client.get("/ready").json() == {"ready": True}
