@@ -154,6 +154,7 @@ class Terminal:
 
         width = self.width
         columns = [column for column in listing.columns if column.header is not None and width >= column.from_width]
+        shrinks = next((number for number, column in enumerate(columns) if column.shrink), None)
         return lay_out(
             [column.header or "" for column in columns],
             [
@@ -161,7 +162,8 @@ class Terminal:
                 for row in listing.rows
             ],
             right=[column.right for column in columns],
-            shrinks=next((number for number, column in enumerate(columns) if column.shrink), None),
+            shrinks=shrinks,
+            prose=shrinks is not None and columns[shrinks].prose,
             width=width,
             paint=lambda text, style: self.paint(text, style, self.out),
         )
@@ -244,7 +246,10 @@ class Terminal:
 
 
 # What stands in for our own signs on a terminal that cannot show them.
-_ASCII = str.maketrans({"█": "#", "░": ".", "–": "-", "…": "~", "×": "x", "→": ">", "·": ".", "¢": "c"})
+_ASCII = str.maketrans(
+    dict(zip("▁▂▃▄▅▆▇", "__--==#", strict=True))
+    | {"█": "#", "░": ".", "–": "-", "…": "~", "×": "x", "→": ">", "·": ".", "¢": "c"}
+)
 
 # One of our commands, at the start of a text or of what stands in backticks.
 _OURS = re.compile(r"(^|`)reasoning (?!--profile )(--sandbox )?")

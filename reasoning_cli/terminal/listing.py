@@ -35,7 +35,8 @@ class Column(Generic[Row]):
 
     `value` is what JSON and CSV hold; `text` what a table shows (default: the value as text). A column without
     header is for machines only. `right` aligns numbers. Exactly one column of a table may `shrink` when the terminal
-    is narrow; a column is dropped from the table when the terminal is narrower than `from_width`.
+    is narrow, a name losing its beginning and what is `prose` its end; a column is dropped from the table when the
+    terminal is narrower than `from_width`.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Column(Generic[Row]):
     text: Callable[[Row], str] | None = None
     right: bool = False
     shrink: bool = False
+    prose: bool = False
     from_width: int = 0
     style: Callable[[Row], str] | None = None
 

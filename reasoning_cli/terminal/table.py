@@ -20,18 +20,22 @@ def lay_out(
     *,
     right: Sequence[bool],
     shrinks: int | None,
+    prose: bool = False,
     width: int,
     paint: Callable[[str, str], str],
 ) -> list[str]:
     """The lines of a table at most `width` columns wide, if the column number `shrinks` can give enough.
 
-    A cell that is cut loses its beginning: of `slug/name` the end tells more. `paint(text, style)` adds colour.
+    A cell that is cut loses its beginning: of `slug/name` the end tells more; `prose` loses its end. `paint(text,
+    style)` adds colour.
     """
     from rich.cells import cell_len, chop_cells
 
     def fit(text: str, size: int) -> str:
         if cell_len(text) <= size:
             return text
+        if prose and size > 1:
+            return f"{chop_cells(text, size - 1)[0].rstrip()}…"
         return f"…{chop_cells(text[::-1], size - 1)[0][::-1]}" if size > 1 else "…"
 
     table = [[(header, "header") for header in headers], *rows]

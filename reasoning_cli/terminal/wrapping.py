@@ -30,3 +30,24 @@ def wrap_lines(text: str, width: int) -> str:
         indent = line[: len(line) - len(line.lstrip())]
         wrapped.extend([line] if len(line) <= width else wrap(line.lstrip(), width, first=indent, rest=indent))
     return "\n".join(wrapped)
+
+
+def fold(text: str, width: int, indent: str = "") -> list[str]:
+    """Each line of `text` within `width` columns as a terminal counts them, broken between words or, where one is too
+    long, inside it; all begin with `indent`. Blank lines stay."""
+    from rich.cells import cell_len, chop_cells
+
+    room = max(1, width - cell_len(indent))
+    folded = []
+    for line in text.expandtabs(4).split("\n"):
+        current = ""
+        for piece in re.findall(r"\s*\S+", line):
+            if cell_len(current + piece) <= room:
+                current += piece
+                continue
+            if current:
+                folded.append(current)
+            *full, current = chop_cells(piece.lstrip() if current else piece, room) or [""]
+            folded += full
+        folded.append(current)
+    return [(indent + one).rstrip() for one in folded]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_cli.terminal.wrapping import wrap, wrap_lines
+from reasoning_cli.terminal.wrapping import fold, wrap, wrap_lines
 
 words = st.text(st.characters(categories=("L", "N", "P")).filter(lambda sign: sign != "`"), min_size=1, max_size=12)
 commands = st.lists(words, min_size=1, max_size=4).map(lambda parts: f"`{' '.join(parts)}`")
@@ -38,3 +39,18 @@ def test_what_follows_is_indented_as_asked() -> None:
 
 def test_lines_keep_their_indent_and_those_that_fit_stay() -> None:
     assert wrap_lines("short\n  a longer line than that", 14) == "short\n  a longer\n  line than\n  that"
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "folded"),
+    [
+        ("one two", 20, ["  one two"]),
+        ("one two three", 9, ["  one two", "  three"]),
+        ("名前名前名前", 8, ["  名前名", "  前名前"]),
+        ("a\n\n\tb", 10, ["  a", "", "      b"]),
+        ("abcdefgh ij", 6, ["  abcd", "  efgh", "  ij"]),
+        ("", 10, [""]),
+    ],
+)
+def test_text_is_folded_by_what_a_terminal_shows(text: str, width: int, folded: list[str]) -> None:
+    assert fold(text, width, "  ") == folded
