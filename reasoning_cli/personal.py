@@ -1,19 +1,20 @@
 """Keys and personal data out of decisions: each value becomes a placeholder, the same value always the same one.
 
 What counts is in `personal_shapes`. No shape reaches over the end of a line, but for blocks and lists that say what
-they are, so a text is judged line by line; and since the prompts of an agent share most of their lines, the lines found
-clean are remembered and not looked at again. The rest passes one search of RE2 (or, where that is not installed,
+they are, so a text is judged line by line; and since the prompts of an agent share most of their lines, the lines seen
+are remembered and not looked at again. The rest passes one search of RE2 (or, where that is not installed,
 `re`) and only lines in which it finds something meet the exact shapes, which are the same either way.
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterator
-from functools import lru_cache
+from contextlib import suppress
+from functools import cached_property, lru_cache
 from hashlib import blake2b
+from itertools import groupby
 
 from reasoning_cli.personal_shapes import BLOCKS, KINDS, SHAPES, Shape, gate_of
 
@@ -23,7 +24,7 @@ NAME = "name"
 _PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(kind.upper() for kind in KINDS)})_[0-9a-f]{{8}}\]|\bPerson-[0-9a-f]{{6}}\b")
 _PSEUDONYM = re.compile(r"Person-[0-9a-f]{6}")
 # A line longer than this is judged anew each time; so many characters of lines are remembered at most.
-_LINE_CHARS = 2_000
+_LINE_CHARS = 20_000
 _REMEMBERED_CHARS = 4_000_000
 
 
@@ -42,53 +43,65 @@ class Redactor:
         self._names = frozenset(names)
         self._shapes = tuple(shape for shape in SHAPES if shape.kind in chosen)
         self._blocks = tuple(shape for shape in BLOCKS if shape.kind in chosen)
-        self._gate = _compiled(gate_of(self._shapes)) if self._shapes else None
+        self._gate = _compiled(gate_of((*self._shapes, *self._blocks)))
         self._clean: set[str] = set()
-        self._clean_chars = 0
+        self._dirty: dict[str, tuple[str, Counter[str]]] = {}
+        self._remembered_chars = 0
 
     def redact(self, text: str, names: Collection[str] = ()) -> str:
         """`text` without secrets; `names` are this text's own participants. A second time changes nothing."""
-        for shape in self._blocks:
-            if any(word in text for word in shape.words):
-                text = self._settled(text, (shape,))
         lines = text.split("\n")
         unknown = set(lines) - self._clean
-        if unknown and self._gate is not None:
-            text = self._lines(text, lines, unknown)
+        if unknown:
+            for shape in self._blocks:
+                if _compiled(shape.gate).search("\n".join(unknown)):
+                    lines = self._settled(text, (shape,), self.counts).split("\n")
+                    unknown = set(lines) - self._clean
+                    text = "\n".join(lines)
+            dirty = self._looked_at(unknown)
+            if dirty:
+                for number, line in enumerate(lines):
+                    if line in dirty:
+                        # A line may stand in the text twice, and each time counts.
+                        lines[number], counts = dirty[line]
+                        self.counts += counts
+                text = "\n".join(lines)
         people = self._names.union(names) if names else self._names
         return self._pseudonyms(text, people) if people else text
 
-    def _lines(self, text: str, lines: list[str], unknown: set[str]) -> str:
-        """The text with the lines that are not known to be clean redacted."""
-        assert self._gate is not None
-        if self._gate.search("\n".join(unknown)) is None:
-            self._remember(unknown)
-            return text
-        # A line may stand in the text twice, and each time counts.
-        for number, line in enumerate(lines):
-            if line in unknown and self._gate.search(line) is not None:
-                lines[number] = self._settled(line, self._shapes)
-        return "\n".join(lines)
+    def _looked_at(self, lines: set[str]) -> dict[str, tuple[str, Counter[str]]]:
+        """Those of the lines the gate finds something in, each with what it becomes and how many of what were in it."""
+        dirty = {line: self._dirty[line] for line in lines if line in self._dirty}
+        new = lines.difference(dirty)
+        if new and self._gate.search("\n".join(new)):
+            for line in new:
+                if self._gate.search(line):
+                    counts = Counter[str]()
+                    dirty[line] = self._settled(line, self._shapes, counts), counts
+        self._remember(new, dirty)
+        return dirty
 
-    def _remember(self, lines: set[str]) -> None:
-        short = {line for line in lines if len(line) <= _LINE_CHARS}
-        self._clean_chars += sum(map(len, short))
-        if self._clean_chars > _REMEMBERED_CHARS:
-            self._clean, self._clean_chars = set(), 0
-        self._clean |= short
+    def _remember(self, new: set[str], dirty: dict[str, tuple[str, Counter[str]]]) -> None:
+        short = {line for line in new if len(line) <= _LINE_CHARS}
+        self._remembered_chars += sum(map(len, short))
+        if self._remembered_chars > _REMEMBERED_CHARS:
+            self._clean, self._dirty, self._remembered_chars = set(), {}, 0
+        self._dirty.update((line, dirty[line]) for line in short if line in dirty)
+        self._clean |= short.difference(dirty)
 
-    def _settled(self, text: str, shapes: tuple[Shape, ...]) -> str:
+    def _settled(self, text: str, shapes: tuple[Shape, ...], counts: Counter[str]) -> str:
         """Redacted until nothing more is found: taking one thing out may leave another standing free."""
+        gate = _compiled(gate_of(shapes))
         while True:
-            spans = _merged(_found(text, shapes))
+            spans = _merged(_found(text, shapes)) if gate.search(text) else []
             if not spans:
                 return text
-            text = self._replaced(text, spans)
+            text = self._replaced(text, spans, counts)
 
-    def _replaced(self, text: str, spans: list[tuple[int, int, Shape]]) -> str:
+    def _replaced(self, text: str, spans: list[tuple[int, int, Shape]], counts: Counter[str]) -> str:
         parts, position = [], 0
         for start, end, shape in spans:
-            self.counts[shape.kind] += 1
+            counts[shape.kind] += 1
             value = shape.canonical(text[start:end])
             parts += [text[position:start], f"[{shape.kind.upper()}_{self._digest(shape.kind, value, 4)}]"]
             position = end
@@ -121,10 +134,13 @@ def is_pseudonym(name: str) -> bool:
 def _found(text: str, shapes: tuple[Shape, ...]) -> Iterator[tuple[int, int, Shape]]:
     """Where the secrets are, whatever they overlap; never inside a placeholder."""
     taken = [found.span() for found in _PLACEHOLDER.finditer(text)]
-    for shape in shapes:
-        for start, end in shape.spans(text):
-            if start < end and not any(start < last and first < end for first, last in taken):
-                yield start, end, shape
+    for _, alike in groupby(shapes, key=lambda shape: shape.kind):
+        group = tuple(alike)
+        if _compiled(gate_of(group)).search(text):
+            for shape in group:
+                for start, end in shape.spans(text):
+                    if start < end and not any(start < last and first < end for first, last in taken):
+                        yield start, end, shape
 
 
 def _merged(spans: Iterator[tuple[int, int, Shape]]) -> list[tuple[int, int, Shape]]:
@@ -151,10 +167,10 @@ def _names_pattern(people: frozenset[str]) -> re.Pattern[str] | None:
 
 
 class _Gate:
-    """`search` of a compiled pattern; text that cannot be encoded (lone surrogates) counts as found."""
+    """Whether a pattern is somewhere in a text: RE2 where it is installed and the text can be encoded, else `re`."""
 
     def __init__(self, pattern: str) -> None:
-        self._re = re.compile(pattern, re.ASCII)
+        self._pattern = pattern
         try:
             import re2
         except ImportError:
@@ -164,16 +180,17 @@ class _Gate:
             options.max_mem = 64 << 20
             self._re2 = re2.compile(pattern, options)
 
-    def search(self, text: str) -> object | None:
-        if self._re2 is None:
-            return self._re.search(text)
-        try:
-            found: object | None = self._re2.search(text)
-        except UnicodeEncodeError:
-            return self._re.search(text)
-        return found
+    @cached_property
+    def _re(self) -> re.Pattern[str]:
+        return re.compile(self._pattern, re.ASCII)
+
+    def search(self, text: str) -> bool:
+        if self._re2 is not None:
+            with suppress(UnicodeEncodeError):
+                return self._re2.search(text) is not None
+        return self._re.search(text) is not None
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=256)
 def _compiled(pattern: str) -> _Gate:
-    return _Gate(sys.intern(pattern))
+    return _Gate(pattern)

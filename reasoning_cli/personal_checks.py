@@ -69,10 +69,10 @@ def is_byte_list(found: re.Match[str]) -> bool:
 
 
 # Short words English cannot do without that are in no wallet's list, and endings hardly any word of the list has.
-_NOT_IN_SEEDS = re.compile(
-    r"\b(?:the|and|for|are|was|with|not|but|his|her|has|had|him|our|out|its|who|how|did|get|got|let|she|than|them|their"
-    r"|these|those|were|been|from|your|does|too|via|per|yet|why|could|would|should|might|going|doing|being|which|while"
-    r"|here|each|both|many|most|some|wants|needs|makes|using)\b"
+NOT_IN_SEEDS = (
+    "the|and|for|are|was|with|not|but|his|her|has|had|him|our|out|its|who|how|did|get|got|let|she|than|them|their|these"
+    "|those|were|been|from|your|does|too|via|per|yet|why|could|would|should|might|going|doing|being|which|while|here|each"
+    "|both|many|most|some|wants|needs|makes|using|said|says|asked|told|gave|goes|went|came|knew|saw"
 )
 _INFLECTED = re.compile(r"[^su]s$|ing$|ed$|ly$")
 _SEED_BEFORE = re.compile(r"(?i)(?:seed|mnemonic|recovery|secret|backup|wallet)[\w ]{0,30}\W{0,4}$")
@@ -80,11 +80,11 @@ _SEED_BEFORE = re.compile(r"(?i)(?:seed|mnemonic|recovery|secret|backup|wallet)[
 
 def is_seed_phrase(found: re.Match[str]) -> bool:
     words = re.findall(r"[a-z]+", found[0])
-    if _NOT_IN_SEEDS.search(found[0]) or len(set(words)) < 8:
+    if len(set(words)) < 8:
         return False
     if _SEED_BEFORE.search(_before(found, 40)):
         return True
-    return len(words) in (12, 15, 18, 21, 24) and sum(_INFLECTED.search(word) is not None for word in words) <= 1
+    return sum(_INFLECTED.search(word) is not None for word in words) <= 1
 
 
 def seed_words(text: str) -> str:
@@ -112,7 +112,9 @@ def is_bearer(found: re.Match[str]) -> bool:
 
 
 def is_key(found: re.Match[str]) -> bool:
-    return re.search(r"[0-9]", found[0]) is not None or re.search(r"[a-z][A-Z]", found[0]) is not None
+    """Words joined by hyphens may begin with `sk-`; no other prefix of a vendor is a word."""
+    words = found[0][:3] in ("sk-", "pk-", "rk-") and re.search(r"[0-9]|[a-z][A-Z]", found[0]) is None
+    return not words
 
 
 _PICTURE = re.compile(r"@\dx\.\w+$")
@@ -206,7 +208,7 @@ def is_said_phone(found: re.Match[str]) -> bool:
     return 7 <= len(digits_of(found["v"])) <= 15 and _DATE.match(found["v"]) is None
 
 
-_VERSION_BEFORE = re.compile(r"(?i)(?:\bv|ver|versions?|release[ds]?|build|[=~<>^]=?|[a-z)]/|[a-z0-9]@\^?)[\s:]*$")
+_VERSION_BEFORE = re.compile(r"(?i)(?:\bv|ver|versions?|release[ds]?|build|[=~<>!]=|[~^]|[a-z)]/|[a-z0-9]@\^?)[\s:]*$")
 # Of nobody: this machine, any machine, masks and the like.
 _NOBODY = re.compile(r"127\.|0\.|255\.255\.|1\.1\.1\.1$|8\.8\.[48]\.[48]$")
 

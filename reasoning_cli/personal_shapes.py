@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from reasoning_cli.personal_checks import (
     BASE58,
+    NOT_IN_SEEDS,
     digits_of,
     iban_of,
     is_american,
@@ -61,10 +63,9 @@ class Shape:
 
     kind: str
     pattern: re.Pattern[str]
-    gate: str = ""
+    gate: str
     check: Check = bool
     canonical: Callable[[str], str] = str
-    words: tuple[str, ...] = ()
 
     @property
     def rank(self) -> int:
@@ -79,6 +80,7 @@ class Shape:
                 yield found.span(group)
 
 
+@cache
 def gate_of(shapes: tuple[Shape, ...]) -> str:
     """One pattern that is found wherever one of the shapes might be."""
     return "|".join(f"(?:{gate})" for gate in dict.fromkeys(shape.gate for shape in shapes))
@@ -94,7 +96,11 @@ _LATIN = "A-Za-z0-9À-ɏ"
 _TOKEN_CHARS = r"[A-Za-z0-9._~+/=-]"
 _NAMED = r"(?:api[_-]?key|access[_-]?key|secret|token|private[_-]?key|account[_-]?key|credentials?|auth[_-]?key)"
 _PASSWORDS = r"(?:passw(?:or)?d|passwort|passphrase|passcode|pwd)"
-_ASSIGN = r"[\"'\]]{0,2}\s{0,3}(?:=>|:=|[:=])\s{0,3}[\"'`]?"
+# A quote, as it is, in a string of JSON, or in an answer's XML.
+_QUOTE = r"(?:\\?[\"'\]`]|&quot;|&apos;)"
+_ASSIGN = rf"{_QUOTE}{{0,2}}\s{{0,3}}(?:=>|:=|[:=])\s{{0,3}}{_QUOTE}?"
+_SEED_WORD = rf"(?!(?:{NOT_IN_SEEDS})\b)[a-z]{{3,8}}"
+_SEED_WORDS = r"(?:(?:seed|recovery|secret|backup)[ _-]?(?:phrase|words)|mnemonic)"
 _ASSIGNED = r"(?P<v>[^\s\"'`<>&,;()\[\]{}|]{5,})"
 
 SHAPES: tuple[Shape, ...] = (
@@ -132,7 +138,7 @@ SHAPES: tuple[Shape, ...] = (
     ),
     Shape(
         "seed_phrase",
-        _re(r"(?<![A-Za-z])[a-z]{3,8}(?:[ ,]{1,2}[a-z]{3,8}){11,23}(?![A-Za-z])"),
+        _re(rf"(?<![A-Za-z]){_SEED_WORD}(?:[ ,]{{1,2}}{_SEED_WORD}){{11,23}}(?![A-Za-z])"),
         r"\b[a-z]{3,8}(?:[ ,]{1,2}[a-z]{3,8}){11}",
         is_seed_phrase,
         seed_words,
@@ -141,7 +147,7 @@ SHAPES: tuple[Shape, ...] = (
     Shape(
         "key",
         _re(rf"{_NAMED}(?:[_-](?:id|key|value|v\d))?{_ASSIGN}{_ASSIGNED}", re.IGNORECASE),
-        rf"(?i:{_NAMED}(?:[_-](?:id|key|value|v\d))?[\"'\]]{{0,2}}\s{{0,3}}[:=])",
+        rf"(?i:{_NAMED}(?:[_-](?:id|key|value|v\d))?{_QUOTE}{{0,2}}\s{{0,3}}[:=])",
         is_assigned_key,
     ),
     Shape(
@@ -176,7 +182,7 @@ SHAPES: tuple[Shape, ...] = (
     Shape(
         "password",
         _re(rf"{_PASSWORDS}{_ASSIGN}{_ASSIGNED}", re.IGNORECASE),
-        rf"(?i:{_PASSWORDS}[\"'\]]{{0,2}}\s{{0,3}}[:=])",
+        rf"(?i:{_PASSWORDS}{_QUOTE}{{0,2}}\s{{0,3}}[:=])",
         is_assigned_password,
     ),
     Shape(
@@ -274,18 +280,18 @@ BLOCKS: tuple[Shape, ...] = (
             r"(?:[A-Za-z0-9+/=\s\\:,.()]|-(?!----))*+-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
             r"|(?:\s{0,4}(?:\\n)?[A-Za-z0-9+/=]{16,})*+)"
         ),
-        words=("PRIVATE KEY",),
+        "-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY",
         canonical=lambda text: re.sub(r"\s|\\n", "", text),
     ),
     Shape(
         "seed_phrase",
         _re(
-            r"(?:seed|recovery|mnemonic|secret)[ _-]?(?:phrase|words)?[^\n]{0,60}\n"
+            rf"{_SEED_WORDS}[^\n]{{0,60}}\n"
             r"(?P<v>(?:[ \t]{0,4}(?:\d{1,2}[.):]?[ \t]{1,2})?[a-z]{3,8}[ \t]{0,4}\n){11,23}"
             r"[ \t]{0,4}(?:\d{1,2}[.):]?[ \t]{1,2})?[a-z]{3,8})(?![A-Za-z])",
             re.IGNORECASE,
         ),
-        words=("seed", "Seed", "mnemonic", "Mnemonic", "recovery", "Recovery", "secret phrase", "Secret phrase"),
+        f"(?i:{_SEED_WORDS})",
         canonical=seed_words,
     ),
 )
