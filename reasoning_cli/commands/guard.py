@@ -75,7 +75,7 @@ def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> N
 
     terminal = session.terminal
     with hold_guard(session.settings.database()) as lock:
-        at_work = Guard(session.store)
+        at_work = Guard(session.store, session.now)
         if not once and fmt is Format.TABLE:
             terminal.note(f"The guard looks every {interval.total_seconds():g} s. Ctrl-C ends it.")
 
@@ -106,6 +106,7 @@ def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> N
 
 
 def _rules(session: Session, interval: timedelta) -> Rules:
+    from reasoning_cli.commands.data_keeping import retention_of
     from reasoning_cli.operations.guarding import Rules
 
     get = session.settings.get
@@ -116,6 +117,7 @@ def _rules(session: Session, interval: timedelta) -> Rules:
         default_idle_minutes=get(s.IDLE_MINUTES),
         hours={one: hours for one, setting in s.TYPE_HOURS.items() if (hours := get(setting)) is not None},
         interval=interval * max(speed, 1.0),
+        retention=retention_of(session) if get(s.GUARD_CLEANUP) else None,
     )
 
 
@@ -140,13 +142,17 @@ def _tell(session: Session, seen: Round, fmt: Format, *, always: bool) -> None:
 
 
 def _lines(seen: Round) -> list[str]:
-    from reasoning_cli.terminal.units import moment
+    from reasoning_cli.terminal.units import counted, moment
 
     at = moment(seen.at)
     done = [
         f"{at}  {'starting' if one.start else 'stopping'} {one.record.endpoint_name}: {one.text}" for one in seen.done
     ]
-    return [*done, *(f"{at}  {one.endpoint_name} is {one.state}" for one in seen.stopped)]
+    stopped = [f"{at}  {one.endpoint_name} is {one.state}" for one in seen.stopped]
+    deleted = (
+        [f"{at}  {counted(seen.samples_deleted, 'sample')} deleted: kept no longer"] if seen.samples_deleted else []
+    )
+    return [*done, *stopped, *deleted]
 
 
 def _summary(seen: Round) -> str:
@@ -177,6 +183,7 @@ def _record(seen: Round) -> dict[str, object]:
             for one in seen.done
         ],
         "stopped": [one.endpoint_name for one in seen.stopped],
+        "samples_deleted": seen.samples_deleted,
         "warnings": list(seen.warnings),
         "problems": [one.message for one in seen.problems],
     }

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError
 from reasoning_cli.operations.budget import AT_REST, Limits, Standing, burn, check_deploy, standings
+from reasoning_cli.operations.cleaning import Retention, plan_cleanup, run_cleanup
 from reasoning_cli.operations.ledger import observe, ready_since
 from reasoning_cli.operations.status import refresh
 from reasoning_cli.store.database import Store
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
 
 ACTOR = "guard"
+CLEANUP_INTERVAL = timedelta(hours=1)
+CLEANUP_SECONDS = 10.0  # a round; what is left then waits for the next one, the money does not
 
 
 class Why(StrEnum):
@@ -44,7 +47,8 @@ class Rules:
     """What the guard keeps to; read anew each round, so that a change counts without a restart.
 
     `idle_minutes` and `hours` are by model type; 0 idle minutes is never. `interval` is the service time until the next
-    look: a budget is stopped before what burns until then would break it.
+    look: a budget is stopped before what burns until then would break it. `retention` is what is kept of the
+    training log, None when the guard leaves it alone.
     """
 
     limits: Limits
@@ -52,6 +56,7 @@ class Rules:
     default_idle_minutes: int
     hours: Mapping[str, Hours]
     interval: timedelta
+    retention: Retention | None = None
 
     def idle(self, record: DeploymentRecord) -> timedelta:
         """How long a deployment may stand idle; zero is for ever."""
@@ -89,6 +94,7 @@ class Round:
     stopped: tuple[DeploymentRecord, ...]
     warnings: tuple[str, ...]
     problems: tuple[ReasoningError, ...]
+    samples_deleted: int = 0
 
 
 @dataclass
@@ -96,6 +102,8 @@ class Guard:
     """The state of one running guard: only what keeps it from saying the same thing twice."""
 
     store: Store
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    cleaned_at: datetime | None = None
     asked: set[str] = field(default_factory=set)
     warned: set[str] = field(default_factory=set)
 
@@ -124,6 +132,11 @@ class Guard:
                     self.warned.add(verdict.record.key)
             except ReasoningError as problem:
                 problems.append(problem)
+        deleted = 0
+        try:
+            deleted = self._keep_to(rules.retention)
+        except ReasoningError as problem:
+            problems.append(problem)
         return Round(
             at=at,
             watched=tuple(watched),
@@ -133,7 +146,22 @@ class Guard:
             stopped=stopped,
             warnings=tuple(self._warnings(every)),
             problems=tuple(problems),
+            samples_deleted=deleted,
         )
+
+    def _keep_to(self, retention: Retention | None) -> int:
+        """Once an hour delete samples that are kept no longer, after the money was looked after; how many went.
+
+        By our own clock: the sandbox's is ahead of it, and samples are dated by ours.
+        """
+        now = self.now()
+        if retention is None or (self.cleaned_at is not None and now - self.cleaned_at < CLEANUP_INTERVAL):
+            return 0
+        plan = plan_cleanup(self.store, now, retention)
+        gone = run_cleanup(self.store, plan, now, actor=ACTOR, seconds=CLEANUP_SECONDS)
+        if gone >= plan.count:
+            self.cleaned_at = now
+        return gone
 
     def _act(self, client: TogetherClient, verdict: Verdict, rules: Rules, at: datetime) -> None:
         record = verdict.record

@@ -1,22 +1,40 @@
-"""What the training log holds and what that is worth; and clearing it of what is too old."""
+"""What the training log holds, and what that is worth to train on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from typing import Literal
 
-from reasoning_cli.errors import UsageError
+from reasoning_cli.personal import Redactor
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.sample_figures import SampleFigures, sample_figures
-from reasoning_cli.store.samples import SampleRange, Samples
+from reasoning_cli.store.sample_figures import SampleFigures, TypeFigures, sample_figures, spread_samples
+from reasoning_cli.values import spell_model_type
 
 Quality = Literal["Insufficient", "Limited", "Narrow", "Stale", "Good", "Excellent"]
 
 ENOUGH_PER_TYPE = 100
 RECENT_ENOUGH = 10
+LOOKED_AT = 400  # samples that are searched for personal data, since searching all would take minutes
 _DAY = timedelta(hours=24)
+_OLD = timedelta(days=14)
+# Shares of a model type from which something is said.
+_ONE_SIDED = 0.9
+_RARE = 0.02
+_MANY_COPIES = 0.2
+_MANY_UNREADABLE = 0.05
+_ONE_AGENT = 0.8
+
+
+@dataclass(frozen=True)
+class PersonalData:
+    """What a search of some samples found: how many were looked at, how many held any, how often each kind."""
+
+    looked_at: int
+    holding: int
+    kinds: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -24,27 +42,36 @@ class SampleStatistics:
     """The figures of the training log, a verdict on them and what would improve it."""
 
     figures: SampleFigures
+    personal: PersonalData
     quality: Quality
     quality_reason: str
     recommendations: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class CleanupPlan:
-    """What a clean-up deletes: every sample older than `before`. Shown by `--dry-run`, run by `run_cleanup`."""
+def sample_statistics(
+    store: Store,
+    now: datetime,
+    *,
+    model_types: Sequence[str] = (),
+    windows: Mapping[str, int] | None = None,
+    zone: tzinfo | None = None,
+    looked_at: int = LOOKED_AT,
+) -> SampleStatistics:
+    """Count what is stored and judge whether it is enough to train on.
 
-    days: int
-    before: datetime
-    samples: SampleRange
-
-
-def sample_statistics(store: Store, now: datetime) -> SampleStatistics:
-    """Count what is stored and judge whether it is enough to train on."""
-    figures = sample_figures(store, day_ago=now - _DAY)
-    total, recent, types = figures.range.count, figures.last_day, tuple(figures.by_type)
-    quality, reason = judge(total, recent, len(types))
-    counts = {name: part.range.count for name, part in figures.by_type.items()}
-    return SampleStatistics(figures, quality, reason, tuple(_recommendations(counts, recent)))
+    `windows` are the tokens each type's model reads; `looked_at` samples at most are searched for personal data.
+    """
+    figures = sample_figures(store, now - _DAY, model_types=model_types, windows=windows, zone=zone)
+    total, recent = figures.range.count, figures.last_day
+    # Of one type alone it says nothing that others are missing: they were not asked for.
+    quality, reason = judge(total, recent, len(figures.by_type) if len(model_types) != 1 else 2)
+    return SampleStatistics(
+        figures=figures,
+        personal=_personal(store, model_types, looked_at),
+        quality=quality,
+        quality_reason=reason,
+        recommendations=tuple(_recommendations(figures, now, alone=len(model_types) == 1)),
+    )
 
 
 def judge(total: int, recent: int, types: int) -> tuple[Quality, str]:
@@ -61,43 +88,70 @@ def judge(total: int, recent: int, types: int) -> tuple[Quality, str]:
     if recent < 5:
         return "Stale", "fewer than 5 samples in the last 24 hours"
     if total > 1000:
-        return "Excellent", "more than 1000 samples of several model types, and new ones coming in"
-    return "Good", "enough samples of several model types, and new ones coming in"
+        return "Excellent", "more than 1000 samples, and new ones coming in"
+    return "Good", "enough samples, and new ones coming in"
 
 
-def plan_cleanup(store: Store, days: int, now: datetime) -> CleanupPlan:
-    """What deleting everything older than `days` days would delete; deletes nothing."""
-    try:
-        if days <= 0:
-            raise ValueError
-        before = now - timedelta(days=days)
-    except (ValueError, OverflowError):
-        raise UsageError(
-            f"`{days}` is no number of days to keep", hint="give a whole number from 1 on, such as `--days 30`"
-        ) from None
-    return CleanupPlan(days, before, Samples(store).range_before(before))
+def _personal(store: Store, model_types: Sequence[str], most: int) -> PersonalData:
+    """Search samples from all over the log for what an export would redact."""
+    redactor = Redactor(secrets.token_bytes(16))
+    looked_at = holding = 0
+    for sample in spread_samples(store, model_types, most):
+        before = redactor.counts.total()
+        for text in (sample.prompt, sample.output):
+            redactor.redact(text)
+        looked_at += 1
+        holding += redactor.counts.total() > before
+    return PersonalData(looked_at, holding, dict(redactor.counts.most_common()))
 
 
-def run_cleanup(store: Store, plan: CleanupPlan, on_progress: Callable[[int], None] | None = None) -> int:
-    """Delete what the plan names, a batch at a time; how many are gone. `on_progress` gets that after each batch.
+def _recommendations(figures: SampleFigures, now: datetime, *, alone: bool) -> Iterator[str]:
+    """What would help, first what the original plugin said, then what it did not see."""
+    for name, part in figures.by_type.items():
+        if part.range.count < ENOUGH_PER_TYPE:
+            yield (
+                f"collect more {spell_model_type(name)} samples: {part.range.count} now, {ENOUGH_PER_TYPE} or more"
+                " recommended"
+            )
+    if figures.last_day < RECENT_ENOUGH:
+        yield f"let the agent do more: {figures.last_day} samples in the last 24 hours"
+    if len(figures.by_type) == 1 and not alone:
+        yield "collect more than one model type, so that training does not depend on one kind of decision"
+    newest = figures.range.newest
+    if newest is not None and now - newest > _OLD:
+        yield f"import what the agent decided since: the newest sample is {(now - newest).days} days old"
+    for name, part in figures.by_type.items():
+        if part.range.count >= ENOUGH_PER_TYPE:
+            yield from _advice(spell_model_type(name), part)
 
-    Stopping in the middle keeps what was not reached yet; running it again goes on.
-    """
-    gone = 0
-    for gone in Samples(store).delete_before(plan.before):
-        if on_progress is not None:
-            on_progress(gone)
-    return gone
 
-
-def _recommendations(counts: dict[str, int], recent: int) -> Sequence[str]:
-    advice = [
-        f"collect more {name.replace('_', '-')} samples: {count} now, {ENOUGH_PER_TYPE} or more recommended"
-        for name, count in counts.items()
-        if count < ENOUGH_PER_TYPE
-    ]
-    if recent < RECENT_ENOUGH:
-        advice.append(f"let the agent do more: {recent} samples in the last 24 hours")
-    if len(counts) == 1:
-        advice.append("collect more than one model type, so that training does not depend on one kind of decision")
-    return advice
+def _advice(name: str, part: TypeFigures) -> Iterator[str]:
+    """What keeps enough samples of one type from being good ones."""
+    total = part.range.count
+    if name == "should-respond":
+        known = total - part.unparsed
+        most, count = max(part.decisions.items(), key=lambda item: item[1], default=("", 0))
+        if known and count / known > _ONE_SIDED:
+            yield (
+                f"{count / known:.0%} of {name} samples decide {most}: export with `--balance`, or a model learns"
+                " to say only that"
+            )
+        rare = [one for one in ("RESPOND", "IGNORE", "STOP") if part.decisions.get(one, 0) < _RARE * known]
+        if rare:
+            yield f"{name} hardly ever decides {' or '.join(rare)}: a model will not learn it from so few"
+    if part.near_repeats / total > _MANY_COPIES:
+        yield f"{part.near_repeats / total:.0%} of {name} samples are near-copies: export with `--dedupe near`"
+    if part.unparsed / total > _MANY_UNREADABLE:
+        yield (
+            f"{part.unparsed / total:.0%} of {name} answers cannot be read and are not exported: correct them with"
+            " `reasoning data review`"
+        )
+    if len(part.agents) > 1:
+        agent, count = next(iter(part.agents.items()))
+        if count / total > _ONE_AGENT:
+            yield f"{agent} took {count / total:.0%} of {name} decisions: a model for all needs more of the others"
+    if part.too_long:
+        yield (
+            f"{part.too_long:,} {name} samples are longer than the model's window: export with `--max-tokens`, or"
+            f" raise {name.replace('-', '_')}.window_tokens if the model reads more"
+        )

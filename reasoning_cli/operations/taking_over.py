@@ -57,7 +57,6 @@ class Plan:
 _OF_PROXY = "it belonged to the original's proxy"
 _NO_EFFECT = (
     (r"(CUSTOM_REASONING|REASONING_SERVICE)_ENABLED", "each model type has a switch of its own"),
-    (r"(CUSTOM_REASONING|REASONING_SERVICE)_MAX_SAMPLES_PER_MODEL", "samples are kept by age: data.retention_days"),
     (r"REASONING_SERVICE_MODELS", "each model type has its own: planning.model and so on"),
     (r"ANTHROPIC_(REQUEST_SIZE_LIMIT|CONTEXT_WINDOW|TOKEN_RATIO)", _OF_PROXY),
     (r"REASONING_(PROXY_ENABLED|TEMPERATURE|MAX_TOKENS|TIMEOUT)|ELIZAOS_FINETUNED_MODEL|FALLBACK_MODEL", _OF_PROXY),

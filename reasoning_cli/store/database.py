@@ -114,18 +114,41 @@ class Store:
         """Bytes on disk, with the write-ahead log."""
         return sum(file.stat().st_size for file in _family(self.path) if file.exists())
 
-    def give_back_space(self, pages: int = 5000) -> None:
-        """Hand pages freed by deletions back to the file system, in steps that leave room for other writers."""
+    def give_back_pages(self, pages: int) -> None:
+        """Hand so many of the pages freed by deletions back to the file system."""
+        with self._writing, _translated(self.path):
+            # A step of this pragma frees one page and gives no row; only executescript() steps to the end.
+            self.connection.executescript(f"PRAGMA incremental_vacuum({pages})")
+
+    @contextmanager
+    def writing_back_apart(self) -> Iterator[None]:
+        """Inside, no commit carries the write-ahead log into the file, which takes longer than most commits:
+        `write_back` does, between two of them."""
         with _translated(self.path):
-            while self.number("PRAGMA freelist_count"):
-                with self._writing:
-                    # A step of this pragma frees one page and gives no row; only executescript() steps to the end.
-                    self.connection.executescript(f"PRAGMA incremental_vacuum({pages})")
+            pages = self.number("PRAGMA wal_autocheckpoint")
+            self.connection.execute("PRAGMA wal_autocheckpoint=0")
+            try:
+                yield
+            finally:
+                self.connection.execute(f"PRAGMA wal_autocheckpoint={pages}")
+
+    def write_back(self) -> None:
+        """Carry the write-ahead log into the file as far as its readers allow; others go on writing meanwhile."""
+        with self._writing, _translated(self.path):
+            self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def shorten_log(self) -> None:
-        """Move the write-ahead log into the file and cut it to nothing, if no reader is in the way."""
+        """Move the write-ahead log into the file and cut it to nothing, if no reader is in the way.
+
+        The moving keeps nobody from writing; the cutting would, and so it does not wait for readers.
+        """
+        self.write_back()
         with self._writing, _translated(self.path):
-            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self.connection.execute("PRAGMA busy_timeout=0")
+            try:
+                self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                self.connection.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT_SECONDS * 1000)}")
 
     def check(self) -> StoreCheck:
         """Quick integrity check, schema version and size; reading the whole file, so seconds per gigabyte."""

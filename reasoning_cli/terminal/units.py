@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+
+_SPARKS = "▁▂▃▄▅▆▇█"
 
 
 def whole_cents(cents: Decimal) -> int:
@@ -78,3 +81,9 @@ def bar(share: float, width: int) -> str:
     """A share of one as a bar of `width` characters."""
     filled = min(width, max(0, round(share * width)))
     return "█" * filled + "░" * (width - filled)
+
+
+def spark(counts: Sequence[int]) -> str:
+    """Counts as a line of bars, each a character high at most; a dot for none."""
+    most = max(counts, default=0)
+    return "".join(_SPARKS[max(0, count * len(_SPARKS) // (most + 1))] if count else "·" for count in counts)

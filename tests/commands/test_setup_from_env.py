@@ -41,6 +41,7 @@ TAKEN = {
     "planning": {"model": "acme/planner", "enabled": False},
     "budget": {"limit_usd": "100"},
     "deploy": {"idle_minutes": 45},
+    "data": {"max_samples_per_type": 10000},
     "gateway": {"port": 9001},
 }
 
@@ -81,7 +82,7 @@ def test_a_whole_file_is_taken_over_at_once_and_privately(
         "set   CUSTOM_REASONING_BUDGET_LIMIT: budget.limit_usd becomes 100",
         "none  REASONING_SERVICE_BUDGET_LIMIT has no effect here: CUSTOM_REASONING_BUDGET_LIMIT wins",
         "set   CUSTOM_REASONING_AUTO_SHUTDOWN_MINUTES: deploy.idle_minutes becomes 45, was 30",
-        "none  CUSTOM_REASONING_MAX_SAMPLES_PER_MODEL has no effect here: samples are kept by age: data.retention_days",
+        "set   CUSTOM_REASONING_MAX_SAMPLES_PER_MODEL: data.max_samples_per_type becomes 10000",
         "none  CUSTOM_REASONING_RETENTION_DAYS has no effect here: it is empty",
         "same  ANTHROPIC_PROXY_ENABLED: gateway.enabled is true already",
         "set   ANTHROPIC_PROXY_PORT: gateway.port becomes 9001, was 8001",

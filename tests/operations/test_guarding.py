@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.operations.budget import Limits
+from reasoning_cli.operations.cleaning import Retention
 from reasoning_cli.operations.guard_lock import find_guard, hold_guard
 from reasoning_cli.operations.guarding import Guard, Round, Rules, Why, run_guard
 from reasoning_cli.store.events import Events
@@ -369,3 +371,26 @@ def test_a_ledger_that_cannot_be_written_is_told_and_the_bill_has_no_hole_afterw
     (usage,) = together.usage().values()
     assert usage.low_cents <= spent(together) <= usage.high_cents
     assert usage.high_cents - usage.low_cents < 20, "events fill what could not be written down"
+
+
+def test_the_training_log_is_cleared_once_an_hour_and_only_where_that_was_asked_for(together: Service) -> None:
+    """By our own clock: the service's may be a year ahead."""
+    now = [datetime(2026, 11, 21, 12, tzinfo=UTC)]
+    made = Sample("", now[0], "planning", "m", "original", "test", "p", "o")
+
+    def add(*ids: str) -> None:
+        Samples(together.store).insert_many(
+            [replace(made, id=one, created_at=now[0] - timedelta(days=40)) for one in ids]
+        )
+
+    guard = Guard(together.store, lambda: now[0])
+    add("a", "b")
+    assert guard.look(together.client, rules()).samples_deleted == 0
+    kept = replace(rules(), retention=Retention(days=30))
+    assert guard.look(together.client, kept).samples_deleted == 2
+    add("c")
+    assert guard.look(together.client, kept).samples_deleted == 0
+    now[0] += timedelta(hours=1)
+    assert guard.look(together.client, kept).samples_deleted == 1
+    cleanups = [one for one in Events(together.store).list() if one.action == "cleanup"]
+    assert [(one.actor, one.detail["deleted"]) for one in cleanups] == [("guard", 2), ("guard", 1)]

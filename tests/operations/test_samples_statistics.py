@@ -1,17 +1,20 @@
-"""The verdict on the training log follows its thresholds exactly; a clean-up deletes what its plan showed."""
+"""The verdict on the training log follows its thresholds exactly; advice names what keeps it from being better."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from reasoning_cli.errors import UsageError
-from reasoning_cli.operations.samples import judge, plan_cleanup, run_cleanup, sample_statistics
+from reasoning_cli.operations.samples import judge, sample_statistics
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.samples import Sample, SampleRange, Samples
+from reasoning_cli.store.sample_figures import sample_figures
+from reasoning_cli.store.samples import Sample, Samples
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -22,22 +25,24 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield store
 
 
-def add(store: Store, count: int, model_type: str = "planning", age: timedelta = timedelta(hours=1)) -> None:
-    Samples(store).insert_many(
-        [
-            Sample(
-                id=f"{model_type} {age} {number}",
-                created_at=NOW - age,
-                model_type=model_type,
-                model="m",
-                source="original",
-                origin="test",
-                prompt=f"p{number}",
-                output="o",
-            )
-            for number in range(count)
-        ]
+def sample(model_type: str, number: int, age: timedelta = timedelta(hours=1), **more: object) -> Sample:
+    made = Sample(
+        id=f"{model_type} {age} {number}",
+        created_at=NOW - age,
+        model_type=model_type,
+        model="m",
+        source="original",
+        origin="test",
+        prompt=f"p{chr(0x4E00 + number)}",
+        output="o",
     )
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def add(
+    store: Store, count: int, model_type: str = "planning", age: timedelta = timedelta(hours=1), **more: object
+) -> None:
+    Samples(store).insert_many([sample(model_type, number, age, **more) for number in range(count)])
 
 
 @pytest.mark.parametrize(
@@ -67,7 +72,7 @@ def test_an_empty_log_is_insufficient_and_says_what_to_do(store: Store) -> None:
 
 
 def test_the_last_day_and_the_types_shape_the_advice(store: Store) -> None:
-    add(store, 150, "planning", timedelta(hours=25))
+    add(store, 150, "planning", timedelta(hours=25), decision="REPLY")
     add(store, 60, "should_respond", timedelta(hours=23))
     found = sample_statistics(store, NOW)
     assert found.figures.last_day == 60
@@ -76,7 +81,7 @@ def test_the_last_day_and_the_types_shape_the_advice(store: Store) -> None:
 
 
 def test_one_type_alone_and_silence_are_advised_against(store: Store) -> None:
-    add(store, 250, age=timedelta(days=2))
+    add(store, 250, age=timedelta(days=2), decision="REPLY")
     found = sample_statistics(store, NOW)
     assert found.quality == "Narrow"
     assert [advice.split(":")[0].split(",")[0] for advice in found.recommendations] == [
@@ -85,22 +90,63 @@ def test_one_type_alone_and_silence_are_advised_against(store: Store) -> None:
     ]
 
 
-def test_a_cleanup_deletes_exactly_what_its_plan_showed(store: Store) -> None:
-    add(store, 3, age=timedelta(days=40))
-    add(store, 2, age=timedelta(days=31))
-    add(store, 4, age=timedelta(days=30))
-    plan = plan_cleanup(store, 30, NOW)
-    assert plan.samples == SampleRange(5, NOW - timedelta(days=40), NOW - timedelta(days=31))
-    assert Samples(store).count() == 9
-    seen: list[int] = []
-    assert run_cleanup(store, plan, seen.append) == 5
-    assert seen == [5]
-    assert Samples(store).count() == 4
-    assert plan_cleanup(store, 30, NOW).samples == SampleRange(0, None, None)
-    assert run_cleanup(store, plan) == 0
+def advice(store: Store) -> list[str]:
+    return [one.split(":")[0] for one in sample_statistics(store, NOW).recommendations]
 
 
-@pytest.mark.parametrize("days", [0, -1, 10**9, 10**30])
-def test_days_that_make_no_sense_are_a_mistake_on_the_command_line(store: Store, days: int) -> None:
-    with pytest.raises(UsageError, match="no number of days"):
-        plan_cleanup(store, days, NOW)
+def test_what_the_original_did_not_see_is_said(store: Store) -> None:
+    add(store, 150, "should_respond", decision="RESPOND", agent_name="Nova", agent_id="1", shape="same")
+    add(store, 10, "should_respond", timedelta(hours=2), decision="IGNORE", agent_name="Atlas", agent_id="2")
+    add(store, 150, "planning", decision=None)
+    assert advice(store) == [
+        "100% of planning answers cannot be read and are not exported",
+        "94% of should-respond samples decide RESPOND",
+        "should-respond hardly ever decides STOP",
+        "93% of should-respond samples are near-copies",
+        "Nova took 94% of should-respond decisions",
+    ]
+
+
+def test_samples_too_long_for_the_model_and_old_news_are_said(store: Store) -> None:
+    add(store, 100, "planning", timedelta(days=20), decision="REPLY", prompt_tokens=300, completion_tokens=20)
+    add(store, 100, "coding", timedelta(days=20), decision="python")
+    found = sample_statistics(store, NOW, windows={"planning": 319, "coding": 319})
+    assert (found.figures.by_type["planning"].too_long, found.figures.by_type["coding"].too_long) == (100, 0)
+    assert [one.split(":")[0] for one in found.recommendations] == [
+        "let the agent do more",
+        "import what the agent decided since",
+        "100 planning samples are longer than the model's window",
+    ]
+
+
+def test_one_type_is_judged_for_itself(store: Store) -> None:
+    add(store, 250, "planning", decision="REPLY")
+    add(store, 10, "coding", decision="python")
+    found = sample_statistics(store, NOW, model_types=("planning",))
+    assert (found.figures.range.count, found.quality, found.recommendations) == (250, "Good", ())
+
+
+def test_personal_data_is_looked_for_all_over_the_log(store: Store) -> None:
+    add(store, 90, decision="REPLY")
+    add(store, 10, "coding", decision="python", output="write to anna.berg@mail-host.example.com")
+    found = sample_statistics(store, NOW, looked_at=100).personal
+    assert (found.looked_at, found.holding, dict(found.kinds)) == (100, 10, {"email": 10})
+    assert sample_statistics(store, NOW, looked_at=10).personal.holding == 1
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/Santiago", "Pacific/Apia", "Asia/Kathmandu"])
+def test_each_decision_is_counted_on_its_day_in_the_zone(store: Store, zone: str) -> None:
+    """By the hour through a year with changes of the clock; the other way of counting is asking each time."""
+    times = [datetime(2011, 12, 20, tzinfo=UTC) + timedelta(hours=5 * number) for number in range(1800)]
+    Samples(store).insert_many([replace(sample("planning", number), created_at=at) for number, at in enumerate(times)])
+    expected = Counter(at.astimezone(ZoneInfo(zone)).date() for at in times)
+    figures = sample_figures(store, NOW, zone=ZoneInfo(zone))
+    assert {day: counts["planning"] for day, counts in figures.by_day.items()} == dict(expected)
+
+
+@pytest.mark.parametrize("year", [1, 1969, 9999])
+def test_clocks_that_are_wrong_by_ages_are_counted_too(store: Store, year: int) -> None:
+    Samples(store).insert_many(
+        [replace(sample("coding", 1), created_at=datetime(year, 12 if year > 1 else 1, 31, tzinfo=UTC))]
+    )
+    assert sum(counts["coding"] for counts in sample_figures(store, NOW).by_day.values()) == 1
