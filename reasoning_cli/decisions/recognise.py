@@ -90,6 +90,9 @@ _CODING_TOOLS = frozenset(
     }
 )
 _CODING_TOOL_TYPE = re.compile(r"(?:bash|text_editor)_")
+_HAS_CODE, _ASKS_FOR_CODE = "code in the message", "asks for code"
+# Reasons that a person who knows better may overrule: words of a message, and no template.
+WEAK_SIGNS = frozenset({_HAS_CODE, _ASKS_FOR_CODE})
 _ADDED_BY_CLIENT = re.compile(r"<(system-reminder|(?:local-)?command-[\w-]+)>")
 _FENCED_BLOCK = re.compile(r"^[ \t]*(```|~~~)[^\n]*\n.*?^[ \t]*\1", re.DOTALL | re.MULTILINE)
 _CODING_WISH = re.compile(
@@ -142,9 +145,9 @@ def recognise(
 
     words = _own_words(text)
     if _FENCED_BLOCK.search(words):
-        return Recognition("coding", "code in the message")
+        return Recognition("coding", _HAS_CODE)
     if _CODING_WISH.search(words):
-        return Recognition("coding", "asks for code")
+        return Recognition("coding", _ASKS_FOR_CODE)
     return Recognition(None, "no decision")
 
 

@@ -1,48 +1,85 @@
-"""Import past decisions from ElizaOS's `logs` table, one JSON row a line.
+"""Import past decisions from wherever they are, each once, whatever else and whatever broken is between them.
 
-Lines are read one at a time and stored in batches, each in its own transaction: memory stays bounded, and what was
-stored stays stored however the import ends. Running it again goes on where it was, since a row is stored once.
+Rows are read one at a time and stored in batches, each in its own transaction, and behind each batch it is kept how
+far the source was read: memory stays bounded, what was stored stays stored however the import ends, and the next
+import of the source goes on there. What it may read twice is found by its id.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
 
-from reasoning_cli.errors import DataError, NotFoundError, ReasoningError
+from reasoning_cli.decisions.answers import InvalidAnswer, read_answer, render_answer
+from reasoning_cli.errors import DataError, ReasoningError
+from reasoning_cli.operations.importing_chats import ORIGIN as CHAT_FILE
+from reasoning_cli.operations.importing_chats import read_chat
+from reasoning_cli.operations.importing_exchanges import ReadExchange, read_exchange_row
+from reasoning_cli.operations.importing_rejects import Rejects
 from reasoning_cli.operations.importing_rows import BadRow, NoDecision, read_row
+from reasoning_cli.operations.outcomes import note_outcomes
+from reasoning_cli.sources.files import HINT
+from reasoning_cli.sources.rows import Row, Source
 from reasoning_cli.store.database import Store
+from reasoning_cli.store.imports import Imports
 from reasoning_cli.store.samples import Sample, Samples
 
+FORMATS = ("elizaos", "requests", "chat")
 BATCH_ROWS = 500
 BATCH_CHARS = 16_000_000
-# Whole agent states are logged in lines of some hundred kilobytes; nothing real comes near this.
-MAX_LINE_BYTES = 64 * 1024 * 1024
+# So many rows without a decision are passed over before it is kept that they were.
+PASSED_OVER = 5000
 SHOWN_BAD_LINES = 5
-
-_FORMAT_HINT = (
-    "export the `logs` table as JSON Lines: one row a line, with id, created_at, entity_id, room_id, type, body"
-)
 
 
 @dataclass(frozen=True)
 class BadLine:
-    """A line that could not be read, by its number in the file."""
+    """A line that could not be read, by its number in the source."""
 
     number: int
     why: str
 
 
 @dataclass(frozen=True)
-class ImportReport:
-    """What became of the lines: `read` = decisions (`added` + `already_there`) + skipped + bad.
+class ImportOptions:
+    """What to import, and how.
 
-    `by_type` counts the decisions found, new or not; `skipped` sound rows that are no decision, by why; `bad_lines`
-    are the first few of the `bad`.
+    `fmt` is one of FORMATS, None to tell it from each row. `model_type` is for chat lines whose prompt does not tell,
+    `lines_of` the time they are of.
+    `agent` (an id or a name) and `since` keep others out, `limit` ends the import after so many decisions. `again`
+    reads from the start, `strict` stops at the first bad line, `dry_run` stores nothing.
+    """
+
+    fmt: str | None = None
+    model_type: str | None = None
+    lines_of: datetime | None = None
+    agent: str | None = None
+    since: datetime | None = None
+    limit: int | None = None
+    again: bool = False
+    strict: bool = False
+    dry_run: bool = False
+
+    def key(self, source_key: str) -> str:
+        """What the position of a source is kept by: another choice of rows has one of its own."""
+        since = self.since.isoformat() if self.since is not None else None
+        chosen = {"agent": self.agent, "since": since, "format": self.fmt, "type": self.model_type}
+        return "".join([source_key, *(f" {name}={value}" for name, value in chosen.items() if value is not None)])
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What became of the rows: `read` = decisions (`added` + `already_there`) + skipped + bad.
+
+    `by_type` counts the decisions found, new or not; `skipped` sound rows that are none or not wanted, by why;
+    `bad_by_why` the bad ones, of which `bad_lines` are the first few and `rejects` the file that holds all.
+    `outcomes` counts the earlier decisions of which it is now known what came of them. `went_on` says that rows before
+    these were read by an import before. From `begun` to `done`
+    of `total` is how far the source was read, in its own units.
     """
 
     read: int
@@ -52,79 +89,166 @@ class ImportReport:
     skipped: Mapping[str, int]
     bad: int
     bad_lines: tuple[BadLine, ...]
+    bad_by_why: Mapping[str, int] = field(default_factory=dict)
+    rejects: Path | None = None
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    went_on: bool = False
+    is_whole: bool = True
+    dry_run: bool = False
+    begun: int = 0
+    done: int = 0
+    total: int | None = None
+    unit: str = "bytes"
 
 
-Progress = Callable[[ImportReport, int], None]
+Progress = Callable[[ImportReport], None]
 
 
-def import_elizaos_logs(source: Path | BinaryIO, store: Store, *, on_progress: Progress | None = None) -> ImportReport:
-    """Read rows of the `logs` table and store their decisions as samples.
+def import_decisions(
+    source: Source,
+    store: Store,
+    options: ImportOptions | None = None,
+    *,
+    read_exchange: ReadExchange,
+    rejects: Path | None = None,
+    now: datetime | None = None,
+    on_progress: Progress | None = None,
+) -> ImportReport:
+    """Store the decisions of a source as samples.
 
-    `source` is a file or a binary stream. `on_progress` gets the report so far and the bytes read after each batch.
-    Broken lines are counted, never fatal; ReasoningError when the whole input is no such export.
+    `read_exchange` knows the dialects of recorded calls, `rejects` is the file bad lines are kept in, `now` the time of
+    samples that tell none. `on_progress` gets the report so far after each batch. Bad lines are counted, never fatal
+    unless `strict`; ReasoningError when nothing in the source can be read.
     """
-    if not isinstance(source, Path):
-        return _Import(store, "the input", on_progress).run(source)
-    if source.is_dir():
-        raise DataError(f"`{source}` is a folder", hint=_FORMAT_HINT)
-    try:
-        with source.open("rb") as stream:
-            return _Import(store, f"`{source}`", on_progress).run(stream)
-    except FileNotFoundError:
-        raise NotFoundError(f"there is no file `{source}`", hint=_FORMAT_HINT) from None
-    except OSError as error:
-        raise DataError(f"cannot read `{source}`: {error.strerror or error}") from error
+    return _Import(source, store, options or ImportOptions(), read_exchange, rejects, now, on_progress).run()
 
 
 class _Import:
-    """One run over one input."""
+    """One run over one source."""
 
-    def __init__(self, store: Store, name: str, on_progress: Progress | None) -> None:
-        self._samples = Samples(store)
-        self._name = name
+    def __init__(
+        self,
+        source: Source,
+        store: Store,
+        options: ImportOptions,
+        read_exchange: ReadExchange,
+        rejects: Path | None,
+        now: datetime | None,
+        on_progress: Progress | None,
+    ) -> None:
+        self._source, self._store, self._options = source, store, options
+        self._read_exchange = read_exchange
+        self._now = now or datetime.now(UTC)
         self._on_progress = on_progress
+        self._samples, self._imports = Samples(store), Imports(store)
+        self._key = None if source.key is None else options.key(source.key)
+        self._rejects = Rejects(None if options.dry_run else rejects)
         self._batch: list[Sample] = []
-        self._batch_chars = 0
-        self._read = self._read_bytes = self._added = self._already_there = self._bad = 0
+        self._batch_chars = self._since_kept = 0
+        self._read = self._added = self._already_there = self._bad = self._found = 0
         self._by_type: Counter[str] = Counter()
         self._skipped: Counter[str] = Counter()
+        self._bad_by_why: Counter[str] = Counter()
+        self._outcomes: Counter[str] = Counter()
         self._bad_lines: list[BadLine] = []
+        self._is_whole = True
+        self._begun: int | None = None
 
-    def run(self, stream: BinaryIO) -> ImportReport:
-        for number, line in enumerate(_lines(stream), start=1):
-            self._read_bytes += len(line)
-            if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")
-                self._refuse_what_is_no_text(line)
-            if not line.strip():
-                continue
-            self._read += 1
-            try:
-                found = _decision(line)
-            except BadRow as error:
-                self._bad += 1
-                if len(self._bad_lines) < SHOWN_BAD_LINES:
-                    self._bad_lines.append(BadLine(number, str(error)))
-                continue
-            if isinstance(found, NoDecision):
-                self._skipped[found.reason] += 1
-                continue
-            self._by_type[found.model_type] += 1
-            self._batch.append(found)
-            self._batch_chars += len(found.prompt) + len(found.output)
-            if len(self._batch) >= BATCH_ROWS or self._batch_chars >= BATCH_CHARS:
-                self._store_batch()
-        self._store_batch()
-        self._refuse_what_held_no_rows()
+    def run(self) -> ImportReport:
+        goes_on = self._key is not None and not self._options.again
+        after = self._imports.position(self._key) if goes_on and self._key is not None else None
+        with contextlib.closing(self._rejects):
+            with contextlib.closing(self._source.rows(after)) as rows:
+                for row in rows:
+                    self._take(row)
+                    if self._options.limit is not None and self._found >= self._options.limit:
+                        self._is_whole = False
+                        break
+            self._store_batch()
+        self._refuse_what_held_nothing()
         return self._report()
 
+    def _take(self, row: Row) -> None:
+        if self._begun is None:
+            self._begun = self._source.done - len(row.raw or b"")
+        self._read += 1
+        try:
+            if row.why is not None:
+                raise BadRow(row.why)
+            found = self._decision(row.value)
+        except BadRow as error:
+            self._reject(row, str(error))
+            return
+        if not isinstance(found, NoDecision) and (unwanted := self._unwanted(found)):
+            found = NoDecision(unwanted)
+        if isinstance(found, NoDecision):
+            self._skipped[found.reason] += 1
+            self._since_kept += 1
+        else:
+            self._found += 1
+            self._by_type[found.model_type] += 1
+            if found.origin == CHAT_FILE and self._is_stored(found):
+                self._already_there += 1
+            else:
+                self._batch.append(found)
+                self._batch_chars += len(found.prompt) + len(found.output)
+        if len(self._batch) >= BATCH_ROWS or self._batch_chars >= BATCH_CHARS or self._since_kept >= PASSED_OVER:
+            self._store_batch()
+
+    def _decision(self, value: object) -> Sample | NoDecision:
+        if not isinstance(value, dict):
+            raise BadRow("not a JSON object")
+        fmt = self._options.fmt or _format_of(value)
+        if fmt == "chat":
+            return read_chat(value, self._options.model_type, self._options.lines_of or self._now)
+        if fmt == "requests":
+            return read_exchange_row(value, self._read_exchange, self._now)
+        return read_row(value)
+
+    def _unwanted(self, sample: Sample) -> str | None:
+        options = self._options
+        if options.agent is not None and options.agent not in (sample.agent_id, sample.agent_name):
+            return "of another agent"
+        if options.since is not None and sample.created_at < options.since:
+            return "before --since"
+        return None
+
+    def _is_stored(self, found: Sample) -> bool:
+        """Whether a chat line says what is stored already, word for word: so an export comes back as nothing new."""
+        stored = self._imports.answers_to(found.model_type, found.prompt)
+        return bool(stored) and _canonical(found, found.corrected or found.output) in {
+            _canonical(found, one) for one in stored
+        }
+
+    def _reject(self, row: Row, why: str) -> None:
+        if self._options.strict:
+            self._key = None  # the next import is to come by this line again
+            self._store_batch()
+            raise DataError(
+                f"{self._source.name}: line {row.number:,} cannot be read: {why}",
+                hint="what stands before it is stored; without --strict such lines are kept aside",
+            )
+        self._bad += 1
+        self._bad_by_why[why] += 1
+        self._rejects.keep(row, why)
+        if len(self._bad_lines) < SHOWN_BAD_LINES:
+            self._bad_lines.append(BadLine(row.number, why))
+
     def _store_batch(self) -> None:
-        new = self._samples.insert_many(self._batch) if self._batch else 0
+        batch, self._batch, self._batch_chars, self._since_kept = self._batch, [], 0, 0
+        if self._options.dry_run:
+            new = len({sample.id for sample in batch} - self._imports.known([sample.id for sample in batch]))
+        else:
+            new = self._samples.insert_many(batch) if batch else 0
+            self._outcomes.update(note_outcomes(self._store, batch))
+            self._rejects.flush()
+            position = self._source.position()
+            if self._key is not None and position is not None:
+                self._imports.remember(self._key, position)
         self._added += new
-        self._already_there += len(self._batch) - new
-        self._batch, self._batch_chars = [], 0
+        self._already_there += len(batch) - new
         if self._on_progress is not None:
-            self._on_progress(self._report(), self._read_bytes)
+            self._on_progress(self._report())
 
     def _report(self) -> ImportReport:
         return ImportReport(
@@ -135,43 +259,42 @@ class _Import:
             skipped=dict(self._skipped.most_common()),
             bad=self._bad,
             bad_lines=tuple(self._bad_lines),
+            bad_by_why=dict(self._bad_by_why.most_common()),
+            rejects=self._rejects.path,
+            outcomes=dict(self._outcomes),
+            went_on=self._source.went_on,
+            is_whole=self._is_whole,
+            dry_run=self._options.dry_run,
+            begun=self._begun or 0,
+            done=self._source.done,
+            total=self._source.total,
+            unit=self._source.unit,
         )
 
-    def _refuse_what_is_no_text(self, line: bytes) -> None:
-        if line.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")):
-            raise ReasoningError(f"{self._name} is compressed", hint="unpack it first, for example with `gunzip`")
-        if b"\0" in line[:4096] and not line.lstrip().startswith(b"{"):
-            raise ReasoningError(f"{self._name} is not text", hint=_FORMAT_HINT)
-
-    def _refuse_what_held_no_rows(self) -> None:
+    def _refuse_what_held_nothing(self) -> None:
+        if self._source.went_on or self._source.unit != "bytes":
+            return
         if self._read == 0:
-            raise ReasoningError(f"{self._name} is empty", hint=_FORMAT_HINT)
+            raise ReasoningError(f"{self._source.name} is empty", hint=HINT)
         if self._bad == self._read:
             first = self._bad_lines[0]
             raise ReasoningError(
-                f"{self._name} holds no row of ElizaOS's `logs` table (line {first.number}: {first.why})",
-                hint=_FORMAT_HINT,
+                f"{self._source.name} holds nothing that can be imported (line {first.number}: {first.why})", hint=HINT
             )
 
 
-def _decision(line: bytes) -> Sample | NoDecision:
-    if len(line) > MAX_LINE_BYTES:
-        raise BadRow(f"longer than {MAX_LINE_BYTES // 1024 // 1024} MB")
-    try:
-        row = json.loads(line.decode())
-    except UnicodeDecodeError:
-        raise BadRow("not UTF-8") from None
-    except RecursionError:
-        raise BadRow("nested too deeply") from None
-    except ValueError:
-        raise BadRow("not JSON") from None
-    return read_row(row)
+def _format_of(row: Mapping[str, object]) -> str:
+    """The format of one row, by the names in it."""
+    if "type" in row and "body" in row:
+        return "elizaos"
+    if "request" in row:
+        return "requests"
+    if "messages" in row or "preferred_output" in row:
+        return "chat"
+    raise BadRow("no row of ElizaOS's `logs`, no recorded request, no chat line")
 
 
-def _lines(stream: BinaryIO) -> Iterator[bytes]:
-    """The lines of a stream; of one that is too long just enough to see that, so that it never sits in memory."""
-    while line := stream.readline(MAX_LINE_BYTES + 1):
-        yield line
-        rest = line if len(line) > MAX_LINE_BYTES else b""
-        while rest and not rest.endswith(b"\n"):
-            rest = stream.readline(1024 * 1024)
+def _canonical(sample: Sample, output: str) -> str:
+    """The answer as it is exported."""
+    answer = read_answer(sample.model_type, sample.prompt, output)
+    return output if isinstance(answer, InvalidAnswer) else render_answer(answer)

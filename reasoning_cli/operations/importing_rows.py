@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
 from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, read_answer
-from reasoning_cli.decisions.prompts import agent_name, shape_of
+from reasoning_cli.decisions.prompts import agent_name, sender_id, shape_of
 from reasoning_cli.decisions.recognise import recognise, without_codes
 from reasoning_cli.store.samples import Sample
 
 ORIGIN = "elizaos-logs"
+TOON = "answer in TOON, which is not supported"
 
 # Names the content of rows that carry no id of their own, so that importing them twice finds them again.
 _NAMESPACE = UUID("5f0c2f5e-6f0b-5c58-9d0b-6a1f6d1f2c11")
@@ -75,13 +76,13 @@ def read_row(row: object) -> Sample | NoDecision:
     if found.model_type is None:
         return NoDecision(found.reason)
     if found.fmt != "xml":
-        return NoDecision("answer in TOON, which is not supported")
+        return NoDecision(TOON)
 
     prompt = without_codes(prompt)
     answer = read_answer(found.model_type, prompt, response)
-    return _storable(
+    return storable(
         Sample(
-            id=_text(row, "id") or _content_id(row),
+            id=_text(row, "id") or content_id(row),
             created_at=_time(row, body),
             model_type=found.model_type,
             model=model,
@@ -95,8 +96,9 @@ def read_row(row: object) -> Sample | NoDecision:
             agent_name=agent_name(prompt),
             room_id=_text(row, "room_id") or _text(row, "roomId"),
             run_id=_text(body, "runId"),
+            entity_id=sender_id(prompt),
             provider=_text(body, "provider"),
-            latency_ms=_milliseconds(body.get("executionTime")),
+            latency_ms=milliseconds(body.get("executionTime")),
             shape=shape_of(prompt),
         )
     )
@@ -121,28 +123,37 @@ def _text(holder: Mapping[str, object], name: str) -> str | None:
 def _time(row: Mapping[str, object], body: Mapping[str, object]) -> datetime:
     """When the call was logged; PostgreSQL's `2026-11-21 00:21:59.274+00` and ISO alike, UTC when no zone is said."""
     for value in (row.get("created_at"), row.get("createdAt"), body.get("timestamp")):
-        try:
-            if isinstance(value, str):
-                moment = datetime.fromisoformat(value.strip())
-                return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                return datetime.fromtimestamp(value / 1000, UTC)
-        except (ValueError, OverflowError, OSError):
-            continue
+        if (moment := moment_of(value)) is not None:
+            return moment
     raise BadRow("no usable `created_at`")
 
 
-def _milliseconds(value: object) -> int | None:
+def moment_of(value: object, per_second: int = 1000) -> datetime | None:
+    """A time as text, UTC when it says no zone, or as a number with so many units to the second."""
+    try:
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value.strip())
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value / per_second, UTC)
+    except (ValueError, OverflowError, OSError):
+        pass
+    return None
+
+
+def milliseconds(value: object) -> int | None:
+    """How long a call took, if that can be."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LONGEST_MS:
         return round(value)
     return None
 
 
-def _content_id(row: Mapping[str, object]) -> str:
-    return str(uuid5(_NAMESPACE, json.dumps(row, sort_keys=True)))
+def content_id(content: object) -> str:
+    """An id made of what is there, so that the same is found again."""
+    return str(uuid5(_NAMESPACE, json.dumps(content, sort_keys=True)))
 
 
-def _storable(sample: Sample) -> Sample:
+def storable(sample: Sample) -> Sample:
     """The sample, if every text in it is text: JSON can spell characters that no file or database keeps."""
     for value in vars(sample).values():
         if isinstance(value, str):

@@ -114,7 +114,7 @@ def refused(done: Result, code: ExitCode) -> str:
         (["models", "deploy", "planning", "--timeout", "soon"], "error: `soon` "),
         (["models", "status", "--watch", "--interval", "0"], "error: `0` "),
         (["data", "exprot"], "error: no such command `exprot`"),
-        (["data", "import"], "error: missing argument `FILE|-`"),
+        (["data", "import"], "error: missing argument `SOURCE`"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_done(
@@ -163,9 +163,9 @@ def test_a_host_that_is_not_there(filled: Shell, command: list[str]) -> None:
         (None, ExitCode.NOT_FOUND, "error: there is no file `{path}`"),
         (b"", ExitCode.FAILED, "error: `{path}` is empty"),
         (b"\x7fELF\x02\x01\x01\0\0\0\0", ExitCode.FAILED, "error: `{path}` is not text"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", ExitCode.FAILED, "error: `{path}` holds no row of ElizaOS's `logs` table"),
-        (b"\x1f\x8b\x08\0\0\0", ExitCode.FAILED, "error: `{path}` is compressed"),
-        (b"id,created_at\n1,2\n", ExitCode.FAILED, "error: `{path}` holds no row of ElizaOS's `logs` table"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", ExitCode.FAILED, "error: `{path}` is not text"),
+        (b"\x1f\x8b\x08\0\0\0", ExitCode.FAILED, "error: `{path}` is damaged"),
+        (b"id,created_at\n1,2\n", ExitCode.FAILED, "error: `{path}` holds nothing that can be imported"),
     ],
     ids=["missing", "empty", "binary", "picture", "compressed", "another format"],
 )

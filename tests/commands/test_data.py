@@ -68,13 +68,18 @@ def test_import_says_what_became_of_every_row(reasoning: Run) -> None:
     first, second, third, *reasons = done.stdout.splitlines()
     assert first == "11 decisions in 21 rows: 5 planning, 4 should-respond, 2 coding"
     assert second == "11 added, 0 there already"
-    assert third == "10 rows without a decision:"
+    assert third == "10 rows without a decision to take in:"
     assert reasons[0] == "  2   no response"
     assert sum(int(reason.split()[0]) for reason in reasons) == 10
 
 
 def test_importing_again_adds_nothing(filled: Run) -> None:
-    again = filled("data", "import", ROWS)
+    once_more = filled("data", "import", ROWS)
+    assert (once_more.exit_code, once_more.stdout) == (
+        0,
+        "nothing new since the last import; `reasoning data import --again` reads all of it\n",
+    )
+    again = filled("data", "import", ROWS, "--again")
     assert again.exit_code == 0
     assert "0 added, 11 there already" in again.stdout.splitlines()
     assert json.loads(filled("data", "stats", "--json").stdout)["total"] == 11
@@ -102,14 +107,19 @@ def test_the_real_dump_to_the_row(reasoning: Run, shared: Path) -> None:
     assert len(conversations(reasoning("data", "export", "-o", "-").stdout)) == 20
 
 
-def test_broken_lines_are_named_and_do_not_keep_the_rest_out(reasoning: Run, tmp_path: Path) -> None:
+def test_broken_lines_are_named_and_do_not_keep_the_rest_out(reasoning: Run, tmp_path: Path, home: Path) -> None:
     rows = ROWS.read_text(encoding="utf-8").splitlines()
     broken = tmp_path / "broken.jsonl"
     broken.write_text("\n".join([rows[0], "{half a li", rows[1], *["nothing"] * 6]) + "\n", encoding="utf-8")
     done = reasoning("data", "import", broken)
     assert done.exit_code == 0
     assert "2 added, 0 there already" in done.stdout
-    assert "7 rows not read: broken" in done.stdout
+    [rejects] = (home / "rejects").iterdir()
+    assert f"7 rows not read, kept in {rejects}:\n  7   not JSON\n" in done.stdout
+    assert stat.S_IMODE(rejects.stat().st_mode) == 0o600
+    kept = [json.loads(line) for line in rejects.read_text().splitlines()]
+    assert kept[0] == {"line": 2, "why": "not JSON", "raw": "{half a li"}
+    assert [one["line"] for one in kept] == [2, 4, 5, 6, 7, 8, 9]
     assert done.stderr.splitlines() == [
         "warning: line 2 was not read: not JSON",
         *[f"warning: line {number} was not read: not JSON" for number in (4, 5, 6, 7)],
@@ -148,7 +158,8 @@ def test_stdout_holds_the_data_and_nothing_else(filled: Run) -> None:
     assert to_stdout.stderr.splitlines()[0].startswith(
         "9 samples (4 planning, 3 should-respond, 2 coding) written to stdout"
     )
-    assert to_stdout.stderr.splitlines()[1:] == to_file.stdout.splitlines()[1:]
+    told = [line for line in to_file.stdout.splitlines()[1:] if not line.startswith("all about it in")]
+    assert to_stdout.stderr.splitlines()[1:] == told
     summary = filled("data", "export", "-o", "-", "--json")
     assert summary.stdout == to_stdout.stdout
     assert json.loads(summary.stderr)["written"] == 9
@@ -160,7 +171,11 @@ def test_a_file_without_a_name_is_named_after_what_it_holds_and_is_private(fille
     assert filled("data", "export", "-f", "json").exit_code == 0
     after = datetime.now(UTC).date()
     made = sorted(Path().iterdir())
-    names = ("training-data-all-{}.json", "training-data-should_respond-{}.jsonl")
+    names = tuple(
+        f"training-data-{name}{more}"
+        for name in ("all-{}.json", "should_respond-{}.jsonl")
+        for more in ("", ".manifest.json")
+    )
     for file, name in zip(made, names, strict=True):
         assert file.name in {name.format(day) for day in (before, after)}
     for file in made:
@@ -192,7 +207,7 @@ def test_an_existing_file_is_replaced_only_with_force(filled: Run) -> None:
     assert target.read_text() == "old"
     assert filled("data", "export", "-o", target, "--force").exit_code == 0
     assert len(conversations(target.read_text(encoding="utf-8"))) == 9
-    assert list(Path().iterdir()) == [target]
+    assert sorted(Path().iterdir()) == [target, Path("train.jsonl.manifest.json")]
 
 
 def test_a_limit_takes_the_newest(filled: Run) -> None:

@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.errors import DataError, ExitCode, NotFoundError, ReasoningError
-from reasoning_cli.operations import importing
-from reasoning_cli.operations.importing import BATCH_ROWS, BadLine, ImportReport, import_elizaos_logs
+from reasoning_cli.operations.importing import BATCH_ROWS, BadLine, ImportReport
+from reasoning_cli.sources import files
 from reasoning_cli.store.database import Store, open_store
 from reasoning_cli.store.sample_figures import sample_figures
 from reasoning_cli.store.samples import Samples
+from tests.operations.taking_in import import_file
 
 ROWS = Path(__file__).parents[1] / "data" / "elizaos-logs.jsonl"
 DUMP = Path(__file__).parents[2].parent / "shared" / "traffic" / "elizaos-logs.jsonl"
@@ -27,10 +28,10 @@ DUMP = Path(__file__).parents[2].parent / "shared" / "traffic" / "elizaos-logs.j
 IMPORT = """
 import sys
 from pathlib import Path
-from reasoning_cli.operations.importing import import_elizaos_logs
+from tests.operations.taking_in import import_file
 from reasoning_cli.store.database import open_store
 with open_store(Path(sys.argv[1])) as store:
-    import_elizaos_logs(Path(sys.argv[2]), store, on_progress=lambda report, size: print(report.added, flush=True))
+    import_file(Path(sys.argv[2]), store, on_progress=lambda report: print(report.added, flush=True))
 """
 
 
@@ -48,13 +49,13 @@ def row(number: int) -> dict[str, object]:
 
 def import_lines(store: Store, *lines: object) -> ImportReport:
     encoded = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
-    return import_elizaos_logs(io.BytesIO(b"\n".join(encoded)), store)
+    return import_file(io.BytesIO(b"\n".join(encoded)), store)
 
 
 def test_every_decision_of_the_real_dump_is_found_and_everything_else_is_counted_by_why(store: Store) -> None:
     if not DUMP.exists():
         pytest.skip("the recorded traffic is not here")
-    report = import_elizaos_logs(DUMP, store)
+    report = import_file(DUMP, store)
     assert report.read == 50
     assert dict(report.by_type) == {"planning": 14, "should_respond": 6}
     assert dict(report.skipped) == {
@@ -86,28 +87,22 @@ def test_every_decision_of_the_real_dump_is_found_and_everything_else_is_counted
 
 
 def test_rows_of_every_version_are_read_and_importing_twice_adds_nothing(store: Store) -> None:
-    report = import_elizaos_logs(ROWS, store)
-    assert report == ImportReport(
-        read=21,
-        added=11,
-        already_there=0,
-        by_type={"planning": 5, "should_respond": 4, "coding": 2},
-        skipped={
-            "no response": 2,
-            "embedding": 1,
-            "image": 1,
-            "reflection": 1,
-            "reply action": 1,
-            "room action": 1,
-            "continuation of a cut answer": 1,
-            "not a model call": 1,
-            "answer in TOON, which is not supported": 1,
-        },
-        bad=0,
-        bad_lines=(),
-    )
+    report = import_file(ROWS, store)
+    assert (report.read, report.added, report.already_there, report.bad, report.bad_lines) == (21, 11, 0, 0, ())
+    assert report.by_type == {"planning": 5, "should_respond": 4, "coding": 2}
+    assert report.skipped == {
+        "no response": 2,
+        "embedding": 1,
+        "image": 1,
+        "reflection": 1,
+        "reply action": 1,
+        "room action": 1,
+        "continuation of a cut answer": 1,
+        "not a model call": 1,
+        "answer in TOON, which is not supported": 1,
+    }
     before = list(Samples(store).iterate())
-    again = import_elizaos_logs(ROWS, store)
+    again = import_file(ROWS, store, again=True)
     assert (again.added, again.already_there, again.by_type) == (0, 11, report.by_type)
     assert list(Samples(store).iterate()) == before
 
@@ -171,7 +166,7 @@ def test_broken_lines_are_counted_with_their_numbers_and_stop_nothing(store: Sto
     assert report.bad_lines == (
         BadLine(2, "not JSON"),
         BadLine(3, "not a JSON object"),
-        BadLine(4, "no `type` and `body`: not a row of the `logs` table"),
+        BadLine(4, "no row of ElizaOS's `logs`, no recorded request, no chat line"),
         BadLine(5, "not UTF-8"),
         BadLine(7, "holds half a Unicode character"),
     )
@@ -186,7 +181,7 @@ def test_a_line_of_five_megabytes_is_read_and_an_endless_one_is_passed_over(
     body["params"] = {}
     body["prompt"] = str(body["prompt"]).replace("Hi!", "Hi! " + "na " * 1_700_000)
     assert import_lines(store, long).added == 1
-    monkeypatch.setattr(importing, "MAX_LINE_BYTES", 100_000)
+    monkeypatch.setattr(files, "MAX_ROW_BYTES", 100_000)
     report = import_lines(store, row(1), long, row(2))
     assert (report.added, report.bad, report.bad_lines[0].number) == (2, 1, 2)
 
@@ -197,9 +192,10 @@ def test_a_line_of_five_megabytes_is_read_and_an_endless_one_is_passed_over(
         (b"", "is empty"),
         (b"\n  \n", "is empty"),
         (b"SQLite format 3\0" + b"\0" * 100, "is not text"),
-        (b"\x1f\x8b\x08\0\0", "is compressed"),
-        (b"id,created_at\n1,2\n", "holds no row"),
-        (b'{"messages": []}\n', "holds no row"),
+        (b"PK\x03\x04\x14\0", "is compressed"),
+        (b"\x1f\x8b\x08\0\0", "is damaged"),
+        (b"id,created_at\n1,2\n", "holds nothing that can be imported .line 1: not JSON"),
+        (b'{"messages": []}\n', "holds nothing that can be imported .line 1: no user message"),
     ],
 )
 def test_an_input_that_is_no_export_at_all_is_an_error_with_a_hint(
@@ -208,16 +204,16 @@ def test_an_input_that_is_no_export_at_all_is_an_error_with_a_hint(
     path = tmp_path / "export.jsonl"
     path.write_bytes(content)
     with pytest.raises(ReasoningError, match=message) as refused:
-        import_elizaos_logs(path, store)
+        import_file(path, store)
     assert refused.value.exit_code == ExitCode.FAILED
     assert refused.value.hint
 
 
 def test_a_missing_file_and_a_folder_are_told_apart(store: Store, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
-        import_elizaos_logs(tmp_path / "nothing.jsonl", store)
+        import_file(tmp_path / "nothing.jsonl", store)
     with pytest.raises(DataError, match="is a folder"):
-        import_elizaos_logs(tmp_path, store)
+        import_file(tmp_path, store)
 
 
 def test_rows_without_a_single_decision_are_a_result_not_an_error(store: Store) -> None:
@@ -227,7 +223,7 @@ def test_rows_without_a_single_decision_are_a_result_not_an_error(store: Store) 
 
 def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(store: Store) -> None:
     lines = b"\xef\xbb\xbf" + b"\r\n".join(json.dumps(row(n)).encode() for n in (1, 2)) + b"\r\n"
-    assert import_elizaos_logs(io.BytesIO(lines), store).added == 2
+    assert import_file(io.BytesIO(lines), store).added == 2
 
 
 def test_killing_an_import_loses_no_stored_row_and_running_it_again_completes_it(tmp_path: Path) -> None:
@@ -237,7 +233,8 @@ def test_killing_an_import_loses_no_stored_row_and_running_it_again_completes_it
     with export.open("w", encoding="utf-8") as lines:
         for number in range(total):
             lines.write(json.dumps({**model, "id": f"row-{number}"}) + "\n")
-    importer = subprocess.Popen([sys.executable, "-c", IMPORT, str(path), str(export)], stdout=subprocess.PIPE)
+    command = [sys.executable, "-c", IMPORT, str(path), str(export)]
+    importer = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
     assert importer.stdout is not None
     acknowledged = [int(importer.stdout.readline()) for _ in range(3)][-1]
     os.kill(importer.pid, signal.SIGKILL)
@@ -250,12 +247,14 @@ def test_killing_an_import_loses_no_stored_row_and_running_it_again_completes_it
         assert acknowledged <= survived < total
         assert survived % BATCH_ROWS == 0
         assert store.check().problems == ()
-        report = import_elizaos_logs(export, store)
-        assert (report.added, report.already_there) == (total - survived, survived)
+        report = import_file(export, store)
+        assert report.went_on
+        assert (report.added, report.read) == (total - survived, total - survived + report.already_there)
+        assert report.already_there in (0, BATCH_ROWS)  # killed between a batch and the note that it was read
         assert Samples(store).count() == total
 
 
 def test_progress_grows_with_each_batch(store: Store, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    import_elizaos_logs(ROWS, store, on_progress=lambda report, size: seen.append((report.read, size)))
+    import_file(ROWS, store, on_progress=lambda report: seen.append((report.read, report.done)))
     assert seen == [(21, ROWS.stat().st_size)]

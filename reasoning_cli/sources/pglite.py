@@ -1,0 +1,85 @@
+"""The database folder of an ElizaOS agent that has no PostgreSQL: PGlite, which only its own library can read.
+
+Where Node and the agent's copy of that library are at hand a script reads it; else the error says which command does.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Generator
+from pathlib import Path
+from typing import IO, Literal
+
+from reasoning_cli.errors import DataError
+from reasoning_cli.sources.files import FileSource
+from reasoning_cli.sources.rows import Position, Row
+
+SCRIPT = Path(__file__).with_name("dump_pglite.mjs")
+_LIBRARY = Path("node_modules", "@electric-sql", "pglite")
+# Where an agent keeps it unless PGLITE_DATA_DIR says otherwise.
+_USUAL = (Path(".eliza", ".elizadb"), Path(".elizadb"))
+
+
+def database_folder(folder: Path) -> Path | None:
+    """The database in or below a folder that was named, such as that of the agent's project."""
+    places = (folder, *(folder / one for one in _USUAL))
+    return next((one for one in places if (one / "PG_VERSION").is_file() and (one / "global").is_dir()), None)
+
+
+class PgliteSource:
+    """A stopped agent's folder, read by a script in Node."""
+
+    unit: Literal["bytes", "rows"] = "rows"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.name = f"`{folder}`"
+        self.key: str | None = None
+        self.total: int | None = None
+        self.done = 0
+        self.went_on = False
+
+    def position(self) -> Position | None:
+        return None
+
+    def rows(self, after: Position | None = None) -> Generator[Row, None, None]:
+        node = shutil.which("node")
+        if node is None or not _has_library(self._folder):
+            raise DataError(f"{self.name} is a PGlite database, which only Node can read", hint=_by_hand(self._folder))
+        script = subprocess.Popen(
+            [node, str(SCRIPT), str(self._folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        output: IO[bytes] = script.stdout  # type: ignore[assignment]
+        try:
+            for row in FileSource(output, self.name).rows():  # type: ignore[arg-type]
+                self.done = row.number
+                yield row
+            _, said = script.communicate()
+        finally:
+            script.kill()
+            script.wait()
+        if script.returncode:
+            lines = said.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
+            reason = next((line for line in lines if "rror" in line), lines[-1]).strip()
+            raise DataError(
+                f"cannot read the PGlite database {self.name}: {reason}",
+                hint=f"is the agent stopped? {_by_hand(self._folder)}",
+            )
+
+
+def _has_library(folder: Path) -> bool:
+    places = {folder.resolve(), *folder.resolve().parents, Path.cwd(), *Path.cwd().parents}
+    return any((place / _LIBRARY).is_dir() for place in places)
+
+
+def _by_hand(folder: Path) -> str:
+    command = f"node {shlex.quote(str(SCRIPT))} {shlex.quote(str(folder.resolve()))} > logs.jsonl"
+    return (
+        f"stop the agent, and in the folder with its `node_modules` type `{command}`; then `reasoning data import"
+        " logs.jsonl`"
+    )

@@ -1,0 +1,69 @@
+"""What every source of past decisions gives: one row after another, and where to go on behind each.
+
+A source is read by one caller at a time: whatever is said between two rows (`done`, `position()`) is of the rows given
+so far, so a caller that has stored these may remember it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple, Protocol
+
+import orjson
+
+# Fit for JSON; only the source that made it can read it.
+Position = Mapping[str, object]
+
+
+class Row(NamedTuple):
+    """One row by its number, from 1: a parsed value, or `why` there is none. `raw` is what stood there, if known."""
+
+    number: int
+    value: object
+    raw: bytes | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a source may leave out by itself: `agent` is an id or a name, `since` the earliest time of a row."""
+
+    agent: str | None = None
+    since: datetime | None = None
+
+
+class Source(Protocol):
+    """Somewhere decisions come from. `name` is what a person calls it; `key` what a position is remembered by,
+    None where none can be. `total` and `done` are in `unit`, `total` None when nobody knows."""
+
+    name: str
+    key: str | None
+    unit: Literal["bytes", "rows"]
+    total: int | None
+    done: int
+    went_on: bool
+
+    def rows(self, after: Position | None = None) -> Generator[Row, None, None]:
+        """The rows behind `after`, or all where the source is not what it was then (`went_on` says which)."""
+
+    def position(self) -> Position | None:
+        """Where to go on behind the last row given."""
+
+
+def parsed(text: bytes) -> tuple[object, str | None]:
+    """The JSON value in a text, or why there is none."""
+    try:
+        return orjson.loads(text), None
+    except orjson.JSONDecodeError:
+        pass
+    try:  # what is refused may still be JSON, as Python and JavaScript write it
+        return json.loads(text.decode()), None
+    except UnicodeDecodeError:
+        return None, "not UTF-8"
+    except RecursionError:
+        return None, "nested too deeply"
+    except ValueError:
+        return None, "not JSON"
