@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import typer
 
+from reasoning_cli.commands.data_checking import check
 from reasoning_cli.commands.data_exporting import export
 from reasoning_cli.commands.data_importing import import_
 from reasoning_cli.commands.data_keeping import cleanup
+from reasoning_cli.commands.data_labelling import label, labels
+from reasoning_cli.commands.data_looking import list_, show
 from reasoning_cli.commands.data_stats import stats
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 app.command("import")(import_)
+app.command("list")(list_)
+app.command()(show)
+app.command()(label)
+app.command()(labels)
 app.command()(export)
+app.command()(check)
 app.command()(stats)
 app.command()(cleanup)

@@ -166,7 +166,7 @@ def _parameters(sample: Sample) -> tuple[Value, ...]:
         *plain,
         json.dumps(sample.metadata, ensure_ascii=False) if sample.metadata else None,
         text_hash(sample.prompt),
-        text_hash(_CHANGING.sub("0", sample.shape or sample.prompt)),
+        masked_hash(sample.shape or sample.prompt),
         len(sample.prompt),
         len(sample.output),
     )
@@ -175,6 +175,11 @@ def _parameters(sample: Sample) -> tuple[Value, ...]:
 def text_hash(text: str) -> bytes:
     """What tells a text from others in an index."""
     return blake2b(text.encode(), digest_size=16).digest()
+
+
+def masked_hash(text: str) -> bytes:
+    """What tells a text from others that differ in more than ids and numbers."""
+    return text_hash(_CHANGING.sub("0", text))
 
 
 def _sample(row: sqlite3.Row) -> Sample:

@@ -1,0 +1,206 @@
+"""What Together takes as one sample of a fine-tuning file, and what else a model should not learn from.
+
+Flaws come as few fixed phrases, fit for counting. Those Together would refuse are apart from those it takes and that
+are mistakes all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["conversational", "tools", "reasoning", "instruction", "preference", "text", "tokenised"]
+
+_ROLES = ("system", "user", "assistant", "tool")
+_NOT_BEFORE = {"user": ("user",), "assistant": ("", "system", "assistant")}
+_KEYS: Mapping[str, frozenset[str]] = {
+    "conversational": frozenset({"messages", "tools", "weight"}),
+    "preference": frozenset({"input", "preferred_output", "non_preferred_output"}),
+    "instruction": frozenset({"prompt", "completion", "weight"}),
+    "text": frozenset({"text", "weight"}),
+}
+# The key that tells a format, in the order in which they are looked for.
+_TELLING = (
+    ("messages", "conversational"),
+    ("preferred_output", "preference"),
+    ("completion", "instruction"),
+    ("text", "text"),
+)
+_MESSAGE_KEYS = frozenset(
+    {"role", "content", "weight", "name", "tool_calls", "tool_call_id", "reasoning", "reasoning_content"}
+)
+
+
+@dataclass(frozen=True)
+class SampleCheck:
+    """What one sample is: its format, what Together refuses in it, what it takes but should not be there, the text
+    that was asked and the text that is to be learnt."""
+
+    kind: Kind | None
+    refusals: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    asked: str = ""
+    answer: str = ""
+    texts: tuple[str, ...] = ()
+
+
+def check_sample(sample: object) -> SampleCheck:
+    """Judge one decoded line."""
+    if not isinstance(sample, dict):
+        return SampleCheck(None, ("not a JSON object",))
+    told = [name for key, name in _TELLING if key in sample]
+    if not told:
+        return SampleCheck(None, ("none of the formats: no messages, prompt and completion, preferences or text",))
+    if len(told) > 1:
+        return SampleCheck(None, ("fits two formats at once",))
+    [name] = told
+    refusals = [f"a key beside the sample: {key}" for key in sorted(set(sample) - _KEYS[name])]
+    weight = sample.get("weight")
+    if weight is not None and not (_is_number(weight) and weight >= 0):
+        refusals.append("a weight that is no number from 0 on")
+    match name:
+        case "conversational":
+            return _conversational(sample, refusals)
+        case "preference":
+            return _preference(sample, refusals)
+        case "instruction":
+            return _plain(sample, ("prompt", "completion"), "instruction", refusals)
+        case _:
+            return _plain(sample, ("text",), "text", refusals)
+
+
+def _conversational(sample: Mapping[str, object], refusals: list[str]) -> SampleCheck:
+    messages = sample["messages"]
+    refusals += conversation_flaws(messages)
+    kind: Kind = "conversational"
+    asked = answer = ""
+    texts: tuple[str, ...] = ()
+    warnings: list[str] = []
+    if isinstance(messages, list):
+        mine = [one for one in messages if isinstance(one, dict)]
+        if any("reasoning" in one or "reasoning_content" in one for one in mine):
+            kind = "reasoning"
+        if "tools" in sample or any("tool_calls" in one or one.get("role") == "tool" for one in mine):
+            kind = "tools"
+        texts = tuple(_texts(mine))
+        asked = next((_text(one) for one in reversed(mine) if one.get("role") == "user"), "")
+        answer = next((_text(one) for one in reversed(mine) if one.get("role") == "assistant"), "")
+        if mine and mine[-1].get("role") == "user":
+            warnings.append("ends with a user message, which nobody answers")
+        if any(one.get("role") == "assistant" and "<think" in _text(one) for one in mine):
+            warnings.append("thinking in an answer")
+    tools = sample.get("tools")
+    if tools is not None and not (isinstance(tools, list) and all(isinstance(one, dict) for one in tools)):
+        refusals.append("tools that are no list of objects")
+    return SampleCheck(kind, tuple(refusals), tuple(warnings), asked, answer, texts)
+
+
+def _preference(sample: Mapping[str, object], refusals: list[str]) -> SampleCheck:
+    given = sample.get("input")
+    messages = given.get("messages") if isinstance(given, dict) else None
+    if messages is None:
+        refusals.append("no input with messages")
+        messages = []
+    else:
+        refusals += [one for one in conversation_flaws(messages) if one != "no assistant message"]
+        if isinstance(messages, list) and messages and _role(messages[-1]) not in ("user", "tool"):
+            refusals.append("an input that does not end with the user")
+    outputs = []
+    for key in ("preferred_output", "non_preferred_output"):
+        output = sample.get(key)
+        if not (isinstance(output, list) and len(output) == 1 and _role(output[0]) == "assistant"):
+            refusals.append(f"{key} that is not one assistant message")
+            outputs.append("")
+            continue
+        refusals += _content_flaws(output[0])
+        outputs.append(_text(output[0]))
+    warnings = ["both outputs are the same"] if outputs[0] and outputs[0] == outputs[1] else []
+    mine = [one for one in messages if isinstance(one, dict)] if isinstance(messages, list) else []
+    asked = next((_text(one) for one in reversed(mine) if one.get("role") == "user"), "")
+    return SampleCheck(
+        "preference", tuple(refusals), tuple(warnings), asked, outputs[0], (*_texts(mine), outputs[0], outputs[1])
+    )
+
+
+def _plain(sample: Mapping[str, object], keys: Sequence[str], kind: Kind, refusals: list[str]) -> SampleCheck:
+    texts = []
+    for key in keys:
+        value = sample.get(key)
+        if not isinstance(value, str):
+            refusals.append(f"{key} that is no text")
+            value = ""
+        elif not value.strip():
+            refusals.append(f"an empty {key}")
+        elif "\0" in value:
+            refusals.append("a NUL character")
+        texts.append(value)
+    return SampleCheck(kind, tuple(refusals), (), texts[0], texts[-1], tuple(texts))
+
+
+def conversation_flaws(messages: object) -> list[str]:
+    """What Together would refuse in a list of messages."""
+    if not isinstance(messages, list) or not messages:
+        return ["messages that are no list, or an empty one"]
+    flaws: list[str] = []
+    before = ""
+    for place, message in enumerate(messages):
+        role = _role(message)
+        if not isinstance(message, dict) or role not in _ROLES:
+            flaws.append("a message without a known role")
+            before = ""
+            continue
+        flaws += [f"a key beside a message: {key}" for key in sorted(set(message) - _MESSAGE_KEYS)]
+        if role == "system" and place:
+            flaws.append("a system message that is not the first")
+        elif role == "tool" and before not in ("assistant", "tool"):
+            flaws.append("a tool's message that follows no assistant")
+        elif role in ("user", "assistant") and before in _NOT_BEFORE[role]:
+            flaws.append("roles out of turn")
+        flaws += _content_flaws(message)
+        weight = message.get("weight")
+        if weight is not None and (role != "assistant" or weight not in (0, 1)):
+            flaws.append("a weight that is not 0 or 1 on an assistant message")
+        before = role
+    if not any(_role(one) == "assistant" for one in messages):
+        flaws.append("no assistant message")
+    return flaws
+
+
+def _content_flaws(message: Mapping[str, object]) -> Iterator[str]:
+    role, content = message.get("role"), message.get("content")
+    if content is None and role == "assistant" and message.get("tool_calls"):
+        return
+    if isinstance(content, list):
+        if not all(isinstance(part, dict) and "type" in part for part in content):
+            yield "a content that is neither text nor parts"
+        return
+    if not isinstance(content, str):
+        yield "a content that is no text"
+    elif not content.strip() and not message.get("tool_calls"):
+        yield f"an empty {role} message"
+    elif "\0" in content:
+        yield "a NUL character"
+    if role == "tool" and not isinstance(message.get("tool_call_id"), str):
+        yield "a tool's message without the call's id"
+
+
+def _texts(messages: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    for message in messages:
+        for key in ("content", "reasoning", "reasoning_content"):
+            if isinstance(message.get(key), str):
+                yield str(message[key])
+
+
+def _text(message: object) -> str:
+    content = message.get("content") if isinstance(message, dict) else None
+    return content if isinstance(content, str) else ""
+
+
+def _role(message: object) -> str:
+    role = message.get("role") if isinstance(message, dict) else None
+    return role if isinstance(role, str) else ""
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
