@@ -13,8 +13,6 @@ from datetime import datetime
 from reasoning_cli.store.database import Store, Value
 from reasoning_cli.store.times import from_ms, to_ms
 
-LABELS = ("good", "bad", "corrected")
-
 _INSERT = (
     "INSERT INTO labels(sample_seq, at, by, label, answer, was_label, was_answer, note, undoes)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -27,7 +25,7 @@ _HISTORY = (
 
 @dataclass(frozen=True)
 class Labelling:
-    """What one sample is to be labelled: a label of `LABELS` or None, and the answer that belongs to `corrected`."""
+    """A label for one sample: `good`, `bad`, `corrected` or None, and the answer that belongs to `corrected`."""
 
     sample_id: str
     label: str | None

@@ -1,0 +1,88 @@
+"""Look at decisions: `data list`, `data show` and `data search`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reasoning_cli.commands.data_options import (
+    AgentOption,
+    DecisionOption,
+    LabelOption,
+    RoomOption,
+    SinceOption,
+    SourceOption,
+    TypesOption,
+    UntilOption,
+    filter_of,
+)
+from reasoning_cli.commands.options import FormatOption, JsonOption, QuietOption, chosen_format
+from reasoning_cli.commands.session import session_of
+from reasoning_cli.errors import UsageError
+from reasoning_cli.terminal.listing import Format
+
+LimitOption = Annotated[int, typer.Option("--limit", "-l", metavar="N", min=1, help="At most so many.")]
+AfterOption = Annotated[str | None, typer.Option(metavar="ID", help="Go on behind this decision.")]
+
+
+def list_(
+    ctx: typer.Context,
+    model_type: TypesOption = None,
+    agent: AgentOption = None,
+    room: RoomOption = None,
+    source: SourceOption = None,
+    label: LabelOption = None,
+    decision: DecisionOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: LimitOption = 20,
+    after: AfterOption = None,
+    fmt: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """List decisions, the newest first."""
+    from reasoning_cli.commands.data_looking_views import page_listing
+    from reasoning_cli.operations.looking import page_of
+
+    session = session_of(ctx)
+    wanted = filter_of(session, model_type, agent, room, source, label, decision, since, until)
+    page = page_of(session.store, wanted, after=after, limit=limit, with_text=not quiet)
+    fmt = chosen_format(fmt, json)
+    session.terminal.show(page_listing(page), fmt, quiet=quiet, empty="No decisions match.")
+    if page.more and fmt is Format.TABLE and not quiet:
+        session.terminal.note(f"There are more: add --after {page.rows[-1].id[: page.id_chars]}, or a higher --limit")
+
+
+def show(
+    ctx: typer.Context,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Ids, or how they begin; see `data list`.")
+    ] = None,
+    last: Annotated[bool, typer.Option("--last", help="The newest decision.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="The whole prompt and the answer as they were.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Show decisions as a person reads them: what was said, what was answered, by whom, and what it was worth."""
+    from reasoning_cli.commands.data_looking_views import card, look_record, raw_lines
+    from reasoning_cli.operations.looking import find_sample, look_at, newest_sample
+    from reasoning_cli.store.samples import SampleFilter
+    from reasoning_cli.terminal.console import visible
+
+    session = session_of(ctx)
+    terminal, store = session.terminal, session.store
+    if bool(ids) == last:
+        raise UsageError("which decision?", "`reasoning data show ID`, or `reasoning data show --last`; not both")
+    samples = [newest_sample(store, SampleFilter())] if last else [find_sample(store, one) for one in ids or ()]
+    looks = [look_at(store, sample) for sample in samples]
+    if json:
+        terminal.json([look_record(look, raw=raw) for look in looks])
+        return
+    for number, look in enumerate(looks):
+        if number:
+            terminal.print()
+        for text, style in raw_lines(look.sample) if raw else card(look, terminal.width):
+            # Elsewhere than on a terminal the exact text does no harm.
+            shown = visible(text, but="\n\t") if terminal.out_is_terminal else text
+            terminal.print(terminal.paint(shown, style, terminal.out))

@@ -1,0 +1,201 @@
+"""How decisions look: a row of a listing, and one whole as a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from decimal import Decimal
+
+from reasoning_cli.decisions.reading import message_of
+from reasoning_cli.operations.looking import Look, Page, corrected_decision
+from reasoning_cli.store.labels import LabelRecord
+from reasoning_cli.store.pages import SampleRow
+from reasoning_cli.store.samples import Sample
+from reasoning_cli.terminal.console import visible
+from reasoning_cli.terminal.listing import Column, Listing
+from reasoning_cli.terminal.units import moment
+from reasoning_cli.terminal.wrapping import fold
+from reasoning_cli.values import spell_model_type
+
+Line = tuple[str, str]  # text and style
+
+_LONGEST_DECISION = 28
+_INDENT = "  "
+_LABEL_STYLES = {"good": "good", "bad": "bad", "corrected": "warning"}
+
+
+def sample_columns(id_chars: int) -> list[Column[SampleRow]]:
+    """The columns of a listing of decisions; ids in a table as long as tells them apart."""
+    return [
+        Column("id", lambda row: row.id, "ID", text=lambda row: row.id[:id_chars]),
+        Column("at", lambda row: row.created_at, "AT", text=lambda row: moment(row.created_at), from_width=75),
+        Column(
+            "model_type",
+            lambda row: row.model_type,
+            "TYPE",
+            lambda row: spell_model_type(row.model_type),
+            from_width=60,
+        ),
+        Column("decision", lambda row: row.decision, "DECISION", _decision),
+        Column("corrected_decision", corrected_decision),
+        Column("label", lambda row: row.label, "LABEL", style=lambda row: _LABEL_STYLES.get(row.label or "", "")),
+        Column("agent_name", lambda row: row.agent_name, "AGENT", from_width=100),
+        Column("source", lambda row: row.source, "BY", from_width=110),
+        Column("model", lambda row: row.model),
+        Column("agent_id", lambda row: row.agent_id),
+        Column("room_id", lambda row: row.room_id),
+        Column("origin", lambda row: row.origin),
+        Column("prompt_tokens", lambda row: row.prompt_tokens),
+        Column("completion_tokens", lambda row: row.completion_tokens),
+        Column("latency_ms", lambda row: row.latency_ms),
+        Column("cost_micros", lambda row: row.cost_micros),
+        Column("confidence", lambda row: row.confidence),
+        Column("message", _message, "MESSAGE", lambda row: one_line(_message(row)), shrink=True, prose=True),
+    ]
+
+
+def page_listing(page: Page) -> Listing[SampleRow]:
+    """A page of decisions."""
+    return Listing(sample_columns(page.id_chars), page.rows, id=lambda row: row.id)
+
+
+def label_listing(changes: Sequence[LabelRecord]) -> Listing[LabelRecord]:
+    """The history of labels."""
+    columns: list[Column[LabelRecord]] = [
+        Column("number", lambda one: one.number, "NO", right=True),
+        Column("at", lambda one: one.at, "AT", text=lambda one: moment(one.at), from_width=60),
+        Column("id", lambda one: one.sample_id, "DECISION", shrink=True, prose=True),
+        Column("label", lambda one: one.label, "LABEL", style=lambda one: _LABEL_STYLES.get(one.label or "", "")),
+        Column("was_label", lambda one: one.was_label, "WAS"),
+        Column("by", lambda one: one.by, "BY", from_width=50),
+        Column("answer", lambda one: one.answer),
+        Column("was_answer", lambda one: one.was_answer),
+        Column("undoes", lambda one: one.undoes, "UNDOES", right=True, from_width=100),
+        Column("note", lambda one: one.note, "NOTE", from_width=100),
+    ]
+    return Listing(columns, changes, id=lambda one: str(one.number))
+
+
+def one_line(text: str) -> str:
+    """A text in one line, as much of it as any terminal shows."""
+    return " ".join(text[:2000].split())
+
+
+def card(look: Look, width: int, *, talk_lines: int | None = None) -> list[Line]:
+    """One decision in lines within `width` columns, of the conversation only the last `talk_lines`."""
+    sample = look.sample
+    lines: list[Line] = [(line, "header") for line in fold(_headline(look), width)]
+    lines += [(line, "dim") for text in _facts(sample) for line in fold(text, width)]
+    lines += [(line, _LABEL_STYLES.get(sample.label or "", "")) for line in fold(_labelled(look), width)]
+    talk = look.talk if talk_lines is None else look.talk[max(0, len(look.talk) - talk_lines) :]
+    if talk:
+        left_out = len(look.talk) - len(talk)
+        lines += _section(f"Before ({left_out:,} lines above)" if left_out else "Before", "\n".join(talk), width, "dim")
+    lines += _section("Request" if sample.model_type == "coding" else "Message", look.message, width)
+    if look.problem is not None:
+        lines += _section(f"Answer, of no use: {look.problem}", sample.output, width)
+    else:
+        lines += _parts("Answer", look.parts, width)
+    if look.corrected:
+        lines += _parts("Corrected", look.corrected, width)
+    return lines
+
+
+def raw_lines(sample: Sample) -> list[Line]:
+    """The exact texts, each under a heading."""
+    texts = [("system", sample.system), ("prompt", sample.prompt), ("answer", sample.output)]
+    lines: list[Line] = [(f"{sample.id}", "header")]
+    for name, text in [*texts, ("corrected", sample.corrected)]:
+        if text is not None:
+            lines += [(f"--- {name}", "dim"), (text, "")]
+    return lines
+
+
+def look_record(look: Look, *, raw: bool) -> dict[str, object]:
+    """One decision for machines; the whole prompt only when it is asked for."""
+    sample = {name: value for name, value in asdict(look.sample).items() if name not in ("seq", "shape")}
+    if not raw:
+        del sample["prompt"], sample["system"]
+    return {
+        **sample,
+        "message": look.message,
+        "talk": list(look.talk),
+        "answer": dict(look.parts) if look.problem is None else None,
+        "problem": look.problem,
+        "corrected_answer": dict(look.corrected) or None,
+        "changes": [asdict(change) for change in look.changes],
+    }
+
+
+def _decision(row: SampleRow) -> str:
+    decided, instead = row.decision or "–", corrected_decision(row)
+    text = f"{decided} → {instead}" if instead is not None and instead != row.decision else decided
+    return text if len(text) <= _LONGEST_DECISION else f"{text[: _LONGEST_DECISION - 1]}…"
+
+
+def _message(row: SampleRow) -> str:
+    return message_of(row.model_type, row.tail or "")
+
+
+def _headline(look: Look) -> str:
+    name = spell_model_type(look.sample.model_type)
+    return f"{name}  {look.sample.decision or 'unreadable'}"
+
+
+def _facts(sample: Sample) -> list[str]:
+    where = [moment(sample.created_at)]
+    if agent := sample.agent_name or sample.agent_id:
+        where.append(agent)
+    if sample.room_id:
+        where.append(f"room {sample.room_id}")
+    answered = [f"{sample.model} ({sample.source})"]
+    if sample.latency_ms is not None:
+        answered.append(_seconds(sample.latency_ms))
+    if sample.prompt_tokens is not None and sample.completion_tokens is not None:
+        answered.append(f"{sample.prompt_tokens:,} + {sample.completion_tokens:,} tokens")
+    if sample.cost_micros is not None:
+        answered.append(f"${Decimal(sample.cost_micros).scaleb(-6):f}")
+    if sample.confidence is not None:
+        answered.append(f"confidence {sample.confidence:g}")
+    lines = [sample.id, ", ".join(where), f"by {', '.join(answered)}"]
+    if sample.feedback:
+        lines.append(f"feedback: {sample.feedback}")
+    return [visible(line) for line in lines]
+
+
+def _labelled(look: Look) -> str:
+    label = look.sample.label
+    if not look.changes:
+        return f"label: {label or 'none'}"
+    last = look.changes[0]
+    text = f"label: {label or 'none'}, {'undone' if last.undoes else 'set'} by {last.by}, {moment(last.at)}"
+    if last.was_label:
+        text += f" (was {last.was_label})"
+    return visible(f"{text}: {last.note}" if last.note else text)
+
+
+def _section(heading: str, text: str, width: int, style: str = "") -> list[Line]:
+    folded = fold(visible(text.strip("\r\n"), but="\n\t"), width, _INDENT)
+    return [("", ""), (heading, "header"), *((line, style) for line in folded)]
+
+
+def _parts(heading: str, parts: Sequence[tuple[str, str]], width: int) -> list[Line]:
+    """Parts with their names, the text beside them, or below them where it is narrow."""
+    lines: list[Line] = [("", ""), (heading, "header")]
+    indent = " " * (max((len(name) for name, _ in parts), default=0) + 2 + len(_INDENT))
+    for name, value in parts:
+        text = visible(value.strip("\r\n"), but="\n\t")
+        if name == "answer":
+            lines += [(line, "") for line in fold(text, width, _INDENT)]
+            continue
+        folded = fold(text, width, indent)
+        first = folded[0].strip() if folded else ""
+        lines.append(((f"{_INDENT}{name}".ljust(len(indent)) + first).rstrip(), ""))
+        lines += [(line, "") for line in folded[1:]]
+    return lines
+
+
+def _seconds(milliseconds: int) -> str:
+    time = timedelta(milliseconds=milliseconds).total_seconds()
+    return f"{time:.2f} s" if time < 10 else f"{time:.0f} s"

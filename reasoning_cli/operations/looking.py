@@ -1,0 +1,126 @@
+"""Look at decisions: pages of them, single ones by how their id begins, and what one says to a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, parse_answer, read_answer
+from reasoning_cli.decisions.reading import Parts, message_of, parts_of, talk_of
+from reasoning_cli.errors import NotFoundError, UsageError
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.labels import LabelRecord, Labels
+from reasoning_cli.store.pages import Pages, SampleRow
+from reasoning_cli.store.samples import Sample, SampleFilter, Samples
+
+# Below that an id in a table looks like a number.
+_SHORTEST_ID = 8
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some decisions, newest first. `more`: there are others behind them. `id_chars` of an id tell it from all."""
+
+    rows: Sequence[SampleRow]
+    more: bool
+    id_chars: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """One decision as a person reads it.
+
+    `talk` are the lines of the conversation before `message`. `problem` says why the answer cannot be used; `parts`
+    is then empty. `corrected` is what a person put in its place, in parts too. `changes` are newest first.
+    """
+
+    sample: Sample
+    message: str
+    talk: tuple[str, ...]
+    parts: Parts
+    problem: str | None
+    corrected: Parts
+    changes: Sequence[LabelRecord]
+
+
+def page_of(store: Store, wanted: SampleFilter, *, after: str | None, limit: int | None, with_text: bool) -> Page:
+    """The newest `limit` samples (all without one), those behind the id `after`. NotFoundError for an unknown id."""
+    pages = Pages(store)
+    behind = find_sample(store, after).seq if after is not None else None
+    rows = pages.page(wanted, after=behind, limit=-1 if limit is None else limit + 1, with_tail=with_text)
+    shown = rows[:limit]
+    length = max((pages.telling_length(row.id) for row in shown), default=0) if with_text else 0
+    return Page(shown, len(rows) > len(shown), max(_SHORTEST_ID, length))
+
+
+def find_sample(store: Store, typed: str) -> Sample:
+    """The sample with this id or the only one whose id begins so."""
+    sample = Samples(store).get(whole_id(store, typed))
+    if sample is None:  # deleted since
+        raise _unknown(typed)
+    return sample
+
+
+def whole_id(store: Store, typed: str) -> str:
+    """The id that was typed whole or in part. NotFoundError for none, UsageError for several."""
+    prefix = typed.strip()
+    found = Pages(store).ids_like(prefix, 4) if prefix.isprintable() and prefix else []
+    if not found:
+        raise _unknown(typed)
+    if found[0] != prefix and len(found) > 1:
+        raise UsageError(
+            f"`{typed}` begins more than one id: {', '.join(found[:3])}{', …' if len(found) > 3 else ''}",
+            "type more of it",
+        )
+    return found[0]
+
+
+def newest_sample(store: Store, wanted: SampleFilter) -> Sample:
+    """The newest of those wanted."""
+    rows = Pages(store).page(wanted, limit=1, with_tail=False)
+    sample = Samples(store).get(rows[0].id) if rows else None
+    if sample is None:
+        raise NotFoundError("there is no decision yet", "take in what your agent decided: `reasoning data import FILE`")
+    return sample
+
+
+def look_at(store: Store, sample: Sample) -> Look:
+    """Take one decision apart."""
+    answer = read_answer(sample.model_type, sample.prompt, sample.output)
+    message = message_of(sample.model_type, sample.prompt)
+    talk = () if sample.model_type == "coding" else talk_of(sample.prompt)
+    return Look(
+        sample=sample,
+        message=message,
+        talk=_before(talk, message),
+        parts=() if isinstance(answer, InvalidAnswer) else parts_of(answer),
+        problem=answer.reason if isinstance(answer, InvalidAnswer) else None,
+        corrected=_corrected(sample),
+        changes=Labels(store).history(sample.id),
+    )
+
+
+def corrected_decision(row: SampleRow) -> str | None:
+    """What a person decided instead; None where nobody did."""
+    answer = parse_answer(row.model_type, row.corrected) if row.corrected is not None else None
+    return None if answer is None or isinstance(answer, InvalidAnswer) else decision_of(answer)
+
+
+def _corrected(sample: Sample) -> Parts:
+    if sample.corrected is None:
+        return ()
+    answer = parse_answer(sample.model_type, sample.corrected)
+    return (("answer", sample.corrected),) if isinstance(answer, InvalidAnswer) else parts_of(answer)
+
+
+def _before(talk: tuple[str, ...], message: str) -> tuple[str, ...]:
+    """The conversation without its last message, which the decision is about."""
+    lines = [line for line in message.splitlines() if line.strip()]
+    tail = talk[len(talk) - len(lines) :] if lines else ()
+    if tail and all(mine.strip().endswith(line.strip()) for mine, line in zip(tail, lines, strict=False)):
+        return talk[: len(talk) - len(lines)]
+    return talk
+
+
+def _unknown(typed: str) -> NotFoundError:
+    return NotFoundError(f"no decision has the id `{typed}`", "see them with `reasoning data list`")
