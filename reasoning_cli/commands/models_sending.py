@@ -12,15 +12,16 @@ import typer
 from reasoning_cli.commands.asking import ask_about, show_dry_run
 from reasoning_cli.commands.models_uploading import Record, show_uploaded
 from reasoning_cli.commands.session import Session
-from reasoning_cli.errors import ExitCode, NotFoundError
+from reasoning_cli.errors import ExitCode
 from reasoning_cli.operations.uploading import Patience, Step, wait_until_valid
 from reasoning_cli.operations.uploading_local import (
     LocalPlan,
     Mover,
     Moving,
-    forget_upload,
     is_there,
+    plan_abort,
     plan_local,
+    run_abort,
     run_local,
 )
 from reasoning_cli.terminal.progress import waiting
@@ -62,31 +63,28 @@ def send(
     show_uploaded(session, model, revision, _record(plan), json=json)
 
 
-def abort_sending(
-    session: Session, name: str, root: Path, base: str, kind: str, *, yes: bool, dry_run: bool, json: bool
-) -> None:
+def abort_sending(session: Session, name: str, *, yes: bool, dry_run: bool, json: bool) -> None:
     """Take back what was begun and not finished."""
     terminal, client, records = session.terminal, session.client, session.settings.paths.uploads
-    plan = plan_local(client, name, root, base, kind, records)
-    if plan.model is None:
-        raise NotFoundError(f"no model `{name}` was begun", "`reasoning models search` shows what there is")
-    what = "its finished weights stay" if plan.revision else "the model, which has no weights, goes"
-    facts = [("forget", f"{size(plan.begun_bytes)} of {plan.model.name} that were sent"), ("model", what)]
-    record: Record = {"name": plan.model.name, "sent_bytes": plan.begun_bytes, "model_deleted": plan.revision is None}
+    plan = plan_abort(client, name, records)
+    sent = counted(plan.parts, "part")
+    facts = [
+        ("forget", f"{sent} of {plan.model.name} that arrived"),
+        ("model", "goes, as it has no weights" if plan.deletes_model else "stays, with the weights it has"),
+    ]
+    record: Record = {"name": plan.model.name, "parts": plan.parts, "model_deleted": plan.deletes_model}
     if dry_run:
         show_dry_run(terminal, facts, record, json=json)
         return
     ask_about(terminal, facts, "Take it back?", yes=yes, show=False)
-    forget_upload(client, plan, records)
+    run_abort(client, plan, records)
     if json:
         terminal.json(record)
         return
-    gone = "its finished weights stay" if plan.revision else "the model is gone"
-    terminal.say(f"The upload of {plan.model.name} is forgotten, and {gone}.")
-    if plan.begun_bytes:
-        terminal.note(
-            f"The {size(plan.begun_bytes)} that were sent belong to nothing now; Together drops them in time."
-        )
+    model = "the model is gone" if plan.deletes_model else "the model keeps the weights it has"
+    terminal.say(f"The upload of {plan.model.name} is forgotten, and {model}.")
+    if plan.parts:
+        terminal.note(f"What arrived, {sent}, belongs to no model; when Together drops it is not documented.")
 
 
 class _Run:

@@ -73,7 +73,7 @@ def upload(
     elif token_stdin:
         raise UsageError("a folder needs no Hugging Face token", "leave --token-stdin away")
     elif abort:
-        abort_sending(session, name, folder, base, kind.value, yes=yes, dry_run=dry_run, json=json)
+        abort_sending(session, name, yes=yes, dry_run=dry_run, json=json)
     else:
         send(session, name, folder, base, kind.value, limit, yes=yes, dry_run=dry_run, json=json)
 

@@ -133,6 +133,11 @@ def record_path(folder: Path, model_id: str) -> Path:
     return folder / f"{model_id}.jsonl"
 
 
+def count_parts(path: Path) -> int:
+    """How many parts a record says arrived, whatever became of the files since."""
+    return path.read_bytes().count(b'"etag"') if path.exists() else 0
+
+
 @contextlib.contextmanager
 def open_record(path: Path, files: Sequence[WeightFile]) -> Iterator[UploadRecord]:
     """The record at `path`, for one run at a time. Raises ReasoningError while another has it."""

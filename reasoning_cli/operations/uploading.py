@@ -66,7 +66,8 @@ def source_url(source: str) -> str:
     if _REPOSITORY.fullmatch(source):
         return f"https://huggingface.co/{source}"
     raise UsageError(
-        f"`{source}` is neither a Hugging Face repository nor an https address", "for example --from owner/name"
+        f"`{source}` is neither a Hugging Face repository nor an https address, nor a folder here",
+        "for example --from owner/name, or --from ./DIR",
     )
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from reasoning_cli.errors import DataError, ReasoningError
-from reasoning_cli.operations.upload_record import Sent, UploadRecord, open_record, record_path
+from reasoning_cli.errors import DataError, NotFoundError, ReasoningError
+from reasoning_cli.operations.upload_record import Sent, UploadRecord, count_parts, open_record, record_path
 from reasoning_cli.operations.uploading import Patience, check_base, check_name, newest_revision, wait_until_valid
 from reasoning_cli.operations.weights import Folder, read_folder
 from reasoning_cli.together.problems import RequestRefusedError
@@ -201,15 +201,33 @@ def run_local(client: TogetherClient, plan: LocalPlan, mover: Mover, patience: P
     return model, wait_until_valid(client, model, patience)
 
 
-def forget_upload(client: TogetherClient, plan: LocalPlan, records: Path) -> bool:
-    """Take back what was begun: the record here, and the model at Together unless it has weights; whether it went."""
-    if plan.model is None:
-        return False
-    with open_record(record_path(records, plan.model.id), plan.folder.files) as record:
-        if plan.revision is None:
+@dataclass(frozen=True)
+class AbortPlan:
+    """An upload to take back: how many parts were sent, and whether the model goes, which it does without weights."""
+
+    model: Model
+    parts: int
+    deletes_model: bool
+
+
+def plan_abort(client: TogetherClient, name: str, records: Path) -> AbortPlan:
+    """What `models upload NAME` began and did not finish; the folder is not needed. NotFoundError for nothing."""
+    model = client.find_model_record(name)
+    if model is None:
+        raise NotFoundError(f"no model `{name}` was begun", "`reasoning models search` shows what there is")
+    revision, fetched = newest_revision(client, model), client.uploads(model.id)
+    path = record_path(records, model.id)
+    if not path.exists() and (revision is not None or fetched):
+        raise NotFoundError(f"no upload of `{model.name}` was begun from here and not finished", None)
+    return AbortPlan(model, count_parts(path), revision is None and not fetched)
+
+
+def run_abort(client: TogetherClient, plan: AbortPlan, records: Path) -> None:
+    """Forget what was sent, and delete a model that has no weights. Raises ReasoningError while a run is at it."""
+    with open_record(record_path(records, plan.model.id), ()) as record:
+        if plan.deletes_model:
             client.delete_model(plan.model.id)
         record.forget()
-    return plan.revision is None
 
 
 def _hash(folder: Folder, record: UploadRecord, mover: Mover) -> None:

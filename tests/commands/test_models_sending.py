@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
@@ -287,6 +288,19 @@ def test_killed_at_any_other_call_there_is_one_model_and_one_revision(
     assert len(set(puts(together))) == 5
 
 
+def test_eight_parts_go_at_a_time(together: Service, mine: Path) -> None:
+    for number in range(8):
+        (mine / f"extra-{number}.json").write_text("{}")
+    together.fault(STORAGE, hold="before")
+    held: list[int] = []
+    with start(*UPLOAD) as running:
+        deadline = time.monotonic() + 30
+        while 8 not in held[:-20] and time.monotonic() < deadline:
+            held.append(len(together.ask("GET", "/_sandbox/faults")["held"]))
+        running.send_signal(signal.SIGKILL)
+    assert max(held) == 8, "of thirteen"
+
+
 def test_interrupted_it_says_what_is_there_and_abort_takes_it_back(
     together: Service, reasoning: Run, mine: Path, home: Path
 ) -> None:
@@ -299,10 +313,27 @@ def test_interrupted_it_says_what_is_there_and_abort_takes_it_back(
         _, said = running.communicate(timeout=20)
     assert running.returncode in (130, -signal.SIGINT)
     assert "are at Together; they are no model yet, and cost nothing." in said
+    rmtree(mine)
+    plan = json.loads(reasoning(*UPLOAD, "--abort", "--dry-run", "--json").stdout)
+    assert plan == {"dry_run": True, "name": "sandbox/mine", "parts": 4, "model_deleted": True}
     taken_back = reasoning(*UPLOAD, "--abort", "--yes")
     assert (taken_back.exit_code, taken_back.stdout) == (
         0,
         "The upload of sandbox/mine is forgotten, and the model is gone.\n",
     )
     assert records(home) == []
+    assert reasoning(*UPLOAD, "--abort", "--yes").exit_code == 5
     assert "sandbox/mine" not in [one["name"] for one in together.ask("GET", f"{PROJECT}/models")["data"]]
+
+
+def test_an_abort_leaves_weights_that_are_finished(together: Service, reasoning: Run, mine: Path, home: Path) -> None:
+    assert reasoning(*UPLOAD, "--yes").exit_code == 0
+    finished = reasoning(*UPLOAD, "--abort", "--yes")
+    assert (finished.exit_code, "was begun from here and not finished" in finished.stderr) == (5, True)
+    write_tensors(mine / "model.safetensors", 7)
+    together.fault(STORAGE, status=400)
+    failed = reasoning(*UPLOAD, "--yes")
+    assert (failed.exit_code, "refuses a part with 400" in failed.stderr) == (1, True)
+    taken_back = reasoning(*UPLOAD, "--abort", "--yes")
+    assert "the model keeps the weights it has" in taken_back.stdout
+    assert (len(revisions(together)), records(home)) == (1, [])
