@@ -73,17 +73,18 @@ class Labels:
         return numbers
 
     def undo(self, number: int, *, at: datetime, by: str) -> bool:
-        """Give a sample back what it was before that change; False when it was changed again since, or is gone."""
+        """Give a sample back what it was before that change; False when it was changed anew since, or is gone."""
         with self._store.transaction() as connection:
             change = connection.execute("SELECT * FROM labels WHERE number = ?", (number,)).fetchone()
             if change is None:
                 return False
-            row = connection.execute(
-                "SELECT seq, label, corrected, (SELECT max(number) FROM labels WHERE sample_seq = seq) AS last"
-                " FROM samples WHERE seq = ?",
-                (change["sample_seq"],),
-            ).fetchone()
-            if row["last"] != number or (row["label"], row["corrected"]) != (change["label"], change["answer"]):
+            seq = change["sample_seq"]
+            row = connection.execute("SELECT seq, label, corrected FROM samples WHERE seq = ?", (seq,)).fetchone()
+            if (row["label"], row["corrected"]) != (change["label"], change["answer"]):
+                return False
+            later = connection.execute("SELECT number, undoes FROM labels WHERE sample_seq = ?", (seq,)).fetchall()
+            undone = {one["undoes"] for one in later}
+            if any(one["undoes"] is None and one["number"] not in undone for one in later if one["number"] > number):
                 return False
             _change(connection, row, change["was_label"], change["was_answer"], at, by, undoes=number)
             return True

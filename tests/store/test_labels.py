@@ -59,9 +59,20 @@ def test_undoing_gives_back_what_was_and_is_kept_too(store: Store) -> None:
     assert state(store) == ("corrected", "first")
     undone = labels.history("sample-0")[0]
     assert (undone.undoes, undone.label, undone.answer, undone.was_label) == (2, "corrected", "first", "bad")
-    assert not labels.undo(1, at=NOON, by="ada"), "it was changed again since"
+    assert not labels.undo(2, at=NOON, by="ada"), "it is undone"
     assert not labels.undo(99, at=NOON, by="ada")
-    assert state(store) == ("corrected", "first")
+    assert labels.undo(1, at=NOON, by="ada"), "what came after it was undone"
+    assert state(store) == (None, None)
+
+
+def test_what_was_labelled_anew_since_is_not_undone(store: Store) -> None:
+    labels = Labels(store)
+    for label in ("good", "bad", "good"):
+        labels.set([Labelling("sample-0", label)], at=NOON, by="ada")
+    assert not labels.undo(1, at=NOON, by="ada"), "it is good again by a later word"
+    assert not labels.undo(2, at=NOON, by="ada")
+    assert labels.undo(3, at=NOON, by="ada")
+    assert state(store) == ("bad", None)
 
 
 def test_a_batch_is_kept_whole_or_not_at_all(store: Store) -> None:
