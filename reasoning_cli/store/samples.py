@@ -165,6 +165,13 @@ def _parameters(sample: Sample) -> tuple[Value, ...]:
     return (
         *plain,
         json.dumps(sample.metadata, ensure_ascii=False) if sample.metadata else None,
+        *derived(sample),
+    )
+
+
+def derived(sample: Sample) -> tuple[bytes, bytes, int, int]:
+    """What is stored of a sample's texts beside them: hashes of prompt and shape, lengths of prompt and output."""
+    return (
         text_hash(sample.prompt),
         masked_hash(sample.shape or sample.prompt),
         len(sample.prompt),
