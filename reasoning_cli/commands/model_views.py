@@ -40,7 +40,7 @@ def _replicas(one: ModelStatus) -> str:
 
 def _model(one: ModelStatus) -> str:
     """An adapter with what it rides on."""
-    return f"{one.model_name} on {one.record.endpoint_name}" if one.record and one.record.rides_on else one.model_name
+    return f"on {one.record.endpoint_name}: {one.model_name}" if one.record and one.record.rides_on else one.model_name
 
 
 def _rides_on(one: ModelStatus) -> str | None:

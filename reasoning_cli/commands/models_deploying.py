@@ -199,9 +199,9 @@ def _plan(session: Session, request: DeployRequest, *, may_ask: bool) -> DeployP
         if not (may_ask and session.terminal.can_ask):
             raise
         merged, attached = question.ways
-        where = f"to `{attached.on}`, which we have" if attached.on else "to a deployment of its base model"
+        where = f"to {attached.on}, which we have" if attached.on else f"to a deployment of {attached.base}"
         choices = [
-            Choice(f"merged, on a deployment of its own: {money(merged.added_cents_per_hour)} an hour", "merged"),
+            Choice(f"merged, on a deployment of its own: {money(merged.added_cents_per_hour)} an hour more", "merged"),
             Choice(f"attached {where}: {money(attached.added_cents_per_hour)} an hour more", "attached"),
         ]
         chosen = session.prompter.choose("How is this adapter to be served?", choices)

@@ -46,7 +46,9 @@ def _attach_facts(plan: AttachPlan) -> list[tuple[str, str]]:
     """An adapter with what it rides on, which is what costs."""
     base, hardware = plan.base, plan.base.choice.hardware
     price = f"{money(base.max_cents_per_hour)} an hour"
+    chosen = ""
     if base.action is Action.CREATE:
+        chosen = f", {base.choice.reason}"
         rides = f"{base.serving_name}: a deployment of {base.model.name} that is made for it"
         cost = f"{price} while that is ready, whatever else is attached to it later; cold start is free"
     else:
@@ -58,7 +60,7 @@ def _attach_facts(plan: AttachPlan) -> list[tuple[str, str]]:
     facts = [
         ("attach", f"{plan.model.name}  as  {spell_model_type(plan.model_type)}"),
         ("rides on", rides),
-        ("hardware", f"{hardware.name}, {base.choice.reason}"),
+        ("hardware", f"{hardware.name}{chosen}"),
         ("price", cost),
         ("idle", _idle(base.idle_minutes)),
         ("budget", budget_text(base.standing, base.added_cents_per_hour)),
@@ -193,7 +195,7 @@ def _detach_facts(plan: StopPlan) -> list[tuple[str, str]]:
     return [
         ("detach", f"{record.model_name} from {record.endpoint_name}, {record.state}"),
         ("then", then),
-        ("saves", f"{money(plan.saves_cents_per_hour)} an hour"),
+        ("saves", f"{money(plan.saves_cents_per_hour)} an hour" if base is not None else "nothing"),
     ]
 
 

@@ -78,9 +78,10 @@ class AttachPlan:
 
 @dataclass(frozen=True)
 class Way:
-    """One of two ways to serve an adapter, and what it adds to the bill; `on` is where it would ride along."""
+    """One of two ways to serve an adapter of `base`, and what it adds to the bill; `on`: ours that it can ride on."""
 
     merged: bool
+    base: str
     added_cents_per_hour: int
     on: str | None = None
 
@@ -89,10 +90,12 @@ class TwoWaysError(UsageError):
     """An adapter can be merged or attached, and nobody said which."""
 
     def __init__(self, wanted: str, ways: tuple[Way, Way]) -> None:
-        prices = [f"${way.added_cents_per_hour / 100:.2f} an hour" for way in ways]
+        merged, attached = ways
+        where = f"to `{attached.on}`, which we have" if attached.on else f"to a deployment of {attached.base}"
         super().__init__(
-            f"`{wanted}` can be merged into its base model or attached to a deployment of it",
-            f"add `--merged` ({prices[0]} on a deployment of its own), or `--adapter` ({prices[1]} more)",
+            f"`{wanted}` can be merged into {merged.base} or attached to it",
+            f"add `--merged` (on a deployment of its own, ${merged.added_cents_per_hour / 100:.2f} an hour more),"
+            f" or `--adapter` ({where}, ${attached.added_cents_per_hour / 100:.2f} an hour more)",
         )
         self.ways = ways
 
@@ -316,7 +319,7 @@ def _price(
     if carrier is not None:
         added = 0 if carrier.state not in AT_REST else (carrier.price_cents_per_hour or 0)
     on = carrier.endpoint_name if carrier is not None else None
-    return Way(True, _cheapest(alone, request)), Way(False, added, on)
+    return Way(True, base.name, _cheapest(alone, request)), Way(False, base.name, added, on)
 
 
 def _cheapest(options: Sequence[Hardware], request: DeployRequest) -> int:

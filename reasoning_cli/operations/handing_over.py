@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 
 
 def former(store: Store, model_type: str, record: DeploymentRecord | None) -> DeploymentRecord | None:
-    """What serves a model type, or did until `record` began to take its place; None where that is `record` itself."""
-    key = record.key if record else None
+    """What serves a model type, or did until `record` began to take its place; None where that is `record` itself.
+
+    Of a replacement that broke off it may be gone already, but for its endpoint.
+    """
     deployments = Deployments(store)
-    going = Replacements(store).going(model_type)
-    old = going.old_key if going is not None and going.new_key == key else deployments.serving(model_type)
-    found = deployments.get(old) if old is not None and old != key else None
+    if record is not None and (begun := Replacements(store).unfinished_to(record.key)) is not None:
+        return deployments.get(begun.old_key)
+    key = deployments.serving(model_type)
+    found = deployments.get(key) if key is not None and (record is None or key != record.key) else None
     return found if found is not None and found.deleted_at is None else None
 
 

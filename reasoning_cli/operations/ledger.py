@@ -232,6 +232,9 @@ def observe(
     look = _write_down(client, store, record, last, look, seen.autoscaling.max_replicas if seen is not None else 0)
     if seen is None:
         return close(store, record, look.at)
+    if not look.ready_replicas:
+        for rider in Deployments(store).riders(record.key):
+            Deployments(store).update(rider.key, state=look.state, state_at=look.at)
     return Deployments(store).update(
         record.key,
         state=look.state,
@@ -290,7 +293,9 @@ def _write_down(
 
 
 def close(store: Store, record: DeploymentRecord, at: datetime) -> DeploymentRecord:
-    """Write down that a deployment is gone: from `at` on it costs nothing."""
+    """Write down that a deployment is gone, and what rode on it: from `at` on it costs nothing."""
+    for rider in Deployments(store).riders(record.key):
+        close(store, rider, at)
     last = Ledger(store).last(record.key)
     if last is not None:
         at = max(at, last.at)

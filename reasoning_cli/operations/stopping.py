@@ -91,8 +91,9 @@ def _plan_detach(store: Store, rider: DeploymentRecord, *, keep: bool) -> StopPl
     if not keep:
         return StopPlan(rider, keep, 0 if others else burn(base), base=None if others else base, stays_for=others)
     if others:
+        with_others = " and ".join(others)
         raise ReasoningError(
-            f"`{rider.model_name}` rides on `{base.endpoint_name}` with {' and '.join(others)}, and costs nothing",
+            f"`{rider.model_name}` rides on `{base.endpoint_name}` with {with_others}: it cannot be stopped alone",
             f"detach it: `reasoning models undeploy {rider.deployment_name}`,"
             f" or stop them all: `reasoning models stop {base.endpoint_name}`",
         )
@@ -161,23 +162,21 @@ def run_stop_all(client: TogetherClient, store: Store, plans: list[StopPlan], wa
 def _run(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting) -> Stopped:
     if plan.record.rides_on is not None:
         return _detach(client, store, plan, wait)
-    riders = [] if plan.keep else Deployments(store).riders(plan.record.key)
-    for rider in riders:
+    # Riders stay on record until what they ride on is gone: a stop that breaks off is found again by them.
+    for rider in () if plan.keep else Deployments(store).riders(plan.record.key):
         _take_off(client, store, rider)
-    done = _stop_and_delete(client, store, plan, wait)
-    for rider in riders:
-        # Only now: until what they rode on is gone, they are the way to find it.
-        close(store, rider, client.now())
-    return done
+    return _stop_and_delete(client, store, plan, wait)
 
 
 def _detach(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting) -> Stopped:
     """Take an adapter off, and end the deployment it rode on when nothing else of ours needs that any more."""
     rider = plan.record
     base = Deployments(store).get(rider.rides_on or "")
-    if base is not None and base.deleted_at is None:
-        if not _needed_by(store, base, rider):
-            return _run(client, store, StopPlan(base, keep=False, saves_cents_per_hour=burn(base)), wait)
+    if base is not None:
+        if base.deleted_at is not None or not _needed_by(store, base, rider):
+            # One that is gone already may have left its endpoint.
+            done = _run(client, store, StopPlan(base, keep=False, saves_cents_per_hour=burn(base)), wait)
+            return Stopped(close(store, rider, client.now()), done.endpoint_left)
         _take_off(client, store, rider)
         heir = next((one for one in Deployments(store).riders(base.key) if one.key != rider.key), None)
         if heir is not None and base.model_type == rider.model_type:

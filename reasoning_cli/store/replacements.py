@@ -63,6 +63,10 @@ class Replacements:
         """The replacement that brought a deployment into its place."""
         return self._first("WHERE new_key=?", new_key)
 
+    def unfinished_to(self, new_key: str) -> Replacement | None:
+        """The one that brings a deployment into its place and is not finished, even where the old one is gone."""
+        return self._first("WHERE new_key=? AND finished_at IS NULL", new_key)
+
     def set_percent(self, number: int, percent: int) -> None:
         """The share of the new one, as read back from the service."""
         self._store.write("UPDATE replacements SET percent=? WHERE number=?", (percent, number))

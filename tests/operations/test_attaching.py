@@ -223,7 +223,6 @@ def test_what_carries_adapters_is_undeployed_with_them(together: Service) -> Non
 def test_an_adapter_is_stopped_and_started_with_what_it_rides_on(together: Service) -> None:
     attach(together, tuned(together))
     assert together.stop("planning", keep=True).record.model_name == BASE
-    refresh(together.client, together.store)
     assert (serving(together) or pytest.fail()).state == "STOPPED"
     plan = plan_start(together.client, together.store, NO_LIMITS, "planning")
     assert isinstance(plan, AttachPlan)

@@ -14,7 +14,7 @@ import pytest
 
 from reasoning_cli.together.client import TogetherClient
 from reasoning_cli.together.uploads import FileLinks, SentFile
-from reasoning_cli.together.wire import Model, RemoteUpload
+from reasoning_cli.together.wire import Adapter, Model, RemoteUpload
 from tests.sandbox.contract import CONTRACT_FILE, load_contract, load_legacy_contract
 from tests.together.service import MODELS, Service, service
 
@@ -43,10 +43,18 @@ class Facts:
         self.job_id = str(job["id"])
         old = together.ask("POST", "/_sandbox/v1/endpoints", {"model": self.model.name})
         self.old_id = str(old["id"])
+        base = together.deploy("Qwen/Qwen3-8B", model_type="coding").record
+        self.carrier = base.endpoint_id or "", base.deployment_id or ""
+        self.tuned_id = str(
+            together.ask("POST", "/_sandbox/fine-tunes", {"model": base.model_name})["adapter_object_id"]
+        )
         self.now = self.client.now()
 
     def keep(self, made: Model) -> None:
         self.new_id = made.id
+
+    def keep_adapter(self, attached: Adapter) -> None:
+        self.adapter_id = attached.id
 
     def keep_upload(self, begun: RemoteUpload) -> None:
         self.upload_id = begun.id
@@ -112,6 +120,11 @@ CALLS: dict[str, Call] = {
     "find_deployment": lambda f: f.client.find_deployment(f.endpoint_id, "nobody"),
     "check_deployment": lambda f: f.client.check_deployment(f.endpoint_id, f.body("checked")),
     "create_deployment": lambda f: f.client.create_deployment(f.endpoint_id, f.body("second")),
+    "attach": lambda f: f.keep_adapter(f.client.attach(*f.carrier, f.tuned_id)),
+    "adapters": lambda f: f.client.adapters(*f.carrier),
+    "find_adapter": lambda f: f.client.find_adapter(*f.carrier, f.tuned_id),
+    "adapter": lambda f: f.client.adapter(*f.carrier, f.adapter_id),
+    "detach": lambda f: f.client.detach(*f.carrier, f.adapter_id),
     "chat": lambda f: f.client.chat(f.serving_name, [{"role": "user", "content": "hello"}], max_tokens=1),
     "set_idle_stop": lambda f: f.client.set_idle_stop(f.endpoint_id, f.deployment_id, 45),
     "scale": lambda f: f.client.scale(f.endpoint_id, f.deployment_id, 0, 0),
