@@ -160,7 +160,7 @@ def storable(sample: Sample) -> Sample:
             if "\0" in value:
                 raise BadRow("holds a NUL character")
             try:
-                value.encode()
+                value.isascii() or value.encode()
             except UnicodeEncodeError:
                 raise BadRow("holds half a Unicode character") from None
     return sample
