@@ -51,6 +51,7 @@ from reasoning_cli.settings_table import PROMPT_FORM as PROMPT_FORM
 from reasoning_cli.settings_table import PROVIDER_KEY as PROVIDER_KEY
 from reasoning_cli.settings_table import PROVIDER_URL as PROVIDER_URL
 from reasoning_cli.settings_table import READY_TIMEOUT as READY_TIMEOUT
+from reasoning_cli.settings_table import REDACT_ON_WRITE as REDACT_ON_WRITE
 from reasoning_cli.settings_table import RESERVE_HOURS as RESERVE_HOURS
 from reasoning_cli.settings_table import RETENTION_DAYS as RETENTION_DAYS
 from reasoning_cli.settings_table import SANDBOX as SANDBOX

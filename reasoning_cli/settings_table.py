@@ -226,6 +226,12 @@ MAX_SAMPLES: Setting[int | None] = Setting(
 GUARD_CLEANUP = Setting(
     "data.guard_cleanup", parse_boolean, False, "whether the guard does once an hour what `data cleanup` does"
 )
+REDACT_ON_WRITE = Setting(
+    "data.redact_on_write",
+    parse_boolean,
+    False,
+    "whether keys and personal data are taken out of decisions before they are stored",
+)
 MODE: dict[str, Setting[Mode]] = {
     model_type: Setting(
         f"{model_type}.mode",
@@ -370,6 +376,7 @@ ALL: tuple[Setting[object], ...] = (
     RETENTION_DAYS,
     MAX_SAMPLES,
     GUARD_CLEANUP,
+    REDACT_ON_WRITE,
     GUARD_INTERVAL,
     WEBHOOK,
     GATEWAY_ENABLED,

@@ -59,6 +59,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "data.retention_days": ("7", "90"),
     "data.max_samples_per_type": ("500", "20000"),
     "data.guard_cleanup": ("true", "false"),
+    "data.redact_on_write": ("true", "false"),
     "gateway.port": ("9000", "9001"),
     "gateway.openai_upstream": ("https://openrouter.ai/api/v1/", "https://api.openai.com/v1"),
     "gateway.anthropic_upstream": ("http://127.0.0.1:4000/v1", "https://api.anthropic.com/v1"),

@@ -10,6 +10,7 @@ from reasoning_cli.commands.data_importing import import_
 from reasoning_cli.commands.data_keeping import cleanup
 from reasoning_cli.commands.data_labelling import label, labels
 from reasoning_cli.commands.data_looking import list_, show
+from reasoning_cli.commands.data_redacting import forget, redact
 from reasoning_cli.commands.data_stats import stats
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -23,3 +24,5 @@ app.command()(export)
 app.command()(check)
 app.command()(stats)
 app.command()(cleanup)
+app.command()(redact)
+app.command()(forget)

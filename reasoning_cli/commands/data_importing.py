@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reasoning_cli import settings as s
 from reasoning_cli.commands.completion import complete_model_types
 from reasoning_cli.commands.options import DryRunOption, JsonOption
 from reasoning_cli.commands.session import Session, session_of
@@ -75,6 +76,7 @@ def import_(
     from reasoning_cli.gateway.recorded import read_exchange
     from reasoning_cli.operations.importing import ImportOptions, import_decisions
     from reasoning_cli.operations.importing_manifest import exported
+    from reasoning_cli.operations.redacting import on_write
     from reasoning_cli.operations.reporting_dates import parse_span
     from reasoning_cli.sources.postgres import without_password
     from reasoning_cli.terminal.progress import waiting
@@ -95,6 +97,7 @@ def import_(
         again=again,
         strict=strict,
         dry_run=dry_run,
+        redact=on_write(session.store) if session.settings.get(s.REDACT_ON_WRITE) else None,
     )
     state, begun = f"reading {without_password(source) if '://' in source else source}", time.monotonic()
     with waiting(terminal, state) as shown:

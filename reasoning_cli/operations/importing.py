@@ -51,7 +51,8 @@ class ImportOptions:
     `fmt` is one of FORMATS, None to tell it from each row. `model_type` is for chat lines whose prompt does not tell,
     `lines_of` the time they are of.
     `agent` (an id or a name) and `since` keep others out, `limit` ends the import after so many decisions. `again`
-    reads from the start, `strict` stops at the first bad line, `dry_run` stores nothing.
+    reads from the start, `strict` stops at the first bad line, `dry_run` stores nothing. `redact` is what
+    each decision passes before it is stored.
     """
 
     fmt: str | None = None
@@ -63,6 +64,7 @@ class ImportOptions:
     again: bool = False
     strict: bool = False
     dry_run: bool = False
+    redact: Callable[[Sample], Sample] | None = None
 
     def key(self, source_key: str) -> str:
         """What the position of a source is kept by: another choice of rows has one of its own."""
@@ -185,6 +187,7 @@ class _Import:
             self._skipped[found.reason] += 1
             self._since_kept += 1
         else:
+            found = self._options.redact(found) if self._options.redact is not None else found
             self._found += 1
             self._by_type[found.model_type] += 1
             if found.origin == CHAT_FILE and self._is_stored(found):
