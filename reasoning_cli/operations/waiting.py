@@ -47,6 +47,7 @@ def wait_for(
     """Look again and again until the deployment is in state `goal`, writing each change into the ledger."""
     started: datetime | None = None
     unreached = 0
+    name = record.deployment_name if record.rides_on else record.endpoint_name
     while True:
         try:
             record = observe(client, store, record)
@@ -56,7 +57,7 @@ def wait_for(
             if unreached == TRIES_TO_REACH:
                 raise RemoteError(
                     f"lost Together while waiting: {problem.message}; {cost_warning(record)}",
-                    f"`reasoning models status`, or stop it: `reasoning models undeploy {record.endpoint_name}`",
+                    f"`reasoning models status`, or stop it: `reasoning models undeploy {name}`",
                 ) from problem
             wait.sleep(wait.poll_seconds)
             continue
@@ -67,20 +68,23 @@ def wait_for(
             return record
         if record.state in ("FAILED", DELETED):
             raise RemoteError(
-                f"`{record.endpoint_name}` is {record.state}: {record.last_error or 'Together gives no reason'}",
-                f"nothing is billed; clear it away: `reasoning models undeploy {record.endpoint_name}`",
+                f"`{name}` is {record.state}: {record.last_error or 'Together gives no reason'}",
+                f"{'what it rides on' if record.rides_on else 'nothing'} is billed;"
+                f" clear it away: `reasoning models undeploy {name}`",
             )
         if elapsed >= wait.timeout:
             minutes = int(wait.timeout.total_seconds() // 60)
             raise RemoteError(
-                f"`{record.endpoint_name}` is still {record.state} after {minutes} minutes; {cost_warning(record)}",
-                f"run the same command again to go on waiting, or `reasoning models undeploy {record.endpoint_name}`",
+                f"`{name}` is still {record.state} after {minutes} minutes; {cost_warning(record)}",
+                f"run the same command again to go on waiting, or `reasoning models undeploy {name}`",
             )
         wait.sleep(wait.poll_seconds)
 
 
 def cost_warning(record: DeploymentRecord) -> str:
     """What a deployment that is left to itself may cost."""
+    if record.rides_on is not None:
+        return "what it rides on goes on at Together, and is billed"
     price = (record.price_cents_per_hour or 0) * max(1, record.max_replicas)
     return f"it goes on at Together and costs up to ${price / 100:.2f} an hour once it is ready"
 
@@ -91,6 +95,7 @@ def try_answer(client: TogetherClient, record: DeploymentRecord, wait: Waiting, 
     `not running` flaps for a while after READY and is waited out.
     """
     last: ReasoningError | None = None
+    target = record.deployment_name if record.rides_on else record.endpoint_name
     for _ in range(TRIES_TO_ANSWER):
         started = time.perf_counter()
         try:
@@ -100,6 +105,6 @@ def try_answer(client: TogetherClient, record: DeploymentRecord, wait: Waiting, 
             last = problem
             wait.sleep(wait.poll_seconds)
     raise RemoteError(
-        f"`{record.endpoint_name}` is READY, and billed, but does not answer: {last.message if last else ''}",
-        f"try again later with the same command, or stop it: `reasoning models undeploy {record.endpoint_name}`",
+        f"`{target}` is READY, and billed, but does not answer: {last.message if last else ''}",
+        f"try again later with the same command, or stop it: `reasoning models undeploy {target}`",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from reasoning_cli.operations.attaching import (
 from reasoning_cli.operations.bringing_up import Deployed, run_deploy
 from reasoning_cli.operations.budget import Limits
 from reasoning_cli.operations.deploying import Action, DeployPlan
+from reasoning_cli.operations.guarding import Guard, Rules
 from reasoning_cli.operations.replacing import Return, plan_rollback
 from reasoning_cli.operations.status import model_statuses, refresh
 from reasoning_cli.operations.stopping import plan_stop, plan_stop_all
@@ -295,6 +297,23 @@ def test_a_refusal_leaves_nothing_behind(together: Service) -> None:
     assert all(not cents for cents in together.metered().values()), "it was refused before anything was ready"
 
 
+def test_one_that_cannot_be_loaded_says_so_and_what_is_billed(together: Service) -> None:
+    load = {"state": "ADAPTER_LOAD_STATE_FAILED", "message": "rank too high"}
+    body = {"id": "dad_1", "adapterModelId": "ml_1", "etag": "1", "perCluster": [load]}
+    together.fault(r"/adapters/dad_", status=200, method="GET", body=body)
+    with pytest.raises(RemoteError, match="`planner-adapter` is FAILED: rank too high") as failed:
+        attach(together, tuned(together))
+    assert failed.value.hint is not None and failed.value.hint.startswith("what it rides on is billed")
+    assert "undeploy planner-adapter" in failed.value.hint
+    together.clear_faults()
+    together.fault(r"/adapters/dad_", status=200, method="GET", body=body | {"perCluster": []})
+    with pytest.raises(RemoteError, match="still PENDING after 30 minutes; what it rides on goes on"):
+        attach(together, tuned_id(together))
+    together.clear_faults()
+    together.stop("planner-adapter")
+    assert together.endpoints() == []
+
+
 def test_a_lost_answer_attaches_nothing_twice(together: Service) -> None:
     together.fault(r"/adapters$", cut="after_action", method="POST", times=1)
     assert attach(together, tuned(together)).record.adapter_id is not None
@@ -332,6 +351,29 @@ def test_an_adapter_that_vanished_is_closed(together: Service) -> None:
     together.ask("DELETE", f"/_sandbox/endpoints/{base.endpoint_id}")
     refresh(together.client, together.store)
     assert Deployments(together.store).riders() == Deployments(together.store).live() == []
+
+
+def test_the_guard_stops_what_nobody_asks_and_the_adapters_with_it(together: Service) -> None:
+    attach(together, tuned(together))
+    coder = attach(together, tuned(together, "coder"), "coding").record
+    guard, rules = Guard(together.store), Rules(NO_LIMITS, {}, 10, {}, timedelta(minutes=1))
+
+    def rounds(*, asked: bool) -> list[str]:
+        done, problems = [], []
+        for _ in range(15):
+            together.advance(60)
+            if asked:
+                together.client.chat(coder.serving_name or "", [{"role": "user", "content": "hello"}], max_tokens=1)
+            seen = guard.look(together.client, rules)
+            done += [one.record.endpoint_name for one in seen.done]
+            problems += seen.problems
+        assert problems == []
+        return done
+
+    assert rounds(asked=True) == [], "one adapter in use keeps the deployment of both"
+    assert set(rounds(asked=False)) == {"qwen3-8b"}
+    assert {one.state for one in Deployments(together.store).riders()} == {"STOPPED"}
+    assert_billed_once(together)
 
 
 def test_without_waiting_it_is_on_its_way(together: Service) -> None:
