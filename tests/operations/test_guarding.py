@@ -24,7 +24,7 @@ from reasoning_cli.store.events import Events
 from reasoning_cli.store.samples import Sample, Samples
 from reasoning_cli.together.problems import KeyRefusedError, UnreachableError
 from reasoning_cli.values import Hours, parse_daily_hours
-from tests.together.service import NO_LIMITS, Service, service
+from tests.together.service import MODELS, NO_LIMITS, Service, service
 
 MINUTE = timedelta(minutes=1)
 
@@ -92,6 +92,19 @@ def test_a_budget_of_one_type_stops_that_type_alone(together: Service) -> None:
     seen = rounds(together, Guard(together.store), kept, 15)
     assert done(seen) == [("planning", Why.BUDGET)]
     assert states(together) == {"planning": "STOPPED", "should-respond": "READY"}
+
+
+def test_what_was_fine_tuned_is_spent_and_warns_and_stops(together: Service) -> None:
+    together.deploy("planning")
+    together.deploy("should_respond")
+    kept = rules(Limits(Decimal(1000), None, Decimal(0), by_type={"planning": Decimal(50)}))
+    guard = Guard(together.store)
+    tune = {"model": MODELS["planning"], "suffix": "planning-2"}
+    together.ask("POST", "/_sandbox/fine-tunes", {**tune, "totalPriceNanoDollars": 45_000_000_000})
+    (first,) = rounds(together, guard, kept, 1)
+    assert ["of the budget for planning is used" in one for one in first.warnings] == [True]
+    together.ask("POST", "/_sandbox/fine-tunes", {**tune, "suffix": "planning-3", "totalPriceNanoDollars": 5 * 10**9})
+    assert done(rounds(together, guard, kept, 3)) == [("planning", Why.BUDGET)]
 
 
 def test_the_cap_stops_the_newest_first_and_no_more_than_needed(together: Service) -> None:
