@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from reasoning_cli.commands.data_backing_up import backup, restore, vacuum
 from reasoning_cli.commands.data_checking import check
 from reasoning_cli.commands.data_exporting import export
 from reasoning_cli.commands.data_importing import import_
@@ -26,3 +27,6 @@ app.command()(stats)
 app.command()(cleanup)
 app.command()(redact)
 app.command()(forget)
+app.command()(backup)
+app.command()(restore)
+app.command()(vacuum)

@@ -17,7 +17,12 @@ from reasoning_cli.operations.checks_money import check_budget, check_guard
 from reasoning_cli.operations.checks_together import check_account
 from reasoning_cli.paths import HOME_VARIABLE, PROFILE_VARIABLE, is_private
 from reasoning_cli.settings import Settings
+from reasoning_cli.store.copying import BackupSeen, last_backup
+from reasoning_cli.store.samples import Samples
 from reasoning_cli.together.client import TogetherClient
+
+_WORTH_A_COPY = 50  # labelled samples
+_OLD_COPY_DAYS = 30
 
 
 def run_checks(
@@ -30,7 +35,7 @@ def run_checks(
     yield from _folders(settings)
     yield from _settings(settings)
     yield from _variables(settings)
-    yield from _database(settings)
+    yield from _database(settings, now())
     yield from check_budget(settings, now())
     yield from _gateway(settings)
     running = None
@@ -62,7 +67,7 @@ def _folders(settings: Settings) -> Iterator[Check]:
             yield warn("modes", f"{file.name} can be read by others", f"chmod 600 {file}")
 
 
-def _database(settings: Settings) -> Iterator[Check]:
+def _database(settings: Settings, now: datetime) -> Iterator[Check]:
     path = database_path(settings)
     if path is None:
         return
@@ -73,6 +78,7 @@ def _database(settings: Settings) -> Iterator[Check]:
             return
         with store:
             found = store.check()
+            copied, labelled = last_backup(store), Samples(store).labelled()
     except ReasoningError as error:
         yield failed("database", error)
         return
@@ -81,6 +87,19 @@ def _database(settings: Settings) -> Iterator[Check]:
     else:
         megabytes = found.size_bytes / 1_000_000
         yield ok("database", f"database {megabytes:.1f} MB, schema {found.schema_version}, intact")
+        yield from _copies(copied, labelled, now)
+
+
+def _copies(copied: BackupSeen | None, labelled: int, now: datetime) -> Iterator[Check]:
+    """Labels are people's work, and nothing brings them back: whether there is a copy of them."""
+    fix = "reasoning data backup FILE"
+    if copied is None:
+        if labelled >= _WORTH_A_COPY:
+            yield warn("backup", f"{labelled:,} samples are labelled, and there is no copy of them", fix)
+        return
+    days = (now - copied.at).days
+    text = f"last copy {days} d ago: {copied.path}"
+    yield warn("backup", text, fix) if labelled >= _WORTH_A_COPY and days > _OLD_COPY_DAYS else ok("backup", text)
 
 
 # --- settings ---

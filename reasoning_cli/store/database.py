@@ -8,6 +8,7 @@ writes are short `BEGIN IMMEDIATE` transactions, so several processes may write 
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import sqlite3
 import threading
@@ -68,7 +69,7 @@ class Store:
 
     def rows(self, sql: str, parameters: Parameters = ()) -> Iterator[sqlite3.Row]:
         """Stream the rows of a query: memory stays the same however many there are."""
-        with _translated(self.path):
+        with translated(self.path):
             cursor = self.connection.execute(sql, parameters)
             try:
                 yield from cursor
@@ -77,7 +78,7 @@ class Store:
 
     def row(self, sql: str, parameters: Parameters = ()) -> sqlite3.Row | None:
         """The first row of a query, if any."""
-        with _translated(self.path):
+        with translated(self.path):
             row: sqlite3.Row | None = self.connection.execute(sql, parameters).fetchone()
             return row
 
@@ -99,7 +100,7 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All that is written inside is kept together, or not at all."""
-        with self._writing, _translated(self.path):
+        with self._writing, translated(self.path):
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self.connection
@@ -116,7 +117,7 @@ class Store:
 
     def give_back_pages(self, pages: int) -> None:
         """Hand so many of the pages freed by deletions back to the file system."""
-        with self._writing, _translated(self.path):
+        with self._writing, translated(self.path):
             # A step of this pragma frees one page and gives no row; only executescript() steps to the end.
             self.connection.executescript(f"PRAGMA incremental_vacuum({pages})")
 
@@ -124,7 +125,7 @@ class Store:
     def writing_back_apart(self) -> Iterator[None]:
         """Inside, no commit carries the write-ahead log into the file, which takes longer than most commits:
         `write_back` does, between two of them."""
-        with _translated(self.path):
+        with translated(self.path):
             pages = self.number("PRAGMA wal_autocheckpoint")
             self.connection.execute("PRAGMA wal_autocheckpoint=0")
             try:
@@ -134,7 +135,7 @@ class Store:
 
     def write_back(self) -> None:
         """Carry the write-ahead log into the file as far as its readers allow; others go on writing meanwhile."""
-        with self._writing, _translated(self.path):
+        with self._writing, translated(self.path):
             self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def shorten_log(self) -> None:
@@ -143,7 +144,7 @@ class Store:
         The moving keeps nobody from writing; the cutting would, and so it does not wait for readers.
         """
         self.write_back()
-        with self._writing, _translated(self.path):
+        with self._writing, translated(self.path):
             self.connection.execute("PRAGMA busy_timeout=0")
             try:
                 self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -171,7 +172,7 @@ def open_store(path: Path, realm: str = "together", *, create: bool = True) -> S
     `realm` is `together` or `sandbox`, written into the file when it is made: what was rehearsed on the sandbox never
     mixes with what cost money. Raises DataError for anything that keeps the file from being used.
     """
-    with _translated(path):
+    with translated(path):
         if path.is_dir():
             raise DataError(f"`{path}` is a folder, not a database", hint="name a file inside it")
         try:
@@ -188,11 +189,32 @@ def open_store(path: Path, realm: str = "together", *, create: bool = True) -> S
             _check_ours(connection, path, realm)
             if _version(connection) < schema.VERSION:
                 with _start_lock(path):
-                    schema.migrate(connection)
+                    _upgrade(connection, path)
         except BaseException:
             connection.close()
             raise
     return Store(path, realm, connection)
+
+
+def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
+    """Apply the steps that are missing; what holds anything is copied first, as `NAME.schema-N.bak` beside it.
+
+    The newest copy is kept, older ones go. The caller holds the start-up lock.
+    """
+    version = _version(connection)
+    if version >= schema.VERSION:
+        return  # another start was quicker
+    tables = [name for name, since in (("deployments", 1), ("samples", 2)) if version >= since]
+    holds = any(connection.execute(f"SELECT EXISTS(SELECT 1 FROM {table})").fetchone()[0] for table in tables)
+    copy = path.with_name(f"{path.name}.schema-{version}.bak")
+    if holds:
+        from reasoning_cli.store.copying import copy_database
+
+        copy_database(path, copy)
+    schema.migrate(connection)
+    for older in path.parent.glob(f"{glob.escape(path.name)}.schema-*.bak"):
+        if holds and older != copy:
+            older.unlink(missing_ok=True)
 
 
 def _create(path: Path, realm: str) -> None:
@@ -271,7 +293,7 @@ def _start_lock(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def translated(path: Path) -> Iterator[None]:
     """The one place where SQLite's errors become ours."""
     try:
         yield
@@ -293,6 +315,11 @@ def _meaning(error: sqlite3.Error, path: Path) -> DataError:
         case sqlite3.SQLITE_FULL:
             return DataError(
                 f"the disk is full: `{path}` cannot grow", hint="free some space; nothing half-written was kept"
+            )
+        case sqlite3.SQLITE_IOERR:
+            return DataError(
+                f"`{path}` cannot be read or written: {error}",
+                hint=f"see whether its disk is full or failing; nothing half-written was kept; {_DOCTOR}",
             )
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return DataError(

@@ -126,6 +126,10 @@ class Samples:
         row = self._store.row(f"{_SELECT} WHERE id=?", (sample_id,))
         return _sample(row) if row is not None else None
 
+    def labelled(self) -> int:
+        """How many samples somebody labelled."""
+        return self._store.number("SELECT count(*) FROM samples WHERE label IS NOT NULL")
+
     def count(self, wanted: SampleFilter | None = None) -> int:
         """How many samples match."""
         wanted = wanted or SampleFilter()

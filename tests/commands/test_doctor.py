@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from reasoning_cli.paths import find_paths
 from reasoning_cli.sandbox.server import SandboxServer
 from reasoning_cli.settings import load_settings
 from reasoning_cli.store.database import open_store
+from reasoning_cli.store.samples import Sample, Samples
 from reasoning_cli.together.client import TogetherClient
 from tests.conftest import Run
 from tests.together.service import Service
@@ -270,7 +272,6 @@ def test_with_a_broken_file_together_is_not_asked(reasoning: Run, service: Sandb
     [
         ("REASONING_GATWAY_PORT", "rename it to REASONING_GATEWAY_PORT, or unset it"),
         ("CUSTOM_REASONING_BUDGET_LIMITS", "rename it to CUSTOM_REASONING_BUDGET_LIMIT, or unset it"),
-        ("CUSTOM_REASONING_MAX_SAMPLES_PER_MODEL", "unset CUSTOM_REASONING_MAX_SAMPLES_PER_MODEL"),
         ("REASONING_SERVICE_ENABLED", "unset REASONING_SERVICE_ENABLED"),
         ("TOGETHER_AI_TIMEOUT", "unset TOGETHER_AI_TIMEOUT"),
     ],
@@ -403,3 +404,17 @@ def test_in_the_sandbox_the_sandbox_is_looked_at(process: Run, home: Path) -> No
     finally:
         process("sandbox", "reset")
     assert not (home / "sandbox").exists()
+
+
+@pytest.mark.parametrize(("labelled", "copied", "status"), [(49, False, None), (50, False, "warn"), (50, True, "ok")])
+def test_labels_without_a_copy_are_told(
+    reasoning: Run, home: Path, tmp_path: Path, labelled: int, copied: bool, status: str | None
+) -> None:
+    home.mkdir()
+    made = Sample("", datetime.now(UTC), "planning", "m", "original", "test", "p", "o", label="good")
+    with open_store(home / "reasoning.db") as store:
+        Samples(store).insert_many([replace(made, id=str(number)) for number in range(labelled)])
+    if copied:
+        assert reasoning("data", "backup", tmp_path / "copy.db").exit_code == 0
+    _, found = checks(reasoning, "--offline")
+    assert [check["status"] for check in found.get("backup", [])] == ([status] if status else [])
