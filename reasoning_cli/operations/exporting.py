@@ -245,10 +245,11 @@ class _Run:
 
     def _take(self, batch: Batch, facts: Facts) -> None:
         numbers, to = batch
-        skipped = set(facts.skipped)
-        for place, number in enumerate(numbers):
-            if place not in skipped:
-                self._held[to[place] if to else 0].add(number)
+        skipped = frozenset(facts.skipped)
+        for side, held in enumerate(self._held):
+            held.update(
+                number for place, number in enumerate(numbers) if (not to or to[place] == side) and place not in skipped
+            )
         self._facts.add(facts)
 
     def _end(self, streams: Sequence[BinaryIO]) -> None:

@@ -24,7 +24,7 @@ from reasoning_cli.operations.exporting_lines import BYTES_PER_TOKEN, Renderer, 
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.export_rows import texts
 
-BATCH = 1000
+BATCH = 500
 MOST_WORKERS = 4
 # Below so many samples the start of other processes costs more than they save.
 WORTH_WORKERS = 20_000
@@ -128,7 +128,8 @@ class Batcher:
 def in_batches(chosen: Iterator[tuple[int, int]], split: bool) -> Iterator[Batch]:
     """Numbers of samples with the file each goes to, a batch at a time."""
     while batch := list(islice(chosen, BATCH)):
-        yield [number for number, _ in batch], bytes(side for _, side in batch) if split else b""
+        numbers, to = zip(*batch, strict=True)
+        yield list(numbers), bytes(to) if split else b""
 
 
 def write_alone(

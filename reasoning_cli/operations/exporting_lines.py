@@ -44,6 +44,9 @@ Message = Mapping[str, str]
 # which have more tokens to a letter, more bytes.
 BYTES_PER_TOKEN = 4
 
+# Between texts that are redacted together; a line of its own, which no shape of personal data holds.
+_BETWEEN = "\n\x1e\n"
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -92,32 +95,37 @@ class Renderer:
         _, _, model_type, label, corrected, decision, system, output, prompt = row
         if label == "bad":
             return "labelled bad"
-        if self._rules.preference and corrected is None:
-            return "not corrected"
-        names = _people(prompt) if self._rules.redact_names else ()
-        chosen = self._answer(model_type, prompt, output, decision, corrected, names)
-        if isinstance(chosen, InvalidAnswer):
-            return chosen.reason
-        answer, decided = chosen
-        rejected = None
+        answer = self._answer(model_type, prompt, output, decision, corrected)
+        if isinstance(answer, InvalidAnswer):
+            return answer.reason
+        rejected: Answer | str | None = None
         if self._rules.preference:
-            rejected = self._rejected(model_type, output, names)
+            if corrected is None:
+                return "not corrected"
+            rejected = _rejected(model_type, output)
             if not rejected or rejected == answer:
                 return "the correction changes nothing" if rejected else "no answer it is preferred to"
-            if flaw := flaw_of_text("assistant", rejected):
-                return flaw
+        names = _people(prompt) if self._rules.redact_names else ()
         if self._rules.forms.get(model_type) == "compact":
             short = compact(model_type, prompt)
             if short is None:
                 return "no compact form"
             prompt = short
         if self._redactor is not None:
-            prompt = self._redactor.redact(prompt, names)
+            prompt, answer, rejected = self._redacted(prompt, answer, rejected, names)
             system = self._redactor.redact(system, names) if system else system
-        flaw = flaw_of_text("user", prompt) or flaw_of_text("assistant", answer)
+        # Nothing to be taken out, and it stands there as it would be written.
+        if isinstance(answer, str):
+            written, decided = answer, decision or ""
+        else:
+            written, decided = render_answer(answer), decision_of(answer)
+        worse = rejected if rejected is None or isinstance(rejected, str) else render_answer(rejected)
+        flaw = flaw_of_text("user", prompt) or flaw_of_text("assistant", written)
         if system and not flaw:
             flaw = flaw_of_text("system", system)
-        return flaw or Turns(system or None, prompt, answer, rejected, decided)
+        if worse is not None and not flaw:
+            flaw = flaw_of_text("assistant", worse)
+        return flaw or Turns(system or None, prompt, written, worse, decided)
 
     def line(self, turns: Turns) -> bytes:
         """The turns as one line of UTF-8 JSON, its end included; in JSON as one element, the comma before it included.
@@ -152,55 +160,73 @@ class Renderer:
         return f"longer than {most:,} tokens" if most is not None and tokens > most else None
 
     def _answer(
-        self,
-        model_type: str,
-        prompt: str,
-        output: str,
-        decision: str | None,
-        corrected: str | None,
-        names: Sequence[str],
-    ) -> tuple[str, str] | InvalidAnswer:
-        """The answer to be trained on and its decision. A person's correction may name what the prompt does not offer;
-        an answer with a decision was found valid when it was stored."""
-        if corrected is None and decision is not None and self._redactor is None and is_canonical(model_type, output):
-            return output, decision
-        answer: Answer | InvalidAnswer | None
+        self, model_type: str, prompt: str, output: str, decision: str | None, corrected: str | None
+    ) -> Answer | str | InvalidAnswer:
+        """The answer to be trained on; as text if it stands in the log as it would be written and is not looked into.
+
+        A person's correction may name what the prompt does not offer; an answer with a decision was found valid when it
+        was stored.
+        """
         if corrected is not None:
-            answer = parse_answer(model_type, corrected)
-        elif decision is not None:
-            answer = quick_answer(model_type, output) or parse_answer(model_type, output)
-        else:
-            answer = read_answer(model_type, prompt, output)
-        if isinstance(answer, InvalidAnswer):
-            return answer
-        return render_answer(self._redacted(answer, names)), decision_of(answer)
+            return parse_answer(model_type, corrected)
+        if decision is None:
+            return read_answer(model_type, prompt, output)
+        if self._redactor is None and not self._rules.preference and is_canonical(model_type, output):
+            return output
+        return quick_answer(model_type, output) or parse_answer(model_type, output)
 
-    def _rejected(self, model_type: str, output: str, names: Sequence[str]) -> str:
-        """What the model had said, in the written form if it has one."""
-        answer = parse_answer(model_type, output)
-        if not isinstance(answer, InvalidAnswer):
-            return render_answer(self._redacted(answer, names))
-        said = strip_thinking(output)
-        return self._redactor.redact(said, names) if self._redactor is not None else said
+    def _redacted(
+        self, prompt: str, answer: Answer | str, rejected: Answer | str | None, names: Sequence[str]
+    ) -> tuple[str, Answer | str, Answer | str | None]:
+        """All texts of a sample redacted in one go, those of answers while they are not escaped yet."""
+        texts = [prompt, *_texts_of(answer), *_texts_of(rejected)]
+        assert self._redactor is not None
+        joined = _BETWEEN.join(texts)
+        cleaned = self._redactor.redact(joined, names)
+        if cleaned == joined:
+            return prompt, answer, rejected
+        parts = cleaned.split(_BETWEEN)
+        if len(parts) != len(texts):  # something reached from one into the next
+            parts = [self._redactor.redact(text, names) for text in texts]
+        prompt, *rest = parts
+        mine = len(_texts_of(answer))
+        better = _with_texts(answer, rest[:mine])
+        assert better is not None
+        return prompt, better, _with_texts(rejected, rest[mine:])
 
-    def _redacted(self, answer: Answer, names: Sequence[str]) -> Answer:
-        """The answer with its texts redacted while they are not escaped yet."""
-        if self._redactor is None:
-            return answer
 
-        def clean(text: str) -> str:
-            assert self._redactor is not None
-            return self._redactor.redact(text, names) if text else text
+def _rejected(model_type: str, output: str) -> Answer | str:
+    """What the model had said: the answer, or the bare text when it was none."""
+    answer = parse_answer(model_type, output)
+    return strip_thinking(output) if isinstance(answer, InvalidAnswer) else answer
 
-        match answer:
-            case ShouldRespondAnswer():
-                return replace(answer, reasoning=clean(answer.reasoning))
-            case PlanningAnswer():
-                return replace(
-                    answer, thought=clean(answer.thought), text=clean(answer.text), params=clean(answer.params)
-                )
-            case CodingAnswer():
-                return replace(answer, text=clean(answer.text))
+
+def _texts_of(answer: Answer | str | None) -> tuple[str, ...]:
+    """What people or models wrote in an answer."""
+    match answer:
+        case ShouldRespondAnswer():
+            return (answer.reasoning,)
+        case PlanningAnswer():
+            return answer.thought, answer.text, answer.params
+        case CodingAnswer():
+            return (answer.text,)
+        case str():
+            return (answer,)
+    return ()
+
+
+def _with_texts(answer: Answer | str | None, texts: Sequence[str]) -> Answer | str | None:
+    """The answer with other texts in their places."""
+    match answer:
+        case ShouldRespondAnswer():
+            return replace(answer, reasoning=texts[0])
+        case PlanningAnswer():
+            return replace(answer, thought=texts[0], text=texts[1], params=texts[2])
+        case CodingAnswer():
+            return replace(answer, text=texts[0])
+        case str():
+            return texts[0]
+    return None
 
 
 def flaw_of_text(role: str, text: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
@@ -32,12 +32,14 @@ class NumberSet:
         self._first = first
         self._bits = bytearray()
 
-    def add(self, number: int) -> None:
-        """Put in a number that is not below the first."""
-        place = number - self._first
-        if place >> 3 >= len(self._bits):
-            self._bits.extend(bytes((place >> 3) - len(self._bits) + 1024))
-        self._bits[place >> 3] |= 1 << (place & 7)
+    def update(self, numbers: Iterable[int]) -> None:
+        """Put in numbers that are not below the first."""
+        bits = self._bits
+        for number in numbers:
+            place = number - self._first
+            if place >> 3 >= len(bits):
+                bits.extend(bytes((place >> 3) - len(bits) + 1024))
+            bits[place >> 3] |= 1 << (place & 7)
 
     def __contains__(self, number: int) -> bool:
         place = number - self._first
