@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reasoning_cli import settings as s
-from reasoning_cli.commands.completion import complete_model_types
+from reasoning_cli.commands.data_options import TypesOption
 from reasoning_cli.commands.options import DryRunOption, JsonOption, YesOption
 from reasoning_cli.commands.session import Session, session_of
 from reasoning_cli.errors import ExitCode
@@ -23,16 +23,7 @@ def cleanup(
     max_samples: Annotated[
         int | None, typer.Option("--max-samples", metavar="N", help="Keep the newest N of each type.")
     ] = None,
-    model_type: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model-type",
-            "-m",
-            metavar="TYPE",
-            help="Only this type; repeatable.",
-            autocompletion=complete_model_types,
-        ),
-    ] = None,
+    model_type: TypesOption = None,
     keep_labelled: Annotated[
         bool, typer.Option("--keep-labelled/--no-keep-labelled", help="Leave samples that somebody labelled.")
     ] = True,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from reasoning_cli import settings as s
-from reasoning_cli.commands.completion import complete_model_types
+from reasoning_cli.commands.data_options import TypesOption
 from reasoning_cli.commands.options import FormatOption, JsonOption, chosen_format
 from reasoning_cli.commands.session import session_of
 from reasoning_cli.errors import UsageError
@@ -17,16 +17,7 @@ from reasoning_cli.values import parse_model_type
 
 def stats(
     ctx: typer.Context,
-    model_type: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model-type",
-            "-m",
-            metavar="TYPE",
-            help="Only this type; repeatable.",
-            autocompletion=complete_model_types,
-        ),
-    ] = None,
+    model_type: TypesOption = None,
     by_day: Annotated[bool, typer.Option("--by-day", help="A line a day, in your time zone.")] = False,
     fmt: FormatOption = Format.TABLE,
     json: JsonOption = False,
