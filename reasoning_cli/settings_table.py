@@ -230,7 +230,7 @@ REDACT_ON_WRITE = Setting(
     "data.redact_on_write",
     parse_boolean,
     False,
-    "whether keys and personal data are taken out of decisions before they are stored",
+    "whether `data import` takes keys and personal data out of decisions before it stores them",
 )
 MODE: dict[str, Setting[Mode]] = {
     model_type: Setting(
