@@ -52,7 +52,12 @@ class ModelStatus:
 
 def refresh(client: TogetherClient, store: Store) -> datetime:
     """Look at every live deployment of ours, and at what was fine-tuned, and write it down; the service's time then."""
+    seen_at = _look(client, store)
     note_fine_tunes(client, store)
+    return max(seen_at, client.now())
+
+
+def _look(client: TogetherClient, store: Store) -> datetime:
     live = Deployments(store).live()
     if not live:
         return client.now()
