@@ -50,7 +50,7 @@ def stats_facts(statistics: SampleStatistics, width: int) -> list[Fact]:
         ("labels", _shares_of([part.labels for part in figures.by_type.values()], total) or "none"),
         *_lengths(figures),
         ("same prompt", f"{exact:,} again ({percent(exact / total)})"),
-        ("near-copies", f"{near:,} ({percent(near / total)}), the same prompts included"),
+        ("near-copies", f"{near:,} ({percent(near / total)}){', the same prompts included' if exact else ''}"),
         ("unreadable", counted(unparsed, "answer")),
         *([("too long", f"{counted(too_long, 'sample')} for the model's window")] if too_long else []),
         ("personal data", _personal(statistics)),

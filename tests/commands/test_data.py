@@ -278,7 +278,7 @@ def test_stats_for_machines(filled: Run) -> None:
     assert {name: part["count"] for name, part in record["by_type"].items()} == IMPORTED
     assert record["by_type"]["should_respond"]["decisions"] == {"RESPOND": 1, "IGNORE": 1, "STOP": 1}
     assert record["by_type"]["should_respond"]["unparsed"] == 1
-    assert len(record["recommendations"]) == 4
+    assert len(record["recommendations"]) == 5
 
 
 # --- cleanup ---
@@ -305,7 +305,8 @@ def test_a_dry_run_counts_and_deletes_nothing(mixed: Run) -> None:
     done = mixed("data", "cleanup", "--days", "7", "--dry-run")
     assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout.startswith("11 samples older than 7 days (before ")
-    assert done.stdout.endswith("the oldest from 2026-10-01 12:00.\n")
+    assert done.stdout.splitlines()[0].endswith("the oldest from 2026-10-01 12:00.")
+    assert done.stdout.splitlines()[1] == "4 should-respond, 5 planning, 2 coding"
     record = json.loads(mixed("data", "cleanup", "--days", "7", "--dry-run", "--json").stdout)
     assert (record["matching"], record["deleted"], record["dry_run"]) == (11, 0, True)
     assert total(mixed) == 13
@@ -321,7 +322,7 @@ def test_nothing_is_deleted_without_a_yes(mixed: Run) -> None:
 def test_a_yes_deletes_what_is_old_and_keeps_the_rest(mixed: Run) -> None:
     done = mixed("data", "cleanup", "--days", "7", "--yes")
     assert done.exit_code == 0
-    assert done.stdout.startswith("Deleted 11 samples from before ")
+    assert done.stdout.startswith("Deleted 11 samples older than 7 days (before ")
     assert total(mixed) == 2
     again = mixed("data", "cleanup", "--days", "7", "--json")
     assert again.exit_code == 0
