@@ -18,9 +18,10 @@ from reasoning_cli.commands.data_options import (
     filter_of,
 )
 from reasoning_cli.commands.options import FormatOption, JsonOption, QuietOption, chosen_format
-from reasoning_cli.commands.session import session_of
+from reasoning_cli.commands.session import Session, session_of
 from reasoning_cli.errors import UsageError
 from reasoning_cli.terminal.listing import Format
+from reasoning_cli.terminal.units import size
 
 LimitOption = Annotated[int, typer.Option("--limit", "-l", metavar="N", min=1, help="At most so many.")]
 AfterOption = Annotated[str | None, typer.Option(metavar="ID", help="Go on behind this decision.")]
@@ -86,3 +87,74 @@ def show(
             # Elsewhere than on a terminal the exact text does no harm.
             shown = visible(text, but="\n\t") if terminal.out_is_terminal else text
             terminal.print(terminal.paint(shown, style, terminal.out))
+
+
+def search(
+    ctx: typer.Context,
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TEXT]...",
+            help='Words that must all be there; "in quotes" in that order, begin* how one begins, OR and NOT.',
+        ),
+    ] = None,
+    model_type: TypesOption = None,
+    agent: AgentOption = None,
+    room: RoomOption = None,
+    source: SourceOption = None,
+    label: LabelOption = None,
+    decision: DecisionOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: LimitOption = 20,
+    after: AfterOption = None,
+    drop_index: Annotated[
+        bool, typer.Option("--drop-index", help="Take the search index away and give its space back.")
+    ] = False,
+    fmt: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Search what people wrote and what was answered, the newest first. The first search makes an index."""
+    from reasoning_cli.commands.data_looking_views import hit_lines, hit_listing
+    from reasoning_cli.operations.searching import search_samples
+    from reasoning_cli.store.search import Search
+
+    session = session_of(ctx)
+    terminal, store = session.terminal, session.store
+    if drop_index:
+        if text:
+            raise UsageError("--drop-index takes no words to search for", "leave one of them out")
+        before = store.size_bytes()
+        Search(store).drop()
+        terminal.say(f"The search index is gone: {size(max(0, before - store.size_bytes()))} given back.")
+        return
+    if not text:
+        raise UsageError("nothing to search for", 'for example `reasoning data search "good morning"`')
+    typed = " ".join(f'"{one}"' if " " in one and '"' not in one else one for one in text)
+    wanted = filter_of(session, model_type, agent, room, source, label, decision, since, until)
+    _read_the_new(session)
+    found = search_samples(store, typed, wanted, after=after, limit=limit)
+    fmt = chosen_format(fmt, json)
+    if fmt is not Format.TABLE or quiet or not found.hits:
+        terminal.show(hit_listing(found), fmt, quiet=quiet, empty="Nothing was found.")
+        return
+    for line in hit_lines(found, terminal):
+        terminal.print(line)
+    if found.more:
+        last = found.hits[-1].row.id[: found.id_chars]
+        terminal.note(f"There are more: add --after {last}, or a higher --limit")
+
+
+def _read_the_new(session: Session) -> None:
+    """Bring the search index up to date, which takes minutes the first time."""
+    from reasoning_cli.operations.searching import bring_up_to_date
+    from reasoning_cli.terminal.progress import waiting
+
+    what = "reading decisions for the search"
+    try:
+        with waiting(session.terminal, what) as shown:
+            bring_up_to_date(session.store, on_progress=lambda done, total: shown.show(what, f"{done:,} of {total:,}"))
+    except KeyboardInterrupt:
+        session.terminal.note("Interrupted. What was read stays; the next search goes on from there.")
+        raise

@@ -9,12 +9,14 @@ from decimal import Decimal
 
 from reasoning_cli.decisions.reading import message_of
 from reasoning_cli.operations.looking import Look, Page, corrected_decision
+from reasoning_cli.operations.searching import Found
 from reasoning_cli.store.labels import LabelRecord
 from reasoning_cli.store.pages import SampleRow
 from reasoning_cli.store.samples import Sample
-from reasoning_cli.terminal.console import visible
+from reasoning_cli.store.search import HIT_BEGINS, HIT_ENDS, Hit
+from reasoning_cli.terminal.console import Terminal, visible
 from reasoning_cli.terminal.listing import Column, Listing
-from reasoning_cli.terminal.units import moment
+from reasoning_cli.terminal.units import counted, moment
 from reasoning_cli.terminal.wrapping import fold
 from reasoning_cli.values import spell_model_type
 
@@ -60,6 +62,35 @@ def page_listing(page: Page) -> Listing[SampleRow]:
     return Listing(sample_columns(page.id_chars), page.rows, id=lambda row: row.id)
 
 
+def hit_listing(found: Found) -> Listing[Hit]:
+    """What a search found, for machines: the columns of a listing, with the words around the hit for the message."""
+    columns = [
+        Column(column.key, lambda hit, value=column.value: value(hit.row))  # type: ignore[misc]
+        for column in sample_columns(found.id_chars)
+        if column.key != "message"
+    ]
+    columns.append(Column("snippet", lambda hit: _marked(hit.snippet, "", "")))
+    return Listing(columns, found.hits, id=lambda hit: hit.row.id)
+
+
+def hit_lines(found: Found, terminal: Terminal) -> list[str]:
+    """What a search found, for people: a line that says where, and the words around the hit below it."""
+    marks = ("\x1b[1m", "\x1b[0m") if terminal.use_color(terminal.out) else ("*", "*")
+    lines = []
+    for hit in found.hits:
+        row = hit.row
+        facts = [row.id[: found.id_chars], moment(row.created_at), spell_model_type(row.model_type), _decision(row)]
+        where = visible("  ".join([*facts, *([row.label] if row.label else [])]))
+        lines += [terminal.paint(line, "dim", terminal.out) for line in fold(where, terminal.width)]
+        around = visible(one_line(hit.snippet), but=HIT_BEGINS + HIT_ENDS)
+        lines += [_marked(line, *marks) for line in fold(around, terminal.width, "    ")]
+    return lines
+
+
+def _marked(text: str, begins: str, ends: str) -> str:
+    return text.replace(HIT_BEGINS, begins).replace(HIT_ENDS, ends)
+
+
 def label_listing(changes: Sequence[LabelRecord]) -> Listing[LabelRecord]:
     """The history of labels."""
     columns: list[Column[LabelRecord]] = [
@@ -82,16 +113,21 @@ def one_line(text: str) -> str:
     return " ".join(text[:2000].split())
 
 
-def card(look: Look, width: int, *, talk_lines: int | None = None) -> list[Line]:
-    """One decision in lines within `width` columns, of the conversation only the last `talk_lines`."""
+def card(look: Look, width: int, *, talk_lines: int | None = None, brief: bool = False) -> list[Line]:
+    """One decision in lines within `width` columns, of the conversation only the last `talk_lines`.
+
+    It is `brief` without what a person does not judge by: its ids.
+    """
     sample = look.sample
     lines: list[Line] = [(line, "header") for line in fold(_headline(look), width)]
-    lines += [(line, "dim") for text in _facts(sample) for line in fold(text, width)]
+    lines += [(line, "dim") for text in _facts(sample, brief) for line in fold(text, width)]
     lines += [(line, _LABEL_STYLES.get(sample.label or "", "")) for line in fold(_labelled(look), width)]
     talk = look.talk if talk_lines is None else look.talk[max(0, len(look.talk) - talk_lines) :]
-    if talk:
+    if look.talk:
         left_out = len(look.talk) - len(talk)
-        lines += _section(f"Before ({left_out:,} lines above)" if left_out else "Before", "\n".join(talk), width, "dim")
+        lines += _section(
+            f"Before ({counted(left_out, 'line')} above)" if left_out else "Before", "\n".join(talk), width, "dim"
+        )
     lines += _section("Request" if sample.model_type == "coding" else "Message", look.message, width)
     if look.problem is not None:
         lines += _section(f"Answer, of no use: {look.problem}", sample.output, width)
@@ -143,11 +179,11 @@ def _headline(look: Look) -> str:
     return f"{name}  {look.sample.decision or 'unreadable'}"
 
 
-def _facts(sample: Sample) -> list[str]:
+def _facts(sample: Sample, brief: bool) -> list[str]:
     where = [moment(sample.created_at)]
     if agent := sample.agent_name or sample.agent_id:
         where.append(agent)
-    if sample.room_id:
+    if sample.room_id and not brief:
         where.append(f"room {sample.room_id}")
     answered = [f"{sample.model} ({sample.source})"]
     if sample.latency_ms is not None:
@@ -158,7 +194,7 @@ def _facts(sample: Sample) -> list[str]:
         answered.append(f"${Decimal(sample.cost_micros).scaleb(-6):f}")
     if sample.confidence is not None:
         answered.append(f"confidence {sample.confidence:g}")
-    lines = [sample.id, ", ".join(where), f"by {', '.join(answered)}"]
+    lines = [*([] if brief else [sample.id]), ", ".join(where), f"by {', '.join(answered)}"]
     if sample.feedback:
         lines.append(f"feedback: {sample.feedback}")
     return [visible(line) for line in lines]
@@ -176,7 +212,7 @@ def _labelled(look: Look) -> str:
 
 
 def _section(heading: str, text: str, width: int, style: str = "") -> list[Line]:
-    folded = fold(visible(text.strip("\r\n"), but="\n\t"), width, _INDENT)
+    folded = fold(visible(text.strip("\r\n"), but="\n\t"), width, _INDENT) if text else []
     return [("", ""), (heading, "header"), *((line, style) for line in folded)]
 
 

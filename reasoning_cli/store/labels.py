@@ -84,7 +84,8 @@ class Labels:
                 return False
             later = connection.execute("SELECT number, undoes FROM labels WHERE sample_seq = ?", (seq,)).fetchall()
             undone = {one["undoes"] for one in later}
-            if any(one["undoes"] is None and one["number"] not in undone for one in later if one["number"] > number):
+            standing = [one["number"] for one in later if one["undoes"] is None and one["number"] not in undone]
+            if not standing or max(standing) != number:
                 return False
             _change(connection, row, change["was_label"], change["was_answer"], at, by, undoes=number)
             return True

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -18,8 +19,8 @@ from reasoning_cli.values import MODEL_TYPES
 _TAIL_CHARS = 20_000
 
 _COLUMNS = (
-    "seq, id, created_at, model_type, decision, corrected, label, agent_id, agent_name, room_id, source, origin, model,"
-    " prompt_tokens, completion_tokens, latency_ms, cost_micros, confidence"
+    "seq, samples.id, created_at, model_type, decision, corrected, label, agent_id, agent_name, room_id, source,"
+    " origin, model, prompt_tokens, completion_tokens, latency_ms, cost_micros, confidence"
 )
 _TAIL = f"iif(prompt_chars > {_TAIL_CHARS}, substr(prompt, -{_TAIL_CHARS}), prompt)"
 
@@ -60,9 +61,7 @@ class Pages:
     ) -> list[SampleRow]:
         """At most `limit` samples (all with -1), newest first; those behind `after`, the `seq` of the last one seen."""
         found = self._stream(f"{_COLUMNS}, {_TAIL if with_tail else 'NULL'}", wanted, after, limit)
-        return [
-            SampleRow(seq, sample_id, from_ms(at), *rest) for seq, sample_id, at, *rest in islice(found, _most(limit))
-        ]
+        return [_row(columns) for columns in islice(found, _most(limit))]
 
     def numbers(self, wanted: SampleFilter, *, after: int | None = None, limit: int = -1) -> Iterator[int]:
         """The numbers of the same, without reading more than an index where one is enough."""
@@ -105,6 +104,20 @@ class Pages:
             for index, lead in _roads(wanted)
         ]
         return heapq.merge(*streams, key=lambda row: (row[2], row[0]), reverse=True)
+
+
+def sample_rows(store: Store, numbers: Sequence[int]) -> list[SampleRow]:
+    """The samples with these numbers, in that order, without their prompts."""
+    rows = store.rows(
+        f"SELECT {_COLUMNS}, NULL FROM json_each(:numbers) CROSS JOIN samples ON seq = value",
+        {"numbers": json.dumps(numbers)},
+    )
+    return [_row(tuple(row)) for row in rows]
+
+
+def _row(columns: Sequence[Any]) -> SampleRow:
+    seq, sample_id, at, *rest = columns
+    return SampleRow(seq, sample_id, from_ms(at), *rest)
 
 
 def _roads(wanted: SampleFilter) -> list[tuple[str, list[str]]]:
