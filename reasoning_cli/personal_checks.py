@@ -96,12 +96,19 @@ _ENVIRONMENT = re.compile(r"(?:process\.env|os\.environ|env)\b|[$%{*]|https?:|yo
 
 def is_assigned_key(found: re.Match[str]) -> bool:
     value = found["v"]
-    return len(value) >= 12 and _mixed(value) and len(set(value)) >= 8 and not _ENVIRONMENT.match(value)
+    return (
+        len(value) >= 12
+        and _mixed(value)
+        and len(set(value)) >= 8
+        and "*" not in value
+        and not _ENVIRONMENT.match(value)
+    )
 
 
 def is_assigned_password(found: re.Match[str]) -> bool:
     value = found["v"].rstrip(".!?")
-    if len(value) < 5 or _ENVIRONMENT.match(value):
+    called = found.string[found.end("v") : found.end("v") + 1] == "("
+    if len(value) < 5 or called or _ENVIRONMENT.match(value) or value.lower().endswith("password"):
         return False
     # In code `password: config.password` is no password, nor is `password=Password` or the type `string`.
     return re.search(r"[0-9!#$%^*+=~@]", value) is not None or re.search(r"[a-z][A-Z]", value) is not None
@@ -177,6 +184,9 @@ def is_iban(found: re.Match[str]) -> bool:
 _DATE = re.compile(r"\+?\d{4}[-./]\d\d[-./]\d\d|\d\d[-./]\d\d[-./]\d{4}", re.ASCII)
 
 
+_DECIMAL = re.compile(r"\+?\d{5,}\.\d+", re.ASCII)
+
+
 def is_international(found: re.Match[str]) -> bool:
     number = found[0]
     digits = digits_of(number)
@@ -184,7 +194,12 @@ def is_international(found: re.Match[str]) -> bool:
         digits = digits[2:]
         if not re.search(r"[ .()/-]", number):
             return False
-    return 8 <= len(digits) <= 15 and _DATE.match(number) is None and len(set(digits)) > 2
+    return (
+        not _DECIMAL.fullmatch(number)
+        and 8 <= len(digits) <= 15
+        and _DATE.match(number) is None
+        and len(set(digits)) > 2
+    )
 
 
 _PHONE_WORD = re.compile(
@@ -209,8 +224,8 @@ def is_said_phone(found: re.Match[str]) -> bool:
 
 
 _VERSION_BEFORE = re.compile(r"(?i)(?:\bv|ver|versions?|release[ds]?|build|[=~<>!]=|[~^]|[a-z)]/|[a-z0-9]@\^?)[\s:]*$")
-# Of nobody: this machine, any machine, masks and the like.
-_NOBODY = re.compile(r"127\.|0\.|255\.255\.|1\.1\.1\.1$|8\.8\.[48]\.[48]$")
+# Of nobody: names of X.500 and SNMP objects, examples, this machine, any machine, masks and the like.
+_NOBODY = re.compile(r"2\.5\.(?:4|29)\.|1\.3\.6\.|1\.2\.3\.4$|127\.|0\.|255\.255\.|1\.1\.1\.1$|8\.8\.[48]\.[48]$")
 
 
 def is_ipv4(found: re.Match[str]) -> bool:

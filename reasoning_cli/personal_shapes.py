@@ -278,7 +278,7 @@ BLOCKS: tuple[Shape, ...] = (
         _re(
             r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----(?:"
             r"(?:[A-Za-z0-9+/=\s\\:,.()]|-(?!----))*+-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
-            r"|(?:\s{0,4}(?:\\n)?[A-Za-z0-9+/=]{16,})*+)"
+            r"|(?:\s{0,4}(?:\\n)?[A-Za-z0-9+/=]{16,})++)"
         ),
         "-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY",
         canonical=lambda text: re.sub(r"\s|\\n", "", text),

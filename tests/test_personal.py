@@ -216,6 +216,8 @@ CLEAN = [
     "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq is my address",
     "tx 0x4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318 went through",
     "sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    'oid = ObjectIdentifier("2.5.29.35"); CHALLENGE_PASSWORD = Identifier("1.2.840"); z +6073641856.9',
+    'what stands before "-----BEGIN RSA PRIVATE KEY-----" and arn:aws:secretsmanager:*:*:secret:rds-beta-us-east-1!*',
     "commit 9fceb02d0ae598e95dc970b74767f19372d61af8",
     "x = data[::2] + y[::-1]; std::vector<int> a; Foo::Bar; 10:20:30",
     "bind 127.0.0.1:8000 and 0.0.0.0",

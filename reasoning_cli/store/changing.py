@@ -49,9 +49,21 @@ def erasing(store: Store) -> Iterator[Step]:
         with small_steps(store) as step:
             yield step
             for row in list(store.rows("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL TABLE%fts5%'")):
-                store.write(f"INSERT INTO {row[0]}({row[0]}) VALUES ('optimize')")
+                _merge_index(store, step, row[0])
     finally:
         store.number(f"PRAGMA secure_delete={before}")
+
+
+def _merge_index(store: Store, step: Step, table: str) -> None:
+    """Bring a search index into one part, some pages at a time: only then do the words of deleted rows go."""
+    pages = -200  # below zero: parts that were merged before take part again
+    changes = 2
+    while changes >= 2:  # one is the command itself
+        before = store.connection.total_changes
+        with step.holding(1):
+            store.write(f"INSERT INTO {table}({table}, rank) VALUES ('merge', ?)", (pages,))
+        changes, pages = store.connection.total_changes - before, abs(pages)
+    step.give_back()
 
 
 def is_log_cut(store: Store) -> bool:

@@ -112,6 +112,15 @@ def test_redact_takes_what_it_finds_out_of_every_text_and_out_of_the_file(
     assert stored(home) == after
 
 
+@pytest.mark.parametrize("command", [["redact"], ["forget", "--text", MAIL]], ids=lambda command: command[0])
+def test_the_search_index_forgets_it_too(reasoning: Run, store: Store, home: Path, command: list[str]) -> None:
+    assert "s3" in reasoning("data", "search", "planted", "--format", "json").stdout
+    assert on_disk(home, "planted")
+    assert reasoning("data", *command, "--yes").exit_code == 0
+    assert on_disk(home, "planted") == []
+    assert "s3" not in reasoning("data", "search", "planted", "--format", "json").stdout
+
+
 def test_one_value_keeps_its_placeholder_over_runs(reasoning: Run, store: Store, home: Path) -> None:
     assert reasoning("data", "redact", "--yes").exit_code == 0
     with open_store(home / "reasoning.db") as one:
@@ -225,7 +234,7 @@ def test_forget_says_which_exports_hold_it(reasoning: Run, store: Store, home: P
         assert found is not None
         for path, seq in (("/data/first.jsonl", found.seq), ("/data/other.jsonl", found.seq + 1)):
             held = NumberSet()
-            held.add(seq)
+            held.update([seq])
             record_export(one, at=NOW, path=path, sha256="00", manifest={}, samples=held)
     shown = reasoning("data", "forget", "--id", "s4", "--dry-run", "--json")
     assert [export["path"] for export in json.loads(shown.stdout)["exports"]] == ["/data/first.jsonl"]
