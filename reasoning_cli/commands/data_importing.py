@@ -64,7 +64,7 @@ def import_(
         str | None, typer.Option(metavar="WHEN", help="Only from then on: 2026-11-01 (your zone), RFC 3339, 7d, 24h.")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", "-l", metavar="N", help="Stop after N decisions; the next import goes on.")
+        int | None, typer.Option("--limit", "-l", metavar="N", help="Stop after N new ones; the next import goes on.")
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Read from the start, not from where it ended.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Fail at the first line that cannot be read.")] = False,

@@ -49,10 +49,9 @@ class ImportOptions:
     """What to import, and how.
 
     `fmt` is one of FORMATS, None to tell it from each row. `model_type` is for chat lines whose prompt does not tell,
-    `lines_of` the time they are of.
-    `agent` (an id or a name) and `since` keep others out, `limit` ends the import after so many decisions. `again`
-    reads from the start, `strict` stops at the first bad line, `dry_run` stores nothing. `redact` is what
-    each decision passes before it is stored.
+    `lines_of` the time they are of. `agent` (an id or a name) and `since` keep others out, `limit` ends the import
+    after so many decisions that were not stored yet. `again` reads from the start, `strict` stops at the first bad
+    line, `dry_run` stores nothing. `redact` is what each decision passes before it is stored.
     """
 
     fmt: str | None = None
@@ -147,7 +146,7 @@ class _Import:
         self._rejects = Rejects(None if options.dry_run else rejects)
         self._batch: list[Sample] = []
         self._batch_chars = self._since_kept = 0
-        self._read = self._added = self._already_there = self._bad = self._found = 0
+        self._read = self._added = self._already_there = self._bad = self._new = 0
         self._by_type: Counter[str] = Counter()
         self._skipped: Counter[str] = Counter()
         self._bad_by_why: Counter[str] = Counter()
@@ -163,7 +162,7 @@ class _Import:
             with contextlib.closing(self._source.rows(after)) as rows:
                 for row in rows:
                     self._take(row)
-                    if self._options.limit is not None and self._found >= self._options.limit:
+                    if self._options.limit is not None and self._new >= self._options.limit:
                         self._is_whole = False
                         break
             self._store_batch()
@@ -188,11 +187,12 @@ class _Import:
             self._since_kept += 1
         else:
             found = self._options.redact(found) if self._options.redact is not None else found
-            self._found += 1
             self._by_type[found.model_type] += 1
             if found.origin == CHAT_FILE and self._is_stored(found):
                 self._already_there += 1
             else:
+                if self._options.limit is not None and not self._imports.known([found.id]):
+                    self._new += 1
                 self._batch.append(found)
                 self._batch_chars += len(found.prompt) + len(found.output)
         if len(self._batch) >= BATCH_ROWS or self._batch_chars >= BATCH_CHARS or self._since_kept >= PASSED_OVER:
@@ -210,7 +210,8 @@ class _Import:
 
     def _unwanted(self, sample: Sample) -> str | None:
         options = self._options
-        if options.agent is not None and options.agent not in (sample.agent_id, sample.agent_name):
+        whose = None if self._source.picks_agent else options.agent
+        if whose is not None and whose not in (sample.agent_id, sample.agent_name):
             return "of another agent"
         if options.since is not None and sample.created_at < options.since:
             return "before --since"

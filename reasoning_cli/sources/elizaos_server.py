@@ -51,6 +51,7 @@ class ServerSource:
     """An ElizaOS server. `ask_token` is asked when it wants a token and none is known; None when nobody can be."""
 
     unit: Literal["bytes", "rows"] = "rows"
+    picks_agent = True
 
     def __init__(
         self, url: str, wanted: Wanted, token: str | None = None, ask_token: Callable[[], str] | None = None
@@ -63,6 +64,7 @@ class ServerSource:
         self.done = 0
         self.went_on = False
         self._readings: dict[str, _Reading] = {}
+        self._ids: set[str] = set()
 
     def position(self) -> Position | None:
         readings = {key: vars(reading) for key, reading in self._readings.items()}
@@ -85,6 +87,7 @@ class ServerSource:
         answer = self._get(client, "/api/agents", {})
         listed = answer.get("agents") if isinstance(answer, dict) else answer
         agents = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+        self._ids = {str(one.get("id")) for one in agents}
         if self._wanted.agent is not None:
             names = ("id", "name", "characterName")
             agents = [one for one in agents if self._wanted.agent in (one.get(name) for name in names)]
@@ -116,12 +119,18 @@ class ServerSource:
                 now.top = now.top or (at.isoformat() if at else None)
                 now.offset += 1
                 self.done += 1
-                yield Row(self.done, row)
+                if not self._is_of_another(row, agent):
+                    yield Row(self.done, row)
             if read_before and at is not None and known_from is not None and at <= known_from:
                 # The last reading began in this page; what it had read comes next and is passed over.
                 now.offset = max(now.offset, now.offset - len(page) + read_before)
                 read_before = 0
         self._readings[key] = _Reading(newest=now.top or before.newest)
+
+    def _is_of_another(self, row: object, agent: str) -> bool:
+        """Newer servers give every agent's logs whichever is asked for."""
+        entity = row.get("entityId") if isinstance(row, dict) else None
+        return entity != agent and entity in self._ids
 
     def _page(self, client: httpx.Client, path: str, query: Mapping[str, Any]) -> list[object]:
         page = self._get(client, path, query)

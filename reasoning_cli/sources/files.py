@@ -41,6 +41,7 @@ class FileSource:
     """A file by its path, or a stream by a name."""
 
     unit: Literal["bytes", "rows"] = "bytes"
+    picks_agent = False
 
     def __init__(self, source: Path | BinaryIO, name: str | None = None) -> None:
         self._source = source

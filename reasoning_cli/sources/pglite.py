@@ -32,6 +32,7 @@ class PgliteSource:
     """A stopped agent's folder, read by a script in Node."""
 
     unit: Literal["bytes", "rows"] = "rows"
+    picks_agent = False
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -68,7 +69,7 @@ class PgliteSource:
             reason = next((line for line in lines if "rror" in line), lines[-1]).strip()
             raise DataError(
                 f"cannot read the PGlite database {self.name}: {reason}",
-                hint=f"is the agent stopped? {_by_hand(self._folder)}",
+                hint=f"one process at a time may use it: {_by_hand(self._folder)}",
             )
 
 
@@ -79,7 +80,9 @@ def _has_library(folder: Path) -> bool:
 
 def _by_hand(folder: Path) -> str:
     command = f"node {shlex.quote(str(SCRIPT))} {shlex.quote(str(folder.resolve()))} > logs.jsonl"
+    if shutil.which("node") is None:
+        return f"with Node, and in the agent's folder, `{command}` makes a file of it that can be imported"
     return (
-        f"stop the agent, and in the folder with its `node_modules` type `{command}`; then `reasoning data import"
-        " logs.jsonl`"
+        "stop the agent, and type this again in its folder, the one with `node_modules`;"
+        f" or there `{command}`, and import that file"
     )

@@ -36,6 +36,7 @@ class PostgresSource:
     """The `logs` table behind a URL. A password in the URL is neither shown nor kept."""
 
     unit: Literal["bytes", "rows"] = "rows"
+    picks_agent = True
 
     def __init__(self, url: str, wanted: Wanted) -> None:
         self._url, self._wanted = url, wanted

@@ -37,7 +37,8 @@ class Wanted:
 
 class Source(Protocol):
     """Somewhere decisions come from. `name` is what a person calls it; `key` what a position is remembered by,
-    None where none can be. `total` and `done` are in `unit`, `total` None when nobody knows."""
+    None where none can be. `total` and `done` are in `unit`, `total` None when nobody knows. One that `picks_agent`
+    gives no rows of agents that are not wanted, and knows their names better than their prompts do."""
 
     name: str
     key: str | None
@@ -45,6 +46,7 @@ class Source(Protocol):
     total: int | None
     done: int
     went_on: bool
+    picks_agent: bool
 
     def rows(self, after: Position | None = None) -> Generator[Row, None, None]:
         """The rows behind `after`, or all where the source is not what it was then (`went_on` says which)."""
