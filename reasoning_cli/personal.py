@@ -1,9 +1,9 @@
 """Keys and personal data out of decisions: each value becomes a placeholder, the same value always the same one.
 
 What counts is in `personal_shapes`. No shape reaches over the end of a line, but for blocks and lists that say what
-they are, so a text is judged line by line; and since the prompts of an agent share most of their lines, the lines seen
-are remembered and not looked at again. The rest passes one search of RE2 (or, where that is not installed,
-`re`) and only lines in which it finds something meet the exact shapes, which are the same either way.
+they are. A text passes one search of RE2; where that finds something the lines are judged one by one, and only those in
+which it finds something again meet the exact shapes. The prompts of an agent share most of their lines, so those seen
+are remembered: that is what helps where RE2 is not installed and `re`, which finds the same, does its part.
 """
 
 from __future__ import annotations
@@ -50,6 +50,13 @@ class Redactor:
 
     def redact(self, text: str, names: Collection[str] = ()) -> str:
         """`text` without secrets; `names` are this text's own participants. A second time changes nothing."""
+        # RE2 reads a text sooner than its lines are looked up; `re` does not.
+        if not self._gate.is_quick or self._gate.search(text):
+            text = self._without_secrets(text)
+        people = self._names.union(names) if names else self._names
+        return self._pseudonyms(text, people) if people else text
+
+    def _without_secrets(self, text: str) -> str:
         lines = text.split("\n")
         unknown = set(lines) - self._clean
         if unknown:
@@ -66,8 +73,7 @@ class Redactor:
                         lines[number], counts = dirty[line]
                         self.counts += counts
                 text = "\n".join(lines)
-        people = self._names.union(names) if names else self._names
-        return self._pseudonyms(text, people) if people else text
+        return text
 
     def _looked_at(self, lines: set[str]) -> dict[str, tuple[str, Counter[str]]]:
         """Those of the lines the gate finds something in, each with what it becomes and how many of what were in it."""
@@ -179,6 +185,11 @@ class _Gate:
             options = re2.Options()
             options.max_mem = 64 << 20
             self._re2 = re2.compile(pattern, options)
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether a search is faster than splitting a text into lines and looking those up."""
+        return self._re2 is not None
 
     @cached_property
     def _re(self) -> re.Pattern[str]:

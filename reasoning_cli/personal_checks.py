@@ -223,9 +223,13 @@ def is_said_phone(found: re.Match[str]) -> bool:
     return 7 <= len(digits_of(found["v"])) <= 15 and _DATE.match(found["v"]) is None
 
 
-_VERSION_BEFORE = re.compile(r"(?i)(?:\bv|ver|versions?|release[ds]?|build|[=~<>!]=|[~^]|[a-z)]/|[a-z0-9]@\^?)[\s:]*$")
+_VERSION_BEFORE = re.compile(
+    r"(?i)(?:\bv|ver|version(?:s|__)?|release[ds]?|build|[=~<>!]=|[~^]|[a-z)]/|[a-z0-9]@\^?)[\s:='\"]*$"
+)
 # Of nobody: names of X.500 and SNMP objects, examples, this machine, any machine, masks and the like.
-_NOBODY = re.compile(r"2\.5\.(?:4|29)\.|1\.3\.6\.|1\.2\.3\.4$|127\.|0\.|255\.255\.|1\.1\.1\.1$|8\.8\.[48]\.[48]$")
+_NOBODY = re.compile(
+    r"2\.5\.(?:4|29)\.|1\.3\.(?:6|101)\.|1\.2\.3\.4$|127\.|0\.|255\.255\.|1\.1\.1\.1$|8\.8\.[48]\.[48]$"
+)
 
 
 def is_ipv4(found: re.Match[str]) -> bool:
