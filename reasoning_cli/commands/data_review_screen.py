@@ -221,9 +221,13 @@ class Screen:
         self._put([*shown, ("", ""), *self._footer(sample)])
 
     def _more(self, sample: Sample, top: int) -> None:
-        """The next part of a decision, the whole of its conversation first."""
-        _, cut = self._lines(sample)
-        self._whole, self._top = True, 0 if cut else top + self._page(sample)
+        """The next part of a decision; behind the last one all of it again, with the whole conversation."""
+        lines, cut = self._lines(sample)
+        below = top + self._page(sample)
+        if below < len(lines):
+            self._top = below
+        elif cut:
+            self._whole = True
 
     def _show(self, lines: list[Line], below: str, keyboard: Keyboard) -> str:
         """Something else in the place of the decision, until a key is pressed."""

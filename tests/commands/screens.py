@@ -1,0 +1,80 @@
+"""A person at a terminal: types keys, and waits for what the program shows."""
+
+from __future__ import annotations
+
+import codecs
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import sys
+import termios
+import time
+from types import TracebackType
+from typing import Self
+
+_PATIENCE_SECONDS = 30.0
+_STYLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_CLEAR = "\x1b[H\x1b[2J"
+
+
+class Person:
+    """The program on a pseudo-terminal of its own: `with Person("data", "review") as person`."""
+
+    def __init__(self, *arguments: str, columns: int = 80, lines: int = 24, **environ: str) -> None:
+        self._arguments, self._size = arguments, (columns, lines)
+        self._environ = {**os.environ, "TERM": "xterm", "NO_COLOR": "1", **environ}
+        self._environ.pop("COLUMNS", None)
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._seen = ""
+
+    def __enter__(self) -> Self:
+        self.pid, self._keyboard = pty.fork()
+        if self.pid == 0:
+            os.execve(sys.executable, [sys.executable, "-P", "-m", "reasoning_cli", *self._arguments], self._environ)
+        self.resize(*self._size)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self._keyboard)
+
+    def resize(self, columns: int, lines: int = 24) -> None:
+        fcntl.ioctl(self._keyboard, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def type(self, keys: str) -> None:
+        os.write(self._keyboard, keys.encode())
+
+    def sees(self, *texts: str) -> str:
+        """Wait until all of this is on the screen at once; the screen. What comes next must come after that."""
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while not all(text in self._screen() for text in texts):
+            ready, _, _ = select.select([self._keyboard], [], [], max(0.0, end - time.monotonic()))
+            assert ready, f"{texts} did not come; there is:\n{self._screen()}"
+            self._seen += self._decoder.decode(self._read())
+        screen, self._seen = self._screen(), ""
+        return screen
+
+    def ends(self) -> tuple[int, str]:
+        """Wait for the program's end: its exit code (or minus the signal's number), and what it showed last."""
+        while part := self._read():
+            self._seen += self._decoder.decode(part)
+        _, status = os.waitpid(self.pid, 0)
+        self.pid = 0
+        return os.waitstatus_to_exitcode(status), self._screen()
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._keyboard, 65536)
+        except OSError:  # how Linux says that the other end is closed
+            return b""
+
+    def _screen(self) -> str:
+        return _STYLE.sub("", self._seen.rpartition(_CLEAR)[2]).replace("\r\n", "\n")
