@@ -191,7 +191,7 @@ def _facts(sample: Sample, brief: bool) -> list[str]:
     if sample.prompt_tokens is not None and sample.completion_tokens is not None:
         answered.append(f"{sample.prompt_tokens:,} + {sample.completion_tokens:,} tokens")
     if sample.cost_micros is not None:
-        answered.append(f"${Decimal(sample.cost_micros).scaleb(-6):f}")
+        answered.append(f"${Decimal(sample.cost_micros).scaleb(-6):.4f}")
     if sample.confidence is not None:
         answered.append(f"confidence {sample.confidence:g}")
     lines = [*([] if brief else [sample.id]), ", ".join(where), f"by {', '.join(answered)}"]
