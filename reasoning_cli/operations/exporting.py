@@ -109,24 +109,24 @@ def export_samples(
     A dry run does all but write. `on_progress` gets the number of samples done and of all that match. ReasoningError
     when nothing matches or nothing of it can be used: nothing is written then.
     """
-    run = _Run(store, request, now, worker_count() if workers is None else workers, on_progress)
-    if not isinstance(target, Path):
-        if request.split:
-            raise UsageError("a split is several files, and a stream is one", "name a file with `-o FILE`")
-        if not dry_run:
-            return run.to_streams([target])
-    else:
+    files: tuple[Path, ...] = ()
+    if isinstance(target, Path):
         target = target.resolve()
         files = files_of(target, request.rules.fmt, request.split)
         checked(target, files, store, overwrite or dry_run)
-        if not dry_run:
-            try:
-                return run.to_files(target, files)
-            except OSError as error:
-                raise DataError(
-                    f"cannot write `{target}`: {error.strerror or error}",
-                    hint="nothing was written; free some space, or choose another folder",
-                ) from error
+    elif request.split:
+        raise UsageError("a split is several files, and a stream is one", "name a file with `-o FILE`")
+    run = _Run(store, request, now, worker_count() if workers is None else workers, on_progress)
+    if not isinstance(target, Path) and not dry_run:
+        return run.to_streams([target])
+    if isinstance(target, Path) and not dry_run:
+        try:
+            return run.to_files(target, files)
+        except OSError as error:
+            raise DataError(
+                f"cannot write `{target}`: {error.strerror or error}",
+                hint="nothing was written; free some space, or choose another folder",
+            ) from error
     with contextlib.ExitStack() as stack:
         nowhere = [stack.enter_context(Path(os.devnull).open("wb")) for _ in request.split or (1,)]
         return replace(run.to_streams(nowhere, keep=False), dry_run=True)
@@ -320,7 +320,7 @@ class _Run:
             "tokens_estimated": report.tokens,
             "bytes_per_token": BYTES_PER_TOKEN,
             "longest_sample_tokens": report.longest,
-            "files": [{"name": one.path.name if one.path else None, **_told(one)} for one in report.files],
+            "files": [{**_told(one), "path": one.path.name if one.path else None} for one in report.files],
         }
 
     def _record(self, files: Sequence[tuple[str, str]], manifest: Mapping[str, object]) -> None:
@@ -366,7 +366,6 @@ def _summed(counts: Iterator[Mapping[str, int]] | Sequence[Mapping[str, int]]) -
 def _told(file: ExportedFile) -> dict[str, object]:
     """A file as its manifest has it, with the commonest decisions only."""
     record = asdict(file)
-    del record["path"]
     record["decisions"] = {name: dict(list(one.items())[:_DECISIONS]) for name, one in file.decisions.items()}
     return record
 

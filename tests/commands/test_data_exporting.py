@@ -1,0 +1,163 @@
+"""`data export` as data sets, and `data check`: what is typed, what is said, what is there afterwards."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.generate_log import Generator, fill
+from reasoning_cli.decisions.examples import EXAMPLES
+from reasoning_cli.store.database import open_store
+from tests.conftest import Run
+
+
+@pytest.fixture
+def filled(reasoning: Run, home: Path) -> Run:
+    """A log of a few hundred made-up decisions."""
+    home.mkdir(exist_ok=True)
+    with open_store(home / "reasoning.db") as store:
+        fill(store, Generator(600, seed=3, prompt_bytes=1200))
+    return reasoning
+
+
+def test_a_split_names_its_files_shares_and_manifest(filled: Run) -> None:
+    done = filled("data", "export", "-o", "a.jsonl", "--split", "0.8/0.2", "--dedupe", "near", "--seed", "1")
+    assert (done.exit_code, done.stderr) == (0, "")
+    here = Path().resolve()
+    said = done.stdout.splitlines()
+    assert said[0].split(" written to ")[1].startswith("2 files, ")
+    for side, line in zip(("train", "validation"), said[1:], strict=False):
+        assert line.startswith(f"{side}: ")
+        assert line.endswith(f"in {here}/a.{side}.jsonl")
+    assert f"all about it in {here}/a.jsonl.manifest.json" in said
+    assert any(line.startswith("redacted: ") for line in said)
+    assert "a copy of another sample" in done.stdout
+    again = filled("data", "export", "-o", "b.jsonl", "--split", "0.8/0.2", "--dedupe", "near", "--seed", "1")
+    assert again.exit_code == 0
+    assert Path("a.train.jsonl").read_bytes() == Path("b.train.jsonl").read_bytes()
+    refused = filled("data", "export", "-o", "a.jsonl", "--split", "0.8/0.2")
+    assert (refused.exit_code, "--force" in refused.stderr) == (1, True)
+
+
+def test_redaction_is_on_unless_it_is_turned_off(filled: Run) -> None:
+    on = filled("data", "export", "-o", "on.jsonl", "--json")
+    off = filled("data", "export", "-o", "off.jsonl", "--no-redact")
+    assert json.loads(on.stdout)["redactions"]
+    assert "nothing was redacted: --no-redact" in off.stdout
+    assert "[EMAIL_" in Path("on.jsonl").read_text(encoding="utf-8")
+    found = json.loads(filled("data", "check", "off.jsonl", "--json").stdout)
+    assert found["secrets"]["email"] > 0
+    assert json.loads(filled("data", "check", "on.jsonl", "--json").stdout)["secrets"] == {}
+
+
+def test_the_form_of_prompts_is_the_slots_unless_it_is_typed(filled: Run) -> None:
+    told = filled("data", "export", "-m", "planning", "-o", "a.jsonl", "--compact")
+    assert "planning is exported compact, and its slot asks exact:" in told.stdout
+    assert "`reasoning config set planning.prompt_form compact`" in told.stdout
+    assert filled("config", "set", "planning.prompt_form", "compact").exit_code == 0
+    same = filled("data", "export", "-m", "planning", "-o", "b.jsonl")
+    assert "its slot asks" not in same.stdout
+    assert "# Decision for " in Path("b.jsonl").read_text(encoding="utf-8")
+    assert json.loads(Path("b.jsonl.manifest.json").read_text())["prompt_form"]["planning"] == "compact"
+
+
+def test_days_are_told_with_the_zone_they_are_in(filled: Run) -> None:
+    done = filled("data", "export", "--start-date", "2020-01-01", "--end-date", "2099-12-31", "-o", "a.jsonl")
+    assert "asked for: from 2020-01-01 00:00 until before 2100-01-01 00:00 (your zone)" in done.stdout
+
+
+def test_a_dry_run_says_what_would_be_and_writes_nothing(filled: Run) -> None:
+    before = sorted(Path().iterdir())
+    done = filled("data", "export", "-o", "a.jsonl", "--dry-run")
+    assert done.exit_code == 0
+    assert " would be written to a file, " in done.stdout
+    assert sorted(Path().iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--dedupe", "some"], "`some` is no way to find copies"),
+        (["--split", "1/2"], "`1/2` is no split"),
+        (["--split", "0.5/0.5", "-o", "-"], "a split is several files, and a stream is one"),
+        (["--max-tokens", "0"], "--max-tokens 0 would export nothing"),
+        (["--min-confidence", "2"], "`2` is no number from 0 to 1"),
+        (["--no-redact", "--redact-names"], "--redact-names and --no-redact contradict each other"),
+        (["--preference", "--label", "good"], "preferences are made of corrected decisions alone"),
+        (["-f", "xml"], "`xml` is no format for training data"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(filled: Run, options: list[str], said: str) -> None:
+    done = filled("data", "export", *options)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {said}\n")
+
+
+def test_filters_by_label_source_and_confidence(filled: Run) -> None:
+    def written(*options: str) -> int:
+        return int(
+            json.loads(filled("data", "export", "-o", "a.jsonl", "--force", "--json", *options).stdout)["written"]
+        )
+
+    every = written()
+    assert 0 < written("--source", "slot") < every
+    assert 0 < written("--label", "good") < every
+    assert 0 < written("--min-confidence", "0.5") < every
+
+
+def test_a_check_refuses_with_the_lines_and_exit_code_1(reasoning: Run) -> None:
+    Path("a.jsonl").write_text('{"text": "a"}\nnope\n', encoding="utf-8")
+    done = reasoning("data", "check", "a.jsonl")
+    assert done.exit_code == 1
+    assert done.stdout.splitlines()[0].startswith("Together would refuse it: 1 sample (text), 19 B")
+    assert "line 2" in done.stdout
+    record = json.loads(reasoning("data", "check", "a.jsonl", "--json").stdout)
+    assert (record["accepted"], record["refusals"]) == (False, {"not JSON": 1})
+    assert record["flaws"] == [{"line": 2, "reason": "not JSON", "refused": True}]
+    assert reasoning("data", "check", "nothing.jsonl").exit_code == 5
+
+
+def test_a_check_of_what_was_exported_finds_nothing_refused(filled: Run) -> None:
+    filled("data", "export", "-o", "a.jsonl", "--split", "0.7/0.3", "--dedupe", "near")
+    done = filled("data", "check", "a.train.jsonl", "--against", "a.validation.jsonl")
+    assert done.exit_code == 0
+    assert done.stdout.startswith("Together takes it: ")
+    assert "other file" not in done.stdout
+
+
+def test_ctrl_c_leaves_nothing_and_no_process(home: Path) -> None:
+    home.mkdir(exist_ok=True)
+    with open_store(home / "reasoning.db") as store:
+        fill(store, Generator(22_000, seed=3, prompt_bytes=200, copies=0, secrets=0))
+    program = subprocess.Popen(
+        [sys.executable, "-P", "-m", "reasoning_cli", "data", "export", "-o", "a.jsonl"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(Path().glob(".a.jsonl.*.part")) and program.poll() is None:
+        time.sleep(0.01)
+    program.send_signal(signal.SIGINT)
+    out, err = program.communicate(timeout=30)
+    assert (program.returncode in (130, -signal.SIGINT), out) == (True, "")
+    assert "Interrupted. Nothing was written." in err
+    assert [one for one in Path().iterdir() if "a.jsonl" in one.name] == []
+    listed = subprocess.run(["ps", "-eo", "ppid,args"], capture_output=True, text=True, check=True).stdout
+    assert not [line for line in listed.splitlines() if line.split()[0] == str(program.pid)]
+
+
+def test_examples_are_decisions_a_check_knows(reasoning: Run) -> None:
+    lines = [
+        {"messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": "x"}]}
+        for prompt in EXAMPLES.values()
+    ]
+    Path("a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    record = json.loads(reasoning("data", "check", "a.jsonl", "--json").stdout)
+    assert list(record["decisions"]) == ["coding"]
+    assert record["warnings"] == {"an answer the agent could not use: no XML answer": 2}
