@@ -66,7 +66,7 @@ def note_outcomes(store: Store, samples: Iterable[Sample]) -> Mapping[str, int]:
                 continue
             changed = [row for row in turn.rows if row.feedback != outcome and row.feedback in _OURS]
             changes += [(row.seq, outcome) for row in changed]
-            if outcome is not None:
+            if outcome is not None and changed:
                 found[outcome] += len(changed)
     rooms.set_feedback(changes)
     return dict(found)
