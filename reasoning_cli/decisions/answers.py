@@ -179,6 +179,23 @@ def escape(value: str) -> str:
     )
 
 
+def agree(ours: Answer, theirs: Answer) -> bool | None:
+    """Whether two answers to one request decide alike; None when that cannot be told.
+
+    Deciding whether to respond, the action counts; planning, which actions are taken, in whatever order, since how a
+    thought or a reply is worded is no decision. Code counts as alike when it is the same but for blank space; without a
+    block of code in both there is nothing to compare.
+    """
+    match ours, theirs:
+        case ShouldRespondAnswer(), ShouldRespondAnswer():
+            return ours.action == theirs.action
+        case PlanningAnswer(), PlanningAnswer():
+            return set(ours.actions) == set(theirs.actions)
+        case CodingAnswer(), CodingAnswer() if ours.code and theirs.code:
+            return ours.code.split() == theirs.code.split()
+    return None
+
+
 def unescape(value: str) -> str:
     """The inverse of `escape`; other entities stay as they are, as in ElizaOS."""
     return _ENTITY.sub(lambda found: _CHARACTERS[found[1]], value)

@@ -11,10 +11,19 @@ from dataclasses import dataclass
 import aiohttp
 import orjson
 
-from reasoning_cli.decisions.answers import CodingAnswer, InvalidAnswer, decision_of, read_answer, render_answer
-from reasoning_cli.decisions.recognise import Recognition, without_codes
+from reasoning_cli.decisions.answers import (
+    CodingAnswer,
+    InvalidAnswer,
+    decision_of,
+    read_answer,
+    render_answer,
+    strip_thinking,
+)
+from reasoning_cli.decisions.recognise import Recognition
 from reasoning_cli.gateway.faces import chat as chat_face
-from reasoning_cli.gateway.faces.forms import Asked, Heard, Json, Reply, ToolCall, Unreadable, objects
+from reasoning_cli.gateway.faces.forms import Asked, Heard, Json, Reply, Unreadable, objects
+from reasoning_cli.gateway.routing import Route
+from reasoning_cli.gateway.tool_calls import calls_decided, flaw_of_calls, named_anew
 from reasoning_cli.operations.slots import SlotNow
 
 UNSURE = "not confident enough"
@@ -47,8 +56,9 @@ def upstream_of_models() -> aiohttp.ClientSession:
     )
 
 
-async def ask(session: aiohttp.ClientSession, slot: SlotNow, asked: Asked, chat: Json, found: Recognition) -> Attempt:
+async def ask(session: aiohttp.ClientSession, slot: SlotNow, asked: Asked, chat: Json, where: Route) -> Attempt:
     """Ask the slot's model for a decision. Never raises but when it is cancelled."""
+    found = where.recognition
     started = time.perf_counter()
 
     def since() -> int:
@@ -56,7 +66,7 @@ async def ask(session: aiohttp.ClientSession, slot: SlotNow, asked: Asked, chat:
 
     try:
         async with asyncio.timeout(slot.deadline_seconds):
-            payload, status = await _post(session, slot, _request(slot, asked, chat, found))
+            payload, status = await _post(session, slot, _request(slot, asked, chat, where))
     except TimeoutError:
         return Attempt(slot, since(), failure="too late")
     except (aiohttp.ClientError, OSError) as error:
@@ -69,10 +79,10 @@ async def ask(session: aiohttp.ClientSession, slot: SlotNow, asked: Asked, chat:
         heard = chat_face.hear(payload)
     except (Unreadable, AttributeError, TypeError):
         return Attempt(slot, since(), failure="not an answer of a model")
-    return _judged(slot, asked, found, heard, _confidence(payload), since())
+    return _judged(slot, asked, chat, found, heard, _confidence(payload), since())
 
 
-def _request(slot: SlotNow, asked: Asked, chat: Json, found: Recognition) -> bytes:
+def _request(slot: SlotNow, asked: Asked, chat: Json, where: Route) -> bytes:
     """The request as the model gets it: for an agent's template just that prompt, for coding the whole conversation."""
     body = {
         **chat,
@@ -80,9 +90,8 @@ def _request(slot: SlotNow, asked: Asked, chat: Json, found: Recognition) -> byt
         "stream": False,
         "max_tokens": min(asked.max_tokens or slot.max_tokens, slot.max_tokens),
     }
-    if found.model_type != "coding":
-        prompt = without_codes(asked.text)
-        body["messages"] = [{"role": "user", "content": prompt}]
+    if where.recognition.model_type != "coding":
+        body["messages"] = [{"role": "user", "content": where.prompt}]
         if asked.system:
             body["messages"].insert(0, {"role": "system", "content": asked.system})
     if slot.confidence is not None:
@@ -125,14 +134,18 @@ def _refusal(status: int, payload: Json) -> str:
 
 
 def _judged(
-    slot: SlotNow, asked: Asked, found: Recognition, heard: Heard, confidence: float | None, latency_ms: int
+    slot: SlotNow,
+    asked: Asked,
+    chat: Json,
+    found: Recognition,
+    heard: Heard,
+    confidence: float | None,
+    latency_ms: int,
 ) -> Attempt:
     """The answer, checked: an Attempt with a reply the agent can act on, or with what is wrong with the answer."""
     reply: Reply | None = None
     decision: str | None = None
-    failure = _flaw_of_calls(asked, heard.tool_calls)
-    if failure is None and not heard.whole:
-        failure = "invalid: cut at the token limit"
+    failure = flaw_of_calls(chat, heard.tool_calls) if heard.whole else "invalid: cut at the token limit"
     if failure is None and slot.confidence is not None and confidence is not None and confidence < slot.confidence:
         failure = UNSURE
     if failure is None:
@@ -144,7 +157,7 @@ def _judged(
                 heard.prompt_tokens or 0,
                 heard.completion_tokens or 0,
                 "tool_calls" if heard.tool_calls else "stop",
-                heard.tool_calls,
+                named_anew(heard.tool_calls),
             )
     return Attempt(
         slot,
@@ -163,28 +176,13 @@ def _text(asked: Asked, found: Recognition, heard: Heard) -> tuple[str, str | No
     """(the answer in its one form, what was decided, what is wrong with it)."""
     assert found.model_type is not None
     if heard.tool_calls:
-        return heard.text, ",".join(call.name for call in heard.tool_calls), None
+        return strip_thinking(heard.text), calls_decided(heard.tool_calls), None
     answer = read_answer(found.model_type, asked.text, heard.text)
     if isinstance(answer, InvalidAnswer):
         return "", None, f"invalid: {answer.reason}"
     if isinstance(answer, CodingAnswer) and not answer.code and not asked.tools:
         return "", decision_of(answer), "invalid: no code"
     return render_answer(answer, found.codes), decision_of(answer), None
-
-
-def _flaw_of_calls(asked: Asked, calls: tuple[ToolCall, ...] | object) -> str | None:
-    """What is wrong with the calls of tools in an answer, or None."""
-    offered = {str(tool.get("name")) for tool in asked.tools}
-    for call in calls if isinstance(calls, tuple) else ():
-        if call.name not in offered:
-            return "invalid: a tool that was not offered"
-        try:
-            sound = isinstance(orjson.loads(call.arguments), dict)
-        except ValueError:
-            sound = False
-        if not sound:
-            return "invalid: arguments of a tool that are no object"
-    return None
 
 
 def _confidence(payload: Mapping[str, object]) -> float | None:

@@ -141,7 +141,7 @@ async def _attempt(gateway: Gateway, decision: Decision) -> Attempt | None:
     except (KeyError, TypeError, AttributeError, ValueError):
         decision.route = replace(decision.route, slot=None, reason="cannot be translated")
         return None
-    return await ask(gateway.models, slot, decision.asked, chat, decision.route.recognition)
+    return await ask(gateway.models, slot, decision.asked, chat, decision.route)
 
 
 async def _from_original(gateway: Gateway, call: Call, decision: Decision, body: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -12,15 +13,17 @@ from uuid import uuid4
 
 import orjson
 
-from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, read_answer
+from reasoning_cli.decisions.answers import InvalidAnswer, agree, decision_of, read_answer
 from reasoning_cli.decisions.prompts import agent_name, conversation_lines, sender_id, shape_of
 from reasoning_cli.decisions.recognise import without_codes
 from reasoning_cli.gateway.asking import Attempt
 from reasoning_cli.gateway.faces.events import read_events
 from reasoning_cli.gateway.faces.forms import Asked, Face, Heard, Json, ToolCall, Unreadable
 from reasoning_cli.gateway.routing import Route
+from reasoning_cli.gateway.tool_calls import calls_decided, same_calls
 from reasoning_cli.store.attempts import AttemptRecord
 from reasoning_cli.store.samples import Sample
+from reasoning_cli.values import PromptForm
 
 ORIGIN = "gateway"
 _REMEMBERED_LINES = 20_000
@@ -127,7 +130,7 @@ def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample | None, Attempt
         prompt=_storable(prompt),
         output=_storable(output),
         system=None if decision.asked.system is None else _storable(decision.asked.system),
-        decision=None if isinstance(answer, InvalidAnswer) else decision_of(answer),
+        decision=calls_decided(calls) if calls else None if isinstance(answer, InvalidAnswer) else decision_of(answer),
         agent_name=agent_name(prompt),
         room_id=rooms.room_of(prompt),
         entity_id=sender_id(prompt),
@@ -141,13 +144,20 @@ def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample | None, Attempt
     )
     if attempt is None or decision.from_slot:
         return sample, None
-    return sample, _beside(sample, attempt, decision)
+    return sample, _beside(sample, attempt, decision, _agrees(found.model_type, prompt, attempt, heard))
 
 
-def _beside(sample: Sample, attempt: Attempt, decision: Decision) -> AttemptRecord:
-    agrees = None
-    if attempt.decision is not None and sample.decision is not None and attempt.failure is None:
-        agrees = attempt.decision == sample.decision
+def _agrees(model_type: str, prompt: str, attempt: Attempt, heard: Heard) -> bool | None:
+    """Whether the model decided as the original did; None when one of them decided nothing that can be compared."""
+    if attempt.reply is None:
+        return None
+    if attempt.reply.tool_calls or heard.tool_calls:
+        return same_calls(attempt.reply.tool_calls, heard.tool_calls)
+    ours, theirs = read_answer(model_type, prompt, attempt.reply.text), read_answer(model_type, prompt, heard.text)
+    return None if isinstance(ours, InvalidAnswer) or isinstance(theirs, InvalidAnswer) else agree(ours, theirs)
+
+
+def _beside(sample: Sample, attempt: Attempt, decision: Decision, agrees: bool | None) -> AttemptRecord:
     return AttemptRecord(
         sample_id=sample.id,
         at=decision.at,
@@ -166,12 +176,15 @@ def _beside(sample: Sample, attempt: Attempt, decision: Decision) -> AttemptReco
     )
 
 
-def _metadata(decision: Decision, calls: tuple[ToolCall, ...] | object) -> Json:
-    """What else belongs to a sample: why the original answered, and the conversation and tools of a coding agent."""
+def _metadata(decision: Decision, calls: Sequence[ToolCall]) -> Json:
+    """What else belongs to a sample: why the original answered, the form the model was asked in if it was not the
+    agent's own, and which tools were called."""
     kept: Json = {"request_id": decision.request_id}
     if decision.attempt is not None and decision.attempt.failure is not None:
         kept["fallback"] = decision.attempt.failure
-    if isinstance(calls, tuple) and calls:
+    if decision.attempt is not None and decision.attempt.slot.prompt_form is not PromptForm.EXACT:
+        kept["prompt_form"] = str(decision.attempt.slot.prompt_form)
+    if calls:
         kept["tool_calls"] = [{"id": one.id, "name": one.name, "arguments": one.arguments} for one in calls]
     return kept
 

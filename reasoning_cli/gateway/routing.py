@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from reasoning_cli.decisions.compact import compact
 from reasoning_cli.decisions.prompts import agent_name, sender_id
-from reasoning_cli.decisions.recognise import Recognition, recognise
+from reasoning_cli.decisions.recognise import Recognition, recognise, without_codes
 from reasoning_cli.gateway.faces import chat, messages, responses
 from reasoning_cli.gateway.faces.forms import Asked, Face
 from reasoning_cli.operations.slots import SlotNow
-from reasoning_cli.values import Mode
+from reasoning_cli.values import Mode, PromptForm
 
 _FACES: Mapping[str, Face] = {
     "/chat/completions": chat.FACE,
@@ -22,19 +23,22 @@ _FACES: Mapping[str, Face] = {
 _PREFIXES = ("/api/v1", "/v1")
 # A token is three bytes or more of what agents send; a short estimate would ask a model for what it cannot take.
 _BYTES_PER_TOKEN = 3
+TOOLS_UNKNOWN = "carries tools, and the model calls no functions"
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """Where a call goes. `slot` is set when its model is asked: to answer, or in the shadow of the original (`shadow`).
 
-    `reason` says why the original answers, or what was recognised when it does not.
+    `reason` says why the original answers, or what was recognised when it does not. `prompt` is what the model is asked
+    in the form it was trained on; for coding, where it gets the whole conversation, the last message alone.
     """
 
     recognition: Recognition
     slot: SlotNow | None
     reason: str
     shadow: bool = False
+    prompt: str = ""
 
     @property
     def to_slot(self) -> bool:
@@ -64,15 +68,21 @@ def route(
     slot = slots.get(found.model_type)
     if slot is None:
         return Route(found, None, "no model is deployed")
-    reason = _doubt(asked, found, slot, size_bytes) or broken.get(found.model_type)
-    if reason is not None:
-        return Route(found, None, reason)
+    reason = _doubt(asked, found, slot)
+    prompt = _prompt(asked, found, slot) if reason is None else None
+    if reason is None and prompt is None:
+        reason = "no compact form of its prompt"
+    if prompt is not None and _tokens(asked, prompt, slot, size_bytes) > slot.window_tokens:
+        reason = "longer than the model's context window"
+    reason = reason or broken.get(found.model_type)
+    if reason is not None or prompt is None:
+        return Route(found, None, reason or found.reason)
     match slot.mode:
         case Mode.SHADOW:
-            return Route(found, slot, "the model only shadows", shadow=True)
+            return Route(found, slot, "the model only shadows", shadow=True, prompt=prompt)
         case Mode.CANARY if not in_share(asked.text, slot.share_percent):
             return Route(found, None, "not in the canary's share")
-    return Route(found, slot, found.reason)
+    return Route(found, slot, found.reason, prompt=prompt)
 
 
 def in_share(prompt: str, percent: int) -> bool:
@@ -86,7 +96,7 @@ def _whose(prompt: str) -> str:
     return f"{agent_name(prompt) or ''}\n{sender_id(prompt) or ''}"
 
 
-def _doubt(asked: Asked, found: Recognition, slot: SlotNow, size_bytes: int) -> str | None:
+def _doubt(asked: Asked, found: Recognition, slot: SlotNow) -> str | None:
     """What keeps the slot's model from being asked, or None."""
     if slot.closed is not None:
         return slot.closed
@@ -95,7 +105,19 @@ def _doubt(asked: Asked, found: Recognition, slot: SlotNow, size_bytes: int) -> 
     if asked.has_images:
         return "carries images"
     if asked.tools and not slot.tools:
-        return "carries tools, and the model calls no functions"
-    if size_bytes // _BYTES_PER_TOKEN + 64 > slot.window_tokens:
-        return "longer than the model's context window"
+        return TOOLS_UNKNOWN
     return None
+
+
+def _prompt(asked: Asked, found: Recognition, slot: SlotNow) -> str | None:
+    """What the slot's model is asked, as it was trained on it; None when the prompt lacks what its form needs."""
+    assert found.model_type is not None
+    prompt = without_codes(asked.text)
+    return compact(found.model_type, prompt) if slot.prompt_form is PromptForm.COMPACT else prompt
+
+
+def _tokens(asked: Asked, prompt: str, slot: SlotNow, size_bytes: int) -> int:
+    """How long what the model is asked may be, at the most."""
+    if slot.prompt_form is PromptForm.COMPACT and slot.model_type != "coding":
+        size_bytes = len(prompt.encode("utf-8", "replace")) + len((asked.system or "").encode("utf-8", "replace"))
+    return size_bytes // _BYTES_PER_TOKEN + 64

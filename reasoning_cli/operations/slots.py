@@ -11,7 +11,7 @@ from reasoning_cli.operations.budget import read_limits, standings
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.values import MODEL_TYPES, Mode
+from reasoning_cli.values import MODEL_TYPES, Mode, PromptForm
 
 READY = "READY"
 
@@ -38,6 +38,7 @@ class SlotNow:
     collect: bool
     closed: str | None
     deployment_key: str | None = None
+    prompt_form: PromptForm = PromptForm.EXACT
 
 
 def read_slots(
@@ -83,6 +84,7 @@ def _slot(
         collect=get(s.COLLECT) and get(s.TYPE_COLLECT[model_type]),
         closed=_closed(settings, model_type, elsewhere, record, spent),
         deployment_key=record.key if record is not None and elsewhere is None else None,
+        prompt_form=get(s.PROMPT_FORM[model_type]),
     )
 
 

@@ -27,7 +27,16 @@ from reasoning_cli.gateway.faces.forms import (
 
 _SYSTEM_ROLES = ("system", "developer")
 _SAMPLING = {"temperature": "temperature", "top_p": "top_p", "stop": "stop", "seed": "seed"}
-_FOREIGN = ("functions", "function_call", "audio", "modalities", "prediction", "logit_bias", "web_search_options")
+_FOREIGN = (
+    "functions",
+    "function_call",
+    "audio",
+    "modalities",
+    "prediction",
+    "logit_bias",
+    "logprobs",
+    "web_search_options",
+)
 
 
 def _read(body: Json) -> Asked | None:
@@ -61,6 +70,8 @@ def _to_chat(body: Json) -> Json:
         if strange := kinds_of(content) - {"text", "refusal"}:
             raise Untranslatable(f"a part that is no text: {sorted(strange)[0]}")
         role = "system" if message.get("role") in _SYSTEM_ROLES else message.get("role")
+        if role == "function" or any("function" not in call for call in objects(message.get("tool_calls"))):
+            raise Untranslatable("calls of an older or another kind")
         plain: Json = {"role": role, "content": text_of(content)}
         for name in ("tool_calls", "tool_call_id"):
             if message.get(name):
@@ -68,9 +79,12 @@ def _to_chat(body: Json) -> Json:
         messages.append(plain)
     chat: Json = {"messages": messages, **sampling(body, _SAMPLING)}
     tools = objects(body.get("tools"))
-    if any(tool.get("type") != "function" for tool in tools):
+    if any(tool.get("type") != "function" or not isinstance(tool.get("function"), dict) for tool in tools):
         raise Untranslatable("a tool only its vendor knows")
     if tools:
+        choice = body.get("tool_choice")
+        if isinstance(choice, dict) and choice.get("type") != "function":
+            raise Untranslatable("a choice among tools only its vendor knows")
         chat["tools"] = tools
         for name in ("tool_choice", "parallel_tool_calls"):
             if body.get(name) is not None:
@@ -107,9 +121,12 @@ def _write(reply: Reply) -> Json:
 
 def _events(reply: Reply, body: Json) -> Iterator[bytes]:
     head = {**_head(reply), "object": "chat.completion.chunk"}
+    wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+    uncounted = {"usage": None} if wants_usage else {}
 
     def chunk(delta: Json, finish: str | None = None) -> bytes:
-        return event({**head, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]})
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return event({**head, "choices": [choice], **uncounted})
 
     yield chunk({"role": "assistant", "content": ""})
     if reply.text:
@@ -119,7 +136,7 @@ def _events(reply: Reply, body: Json) -> Iterator[bytes]:
         yield chunk({"tool_calls": [{**call, "index": index, "function": {**function, "arguments": ""}}]})
         yield chunk({"tool_calls": [{"index": index, "function": {"arguments": function["arguments"]}}]})
     yield chunk({}, reply.finish)
-    if (body.get("stream_options") or {}).get("include_usage"):
+    if wants_usage:
         yield event({**head, "choices": [], "usage": _usage(reply)})
     yield b"data: [DONE]\n\n"
 
@@ -136,7 +153,10 @@ def tool_calls_of(message: Json) -> tuple[ToolCall, ...]:
     for call in objects(message.get("tool_calls")):
         function = call.get("function") or {}
         if isinstance(function, dict) and isinstance(function.get("name"), str):
-            found.append(ToolCall(str(call.get("id")), function["name"], str(function.get("arguments") or "{}")))
+            arguments = function.get("arguments") or "{}"
+            if not isinstance(arguments, str):
+                arguments = orjson.dumps(arguments).decode()
+            found.append(ToolCall(str(call.get("id")), function["name"], arguments))
     return tuple(found)
 
 

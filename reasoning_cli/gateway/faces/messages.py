@@ -27,6 +27,7 @@ from reasoning_cli.gateway.faces.forms import (
 _SAMPLING = {"temperature": "temperature", "top_p": "top_p", "stop_sequences": "stop"}
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 _THOUGHTS = {"thinking", "redacted_thinking"}
+_FOREIGN = ("mcp_servers", "container", "output_format")
 _ERRORS = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
 
 
@@ -50,6 +51,10 @@ def _read(body: Json) -> Asked | None:
 
 
 def _to_chat(body: Json) -> Json:
+    if foreign := next((name for name in _FOREIGN if body.get(name)), None):
+        raise Untranslatable(f"uses `{foreign}`")
+    if (body.get("output_config") or {}).get("format"):
+        raise Untranslatable("asks for structured output")
     asked = _read(body)
     messages: list[Json] = [{"role": "system", "content": asked.system}] if asked and asked.system else []
     for message in objects(body.get("messages")):
@@ -58,6 +63,8 @@ def _to_chat(body: Json) -> Json:
                 messages += _user(message.get("content"))
             case "assistant":
                 messages.append(_assistant(message.get("content")))
+    if messages[-1]["role"] == "assistant":
+        raise Untranslatable("asks to go on with an answer that was begun")
     chat: Json = {"messages": messages, **sampling(body, _SAMPLING)}
     if not chat.get("stop", True):
         del chat["stop"]  # plugin-anthropic sends an empty list
@@ -75,9 +82,8 @@ def _user(content: object) -> list[Json]:
         if kind == "tool_result":
             if kinds_of(block.get("content")) - {"text", "None"}:
                 raise Untranslatable("the result of a tool that is no text")
-            made.append(
-                {"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": text_of(block["content"])}
-            )
+            text = text_of(block.get("content")) or ("error" if block.get("is_error") else "")
+            made.append({"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": text})
         elif kind != "text":
             raise Untranslatable(f"a part that is no text: {kind}")
     if (text := text_of(content)) or not made:

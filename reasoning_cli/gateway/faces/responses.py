@@ -81,6 +81,8 @@ def _to_chat(body: Json) -> Json:
             else:
                 messages.append({"role": "assistant", "content": "", "tool_calls": [call]})
         elif kind == "function_call_output":
+            if kinds_of(item.get("output")) - _TEXTS:
+                raise Untranslatable("the result of a tool that is no text")
             output = text_of(item.get("output"))
             messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": output})
         elif kind != "reasoning":
@@ -98,6 +100,8 @@ def _to_chat(body: Json) -> Json:
             for tool in tools
         ]
         choice = body.get("tool_choice")
+        if isinstance(choice, dict) and choice.get("type") != "function":
+            raise Untranslatable("a choice among tools only its vendor knows")
         if isinstance(choice, dict):
             choice = {"type": "function", "function": {"name": choice.get("name")}}
         if choice is not None:
