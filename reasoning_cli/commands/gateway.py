@@ -17,21 +17,23 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 def serve(
     ctx: typer.Context,
     host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Default: gateway.host.")] = None,
-    port: Annotated[int | None, typer.Option(metavar="PORT", help="Default: gateway.port.")] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Default: gateway.port; 0 = any free one.", min=0, max=65535)
+    ] = None,
     workers: Annotated[int, typer.Option(metavar="N", help="Processes that share the port.", min=1, max=64)] = 1,
     access_log: Annotated[bool, typer.Option("--access-log", help="A line of JSON on stderr for each call.")] = False,
 ) -> None:
     """Answer the agent's decisions with your models, and hand everything else to the original provider."""
-    from reasoning_cli.commands.gateway_running import options_for
-    from reasoning_cli.gateway.serving import serve as run
+    from reasoning_cli.commands.gateway_running import run_gateway
 
-    session = session_of(ctx)
-    settings = session.settings
-    options = options_for(
-        session, host or settings.get(s.GATEWAY_HOST), port or settings.get(s.GATEWAY_PORT), access_log
+    settings = session_of(ctx).settings
+    run_gateway(
+        session_of(ctx),
+        host or settings.get(s.GATEWAY_HOST),
+        settings.get(s.GATEWAY_PORT) if port is None else port,
+        workers,
+        access_log=access_log,
     )
-    session.terminal.note(f"listening on http://{options.host}:{options.port} (Ctrl-C ends it)")
-    run(options, workers)
 
 
 app.command()(status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reasoning_cli import settings as s
-from reasoning_cli.gateway.serving import Options, check, ledger_now
+from reasoning_cli.gateway.serving import Options, check, ledger_now, listen, serve
 from reasoning_cli.operations.slots import SlotNow, read_slots
 
 if TYPE_CHECKING:
@@ -14,10 +14,20 @@ if TYPE_CHECKING:
     from reasoning_cli.commands.session import Session
 
 
-def options_for(session: Session, host: str, port: int, access_log: bool) -> Options:
-    """The options of a gateway in this session. Raises ConfigurationError for one that must not start."""
+def run_gateway(session: Session, host: str, port: int, workers: int, *, access_log: bool) -> None:
+    """Open the port, then serve until told to stop. Raises before anything is started when it must not, or cannot."""
     settings = session.settings
     check(settings, host, port)
+    with listen(host, port) as door:
+        port = door.getsockname()[1]
+        options = _options(session, host, port, access_log)
+        shown = f"[{host}]" if ":" in host else host
+        session.terminal.note(f"listening on http://{shown}:{port} (Ctrl-C ends it)")
+        serve(options, door, workers, say=session.terminal.note)
+
+
+def _options(session: Session, host: str, port: int, access_log: bool) -> Options:
+    settings = session.settings
     together_url, key = settings.get(s.BASE_URL), None
     if session.in_sandbox:
         from reasoning_cli.operations.sandbox import KEY, start_sandbox

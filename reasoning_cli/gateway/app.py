@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import os
+import signal
+from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote_to_bytes
 from uuid import uuid4
 
 import aiohttp
-import orjson
 
 from reasoning_cli.gateway.asking import upstream_of_models
 from reasoning_cli.gateway.book import Book
@@ -18,10 +22,12 @@ from reasoning_cli.gateway.calls import Call, CallerLeft, TooLarge
 from reasoning_cli.gateway.circuit import Circuit
 from reasoning_cli.gateway.deciding import decide
 from reasoning_cli.gateway.figures import Figures
-from reasoning_cli.gateway.metrics import metrics_text
 from reasoning_cli.gateway.recording import Recorder
 from reasoning_cli.gateway.relaying import HOP_HEADER, upstream_session
 from reasoning_cli.gateway.routing import face_of
+from reasoning_cli.gateway.siblings import Siblings, worst
+from reasoning_cli.store.attempts import AttemptRecord
+from reasoning_cli.store.samples import Sample
 from reasoning_cli.values import MODEL_TYPES
 
 Scope = MutableMapping[str, Any]
@@ -29,23 +35,33 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
+_TELL_SECONDS = 1.0
+# A call that came through so many gateways runs in a circle, even if none of them knows itself in it.
+_MOST_HOPS = 8
+_TOKEN_PATH = "/t/"
 
 
 class Gateway:
-    """One worker. Everything it works with is handed in; sessions are opened when the server starts."""
+    """One worker. Everything it works with is handed in; sessions are opened when the server starts.
+
+    `hop` names the gateway, the same in all its workers; `siblings` are the others, None when it is the only one.
+    """
 
     def __init__(
         self,
         book: Book,
         recorder: Recorder,
         *,
-        token: str | None = None,
         access_log: Callable[[Call], None] | None = None,
+        hop: str | None = None,
+        siblings: Siblings | None = None,
     ) -> None:
-        self.book, self.recorder, self.token, self.access_log = book, recorder, token, access_log
+        self.book, self.recorder, self.access_log, self.siblings = book, recorder, access_log, siblings
         self.figures = Figures()
         self.circuits = {model_type: Circuit() for model_type in MODEL_TYPES}
-        self.hop = uuid4().hex
+        self.hop = hop or uuid4().hex
+        self.started_at = datetime.now(UTC)
+        recorder.on_recorded = self._recorded
         self.upstream: aiohttp.ClientSession
         self.models: aiohttp.ClientSession
         self.shadows: set[asyncio.Task[None]] = set()
@@ -64,10 +80,13 @@ class Gateway:
         self.upstream, self.models = upstream_session(), upstream_of_models()
         self.recorder.start()
         self.book.start()
+        telling = asyncio.ensure_future(self._tell_siblings(self.siblings)) if self.siblings is not None else None
         self.ready = True
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self.ready = False
+        if telling is not None:
+            telling.cancel()
         if self.shadows:
             await asyncio.wait(self.shadows, timeout=10)
         await self.upstream.close()
@@ -76,15 +95,25 @@ class Gateway:
         await asyncio.to_thread(self.recorder.stop)
         await send({"type": "lifespan.shutdown.complete"})
 
+    async def _tell_siblings(self, siblings: Siblings) -> None:
+        """Once a second; and end like one that was told to when the process that started the workers is gone."""
+        parent = os.getppid()
+        while True:
+            await asyncio.to_thread(siblings.tell, self.snapshot())
+            await asyncio.sleep(_TELL_SECONDS)
+            if os.getppid() != parent:
+                signal.raise_signal(signal.SIGTERM)
+
     async def _serve(self, call: Call) -> None:
-        if await self._admin(call):
+        shown = _token_of(call)
+        if await self._admin(call, shown):
             return
         self.figures.requests += 1
         self.figures.in_flight += 1
         try:
-            if not self._admitted(call):
+            if not self._admitted(shown):
                 await call.refuse(401, "this gateway asks for its token", self._error_of(call))
-            elif call.header(HOP_HEADER.encode()) == self.hop.encode():
+            elif self._in_circle(call):
                 await call.refuse(508, "the gateway was told to call itself: check gateway.*_upstream", None)
             else:
                 await decide(self, call)
@@ -102,46 +131,48 @@ class Gateway:
             if self.access_log is not None:
                 self.access_log(call)
 
-    def _admitted(self, call: Call) -> bool:
+    def _admitted(self, shown: bytes) -> bool:
         """Whether the caller may be here: anyone where no token is set, which only loopback allows."""
-        if self.token is None:
-            return True
-        shown = call.header(b"x-reasoning-token") or b""
-        return hmac.compare_digest(shown, self.token.encode())
+        token = self.book.view.token
+        return token is None or hmac.compare_digest(shown, token.encode())
+
+    def _in_circle(self, call: Call) -> bool:
+        """Whether a call has been here before, on its way through whatever other gateways."""
+        through = (call.header(HOP_HEADER.encode()) or b"").split(b",")
+        return self.hop.encode() in [one.strip() for one in through] or len(through) > _MOST_HOPS
 
     def _error_of(self, call: Call) -> Callable[[int, str], dict[str, Any]] | None:
         face = face_of(call.method, call.path)
         return face.error if face is not None else None
 
-    async def _admin(self, call: Call) -> bool:
+    async def _admin(self, call: Call, shown: bytes) -> bool:
         """Answer what is asked of the gateway itself; False when the call is not for it."""
         match call.method, call.path:
             case "GET" | "HEAD", "/health":
                 await call.answer_json(200, {"status": "ok"})
             case "GET" | "HEAD", "/ready":
                 await call.answer_json(200 if self.ready else 503, {"ready": self.ready})
-            case "GET", "/stats" if self._admitted(call):
+            case "GET", "/stats" if self._admitted(shown):
                 await call.answer_json(200, self.record())
-            case "GET", "/metrics" if self._admitted(call):
+            case "GET", "/metrics" if self._admitted(shown):
+                # Its library is loaded when somebody asks: most gateways are never asked.
+                from reasoning_cli.gateway.metrics import metrics_text
+
                 await call.answer(200, [(b"content-type", b"text/plain; version=0.0.4")], metrics_text(self.record()))
             case _:
                 return False
         return True
 
-    def record(self) -> dict[str, Any]:
-        """The figures of this worker, for machines."""
+    def _recorded(self, sample: Sample, attempt: AttemptRecord | None) -> None:
+        if attempt is not None and attempt.agrees is not None:
+            self.figures.agreements[sample.model_type, attempt.agrees] += 1
+
+    def snapshot(self) -> dict[str, Any]:
+        """The figures of this worker, to be summed with those of others."""
         recorded = self.recorder.figures
         return {
-            **self.figures.record(),
-            "slots": {
-                model_type: {
-                    "mode": str(slot.mode),
-                    "model": slot.model,
-                    "closed": slot.closed,
-                    "circuit": self.circuits[model_type].state,
-                }
-                for model_type, slot in self.book.view.slots.items()
-            },
+            "figures": self.figures.snapshot(),
+            "circuits": {model_type: circuit.state for model_type, circuit in self.circuits.items()},
             "recording": {
                 "stored": recorded.stored,
                 "unreadable": recorded.unreadable,
@@ -149,10 +180,41 @@ class Gateway:
                 "waiting_bytes": recorded.waiting_bytes,
                 "last_error": recorded.last_error,
             },
+            "alive": True,
+        }
+
+    def record(self) -> dict[str, Any]:
+        """The figures of all workers, for machines."""
+        workers = [self.snapshot(), *(self.siblings.others() if self.siblings is not None else [])]
+        figures, recording = Figures(), Counter[str]()
+        for one in workers:
+            figures.add(one["figures"])
+            recording.update({name: count for name, count in one["recording"].items() if name != "last_error"})
+        errors = [one["recording"]["last_error"] for one in workers if one["alive"]]
+        return {
+            "started_at": self.started_at.isoformat(timespec="seconds"),
+            "workers": sum(one["alive"] for one in workers),
+            **figures.record(),
+            "slots": {
+                model_type: {
+                    "mode": str(slot.mode),
+                    "share_percent": slot.share_percent,
+                    "model": slot.model,
+                    "closed": slot.closed,
+                    "circuit": worst([one["circuits"].get(model_type, "closed") for one in workers]),
+                }
+                for model_type, slot in self.book.view.slots.items()
+            },
+            "recording": {**recording, "last_error": next(filter(None, errors), None)},
             "problem": self.book.problem,
         }
 
 
-def json_bytes(value: object) -> bytes:
-    """A body."""
-    return orjson.dumps(value)
+def _token_of(call: Call) -> bytes:
+    """What a caller shows: a header, or for clients that can set none the begin of the path, `/t/TOKEN/v1/...`, which
+    is taken off it, so that it is neither logged nor sent on."""
+    if call.path.startswith(_TOKEN_PATH):
+        shown, slash, rest = call.path[len(_TOKEN_PATH) :].partition("/")
+        call.path = slash + rest
+        return unquote_to_bytes(shown)
+    return call.header(b"x-reasoning-token") or b""

@@ -16,11 +16,16 @@ REFRESH_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class View:
-    """What the operator wants at one moment: the slots, and where what is no decision of ours goes (bases with /v1)."""
+    """What the operator wants at one moment: the slots, and where what is no decision of ours goes (bases with /v1).
+
+    `token` is what callers have to show, None where everybody may come in; `redact`: before decisions are stored.
+    """
 
     slots: Mapping[str, SlotNow]
     openai_upstream: str
     anthropic_upstream: str
+    token: str | None = None
+    redact: bool = False
 
 
 class Book:
@@ -46,9 +51,11 @@ class Book:
         try:
             self.view = self._read()
             self.problem = None
-        except ReasoningError as error:
+        except Exception as error:  # whatever it is, the next look may go well
             if self.problem != str(error):
                 _log.warning("settings and slots stay as they were: %s", error)
+                if not isinstance(error, ReasoningError):
+                    _log.debug("unexpected while settings were read", exc_info=error)
             self.problem = str(error)
 
     def _run(self) -> None:

@@ -151,7 +151,7 @@ class Call:
         """Answer with an error in the caller's dialect, if nothing was sent yet."""
         if not self._head_sent and not self._left:
             value = error(status, message) if error is not None else {"error": {"message": message}}
-            await self.answer_json(status, value)
+            await self.answer_json(status, value, [(b"x-request-id", self.id.encode())])
 
     def end(self) -> None:
         """The call is over: stop watching."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import quantiles
 from typing import Any
@@ -32,6 +33,31 @@ class Figures:
             reason = "other"
         self.reasons[model_type, source, reason] += 1
         self.latencies.setdefault((model_type, source), deque(maxlen=_REMEMBERED_LATENCIES)).append(latency_ms)
+
+    def snapshot(self) -> dict[str, Any]:
+        """All of it as JSON can hold it, for `add` in another process."""
+        return {
+            "requests": self.requests,
+            "relayed": self.relayed,
+            "in_flight": self.in_flight,
+            "answered": [[*key, count] for key, count in self.answered.items()],
+            "reasons": [[*key, count] for key, count in self.reasons.items()],
+            "latencies": [[*key, list(numbers)] for key, numbers in self.latencies.items()],
+            "agreements": [[*key, count] for key, count in self.agreements.items()],
+            "upstream_errors": dict(self.upstream_errors),
+        }
+
+    def add(self, other: Mapping[str, Any]) -> None:
+        """Add the snapshot of another worker."""
+        self.requests += other["requests"]
+        self.relayed += other["relayed"]
+        self.in_flight += other["in_flight"]
+        for mine, theirs in ((self.answered, "answered"), (self.reasons, "reasons"), (self.agreements, "agreements")):
+            for *key, count in other[theirs]:
+                mine[tuple(key)] += count
+        for model_type, source, numbers in other["latencies"]:
+            self.latencies.setdefault((model_type, source), deque()).extend(numbers)
+        self.upstream_errors.update(other["upstream_errors"])
 
     def record(self) -> dict[str, Any]:
         """The figures for machines, by model type."""

@@ -50,11 +50,11 @@ class Recorder:
         open_store: Callable[[], Store],
         *,
         alter: Callable[[Sample], Sample] | None = None,
-        on_recorded: Callable[[Sample, AttemptRecord | None], None] | None = None,
         queue_bytes: int = _QUEUE_BYTES,
     ) -> None:
         self.figures = Recorded()
-        self._open_store, self._alter, self._on_recorded = open_store, alter, on_recorded
+        self.on_recorded: Callable[[Sample, AttemptRecord | None], None] | None = None
+        self._open_store, self._alter = open_store, alter
         self._queue_bytes = queue_bytes
         self._queue: deque[Decision] = deque()
         self._wake, self._stopping = threading.Event(), False
@@ -135,9 +135,9 @@ class Recorder:
             Attempts(store).insert_many(beside)
         self.figures.stored += len(made)
         self.figures.last_error = None
-        if self._on_recorded is not None:
+        if self.on_recorded is not None:
             for sample, attempt in made:
-                self._on_recorded(sample, attempt)
+                self.on_recorded(sample, attempt)
 
     def _failed(self, error: ReasoningError, count: int) -> None:
         self.figures.dropped += count

@@ -26,7 +26,7 @@ _HOP_BY_HOP = frozenset(
     }
 )
 _NOT_SENT_UP = _HOP_BY_HOP | {b"host", b"content-length", b"expect"}
-# Set on what we send up; met on what comes in, it is our own call come back.
+# Who has had a call before, in order; a gateway that meets its own name in it is met by its own call come back.
 HOP_HEADER = "x-reasoning-hop"
 _SKIPPED = ("Accept", "Accept-Encoding", "Accept-Language", "User-Agent", "Content-Type")
 CONNECT_SECONDS = 15.0
@@ -41,7 +41,7 @@ def headers_up(headers: Iterable[tuple[bytes, bytes]], hop: str, own: frozenset[
     for key, value in headers:
         if key not in _NOT_SENT_UP and key not in named and key not in own:
             made.add(key.decode("latin-1"), value.decode("latin-1"))
-    made[HOP_HEADER] = hop
+    made[HOP_HEADER] = ", ".join([*made.getall(HOP_HEADER, []), hop])
     return made
 
 

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
+import shutil
+import signal
+import socket
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from reasoning_cli import settings as s
-from reasoning_cli.errors import ConfigurationError
+from reasoning_cli.errors import ConfigurationError, ReasoningError
 from reasoning_cli.gateway.app import Gateway
 from reasoning_cli.gateway.book import Book, View
 from reasoning_cli.gateway.calls import Call
 from reasoning_cli.gateway.recording import Recorder
+from reasoning_cli.gateway.siblings import Siblings
 from reasoning_cli.operations.agent_env import refuse_circle
 from reasoning_cli.operations.slots import read_slots
 from reasoning_cli.paths import find_paths
@@ -24,17 +35,25 @@ from reasoning_cli.store.database import Store, open_store
 from reasoning_cli.store.deployments import Deployments
 from reasoning_cli.store.ledger import Ledger
 
+if TYPE_CHECKING:
+    from uvicorn import Config
+
+    from reasoning_cli.store.samples import Sample
+
 # How a worker process learns what its parent was told; holds no secret.
 _OPTIONS_VARIABLE = "_REASONING_GATEWAY"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_DRAIN_SECONDS = 30
+# What an answer of a thinking model may take; a call that lasts longer is cut.
+_DRAIN_SECONDS = 60
+_BACKLOG = 2048
 # Longer than clients keep a connection, so that it is they who close it: a call on a closing one would be lost.
 _KEEP_ALIVE_SECONDS = 75
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a worker needs beside the settings. `together_url` is where slots' models are asked."""
+    """What a worker needs beside the settings. `together_url` is where slots' models are asked; `hop` names the gateway
+    to others it sends calls through; `siblings` is the folder where workers leave their figures."""
 
     host: str
     port: int
@@ -43,6 +62,8 @@ class Options:
     profile: str | None = None
     flags: Mapping[str, str] | None = None
     access_log: bool = False
+    hop: str = field(default_factory=lambda: uuid4().hex)
+    siblings: str | None = None
 
 
 def is_loopback(host: str) -> bool:
@@ -61,41 +82,134 @@ def check(settings: Settings, host: str, port: int) -> None:
         )
 
 
-def serve(options: Options, workers: int = 1) -> None:
-    """Serve until told to stop. SIGTERM and Ctrl-C let calls under way end first."""
+def listen(host: str, port: int) -> socket.socket:
+    """The open door, before anything else is started; port 0 takes a free one. Raises ReasoningError when it cannot."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except (OSError, UnicodeError):
+        raise ConfigurationError(
+            f"`{host}` is no address of this machine", "`--host 127.0.0.1`, or unset gateway.host"
+        ) from None
+    door = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        door.bind(address)
+        door.listen(_BACKLOG)
+    except OSError as error:
+        door.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ReasoningError(
+                f"port {port} of {host} is taken",
+                f"`reasoning gateway status` says whether by a gateway; or take another: `--port {port + 1}`",
+            ) from None
+        why = os.strerror(error.errno or errno.EIO).lower()
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port}: {why}", "`--host` and `--port` name another place"
+        ) from None
+    door.set_inheritable(True)
+    return door
+
+
+def serve(
+    options: Options, door: socket.socket, workers: int = 1, say: Callable[[str], None] = lambda text: None
+) -> None:
+    """Serve until told to stop; calls under way are answered, and decisions written, first.
+
+    Returns after SIGTERM; raises KeyboardInterrupt after Ctrl-C. `say` tells the operator what is waited for.
+    """
     import uvicorn
 
-    os.environ[_OPTIONS_VARIABLE] = json.dumps(asdict(options))
-    uvicorn.run(
-        "reasoning_cli.gateway.serving:make_app",
-        factory=True,
-        host=options.host,
-        port=options.port,
-        workers=workers if workers > 1 else None,
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            if sig == signal.SIGINT and not self.should_exit and (waiting := len(self.server_state.tasks)):
+                say(
+                    f"ending when {waiting} under way {'is' if waiting == 1 else 'are'} answered; Ctrl-C again cuts off"
+                )
+            super().handle_exit(sig, frame)
+
+    config = partial(
+        uvicorn.Config,
         access_log=False,
-        log_level="error",
+        log_level="critical",
+        log_config=None,
         server_header=False,
         date_header=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
+        backlog=_BACKLOG,
         lifespan="on",
         ws="none",
     )
+    if workers > 1:
+        _serve_many(options, door, workers, config)
+        return
+    gateway = _make(options)
+    # The server raises its signal once more when all is done; whoever sent it wants no more than this.
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    try:
+        Server(config(gateway)).run(sockets=[door])
+    finally:
+        gateway.recorder.stop()  # after a second Ctrl-C nobody else does
+
+
+def _serve_many(options: Options, door: socket.socket, workers: int, config: Callable[..., Config]) -> None:
+    from uvicorn.supervisors import Multiprocess
+
+    class Supervisor(Multiprocess):
+        interrupted = False
+
+        def handle_int(self) -> None:
+            self.interrupted = True
+            super().handle_int()
+
+    _reader(options)()  # what cannot work must not be tried by each of them again and again
+    folder = Path(tempfile.mkdtemp(prefix="reasoning-gateway-"))
+    os.environ[_OPTIONS_VARIABLE] = json.dumps(asdict(replace(options, siblings=str(folder))))
+    try:
+        supervisor = Supervisor(config(f"{__name__}:make_app", factory=True, workers=workers), sockets=[door])
+        supervisor.run()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if supervisor.interrupted:
+        raise KeyboardInterrupt
 
 
 def make_app() -> Gateway:
-    """The application of one worker process."""
-    options = Options(**json.loads(os.environ[_OPTIONS_VARIABLE]))
-    _quiet_uvicorn()
-    settings = _settings(options)
+    """The application of one of several worker processes."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    return _make(Options(**json.loads(os.environ[_OPTIONS_VARIABLE])))
+
+
+def _make(options: Options) -> Gateway:
+    """The application of this process. Raises ReasoningError for settings or a log that cannot be read."""
+    # A cut answer is told in the log of calls; uvicorn would add a traceback.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     book = Book(_reader(options))
-    recorder = Recorder(lambda: _open(_settings(options)))
+    recorder = Recorder(lambda: _open(_settings(options)), alter=_redaction(options, book))
     return Gateway(
         book,
         recorder,
-        token=None if is_loopback(options.host) else settings.get(s.GATEWAY_TOKEN),
         access_log=_log_call if options.access_log else None,
+        hop=options.hop,
+        siblings=Siblings(Path(options.siblings)) if options.siblings else None,
     )
+
+
+def _redaction(options: Options, book: Book) -> Callable[[Sample], Sample]:
+    """What a sample passes before it is stored, as the setting of that moment says; for the recorder's thread."""
+    made: list[Callable[[Sample], Sample]] = []
+
+    def alter(sample: Sample) -> Sample:
+        if not book.view.redact:
+            return sample
+        if not made:
+            from reasoning_cli.operations.redacting import on_write
+
+            with _open(_settings(options)) as store:
+                made.append(on_write(store))
+        return made[0](sample)
+
+    return alter
 
 
 def _settings(options: Options) -> Settings:
@@ -122,7 +236,14 @@ def _reader(options: Options) -> Callable[[], View]:
             together_url=options.together_url,
             together_key=options.together_key_of_sandbox or settings.get(s.API_KEY),
         )
-        return View(slots, settings.get(s.OPENAI_UPSTREAM), settings.get(s.ANTHROPIC_UPSTREAM))
+        check(settings, options.host, options.port)
+        return View(
+            slots,
+            settings.get(s.OPENAI_UPSTREAM),
+            settings.get(s.ANTHROPIC_UPSTREAM),
+            token=None if is_loopback(options.host) else settings.get(s.GATEWAY_TOKEN),
+            redact=settings.get(s.REDACT_ON_WRITE),
+        )
 
     return read
 
@@ -132,11 +253,6 @@ def ledger_now(store: Store, *, in_sandbox: bool) -> datetime:
     ledger = Ledger(store)
     seen = [reading.at for one in Deployments(store).live() if (reading := ledger.last(one.key)) is not None]
     return max([*seen, *([] if in_sandbox and seen else [datetime.now(UTC)])])
-
-
-def _quiet_uvicorn() -> None:
-    """A cut answer is told in the log of calls; uvicorn would add a traceback."""
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
 
 def _log_call(call: Call) -> None:

@@ -106,10 +106,11 @@ def served(folder: Path, *, slots: bool = True, token: str | None = None, **chan
         {one: open_slot(one, model.url, **closed, **changes) for one in MODEL_TYPES},
         f"{original.url}/v1",
         f"{original.url}/v1",
+        token,
     )
     book = Book(lambda: view)
     book.start = lambda: None  # type: ignore[method-assign]  # the test changes the view itself
-    gateway = Gateway(book, Recorder(lambda: open_store(database)), token=token)
+    gateway = Gateway(book, Recorder(lambda: open_store(database)))
     server = uvicorn.Server(
         uvicorn.Config(gateway, host="127.0.0.1", port=0, log_level="critical", access_log=False, lifespan="on")
     )
