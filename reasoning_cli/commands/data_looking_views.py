@@ -23,6 +23,7 @@ from reasoning_cli.values import spell_model_type
 Line = tuple[str, str]  # text and style
 
 _LONGEST_DECISION = 28
+_MOST_BRIEF = 20_000
 _INDENT = "  "
 _LABEL_STYLES = {"good": "good", "bad": "bad", "corrected": "warning"}
 
@@ -116,8 +117,9 @@ def one_line(text: str) -> str:
 def card(look: Look, width: int, *, talk_lines: int | None = None, brief: bool = False) -> list[Line]:
     """One decision in lines within `width` columns, of the conversation only the last `talk_lines`.
 
-    It is `brief` without what a person does not judge by: its ids.
+    It is `brief` without what a person does not judge by: its ids, and what is behind the beginning of a huge text.
     """
+    most = _MOST_BRIEF if brief else None
     sample = look.sample
     lines: list[Line] = [(line, "header") for line in fold(_headline(look), width)]
     lines += [(line, "dim") for text in _facts(sample, brief) for line in fold(text, width)]
@@ -128,13 +130,13 @@ def card(look: Look, width: int, *, talk_lines: int | None = None, brief: bool =
         lines += _section(
             f"Before ({counted(left_out, 'line')} above)" if left_out else "Before", "\n".join(talk), width, "dim"
         )
-    lines += _section("Request" if sample.model_type == "coding" else "Message", look.message, width)
+    lines += _section("Request" if sample.model_type == "coding" else "Message", look.message, width, "", most)
     if look.problem is not None:
-        lines += _section(f"Answer, of no use: {look.problem}", sample.output, width)
+        lines += _section(f"Answer, of no use: {look.problem}", sample.output, width, "", most)
     else:
-        lines += _parts("Answer", look.parts, width)
+        lines += _parts("Answer", look.parts, width, most)
     if look.corrected:
-        lines += _parts("Corrected", look.corrected, width)
+        lines += _parts("Corrected", look.corrected, width, most)
     return lines
 
 
@@ -211,17 +213,23 @@ def _labelled(look: Look) -> str:
     return visible(f"{text}: {last.note}" if last.note else text)
 
 
-def _section(heading: str, text: str, width: int, style: str = "") -> list[Line]:
-    folded = fold(visible(text.strip("\r\n"), but="\n\t"), width, _INDENT) if text else []
+def _section(heading: str, text: str, width: int, style: str = "", most: int | None = None) -> list[Line]:
+    folded = fold(_shown(text, most), width, _INDENT) if text else []
     return [("", ""), (heading, "header"), *((line, style) for line in folded)]
 
 
-def _parts(heading: str, parts: Sequence[tuple[str, str]], width: int) -> list[Line]:
+def _shown(text: str, most: int | None) -> str:
+    """A text without what would move the cursor, at most so many characters of it."""
+    shown = visible(text[:most].strip("\r\n"), but="\n\t")
+    return f"{shown}\n… {len(text) - most:,} characters more" if most is not None and len(text) > most else shown
+
+
+def _parts(heading: str, parts: Sequence[tuple[str, str]], width: int, most: int | None) -> list[Line]:
     """Parts with their names, the text beside them, or below them where it is narrow."""
     lines: list[Line] = [("", ""), (heading, "header")]
     indent = " " * (max((len(name) for name, _ in parts), default=0) + 2 + len(_INDENT))
     for name, value in parts:
-        text = visible(value.strip("\r\n"), but="\n\t")
+        text = _shown(value, most)
         if name == "answer":
             lines += [(line, "") for line in fold(text, width, _INDENT)]
             continue

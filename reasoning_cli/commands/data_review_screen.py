@@ -202,11 +202,14 @@ class Screen:
         lines = card(look, self._width, brief=True)
         if len(lines) <= page or self._whole or not look.talk:
             return lines, False
-        for talk in range(len(look.talk) - 1, -1, -1):
-            lines = card(look, self._width, talk_lines=talk, brief=True)
-            if len(lines) <= page:
+        room = page - len(card(look, self._width, talk_lines=0, brief=True))
+        talk = 0
+        for line in reversed(look.talk):
+            room -= len(fold(visible(line), self._width - 2))
+            if room < 0:
                 break
-        return lines, True
+            talk += 1
+        return card(look, self._width, talk_lines=talk, brief=True), True
 
     def _draw(self, sample: Sample) -> None:
         page = self._page(sample)

@@ -207,6 +207,18 @@ def test_the_screen_follows_the_window_and_long_texts_come_in_parts(home: Path) 
         assert labels(store) == {1: "good"}
 
 
+def test_a_huge_decision_is_shown_by_its_beginning(home: Path) -> None:
+    with open_store(home / "reasoning.db") as store:
+        huge = "word \x1b[31m\0 " * 500_000
+        Samples(store).insert_many([decision(1, said=huge, model_type="should_respond", output=huge, decision=None)])
+        with Person("data", "review") as person:
+            screen = person.sees("unreadable", "m more", "1 of 1")
+            assert "word \\x1b[31m\\x00 word" in screen
+            person.type("3")
+            assert person.ends()[0] == 0
+        assert labels(store) == {1: "corrected"}
+
+
 def test_a_sample_is_drawn_once_and_gone_on_with(store: Store) -> None:
     Samples(store).insert_many([decision(number) for number in range(10, 40)])
     seen = []
