@@ -18,7 +18,8 @@ from reasoning_cli.store.database import Store, Value
 from reasoning_cli.store.samples import SampleRange
 from reasoning_cli.store.times import from_ms, to_ms
 
-LOCK_SECONDS = 0.025  # what a step aims at; one on a busy machine takes some times that
+LOCK_SECONDS = 0.02  # what a step aims at; one on a busy machine takes some times that
+_WRITE_BACK_EVERY = 4  # steps, after which the write-ahead log has some megabytes
 _FIRST_STEP = 50
 _LARGEST_STEP = 4000
 
@@ -116,6 +117,7 @@ class Step:
         self.rows = _FIRST_STEP
         self.longest_seconds = 0.0
         self._pages = _FIRST_STEP
+        self._done = 0
         self._store = store
 
     @contextmanager
@@ -135,7 +137,9 @@ class Step:
     def _next(self, size: int, done: int, held: _Stopwatch) -> int:
         """The size of the next step, by what the last one took; who waits for the lock gets it in between."""
         self.longest_seconds = max(self.longest_seconds, held.seconds)
-        self._store.write_back()
+        self._done += 1
+        if self._done % _WRITE_BACK_EVERY == 0:
+            self._store.write_back()
         # Who finds the lock taken looks again some milliseconds later; without a pause it might never be free then.
         time.sleep(min(held.seconds, LOCK_SECONDS))
         wanted = int(done * LOCK_SECONDS / max(held.seconds, 1e-6))

@@ -1,0 +1,223 @@
+"""Kill imports, labelling and clean-ups with SIGKILL, a writer beside: `python -m benchmarks.kill_log --kills 40`.
+
+Each kill is of the program itself, at a moment by chance while it changes the log; every third time the writer goes
+with it. Then the file is opened again: what was committed before must be there, every row whole, each label with its
+history, and SQLite's check clean. Prints a table; 1 when anything was lost or torn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from pathlib import Path
+
+from benchmarks.generate_log import Generator
+from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.samples import Sample, Samples
+
+MODES = ("import", "label", "cleanup")
+ROWS = 4000  # that a command works on; when it is through them before it was killed, it gets new ones
+_DELAYS = (0.0, 0.5)  # seconds between the first change and the kill
+
+WRITER = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from reasoning_cli.store.database import open_store
+from reasoning_cli.store.samples import Sample, Samples
+with open_store(Path(sys.argv[1])) as store:
+    for number in range(10**9):
+        name = f"{sys.argv[2]}-{number}"
+        made = Sample(name, datetime.now(UTC), "planning", "m", "original", "writer", name * 50, "o", decision="REPLY")
+        Samples(store).insert_many([made])
+        print(name, flush=True)
+"""
+
+
+@dataclass
+class Tally:
+    """What the kills of one kind of command came to."""
+
+    kills: int = 0
+    committed: int = 0
+    acknowledged: int = 0
+    lost: int = 0
+    torn: int = 0
+    corrupt: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+class Killing:
+    """One log, one kind of command, one kill after the other."""
+
+    def __init__(self, mode: str, folder: Path, seed: int) -> None:
+        self.mode, self.folder, self.rng = mode, folder, random.Random(f"{mode} {seed}")
+        self.tally = Tally()
+        self.path = folder / "reasoning.db"
+        self.acknowledged: set[str] = set()
+        self._round = 0
+        open_store(self.path).close()
+        self._command = self._new_work()
+
+    def kill(self) -> None:
+        """Start the writer and the command, kill when the command has changed something, and look at what is left."""
+        self._round += 1
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(self.path), f"writer-{self._round}"], stdout=subprocess.PIPE
+        )
+        assert writer.stdout is not None
+        with open_store(self.path) as store:
+            before = self._progress(store)
+            command = subprocess.Popen(
+                [sys.executable, "-m", "reasoning_cli", *self._command],
+                env=os.environ | {"REASONING_HOME": str(self.folder)},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
+            while command.poll() is None and self._progress(store) == before:
+                time.sleep(0.002)
+            time.sleep(self.rng.uniform(*_DELAYS))
+            committed = self._progress(store)
+            ended = command.poll() is not None
+        command.send_signal(signal.SIGKILL)
+        if self._round % 3 == 0:
+            writer.send_signal(signal.SIGKILL)
+        else:
+            writer.terminate()
+        said, _ = writer.communicate()
+        _, complaint = command.communicate()
+        # A line that was cut is of a row that is there, but was not told.
+        self.acknowledged |= {line.decode() for line in said.split(b"\n")[:-1]}
+        if ended and command.returncode:
+            self.tally.problems.append(f"{self.mode} failed by itself: {complaint.decode()[-300:]}")
+        self.tally.kills += not ended
+        self._check(committed)
+        if ended:
+            self._command = self._new_work()
+
+    def _new_work(self) -> list[str]:
+        """Something to do for the command, and the command."""
+        rows = Generator(ROWS, seed=self.rng.getrandbits(32), prompt_bytes=1500, copies=0, secrets=0)
+        if self.mode == "import":
+            path = self.folder / f"{self._round}.jsonl"
+            import_file(path, rows)
+            return ["data", "import", str(path)]
+        made = list(rows)
+        with open_store(self.path) as store:
+            Samples(store).insert_many(made)
+        if self.mode == "label":
+            path = self.folder / f"{self._round}.csv"
+            with path.open("w", encoding="utf-8", newline="") as file:
+                out = csv.writer(file)
+                out.writerow(["id", "label"])
+                out.writerows([one.id, self.rng.choice(("good", "bad"))] for one in made)
+            return ["data", "label", "--from", str(path)]
+        old = datetime.now(UTC) - timedelta(days=30)
+        self._kept = {one.id for one in made if one.label or one.created_at >= old} | getattr(self, "_kept", set())
+        return ["data", "cleanup", "--days", "30", "--yes"]
+
+    def _progress(self, store: Store) -> int:
+        """How much the command has committed so far."""
+        if self.mode == "import":
+            return store.number("SELECT count(*) FROM samples WHERE origin <> 'writer'")
+        if self.mode == "label":
+            return store.number("SELECT count(*) FROM labels")
+        return -store.number("SELECT count(*) FROM samples WHERE origin <> 'writer'")
+
+    def _check(self, committed: int) -> None:
+        tally = self.tally
+        with open_store(self.path) as store:
+            found = self._progress(store)
+            tally.committed += abs(committed)
+            if found < committed:
+                tally.lost += committed - found
+                tally.problems.append(f"{self.mode}: {committed} were committed, {found} are there")
+            ids = {str(row[0]) for row in store.rows("SELECT id FROM samples")}
+            missing = self.acknowledged - ids
+            tally.acknowledged = len(self.acknowledged)
+            if self.mode == "cleanup":
+                missing |= self._kept - ids
+            tally.lost += len(missing)
+            tally.torn += sum(1 for _ in _torn(store))
+            problems = store.check().problems + tuple(str(tuple(row)) for row in store.rows("PRAGMA foreign_key_check"))
+            tally.corrupt += len(problems)
+            tally.problems += [*(f"{one} is gone" for one in list(missing)[:3]), *problems[:3]]
+
+
+def import_file(path: Path, rows: Iterable[Sample]) -> None:
+    """Write decisions as ElizaOS logs them, a row a line; coding is asked for by other programs."""
+    with path.open("w", encoding="utf-8") as file:
+        for one in rows:
+            if one.model_type != "coding":
+                body = {"modelKey": one.model, "prompt": one.prompt, "response": one.output}
+                row = {"id": one.id, "created_at": one.created_at.isoformat(), "entity_id": one.agent_id}
+                file.write(json.dumps({**row, "type": f"useModel:{one.model}", "body": body}) + "\n")
+
+
+def _torn(store: Store) -> Iterator[str]:
+    """Rows that are not what one transaction wrote: a text that is not what its hash says, a label without history."""
+    for row in store.rows("SELECT id, prompt, prompt_hash, prompt_chars FROM samples"):
+        if blake2b(row[1].encode(), digest_size=16).digest() != row[2] or len(row[1]) != row[3]:
+            yield str(row[0])
+    yield from (
+        str(row[0])
+        for row in store.rows(
+            "SELECT id FROM samples s WHERE origin <> 'made-up' AND label IS NOT (SELECT label FROM labels"
+            " WHERE sample_seq = s.seq ORDER BY number DESC LIMIT 1)"
+        )
+    )
+    yield from (
+        str(row[0])
+        for row in store.rows(
+            "SELECT number FROM labels l JOIN samples s ON s.seq = l.sample_seq WHERE l.label IS NOT s.label"
+            " AND number = (SELECT max(number) FROM labels WHERE sample_seq = l.sample_seq)"
+        )
+    )
+
+
+def run(mode: str, kills: int, folder: Path, seed: int) -> Tally:
+    """So many kills of one kind of command, in a folder of its own."""
+    killing = Killing(mode, folder, seed)
+    while killing.tally.kills < kills and len(killing.tally.problems) < 20:
+        killing.kill()
+    return killing.tally
+
+
+def main() -> int:
+    """All kinds of commands in turn; 1 when anything was lost, torn or corrupt."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=40, help="of each kind of command")
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args()
+    began, bad, total = time.perf_counter(), 0, 0
+    print(f"{'command':10}{'kills':>7}{'rows at kill':>14}{'acknowledged':>14}{'lost':>6}{'torn':>6}{'corrupt':>9}")
+    for mode in MODES:
+        with tempfile.TemporaryDirectory() as folder:
+            tally = run(mode, chosen.kills, Path(folder), chosen.seed)
+        print(
+            f"{mode:10}{tally.kills:>7}{tally.committed:>14,}{tally.acknowledged:>14,}{tally.lost:>6}{tally.torn:>6}"
+            f"{tally.corrupt:>9}",
+            flush=True,
+        )
+        for problem in tally.problems[:5]:
+            print(f"  {problem}")
+        bad += len(tally.problems) + tally.lost + tally.torn + tally.corrupt
+        total += tally.kills
+    print(f"{total} kills in {time.perf_counter() - began:.0f} s")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""What a log of a million decisions costs to use: `python -m benchmarks.million [--db FILE] [--rows 1000000]`.
+
+Makes the log (6 GB; `--db` takes one of `generate_log` instead, and its oldest rows go), and prints in one run: export
+against the `cat` limit, with redaction and removal of near-copies, memory at 10,000 rows and at all, `stats`, a
+filtered page, and how long a clean-up holds the lock while another program writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from reasoning_cli.operations.cleaning import Retention, plan_cleanup
+from reasoning_cli.store.database import open_store
+from reasoning_cli.store.keeping import delete_rows, small_steps
+from reasoning_cli.store.pages import Pages
+from reasoning_cli.store.samples import SampleFilter
+
+CLI = (sys.executable, "-m", "reasoning_cli")
+
+# One row a commit, as a gateway writes; prints how long the longest of them had to wait, in milliseconds.
+WRITER = """
+import sys, time
+from datetime import UTC, datetime
+from pathlib import Path
+from reasoning_cli.store.database import open_store
+from reasoning_cli.store.samples import Sample, Samples
+waits = []
+with open_store(Path(sys.argv[1])) as store:
+    print("ready", flush=True)
+    try:
+        for number in range(10**9):
+            name = f"w{time.time_ns()}"
+            made = Sample(name, datetime.now(UTC), "planning", "m", "original", "writer", "x" * 3000, "o")
+            began = time.perf_counter()
+            Samples(store).insert_many([made])
+            waits.append((time.perf_counter() - began) * 1000)
+            time.sleep(0.005)
+    except KeyboardInterrupt:
+        pass
+waits.sort()
+print(len(waits), waits[len(waits) // 2], waits[int(len(waits) * 0.99)], waits[-1], flush=True)
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds on the wall, seconds of CPU, and the memory of all processes at its highest."""
+
+    wall: float
+    cpu: float
+    megabytes: float
+
+
+def measure(command: Sequence[str], **options: object) -> Cost:
+    """Run a command to its end; fails when it does."""
+    before, began = os.times(), time.perf_counter()
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload]
+    most = 0.0
+    while running.poll() is None:
+        most = max(most, _memory(running.pid))
+        time.sleep(0.02)
+    took, after = time.perf_counter() - began, os.times()
+    if running.returncode:
+        sys.exit(f"{' '.join(command)} failed: {running.stderr.read()}")
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    running.stderr.close()
+    return Cost(took, cpu, most)
+
+
+def _memory(pid: int) -> float:
+    """Megabytes of a process and what it started, pages they share counted once."""
+    total = 0
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1])
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return 0.0
+    return total / 1000 + sum(_memory(int(child)) for child in children)
+
+
+def best(times: int, what: Callable[[], Cost]) -> Cost:
+    """The median of several runs by the wall."""
+    return sorted((what() for _ in range(times)), key=lambda cost: cost.wall)[times // 2]
+
+
+def show(what: str, found: str, target: str) -> None:
+    print(f"{what:44}{found:>34}   {target}", flush=True)
+
+
+def exports(database: Path, folder: Path, times: int) -> None:
+    """Export in several ways, against reading the database and writing the file with `cat`."""
+    out = folder / "out.jsonl"
+
+    def export(source: Path, *more: str) -> Callable[[], Cost]:
+        return lambda: measure((*CLI, "--db", str(source), "data", "export", "--all", "--force", "-o", str(out), *more))
+
+    plain = best(times, export(database, "--no-redact"))
+    copy = f"cat {database} > /dev/null; cat {out} > {folder / 'copy'}"
+    limit = best(times, lambda: measure(("sh", "-c", copy)))
+    (folder / "copy").unlink()
+    size = out.stat().st_size
+    lines = 0
+    with out.open("rb") as file:
+        while chunk := file.read(1 << 24):
+            lines += chunk.count(b"\n")
+    show("cat limit", f"{limit.wall:.1f} s", "")
+    show(
+        f"export of {lines:,} lines, {size / 1e9:.1f} GB",
+        f"{plain.wall:.1f} s = {plain.wall / limit.wall:.2f}x, {plain.cpu:.0f} s CPU",
+        "<= 2x with two processes, 3x with one",
+    )
+    full = best(times, export(database, "--redact", "--dedupe", "near"))
+    show("redaction, near-copies left out", f"{full.wall:.1f} s = {full.wall / plain.wall:.2f}x plain", "<= 2.5x")
+    start = best(3, lambda: measure((*CLI, "data", "export", "--help")))
+    few = best(3, export(database, "--no-redact", "-l", "10000"))
+    show(
+        "memory: start, 10,000 rows, all, all redacted",
+        f"{start.megabytes:.0f}, {few.megabytes:.0f}, {plain.megabytes:.0f}, {full.megabytes:.0f} MB",
+        "<= 40 MB over start, flat",
+    )
+    for left in folder.glob("out*"):
+        left.unlink()
+
+
+def questions(database: Path) -> None:
+    """Statistics as a command, and pages as the listing reads them."""
+    stats = best(3, lambda: measure((*CLI, "--db", str(database), "data", "stats")))
+    show("data stats", f"{stats.wall:.2f} s, {stats.cpu:.2f} s CPU", "<= 2 s")
+    now = datetime.now(UTC)
+    with open_store(database) as store:
+        pages = Pages(store)
+        for name, wanted in {
+            "a type, 7 days": SampleFilter(("planning",), since=now - timedelta(days=7)),
+            "an agent": SampleFilter(agent="Mira"),
+            "a label of a type": SampleFilter(("should_respond",), label="good"),
+        }.items():
+            took = []
+            for _ in range(5):
+                began = time.perf_counter()
+                count = len(pages.page(wanted, limit=50))
+                took.append((time.perf_counter() - began) * 1000)
+            show(f"page of {count}: {name}", f"{statistics.median(took):.1f} ms", "<= 20 ms")
+
+
+def cleanup(database: Path) -> None:
+    """Delete the oldest tenth while another program writes."""
+    with open_store(database) as store:
+        oldest, newest = (store.number(f"SELECT {which}(created_at) FROM samples") for which in ("min", "max"))
+        days = int((newest - oldest) / 86_400_000 * 0.9)
+        plan = plan_cleanup(store, datetime.now(UTC), Retention(days=days))
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(database)], stdout=subprocess.PIPE, text=True)
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        began, gone, held = time.perf_counter(), 0, 0.0
+        wal = 0
+        for cut in plan.cuts:
+            with small_steps(store) as step:
+                while found := list(
+                    store.rows(
+                        "SELECT seq FROM samples WHERE model_type = ? AND created_at < ? AND label IS NULL"
+                        " ORDER BY created_at LIMIT ?",
+                        (cut.model_type, int(cut.at.timestamp() * 1000), step.rows),
+                    )
+                ):
+                    gone += delete_rows(store, step, found, " AND label IS NULL")
+                    wal = max(wal, Path(f"{database}-wal").stat().st_size)
+                held = max(held, step.longest_seconds)
+        took = time.perf_counter() - began
+        writer.send_signal(2)
+        count, middle, late, longest = writer.communicate()[0].split()
+    show(
+        f"cleanup of {gone:,} rows", f"{took:.0f} s, {gone / took:,.0f} rows/s, log {wal / 1e6:.0f} MB", "log <= 32 MB"
+    )
+    show("longest transaction", f"{held * 1000:.0f} ms", "<= 100 ms")
+    show(
+        f"{int(count):,} writes beside: p50, p99, longest",
+        f"{float(middle):.1f}, {float(late):.1f}, {float(longest):.0f} ms",
+        "",
+    )
+
+
+def main() -> int:
+    """All of it in one run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--db", type=Path, help="a log of generate_log; default: make one")
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--times", type=int, default=3, help="runs of each export, of which the median counts")
+    parser.add_argument("--only", choices=("exports", "questions", "cleanup"))
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        database = chosen.db or folder / "million.db"
+        if chosen.db is None:
+            subprocess.run(
+                [sys.executable, "-m", "benchmarks.generate_log", str(database), str(chosen.rows)], check=True
+            )
+        open_store(database).close()
+        load = os.getloadavg()[0]
+        print(f"{database.stat().st_size / 1e9:.1f} GB, load {load:.1f} on {os.cpu_count()} processors")
+        if chosen.only in (None, "exports"):
+            exports(database, folder, chosen.times)
+        if chosen.only in (None, "questions"):
+            questions(database)
+        if chosen.only in (None, "cleanup"):
+            cleanup(database)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
