@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import partial
 from html import escape as escape_html
 
 escape = partial(escape_html, quote=False)  # of the text of an element
 _SHOULD_RESPOND = re.compile(r"<action>\s*RESPOND\s*\|\s*IGNORE\s*\|\s*STOP")
 _PLANNING_MEMBERS = ("<thought>", "<actions>", "<text>")
-_AGENT = re.compile(r"Decide on behalf of (.+?) whether|for the character ([^\n]+?)\.?(?:</task>|\n|$)")
+_COMPACT = re.compile(r"# Decision for (?P<name>.+?): (?P<type>should_respond|planning)\n")
+_AGENT = re.compile(
+    r"Decision for (.+?): (?:should_respond|planning)\n"
+    r"|Decide on behalf of (.+?) whether|for the character ([^\n]+?)\.?(?:</task>|\n|$)"
+)
 _RECEIVED = re.compile(r"# Received Message\n(.*?)(?:\n+# Focus your response|\n</providers>|\Z)", re.DOTALL)
 _ACTIONS = re.compile(r"Possible response actions:([^\n]*)")
 _STOP = re.compile(r"\b(?:stop|be quiet|shut up|go away|leave me alone)\b", re.IGNORECASE)
@@ -30,8 +35,13 @@ def first(items: list[int], limit: int) -> int | None:
 ```"""
 
 
-def answer(prompt: str, model_name: str) -> str:
-    """The whole answer of `model_name` to the last user message."""
+def answer(prompt: str, model_name: str, results: Sequence[str] = ()) -> str:
+    """The whole answer of `model_name` to the last user message; `results` are what tools it called have said."""
+    if results:
+        return f"The tools said: {_shortened(' | '.join(results))}"
+    if compact := _COMPACT.match(prompt):
+        thinks = "shouldrespond" in model_name.lower()
+        return _plan(prompt) if compact["type"] == "planning" else _should_respond(prompt, thinks=thinks)
     before, _, tail = prompt.rpartition("<output>")
     if before and _SHOULD_RESPOND.search(tail):
         return _should_respond(before, thinks="shouldrespond" in model_name.lower())
@@ -81,8 +91,7 @@ def _plan(prompt: str) -> str:
     elif _CODE.search(message):
         text = f"Here is one way:\n{_code(message)}"
     else:
-        shown = message if len(message) <= 200 else message[:199] + "…"
-        text = f'You said "{shown}". I am {agent}, and I am here to help.'
+        text = f'You said "{_shortened(message)}". I am {agent}, and I am here to help.'
     return (
         "<response>\n"
         f"    <thought>{escape(why)}</thought>\n"
@@ -93,6 +102,10 @@ def _plan(prompt: str) -> str:
     )
 
 
+def _shortened(text: str) -> str:
+    return text if len(text) <= 200 else text[:199] + "…"
+
+
 def _code(request: str) -> str:
     """One fenced block in the language asked for."""
     return _TYPESCRIPT if _TYPESCRIPT_WANTED.search(request) else _PYTHON
@@ -100,7 +113,7 @@ def _code(request: str) -> str:
 
 def _agent(prompt: str) -> str:
     match = _AGENT.search(prompt)
-    return (match.group(1) or match.group(2)).strip() if match else "Agent"
+    return next(name for name in match.groups() if name).strip() if match else "Agent"
 
 
 def _received(prompt: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import cast
 
-from reasoning_cli.sandbox import adapters, lifecycle
+from reasoning_cli.sandbox import adapters, lifecycle, tool_use
 from reasoning_cli.sandbox.analytics import count_usage
 from reasoning_cli.sandbox.answers import answer
 from reasoning_cli.sandbox.catalogue import PROJECT_SLUG
@@ -41,23 +41,30 @@ def complete(world: World, request: Request) -> Json | Stream:
         _check_context(world, deployment, prompt_tokens + (max_tokens or 0))
     lifecycle.touch(world, deployment)
     asked = next((_text(message) for message in reversed(messages) if message["role"] == "user"), "")
-    text, reason = _cut(answer(asked, name), max_tokens, body.get("stop"))
+    prompt_tokens += sum(_tokens(json.dumps(function)) for function in tool_use.offered(body))
+    called = tool_use.calls(body, asked)
+    said = "" if called else answer(asked, name, tool_use.results(messages))
+    text, reason = _cut(said, max_tokens, body.get("stop"))
+    completion_tokens = _tokens(text) + sum(_tokens(json.dumps(call["function"])) for call in called)
     usage: Json = {
         "prompt_tokens": prompt_tokens,
-        "completion_tokens": _tokens(text),
-        "total_tokens": prompt_tokens + _tokens(text),
+        "completion_tokens": completion_tokens,
+        "total_tokens": prompt_tokens + completion_tokens,
     }
-    count_usage(world, deployment, ok=True, input_tokens=prompt_tokens, output_tokens=_tokens(text))
+    count_usage(world, deployment, ok=True, input_tokens=prompt_tokens, output_tokens=completion_tokens)
     head: Json = {"id": new_id("chat"), "created": world.now // 1000, "model": model}
+    if called:
+        reason = "tool_calls"
     if body.get("stream") is True:
-        return Stream(_chunks(head, text, reason, usage))
+        return Stream(_chunks(head, text, called, reason, usage))
+    message: Json = {"role": "assistant", "content": text}
+    if called:
+        message = {"role": "assistant", "content": None, "tool_calls": called}
     return {
         **head,
         "object": "chat.completion",
         "prompt": [],
-        "choices": [
-            {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": reason, "logprobs": None}
-        ],
+        "choices": [{"index": 0, "message": message, "finish_reason": reason, "logprobs": None}],
         "usage": usage,
     }
 
@@ -169,12 +176,15 @@ def _cut(text: str, max_tokens: int | None, stop: object) -> tuple[str, str]:
     return text, "stop"
 
 
-def _chunks(head: Json, text: str, reason: str, usage: Json) -> Iterator[str]:
-    def chunk(content: str, finish_reason: str | None, counted: Json | None) -> str:
-        choice = {"index": 0, "delta": {"role": "assistant", "content": content}, "finish_reason": finish_reason}
+def _chunks(head: Json, text: str, called: list[Json], reason: str, usage: Json) -> Iterator[str]:
+    def chunk(content: str, finish_reason: str | None, counted: Json | None, **more: object) -> str:
+        delta = {"role": "assistant", "content": content, **more}
+        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
         return json.dumps({**head, "object": "chat.completion.chunk", "choices": [choice], "usage": counted})
 
     for start in range(0, len(text), _CHUNK_CHARACTERS):
         yield chunk(text[start : start + _CHUNK_CHARACTERS], None, None)
+    for call in called:
+        yield chunk("", None, None, tool_calls=[call])
     yield chunk("", reason, usage)
     yield "[DONE]"
