@@ -113,7 +113,8 @@ def import_(
                 on_progress=lambda report: shown.show(state, progress_line(report, time.monotonic() - begun)),
             )
         except KeyboardInterrupt:
-            terminal.note(_interrupted(dry_run, opened))
+            rest = "Nothing was stored." if dry_run else "What was stored stays; the same command adds the rest."
+            terminal.note(f"Interrupted. {rest}")
             raise
     if json:
         terminal.json(import_record(done))
@@ -148,14 +149,6 @@ def _rejects(session: Session, source: str) -> Path:
     name = re.sub(r"[^\w.]+", "-", shown).strip("-.")[-60:] or "stdin"
     at = session.now().strftime("%Y%m%d-%H%M%S")
     return session.settings.paths.data_dir / "rejects" / f"{name}-{at}.jsonl"
-
-
-def _interrupted(dry_run: bool, source: Source) -> str:
-    if dry_run:
-        return "Interrupted. Nothing was stored."
-    if source.key is None:
-        return "Interrupted. What was stored stays; importing the same again adds the rest."
-    return "Interrupted. What was stored stays; the same command goes on from there."
 
 
 def _warn(session: Session, done: ImportReport) -> None:

@@ -67,8 +67,7 @@ class ImportOptions:
 
     def key(self, source_key: str) -> str:
         """What the position of a source is kept by: another choice of rows has one of its own."""
-        since = self.since.isoformat() if self.since is not None else None
-        chosen = {"agent": self.agent, "since": since, "format": self.fmt, "type": self.model_type}
+        chosen = {"agent": self.agent, "format": self.fmt, "type": self.model_type}
         return "".join([source_key, *(f" {name}={value}" for name, value in chosen.items() if value is not None)])
 
 
@@ -142,7 +141,8 @@ class _Import:
         self._now = now or datetime.now(UTC)
         self._on_progress = on_progress
         self._samples, self._imports = Samples(store), Imports(store)
-        self._key = None if source.key is None else options.key(source.key)
+        # A beginning that moves with the clock would be another choice of rows each time.
+        self._key = None if source.key is None or options.since is not None else options.key(source.key)
         self._rejects = Rejects(None if options.dry_run else rejects)
         self._batch: list[Sample] = []
         self._batch_chars = self._since_kept = 0

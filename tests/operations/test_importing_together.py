@@ -92,7 +92,7 @@ def test_ctrl_c_says_what_stays_and_the_next_import_adds_the_rest(tmp_path: Path
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
-    assert "Interrupted. What was stored stays; importing the same again adds the rest." in err
+    assert "Interrupted. What was stored stays; the same command adds the rest." in err
     with open_store(home / "reasoning.db") as store:
         kept = Samples(store).count()
         assert kept % BATCH_ROWS == 0

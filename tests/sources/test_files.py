@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,11 @@ def test_another_choice_of_rows_has_a_place_of_its_own(store: Store, tmp_path: P
     path = tmp_path / "rows.jsonl"
     path.write_text(numbered(10))
     assert import_file(path, store, agent="nobody").skipped == {"of another agent": 10}
-    assert import_file(path, store).added == 10
+    since = datetime(2026, 10, 1, 12, 0, 1, tzinfo=UTC)
+    assert import_file(path, store, since=since).skipped == {"before --since": 10}
+    assert import_file(path, store, since=since - timedelta(seconds=2), limit=4).added == 4
+    assert import_file(path, store, since=since - timedelta(seconds=2)).added == 6
+    assert import_file(path, store).already_there == 10
 
 
 def test_a_limit_is_gone_on_behind(store: Store, tmp_path: Path) -> None:
