@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli.terminal.listing import Column
 from reasoning_cli.terminal.units import duration, money, whole_cents
-from reasoning_cli.values import spell_model_type
+from reasoning_cli.values import Mode, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.status import ModelStatus
@@ -19,13 +19,22 @@ def _name(one: ModelStatus) -> str:
 
 
 def _state(one: ModelStatus) -> str:
-    if one.record is not None and one.enabled is False:
+    if one.state != "off" and one.enabled is False:
         return f"{one.state}, disabled"
-    return one.state if one.traffic_percent is None else f"{one.state}, {one.traffic_percent} %"
+    parts = [one.state]
+    if one.traffic_percent is not None:
+        parts.append(f"{one.traffic_percent} %")
+    if one.record is not None and one.provider_url is not None:
+        parts.append("not asked")
+    if one.state != "off" and one.mode in (Mode.SHADOW, Mode.CANARY):
+        parts.append(f"canary {one.share_percent} %" if one.mode is Mode.CANARY else str(one.mode))
+    return ", ".join(parts)
 
 
 def _style(one: ModelStatus) -> str:
-    return {"READY": "good", "FAILED": "bad", "DEGRADED": "bad", "off": "dim"}.get(one.state, "warning")
+    return {"READY": "good", "elsewhere": "good", "FAILED": "bad", "DEGRADED": "bad", "off": "dim"}.get(
+        one.state, "warning"
+    )
 
 
 def _price(one: ModelStatus) -> str:
@@ -39,7 +48,9 @@ def _replicas(one: ModelStatus) -> str:
 
 
 def _model(one: ModelStatus) -> str:
-    """An adapter with what it rides on."""
+    """An adapter with what it rides on, and a model with where else it is served."""
+    if one.provider_url is not None:
+        return f"{one.model_name} at {one.provider_url}"
     return f"on {one.record.endpoint_name}: {one.model_name}" if one.record and one.record.rides_on else one.model_name
 
 
@@ -75,6 +86,9 @@ def _more(shown: Sequence[Column[ModelStatus]], now: datetime) -> list[Column[Mo
         Column("quiet_seconds", lambda one: _quiet(one, now)),
         Column("ours", lambda one: one.ours),
         Column("traffic_percent", lambda one: one.traffic_percent),
+        Column("mode", lambda one: one.mode),
+        Column("share_percent", lambda one: one.share_percent),
+        Column("provider_url", lambda one: one.provider_url),
         Column("last_error", lambda one: one.record.last_error if one.record else None),
     ]
     return [column for column in every if column.key not in known]

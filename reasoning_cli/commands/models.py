@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reasoning_cli import settings as s
-from reasoning_cli.commands.model_options import TypeArgument
 from reasoning_cli.commands.models_browsing import hardware, search, show
 from reasoning_cli.commands.models_deploying import adopt, deploy, start
 from reasoning_cli.commands.models_replacing import promote, rollback
 from reasoning_cli.commands.models_status import status
 from reasoning_cli.commands.models_stopping import stop, undeploy
+from reasoning_cli.commands.models_switching import disable, enable
 from reasoning_cli.commands.models_trying import test
 from reasoning_cli.commands.models_uploading import upload
 from reasoning_cli.commands.options import FormatOption, JsonOption, QuietOption, chosen_format
 from reasoning_cli.commands.session import Session, session_of
 from reasoning_cli.terminal.listing import Format
-from reasoning_cli.values import parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.status import ModelStatus
@@ -40,6 +38,8 @@ app.command()(upload)
 app.command()(hardware)
 app.command()(search)
 app.command()(show)
+app.command()(enable)
+app.command()(disable)
 
 
 @app.command("list")
@@ -77,38 +77,7 @@ def list_models(
         )
 
 
-@app.command()
-def enable(ctx: typer.Context, model_type: TypeArgument) -> None:
-    """Let decisions of a type go to its model."""
-    _switch(session_of(ctx), model_type, on=True)
-
-
-@app.command()
-def disable(ctx: typer.Context, model_type: TypeArgument) -> None:
-    """Send decisions of a type to the original provider. The model goes on running, and costing."""
-    _switch(session_of(ctx), model_type, on=False)
-
-
-def _switch(session: Session, text: str, *, on: bool) -> None:
-    from reasoning_cli.terminal.units import money
-
-    model_type = parse_model_type(text)
-    setting = s.ENABLED[model_type]
-    s.write_setting(session.settings.paths, setting, "true" if on else "false")
-    name = spell_model_type(model_type)
-    session.terminal.say(f"{name} is {'enabled' if on else 'disabled'}.")
-    if (hiding := s.overrides(session.settings, setting)) is not None:
-        session.terminal.warn(f"{hiding} says otherwise, and wins over the settings file")
-    now = next(one for one in _statuses(session, None) if one.model_type == model_type)
-    if on and now.record is None:
-        session.terminal.hint(f"no model serves it yet: `reasoning models deploy {name}`")
-    if not on and now.burn_cents_per_hour:
-        session.terminal.hint(
-            f"it still costs {money(now.burn_cents_per_hour)} an hour; stop it: `reasoning models undeploy {name}`"
-        )
-
-
 def _statuses(session: Session, at: datetime | None) -> list[ModelStatus]:
     from reasoning_cli.operations.status import model_statuses
 
-    return model_statuses(session.store, session.models, session.enabled, at or session.now())
+    return model_statuses(session.store, session.models, session.enabled, at or session.now(), session.uses)

@@ -72,7 +72,7 @@ def _look(session: Session) -> tuple[Listing[ModelStatus], datetime]:
     from reasoning_cli.terminal.listing import Listing
 
     at = refresh(session.client, session.store)
-    statuses = model_statuses(session.store, session.models, session.enabled, at)
+    statuses = model_statuses(session.store, session.models, session.enabled, at, session.uses)
     statuses = with_activity(session.client, statuses, at)
     return Listing(status_columns(at), statuses, id=lambda one: one.name), at
 

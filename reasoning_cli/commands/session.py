@@ -23,6 +23,7 @@ from reasoning_cli.terminal.console import Color, Terminal
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.budget import Limits
+    from reasoning_cli.operations.status import SlotUse
     from reasoning_cli.store.database import Store
     from reasoning_cli.terminal.prompts import Prompter
     from reasoning_cli.together.client import TogetherClient
@@ -164,6 +165,14 @@ class Session:
     def enabled(self) -> dict[str, bool]:
         """Whether each model type may be answered by our models."""
         return {model_type: self.settings.get(setting) for model_type, setting in s.ENABLED.items()}
+
+    @property
+    def uses(self) -> dict[str, SlotUse]:
+        """What the gateway makes of each slot's model, and of one that is served elsewhere."""
+        from reasoning_cli.operations.status import SlotUse
+
+        get = self.settings.get
+        return {one: SlotUse(get(s.MODE[one]), get(s.SHARE[one]), get(s.PROVIDER_URL[one])) for one in s.MODE}
 
     @property
     def idle_by_type(self) -> dict[str, int]:

@@ -15,19 +15,29 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.ledger import Ledger
 from reasoning_cli.store.replacements import Replacements
-from reasoning_cli.values import MODEL_TYPES, Period
+from reasoning_cli.values import MODEL_TYPES, Mode, Period
 
 if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
 
 
 @dataclass(frozen=True)
+class SlotUse:
+    """What the gateway makes of a slot's model, and where it is served when that is not Together."""
+
+    mode: Mode = Mode.LIVE
+    share_percent: int = 100
+    provider_url: str | None = None
+
+
+@dataclass(frozen=True)
 class ModelStatus:
     """One line of `models`: a slot with what serves it, or a deployment of ours that serves none.
 
-    `state` is as last seen at `seen_at`; a slot without deployment is `off`. `traffic_percent` is the share of each of
-    two while one takes the other's place. What is not `ours` was made elsewhere: its record is of this moment, not in
-    the store, and its usage is since it was made.
+    `state` is as last seen at `seen_at`; a slot without deployment is `off`, or `elsewhere` when it has a
+    `provider_url` and needs none. `traffic_percent` is the share of each of two while one takes the other's place; `mode` and
+    `share_percent` (of a canary) are what the gateway does with a slot. What is not `ours` was made elsewhere: its
+    record is of this moment, not in the store, and its usage is since it was made.
     """
 
     name: str
@@ -40,10 +50,15 @@ class ModelStatus:
     activity: Activity | None = None
     ours: bool = True
     traffic_percent: int | None = None
+    mode: Mode | None = None
+    share_percent: int | None = None
+    provider_url: str | None = None
 
     @property
     def state(self) -> str:
-        return self.record.state if self.record else "off"
+        if self.record is not None:
+            return self.record.state
+        return "off" if self.provider_url is None else "elsewhere"
 
     @property
     def burn_cents_per_hour(self) -> int:
@@ -72,9 +87,13 @@ def last_look(store: Store) -> datetime | None:
 
 
 def model_statuses(
-    store: Store, models: Mapping[str, str], enabled: Mapping[str, bool], at: datetime
+    store: Store,
+    models: Mapping[str, str],
+    enabled: Mapping[str, bool],
+    at: datetime,
+    uses: Mapping[str, SlotUse] | None = None,
 ) -> list[ModelStatus]:
-    """The three slots, then deployments of ours that serve none; `models` and `enabled` by model type."""
+    """The three slots, then deployments of ours that serve none; `models`, `enabled` and `uses` by model type."""
     deployments = Deployments(store)
     # Riders first: a model type whose slot is not set yet is served by its adapter, and not by what that rides on.
     live = {record.key: record for record in (*deployments.riders(), *deployments.live())}
@@ -92,6 +111,7 @@ def model_statuses(
 
     def line(model_type: str | None, record: DeploymentRecord | None) -> ModelStatus:
         since = ready_since(ledger.readings(record.key)) if record and record.ready_replicas else None
+        use = (uses or {}).get(model_type or "")
         return ModelStatus(
             name=model_type or (name(record) if record else ""),
             model_type=model_type,
@@ -101,6 +121,9 @@ def model_statuses(
             usage=usage.get(record.key, Usage()) if record else Usage(),
             ready_since=since,
             traffic_percent=shares.get(record.key) if record else None,
+            mode=use.mode if use else None,
+            share_percent=use.share_percent if use and use.mode is Mode.CANARY else None,
+            provider_url=use.provider_url if use else None,
         )
 
     lines = []

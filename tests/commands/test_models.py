@@ -95,6 +95,9 @@ def test_status_of_what_runs(still: Service, reasoning: Run) -> None:
         "idle_minutes": 0,
         "ours": True,
         "traffic_percent": None,
+        "mode": "live",
+        "share_percent": None,
+        "provider_url": None,
         "last_error": None,
     }
     listed = json.loads(reasoning("models", "list", "--json").stdout)[2]
@@ -230,15 +233,52 @@ def test_yes_does_not_pass_the_budget(still: Service, reasoning: Run) -> None:
 def test_enable_and_disable(still: Service, reasoning: Run) -> None:
     still.deploy()
     off = reasoning("models", "disable", "planning")
-    assert (off.exit_code, off.stdout) == (0, "planning is disabled.\n")
+    assert (off.exit_code, off.stdout) == (
+        0,
+        "planning is disabled: the original answers. A gateway that runs follows within a second.\n",
+    )
     assert off.stderr == "hint: it still costs $5.49 an hour; stop it: `reasoning models undeploy planning`\n"
     assert "READY, disabled" in reasoning("models", "list").stdout
     on = reasoning("models", "enable", "planning")
-    assert (on.exit_code, on.stdout, on.stderr) == (0, "planning is enabled.\n", "")
+    assert (on.exit_code, on.stderr) == (0, "")
+    assert on.stdout.startswith("planning is enabled, live: the model answers, and the original where its answer is no")
     none = reasoning("models", "enable", "coding")
-    assert none.stderr == "hint: no model serves it yet: `reasoning models deploy coding`\n"
+    assert none.stderr == (
+        "warning: no model serves coding yet: until then the original answers\nhint: `reasoning models deploy coding`\n"
+    )
     wrong = reasoning("models", "enable", "codng")
     assert (wrong.exit_code, wrong.stdout) == (2, "")
+
+
+def test_a_model_is_enabled_for_a_share_or_only_to_be_compared(still: Service, reasoning: Run) -> None:
+    still.deploy()
+    canary = reasoning("models", "enable", "planning", "--share", "25")
+    assert canary.stdout.startswith("planning is enabled, canary: the model answers 25 % of the people")
+    assert "READY, canary 25 %" in reasoning("models", "list").stdout
+    shadow = reasoning("models", "enable", "planning", "--mode", "shadow")
+    assert shadow.stdout.startswith("planning is enabled, shadow: the original answers; the model is asked beside it")
+    again = json.loads(reasoning("models", "status", "--json").stdout)[1]
+    assert (again["mode"], again["share_percent"]) == ("shadow", None)
+    assert reasoning("models", "enable", "planning").stdout.startswith("planning is enabled, shadow")
+    events = json.loads(reasoning("costs", "events", "--json").stdout)
+    assert [(one["subject"], one["detail"]) for one in events if one["action"] == "enable"] == [
+        ("planning", {"mode": "canary", "share_percent": "25"}),
+        ("planning", {"mode": "shadow"}),
+        ("planning", {}),
+    ]
+    wrong = reasoning("models", "enable", "planning", "--mode", "live", "--share", "5")
+    assert (wrong.exit_code, wrong.stderr.splitlines()[0]) == (2, "error: a live model has no share")
+
+
+def test_a_model_that_another_provider_serves_needs_no_deployment(still: Service, reasoning: Run) -> None:
+    reasoning("config", "set", "planning.provider_url", "http://127.0.0.1:11434/v1")
+    reasoning("config", "set", "planning.model", "llama3")
+    assert reasoning("models", "enable", "planning").stderr == ""
+    line = next(line for line in reasoning("models", "status").stdout.splitlines() if line.startswith("planning"))
+    assert "elsewhere" in line
+    assert line.endswith("llama3 at http://127.0.0.1:11434/v1")
+    still.deploy()
+    assert "READY, not asked" in reasoning("models", "status").stdout
 
 
 def test_a_variable_that_says_otherwise_is_named(
