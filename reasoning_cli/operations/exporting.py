@@ -7,7 +7,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -213,11 +213,12 @@ class _Run:
         rules = self._request.rules
         head = head_of(rules.fmt, rules.preference, type_name(self._request.wanted))
         rules = replace(rules, head=head)
-        batches = in_batches(self._choice.among(self._rows.numbers()), bool(self._request.split))
+        numbers = self._rows.numbers()
+        batches = in_batches(self._choice.among(numbers), bool(self._request.split))
         if rules.fmt == "parquet":
             from reasoning_cli.operations.exporting_parquet import write_parquet
 
-            written = write_parquet(self._store, rules, batches, streams)
+            written: Generator[tuple[Batch, Facts]] = write_parquet(self._store, rules, batches, streams)
         else:
             together = self._workers > 1 and self._matching >= WORTH_WORKERS and all(map(_has_descriptor, streams))
             written = (
@@ -226,7 +227,8 @@ class _Run:
                 else write_alone(self._store, rules, batches, streams)
             )
         done = 0
-        with contextlib.closing(written):  # type: ignore[type-var]
+        # Closed here, while the database is open, also when Ctrl-C comes.
+        with contextlib.closing(numbers), contextlib.closing(written):
             for batch, facts in written:
                 self._take(batch, facts)
                 for one in growing:

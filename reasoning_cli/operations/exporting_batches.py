@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import BinaryIO
@@ -134,7 +134,7 @@ def in_batches(chosen: Iterator[tuple[int, int]], split: bool) -> Iterator[Batch
 
 def write_alone(
     store: Store, rules: Rules, batches: Iterator[Batch], streams: Sequence[BinaryIO]
-) -> Iterator[tuple[Batch, Facts]]:
+) -> Generator[tuple[Batch, Facts]]:
     """Render and write the batches in this process; yields each with what became of it, once it is written."""
     batcher = Batcher(store, rules, len(streams))
     begun = 0
@@ -165,7 +165,7 @@ def worker_count() -> int:
 
 def write_together(
     store: Store, rules: Rules, batches: Iterator[Batch], streams: Sequence[BinaryIO], workers: int
-) -> Iterator[tuple[Batch, Facts]]:
+) -> Generator[tuple[Batch, Facts]]:
     """Let `workers` processes render and write the batches; yields each, in order, once it is written.
 
     Leaving early ends the workers. Errors of theirs are raised here: OSError of a write, ReasoningError.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import BinaryIO
 
 import orjson
@@ -15,7 +15,7 @@ from reasoning_cli.store.database import Store
 
 def write_parquet(
     store: Store, rules: Rules, batches: Iterator[Batch], streams: Sequence[BinaryIO]
-) -> Iterator[tuple[Batch, Facts]]:
+) -> Generator[tuple[Batch, Facts]]:
     """Render and write the batches, a row group each; yields each with what became of it."""
     try:
         import pyarrow

@@ -11,6 +11,7 @@ import random
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
@@ -78,10 +79,11 @@ def choose(rows: ExportRows, *, dedupe: Dedupe, balance: bool, split: Sequence[f
     fates = bytearray([_FIRST_SIDE]) * max(0, last - first + 1)
     left_out: Counter[str] = Counter()
     if dedupe != "none":
-        for number, keep in rows.copies(dedupe):
-            if not keep and 0 <= number - first < len(fates):
-                fates[number - first] = _COPY
-                left_out[REASONS[_COPY]] += 1
+        with closing(rows.copies(dedupe)) as found:
+            for number, keep in found:
+                if not keep and 0 <= number - first < len(fates):
+                    fates[number - first] = _COPY
+                    left_out[REASONS[_COPY]] += 1
     if balance:
         for number in _surplus(rows, first, fates, seed):
             fates[number - first] = _SURPLUS
@@ -95,14 +97,15 @@ def _surplus(rows: ExportRows, first: int, fates: bytearray, seed: int) -> list[
     counts: Counter[str] = Counter()
 
     def decided() -> Iterator[tuple[int, str]]:
-        for number, model_type, decision, corrected in rows.decisions():
-            if model_type != "should_respond" or not 0 <= number - first < len(fates):
-                continue
-            if corrected is not None:
-                answer = parse_answer(model_type, corrected)
-                decision = None if isinstance(answer, InvalidAnswer) else decision_of(answer)
-            if decision is not None and fates[number - first] >= _FIRST_SIDE:
-                yield number, decision
+        with closing(rows.decisions()) as found:
+            for number, model_type, decision, corrected in found:
+                if model_type != "should_respond" or not 0 <= number - first < len(fates):
+                    continue
+                if corrected is not None:
+                    answer = parse_answer(model_type, corrected)
+                    decision = None if isinstance(answer, InvalidAnswer) else decision_of(answer)
+                if decision is not None and fates[number - first] >= _FIRST_SIDE:
+                    yield number, decision
 
     counts.update(decision for _, decision in decided())
     if len(counts) < 2:
@@ -135,19 +138,19 @@ def _part(rows: ExportRows, first: int, fates: bytearray, split: Sequence[float]
     kinds: tuple[Literal["near", "exact"], ...] = ("near", "exact")
     for kind in kinds:
         before, last = b"", -1
-        for number, shared, room, usable in rows.shared(kind):
-            place = number - first
-            if not 0 <= place < len(fates) or fates[place] < _FIRST_SIDE:
-                continue
-            node = nodes[place]
-            if node < 0:
-                node = nodes[place] = (
-                    _hash(key, room.encode(), _ROOMS) if room else _ROOMS + _hash(key, shared, _SHAPES)
-                )
-                usables[node] += usable
-            if shared == before:
-                parents[root(node)] = root(last)
-            before, last = shared, node
+        with closing(rows.shared(kind)) as found:
+            for number, shared, room, usable in found:
+                place = number - first
+                if not 0 <= place < len(fates) or fates[place] < _FIRST_SIDE:
+                    continue
+                node = nodes[place]
+                if node < 0:
+                    node = _hash(key, room.encode(), _ROOMS) if room else _ROOMS + _hash(key, shared, _SHAPES)
+                    nodes[place] = node
+                    usables[node] += usable
+                if shared == before:
+                    parents[root(node)] = root(last)
+                before, last = shared, node
     sizes: Counter[int] = Counter()
     for node, count in enumerate(usables):
         if count:

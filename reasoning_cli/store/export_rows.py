@@ -6,7 +6,7 @@ The choice reads indexes and small columns only; the texts are read a batch at a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Literal
 
 from reasoning_cli.store.database import Store
@@ -33,7 +33,7 @@ class ExportRows:
         """How many match."""
         return self._store.number(f"SELECT count(*) FROM samples {where(self._conditions)}", self._parameters)
 
-    def numbers(self) -> Iterator[int]:
+    def numbers(self) -> Generator[int]:
         """The numbers of the matching samples, oldest first."""
         order = "ORDER BY created_at, seq"
         for row in self._store.rows(f"SELECT seq FROM samples {where(self._conditions)} {order}", self._parameters):
@@ -44,7 +44,7 @@ class ExportRows:
         row = self._store.row("SELECT (SELECT min(seq) FROM samples), (SELECT max(seq) FROM samples)")
         return (row[0], row[1]) if row is not None and row[0] is not None else (1, 0)
 
-    def copies(self, kind: Copies) -> Iterator[tuple[int, bool]]:
+    def copies(self, kind: Copies) -> Generator[tuple[int, bool]]:
         """The numbers of the matching samples, copies of each other together, and whether it is the one to keep.
 
         Of each group that is a labelled one, else one whose answer can be used, else the newest.
@@ -61,7 +61,7 @@ class ExportRows:
             yield seq, group != before
             before = group
 
-    def shared(self, kind: Copies) -> Iterator[tuple[int, bytes, str | None, bool]]:
+    def shared(self, kind: Copies) -> Generator[tuple[int, bytes, str | None, bool]]:
         """Number, hash, room and use of the matching samples, those of one hash together, of whatever type."""
         column = _HASHES[kind]
         for row in self._store.rows(
@@ -70,7 +70,7 @@ class ExportRows:
         ):
             yield row[0], row[1], row[2], bool(row[3])
 
-    def decisions(self) -> Iterator[tuple[int, str, str | None, str | None]]:
+    def decisions(self) -> Generator[tuple[int, str, str | None, str | None]]:
         """Number, type, decision and correction of the matching samples that can be used, oldest first."""
         for row in self._store.rows(
             f"SELECT seq, model_type, decision, corrected FROM samples {where([*self._conditions, USABLE])}"
@@ -80,7 +80,7 @@ class ExportRows:
             yield row[0], row[1], row[2], row[3]
 
 
-def texts(store: Store, numbers: Sequence[int]) -> Iterator[TextRow]:
+def texts(store: Store, numbers: Sequence[int]) -> Generator[TextRow]:
     """The samples with these numbers, in that order; those that were deleted meanwhile are not there."""
     cursor = store.connection.cursor()
     cursor.row_factory = None

@@ -147,6 +147,7 @@ def test_ctrl_c_leaves_nothing_and_no_process(home: Path) -> None:
     out, err = program.communicate(timeout=30)
     assert (program.returncode in (130, -signal.SIGINT), out) == (True, "")
     assert "Interrupted. Nothing was written." in err
+    assert "Traceback" not in err
     assert [one for one in Path().iterdir() if "a.jsonl" in one.name] == []
     listed = subprocess.run(["ps", "-eo", "ppid,args"], capture_output=True, text=True, check=True).stdout
     assert not [line for line in listed.splitlines() if line.split()[0] == str(program.pid)]
