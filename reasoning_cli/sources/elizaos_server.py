@@ -77,7 +77,7 @@ class ServerSource:
         if isinstance(known, Mapping):
             self._readings = {str(key): _Reading(**reading) for key, reading in known.items()}
             self.went_on = True
-        with httpx.Client(timeout=_SECONDS, follow_redirects=True) as client:
+        with httpx.Client(timeout=_SECONDS) as client:
             for agent in self._agents(client):
                 for kind in TYPES:
                     yield from self._pages(client, agent, kind)

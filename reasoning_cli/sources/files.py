@@ -322,7 +322,7 @@ def _unzstd(stream: IO[bytes], name: str) -> io.RawIOBase:
     except ImportError:
         raise ConfigurationError(
             f"{name} is packed with zstd, and the library for that is not installed",
-            "`pip install zstandard`, or unpack it with `zstd -d`",
+            "`pip install 'reasoning[zstd]'`, or unpack it with `zstd -d`",
         ) from None
 
     class Unpacked(io.RawIOBase):
