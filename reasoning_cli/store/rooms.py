@@ -35,10 +35,10 @@ class Rooms:
         """The decisions of a room from `since` to `until`, both included. Coding has no part in a conversation."""
         for row in self._store.rows(
             "SELECT seq, created_at, model_type, decision, run_id, entity_id, feedback FROM samples"
-            # The index holds the first eight characters.
-            " WHERE substr(room_id, 1, 8) = substr(:room, 1, 8) AND room_id = :room"
+            # The index holds the first eight characters; a bare equality would be put into its expression.
+            " WHERE substr(room_id, 1, 8) = :start AND +room_id = :room"
             " AND created_at BETWEEN :since AND :until AND model_type <> 'coding' ORDER BY created_at, seq",
-            {"room": room_id, "since": to_ms(since), "until": to_ms(until)},
+            {"start": room_id[:8], "room": room_id, "since": to_ms(since), "until": to_ms(until)},
         ):
             seq, created_at, *rest = row
             yield RoomRow(seq, from_ms(created_at), *rest)

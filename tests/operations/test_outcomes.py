@@ -119,3 +119,13 @@ def test_doing_it_again_changes_nothing_and_other_feedback_stays(store: Store) -
     store.write("UPDATE samples SET feedback='thumbs up' WHERE id=?", (SPOKEN[0].id,))
     assert note_outcomes(store, samples) == {}
     assert outcomes(store)[SPOKEN[0].id] == "thumbs up"
+
+
+def test_a_room_is_read_by_its_index(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, object]] = []
+    rows = store.rows
+    monkeypatch.setattr(store, "rows", lambda sql, parameters: asked.append((sql, parameters)) or rows(sql, parameters))
+    note_outcomes(store, SPOKEN)
+    [(sql, parameters)] = asked
+    [plan] = [row["detail"] for row in rows(f"EXPLAIN QUERY PLAN {sql}", parameters)]  # type: ignore[arg-type]
+    assert plan == "SEARCH samples USING INDEX samples_room_time (<expr>=? AND created_at>? AND created_at<?)"
