@@ -177,9 +177,13 @@ def write_together(
         closing = stack.enter_context(contextlib.ExitStack())
         for descriptor in (one for pipe in ring for one in pipe):
             closing.callback(os.close, descriptor)
+        # Copies, since in a worker the number of stdout is what it answers on.
+        files = [os.dup(stream.fileno()) for stream in streams]
+        for descriptor in files:
+            closing.callback(os.close, descriptor)
         os.write(ring[0][1], bytes([0]))  # the first turn; nothing has been begun
         team = [
-            stack.enter_context(_Worker(store, rules, streams, ring[place][0], ring[(place + 1) % workers][1]))
+            stack.enter_context(_Worker(store, rules, files, ring[place][0], ring[(place + 1) % workers][1]))
             for place in range(workers)
         ]
         closing.close()
@@ -199,8 +203,7 @@ def write_together(
 class _Worker(contextlib.AbstractContextManager["_Worker"]):
     """Another process that runs `exporting_worker`; it ends with this one, and not by Ctrl-C on its own."""
 
-    def __init__(self, store: Store, rules: Rules, streams: Sequence[BinaryIO], turn: int, next_turn: int) -> None:
-        files = [stream.fileno() for stream in streams]
+    def __init__(self, store: Store, rules: Rules, files: Sequence[int], turn: int, next_turn: int) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "reasoning_cli.operations.exporting_worker"],
             stdin=subprocess.PIPE,
@@ -213,7 +216,7 @@ class _Worker(contextlib.AbstractContextManager["_Worker"]):
                 "database": str(store.path.absolute()),
                 "realm": store.realm,
                 "rules": asdict(rules),
-                "files": files,
+                "files": list(files),
                 "turn": turn,
                 "next_turn": next_turn,
             }

@@ -28,11 +28,16 @@ def main() -> None:
 
 
 def _work() -> None:
-    job = json.loads(sys.stdin.buffer.readline())
+    told = sys.stdin.buffer.readline()
+    if not told.endswith(b"\n"):
+        return  # the export ended while it was said
+    job = json.loads(told)
     rules, files = Rules(**job["rules"]), job["files"]
     with open_store(Path(job["database"]), job["realm"], create=False) as store:
         batcher = Batcher(store, rules, len(files))
         for line in sys.stdin.buffer:
+            if not line.endswith(b"\n"):
+                return
             batch = json.loads(line)
             pieces, facts = batcher.render(batch["numbers"], bytes.fromhex(batch["to"]))
             turn = os.read(job["turn"], 1)

@@ -131,10 +131,27 @@ def test_a_check_of_what_was_exported_finds_nothing_refused(filled: Run) -> None
     assert "other file" not in done.stdout
 
 
-def test_ctrl_c_leaves_nothing_and_no_process(home: Path) -> None:
+@pytest.fixture
+def large(home: Path) -> None:
+    """As many decisions as several processes are used for."""
     home.mkdir(exist_ok=True)
     with open_store(home / "reasoning.db") as store:
-        fill(store, Generator(22_000, seed=3, prompt_bytes=200, copies=0, secrets=0))
+        fill(store, Generator(21_000, seed=3, prompt_bytes=200, copies=0, secrets=0))
+
+
+@pytest.mark.usefixtures("large")
+def test_stdout_gets_what_a_file_gets_and_may_be_closed_early(process: Run) -> None:
+    assert process("data", "export", "-o", "a.jsonl", "--no-redact").exit_code == 0
+    command = f"{sys.executable} -P -m reasoning_cli data export --no-redact -o -"
+    whole = subprocess.run(["sh", "-c", f"{command} | sha256sum"], capture_output=True, text=True, check=True)
+    assert whole.stdout.split()[0] == json.loads(Path("a.jsonl.manifest.json").read_text())["files"][0]["sha256"]
+    assert " written to stdout, " in whole.stderr
+    first = subprocess.run(["sh", "-c", f"{command} | head -1"], capture_output=True, text=True, check=True)
+    assert (first.stdout.count("\n"), first.stderr) == (1, "")
+
+
+@pytest.mark.usefixtures("large")
+def test_ctrl_c_leaves_nothing_and_no_process() -> None:
     program = subprocess.Popen(
         [sys.executable, "-P", "-m", "reasoning_cli", "data", "export", "-o", "a.jsonl"],
         stdout=subprocess.PIPE,
