@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -19,11 +20,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from reasoning_cli.operations.cleaning import Retention, plan_cleanup
 from reasoning_cli.store.database import open_store
-from reasoning_cli.store.keeping import delete_rows, small_steps
+from reasoning_cli.store.keeping import Cut, delete_cut, small_steps
 from reasoning_cli.store.pages import Pages
 from reasoning_cli.store.samples import SampleFilter
+from reasoning_cli.store.times import from_ms
+from reasoning_cli.values import MODEL_TYPES
 
 CLI = (sys.executable, "-m", "reasoning_cli")
 
@@ -155,40 +157,32 @@ def questions(database: Path) -> None:
 
 
 def cleanup(database: Path) -> None:
-    """Delete the oldest tenth while another program writes."""
+    """Delete the oldest tenth of what has no label while another program writes."""
     with open_store(database) as store:
-        oldest, newest = (store.number(f"SELECT {which}(created_at) FROM samples") for which in ("min", "max"))
-        days = int((newest - oldest) / 86_400_000 * 0.9)
-        plan = plan_cleanup(store, datetime.now(UTC), Retention(days=days))
+        tenth = store.number("SELECT count(*) FROM samples") // 10
+        until = store.number(
+            "SELECT created_at FROM samples WHERE label IS NULL ORDER BY created_at LIMIT 1 OFFSET ?", (tenth,)
+        )
         writer = subprocess.Popen([sys.executable, "-c", WRITER, str(database)], stdout=subprocess.PIPE, text=True)
         assert writer.stdout is not None
         writer.stdout.readline()
-        began, gone, held = time.perf_counter(), 0, 0.0
-        wal = 0
-        for cut in plan.cuts:
-            with small_steps(store) as step:
-                while found := list(
-                    store.rows(
-                        "SELECT seq FROM samples WHERE model_type = ? AND created_at < ? AND label IS NULL"
-                        " ORDER BY created_at LIMIT ?",
-                        (cut.model_type, int(cut.at.timestamp() * 1000), step.rows),
-                    )
-                ):
-                    gone += delete_rows(store, step, found, " AND label IS NULL")
-                    wal = max(wal, Path(f"{database}-wal").stat().st_size)
-                held = max(held, step.longest_seconds)
+        began, gone, log = time.perf_counter(), 0, 0
+        with small_steps(store) as step:
+            for name in MODEL_TYPES:
+                steps = [(0, 0)]
+                for count in delete_cut(store, step, Cut(name, from_ms(until)), keep_labelled=True):
+                    steps.append((count, store.log_bytes()))
+                gone += steps[-1][0]
+                log = max(log, *(size for _, size in steps))
         took = time.perf_counter() - began
-        writer.send_signal(2)
+        writer.send_signal(signal.SIGINT)
         count, middle, late, longest = writer.communicate()[0].split()
     show(
-        f"cleanup of {gone:,} rows", f"{took:.0f} s, {gone / took:,.0f} rows/s, log {wal / 1e6:.0f} MB", "log <= 32 MB"
+        f"cleanup of {gone:,} rows", f"{took:.0f} s, {gone / took:,.0f} rows/s, log {log / 1e6:.0f} MB", "log <= 32 MB"
     )
-    show("longest transaction", f"{held * 1000:.0f} ms", "<= 100 ms")
-    show(
-        f"{int(count):,} writes beside: p50, p99, longest",
-        f"{float(middle):.1f}, {float(late):.1f}, {float(longest):.0f} ms",
-        "",
-    )
+    show("longest transaction", f"{step.longest_seconds * 1000:.0f} ms", "<= 100 ms")
+    waits = f"{float(middle):.1f}, {float(late):.1f}, {float(longest):.0f} ms"
+    show(f"{int(count):,} writes beside: p50, p99, longest", waits, "")
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from reasoning_cli.errors import UsageError
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.events import Event, Events
-from reasoning_cli.store.keeping import Cut, CutRange, delete_cut, nth_newest, range_of_cut
+from reasoning_cli.store.keeping import Cut, CutRange, delete_cut, nth_newest, range_of_cut, small_steps
 from reasoning_cli.values import MODEL_TYPES
 
 OPERATOR = "operator"
@@ -94,13 +94,14 @@ def run_cleanup(
     """
     gone, began = 0, time.monotonic()
     try:
-        for cut in plan.cuts:
-            before, count = gone, 0
-            for count in delete_cut(store, cut, keep_labelled=plan.keep_labelled):
-                gone = before + count
-                on_progress(gone)
-                if seconds is not None and time.monotonic() - began > seconds:
-                    return gone
+        with small_steps(store) as step:
+            for cut in plan.cuts:
+                before = gone
+                for count in delete_cut(store, step, cut, keep_labelled=plan.keep_labelled):
+                    gone = before + count
+                    on_progress(gone)
+                    if seconds is not None and time.monotonic() - began > seconds:
+                        return gone
     finally:
         if gone:
             limits = {"days": plan.retention.days, "max_samples": plan.retention.most}

@@ -115,6 +115,11 @@ class Store:
         """Bytes on disk, with the write-ahead log."""
         return sum(file.stat().st_size for file in _family(self.path) if file.exists())
 
+    def log_bytes(self) -> int:
+        """Bytes of the write-ahead log."""
+        log = _family(self.path)[1]
+        return log.stat().st_size if log.exists() else 0
+
     def give_back_pages(self, pages: int) -> None:
         """Hand so many of the pages freed by deletions back to the file system."""
         with self._writing, translated(self.path):

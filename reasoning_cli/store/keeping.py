@@ -19,7 +19,7 @@ from reasoning_cli.store.samples import SampleRange
 from reasoning_cli.store.times import from_ms, to_ms
 
 LOCK_SECONDS = 0.02  # what a step aims at; one on a busy machine takes some times that
-_WRITE_BACK_EVERY = 4  # steps, after which the write-ahead log has some megabytes
+_LOG_BYTES = 8_000_000  # of write-ahead log, after which it is carried into the file
 _FIRST_STEP = 50
 _LARGEST_STEP = 4000
 
@@ -80,28 +80,28 @@ def range_of_cut(store: Store, cut: Cut, *, keep_labelled: bool) -> CutRange:
     )
 
 
-def delete_cut(store: Store, cut: Cut, *, keep_labelled: bool) -> Iterator[int]:
+def delete_cut(store: Store, step: Step, cut: Cut, *, keep_labelled: bool) -> Iterator[int]:
     """Delete what a cut takes a step at a time, yielding how many are gone so far.
 
     A sample that gets a label in the meantime stays.
     """
     condition = _UNLABELLED if keep_labelled else ""
     place: dict[str, Value] = {"type": cut.model_type, "at": to_ms(cut.at), "seq": cut.seq, "from": -(1 << 62)}
-    with small_steps(store) as step:
-        gone = 0
-        while rows := list(
-            store.rows(
-                f"SELECT seq, created_at FROM samples WHERE {_CUT} AND created_at >= :from{condition}"
-                " ORDER BY created_at LIMIT :most",
-                {**place, "most": step.rows},
-            )
-        ):
-            place["from"] = rows[-1]["created_at"]
-            gone += delete_rows(store, step, rows, condition)
-            yield gone
+    gone = 0
+    while rows := list(
+        store.rows(
+            # Asking for the length reads the pages that are to go, from the disk if need be, before the lock is held.
+            f"SELECT seq, created_at, length(prompt) FROM samples WHERE {_CUT} AND created_at >= :from{condition}"
+            " ORDER BY created_at LIMIT :most",
+            {**place, "most": step.rows},
+        )
+    ):
+        place["from"] = rows[-1]["created_at"]
+        gone += _delete_rows(store, step, rows, condition)
+        yield gone
 
 
-def delete_rows(store: Store, step: Step, rows: Sequence[Row], condition: str = "") -> int:
+def _delete_rows(store: Store, step: Step, rows: Sequence[Row], condition: str) -> int:
     """Delete the samples with these `seq` in one short transaction, and give their space back."""
     numbers = json.dumps([row["seq"] for row in rows])
     with step.holding(len(rows)):
@@ -117,7 +117,6 @@ class Step:
         self.rows = _FIRST_STEP
         self.longest_seconds = 0.0
         self._pages = _FIRST_STEP
-        self._done = 0
         self._store = store
 
     @contextmanager
@@ -137,9 +136,8 @@ class Step:
     def _next(self, size: int, done: int, held: _Stopwatch) -> int:
         """The size of the next step, by what the last one took; who waits for the lock gets it in between."""
         self.longest_seconds = max(self.longest_seconds, held.seconds)
-        self._done += 1
-        if self._done % _WRITE_BACK_EVERY == 0:
-            self._store.write_back()
+        if self._store.log_bytes() > _LOG_BYTES:
+            self._store.shorten_log()
         # Who finds the lock taken looks again some milliseconds later; without a pause it might never be free then.
         time.sleep(min(held.seconds, LOCK_SECONDS))
         wanted = int(done * LOCK_SECONDS / max(held.seconds, 1e-6))

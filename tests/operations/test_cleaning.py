@@ -15,7 +15,7 @@ from reasoning_cli.errors import UsageError
 from reasoning_cli.operations.cleaning import Retention, plan_cleanup, run_cleanup
 from reasoning_cli.store.database import Store, open_store
 from reasoning_cli.store.events import Events
-from reasoning_cli.store.keeping import Cut, delete_cut
+from reasoning_cli.store.keeping import Cut, delete_cut, small_steps
 from reasoning_cli.store.samples import Sample, SampleFilter, SampleRange, Samples
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -193,4 +193,6 @@ def test_cutting_the_log_does_not_wait_for_a_reader(store: Store) -> None:
 
 def test_a_cut_of_a_place_takes_what_is_before_it(store: Store) -> None:
     add(store, 5, 3)
-    assert list(delete_cut(store, Cut("planning", NOW - timedelta(days=3), seq=3), keep_labelled=True)) == [2]
+    with small_steps(store) as step:
+        cut = Cut("planning", NOW - timedelta(days=3), seq=3)
+        assert list(delete_cut(store, step, cut, keep_labelled=True)) == [2]
