@@ -81,19 +81,31 @@ def responses_answer(text: str) -> Json:
         "status": "completed",
         "model": "gpt-original",
         "output": [{"id": "msg_1", "type": "message", "status": "completed", "role": "assistant", "content": content}],
-        "usage": {"input_tokens": 100, "output_tokens": 20, "total_tokens": 120},
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+        "usage": {
+            "input_tokens": 100,
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "output_tokens": 20,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": 120,
+        },
     }
 
 
 def responses_events(text: str) -> list[bytes]:
-    inside = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    numbers = iter(range(1000))
+
+    def said(kind: str, **fields: object) -> bytes:
+        return sse({"type": kind, "sequence_number": next(numbers), **fields}, kind)
+
+    inside = {"item_id": "msg_1", "output_index": 0, "content_index": 0, "logprobs": []}
+    begun = {**responses_answer(""), "status": "in_progress", "output": [], "usage": None}
     return [
-        sse({"type": "response.created", "response": {"id": "resp_1", "status": "in_progress"}}, "response.created"),
-        *(
-            sse({"type": "response.output_text.delta", **inside, "delta": piece}, "response.output_text.delta")
-            for piece in pieces(text)
-        ),
-        sse({"type": "response.completed", "response": responses_answer(text)}, "response.completed"),
+        said("response.created", response=begun),
+        *(said("response.output_text.delta", **inside, delta=piece) for piece in pieces(text)),
+        said("response.completed", response=responses_answer(text)),
     ]
 
 

@@ -98,8 +98,9 @@ class Provider:
         return f"http://127.0.0.1:{self.port}"
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(10)
 
     def asked(self, path: str = "") -> list[Received]:
         """The requests whose target holds `path`."""
