@@ -23,7 +23,8 @@ from reasoning_cli.values import spell_model_type
 Line = tuple[str, str]  # text and style
 
 _LONGEST_DECISION = 28
-_MOST_BRIEF = 20_000
+_MOST_BRIEF = 20_000  # characters of one text
+_MOST = 200_000
 _INDENT = "  "
 _LABEL_STYLES = {"good": "good", "bad": "bad", "corrected": "warning"}
 
@@ -117,9 +118,9 @@ def one_line(text: str) -> str:
 def card(look: Look, width: int, *, talk_lines: int | None = None, brief: bool = False) -> list[Line]:
     """One decision in lines within `width` columns, of the conversation only the last `talk_lines`.
 
-    It is `brief` without what a person does not judge by: its ids, and what is behind the beginning of a huge text.
+    It is `brief` without what a person does not judge by: its ids, and most of a text that nobody reads to its end.
     """
-    most = _MOST_BRIEF if brief else None
+    most = _MOST_BRIEF if brief else _MOST
     sample = look.sample
     lines: list[Line] = [(line, "header") for line in fold(_headline(look), width)]
     lines += [(line, "dim") for text in _facts(sample, brief) for line in fold(text, width)]
@@ -213,18 +214,18 @@ def _labelled(look: Look) -> str:
     return visible(f"{text}: {last.note}" if last.note else text)
 
 
-def _section(heading: str, text: str, width: int, style: str = "", most: int | None = None) -> list[Line]:
+def _section(heading: str, text: str, width: int, style: str = "", most: int = _MOST) -> list[Line]:
     folded = fold(_shown(text, most), width, _INDENT) if text else []
     return [("", ""), (heading, "header"), *((line, style) for line in folded)]
 
 
-def _shown(text: str, most: int | None) -> str:
+def _shown(text: str, most: int) -> str:
     """A text without what would move the cursor, at most so many characters of it."""
     shown = visible(text[:most].strip("\r\n"), but="\n\t")
-    return f"{shown}\n… {len(text) - most:,} characters more" if most is not None and len(text) > most else shown
+    return f"{shown}\n… {len(text) - most:,} characters more, see `data show ID --raw`" if len(text) > most else shown
 
 
-def _parts(heading: str, parts: Sequence[tuple[str, str]], width: int, most: int | None) -> list[Line]:
+def _parts(heading: str, parts: Sequence[tuple[str, str]], width: int, most: int) -> list[Line]:
     """Parts with their names, the text beside them, or below them where it is narrow."""
     lines: list[Line] = [("", ""), (heading, "header")]
     indent = " " * (max((len(name) for name, _ in parts), default=0) + 2 + len(_INDENT))

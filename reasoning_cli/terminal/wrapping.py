@@ -40,14 +40,16 @@ def fold(text: str, width: int, indent: str = "") -> list[str]:
     room = max(1, width - cell_len(indent))
     folded = []
     for line in text.expandtabs(4).split("\n"):
-        current = ""
+        current, used = "", 0
         for piece in re.findall(r"\s*\S+", line):
-            if cell_len(current + piece) <= room:
-                current += piece
+            wide = len(piece) if piece.isascii() else cell_len(piece)
+            if used + wide <= room:
+                current, used = current + piece, used + wide
                 continue
             if current:
                 folded.append(current)
             *full, current = chop_cells(piece.lstrip() if current else piece, room) or [""]
             folded += full
+            used = cell_len(current)
         folded.append(current)
     return [(indent + one).rstrip() for one in folded]
