@@ -88,7 +88,7 @@ def _spark_line(figures: SampleFigures) -> str:
     last = max(figures.by_day)
     days = [last - timedelta(days=back) for back in reversed(range(_SPARK_DAYS))]
     counts = [sum(figures.by_day.get(day, {}).values()) for day in days]
-    return f"{spark(counts)}  up to {max(counts):,} a day in {_SPARK_DAYS} days to {last.isoformat()}"
+    return f"{spark(counts)}  up to {max(counts):,} a day, {_SPARK_DAYS} days to {last:%m-%d}"
 
 
 def _shares_of(parts: list[Mapping[str, int]], total: int, most: int | None = None) -> str:
@@ -109,11 +109,11 @@ def _lengths(figures: SampleFigures) -> Iterator[Fact]:
         tokens = ""
         if part.counted:
             asked, said = (round(sum_ / part.counted) for sum_ in (part.prompt_tokens, part.completion_tokens))
-            tokens = f"; {asked:,} + {said:,} tokens where counted ({percent(part.counted / part.range.count)})"
+            tokens = f"; {asked:,} and {said:,} tokens where counted ({percent(part.counted / part.range.count)})"
         yield (
-            "characters" if number == 0 else "",
-            f"{spell_model_type(name)} {part.mean_prompt_chars:,} + {part.mean_output_chars:,}, at most"
-            f" {part.max_prompt_chars:,} + {part.max_output_chars:,}{tokens}",
+            "lengths" if number == 0 else "",
+            f"{spell_model_type(name)} prompt {part.mean_prompt_chars:,} and answer {part.mean_output_chars:,}"
+            f" characters, at most {part.max_prompt_chars:,} and {part.max_output_chars:,}{tokens}",
         )
 
 
