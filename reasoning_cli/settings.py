@@ -63,6 +63,7 @@ from reasoning_cli.settings_table import TYPE_BUDGET as TYPE_BUDGET
 from reasoning_cli.settings_table import TYPE_COLLECT as TYPE_COLLECT
 from reasoning_cli.settings_table import TYPE_HOURS as TYPE_HOURS
 from reasoning_cli.settings_table import TYPE_IDLE as TYPE_IDLE
+from reasoning_cli.settings_table import WAKE as WAKE
 from reasoning_cli.settings_table import WARN_PERCENT as WARN_PERCENT
 from reasoning_cli.settings_table import WEBHOOK as WEBHOOK
 from reasoning_cli.settings_table import WINDOW_TOKENS as WINDOW_TOKENS

@@ -247,6 +247,15 @@ SHARE: dict[str, Setting[int]] = {
     )
     for model_type in MODEL_TYPES
 }
+WAKE: dict[str, Setting[bool]] = {
+    model_type: Setting(
+        f"{model_type}.wake",
+        parse_boolean,
+        False,
+        "whether a decision starts its stopped model, budget and hours allowing; the original answers meanwhile",
+    )
+    for model_type in MODEL_TYPES
+}
 DEADLINE_MS: dict[str, Setting[int]] = {
     model_type: Setting(
         f"{model_type}.deadline_ms",
@@ -316,6 +325,7 @@ OF_TYPE: tuple[dict[str, Setting[object]], ...] = (
     ENABLED,
     MODE,
     SHARE,
+    WAKE,
     TYPE_BUDGET,
     TYPE_IDLE,
     TYPE_HOURS,

@@ -27,6 +27,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     **{f"{one}.idle_minutes": ("10", "0") for one in ("should_respond", "planning", "coding")},
     **{f"{one}.hours": ("18:00-23:00", "22:00-06:00") for one in ("should_respond", "planning", "coding")},
     **{f"{one}.mode": ("shadow", "canary") for one in ("should_respond", "planning", "coding")},
+    **{f"{one}.wake": ("true", "false") for one in ("should_respond", "planning", "coding")},
     **{f"{one}.share_percent": ("5", "50") for one in ("should_respond", "planning", "coding")},
     **{f"{one}.deadline_ms": ("2000", "8500") for one in ("should_respond", "planning", "coding")},
     **{f"{one}.max_tokens": ("64", "1000") for one in ("should_respond", "planning", "coding")},

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from reasoning_cli import settings as s
 from reasoning_cli.commands.gateway_asking import env, explain, status
 from reasoning_cli.commands.session import session_of
 
@@ -22,18 +21,23 @@ def serve(
     ] = None,
     workers: Annotated[int, typer.Option(metavar="N", help="Processes that share the port.", min=1, max=64)] = 1,
     access_log: Annotated[bool, typer.Option("--access-log", help="A line of JSON on stderr for each call.")] = False,
+    guard: Annotated[bool, typer.Option("--guard", help="Run the guard inside, as `costs guard` would.")] = False,
+    wake: Annotated[
+        bool, typer.Option("--wake", help="Let traffic start stopped models, as `TYPE.wake` does for one.")
+    ] = False,
+    print_systemd: Annotated[bool, typer.Option("--print-systemd", help="Print a unit that keeps it running.")] = False,
 ) -> None:
     """Answer the agent's decisions with your models, and hand everything else to the original provider."""
-    from reasoning_cli.commands.gateway_running import run_gateway
+    from reasoning_cli.commands.gateway_running import Serving, run_gateway, systemd_unit
+    from reasoning_cli.commands.guard import warn_about_key
 
-    settings = session_of(ctx).settings
-    run_gateway(
-        session_of(ctx),
-        host or settings.get(s.GATEWAY_HOST),
-        settings.get(s.GATEWAY_PORT) if port is None else port,
-        workers,
-        access_log=access_log,
-    )
+    session = session_of(ctx)
+    serving = Serving(host, port, workers, access_log=access_log, guard=guard, wake=wake)
+    if print_systemd:
+        session.terminal.print(systemd_unit(session, serving))
+        warn_about_key(session)
+        return
+    run_gateway(session, serving)
 
 
 app.command()(status)

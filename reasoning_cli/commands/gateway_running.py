@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reasoning_cli import settings as s
-from reasoning_cli.gateway.serving import Options, check, ledger_now, listen, serve
+from reasoning_cli.gateway.serving import DRAIN_SECONDS, Options, check, ledger_now, listen, serve
 from reasoning_cli.operations.slots import SlotNow, read_slots
 
 if TYPE_CHECKING:
@@ -14,26 +16,88 @@ if TYPE_CHECKING:
     from reasoning_cli.commands.session import Session
 
 
-def run_gateway(session: Session, host: str, port: int, workers: int, *, access_log: bool) -> None:
+@dataclass(frozen=True)
+class Serving:
+    """How a gateway is to run; `host` and `port` None are those of the settings."""
+
+    host: str | None
+    port: int | None
+    workers: int
+    access_log: bool
+    guard: bool
+    wake: bool
+
+
+def run_gateway(session: Session, wanted: Serving) -> None:
     """Open the port, then serve until told to stop. Raises before anything is started when it must not, or cannot."""
+    from reasoning_cli.commands.guard import guard_beside
+
     settings = session.settings
+    host = wanted.host or settings.get(s.GATEWAY_HOST)
+    port = settings.get(s.GATEWAY_PORT) if wanted.port is None else wanted.port
     check(settings, host, port)
+    if wanted.wake:
+        session.flags |= {setting.name: "true" for setting in s.WAKE.values()}
     with listen(host, port) as door:
         port = door.getsockname()[1]
-        options = _options(session, host, port, access_log)
+        options = _options(session, host, port, access_log=wanted.access_log)
         shown = f"[{host}]" if ":" in host else host
         session.terminal.note(f"listening on http://{shown}:{port} (Ctrl-C ends it)")
-        serve(options, door, workers, say=session.terminal.note)
+        with guard_beside(session) if wanted.guard else nullcontext():
+            serve(options, door, wanted.workers, say=session.terminal.note)
 
 
-def _options(session: Session, host: str, port: int, access_log: bool) -> Options:
+def systemd_unit(session: Session, wanted: Serving) -> str:
+    """A user unit, one for each profile, that starts a gateway as it is wanted."""
+    from reasoning_cli.commands.guard import service_command, service_home
+
+    words = ["gateway", "serve"]
+    words += ["--host", wanted.host] if wanted.host else []
+    words += ["--port", str(wanted.port)] if wanted.port is not None else []
+    words += ["--workers", str(wanted.workers)] if wanted.workers > 1 else []
+    words += [f"--{name}" for name, on in _switches(wanted) if on]
+    profile = session.settings.paths.profile
+    unit = f"reasoning-gateway-{profile}" if profile else "reasoning-gateway"
+    return f"""\
+# ~/.config/systemd/user/{unit}.service
+# then: systemctl --user enable --now {unit}
+[Unit]
+Description=reasoning: answer an agent's decisions with models of our own
+After=network-online.target
+
+[Service]
+{service_home()}ExecStart={service_command(session, *words)}
+Restart=always
+RestartSec=1
+# Calls under way are answered first.
+TimeoutStopSec={DRAIN_SECONDS + 15}
+LimitNOFILE=65536
+
+[Install]
+WantedBy=default.target"""
+
+
+def _switches(wanted: Serving) -> tuple[tuple[str, bool], ...]:
+    return ("access-log", wanted.access_log), ("guard", wanted.guard), ("wake", wanted.wake)
+
+
+def _options(session: Session, host: str, port: int, *, access_log: bool) -> Options:
     settings = session.settings
     together_url, key = settings.get(s.BASE_URL), None
     if session.in_sandbox:
         from reasoning_cli.operations.sandbox import KEY, start_sandbox
 
         together_url, key = start_sandbox(settings.paths.sandbox_state, settings.get(s.SANDBOX_SPEED)).url, KEY
-    return Options(host, port, together_url, key, session.profile, session.flags, access_log)
+    return Options(
+        host,
+        port,
+        together_url,
+        key,
+        session.profile,
+        session.flags,
+        access_log,
+        poll_seconds=session.poll_seconds,
+    )
 
 
 def slots_now(session: Session) -> Mapping[str, SlotNow]:

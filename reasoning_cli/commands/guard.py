@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shlex
 import sys
+import threading
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,7 +44,7 @@ def guard(
     session = session_of(ctx)
     if print_systemd or print_cron:
         session.terminal.print(_systemd_unit(session) if print_systemd else _cron_line(session))
-        _warn_about_key(session)
+        warn_about_key(session)
         return
     if fmt not in (Format.TABLE, Format.JSONL):
         raise UsageError(f"the guard cannot write {fmt}", "use --format table or --format jsonl")
@@ -66,6 +69,48 @@ def schedule(
     session.terminal.say(f"{name} runs {f'from {wanted}' if wanted else 'at any hour'}.")
     if wanted:
         session.terminal.hint("the guard keeps to it: `reasoning costs guard`")
+
+
+class _Ended(Exception):
+    """The guard was told to end while it waited."""
+
+
+@contextlib.contextmanager
+def guard_beside(session: Session) -> Iterator[None]:
+    """The guard in a thread of its own until the block ends; while another one is at work, ready to follow it."""
+    ended = threading.Event()
+
+    def pause(seconds: float) -> None:
+        if ended.wait(seconds):
+            raise _Ended
+
+    # Its own connections: what it opens belongs to its thread.
+    own = Session(session.terminal, dict(session.flags), session.profile, now=session.now, sleep=pause)
+
+    def run() -> None:
+        said = ""
+        while not ended.is_set():
+            wait = 60.0
+            try:
+                wait = float(own.settings.get(s.GUARD_INTERVAL))
+                _run(own, timedelta(seconds=wait), once=False, fmt=Format.TABLE)
+            except _Ended:
+                break
+            except ReasoningError as problem:
+                if problem.message != said:
+                    session.terminal.note(f"The guard inside does not look: {problem.message}")
+                said = problem.message
+                own.read_settings_again()
+                ended.wait(wait)
+        own.close()
+
+    thread = threading.Thread(target=run, name="guard", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(5)
 
 
 def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> None:
@@ -198,16 +243,21 @@ def _post(session: Session, record: dict[str, object]) -> None:
         session.terminal.warn(f"the webhook was not told: {problem}")
 
 
-def _command(session: Session, *more: str) -> str:
-    return shlex.join([sys.executable, "-m", "reasoning_cli", *session.global_options, "costs", "guard", *more])
+def service_command(session: Session, *words: str) -> str:
+    """What a service has to start, to do `words` with the account and data of this session."""
+    return shlex.join([sys.executable, "-m", "reasoning_cli", *session.global_options, *words])
+
+
+def service_home() -> str:
+    """The line of a unit that leads it to the same files; empty where they are at their usual place."""
+    environ = s.environment()
+    return f'Environment="{HOME_VARIABLE}={environ[HOME_VARIABLE]}"\n' if HOME_VARIABLE in environ else ""
 
 
 def _systemd_unit(session: Session) -> str:
     """A user unit, one for each profile: `systemctl --user enable --now reasoning-guard`."""
-    environ = s.environment()
     profile = session.settings.paths.profile
     unit = f"reasoning-guard-{profile}" if profile else "reasoning-guard"
-    home = f'Environment="{HOME_VARIABLE}={environ[HOME_VARIABLE]}"\n' if HOME_VARIABLE in environ else ""
     return f"""\
 # ~/.config/systemd/user/{unit}.service
 # then: systemctl --user enable --now {unit}
@@ -216,7 +266,7 @@ Description=reasoning: stop models that are idle, over budget or out of hours
 After=network-online.target
 
 [Service]
-{home}ExecStart={_command(session, "--format", "jsonl")}
+{service_home()}ExecStart={service_command(session, "costs", "guard", "--format", "jsonl")}
 Restart=always
 RestartSec=10
 
@@ -227,10 +277,10 @@ WantedBy=default.target"""
 def _cron_line(session: Session) -> str:
     environ = s.environment()
     home = f"{HOME_VARIABLE}={shlex.quote(environ[HOME_VARIABLE])} " if HOME_VARIABLE in environ else ""
-    return f"* * * * * {home}{_command(session, '--once', '--format', 'jsonl')}"
+    return f"* * * * * {home}{service_command(session, 'costs', 'guard', '--once', '--format', 'jsonl')}"
 
 
-def _warn_about_key(session: Session) -> None:
+def warn_about_key(session: Session) -> None:
     """A service starts without the variables of this shell."""
     where = session.settings.resolve(s.API_KEY)
     if where.source not in (s.Source.FILE, s.Source.FLAG):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from math import ceil
@@ -167,3 +167,11 @@ def check_deploy(standing: Standing, name: str, added_cents_per_hour: int) -> No
             f" `{name}` costs {price} an hour{beside}",
             f"raise it with `reasoning costs set-budget {enough}{whose}`, or stop something: `reasoning models status`",
         )
+
+
+def check_unwatched_start(store: Store, limits: Limits, record: DeploymentRecord, at: datetime) -> None:
+    """Refuse (LimitError) to start what nobody watches starting, if it could not run for an hour at least."""
+    careful = replace(limits, reserve_hours=max(limits.reserve_hours, Decimal(1)))
+    for one in standings(store, careful, at):
+        if one.model_type in (None, record.model_type):
+            check_deploy(one, record.endpoint_name, (record.price_cents_per_hour or 0) * max(1, record.min_replicas))

@@ -7,17 +7,18 @@ same. What it stopped is stopped again each round until Together says STOPPED.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError
-from reasoning_cli.operations.budget import AT_REST, Limits, Standing, burn, check_deploy, standings
+from reasoning_cli.operations.budget import AT_REST, Limits, Standing, burn, check_unwatched_start, standings
 from reasoning_cli.operations.cleaning import Retention, plan_cleanup, run_cleanup
 from reasoning_cli.operations.ledger import observe, ready_since
 from reasoning_cli.operations.status import refresh
+from reasoning_cli.store.attempts import Attempts
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.events import Event, Events
@@ -169,11 +170,7 @@ class Guard:
             raise NotFoundError(f"`{record.endpoint_name}` is not known at Together yet", "`reasoning models status`")
         if verdict.start:
             low = max(1, record.min_replicas)
-            # Nobody watches this start: it must be able to last an hour, whatever a deploy by hand may do.
-            careful = replace(rules.limits, reserve_hours=max(rules.limits.reserve_hours, Decimal(1)))
-            for one in standings(self.store, careful, at):
-                if one.model_type in (None, record.model_type):
-                    check_deploy(one, record.endpoint_name, (record.price_cents_per_hour or 0) * low)
+            check_unwatched_start(self.store, rules.limits, record, at)
             client.scale(record.endpoint_id, record.deployment_id, low, max(low, record.max_replicas))
             self.warned.discard(record.key)
         elif record.state != "STOPPING":
@@ -260,14 +257,20 @@ def _watch(client: TogetherClient, store: Store, record: DeploymentRecord, rules
     idle = rules.idle(record)
     if since is None or not idle or record.endpoint_id is None or record.deployment_id is None:
         return Watched(record)
-    asked = Samples(store).newest(record.model_type) if record.model_type else None
-    quiet_for = at - max(since, asked or since)
+    quiet_for = at - max([since, *_asked(store, record)])
     if quiet_for < idle:
         return Watched(record, quiet_for)
     # Together counts by whole minutes: begin with the one the idle time began in.
     begin = (at - idle).replace(second=0, microsecond=0)
     requests = client.requests(record.endpoint_id, record.deployment_id, begin, at)
     return Watched(record, None if requests is None else quiet_for if requests == 0 else timedelta())
+
+
+def _asked(store: Store, record: DeploymentRecord) -> list[datetime]:
+    """When it was last asked, by our log: to answer, or beside the original, which leaves an attempt alone."""
+    if record.model_type is None:
+        return []
+    return list(filter(None, (Samples(store).newest(record.model_type), Attempts(store).newest(record.model_type))))
 
 
 def _stopped_for(store: Store, record: DeploymentRecord) -> Why | None:

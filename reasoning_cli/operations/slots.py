@@ -22,6 +22,7 @@ class SlotNow:
 
     `url` is an OpenAI-compatible base with `/v1`, `model` the name to ask for there. `closed` says why no decision may
     go there, in words fit for counting; None when it may. `deployment_key` is None for another provider than Together.
+    `wakes`: traffic may start its model when it stands still.
     """
 
     model_type: str
@@ -38,7 +39,13 @@ class SlotNow:
     collect: bool
     closed: str | None
     deployment_key: str | None = None
+    wakes: bool = False
     prompt_form: PromptForm = PromptForm.EXACT
+
+    @property
+    def asleep(self) -> bool:
+        """Whether nothing but a standing model keeps it closed, and traffic may start that."""
+        return self.wakes and self.closed in (closed_by("STOPPED"), closed_by("FAILED"))
 
 
 def read_slots(
@@ -84,6 +91,7 @@ def _slot(
         collect=get(s.COLLECT) and get(s.TYPE_COLLECT[model_type]),
         closed=_closed(settings, model_type, elsewhere, record, spent),
         deployment_key=record.key if record is not None and elsewhere is None else None,
+        wakes=get(s.WAKE[model_type]) and record is not None and elsewhere is None,
         prompt_form=get(s.PROMPT_FORM[model_type]),
     )
 
@@ -102,4 +110,9 @@ def _closed(
         return "no model is deployed"
     if None in spent or model_type in spent:
         return "the budget is spent"
-    return None if record.state == READY else f"the model is {record.state}"
+    return None if record.state == READY else closed_by(record.state)
+
+
+def closed_by(state: str) -> str:
+    """What a slot whose model is in `state` is closed with."""
+    return f"the model is {state}"

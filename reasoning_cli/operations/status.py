@@ -35,9 +35,9 @@ class ModelStatus:
     """One line of `models`: a slot with what serves it, or a deployment of ours that serves none.
 
     `state` is as last seen at `seen_at`; a slot without deployment is `off`, or `elsewhere` when it has a
-    `provider_url` and needs none. `traffic_percent` is the share of each of two while one takes the other's place; `mode` and
-    `share_percent` (of a canary) are what the gateway does with a slot. What is not `ours` was made elsewhere: its
-    record is of this moment, not in the store, and its usage is since it was made.
+    `provider_url` and needs none. `traffic_percent` is the share of each of two while one takes the other's place;
+    `mode` and `share_percent` (of a canary) are what the gateway does with a slot. What is not `ours` was made
+    elsewhere: its record is of this moment, not in the store, and its usage is since it was made.
     """
 
     name: str

@@ -15,7 +15,7 @@ class AttemptRecord:
     """One answer of a slot's model that the agent did not get.
 
     It stands beside the sample `sample_id`, which holds the original's. `failure` is why the answer was no good, None
-    for a shadow's good one; `agrees` whether it decided the same as the original, None when one of them decided nothing.
+    for a shadow's good one; `agrees` whether it decided as the original did, None when one of them decided nothing.
     """
 
     sample_id: str
@@ -51,6 +51,11 @@ class Attempts:
     def beside(self, sample_id: str) -> list[AttemptRecord]:
         """What was tried beside one sample, in order."""
         return list(self._read("WHERE sample_id=? ORDER BY number", (sample_id,)))
+
+    def newest(self, model_type: str) -> datetime | None:
+        """When a model of a type was last asked beside the original, or in vain."""
+        row = self._store.row("SELECT max(at) FROM attempts WHERE model_type=?", (model_type,))
+        return from_ms(row[0]) if row is not None and row[0] is not None else None
 
     def since(self, model_type: str, since: datetime) -> Iterator[AttemptRecord]:
         """The attempts of one type from a moment on, oldest first."""

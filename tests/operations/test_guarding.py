@@ -20,6 +20,7 @@ from reasoning_cli.operations.budget import Limits
 from reasoning_cli.operations.cleaning import Retention
 from reasoning_cli.operations.guard_lock import find_guard, hold_guard
 from reasoning_cli.operations.guarding import Guard, Round, Rules, Why, run_guard
+from reasoning_cli.store.attempts import AttemptRecord, Attempts
 from reasoning_cli.store.events import Events
 from reasoning_cli.store.samples import Sample, Samples
 from reasoning_cli.together.problems import KeyRefusedError, UnreachableError
@@ -195,6 +196,36 @@ def test_decisions_in_our_own_log_count_too(together: Service) -> None:
     rounds(together, guard, kept, 9)
     at = together.client.now()
     Samples(together.store).insert_many([Sample("1", at, "planning", "ours", "slot", "gateway", "prompt", "output")])
+    assert done(rounds(together, guard, kept, 9)) == []
+
+
+def test_a_model_that_is_only_compared_is_in_use(together: Service) -> None:
+    """As a shadow it leaves no decision of its own, only an attempt beside the original's; Together counted nothing."""
+    together.deploy()
+    guard, kept = Guard(together.store), rules(idle=10)
+    rounds(together, guard, kept, 9)
+    at = together.client.now()
+    Samples(together.store).insert_many([Sample("1", at, "planning", "gpt", "original", "gateway", "prompt", "output")])
+    Attempts(together.store).insert_many(
+        [
+            AttemptRecord(
+                sample_id="1",
+                at=at,
+                model_type="planning",
+                mode="shadow",
+                model="sandbox/planning",
+                deployment_key=None,
+                decision="REPLY",
+                agrees=True,
+                failure=None,
+                confidence=None,
+                latency_ms=200,
+                prompt_tokens=None,
+                completion_tokens=None,
+                output="output",
+            )
+        ]
+    )
     assert done(rounds(together, guard, kept, 9)) == []
 
 
