@@ -45,14 +45,18 @@ def list_(
 ) -> None:
     """List decisions, the newest first."""
     from reasoning_cli.commands.data_looking_views import page_listing
-    from reasoning_cli.operations.looking import page_of
+    from reasoning_cli.operations.looking import ids_of, page_of
 
     session = session_of(ctx)
     wanted = filter_of(session, model_type, agent, room, source, label, decision, since, until)
-    page = page_of(session.store, wanted, after=after, limit=limit, with_text=not quiet)
+    if quiet:
+        for one in ids_of(session.store, wanted, after=after, limit=limit):
+            session.terminal.print(one)
+        return
+    page = page_of(session.store, wanted, after=after, limit=limit)
     fmt = chosen_format(fmt, json)
-    session.terminal.show(page_listing(page), fmt, quiet=quiet, empty="No decisions match.")
-    if page.more and fmt is Format.TABLE and not quiet:
+    session.terminal.show(page_listing(page), fmt, empty="No decisions match.")
+    if page.more and fmt is Format.TABLE:
         session.terminal.note(f"There are more: add --after {page.rows[-1].id[: page.id_chars]}, or a higher --limit")
 
 

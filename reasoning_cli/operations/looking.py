@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, parse_answer, read_answer
@@ -43,14 +43,20 @@ class Look:
     changes: Sequence[LabelRecord]
 
 
-def page_of(store: Store, wanted: SampleFilter, *, after: str | None, limit: int | None, with_text: bool) -> Page:
-    """The newest `limit` samples (all without one), those behind the id `after`. NotFoundError for an unknown id."""
+def page_of(store: Store, wanted: SampleFilter, *, after: str | None, limit: int) -> Page:
+    """The newest `limit` samples, those behind the id `after`. NotFoundError for an unknown id."""
     pages = Pages(store)
     behind = find_sample(store, after).seq if after is not None else None
-    rows = pages.page(wanted, after=behind, limit=-1 if limit is None else limit + 1, with_tail=with_text)
+    rows = pages.page(wanted, after=behind, limit=limit + 1)
     shown = rows[:limit]
-    length = max((pages.telling_length(row.id) for row in shown), default=0) if with_text else 0
+    length = max((pages.telling_length(row.id) for row in shown), default=0)
     return Page(shown, len(rows) > len(shown), max(_SHORTEST_ID, length))
+
+
+def ids_of(store: Store, wanted: SampleFilter, *, after: str | None, limit: int) -> Iterator[str]:
+    """The ids of the same, one at a time however many there are."""
+    behind = find_sample(store, after).seq if after is not None else None
+    return Pages(store).ids(wanted, after=behind, limit=limit)
 
 
 def find_sample(store: Store, typed: str) -> Sample:

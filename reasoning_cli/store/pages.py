@@ -65,8 +65,13 @@ class Pages:
 
     def numbers(self, wanted: SampleFilter, *, after: int | None = None, limit: int = -1) -> Iterator[int]:
         """The numbers of the same, without reading more than an index where one is enough."""
-        for row in islice(self._stream("seq, id, created_at", wanted, after, limit), _most(limit)):
+        for row in islice(self._stream("seq, samples.id, created_at", wanted, after, limit), _most(limit)):
             yield row[0]
+
+    def ids(self, wanted: SampleFilter, *, after: int | None = None, limit: int = -1) -> Iterator[str]:
+        """The ids of the same."""
+        for row in islice(self._stream("seq, samples.id, created_at", wanted, after, limit), _most(limit)):
+            yield row[1]
 
     def ids_like(self, prefix: str, most: int = 5) -> list[str]:
         """The ids that begin with `prefix`, at most so many; one that is the whole of it comes first."""
