@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from reasoning_cli.commands.gateway_asking import env, explain, status
+from reasoning_cli.commands.gateway_asking import env, explain
+from reasoning_cli.commands.gateway_watching import stats, status
 from reasoning_cli.commands.session import session_of
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -41,5 +42,6 @@ def serve(
 
 
 app.command()(status)
+app.command()(stats)
 app.command()(env)
 app.command()(explain)

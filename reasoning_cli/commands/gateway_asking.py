@@ -1,4 +1,4 @@
-"""What a gateway does and would do: `gateway status`, `env` and `explain`."""
+"""What a gateway would do, and what an agent needs to reach it: `gateway explain` and `env`."""
 
 from __future__ import annotations
 
@@ -68,21 +68,3 @@ def explain(
         session.terminal.json(explanation_record(rows[0]))
         return
     session.terminal.show(Listing(explanation_columns(), rows, id=lambda one: str(one.number)), chosen)
-
-
-def status(ctx: typer.Context, port: PortOption = None, json: JsonOption = False) -> None:
-    """What the running gateway did since it started: who answered, why not your model, how fast, how often alike."""
-    from reasoning_cli.commands.gateway_views import status_facts, status_line
-    from reasoning_cli.gateway.reaching import gateway_record
-
-    session = session_of(ctx)
-    settings = session.settings
-    record = gateway_record(
-        settings.get(s.GATEWAY_HOST), port or settings.get(s.GATEWAY_PORT), settings.get(s.GATEWAY_TOKEN)
-    )
-    if json:
-        session.terminal.json(record)
-        return
-    session.terminal.say(status_line(record))
-    session.terminal.print()
-    session.terminal.facts(status_facts(record))

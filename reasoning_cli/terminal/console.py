@@ -176,12 +176,18 @@ class Terminal:
     def facts(self, facts: Sequence[tuple[str, str]], *, to_out: bool = True) -> None:
         """`label   text` lines, wrapped with a hanging indent where the terminal is narrow."""
         stream = self.out if to_out else self.err
-        width = self.width_of(stream)
+        for line in self.fact_lines(facts, self.width_of(stream)):
+            self._write(stream, line)
+
+    def fact_lines(self, facts: Sequence[tuple[str, str]], width: int | None = None) -> list[str]:
+        """The same as lines, to be drawn elsewhere; `width` is stdout's unless told."""
+        width = self.width if width is None else width
         indent = " " * (max((len(label) for label, _ in facts), default=0) + 5)
+        lines = []
         for label, text in facts:
             shown = visible(redact(self.as_called(text)))
-            first = f"  {label}".ljust(len(indent))
-            self._write(stream, "\n".join(wrap(shown, max(20, width), first=first, rest=indent)))
+            lines += wrap(shown, max(20, width), first=f"  {label}".ljust(len(indent)), rest=indent)
+        return lines
 
     # --- stderr ---
 
