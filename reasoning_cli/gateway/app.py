@@ -18,7 +18,7 @@ import aiohttp
 
 from reasoning_cli.gateway.asking import upstream_of_models
 from reasoning_cli.gateway.book import Book
-from reasoning_cli.gateway.calls import Call, CallerLeft, TooLarge
+from reasoning_cli.gateway.calls import Call, CallerLeft, Held
 from reasoning_cli.gateway.circuit import Circuit
 from reasoning_cli.gateway.deciding import decide
 from reasoning_cli.gateway.figures import Figures
@@ -26,6 +26,7 @@ from reasoning_cli.gateway.recording import Recorder
 from reasoning_cli.gateway.relaying import HOP_HEADER, upstream_session
 from reasoning_cli.gateway.routing import face_of
 from reasoning_cli.gateway.siblings import Siblings, worst
+from reasoning_cli.gateway.waking import Waker
 from reasoning_cli.store.attempts import AttemptRecord
 from reasoning_cli.store.samples import Sample
 from reasoning_cli.values import MODEL_TYPES
@@ -55,14 +56,18 @@ class Gateway:
         access_log: Callable[[Call], None] | None = None,
         hop: str | None = None,
         siblings: Siblings | None = None,
+        waker: Waker | None = None,
     ) -> None:
         self.book, self.recorder, self.access_log, self.siblings = book, recorder, access_log, siblings
+        self.waker = waker
         self.figures = Figures()
         self.circuits = {model_type: Circuit() for model_type in MODEL_TYPES}
         self.hop = hop or uuid4().hex
         self.started_at = datetime.now(UTC)
         recorder.on_recorded = self._recorded
+        self.held = Held()
         self.upstream: aiohttp.ClientSession
+        self.uploads: aiohttp.ClientSession
         self.models: aiohttp.ClientSession
         self.shadows: set[asyncio.Task[None]] = set()
         self.ready = False
@@ -71,13 +76,14 @@ class Gateway:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            await self._serve(Call(scope, receive, send))
+            await self._serve(Call(scope, receive, send, self.held))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1003, "reason": "the gateway speaks HTTP"})
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        self.upstream, self.models = upstream_session(), upstream_of_models()
+        self.upstream, self.uploads = upstream_session(), upstream_session(keep=False)
+        self.models = upstream_of_models()
         self.recorder.start()
         self.book.start()
         telling = asyncio.ensure_future(self._tell_siblings(self.siblings)) if self.siblings is not None else None
@@ -89,8 +95,8 @@ class Gateway:
             telling.cancel()
         if self.shadows:
             await asyncio.wait(self.shadows, timeout=10)
-        await self.upstream.close()
-        await self.models.close()
+        for session in (self.upstream, self.uploads, self.models):
+            await session.close()
         self.book.stop()
         await asyncio.to_thread(self.recorder.stop)
         await send({"type": "lifespan.shutdown.complete"})
@@ -119,8 +125,6 @@ class Gateway:
                 await decide(self, call)
         except CallerLeft:
             call.note("caller left")
-        except TooLarge:
-            await call.refuse(413, "the request is longer than the gateway takes", self._error_of(call))
         except Exception:
             _log.exception("a call failed inside the gateway")
             call.note("failed inside the gateway")
@@ -180,6 +184,7 @@ class Gateway:
                 "waiting_bytes": recorded.waiting_bytes,
                 "last_error": recorded.last_error,
             },
+            "waking": dict(self.waker.said) if self.waker is not None else {},
             "alive": True,
         }
 
@@ -201,6 +206,7 @@ class Gateway:
                     "share_percent": slot.share_percent,
                     "model": slot.model,
                     "closed": slot.closed,
+                    "waking": next((text for one in workers if (text := one["waking"].get(model_type))), None),
                     "circuit": worst([one["circuits"].get(model_type, "closed") for one in workers]),
                 }
                 for model_type, slot in self.book.view.slots.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 import aiohttp
 import orjson
+from multidict import CIMultiDict
 
 from reasoning_cli.decisions.answers import (
     CodingAnswer,
@@ -22,12 +24,16 @@ from reasoning_cli.decisions.answers import (
 from reasoning_cli.decisions.recognise import Recognition
 from reasoning_cli.gateway.faces import chat as chat_face
 from reasoning_cli.gateway.faces.forms import Asked, Heard, Json, Reply, Unreadable, objects
+from reasoning_cli.gateway.relaying import noticing_reuse, open_upstream
 from reasoning_cli.gateway.routing import Route
 from reasoning_cli.gateway.tool_calls import calls_decided, flaw_of_calls, named_anew
 from reasoning_cli.operations.slots import SlotNow
 
+_log = logging.getLogger(__name__)
 UNSURE = "not confident enough"
-_LONGEST_ANSWER_BYTES = 8 * 1024 * 1024
+# Together's word for a deployment that stands still; its ledger here may not know yet.
+NOT_RUNNING = "refused: dedicated_endpoint_not_running"
+_LONGEST_ANSWER_BYTES = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ def upstream_of_models() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=256, keepalive_timeout=30, ttl_dns_cache=60),
         timeout=aiohttp.ClientTimeout(total=None),
-        trust_env=True,
+        trace_configs=[noticing_reuse()],
         cookie_jar=aiohttp.DummyCookieJar(),
     )
 
@@ -71,15 +77,18 @@ async def ask(session: aiohttp.ClientSession, slot: SlotNow, asked: Asked, chat:
         return Attempt(slot, since(), failure="too late")
     except (aiohttp.ClientError, OSError) as error:
         return Attempt(slot, since(), failure=f"unreachable: {type(error).__name__}")
-    except ValueError:
+    except (ValueError, TypeError):
         return Attempt(slot, since(), failure="not an answer of a model")
     if status != 200:
         return Attempt(slot, since(), failure=_refusal(status, payload))
     try:
-        heard = chat_face.hear(payload)
+        return _judged(slot, asked, chat, found, chat_face.hear(payload), _confidence(payload), since())
     except (Unreadable, AttributeError, TypeError):
         return Attempt(slot, since(), failure="not an answer of a model")
-    return _judged(slot, asked, chat, found, heard, _confidence(payload), since())
+    except Exception as error:
+        # Whatever it said, the original answers; what we could not stand is in the log.
+        _log.exception("an answer of a model could not be judged")
+        return Attempt(slot, since(), failure=f"not judged: {type(error).__name__}")
 
 
 def _request(slot: SlotNow, asked: Asked, chat: Json, where: Route) -> bytes:
@@ -100,12 +109,10 @@ def _request(slot: SlotNow, asked: Asked, chat: Json, where: Route) -> bytes:
 
 
 async def _post(session: aiohttp.ClientSession, slot: SlotNow, body: bytes) -> tuple[Json, int]:
-    headers = {"content-type": "application/json", "accept": "application/json"}
+    headers = CIMultiDict({"content-type": "application/json", "accept": "application/json"})
     if slot.api_key:
         headers["authorization"] = f"Bearer {slot.api_key}"
-    async with session.post(
-        f"{slot.url}/chat/completions", data=body, headers=headers, allow_redirects=False
-    ) as response:
+    async with await open_upstream(session, "POST", f"{slot.url}/chat/completions", headers, body) as response:
         parts, size = [], 0
         async for part in response.content.iter_any():
             size += len(part)

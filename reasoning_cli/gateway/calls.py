@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 from uuid import uuid4
@@ -14,8 +15,10 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-# A decision's prompt is read whole, to be recognised. What is longer goes through as it comes, unread.
-LONGEST_READ_BYTES = 16 * 1024 * 1024
+# A decision's prompt is read whole, to be recognised. What is longer goes through as it comes, unread; so does what
+# would be too much together with what other calls hold.
+LONGEST_READ_BYTES = 8 * 1024 * 1024
+MOST_HELD_BYTES = 64 * 1024 * 1024
 # A caller that leaves is noticed after this long; most calls are over by then, and need no watch.
 _WATCH_AFTER_SECONDS = 0.05
 
@@ -24,14 +27,16 @@ class CallerLeft(Exception):
     """The agent closed its connection: nobody waits for an answer any more."""
 
 
-class TooLarge(Exception):
-    """A body longer than the gateway takes at all."""
+class Held:
+    """How many bytes of bodies are held at once, over all calls."""
+
+    bytes = 0
 
 
 class Call:
     """One call. `notes` is what the access log says of it beside the plain facts."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, held: Held) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["raw_path"].decode("latin-1") if scope.get("raw_path") else scope["path"]
         self.query: bytes = scope["query_string"]
@@ -42,6 +47,8 @@ class Call:
         self.sent_bytes = 0
         self.notes: dict[str, Any] = {}
         self._receive, self._send = receive, send
+        self._held, self._holds = held, 0
+        self._read: deque[bytes] = deque()
         self._whole = False  # the body was received to its end
         self._head_sent = self._finished = False
         self._left = False
@@ -63,35 +70,44 @@ class Call:
         self.notes["note"] = text
 
     async def read(self, limit: int = LONGEST_READ_BYTES) -> bytes | None:
-        """The whole body; None when it is longer than `limit`, and then `rest` gives all of it."""
-        declared = self.header(b"content-length")
-        self._read: list[bytes] = []
-        if declared is not None and declared.isdigit() and int(declared) > limit:
+        """The whole body; None when it is longer than `limit` or too long for now, and then `rest` gives all of it."""
+        if self.announced_bytes > limit:
             return None
         size = 0
         while not self._whole:
             part = await self._next()
             self._read.append(part)
+            self._hold(len(part))
             size += len(part)
-            if size > limit:
+            if size > limit or self._held.bytes > MOST_HELD_BYTES:
                 return None
-        self._begin_watch()
+        self.watch()
         return self._read[0] if len(self._read) == 1 else b"".join(self._read)
 
     async def rest(self) -> AsyncIterator[bytes]:
         """The body, piece by piece as it comes, after what was read already."""
-        for part in getattr(self, "_read", []):
+        while self._read:
+            part = self._read.popleft()
+            self._hold(-len(part))
             yield part
         while not self._whole:
-            part = await self._next()
-            if part:
+            if part := await self._next():
                 yield part
-        self._begin_watch()
+        self.watch()
+
+    @property
+    def announced_bytes(self) -> int:
+        """How long the body is said to be; -1 when it comes in chunks."""
+        return int(self.header(b"content-length") or -1)
 
     @property
     def has_body(self) -> bool:
         """Whether a body was announced."""
         return any(key in (b"content-length", b"transfer-encoding") and value != b"0" for key, value in self.headers)
+
+    def _hold(self, size: int) -> None:
+        self._holds += size
+        self._held.bytes += size
 
     async def _next(self) -> bytes:
         message = await self._receive()
@@ -102,7 +118,8 @@ class Call:
         body: bytes = message.get("body", b"")
         return body
 
-    def _begin_watch(self) -> None:
+    def watch(self) -> None:
+        """From now on, with the body whole, a caller that leaves ends what is done for it."""
         if self._watch is None:
             self._watch = asyncio.get_running_loop().call_later(_WATCH_AFTER_SECONDS, self._start_watching)
 
@@ -156,5 +173,6 @@ class Call:
     def end(self) -> None:
         """The call is over: stop watching."""
         self._finished = True
+        self._hold(-self._holds)
         if self._watch is not None:
             self._watch.cancel()

@@ -3,57 +3,69 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
+import logging
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import aiohttp
 import orjson
 
-from reasoning_cli.gateway.asking import UNSURE, Attempt, ask
-from reasoning_cli.gateway.calls import Call, CallerLeft
+from reasoning_cli.gateway.asking import NOT_RUNNING, UNSURE, Attempt, ask
+from reasoning_cli.gateway.calls import LONGEST_READ_BYTES, Call, CallerLeft
 from reasoning_cli.gateway.circuit import OPEN, Circuit
 from reasoning_cli.gateway.faces.forms import Asked, Face, Json, Untranslatable
 from reasoning_cli.gateway.overheard import Decision
-from reasoning_cli.gateway.relaying import headers_down, headers_up, open_upstream
-from reasoning_cli.gateway.routing import face_of, route, split_path
+from reasoning_cli.gateway.passing import relay
+from reasoning_cli.gateway.routing import face_of, route
 
 if TYPE_CHECKING:
     from reasoning_cli.gateway.app import Gateway
 
-# Of an answer longer than this nothing is kept for the log; it still passes.
-_LONGEST_KEPT_BYTES = 8 * 1024 * 1024
-_OWN_HEADERS = frozenset({b"x-reasoning-token"})
-# Answers shorter than this that are no streams are sent on in one piece.
-_WHOLE_BYTES = 256 * 1024
+_log = logging.getLogger(__name__)
 
 
 async def decide(gateway: Gateway, call: Call) -> None:
     """Answer a call. Raises CallerLeft."""
     face = face_of(call.method, call.path)
     body = await call.read() if face is not None else None
-    if face is None or body is None:
-        gateway.figures.relayed += 1
-        await relay(gateway, call, None, None)
-        return
-    parsed, asked = _understood(face, call, body)
-    if parsed is None or asked is None:
+    decision: Decision | None = None
+    if face is not None and body is not None:
+        try:
+            decision = _recognised(gateway, call, face, body)
+        except Exception:
+            # Whatever in a request we cannot read is for the original to judge.
+            _log.exception("a call could not be read")
+            call.note("could not be read")
+    if decision is None or body is None:
         gateway.figures.relayed += 1
         await relay(gateway, call, body, None)
         return
+    if decision.route.to_slot and await _answered(gateway, call, decision):
+        return
+    await _from_original(gateway, call, decision, body)
+
+
+def _recognised(gateway: Gateway, call: Call, face: Face, body: bytes) -> Decision | None:
+    """The decision that a call asks for, and where it goes; None when it asks for none."""
+    parsed, asked = _understood(face, call, body)
+    if parsed is None or asked is None:
+        return None
     where = route(asked, call.headers_by_name(), gateway.book.view.slots, len(body), _broken(gateway))
     model_type = where.recognition.model_type
     call.notes |= {"model_type": model_type, "reason": where.reason}
     if model_type is None:
-        gateway.figures.relayed += 1
-        await relay(gateway, call, body, None)
-        return
-    decision = Decision(face, asked, where, parsed, call.id, size_bytes=len(body))
-    if where.to_slot and await _answered(gateway, call, decision, body):
-        return
-    await _from_original(gateway, call, decision, body)
+        return None
+    if (
+        gateway.waker is not None
+        and (slot := gateway.book.view.slots.get(model_type or "")) is not None
+        and slot.asleep
+    ):
+        # Only for what its model would be asked, were it awake.
+        awake = {slot.model_type: replace(slot, closed=None)}
+        if route(asked, call.headers_by_name(), awake, len(body), {}).slot is not None:
+            gateway.waker.wanted(slot)
+    return Decision(face, asked, where, parsed, call.id, size_bytes=len(body))
 
 
 def _understood(face: Face, call: Call, body: bytes) -> tuple[Json | None, Asked | None]:
@@ -78,10 +90,11 @@ def _plain(body: bytes, encoding: bytes | None) -> bytes | None:
         case _:
             return None
     try:
-        content = unpacker.decompress(body, 64 * 1024 * 1024)
-    except (zlib.error, gzip.BadGzipFile):
+        content = unpacker.decompress(body, LONGEST_READ_BYTES)
+    except zlib.error:
         return None
-    return content if unpacker.eof else None
+    # Not whole, longer than is read, or followed by more than we would have read.
+    return content if unpacker.eof and not unpacker.unused_data else None
 
 
 def _broken(gateway: Gateway) -> Mapping[str, str]:
@@ -89,9 +102,9 @@ def _broken(gateway: Gateway) -> Mapping[str, str]:
     return {one: OPEN for one, circuit in gateway.circuits.items() if circuit.state == "open"}
 
 
-async def _answered(gateway: Gateway, call: Call, decision: Decision, body: bytes) -> bool:
+async def _answered(gateway: Gateway, call: Call, decision: Decision) -> bool:
     """Let the slot's model answer; False when the original has to, with the attempt kept in the decision."""
-    face, asked, where = decision.face, decision.asked, decision.route
+    where = decision.route
     assert where.slot is not None
     circuit = gateway.circuits[where.slot.model_type]
     if not circuit.lets_through():
@@ -106,19 +119,37 @@ async def _answered(gateway: Gateway, call: Call, decision: Decision, body: byte
         circuit.abandoned()
         return False
     decision.attempt = attempt
-    _judge(circuit, attempt)
-    if attempt.reply is None:
+    answer = _written(decision, attempt)
+    _judge(circuit, decision.attempt)
+    if answer is None:
         return False
     headers = [(b"x-reasoning-source", b"slot"), (b"x-request-id", call.id.encode())]
-    if asked.stream:
-        await call.begin(
-            200, [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"), *headers]
-        )
-        await call.send(b"".join(face.events(attempt.reply, decision.body)), more=False)
+    if decision.asked.stream:
+        headers = [
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"cache-control", b"no-cache"),
+            *headers,
+        ]
+        await call.begin(200, headers)
+        await call.send(answer, more=False)
     else:
-        await call.answer_json(200, face.write(attempt.reply), headers)
+        await call.answer(200, [(b"content-type", b"application/json"), *headers], answer)
     _count(gateway, call, decision, "slot")
     return True
+
+
+def _written(decision: Decision, attempt: Attempt) -> bytes | None:
+    """The model's answer in the caller's dialect, all of it before a byte goes out; None when the original has to."""
+    if attempt.reply is None:
+        return None
+    try:
+        if decision.asked.stream:
+            return b"".join(decision.face.events(attempt.reply, decision.body))
+        return orjson.dumps(decision.face.write(attempt.reply))
+    except Exception as error:
+        _log.exception("an answer could not be written")
+        decision.attempt = replace(attempt, reply=None, failure=f"not writable: {type(error).__name__}")
+        return None
 
 
 def _judge(circuit: Circuit, attempt: Attempt) -> None:
@@ -141,7 +172,10 @@ async def _attempt(gateway: Gateway, decision: Decision) -> Attempt | None:
     except (KeyError, TypeError, AttributeError, ValueError):
         decision.route = replace(decision.route, slot=None, reason="cannot be translated")
         return None
-    return await ask(gateway.models, slot, decision.asked, chat, decision.route)
+    attempt = await ask(gateway.models, slot, decision.asked, chat, decision.route)
+    if attempt.failure == NOT_RUNNING and gateway.waker is not None and slot.deployment_key is not None:
+        gateway.waker.wanted(slot)  # it was stopped behind our back
+    return attempt
 
 
 async def _from_original(gateway: Gateway, call: Call, decision: Decision, body: bytes) -> None:
@@ -156,7 +190,7 @@ async def _from_original(gateway: Gateway, call: Call, decision: Decision, body:
     except BaseException:
         if shadow is not None:
             shadow.cancel()
-        if circuit is not None:
+        if circuit is not None and lets_through:
             circuit.abandoned()
         raise
     source = "fallback" if decision.attempt is not None else "original"
@@ -196,93 +230,3 @@ def _keep(gateway: Gateway, decision: Decision) -> None:
     slot = gateway.book.view.slots.get(decision.route.recognition.model_type or "")
     if slot is None or slot.collect:
         gateway.recorder.put(decision)
-
-
-async def relay(gateway: Gateway, call: Call, body: bytes | None, decision: Decision | None) -> None:
-    """Send the call on as it came, and its answer back as it comes. `body` is None when it was not read whole."""
-    headers = headers_up(call.headers, gateway.hop, _OWN_HEADERS)
-    if decision is not None and "accept-encoding" in headers:
-        # What the log has to read later must not come in an encoding that only the caller knows.
-        headers["accept-encoding"] = "gzip, deflate"
-    sent = body if body is not None else call.rest() if call.has_body else None
-    if sent is not None and body is None and (length := call.header(b"content-length")) is not None:
-        headers["content-length"] = length.decode("latin-1")
-    try:
-        response = await open_upstream(gateway.upstream, call.method, _target(gateway, call), headers, sent)
-    except asyncio.CancelledError:
-        raise CallerLeft from None
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        kind = type(error).__name__
-        gateway.figures.upstream_errors[kind] += 1
-        call.note(f"the original provider cannot be reached: {kind}")
-        face = face_of(call.method, call.path)
-        await call.refuse(502, f"the original provider cannot be reached ({kind})", face.error if face else None)
-        return
-    try:
-        await _pass_back(call, response, decision)
-    except asyncio.CancelledError:
-        raise CallerLeft from None
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        # The head is out: all that can be told is that this is not the end. The server cuts the connection.
-        gateway.figures.upstream_errors[type(error).__name__] += 1
-        call.note(f"the original provider's answer was cut: {type(error).__name__}")
-        if decision is not None:
-            decision.status = None
-    finally:
-        response.close() if not response.content.at_eof() else response.release()
-
-
-async def _pass_back(call: Call, response: aiohttp.ClientResponse, decision: Decision | None) -> None:
-    headers = headers_down(response.raw_headers)
-    content_type = response.headers.get("content-type", "")
-    if decision is not None:
-        decision.status, decision.content_type = response.status, content_type
-        decision.encoding = response.headers.get("content-encoding", "")
-    length = response.content_length
-    if call.method == "HEAD" or response.status in (204, 304):
-        await call.begin(response.status, headers)
-        await call.send(b"", more=False)
-        return
-    if length is not None and length <= _WHOLE_BYTES and not content_type.startswith("text/event-stream"):
-        whole = await response.read()
-        await call.begin(response.status, headers)
-        await call.send(whole, more=False)
-        _listen(decision, whole)
-        return
-    await call.begin(response.status, headers)
-    async for piece in response.content.iter_any():
-        await call.send(piece, more=True)
-        _listen(decision, piece)
-    await call.send(b"", more=False)
-
-
-def _listen(decision: Decision | None, piece: bytes) -> None:
-    """Keep a piece of the answer for the log, up to a length nobody trains on."""
-    if decision is None:
-        return
-    decision.chunks.append(piece)
-    decision.size_bytes += len(piece)
-    if decision.size_bytes > _LONGEST_KEPT_BYTES:
-        decision.chunks.clear()
-        decision.status = None
-
-
-def _target(gateway: Gateway, call: Call) -> str:
-    """Where a call would have gone without us: its path behind the original provider's base."""
-    view = gateway.book.view
-    prefix, rest = split_path(call.path)
-    base = (view.anthropic_upstream if _is_anthropic(call, rest) else view.openai_upstream).rstrip("/")
-    if not prefix and rest.startswith("/api/"):
-        # Beside the API, as Claude Code's greeting and Ollama's own calls are.
-        scheme, _, place = base.partition("://")
-        base = f"{scheme}://{place.partition('/')[0]}"
-    query = f"?{call.query.decode('latin-1')}" if call.query else ""
-    return f"{base}{rest}{query}"
-
-
-def _is_anthropic(call: Call, rest: str) -> bool:
-    if rest.startswith("/messages") or rest == "/api/hello":
-        return True
-    if rest.startswith(("/responses", "/chat/", "/embeddings", "/api/")):
-        return False
-    return any(key in (b"anthropic-version", b"x-api-key") for key, _ in call.headers)

@@ -117,17 +117,29 @@ class Recorder:
         for decision in batch:
             try:
                 sample, attempt = records_of(decision, rooms)
-            except Exception:
+                if sample is None:
+                    self.figures.unreadable += 1
+                    continue
+                made.append((self._alter(sample) if self._alter else sample, attempt))
+            except Exception as error:
                 # Whatever an answer holds must not end the thread that keeps the log.
-                _log.exception("a decision could not be read")
-                sample, attempt = None, None
-            if sample is None:
-                self.figures.unreadable += 1
-                continue
-            made.append((self._alter(sample) if self._alter else sample, attempt))
+                self._failed(error, 1)
         return made
 
     def _write(self, store: Store, made: list[tuple[Sample, AttemptRecord | None]]) -> None:
+        """Store them; what no database can hold, such as a number of 65 bits, goes without the others."""
+        try:
+            self._write_together(store, made)
+        except ReasoningError:
+            raise
+        except Exception as error:
+            if len(made) == 1:
+                self._failed(error, 1)
+            else:
+                for one in made:
+                    self._write(store, [one])
+
+    def _write_together(self, store: Store, made: list[tuple[Sample, AttemptRecord | None]]) -> None:
         if not made:
             return
         Samples(store).insert_many([sample for sample, _ in made])
@@ -139,10 +151,9 @@ class Recorder:
             for sample, attempt in made:
                 self.on_recorded(sample, attempt)
 
-    def _failed(self, error: ReasoningError, count: int) -> None:
+    def _failed(self, error: Exception, count: int) -> None:
         self.figures.dropped += count
         if self.figures.last_error != str(error):
-            _log.warning("decisions are not kept: %s", error)
+            unexpected = None if isinstance(error, DataError) else error
+            _log.warning("decisions are not kept: %s", error, exc_info=unexpected)
         self.figures.last_error = str(error)
-        if not isinstance(error, DataError):
-            _log.debug("unexpected while recording", exc_info=error)

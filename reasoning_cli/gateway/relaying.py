@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
+from functools import lru_cache
 from types import SimpleNamespace
+from typing import Any
+from urllib.request import getproxies_environment, proxy_bypass
 
 import aiohttp
 from multidict import CIMultiDict
@@ -32,49 +37,114 @@ _SKIPPED = ("Accept", "Accept-Encoding", "Accept-Language", "User-Agent", "Conte
 CONNECT_SECONDS = 15.0
 # Between two pieces of an answer; a model that thinks may be silent for minutes.
 SILENCE_SECONDS = 900.0
+# A kept connection that is closed later than this after a request went out was not closed before it: it was served.
+_STALE_SECONDS = 2.0
+# What the log can read again.
+_READABLE_ENCODINGS = ("gzip", "x-gzip", "deflate", "identity")
+# What no server sends on: such a header of the original is none.
+_NO_NAME, _NO_VALUE = re.compile(rb"[^!#$%&'*+\-.^_`|~0-9A-Za-z]"), re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]+")
 
 
 def headers_up(headers: Iterable[tuple[bytes, bytes]], hop: str, own: frozenset[bytes]) -> CIMultiDict[str]:
     """The caller's headers as they go on. `own` are those meant for us alone, such as the gateway's token."""
-    named = {name.strip() for key, value in headers if key == b"connection" for name in value.lower().split(b",")}
+    named = _named([value for key, value in headers if key == b"connection"])
     made: CIMultiDict[str] = CIMultiDict()
     for key, value in headers:
         if key not in _NOT_SENT_UP and key not in named and key not in own:
-            made.add(key.decode("latin-1"), value.decode("latin-1"))
+            made.add(key.decode("latin-1"), _text(value))
     made[HOP_HEADER] = ", ".join([*made.getall(HOP_HEADER, []), hop])
     return made
 
 
-def headers_down(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def headers_down(headers: Iterable[tuple[bytes, bytes]], status: int = 200) -> list[tuple[bytes, bytes]]:
     """The provider's headers as the caller gets them. Bodies are not decoded: their length and encoding stay true."""
-    return [(key.lower(), value) for key, value in headers if key.lower() not in _HOP_BY_HOP]
+    lowered = [(key.lower(), value) for key, value in headers]
+    not_sent = _HOP_BY_HOP | _named([value for key, value in lowered if key == b"connection"])
+    # A length beside chunks is a lie, and with no body to come a server would wait for as much.
+    if status in (204, 304) or any(key == b"transfer-encoding" for key, _ in lowered):
+        not_sent |= {b"content-length"}
+    return [
+        (key, _NO_VALUE.sub(b" ", value))
+        for key, value in lowered
+        if key not in not_sent and key and not _NO_NAME.search(key)
+    ]
+
+
+def readable(accepted: str) -> str:
+    """Of the encodings a caller accepts, those that the log can read too."""
+    parts = [one.strip() for one in accepted.split(",")]
+    return ", ".join(one for one in parts if one.partition(";")[0].strip().lower() in _READABLE_ENCODINGS) or "identity"
+
+
+def _named(values: Iterable[bytes]) -> set[bytes]:
+    """The headers that `Connection` names: they end where it does."""
+    return {name.strip() for value in values for name in value.lower().split(b",")}
+
+
+def _text(value: bytes) -> str:
+    """A header so that the client library, which writes UTF-8, writes these bytes; Latin-1 arrives as UTF-8."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 class _Trip:
-    """One request on its way: whether it went over a connection that had been kept open."""
+    """One request on its way: since when, and whether over a connection that had been kept open."""
 
-    reused = False
+    def __init__(self) -> None:
+        self.reused, self.started = False, time.monotonic()
+
+    @property
+    def was_stale(self) -> bool:
+        """Whether a connection that broke before an answer was closed before the request came."""
+        return self.reused and time.monotonic() - self.started < _STALE_SECONDS
 
 
 async def _reused(session: object, context: SimpleNamespace, parameters: object) -> None:
     context.trace_request_ctx.reused = True
 
 
-def upstream_session(*, connections: int = 1000) -> aiohttp.ClientSession:
-    """The one pool of connections to original providers. Proxies are taken from the environment; TLS is verified."""
+def noticing_reuse() -> aiohttp.TraceConfig:
+    """What a session needs for `open_upstream`."""
     trace = aiohttp.TraceConfig()
     trace.on_connection_reuseconn.append(_reused)
+    return trace
+
+
+def upstream_session(*, keep: bool = True) -> aiohttp.ClientSession:
+    """A pool of connections to original providers, bounded by what callers may hold. TLS is verified.
+
+    Without `keep` each connection serves one request: for bodies that are sent as they come, and cannot be sent again.
+    """
+    kept: dict[str, Any] = {"keepalive_timeout": 30} if keep else {"force_close": True}
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=30, ttl_dns_cache=60),
+        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, **kept),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),
         auto_decompress=False,
-        trace_configs=[trace],
-        trust_env=True,
+        trace_configs=[noticing_reuse()],
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=_SKIPPED,
         max_line_size=64 * 1024,
         max_field_size=64 * 1024,
+        max_headers=1000,
     )
+
+
+@lru_cache(maxsize=64)
+def proxy_for(scheme: str, host: str) -> dict[str, URL | aiohttp.BasicAuth]:
+    """The proxy that the environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY) names for a host, as aiohttp is told of one.
+
+    Not aiohttp's own way of asking: that reads ~/.netrc at each call, and would send a password from it.
+    """
+    proxies = getproxies_environment()
+    named = proxies.get(scheme)
+    if not named or proxy_bypass(host):
+        return {}
+    url = URL(named if "://" in named else f"http://{named}")
+    if url.user is None:
+        return {"proxy": url}
+    return {"proxy": url.with_user(None), "proxy_auth": aiohttp.BasicAuth(url.user, url.password or "")}
 
 
 async def open_upstream(
@@ -84,18 +154,25 @@ async def open_upstream(
     headers: CIMultiDict[str],
     body: bytes | AsyncIterator[bytes] | None,
 ) -> aiohttp.ClientResponse:
-    """Send a request on and wait for the head of its answer. Raises aiohttp.ClientError and OSError.
+    """Send a request on and wait for the head of its answer. Raises aiohttp.ClientError, OSError and ValueError.
 
     A connection that had been kept open may have been closed at the other end just now: what was sent whole over it,
     without a byte coming back, is sent once more.
     """
-    target, trip = URL(url, encoded=True), _Trip()
+    target = URL(url, encoded=True)
+    proxy: dict[str, Any] = proxy_for(target.scheme, target.host or "")
     while True:
+        trip = _Trip()
         try:
             return await session.request(
-                method, target, headers=headers, data=body, allow_redirects=False, trace_request_ctx=trip
+                method, target, headers=headers, data=body, allow_redirects=False, trace_request_ctx=trip, **proxy
             )
-        except (aiohttp.ServerDisconnectedError, ConnectionResetError):
-            if not trip.reused or not (body is None or isinstance(body, bytes)):
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError):
+            if not trip.was_stale or not (body is None or isinstance(body, bytes)):
                 raise
-            trip = _Trip()
+
+
+def rest_of(response: aiohttp.ClientResponse) -> bytes:
+    """What had come of an answer before it was cut, and was not read; the library only tells of the cut."""
+    content: bytes = response.content._read_nowait(-1)
+    return content

@@ -15,6 +15,7 @@ import uvicorn
 
 from reasoning_cli.gateway.app import Gateway
 from reasoning_cli.gateway.book import Book, View
+from reasoning_cli.gateway.limits import Protocol
 from reasoning_cli.gateway.recording import Recorder
 from reasoning_cli.operations.slots import SlotNow
 from reasoning_cli.store.attempts import AttemptRecord, Attempts
@@ -112,7 +113,17 @@ def served(folder: Path, *, slots: bool = True, token: str | None = None, **chan
     book.start = lambda: None  # type: ignore[method-assign]  # the test changes the view itself
     gateway = Gateway(book, Recorder(lambda: open_store(database)))
     server = uvicorn.Server(
-        uvicorn.Config(gateway, host="127.0.0.1", port=0, log_level="critical", access_log=False, lifespan="on")
+        uvicorn.Config(
+            gateway,
+            host="127.0.0.1",
+            port=0,
+            http=Protocol,
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            lifespan="on",
+        )
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
