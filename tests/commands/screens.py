@@ -64,7 +64,12 @@ class Person:
 
     def ends(self) -> tuple[int, str]:
         """Wait for the program's end: its exit code (or minus the signal's number), and what it showed last."""
-        while part := self._read():
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            ready, _, _ = select.select([self._keyboard], [], [], max(0.0, end - time.monotonic()))
+            assert ready, f"the program did not end; there is:\n{self._screen()}"
+            if not (part := self._read()):
+                break
             self._seen += self._decoder.decode(part)
         _, status = os.waitpid(self.pid, 0)
         self.pid = 0
