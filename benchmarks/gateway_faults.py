@@ -1,0 +1,59 @@
+"""Print the gateway's fault matrix: `python -m benchmarks.gateway_faults`.
+
+Every fault at the original provider and at a slot's model, for every face, whole (w) and streamed (s). `ok`: the agent
+got through the gateway at least what it got from the original directly. 1 when it got less anywhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.gateway.faults import FACES, RELAYED, Cell
+from tests.gateway.matrix import at_the_model, at_the_original, both, no_model_there, no_original_there, other_bases
+from tests.gateway.serving import served
+
+COLUMNS = [(face, stream) for face in (*FACES, RELAYED) for stream in (False, True)]
+
+
+def main() -> int:
+    """Judge every cell, print a line a fault, and what was less."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as name:
+        cells = judged(Path(name))
+    names = [f"{face} {'s' if stream else 'w'}" for face, stream in COLUMNS]
+    print(f"{'AT':<16} {'FAULT':<26} " + " ".join(f"{one:>12}" for one in names))
+    lines = dict.fromkeys((one.where, one.fault) for one in cells)
+    for where, fault in lines:
+        found = {(one.face, one.stream): one for one in cells if (one.where, one.fault) == (where, fault)}
+        shown = [("less" if found[one].flaw else "ok") if one in found else "-" for one in COLUMNS]
+        print(f"{where:<16} {fault:<26} " + " ".join(f"{one:>12}" for one in shown))
+    less = [one for one in cells if one.flaw is not None]
+    seconds = time.perf_counter() - began
+    print(f"{len(cells)} cells, {len(lines)} faults, {len(less)} where the agent got less, {seconds:.1f} s")
+    for one in less:
+        print(f"{one.where}: {one.fault}, {one.face} {'streamed' if one.stream else 'whole'}: {one.flaw}")
+    return 1 if less else 0
+
+
+def judged(folder: Path) -> list[Cell]:
+    """All cells."""
+    (folder / "open").mkdir()
+    (folder / "closed").mkdir()
+    bases, server = other_bases(folder)
+    with served(folder / "closed", slots=False) as gateway:
+        cells = [*at_the_original(gateway), *no_original_there(gateway, bases)]
+    with served(folder / "open") as gateway:
+        cells += [*at_the_model(gateway), *no_model_there(gateway, bases)]
+    with served(folder / "open") as gateway:
+        cells += both(gateway)
+    server.close()
+    return cells
+
+
+if __name__ == "__main__":
+    sys.exit(main())
