@@ -21,15 +21,20 @@ def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Leave the network alone.")] = False,
 ) -> None:
     """Check keys, paths, network, what is left running and who watches it. The first failure decides the exit code."""
+    from reasoning_cli.commands.gateway_watching import running_or_none
+    from reasoning_cli.gateway.reaching import look
     from reasoning_cli.operations.check import Check
     from reasoning_cli.operations.checks import exit_code, run_checks
+    from reasoning_cli.operations.checks_gateway import Probes
     from reasoning_cli.terminal.checklist import show_check
 
     session = session_of(ctx)
     styles = {"ok": "good", "warn": "warning", "fail": "bad"}
     fmt = chosen_format(fmt, json)
     checks = []
-    for check in run_checks(session.settings_as_found, None if offline else lambda: session.client, session.now):
+    probes = Probes(lambda: running_or_none(session), look)
+    connect = None if offline else lambda: session.client
+    for check in run_checks(session.settings_as_found, connect, session.now, probes):
         checks.append(check)
         if fmt is Format.TABLE:
             show_check(session.terminal, check.status, styles[check.status], check.detail, check.fix)

@@ -12,7 +12,7 @@ from reasoning_cli.commands.gateway_asking import PortOption
 from reasoning_cli.commands.models_status import WatchOption
 from reasoning_cli.commands.options import JsonOption, typed
 from reasoning_cli.commands.session import Session, session_of
-from reasoning_cli.errors import RemoteError, UsageError
+from reasoning_cli.errors import ConfigurationError, RemoteError, UsageError
 from reasoning_cli.values import parse_duration
 
 if TYPE_CHECKING:
@@ -80,6 +80,17 @@ def running(session: Session, port: int | None = None) -> dict[str, Any]:
 
     get = session.settings.get
     return gateway_record(get(s.GATEWAY_HOST), port or get(s.GATEWAY_PORT), get(s.GATEWAY_TOKEN))
+
+
+def running_or_none(session: Session) -> dict[str, Any] | None:
+    """The same where none need run; asked of settings that may make no sense."""
+    from reasoning_cli.gateway.reaching import gateway_record
+
+    get = session.settings_as_found.get
+    try:
+        return gateway_record(get(s.GATEWAY_HOST), get(s.GATEWAY_PORT), get(s.GATEWAY_TOKEN))
+    except (RemoteError, ConfigurationError):
+        return None
 
 
 def _history(session: Session, since: str | None) -> dict[str, Any]:

@@ -191,6 +191,7 @@ def _agreed(session: Session, answers: dict[str, str | None]) -> bool:
 
 def _show_environment(session: Session, agent: Agent, syntax: Syntax) -> None:
     """The lines on stdout; on stderr, what stands in the way of using them."""
+    from reasoning_cli.commands.gateway_watching import running_or_none
     from reasoning_cli.operations.agent_env import agent_caveat, agent_variables, why_not_free
 
     terminal = session.terminal
@@ -206,5 +207,10 @@ def _show_environment(session: Session, agent: Agent, syntax: Syntax) -> None:
                 terminal.print(f"{variable.name}={variable.value}")
     if caveat := agent_caveat(agent):
         terminal.note(caveat)
-    listens = "another program listens" if why_not_free(port) else "nothing listens"
-    terminal.note(f"This version has no gateway: {listens} on port {port}, and an agent sent there gets no answers.")
+    if running_or_none(session) is not None:
+        terminal.note(f"The gateway runs on port {port}: an agent sent there gets its answers.")
+    elif why_not_free(port):
+        terminal.warn(f"another program listens on port {port}")
+        terminal.hint(f"`reasoning config set gateway.port {port + 1}`, then these lines anew: `reasoning setup env`")
+    else:
+        terminal.note(f"No gateway runs on port {port} yet: start it before the agent, with `reasoning gateway serve`")

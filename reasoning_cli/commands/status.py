@@ -30,7 +30,8 @@ def status(
 
 def _everything(session: Session, at: datetime) -> list[str]:
     guard = session.terminal.as_called(_guard_line(session))
-    return [*money_lines(session, at), guard, *_foreign_lines(session), _samples_line(session)]
+    gateway = session.terminal.as_called(_gateway_line(session))
+    return [*money_lines(session, at), guard, gateway, *_foreign_lines(session), _samples_line(session)]
 
 
 def _guard_line(session: Session) -> str:
@@ -44,6 +45,21 @@ def _guard_line(session: Session) -> str:
     if seen.running:
         return f"GUARD  at work, process {seen.pid}, last look {age} ago"
     return f"GUARD  none at work; the last look was {age} ago: `reasoning costs guard`"
+
+
+def _gateway_line(session: Session) -> str:
+    from reasoning_cli import settings as s
+    from reasoning_cli.commands.gateway_watching import running_or_none
+
+    port = session.settings.get(s.GATEWAY_PORT)
+    record = running_or_none(session)
+    if record is None:
+        return f"GATEWAY  none on port {port}: `reasoning gateway serve`"
+    decisions = sum(entry["decisions"] for entry in record["model_types"].values())
+    own = sum(entry["by_source"].get("slot", {}).get("count", 0) for entry in record["model_types"].values())
+    return (
+        f"GATEWAY  on port {port}: {decisions:,} decisions, {own:,} answered by our models: `reasoning gateway stats`"
+    )
 
 
 def _foreign_lines(session: Session) -> list[str]:

@@ -25,3 +25,15 @@ def gateway_record(host: str, port: int, token: str | None = None) -> dict[str, 
             f"no gateway answers at {shown}:{port}", "start one with `reasoning gateway serve`, or name its --port"
         )
     return record
+
+
+def look(url: str) -> int | str:
+    """The status that a GET without a key is answered with there, or in a few words why it is not answered."""
+    import httpx
+
+    try:
+        return httpx.get(url, timeout=5).status_code
+    except httpx.TimeoutException:
+        return "no answer in 5 seconds"
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        return str(error) or type(error).__name__

@@ -11,8 +11,8 @@ from datetime import datetime
 from reasoning_cli import __version__
 from reasoning_cli import settings as s
 from reasoning_cli.errors import ConfigurationError, ExitCode, ReasoningError
-from reasoning_cli.operations.agent_env import is_gateway, why_not_free
 from reasoning_cli.operations.check import Check, Status, database_path, existing_store, fail, failed, ok, warn
+from reasoning_cli.operations.checks_gateway import Probes, check_gateway
 from reasoning_cli.operations.checks_money import check_budget, check_guard
 from reasoning_cli.operations.checks_together import check_account
 from reasoning_cli.paths import HOME_VARIABLE, PROFILE_VARIABLE, is_private
@@ -26,7 +26,7 @@ _OLD_COPY_DAYS = 30
 
 
 def run_checks(
-    settings: Settings, connect: Callable[[], TogetherClient] | None, now: Callable[[], datetime]
+    settings: Settings, connect: Callable[[], TogetherClient] | None, now: Callable[[], datetime], probes: Probes
 ) -> Iterator[Check]:
     """Every check in turn, quick ones first. Without `connect` the network is left alone."""
     yield ok("program", f"python {platform.python_version()}, reasoning {__version__}")
@@ -37,7 +37,7 @@ def run_checks(
     yield from _variables(settings)
     yield from _database(settings, now())
     yield from check_budget(settings, now())
-    yield from _gateway(settings)
+    yield from check_gateway(settings, probes, online=connect is not None)
     running = None
     if settings.problems and connect is not None:
         yield warn("account", "Together was not asked: the settings come first")
@@ -140,27 +140,3 @@ def _variables(settings: Settings) -> Iterator[Check]:
             for name in others:
                 if present[name] != present[first]:
                     yield warn("variables", f"{name} ({place}) has no effect: {first} wins", f"unset {name}")
-
-
-def _gateway(settings: Settings) -> Iterator[Check]:
-    try:
-        port = settings.get(s.GATEWAY_PORT)
-    except ConfigurationError:
-        return  # shown among the settings
-    reason = why_not_free(port)
-    if reason is None:
-        yield ok("gateway", f"gateway port {port} is free")
-    else:
-        yield warn("gateway", f"gateway port {port}: {reason}", f"reasoning config set gateway.port {port + 1}")
-    for setting in (s.OPENAI_UPSTREAM, s.ANTHROPIC_UPSTREAM):
-        try:
-            circle = is_gateway(settings.get(setting), port)
-        except ConfigurationError:
-            continue
-        if circle:
-            yield fail(
-                "gateway",
-                f"{setting.name} is the gateway itself; its calls would come back to it for ever",
-                f"reasoning config set {setting.name} {setting.default}",
-                ExitCode.CONFIGURATION,
-            )

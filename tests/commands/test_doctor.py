@@ -17,6 +17,7 @@ import pytest
 
 from reasoning_cli.operations.check import Check, Status
 from reasoning_cli.operations.checks import exit_code, run_checks
+from reasoning_cli.operations.checks_gateway import Probes
 from reasoning_cli.operations.checks_together import MOST_SKEW_SECONDS
 from reasoning_cli.operations.guard_lock import hold_guard
 from reasoning_cli.paths import find_paths
@@ -133,7 +134,8 @@ def test_the_clock_is_compared_with_the_services(
 ) -> None:
     settings = load_settings(find_paths({"REASONING_HOME": str(home)}), os.environ)
     client = TogetherClient(service.url, "sandbox-key")
-    found = list(run_checks(settings, lambda: client, lambda: client.now() + timedelta(seconds=ahead)))
+    nobody = Probes(lambda: None, lambda url: 200)
+    found = list(run_checks(settings, lambda: client, lambda: client.now() + timedelta(seconds=ahead), nobody))
     client.close()
     (clock,) = [check for check in found if check.name == "clock"]
     assert (clock.status, words in clock.detail) == (status, True)

@@ -364,7 +364,7 @@ def test_each_agent_gets_the_base_address_it_builds_on(
     done = reasoning("setup", "env", "--agent", agent)
     assert (done.exit_code, done.stdout.splitlines()) == (0, [f"export {line}" for line in lines])
     assert ("plugin-anthropic 1.0.x ignores ANTHROPIC_BASE_URL" in done.stderr) == (agent == "elizaos")
-    assert "This version has no gateway" in done.stderr
+    assert "No gateway runs on port" in done.stderr
     as_json = json.loads(reasoning("setup", "env", "--agent", agent, "--json").stdout)
     assert as_json == dict(line.split("=", 1) for line in lines)
 

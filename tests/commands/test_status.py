@@ -42,6 +42,7 @@ def test_one_screen_for_everything(still: Service, reasoning: Run) -> None:
         "",
         "SPENT  $1.37 this month, no budget is set; burning $5.49/h",
         "GUARD  none was ever seen; Together's own idle stop is all there is: `reasoning costs guard`",
+        "GATEWAY  none on port 8001: `reasoning gateway serve`",
         "DATA   0 decisions kept",
     ]
 
