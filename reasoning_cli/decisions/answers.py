@@ -169,14 +169,12 @@ def decision_of(answer: Answer) -> str:
 
 
 def escape(value: str) -> str:
-    """A value that no reader of XML, however simple, takes for markup."""
-    return (
-        value.replace("&", "&amp;")
-        .replace("<", "&lt;")
-        .replace(">", "&gt;")
-        .replace('"', "&quot;")
-        .replace("'", "&apos;")
-    )
+    """A value that no reader of XML, however simple, takes for markup.
+
+    Quotes stay: they are no markup in an element, and an agent that streams shows its user the text before it is
+    unescaped.
+    """
+    return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def agree(ours: Answer, theirs: Answer) -> bool | None:

@@ -14,7 +14,7 @@ _TAGS = {
     "planning": ("thought", "actions", "providers", "text"),
 }
 # A value as `render_answer` writes it: escaped, and without space around it.
-_WRITTEN = r"""(?!\s)[^<>&"']*(?:&(?:lt|gt|amp|quot|apos);[^<>&"']*)*(?<!\s)"""
+_WRITTEN = r"(?!\s)[^<>&]*(?:&(?:lt|gt|amp);[^<>&]*)*(?<!\s)"
 _VALUES = {
     "name": _WRITTEN,
     "reasoning": _WRITTEN,

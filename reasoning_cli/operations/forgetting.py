@@ -135,7 +135,9 @@ def _matching(store: Store, request: Request, on_progress: Callable[[int], None]
 def _test(request: Request) -> Callable[[Sample, Sequence[str]], bool]:
     wanted = request.text.casefold() if request.text is not None else None
     # In an answer's XML the same words may be written with entities.
-    spellings = tuple(dict.fromkeys([wanted, escape(wanted)])) if wanted is not None else ()
+    escaped = escape(wanted or "")
+    quoted = escaped.replace('"', "&quot;").replace("'", "&apos;")
+    spellings = tuple(dict.fromkeys([wanted, escaped, quoted])) if wanted is not None else ()
 
     def holds(text: str | None) -> bool:
         return text is not None and any(one in text.casefold() for one in spellings)
