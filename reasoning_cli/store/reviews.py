@@ -26,7 +26,8 @@ class Reviews:
         ids = [
             row["id"]
             for row in self._store.rows(
-                "SELECT samples.id FROM json_each(?) AS drawn CROSS JOIN samples ON seq = drawn.value ORDER BY drawn.key",
+                "SELECT samples.id FROM json_each(?) AS drawn"
+                " CROSS JOIN samples ON seq = drawn.value ORDER BY drawn.key",
                 (json.dumps(numbers),),
             )
         ]

@@ -99,6 +99,10 @@ _STORED = (*_PLAIN, "metadata", "prompt_hash", "shape_hash", "prompt_chars", "ou
 _INSERT = (
     f"INSERT INTO samples({', '.join(_STORED)}) VALUES ({', '.join('?' * len(_STORED))}) ON CONFLICT(id) DO NOTHING"
 )
+# SQLite gives a new row the number after the highest there is; where the highest is gone, it is the one after that.
+_NEXT = """SELECT max(CAST(value AS INTEGER), coalesce((SELECT max(seq) FROM samples), 0)) + 1 FROM about
+ WHERE name = 'last_seq' AND CAST(value AS INTEGER) > coalesce((SELECT max(seq) FROM samples), 0)"""
+_INSERT_NEXT = _INSERT.replace("(id,", "(seq, id,", 1).replace("(?,", f"(({_NEXT}), ?,", 1)
 _SELECT = f"SELECT {', '.join(_PLAIN)}, metadata, seq FROM samples"
 
 
@@ -111,7 +115,10 @@ class Samples:
     def insert_many(self, samples: Sequence[Sample]) -> int:
         """Store samples in one transaction; how many were not there before."""
         try:
-            return self._store.write_many(_INSERT, [_parameters(sample) for sample in samples])
+            rows = [_parameters(sample) for sample in samples]
+            with self._store.transaction() as connection:
+                statement = _INSERT if next_number(connection) is None else _INSERT_NEXT
+                return connection.executemany(statement, rows).rowcount
         except UnicodeEncodeError as error:
             raise DataError(f"a sample holds text that is not valid Unicode: {error.reason}") from error
 
@@ -162,6 +169,12 @@ class Samples:
             conditions.append("(created_at, seq) >= (:first_at, :first_seq)")
             parameters |= {"first_at": first["created_at"], "first_seq": first["seq"]}
         return conditions, parameters
+
+
+def next_number(connection: sqlite3.Connection) -> int | None:
+    """The number the next new sample must be given; None when SQLite's own choice was never in use."""
+    row = connection.execute(_NEXT).fetchone()
+    return None if row is None else int(row[0])
 
 
 def _parameters(sample: Sample) -> tuple[Value, ...]:

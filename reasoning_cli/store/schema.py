@@ -234,6 +234,13 @@ CREATE TABLE fine_tunes(
 CREATE INDEX fine_tunes_time ON fine_tunes(created_at);
 """
 
+# Exports know samples by their numbers; a number that was the highest when it went must not come again.
+_NUMBERS = """
+CREATE TRIGGER samples_last AFTER DELETE ON samples WHEN old.seq > coalesce((SELECT max(seq) FROM samples), 0)
+BEGIN INSERT INTO about(name, value) VALUES ('last_seq', old.seq) ON CONFLICT(name)
+  DO UPDATE SET value = max(CAST(value AS INTEGER), old.seq); END;
+"""
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
@@ -247,6 +254,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("indexes that statistics read", _FIGURES),
     ("indexes that listings read, notes and samples of reviews", _LOOKING),
     ("what fine-tuning jobs cost", _JOBS),
+    ("numbers of samples that do not come again", _NUMBERS),
 )
 VERSION = len(STEPS)
 

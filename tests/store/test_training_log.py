@@ -193,3 +193,21 @@ def test_reading_and_counting_use_the_indexes(store: Store) -> None:
         plan = " ".join(row["detail"] for row in store.rows(f"EXPLAIN QUERY PLAN {statement}"))
         assert "INDEX samples_" in plan or "PRIMARY KEY (rowid=?)" in plan, (statement, plan)
         assert "FOR ORDER BY" not in plan, (statement, plan)
+
+
+def test_the_number_of_a_sample_that_is_gone_never_comes_again(store: Store) -> None:
+    samples = Samples(store)
+
+    def numbers() -> set[int]:
+        return {one.seq for one in samples.iterate()}
+
+    samples.insert_many([sample(number) for number in range(5)])
+    ever = numbers()
+    for number, gone in enumerate(("seq = 5", "seq = 4", "seq > 1", "true")):  # the newest first; then all there are
+        store.write(f"DELETE FROM samples WHERE {gone}")
+        kept = numbers()
+        samples.insert_many([sample(100 + number), sample(200 + number)])
+        new = numbers() - kept
+        assert len(new) == 2
+        assert new.isdisjoint(ever)
+        ever |= new
