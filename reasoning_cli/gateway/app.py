@@ -121,6 +121,9 @@ class Gateway:
                 await call.refuse(401, "this gateway asks for its token", self._error_of(call))
             elif self._in_circle(call):
                 await call.refuse(508, "the gateway was told to call itself: check gateway.*_upstream", None)
+            elif any(key == b"transfer-encoding" and value.lower() != b"chunked" for key, value in call.headers):
+                # What it names belongs to this connection, and would be lost on the next.
+                await call.refuse(501, "no transfer-encoding but chunked is known here", self._error_of(call))
             else:
                 await decide(self, call)
         except CallerLeft:

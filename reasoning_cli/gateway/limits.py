@@ -44,7 +44,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._in_head, self._head_bytes, self._completed = True, 0, False
-        self._ending = False
+        self._ending = self._resuming = False
         self._since = self._heard = self.loop.time()
         self._look_later: asyncio.TimerHandle | None = self.loop.call_later(self.look_seconds, self._look)
         Protocol.most = Protocol.most or most_connections()
@@ -78,16 +78,34 @@ class Protocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # We never change the protocol: the call is answered as it is, and what follows is HTTP/1.1 again.
-            self.parser = httptools.HttpRequestParser(self)
-            if rest := data[upgrade.args[0] :]:
-                self.data_received(rest)
+            self._stay(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(b"400 Bad Request")
         if self._in_head and not self._completed:
             self._head_bytes += len(data)
             if self._head_bytes > LONGEST_HEAD_BYTES:
                 self._refuse(b"431 Request Header Fields Too Large")
+
+    def _stay(self, rest: bytes) -> None:
+        """We never change the protocol: a call that asks for it, as Java's client does at first, is answered as it is.
+
+        The parser takes what follows for the other protocol, the body too. Another one is told how long the body is.
+        """
+        framing = [one for one in self.headers if one[0] in (b"content-length", b"transfer-encoding")]
+        head = b"".join(b"%s: %s\r\n" % one for one in framing)
+        self.parser, self._resuming = httptools.HttpRequestParser(self), True
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n%s\r\n" % head)
+        self._resuming = False
+        if rest:
+            self.data_received(rest)
+
+    def on_message_begin(self) -> None:
+        if not self._resuming:
+            super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if not self._resuming:
+            super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:  # a trailer, which could pose as a header that a proxy before us had checked
@@ -97,6 +115,8 @@ class Protocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if self._resuming:
+            return
         self._in_head = False
         super().on_headers_complete()
         if self.parser.get_http_version() == "1.0":
@@ -105,6 +125,8 @@ class Protocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():  # its body comes yet
+            return
         self._in_head, self._head_bytes, self._completed = True, 0, True
         super().on_message_complete()
 

@@ -1,0 +1,62 @@
+"""The program itself, `reasoning gateway serve`, in a process of its own: to be measured, killed and started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from reasoning_cli.values import MODEL_TYPES
+
+
+class Program:
+    """One gateway in the sandbox under `home`, with the slots at `model` and everything else at `original`."""
+
+    def __init__(self, home: Path, original: str, model: str | None, environ: Mapping[str, str] | None = None) -> None:
+        self._environ = {**os.environ, "REASONING_HOME": str(home), **(environ or {})}
+        folder = home / "sandbox"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.database = folder / "reasoning.db"
+        lines = ["[gateway]", f'openai_upstream = "{original}/v1"', f'anthropic_upstream = "{original}/v1"']
+        for model_type in MODEL_TYPES if model else ():
+            lines += [f"[{model_type}]", f'provider_url = "{model}/v1"', 'model = "acme/model"', "deadline_ms = 5000"]
+        (folder / "config.toml").write_text("\n".join(lines) + "\n")
+        (folder / "config.toml").chmod(0o600)
+        self.start()
+
+    def start(self, port: int = 0) -> None:
+        """Start it; it takes calls when this returns."""
+        command = [sys.executable, "-m", "reasoning_cli", "--sandbox", "gateway", "serve", "--port", str(port)]
+        self.process = subprocess.Popen(command, env=self._environ, stderr=subprocess.PIPE, text=True)
+        assert self.process.stderr is not None
+        said = ""
+        for line in self.process.stderr:
+            said += line
+            if "listening on " in line:
+                self.url = line.split("listening on ")[1].split()[0]
+                break
+        else:
+            raise AssertionError(said)
+        threading.Thread(target=self.process.stderr.read, daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def memory_mb(self, what: str = "VmRSS") -> float:
+        """What it holds now; the most it ever held: `VmHWM`."""
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith(what)).split()[1]) / 1024
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        """Ask it to end, and wait until it has."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)

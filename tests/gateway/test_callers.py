@@ -1,0 +1,330 @@
+"""What callers send that no client library would: odd heads, odd bodies, odd timing, and those that just leave."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+
+from reasoning_cli.gateway import limits
+from reasoning_cli.gateway.limits import Protocol
+from tests.gateway import canned
+from tests.gateway.faults import AT_THE_ORIGINAL
+from tests.gateway.prompts import PATHS, PROMPTS, request
+from tests.gateway.provider import Answering, Received
+from tests.gateway.serving import Served
+
+DECISION = json.dumps(request("chat", PROMPTS["planning"])).encode()
+OTHER = json.dumps(request("chat", PROMPTS["other"])).encode()
+
+
+@contextmanager
+def connected(gateway: Served) -> Iterator[socket.socket]:
+    place = urlsplit(gateway.url)
+    with socket.create_connection((place.hostname, place.port), timeout=10) as connection:
+        yield connection
+
+
+def until_closed(connection: socket.socket) -> bytes:
+    """All that comes before the other side closes."""
+    found = b""
+    try:
+        while piece := connection.recv(65536):
+            found += piece
+    except ConnectionResetError:
+        pass
+    return found
+
+
+def sent(gateway: Served, content: bytes) -> bytes:
+    """The answer to these bytes, whose last request asks for the connection to be closed."""
+    with connected(gateway) as connection:
+        connection.sendall(content)
+        return until_closed(connection)
+
+
+def post(body: bytes, *headers: str, path: str = "/v1/chat/completions", version: str = "1.1") -> bytes:
+    lines = "".join(f"{one}\r\n" for one in ("host: x", "connection: close", *headers))
+    return f"POST {path} HTTP/{version}\r\n{lines}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
+SMUGGLED = {
+    "a length and chunks": b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    "two lengths": b"content-length: 5\r\ncontent-length: 6\r\n\r\nabcde",
+    "the same length twice": b"content-length: 5\r\ncontent-length: 5\r\n\r\nabcde",
+    "a signed length": b"content-length: +5\r\n\r\nabcde",
+    "a coding before chunks": b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "an unknown coding": b"transfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "a space before the colon": b"transfer-encoding : chunked\r\n\r\n0\r\n\r\n",
+    "a header of two lines": b"x-a: 1\r\n transfer-encoding: chunked\r\n\r\n",
+    "a NUL": b"x-a: 1\0\r\n\r\n",
+    "lines without CR": b"x-a: 1\n\n",
+    "an odd size of a chunk": b"transfer-encoding: chunked\r\n\r\n-1\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("how", SMUGGLED)
+def test_a_request_with_two_meanings_is_refused(gateway: Served, how: str) -> None:
+    answer = sent(gateway, b"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\nconnection: close\r\n" + SMUGGLED[how])
+    assert answer.split(b" ")[1] in (b"400", b"501")
+    assert gateway.original.received == []
+
+
+@pytest.mark.parametrize(
+    ("target", "there"),
+    [
+        ("//evil.example/v1/models", "/v1//evil.example/v1/models"),
+        ("http://evil.example/v1/models?a=b", "/v1/models?a=b"),
+        ("/v1/../../etc/passwd", "/v1/../../etc/passwd"),
+        ("/v1/%2e%2e/%2F?x=%00", "/v1/%2e%2e/%2F?x=%00"),
+        ("/v1/models\\..", "/v1/models\\.."),
+        ("/v1/a;b=c@d:1/[]", "/v1/a;b=c@d:1/[]"),
+        ("/api/hello@evil.example", "/api/hello@evil.example"),
+        ("/t/no-token-here/v1/models", "/v1/models"),
+    ],
+)
+def test_no_target_leads_elsewhere_than_to_the_original(gateway: Served, target: str, there: str) -> None:
+    answer = sent(gateway, f"GET {target} HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    (asked,) = gateway.original.received
+    assert (asked.target, asked.header("host")) == (there, urlsplit(gateway.original.url).netloc)
+
+
+@pytest.mark.parametrize("line", ["OPTIONS * HTTP/1.1", "CONNECT evil.example:443 HTTP/1.1", "GET evil HTTP/1.1"])
+def test_a_target_without_a_path_goes_nowhere(gateway: Served, line: str) -> None:
+    answer = sent(gateway, f"{line}\r\nhost: evil.example\r\nconnection: close\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert gateway.original.received == []
+
+
+def test_trailers_are_no_headers(gateway: Served) -> None:
+    chunks = b"%x\r\n%s\r\n0\r\nauthorization: Bearer evil\r\nx-trailer: 1\r\n\r\n" % (len(OTHER), OTHER)
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+    assert b" 200 " in sent(gateway, head + chunks)
+    (asked,) = gateway.original.received
+    assert (asked.body, asked.header("authorization"), asked.header("x-trailer")) == (OTHER, None, None)
+
+
+def test_headers_of_the_connection_end_here(gateway: Served) -> None:
+    named = ("connection: x-mine, close", "x-mine: 1", "keep-alive: timeout=1", "te: trailers", "proxy-connection: a")
+    assert b" 200 " in sent(gateway, post(OTHER, *named, "x-kept: ä"))
+    (asked,) = gateway.original.received
+    names = {key.lower() for key, _ in asked.headers}
+    assert not names & {"x-mine", "keep-alive", "te", "proxy-connection", "connection"}
+    assert asked.header("x-kept") == "ä".encode().decode("latin-1")  # the same bytes
+
+
+@pytest.mark.parametrize("upgrade", ["h2c", "websocket"])
+def test_an_upgrade_is_not_granted_and_costs_no_body(gateway: Served, upgrade: str) -> None:
+    """As Java's client asks with each of its first calls."""
+    asks = ("connection: upgrade, http2-settings", f"upgrade: {upgrade}", "http2-settings: AAMAAABkAAQ")
+    with connected(gateway) as connection:
+        connection.sendall(post(DECISION, *asks).replace(b"connection: close\r\n", b"") + post(OTHER))
+        answers = until_closed(connection)
+    assert answers.count(b"HTTP/1.1 200 ") == 2
+    assert b"The model thought" in answers
+    assert [one.body for one in gateway.original.received] == [OTHER]
+    assert gateway.original.received[0].header("upgrade") is None
+
+
+def test_http_1_0_gets_no_chunks(gateway: Served) -> None:
+    body = json.dumps(request("chat", PROMPTS["other"], stream=True)).encode()
+    head, _, content = sent(gateway, post(body, version="1.0")).partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head.lower()
+    assert content == b"".join(canned.chat_events(canned.ORIGINAL_SAYS["other"]))
+    assert b"content-length" in sent(gateway, post(DECISION, version="1.0"))
+
+
+def test_pipelined_requests_are_answered_in_order_and_rubbish_behind_them_harms_none(gateway: Served) -> None:
+    kept = post(OTHER).replace(b"connection: close\r\n", b"")
+    answers = sent(gateway, kept + post(DECISION).replace(b"connection: close\r\n", b"") + kept + b"rubbish\r\n\r\n")
+    said = [answers.find(text) for text in (b"A plain answer", b"The model thought")]
+    assert -1 < said[0] < said[1] < answers.rfind(b"A plain answer")
+    assert answers.count(b"HTTP/1.1 200 ") == answers.count(b"HTTP/1.1 ") == 3
+
+
+def test_a_client_that_waits_for_100_continue_gets_it(gateway: Served) -> None:
+    head, _, body = post(DECISION, "expect: 100-continue").partition(b"\r\n\r\n")
+    with connected(gateway) as connection:
+        connection.sendall(head + b"\r\n\r\n")
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(body)
+        assert b"The model thought" in until_closed(connection)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_body_in_chunks_is_understood(gateway: Served, size: int) -> None:
+    pieces = [DECISION[start : start + size] for start in range(0, len(DECISION), size)]
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+    assert b"The model thought" in sent(gateway, head + chunks)
+
+
+def test_packed_bodies(gateway: Served) -> None:
+    packed = gzip.compress(DECISION)
+    assert b"The model thought" in sent(gateway, post(packed, "content-encoding: gzip"))
+    assert gateway.original.received == []
+    # What cannot be read, or might be read otherwise there, is the original's to judge, byte for byte.
+    gateway.original.handler = AT_THE_ORIGINAL["400"]
+    odd = {"gzip": [packed[:-9], packed + gzip.compress(b" "), gzip.compress(b" " * 9_000_000)], "br": [b"\x8b\x02"]}
+    for encoding, bodies in odd.items():
+        for body in bodies:
+            gateway.original.received.clear()
+            assert sent(gateway, post(body, f"content-encoding: {encoding}")).startswith(b"HTTP/1.1 400 ")
+            (asked,) = gateway.original.received
+            assert (asked.body, asked.header("content-encoding")) == (body, encoding)
+
+
+@pytest.mark.parametrize("face", PATHS)
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"null", DECISION[:-1], b"\xff\xfe{}", b"[" * 200_000, b'{"messages": {"a": 1}, "input": 7}'],
+)
+def test_what_is_no_request_of_the_dialect_is_for_the_original_to_judge(
+    gateway: Served, face: str, body: bytes
+) -> None:
+    gateway.original.handler = AT_THE_ORIGINAL["400"]
+    assert sent(gateway, post(body, path=PATHS[face])).startswith(b"HTTP/1.1 400 ")
+    (asked,) = gateway.original.received
+    assert asked.body == body
+
+
+def test_long_heads_and_many_headers_are_refused(gateway: Served) -> None:
+    with connected(gateway) as connection, pytest.raises(OSError, match=r"reset|pipe"):
+        connection.sendall(b"GET /v1/models HTTP/1.1\r\nx-a: ")
+        for _ in range(1000):
+            connection.sendall(b"a" * 65536)
+    many = "".join(f"x-{number}: 1\r\n" for number in range(limits.MOST_HEADERS + 1))
+    assert sent(gateway, f"GET / HTTP/1.1\r\n{many}\r\n".encode()).startswith(b"HTTP/1.1 400 ")
+    fits = "".join(f"x-{number}: 1\r\n" for number in range(limits.MOST_HEADERS - 5)) + "connection: close\r\n"
+    assert sent(gateway, f"GET / HTTP/1.1\r\n{fits}\r\n".encode()).startswith(b"HTTP/1.1 200 ")
+    assert len(gateway.original.received) == 1
+
+
+def test_who_takes_too_long_is_let_go(gateway: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Protocol, "look_seconds", 0.05)
+    monkeypatch.setattr(Protocol, "head_seconds", 0.3)
+    monkeypatch.setattr(Protocol, "body_seconds", 0.3)
+    with connected(gateway) as silent, connected(gateway) as slow, connected(gateway) as half:
+        slow.sendall(b"GET / HTTP/1.1\r\nx-a: 1")
+        half.sendall(post(DECISION)[:-5])
+        assert until_closed(silent) == b""
+        assert until_closed(slow).startswith(b"HTTP/1.1 408 ")
+        assert until_closed(half).startswith(b"HTTP/1.1 408 ")
+    # An answer may take its time.
+    gateway.change("planning", deadline_seconds=0.6)
+    gateway.model.handler = AT_THE_ORIGINAL["hangs"]
+    assert b"The original thought" in sent(gateway, post(DECISION))
+
+
+def test_too_many_connections_close_the_one_that_was_idle_longest(
+    gateway: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Protocol, "most", 3)
+    asked = threading.Event()
+
+    async def waits(received: Received, answering: Answering) -> None:
+        asked.set()
+        await AT_THE_ORIGINAL["hangs"](received, answering)
+
+    gateway.original.handler = waits
+    with connected(gateway) as busy:
+        busy.sendall(post(OTHER))
+        assert asked.wait(5)
+        with connected(gateway) as first, connected(gateway) as second:
+            for one in (first, second):
+                one.sendall(b"GET /health HTTP/1.1\r\n\r\n")
+                assert one.recv(65536).startswith(b"HTTP/1.1 200 ")
+                time.sleep(0.01)  # the clock of idleness has milliseconds
+            with connected(gateway) as third:
+                assert until_closed(first) == b""
+                for one in (second, third):
+                    one.sendall(b"GET /health HTTP/1.1\r\nconnection: close\r\n\r\n")
+                    assert until_closed(one).startswith(b"HTTP/1.1 200 ")
+        busy.setblocking(False)
+        with pytest.raises(BlockingIOError):  # still open
+            busy.recv(1)
+
+
+def test_a_thousand_idle_connections_are_in_nobodys_way(gateway: Served) -> None:
+    limits.most_connections()  # this process holds both ends
+    place = urlsplit(gateway.url)
+    idle = [socket.create_connection((place.hostname, place.port)) for _ in range(1000)]
+    try:
+        began = time.perf_counter()
+        for _ in range(20):
+            assert gateway.client.post(PATHS["chat"], content=DECISION).status_code == 200
+        assert time.perf_counter() - began < 10
+    finally:
+        for one in idle:
+            one.close()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_who_leaves_in_the_middle_of_a_stream_ends_it_at_the_original(gateway: Served, method: str) -> None:
+    gateway.original.handler = AT_THE_ORIGINAL["stalls between events"]
+    path = "/v1/responses/resp_1?stream=true" if method == "GET" else "/v1/chat/completions"
+    with connected(gateway) as connection:
+        content = post(OTHER, path=path)
+        connection.sendall(content if method == "POST" else f"GET {path} HTTP/1.1\r\n\r\n".encode())
+        assert b" 200 " in connection.recv(65536)
+    assert gateway.original.received[0].left.wait(5)
+
+
+def test_who_leaves_in_the_middle_of_an_upload_ends_it_at_the_original(gateway: Served) -> None:
+    heads: list[bytes] = []
+    ended = threading.Event()
+    sink = socket.create_server(("127.0.0.1", 0))
+
+    def receive() -> None:
+        connection, _ = sink.accept()
+        with connection:
+            heads.append(connection.recv(65536))
+            until_closed(connection)
+        ended.set()
+
+    threading.Thread(target=receive, daemon=True).start()
+    view = gateway.gateway.book.view
+    gateway.gateway.book.view = type(view)(
+        view.slots, f"http://127.0.0.1:{sink.getsockname()[1]}/v1", "http://127.0.0.1:1"
+    )
+    with connected(gateway) as connection:
+        connection.sendall(b"POST /v1/files HTTP/1.1\r\ncontent-length: 1000000000\r\n\r\n" + b"x" * 100_000)
+        while not heads:
+            time.sleep(0.01)
+    assert ended.wait(5)
+    assert b"content-length: 1000000000" in heads[0].lower()
+    assert gateway.client.get("/health").status_code == 200
+    sink.close()
+
+
+def test_no_event_is_held_back(gateway: Served) -> None:
+    """The original sends an event only when the client has the one before."""
+    seen = threading.Semaphore(0)
+    count = 40
+
+    async def paced(received: Received, answering: Answering) -> None:
+        await answering.head(200, {"content-type": "text/event-stream"})
+        for number in range(count):
+            await answering.chunk(b"data: %d\n\n" % number)
+            while not seen.acquire(blocking=False):
+                await asyncio.sleep(0.001)
+        await answering.chunk(b"")
+
+    gateway.original.handler = paced
+    gateway.change("planning", closed="off")
+    for prompt in ("planning", "other"):
+        body = request("chat", PROMPTS[prompt], stream=True)
+        with gateway.client.stream("POST", PATHS["chat"], json=body, timeout=5) as answer:
+            for number, piece in enumerate(answer.iter_raw()):
+                assert piece == b"data: %d\n\n" % number
+                seen.release()
+        assert number == count - 1
