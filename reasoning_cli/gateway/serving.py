@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -27,8 +28,9 @@ from reasoning_cli.gateway.book import Book, View
 from reasoning_cli.gateway.calls import Call
 from reasoning_cli.gateway.recording import Recorder
 from reasoning_cli.gateway.siblings import Siblings
+from reasoning_cli.gateway.waking import Tell, Waker
 from reasoning_cli.operations.agent_env import refuse_circle
-from reasoning_cli.operations.slots import read_slots
+from reasoning_cli.operations.slots import READY, SlotNow, closed_by, read_slots
 from reasoning_cli.paths import find_paths
 from reasoning_cli.settings import Settings, environment, load_settings
 from reasoning_cli.store.database import Store, open_store
@@ -44,8 +46,9 @@ if TYPE_CHECKING:
 _OPTIONS_VARIABLE = "_REASONING_GATEWAY"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 # What an answer of a thinking model may take; a call that lasts longer is cut.
-_DRAIN_SECONDS = 60
+DRAIN_SECONDS = 60
 _BACKLOG = 2048
+_SETTLE_SECONDS = 60.0
 # Longer than clients keep a connection, so that it is they who close it: a call on a closing one would be lost.
 _KEEP_ALIVE_SECONDS = 75
 
@@ -64,6 +67,7 @@ class Options:
     access_log: bool = False
     hop: str = field(default_factory=lambda: uuid4().hex)
     siblings: str | None = None
+    poll_seconds: float = 5.0
 
 
 def is_loopback(host: str) -> bool:
@@ -119,6 +123,8 @@ def serve(
     """
     import uvicorn
 
+    from reasoning_cli.gateway.limits import Protocol
+
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             if sig == signal.SIGINT and not self.should_exit and (waiting := len(self.server_state.tasks)):
@@ -135,10 +141,11 @@ def serve(
         server_header=False,
         date_header=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
         backlog=_BACKLOG,
         lifespan="on",
         ws="none",
+        http=Protocol,
     )
     if workers > 1:
         _serve_many(options, door, workers, config)
@@ -192,6 +199,7 @@ def _make(options: Options) -> Gateway:
         access_log=_log_call if options.access_log else None,
         hop=options.hop,
         siblings=Siblings(Path(options.siblings)) if options.siblings else None,
+        waker=Waker(partial(_wake, options)),
     )
 
 
@@ -210,6 +218,42 @@ def _redaction(options: Options, book: Book) -> Callable[[Sample], Sample]:
         return made[0](sample)
 
     return alter
+
+
+def _wake(options: Options, slot: SlotNow, tell: Tell) -> None:
+    """Start a slot's model and look at it until it is READY, which opens the slot; where traffic starts nothing, only
+    look. One worker does it."""
+    from reasoning_cli.operations.budget import AT_REST, read_limits
+    from reasoning_cli.operations.guard_lock import hold_alone
+    from reasoning_cli.operations.waking import look, wake
+    from reasoning_cli.together.client import TogetherClient
+
+    settings = _settings(options)
+    assert slot.deployment_key is not None
+    key = options.together_key_of_sandbox or settings.get(s.API_KEY) or ""
+    with hold_alone(settings.database(), f"wake-{slot.model_type}") as mine, _open(settings) as store:
+        if not mine:
+            return
+        client = TogetherClient(options.together_url, key, project_id=settings.get(s.PROJECT_ID))
+        try:
+            if not slot.wakes:
+                tell(closed_by(look(client, store, slot.deployment_key).state))
+                return
+            hours = settings.get(s.TYPE_HOURS[slot.model_type])
+            woken = wake(client, store, read_limits(settings), hours, slot.model_type, slot.deployment_key)
+            tell(woken.text)
+            began = time.monotonic()
+            while woken.started or woken.record.state not in AT_REST:
+                record = look(client, store, slot.deployment_key)
+                waited = time.monotonic() - began
+                # Just after the start it may still be called what it was.
+                settled = record.state in AT_REST and waited > _SETTLE_SECONDS
+                tell(f"woken by traffic, {record.state}")
+                if record.state == READY or settled or waited > settings.get(s.READY_TIMEOUT) * 60:
+                    return
+                time.sleep(options.poll_seconds)
+        finally:
+            client.close()
 
 
 def _settings(options: Options) -> Settings:
