@@ -45,7 +45,8 @@ _TOKEN_PATH = "/t/"
 class Gateway:
     """One worker. Everything it works with is handed in; sessions are opened when the server starts.
 
-    `hop` names the gateway, the same in all its workers; `siblings` are the others, None when it is the only one.
+    `hop` names the gateway, the same in all its workers; `siblings` are the others, None when it is the only one, and
+    `parent` is the process that started them.
     """
 
     def __init__(
@@ -56,10 +57,11 @@ class Gateway:
         access_log: Callable[[Call], None] | None = None,
         hop: str | None = None,
         siblings: Siblings | None = None,
+        parent: int | None = None,
         waker: Waker | None = None,
     ) -> None:
         self.book, self.recorder, self.access_log, self.siblings = book, recorder, access_log, siblings
-        self.waker = waker
+        self.waker, self.parent = waker, parent
         self.figures = Figures()
         self.circuits = {model_type: Circuit() for model_type in MODEL_TYPES}
         self.hop = hop or uuid4().hex
@@ -103,11 +105,10 @@ class Gateway:
 
     async def _tell_siblings(self, siblings: Siblings) -> None:
         """Once a second; and end like one that was told to when the process that started the workers is gone."""
-        parent = os.getppid()
         while True:
             await asyncio.to_thread(siblings.tell, self.snapshot())
             await asyncio.sleep(_TELL_SECONDS)
-            if os.getppid() != parent:
+            if os.getppid() != self.parent:
                 signal.raise_signal(signal.SIGTERM)
 
     async def _serve(self, call: Call) -> None:

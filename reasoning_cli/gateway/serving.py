@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import logging
@@ -49,6 +50,8 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 DRAIN_SECONDS = 60
 _BACKLOG = 2048
 _SETTLE_SECONDS = 60.0
+# How long an end takes before somebody who pressed Ctrl-C is told what it waits for.
+_PATIENCE_SECONDS = 0.3
 # Longer than clients keep a connection, so that it is they who close it: a call on a closing one would be lost.
 _KEEP_ALIVE_SECONDS = 75
 
@@ -56,7 +59,8 @@ _KEEP_ALIVE_SECONDS = 75
 @dataclass(frozen=True)
 class Options:
     """What a worker needs beside the settings. `together_url` is where slots' models are asked; `hop` names the gateway
-    to others it sends calls through; `siblings` is the folder where workers leave their figures."""
+    to others it sends calls through; `siblings` is the folder where workers leave their figures, `parent` the process
+    that started them."""
 
     host: str
     port: int
@@ -67,6 +71,7 @@ class Options:
     access_log: bool = False
     hop: str = field(default_factory=lambda: uuid4().hex)
     siblings: str | None = None
+    parent: int | None = None
     poll_seconds: float = 5.0
 
 
@@ -127,11 +132,16 @@ def serve(
 
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            if sig == signal.SIGINT and not self.should_exit and (waiting := len(self.server_state.tasks)):
+            if sig == signal.SIGINT and not self.should_exit:
+                loop = asyncio.get_running_loop()
+                loop.call_soon_threadsafe(loop.call_later, _PATIENCE_SECONDS, self.tell)
+            super().handle_exit(sig, frame)
+
+        def tell(self) -> None:
+            if waiting := gateway.figures.in_flight:
                 say(
                     f"ending when {waiting} under way {'is' if waiting == 1 else 'are'} answered; Ctrl-C again cuts off"
                 )
-            super().handle_exit(sig, frame)
 
     config = partial(
         uvicorn.Config,
@@ -171,7 +181,7 @@ def _serve_many(options: Options, door: socket.socket, workers: int, config: Cal
 
     _reader(options)()  # what cannot work must not be tried by each of them again and again
     folder = Path(tempfile.mkdtemp(prefix="reasoning-gateway-"))
-    os.environ[_OPTIONS_VARIABLE] = json.dumps(asdict(replace(options, siblings=str(folder))))
+    os.environ[_OPTIONS_VARIABLE] = json.dumps(asdict(replace(options, siblings=str(folder), parent=os.getpid())))
     try:
         supervisor = Supervisor(config(f"{__name__}:make_app", factory=True, workers=workers), sockets=[door])
         supervisor.run()
@@ -199,6 +209,7 @@ def _make(options: Options) -> Gateway:
         access_log=_log_call if options.access_log else None,
         hop=options.hop,
         siblings=Siblings(Path(options.siblings)) if options.siblings else None,
+        parent=options.parent,
         waker=Waker(partial(_wake, options)),
     )
 
