@@ -26,6 +26,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 SPEED = Decimal(60)
 LOGS = "agent-logs.jsonl"
+GATEWAY = "gateway serve"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ STEPS = (
     Step("What did it cost?", "costs report"),
     Step("Set a limit …", "costs set-budget 20"),
     Step("… and try to break it.", "models deploy coding --yes", ExitCode.LIMIT),
+    Step("Let an agent's call through the gateway.", GATEWAY),
+    Step("Who answered?", "gateway stats --since 1h"),
     Step("Stop what costs.", "models undeploy planning --yes"),
     Step("The bill.", "costs report"),
 )
@@ -57,6 +60,7 @@ STEPS = (
 def demo(ctx: typer.Context) -> None:
     """See all of it in 30 seconds, on a sandbox, free. Leaves nothing behind."""
     from reasoning_cli.commands.demo_agent import agent_logs
+    from reasoning_cli.commands.demo_gateway import show_gateway
     from reasoning_cli.operations.sandbox import KEY, start_sandbox, stop_sandbox
 
     terminal = session_of(ctx).terminal
@@ -77,7 +81,10 @@ def demo(ctx: typer.Context) -> None:
             "PYTHONUNBUFFERED": "1",
         }
         for step in STEPS:
-            _show(terminal, step, home, environ)
+            if step.typed == GATEWAY:
+                show_gateway(terminal, step.why, step.typed, home, environ)
+            else:
+                _show(terminal, step, home, environ)
     except KeyboardInterrupt:
         terminal.note("Interrupted. Nothing is left behind.")
         raise

@@ -49,6 +49,11 @@ Possible response actions: REPLY, IGNORE, NONE
 _TALK = "# Received Message\n{sender}: {text}\n\n\n# Focus your response\nAnswer {sender}."
 
 
+def planning_prompt(text: str) -> str:
+    """What the agent asks its provider when it is to answer `text`."""
+    return _PLAN.format(agent=AGENT, talk=_TALK.format(sender=MESSAGES[0][0], text=text))
+
+
 def agent_logs() -> str:
     """Sixty messages of one room as JSON Lines: a should_respond decision each, and a planning one where it spoke."""
     return "".join(f"{json.dumps(row)}\n" for row in _rows())

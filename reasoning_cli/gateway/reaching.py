@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from reasoning_cli.errors import RemoteError
@@ -37,3 +38,31 @@ def look(url: str) -> int | str:
         return "no answer in 5 seconds"
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         return str(error) or type(error).__name__
+
+
+@dataclass(frozen=True)
+class ChatAnswer:
+    """What an agent got, and who gave it: `slot`, or None for the original provider. `tokens`: prompt and answer."""
+
+    text: str
+    source: str | None
+    milliseconds: int
+    tokens: int
+
+
+def ask_chat(base: str, prompt: str) -> ChatAnswer:
+    """Ask a gateway as an agent with an OpenAI client does. Raises RemoteError when no answer comes."""
+    import httpx
+
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": prompt}]}
+    try:
+        answer = httpx.post(f"{base}/v1/chat/completions", json=body, timeout=30, trust_env=False)
+        found = answer.raise_for_status().json()
+        return ChatAnswer(
+            text=found["choices"][0]["message"]["content"],
+            source=answer.headers.get("x-reasoning-source"),
+            milliseconds=round(answer.elapsed.total_seconds() * 1000),
+            tokens=found["usage"]["total_tokens"],
+        )
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        raise RemoteError(f"the gateway gave no answer: {error}", "`reasoning doctor`") from error

@@ -152,8 +152,8 @@ def test_the_figures_are_those_of_all_workers(still: Service, original: Provider
             return bool(found["workers"] == 3 and found["requests"] == found["recording"]["stored"] == 20)
 
         until(whole, "the figures of all three")
-        text = httpx.get(f"{gateway.url}/metrics", trust_env=False).text
-        assert "reasoning_gateway_requests_total 20.0" in text
+        line = "reasoning_gateway_requests_total 20.0\n"
+        until(lambda: line in httpx.get(f"{gateway.url}/metrics", trust_env=False).text, "the same in the metrics")
         assert gateway.end()[0] == 0
 
 
