@@ -155,6 +155,7 @@ def serve(
         backlog=_BACKLOG,
         lifespan="on",
         ws="none",
+        proxy_headers=False,  # nothing here asks who called
         http=Protocol,
     )
     if workers > 1:
