@@ -69,7 +69,9 @@ _OTHER_HEADS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 _ANY_HEAD = re.compile(r"<task>|# Task:|task: ")
 
-_CONTINUATION = "[CONTINUATION REQUIRED]"
+# The runtime appends this to the whole prompt when an answer was cut: the marker, what was shown so far, however long,
+# and last what it wants. People may quote the marker further up.
+_CONTINUATION, _CONTINUATION_END = "[CONTINUATION REQUIRED]", "Wrap your continuation in <text></text> tags."
 _CONTINUATION_WINDOW = 2048
 _OUTPUT, _OUTPUT_END = "<output>", "</output>"
 # Where a prompt begins to quote what people said.
@@ -97,8 +99,8 @@ _HAS_CODE, _ASKS_FOR_CODE = "code in the message", "asks for code"
 WEAK_SIGNS = frozenset({_HAS_CODE, _ASKS_FOR_CODE})
 _ADDED_BY_CLIENT = re.compile(r"<(system-reminder|(?:local-)?command-[\w-]+)>")
 _FENCED_BLOCK = re.compile(r"^[ \t]*(```|~~~)[^\n]*\n.*?^[ \t]*\1", re.DOTALL | re.MULTILINE)
-# Looked for in casefolded text, with the word boundary behind a verb's first letter: so `re` skips to where a verb could
-# begin, which is ten times as fast as to ignore case at each letter of what is mostly talk.
+# Looked for in casefolded text, with the word boundary behind a verb's first letter: so `re` skips to where a verb
+# could begin, which is ten times as fast as to ignore case at each letter of what is mostly talk.
 _VERBS = ("write", "implement", "fix", "refactor", "create", "generate", "add", "debug", "rewrite", "optimi[sz]e")
 _CODING_WISH = re.compile(
     "(?:" + "|".join(verb[0] + r"(?<=\b.)" + verb[1:] for verb in _VERBS) + r")\b[^.?!\n]{0,60}?"
@@ -118,7 +120,7 @@ def recognise(
     body, codes = _without_initial_code(text)
     for head, model_type, fmt in _HEADS:
         if head.match(body):
-            if _CONTINUATION in body[-_CONTINUATION_WINDOW:]:
+            if _asks_to_continue(body):
                 return Recognition(None, "continuation of a cut answer")
             return Recognition(model_type, "first line of the template", fmt, codes)
 
@@ -136,7 +138,7 @@ def recognise(
 
     _, output, tail = body.rpartition(_OUTPUT)
     if output:
-        if _CONTINUATION in body[-_CONTINUATION_WINDOW:]:
+        if _asks_to_continue(body):
             return Recognition(None, "continuation of a cut answer")
         if _shown_to_somebody(body, tail):
             return Recognition(None, "a template quoted in a message")
@@ -155,6 +157,17 @@ def recognise(
     if _CODING_WISH.search(words.casefold()):
         return Recognition("coding", _ASKS_FOR_CODE)
     return Recognition(None, "no decision")
+
+
+def _asks_to_continue(body: str) -> bool:
+    """Whether a prompt asks for the rest of an answer."""
+    marker = body.rfind(_CONTINUATION)
+    if marker < 0:
+        return False
+    if body.rstrip().endswith(_CONTINUATION_END):
+        return True
+    end = body.rfind(_OUTPUT_END)
+    return marker > end if end >= 0 else marker >= len(body) - _CONTINUATION_WINDOW
 
 
 def _shown_to_somebody(body: str, tail: str) -> bool:

@@ -102,8 +102,18 @@ def test_names_may_hold_spaces_and_dots_or_be_left_out() -> None:
 def test_asking_to_continue_a_cut_answer_is_no_decision() -> None:
     prompt = f"{PLANNING_HEAD}\n{PLANNING_OUTPUT}\n[CONTINUATION REQUIRED]\nContinue with <text> only."
     assert recognise(prompt).model_type is None
-    early = f"{PLANNING_HEAD}\nAlice: [CONTINUATION REQUIRED]\n{'x' * 3000}{PLANNING_OUTPUT}"
-    assert recognise(early).model_type == "planning"
+    shown = "I wrote </output> and more. " * 200
+    asks = f'received this text:\n"{shown}"\n\nWrap your continuation in <text></text> tags.'
+    assert recognise(f"{PLANNING_HEAD}\n{PLANNING_OUTPUT}\n\n[CONTINUATION REQUIRED]\n{asks}").model_type is None
+    for between in ("", "x" * 3000):
+        quoted = f"{PLANNING_HEAD}\nAlice: [CONTINUATION REQUIRED]\n{between}{PLANNING_OUTPUT}"
+        assert recognise(quoted).model_type == "planning"
+
+
+def test_a_template_shown_in_a_message_is_none() -> None:
+    prompt = f"{PLANNING_HEAD}\n# Received Message\nAlice: hi\n\n\n# Focus your response\n{PLANNING_OUTPUT}"
+    assert recognise(f"Why did my agent stay silent?\n\n{prompt}").model_type is None
+    assert recognise(f"{PLANNING_OUTPUT}\nWhat is this for?").model_type is None
 
 
 def test_codes_of_a_2_0_runtime_are_found_and_taken_out() -> None:
