@@ -14,24 +14,23 @@ from reasoning_cli.values import MODEL_TYPES
 
 
 class Program:
-    """One gateway in the sandbox under `home`, with the slots at `model` and everything else at `original`."""
+    """One gateway with all it keeps under `home`, with the slots at `model` and everything else at `original`."""
 
     def __init__(self, home: Path, original: str, model: str | None, environ: Mapping[str, str] | None = None) -> None:
-        self._environ = {**os.environ, "REASONING_HOME": str(home), **(environ or {})}
-        folder = home / "sandbox"
-        folder.mkdir(parents=True, exist_ok=True)
-        self.database = folder / "reasoning.db"
+        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "PYTHONPATH", "LANG")}
+        self._environ = {**kept, "REASONING_HOME": str(home), **(environ or {})}
+        self._home, self.database = home, home / "reasoning.db"
         lines = ["[gateway]", f'openai_upstream = "{original}/v1"', f'anthropic_upstream = "{original}/v1"']
         for model_type in MODEL_TYPES if model else ():
             lines += [f"[{model_type}]", f'provider_url = "{model}/v1"', 'model = "acme/model"', "deadline_ms = 5000"]
-        (folder / "config.toml").write_text("\n".join(lines) + "\n")
-        (folder / "config.toml").chmod(0o600)
+        (home / "config.toml").write_text("\n".join(lines) + "\n")
+        (home / "config.toml").chmod(0o600)
         self.start()
 
     def start(self, port: int = 0) -> None:
         """Start it; it takes calls when this returns."""
-        command = [sys.executable, "-m", "reasoning_cli", "--sandbox", "gateway", "serve", "--port", str(port)]
-        self.process = subprocess.Popen(command, env=self._environ, stderr=subprocess.PIPE, text=True)
+        command = [sys.executable, "-m", "reasoning_cli", "gateway", "serve", "--port", str(port)]
+        self.process = subprocess.Popen(command, cwd=self._home, env=self._environ, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
         said = ""
         for line in self.process.stderr:
@@ -41,7 +40,8 @@ class Program:
                 break
         else:
             raise AssertionError(said)
-        threading.Thread(target=self.process.stderr.read, daemon=True).start()
+        self._rest = threading.Thread(target=self.process.stderr.read, daemon=True)
+        self._rest.start()
 
     @property
     def port(self) -> int:
@@ -54,9 +54,16 @@ class Program:
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self._ended()
 
     def stop(self) -> int:
         """Ask it to end, and wait until it has."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self._ended()
+
+    def _ended(self) -> int:
+        code = self.process.wait(30)
+        self._rest.join(10)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return code

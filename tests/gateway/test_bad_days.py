@@ -1,0 +1,264 @@
+"""Bad days of the log, the clock and kept connections: none of it reaches the agent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reasoning_cli.decisions.recognise import Recognition
+from reasoning_cli.gateway import overheard, recording
+from reasoning_cli.gateway.faces import chat
+from reasoning_cli.gateway.overheard import Decision
+from reasoning_cli.gateway.recording import Recorder
+from reasoning_cli.gateway.routing import route
+from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.samples import Samples
+from tests.gateway import canned
+from tests.gateway.faults import AT_THE_ORIGINAL, exchange, less
+from tests.gateway.prompts import PATHS, PROMPTS, request
+from tests.gateway.provider import Answering, Received
+from tests.gateway.serving import Served, served
+
+CHAT, DECISION = PATHS["chat"], request("chat", PROMPTS["planning"])
+
+
+def answered(gateway: Served, count: int = 1) -> None:
+    for _ in range(count):
+        answer = gateway.client.post(CHAT, json=DECISION)
+        assert (answer.status_code, answer.headers["x-reasoning-source"]) == (200, "slot")
+
+
+def until(done: object, seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not done():  # type: ignore[operator]
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def test_a_locked_database_delays_nobody_and_loses_nothing(gateway: Served) -> None:
+    with closing(sqlite3.connect(gateway.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        answered(gateway, 20)
+        time.sleep(0.2)
+        assert gateway.gateway.recorder.figures.stored == 0
+        other.execute("ROLLBACK")
+    assert len(gateway.samples(20)) == 20
+    assert gateway.gateway.recorder.figures.dropped == 0
+
+
+def test_a_full_disk_costs_samples_not_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "_RETRY_SECONDS", 0.01)
+    full = [True]
+
+    def open_small(path: Path) -> Store:
+        store = open_store(path)
+        if full[0]:
+            pages = store.connection.execute("PRAGMA page_count").fetchone()[0]
+            store.connection.execute(f"PRAGMA max_page_count={pages}")
+        return store
+
+    with served(tmp_path) as gateway:
+        recorder = gateway.gateway.recorder
+        recorder._open_store = lambda: open_small(gateway.database)
+        answered(gateway, 10)
+        until(lambda: recorder.figures.dropped >= 10 or recorder.figures.stored)
+        answered(gateway, 60)
+        until(lambda: recorder.figures.dropped > 0 and recorder.figures.waiting_bytes == 0)
+        assert "full" in gateway.client.get("/stats").json()["recording"]["last_error"]
+        stored = recorder.figures.stored
+        full[0] = False
+        answered(gateway, 3)
+        until(lambda: recorder.figures.stored >= stored + 3)
+        assert recorder.figures.last_error is None
+
+
+def decision_of(answer: object, size: int = 0) -> Decision:
+    body = {**DECISION, "padding": "x" * size}
+    asked = chat.FACE.read(body)
+    where = route(asked, {}, {}, 100, {})
+    assert isinstance(where.recognition, Recognition)
+    content = json.dumps(answer).encode()
+    return Decision(chat.FACE, asked, where, body, "id", status=200, chunks=[content], size_bytes=size)
+
+
+def test_more_than_can_be_written_is_counted_and_dropped_and_memory_stays_bounded(tmp_path: Path) -> None:
+    released = threading.Event()
+
+    def open_late() -> Store:
+        released.wait(10)
+        return open_store(tmp_path / "log.db")
+
+    recorder = Recorder(open_late, queue_bytes=100_000)
+    recorder.start()
+    for _ in range(500):
+        recorder.put(decision_of(canned.chat_answer(canned.ORIGINAL_SAYS["planning"]), 1000))
+    assert recorder.figures.waiting_bytes <= 100_000
+    dropped = recorder.figures.dropped
+    assert 400 < dropped < 500
+    released.set()
+    recorder.stop()
+    assert (recorder.figures.stored, recorder.figures.waiting_bytes) == (500 - dropped, 0)
+
+
+def test_what_no_database_can_hold_goes_without_the_others(tmp_path: Path) -> None:
+    recorder = Recorder(lambda: open_store(tmp_path / "log.db"))
+    good = canned.chat_answer(canned.ORIGINAL_SAYS["planning"])
+    huge = {**good, "usage": {"prompt_tokens": 2**64 - 1, "completion_tokens": 1}}
+    for one in (good, huge, good, [1], "x", {**good, "model": "\0m\0"}):
+        recorder.put(decision_of(one))
+    recorder.start()
+    recorder.stop()
+    assert (recorder.figures.stored, recorder.figures.dropped, recorder.figures.unreadable) in ((3, 1, 2), (4, 0, 2))
+    with open_store(tmp_path / "log.db") as store:
+        assert Samples(store).count() == recorder.figures.stored
+
+
+def test_a_recorder_outlives_whatever_redaction_does(tmp_path: Path) -> None:
+    def alter(sample: object) -> object:
+        raise RecursionError("too deep")
+
+    recorder = Recorder(lambda: open_store(tmp_path / "log.db"), alter=alter)  # type: ignore[arg-type]
+    recorder.start()
+    recorder.put(decision_of(canned.chat_answer("x")))
+    until(lambda: recorder.figures.dropped == 1)
+    recorder.stop()
+    assert recorder.figures.last_error == "too deep"
+
+
+def test_a_clock_that_jumps(gateway: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times of day go to the log as they are told; what is measured goes by another clock."""
+    now = datetime.now(UTC)
+    days = iter([0, -400, 30, -1, 0, 9000] * 20)
+
+    class Jumping(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return now + timedelta(days=next(days))
+
+    monkeypatch.setattr(overheard, "datetime", Jumping)
+    answered(gateway, 6)
+    assert len(gateway.samples(6)) == 6
+    assert all(0 <= sample.latency_ms < 5000 for sample in gateway.samples(6) if sample.latency_ms is not None)
+    assert gateway.client.get("/stats").json()["slots"]["planning"]["circuit"] == "closed"
+
+
+@pytest.mark.parametrize("how", ["closes at once", "resets"])
+@pytest.mark.parametrize("path", [CHAT, "/v1/embeddings"])
+def test_a_kept_connection_that_is_closed_when_it_is_used_again_is_nobodys_loss(
+    gateway: Served, how: str, path: str
+) -> None:
+    """The original and the model answer once, and close when they are asked again over the same connection."""
+    connections: set[int] = set()
+
+    async def once(received: Received, answering: Answering) -> None:
+        if id(answering._writer) in connections:
+            await AT_THE_ORIGINAL[how](received, answering)
+            return
+        connections.add(id(answering._writer))
+        kept.append(answering._writer)
+        await (canned.model if answering._writer.get_extra_info("sockname")[1] == port else canned.original)(
+            received, answering
+        )
+
+    kept: list[object] = []  # so that no id comes again
+    port = gateway.model.port
+    gateway.original.handler = gateway.model.handler = once
+    for _ in range(5):
+        assert gateway.client.post(path, json=request("chat", PROMPTS["other"])).status_code == 200
+    asked_before = len(gateway.original.received)
+    answered(gateway, 5)
+    assert len(gateway.original.received) == asked_before
+    assert gateway.gateway.figures.upstream_errors == {}
+
+
+def test_a_connection_that_breaks_late_is_not_used_to_ask_again(
+    gateway: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An original that worked on a request for long was not closed before it came: asking twice would cost twice."""
+    monkeypatch.setattr("reasoning_cli.gateway.relaying._STALE_SECONDS", 0.05)
+    first = [True]
+
+    async def late(received: Received, answering: Answering) -> None:
+        if first.pop() if first else False:
+            await canned.original(received, answering)
+            return
+        await asyncio.sleep(0.3)
+        await AT_THE_ORIGINAL["closes at once"](received, answering)
+
+    gateway.original.handler = late
+    statuses = [gateway.client.post(CHAT, json=request("chat", PROMPTS["other"])).status_code for _ in range(2)]
+    assert (statuses, len(gateway.original.received)) == ([200, 502], 2)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+FIELDS = st.sampled_from(
+    ["model", "messages", "input", "instructions", "system", "stream", "tools", "tool_choice", "max_tokens", "stop"]
+)
+BODIES = st.one_of(
+    st.binary(max_size=300),
+    JSON.map(lambda value: json.dumps(value).encode()),
+    st.dictionaries(FIELDS, JSON, max_size=6).map(lambda value: json.dumps(value).encode()),
+    # A request that is sound but for one field, so that it is read to the end.
+    st.tuples(FIELDS, JSON, st.sampled_from(sorted(PATHS)), st.sampled_from(sorted(PROMPTS))).map(
+        lambda found: json.dumps({**request(found[2], PROMPTS[found[3]]), found[0]: found[1]}).encode()
+    ),
+)
+NAMES = st.text("abcdefghijklmnopqrstuvwxyz-_!#$%&'*+.^`|~0123456789", min_size=1, max_size=20).map("x-".__add__)
+VALUES = st.text(st.characters(min_codepoint=33, max_codepoint=255, exclude_characters="\x7f"), max_size=30)
+HEADERS = st.dictionaries(NAMES, VALUES, max_size=5)
+KNOWN = st.dictionaries(
+    st.sampled_from(
+        ["content-type", "content-encoding", "accept-encoding", "authorization", "cookie", "accept", "range"]
+    ),
+    st.sampled_from(["gzip", "br", "deflate", "identity;q=0", "*", ",", "text/plain", "application/json", "=;=", '"']),
+    max_size=3,
+)
+
+
+def test_no_body_and_no_header_makes_an_error_of_our_own(gateway: Served, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever is sent: the answer is what the original says, and it hears just what was sent."""
+    gateway.gateway.circuits["planning"].failed = lambda: None  # type: ignore[method-assign]
+    gateway.model.handler = AT_THE_ORIGINAL["500"]
+    heard: list[Received] = []
+
+    async def echoes(received: Received, answering: Answering) -> None:
+        heard.append(received)
+        await answering.whole(418, received.body, {"x-length": str(len(received.body)), "content-type": "x/y"})
+
+    gateway.original.handler = echoes
+
+    @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(body=BODIES, headers=HEADERS, known=KNOWN, face=st.sampled_from([*PATHS.values(), "/v1/other", "/"]))
+    def sent(body: bytes, headers: dict[str, str], known: dict[str, str], face: str) -> None:
+        heard.clear()
+        all_headers = {**headers, **known}
+
+        async def both() -> None:
+            direct = await exchange(gateway.original.url, "POST", face, all_headers, body)
+            got = await exchange(gateway.url, "POST", face, all_headers, body)
+            assert less(direct, got) is None, (less(direct, got), got)
+
+        asyncio.run(both())
+        directly, through = heard
+        assert through.body == directly.body
+        arrived = {key.lower(): value for key, value in through.headers}
+        for key, value in headers.items():
+            assert arrived[key].strip() in (value.strip(), value.encode().decode("latin-1").strip())
+
+    sent()
+    assert [one.message for one in caplog.records if one.name.startswith("reasoning_cli")] == []
+    assert gateway.gateway.figures.upstream_errors == {}
