@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from reasoning_cli.gateway.explaining import Explanation
 from reasoning_cli.terminal.listing import Column, Listing
-from reasoning_cli.terminal.units import counted, duration, percent
+from reasoning_cli.terminal.units import counted, duration, moment, percent
 from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
@@ -100,6 +100,8 @@ def stats_lines(terminal: Terminal, record: Mapping[str, Any]) -> list[str]:
     types = record["model_types"]
     listing = Listing(stats_columns(), stats_rows(types), id=lambda one: one.model_type)
     lines = [*terminal.table_lines(listing), ""] if types else []
+    if "since" in record:
+        lines = [f"By the log, since {moment(datetime.fromisoformat(record['since']))}", "", *lines]
     facts = []
     for model_type, entry in types.items():
         said = []
@@ -144,6 +146,9 @@ def status_facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
         facts.append((spell_model_type(model_type), f"{state}{circuit}"))
         if slot["waking"] and slot["closed"]:
             facts.append(("", slot["waking"]))
+        if model_type == "coding" and slot["closed"] is None and not slot["tools"]:
+            hint = "calls with tools go to the original; if the model calls functions: reasoning config set"
+            facts.append(("", f"{hint} coding.tools true"))
         entry = record["model_types"].get(model_type)
         if entry is None:
             continue

@@ -210,6 +210,7 @@ class Gateway:
                     "share_percent": slot.share_percent,
                     "model": slot.model,
                     "closed": slot.closed,
+                    "tools": slot.tools,
                     "waking": next((text for one in workers if (text := one["waking"].get(model_type))), None),
                     "circuit": worst([one["circuits"].get(model_type, "closed") for one in workers]),
                 }

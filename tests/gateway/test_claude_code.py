@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from reasoning_cli.gateway.faces import messages
 from reasoning_cli.gateway.faces.events import read_events
+from tests.conftest import Run
 from tests.gateway.official import relaying, sandboxed
 from tests.gateway.serving import Served
 
@@ -58,7 +59,9 @@ def test_recorded_requests_are_answered_in_events_the_vendors_types_take(shared:
         assert [said == ["text"] for said, is_result in zip(reasons, results, strict=True) if is_result] == [True]
 
 
-def test_a_model_that_calls_no_functions_is_not_asked_and_the_status_says_so(shared: Path, tmp_path: Path) -> None:
+def test_a_model_that_calls_no_functions_is_not_asked_and_the_status_says_so(
+    shared: Path, tmp_path: Path, reasoning: Run
+) -> None:
     with relaying(tmp_path) as gateway:
         gateway.change("coding", closed=None, tools=False, window_tokens=400_000)
         for request in recorded(shared):
@@ -67,7 +70,15 @@ def test_a_model_that_calls_no_functions_is_not_asked_and_the_status_says_so(sha
         assert gateway.model.received == []
         record = gateway.client.get("/stats").json()
         reasons = record["model_types"]["coding"]["by_source"]["original"]["reasons"]
-        assert reasons == {"carries tools, and the model calls no functions": len(recorded(shared))}
+        why = "carries tools, and the model calls no functions"
+        assert reasons == {why: len(recorded(shared))}
+        shown = reasoning("gateway", "status", "--port", gateway.url.rpartition(":")[2]).stdout
+        assert f"{len(recorded(shared))} {why}" in shown
+        assert "calls with tools go to the original" in shown
+        assert "reasoning config set coding.tools true" in " ".join(shown.split())
+        gateway.change("coding", tools=True)
+        shown = reasoning("gateway", "status", "--port", gateway.url.rpartition(":")[2]).stdout
+        assert "calls with tools go" not in shown
 
 
 def claude(gateway: Served, folder: Path, prompt: str) -> Json:
