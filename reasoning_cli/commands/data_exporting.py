@@ -36,7 +36,10 @@ def export(
     fmt: Annotated[
         str,
         typer.Option(
-            "--format", "-f", metavar="jsonl|json|parquet|csv", help="jsonl is what a fine-tune takes, the others not."
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            help="jsonl, which a fine-tune takes, or json, parquet or csv, which not.",
         ),
     ] = "jsonl",
     output: Annotated[
@@ -71,7 +74,7 @@ def export(
     dedupe: Annotated[
         str,
         typer.Option(
-            metavar="none|exact|near", help="Keep one of each prompt, or of those alike but for clocks, ids and orders."
+            metavar="HOW", help="exact: keep one of each prompt; near: and of those that differ in clocks, ids, orders."
         ),
     ] = "none",
     redact: Annotated[

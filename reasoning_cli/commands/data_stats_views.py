@@ -44,7 +44,7 @@ def stats_facts(statistics: SampleStatistics, width: int) -> list[Fact]:
     )
     facts = [
         *_balance(figures, width),
-        ("each day", _spark_line(figures)),
+        ("each day", _spark_line(figures, width - _LABELS)),
         ("sources", _shares_of([part.sources for part in figures.by_type.values()], total)),
         ("agents", _shares_of([part.agents for part in figures.by_type.values()], total, _MOST_AGENTS)),
         ("labels", _shares_of([part.labels for part in figures.by_type.values()], total) or "none"),
@@ -83,12 +83,12 @@ def _decisions(part: TypeFigures, *, bars: bool) -> list[str]:
     return [f"{name}{f' {bar(share, _BAR)}' if bars else ''} {percent(share)}" for name, share in shares]
 
 
-def _spark_line(figures: SampleFigures) -> str:
-    """The last days as one line of bars, days without a decision included."""
-    last = max(figures.by_day)
-    days = [last - timedelta(days=back) for back in reversed(range(_SPARK_DAYS))]
+def _spark_line(figures: SampleFigures, width: int) -> str:
+    """The last days as one line of bars, as many as there is room for, days without a decision included."""
+    last, shown = max(figures.by_day), min(_SPARK_DAYS, width)
+    days = [last - timedelta(days=back) for back in reversed(range(shown))]
     counts = [sum(figures.by_day.get(day, {}).values()) for day in days]
-    return f"{spark(counts)}  up to {max(counts):,} a day, {_SPARK_DAYS} days to {last:%m-%d}"
+    return f"{spark(counts)}  up to {max(counts):,} a day, {shown} days to {last:%m-%d}"
 
 
 def _shares_of(parts: list[Mapping[str, int]], total: int, most: int | None = None) -> str:

@@ -188,7 +188,7 @@ def test_a_line_of_five_megabytes_comes_in_and_goes_out_whole(shell: Shell, tmp_
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps(row) + "\n", encoding="utf-8")
     assert shell("data", "import", path).exit_code == 0
-    [line] = shell("data", "export", "-o", "-").stdout.splitlines()
+    [line] = shell("data", "export", "--max-tokens", 9_999_999, "-o", "-").stdout.splitlines()
     assert json.loads(line)["messages"][-2]["content"] == row["body"]["prompt"]
 
 
