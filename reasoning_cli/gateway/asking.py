@@ -24,7 +24,7 @@ from reasoning_cli.decisions.answers import (
 from reasoning_cli.decisions.recognise import Recognition
 from reasoning_cli.gateway.faces import chat as chat_face
 from reasoning_cli.gateway.faces.forms import Asked, Heard, Json, Reply, Unreadable, objects
-from reasoning_cli.gateway.relaying import noticing_reuse, open_upstream
+from reasoning_cli.gateway.relaying import open_upstream, upstream_connector
 from reasoning_cli.gateway.routing import Route
 from reasoning_cli.gateway.tool_calls import calls_decided, flaw_of_calls, named_anew
 from reasoning_cli.operations.slots import SlotNow
@@ -55,9 +55,8 @@ class Attempt:
 def upstream_of_models() -> aiohttp.ClientSession:
     """The pool of connections to where models are served; each call has its own deadline."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=256, keepalive_timeout=30, ttl_dns_cache=60),
+        connector=upstream_connector(limit=256, keepalive_timeout=30),
         timeout=aiohttp.ClientTimeout(total=None),
-        trace_configs=[noticing_reuse()],
         cookie_jar=aiohttp.DummyCookieJar(),
     )
 

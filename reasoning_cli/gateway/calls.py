@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
-from uuid import uuid4
 
 import orjson
 
@@ -41,7 +41,7 @@ class Call:
         self.path: str = scope["raw_path"].decode("latin-1") if scope.get("raw_path") else scope["path"]
         self.query: bytes = scope["query_string"]
         self.headers: list[tuple[bytes, bytes]] = list(scope["headers"])
-        self.id = uuid4().hex
+        self.id = os.urandom(16).hex()
         self.started = time.perf_counter()
         self.status: int | None = None
         self.sent_bytes = 0

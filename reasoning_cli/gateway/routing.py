@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 from reasoning_cli.decisions.compact import compact
@@ -45,6 +46,7 @@ class Route:
         return self.slot is not None and not self.shadow
 
 
+@lru_cache(maxsize=256)  # agents ask at the same few paths
 def split_path(path: str) -> tuple[str, str]:
     """(the prefixes in front, an API's own path) of a request's path: `/v1/v1/messages` is `/v1/v1` and `/messages`."""
     rest = path
