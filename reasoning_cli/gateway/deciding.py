@@ -7,7 +7,9 @@ import logging
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -48,6 +50,9 @@ async def decide(gateway: Gateway, call: Call) -> None:
 
 def _recognised(gateway: Gateway, call: Call, face: Face, body: bytes) -> Decision | None:
     """The decision that a call asks for, and where it goes; None when it asks for none."""
+    if _from_elsewhere(call.header(b"origin")):
+        call.note("asked by a web page")
+        return None
     parsed, asked = _understood(face, call, body)
     if parsed is None or asked is None:
         return None
@@ -66,6 +71,18 @@ def _recognised(gateway: Gateway, call: Call, face: Face, body: bytes) -> Decisi
         if route(asked, call.headers_by_name(), awake, len(body), {}).slot is not None:
             gateway.waker.wanted(slot)
     return Decision(face, asked, where, parsed, call.id, size_bytes=len(body))
+
+
+def _from_elsewhere(origin: bytes | None) -> bool:
+    """Whether a web page of another host asks. Any page a browser shows can send a call to this machine; it may not
+    spend on models, nor write into the log."""
+    if origin is None:
+        return False
+    try:
+        host = urlsplit(origin.decode("latin-1")).hostname or ""
+        return host != "localhost" and not ip_address(host).is_loopback
+    except ValueError:
+        return True
 
 
 def _understood(face: Face, call: Call, body: bytes) -> tuple[Json | None, Asked | None]:

@@ -160,6 +160,26 @@ def test_a_client_that_waits_for_100_continue_gets_it(gateway: Served) -> None:
         assert b"The model thought" in until_closed(connection)
 
 
+@pytest.mark.parametrize(
+    ("origin", "answers"),
+    [
+        ("http://localhost:3000", "model"),
+        ("http://127.0.0.1", "model"),
+        ("https://evil.example", "original"),
+        ("http://localhost.evil.example:8001", "original"),
+        ("http://127.evil.example", "original"),
+        ("null", "original"),
+        ("http://[", "original"),
+    ],
+)
+def test_a_web_page_gets_no_more_than_it_would_have_without_us(gateway: Served, origin: str, answers: str) -> None:
+    """A browser lets any page send a call to this machine."""
+    assert f"The {answers} thought".encode() in sent(gateway, post(DECISION, f"origin: {origin}"))
+    assert len(gateway.original.received) == (answers == "original")
+    time.sleep(0.15)
+    assert gateway.gateway.recorder.figures.stored == (answers == "model")
+
+
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_a_body_in_chunks_is_understood(gateway: Served, size: int) -> None:
     pieces = [DECISION[start : start + size] for start in range(0, len(DECISION), size)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.gateway.faults import AT_THE_MODEL, AT_THE_ORIGINAL, Cell
+from tests.gateway.faults import AT_THE_MODEL, AT_THE_ORIGINAL, Cell, exchange, less, original
 from tests.gateway.matrix import at_the_model, at_the_original, both, no_model_there, no_original_there, other_bases
 from tests.gateway.serving import Served, served
 
@@ -44,3 +45,18 @@ def test_nobody_there(tmp_path: Path) -> None:
     with served(tmp_path, slots=False) as gateway:
         assert flaws(no_original_there(gateway, bases)) == []
     server.close()
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET", "DELETE", "PUT", "PATCH", "OPTIONS"])
+def test_other_methods(closed: Served, method: str) -> None:
+    """A HEAD is answered without a body, whatever length is told."""
+    closed.original.handler = original
+    body = b'{"x": 1}' if method in ("PUT", "PATCH") else b""
+    chosen = ["answers well", "404", "429 with retry-after", "redirect", "gzip", "204", "304", "200 headers"]
+
+    async def judged(fault: str) -> str | None:
+        headers = {"x-fault": fault}
+        direct = await exchange(closed.original.url, method, "/v1/models/a%2Fb?c=d", headers, body)
+        return less(direct, await exchange(closed.url, method, "/v1/models/a%2Fb?c=d", headers, body))
+
+    assert {fault: asyncio.run(judged(fault)) for fault in chosen} == dict.fromkeys(chosen)
