@@ -124,7 +124,7 @@ def test_what_no_database_can_hold_goes_without_the_others(tmp_path: Path) -> No
 
 
 def test_a_recorder_outlives_whatever_redaction_does(tmp_path: Path) -> None:
-    def alter(sample: object) -> object:
+    def alter(*given: object) -> object:
         raise RecursionError("too deep")
 
     recorder = Recorder(lambda: open_store(tmp_path / "log.db"), alter=alter)  # type: ignore[arg-type]
