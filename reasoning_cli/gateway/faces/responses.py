@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from uuid import uuid4
 
 import orjson
@@ -239,14 +240,11 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
             texts.append(str(orjson.loads(data).get("delta") or ""))
         elif name in ("response.completed", "response.incomplete"):
             heard = _hear(orjson.loads(data).get("response") or {})
-            return heard if heard.text or heard.tool_calls else _cut(texts, whole=name == "response.completed")
+            # Some leave the output out of the last event: it was told already.
+            return heard if heard.text or heard.tool_calls else replace(heard, text="".join(texts))
     if not texts:
         raise Unreadable("no text in the stream")
-    return _cut(texts, whole=False)
-
-
-def _cut(texts: list[str], *, whole: bool) -> Heard:
-    return Heard("".join(texts), None, None, None, whole)
+    return Heard("".join(texts), None, None, None, whole=False)
 
 
 FACE = Face("responses", "openai", _read, _to_chat, _write, _events, error, _hear, _hear_events)
