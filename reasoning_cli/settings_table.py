@@ -230,7 +230,7 @@ REDACT_ON_WRITE = Setting(
     "data.redact_on_write",
     parse_boolean,
     False,
-    "whether `data import` takes keys and personal data out of decisions before it stores them",
+    "whether `data import` and the gateway take keys and personal data out of decisions before they store them",
 )
 MODE: dict[str, Setting[Mode]] = {
     model_type: Setting(

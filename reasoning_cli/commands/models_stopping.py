@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reasoning_cli import settings as s
 from reasoning_cli.commands.asking import ask_about, show_dry_run
 from reasoning_cli.commands.completion import complete_targets
 from reasoning_cli.commands.model_options import NameArgument, TimeoutOption, read_timeout, ways_to_wait
 from reasoning_cli.commands.options import DryRunOption, JsonOption, YesOption
 from reasoning_cli.commands.session import Session, session_of
 from reasoning_cli.errors import ExitCode, NotFoundError, ReasoningError, UsageError
+from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,6 +103,10 @@ def _stop_one(
     terminal.say(f"{plan.record.model_name if plan.record.rides_on else name} is {end}. {saves}")
     if keep and not target.startswith("endpoint-"):
         terminal.hint(f"start it again: `reasoning models start {target}`")
+        if (model_type := plan.record.model_type) in s.WAKE and session.settings.get(s.WAKE[model_type]):
+            name = spell_model_type(model_type)
+            terminal.warn(f"traffic starts it again too, while {name}.wake is set")
+            terminal.hint(f"`reasoning models disable {name}` keeps it off")
 
 
 def _plan_stop(session: Session, target: str, keep: bool) -> tuple[StopPlan, bool]:

@@ -43,13 +43,13 @@ class Recorded:
 
 
 class Recorder:
-    """Writes decisions to a store from a thread of its own. `alter` may change a sample before it is stored."""
+    """Writes decisions to a store from a thread of its own. `alter` may change what is stored."""
 
     def __init__(
         self,
         open_store: Callable[[], Store],
         *,
-        alter: Callable[[Sample], Sample] | None = None,
+        alter: Callable[[Sample, AttemptRecord | None], tuple[Sample, AttemptRecord | None]] | None = None,
         queue_bytes: int = _QUEUE_BYTES,
     ) -> None:
         self.figures = Recorded()
@@ -120,7 +120,7 @@ class Recorder:
                 if sample is None:
                     self.figures.unreadable += 1
                     continue
-                made.append((self._alter(sample) if self._alter else sample, attempt))
+                made.append(self._alter(sample, attempt) if self._alter else (sample, attempt))
             except Exception as error:
                 # Whatever an answer holds must not end the thread that keeps the log.
                 self._failed(error, 1)

@@ -41,6 +41,7 @@ from reasoning_cli.store.ledger import Ledger
 if TYPE_CHECKING:
     from uvicorn import Config
 
+    from reasoning_cli.store.attempts import AttemptRecord
     from reasoning_cli.store.samples import Sample
 
 # How a worker process learns what its parent was told; holds no secret.
@@ -215,19 +216,21 @@ def _make(options: Options) -> Gateway:
     )
 
 
-def _redaction(options: Options, book: Book) -> Callable[[Sample], Sample]:
-    """What a sample passes before it is stored, as the setting of that moment says; for the recorder's thread."""
-    made: list[Callable[[Sample], Sample]] = []
+def _redaction(
+    options: Options, book: Book
+) -> Callable[[Sample, AttemptRecord | None], tuple[Sample, AttemptRecord | None]]:
+    """What decisions pass before they are stored, as the setting of that moment says; for the recorder's thread."""
+    made: list[Callable[[Sample, AttemptRecord | None], tuple[Sample, AttemptRecord | None]]] = []
 
-    def alter(sample: Sample) -> Sample:
+    def alter(sample: Sample, attempt: AttemptRecord | None) -> tuple[Sample, AttemptRecord | None]:
         if not book.view.redact:
-            return sample
+            return sample, attempt
         if not made:
-            from reasoning_cli.operations.redacting import on_write
+            from reasoning_cli.operations.redacting import on_record
 
             with _open(_settings(options)) as store:
-                made.append(on_write(store))
-        return made[0](sample)
+                made.append(on_record(store))
+        return made[0](sample, attempt)
 
     return alter
 

@@ -11,6 +11,7 @@ from reasoning_cli.decisions.prompts import shape_of
 from reasoning_cli.errors import UsageError
 from reasoning_cli.personal import Redactor
 from reasoning_cli.personal_shapes import KINDS
+from reasoning_cli.store.attempts import AttemptRecord
 from reasoning_cli.store.changing import Beside, beside, erasing, is_log_cut, log_salt, replace_texts
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples import Sample, SampleFilter, Samples
@@ -104,6 +105,18 @@ def on_write(store: Store, *, names: bool = False) -> Callable[[Sample], Sample]
     """What a sample passes before it is stored when `data.redact_on_write` is set; for one thread."""
     redactor = Redactor(log_salt(store))
     return lambda sample: redacted(sample, redactor, people_of(sample.prompt) if names else ())
+
+
+def on_record(store: Store) -> Callable[[Sample, AttemptRecord | None], tuple[Sample, AttemptRecord | None]]:
+    """The same for a decision with another model's answer beside it."""
+    redactor = Redactor(log_salt(store))
+
+    def alter(sample: Sample, attempt: AttemptRecord | None) -> tuple[Sample, AttemptRecord | None]:
+        if attempt is not None:
+            attempt = replace(attempt, output=redactor.redact(attempt.output))
+        return redacted(sample, redactor), attempt
+
+    return alter
 
 
 def redacted(sample: Sample, redactor: Redactor, people: Collection[str] = ()) -> Sample:

@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from reasoning_cli.operations.guard_lock import find_guard
+from reasoning_cli.store.attempts import Attempts
 from reasoning_cli.store.events import Events
 from reasoning_cli.store.samples import Samples
 from tests.conftest import Run
@@ -276,6 +277,33 @@ def test_traffic_wakes_a_stopped_model_and_the_original_answers_meanwhile(
         assert gateway.end()[0] == 0
     woken = [one for one in Events(still.store).list() if one.action == "wake"]
     assert [(one.actor, one.detail["text"]) for one in woken] == [("gateway", "a planning decision came in")]
+
+
+def test_who_stops_a_model_that_traffic_starts_is_told(
+    still: Service, reasoning: Run, session_facts: dict[str, object]
+) -> None:
+    session_facts["sleep"] = still.sleep
+    still.deploy()
+    reasoning("config", "set", "planning.wake", "true")
+    done = reasoning("models", "stop", "planning", "--yes")
+    assert "warning: traffic starts it again too, while planning.wake is set\n" in done.stderr
+    assert done.stderr.endswith("hint: `reasoning models disable planning` keeps it off\n")
+
+
+def test_what_is_kept_is_redacted_when_that_is_wanted(
+    still: Service, original: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REASONING_DATA_REDACT_ON_WRITE", "true")
+    monkeypatch.setenv("REASONING_PLANNING_MODE", "shadow")
+    still.deploy()
+    prompt = PROMPTS["planning"].replace("Sam:", "Sam: write to sam.miller@example.org,", 1)
+    with serving() as gateway:
+        gateway.client.post(PATHS["chat"], json=request("chat", prompt))
+        assert gateway.end()[0] == 0
+    (sample,) = Samples(still.store).iterate()
+    (attempt,) = Attempts(still.store).beside(sample.id)
+    assert "[EMAIL" in sample.prompt.upper()
+    assert "sam.miller@example.org" not in sample.prompt + attempt.output
 
 
 def test_a_model_stopped_behind_our_back_is_seen(still: Service, original: Provider) -> None:
