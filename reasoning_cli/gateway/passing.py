@@ -111,8 +111,8 @@ def _target(gateway: Gateway, call: Call) -> str | None:
     if rest and not rest.startswith("/"):
         return None
     base = (view.anthropic_upstream if _is_anthropic(call, rest) else view.openai_upstream).rstrip("/")
-    if not prefix and rest.startswith("/api/"):
-        # Beside the API, as Claude Code's greeting and Ollama's own calls are.
+    if not prefix and (rest == "/" or rest.startswith("/api/")):
+        # Beside the API, as Claude Code's greetings and Ollama's own calls are.
         scheme, _, place = base.partition("://")
         base = f"{scheme}://{place.partition('/')[0]}"
     query = f"?{call.query.decode('latin-1')}" if call.query else ""
@@ -124,4 +124,7 @@ def _is_anthropic(call: Call, rest: str) -> bool:
         return True
     if rest.startswith(("/responses", "/chat/", "/embeddings", "/api/")):
         return False
-    return any(key in (b"anthropic-version", b"x-api-key") for key, _ in call.headers)
+    return any(
+        key in (b"anthropic-version", b"x-api-key") or (key == b"user-agent" and value.startswith(b"claude-cli/"))
+        for key, value in call.headers
+    )
