@@ -14,6 +14,8 @@ from reasoning_cli.gateway.routing import face_of, route
 from reasoning_cli.operations.slots import SlotNow
 
 _FORM = 'one request, or one a line: {"request": {"method", "path", "headers", "body"}}'
+# What reading a body raises that has the right keys with the wrong things in them.
+_MISSHAPEN = (KeyError, TypeError, AttributeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,10 @@ def _explain(number: int, request: Mapping[str, Any], slots: Mapping[str, SlotNo
             body = orjson.loads(body)
         except ValueError:
             return original("its body is no JSON")
-    asked = face.read(body) if isinstance(body, dict) else None
+    try:
+        asked = face.read(body) if isinstance(body, dict) else None
+    except _MISSHAPEN:
+        asked = None
     if asked is None or not isinstance(body, dict):
         return original(f"no request of the {face.name} dialect")
     where = route(asked, headers, slots, len(orjson.dumps(body)), {})
@@ -75,6 +80,8 @@ def _explain(number: int, request: Mapping[str, Any], slots: Mapping[str, SlotNo
             face.to_chat(body)
         except Untranslatable as untranslatable:
             to_slot, reason = False, str(untranslatable)
+        except _MISSHAPEN:
+            to_slot, reason = False, "cannot be translated"
     return Explanation(
         number,
         method,

@@ -57,6 +57,35 @@ def test_one_request_from_standard_input(reasoning: Run) -> None:
     assert (found["model_type"], found["route"]) == ("planning", "original")
 
 
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["role", "content", "type", "text", "tools", "name", "function", "user", "input", "id"])
+            | st.text(max_size=4),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize("face", PATHS)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_misshapen_request_is_explained_too(face: str, data: st.DataObject) -> None:
+    body = request(face, EXAMPLES["coding"], tools=TOOLS[face]())
+    spoiled = data.draw(st.sampled_from([*sorted(body), "tools", "tool_choice", "text", "system", "output_config"]))
+    body[spoiled] = data.draw(json_values)
+    slots = {one: open_slot(one, "http://127.0.0.1:9", tools=True) for one in ("should_respond", "planning", "coding")}
+    for wanted in (body, data.draw(json_values)):
+        (found,) = explain([{"method": "POST", "path": PATHS[face], "headers": {}, "body": wanted}], slots)
+        assert found.route in ("slot", "original")
+        assert found.reason
+
+
 HEADS = [prompt.partition("\n")[0] for name, prompt in EXAMPLES.items() if name != "coding"]
 OUTPUTS = [prompt[prompt.index("<output>") :] for name, prompt in EXAMPLES.items() if name != "coding"]
 QUOTES = [
