@@ -181,6 +181,11 @@ def _serve_many(options: Options, door: socket.socket, workers: int, config: Cal
             self.interrupted = True
             super().handle_int()
 
+        def terminate_all(self) -> None:
+            # Else the system would go on taking calls that no worker will answer.
+            door.close()
+            super().terminate_all()
+
     _reader(options)()  # what cannot work must not be tried by each of them again and again
     folder = Path(tempfile.mkdtemp(prefix="reasoning-gateway-"))
     os.environ[_OPTIONS_VARIABLE] = json.dumps(asdict(replace(options, siblings=str(folder), parent=os.getpid())))
