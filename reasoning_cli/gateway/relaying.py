@@ -90,6 +90,10 @@ def _text(value: bytes) -> str:
         return value.decode("latin-1")
 
 
+class NoAnswer(aiohttp.ClientError):
+    """An answer with a status that HTTP does not know, or that changes the protocol though nobody asked."""
+
+
 class _Trip:
     """One request on its way: since when, and whether over a connection that had been kept open."""
 
@@ -169,10 +173,17 @@ async def open_upstream(
     while True:
         _trip.set(trip := _Trip())
         try:
-            return await session.request(method, target, headers=headers, data=body, allow_redirects=False, **proxy)
+            response = await session.request(method, target, headers=headers, data=body, allow_redirects=False, **proxy)
+        except aiohttp.ClientConnectorError:  # there was no connection yet
+            raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionResetError):
             if not trip.was_stale or not (body is None or isinstance(body, bytes)):
                 raise
+            continue
+        if 200 <= response.status < 600:
+            return response
+        response.close()
+        raise NoAnswer(f"status {response.status}")
 
 
 def rest_of(response: aiohttp.ClientResponse) -> bytes:
