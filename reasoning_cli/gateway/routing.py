@@ -119,7 +119,7 @@ def _prompt(asked: Asked, found: Recognition, slot: SlotNow) -> str | None:
 
 
 def _tokens(asked: Asked, prompt: str, slot: SlotNow, size_bytes: int) -> int:
-    """How long what the model is asked may be, at the most."""
+    """How many tokens the prompt and its answer may come to, at the most."""
     if slot.prompt_form is PromptForm.COMPACT and slot.model_type != "coding":
         size_bytes = len(prompt.encode("utf-8", "replace")) + len((asked.system or "").encode("utf-8", "replace"))
-    return size_bytes // _BYTES_PER_TOKEN + 64
+    return size_bytes // _BYTES_PER_TOKEN + 64 + min(asked.max_tokens or slot.max_tokens, slot.max_tokens)

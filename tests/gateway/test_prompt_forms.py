@@ -57,7 +57,7 @@ def test_a_prompt_without_a_compact_form_goes_to_the_original_and_says_why(gatew
 
 def test_what_the_model_is_asked_has_to_fit_not_what_the_agent_sent(gateway: Served) -> None:
     long = PROMPTS["planning"].replace("<instructions>", "<instructions>" + "Be kind. " * 3000)
-    gateway.change("planning", window_tokens=2000)
+    gateway.change("planning", window_tokens=3000)
     gateway.client.post("/v1/chat/completions", json=request("chat", long))
     assert gateway.model.received == []
     gateway.change("planning", prompt_form=PromptForm.COMPACT)
