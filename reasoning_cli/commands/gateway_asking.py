@@ -25,7 +25,7 @@ def env(
     json: JsonOption = False,
 ) -> None:
     """Print the variables that lead an agent here: `eval "$(reasoning gateway env)"`, or into its .env."""
-    from reasoning_cli.operations.agent_env import agent_caveat, agent_variables
+    from reasoning_cli.operations.agent_env import agent_caveat, agent_variables, is_loopback
 
     session = session_of(ctx)
     variables = agent_variables(agent, port or session.settings.get(s.GATEWAY_PORT))
@@ -36,6 +36,11 @@ def env(
             session.terminal.print(f"{one.name}={one.value}")
     if caveat := agent_caveat(agent):
         session.terminal.note(caveat)
+    if not is_loopback(session.settings.get(s.GATEWAY_HOST)):
+        session.terminal.note(
+            "From another machine: its name in place of 127.0.0.1, and gateway.token as the header x-reasoning-token"
+            " or in the base address, as in http://HOST:PORT/t/TOKEN/v1"
+        )
 
 
 def explain(

@@ -30,7 +30,7 @@ from reasoning_cli.gateway.calls import Call
 from reasoning_cli.gateway.recording import Recorder
 from reasoning_cli.gateway.siblings import Siblings
 from reasoning_cli.gateway.waking import Tell, Waker
-from reasoning_cli.operations.agent_env import refuse_circle
+from reasoning_cli.operations.agent_env import is_loopback, refuse_circle
 from reasoning_cli.operations.slots import READY, SlotNow, closed_by, read_slots
 from reasoning_cli.paths import find_paths
 from reasoning_cli.settings import Settings, environment, load_settings
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 # How a worker process learns what its parent was told; holds no secret.
 _OPTIONS_VARIABLE = "_REASONING_GATEWAY"
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 # What an answer of a thinking model may take; a call that lasts longer is cut.
 DRAIN_SECONDS = 60
 _BACKLOG = 2048
@@ -74,11 +73,6 @@ class Options:
     siblings: str | None = None
     parent: int | None = None
     poll_seconds: float = 5.0
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach what listens on `host`."""
-    return host in _LOOPBACK or host.startswith("127.")
 
 
 def check(settings: Settings, host: str, port: int) -> None:

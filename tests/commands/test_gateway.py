@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import signal
 import socket
@@ -158,6 +159,27 @@ def test_the_figures_are_those_of_all_workers(still: Service, original: Provider
         assert gateway.end()[0] == 0
 
 
+def test_a_worker_that_dies_is_replaced_and_what_it_did_still_counts(still: Service, original: Provider) -> None:
+    with serving("--workers", "2") as gateway:
+        for _ in range(10):
+            httpx.post(gateway.url + PATHS["chat"], json=request("chat", PROMPTS["planning"]), trust_env=False)
+
+        def told() -> dict[str, int]:
+            with contextlib.suppress(httpx.HTTPError):
+                found: dict[str, int] = httpx.get(f"{gateway.url}/stats", trust_env=False).json()
+                return found
+            return {"workers": 0, "requests": 0}
+
+        until(lambda: (told()["workers"], told()["requests"]) == (2, 10), "both workers' figures")
+        children = Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children").read_text().split()
+        workers = [one for one in children if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+        assert len(workers) == 2
+        os.kill(int(workers[0]), signal.SIGKILL)
+        until(lambda: told()["workers"] == 1, "one to be gone")
+        until(lambda: (told()["workers"], told()["requests"]) == (2, 10), "another in its place")
+        assert gateway.end()[0] == 0
+
+
 def test_workers_do_not_outlive_what_started_them(still: Service, original: Provider) -> None:
     with serving("--workers", "2") as gateway:
         gateway.process.kill()
@@ -188,6 +210,7 @@ def test_a_taken_port_is_said_before_anything_starts(still: Service, reasoning: 
         (["--host", "0.0.0.0"], 4, "no token is set"),
         (["--host", "no.such.host.invalid"], 4, "is no address of this machine"),
         (["--host", "192.0.2.7"], 4, "no token is set"),
+        (["--host", "127.example.org"], 4, "no token is set"),
         (["--workers", "0"], 2, "workers"),
     ],
 )
