@@ -35,12 +35,14 @@ _DEADLINE_MS = "500"
 
 @dataclass(frozen=True)
 class Case:
-    """`model` is where the slots' model is: none, the sandbox, a provider in a mode, or a handler of ours."""
+    """`model` is where the slots' model is: none, the sandbox, a provider in a mode, or a handler of ours. `form` is how
+    prompts are put to it."""
 
     name: str
     model: str | Handler | None
     source: str
     like_alone: bool = True
+    form: str = "exact"
 
 
 async def _hangs(request: Received, answering: Answering) -> None:
@@ -72,6 +74,7 @@ async def _html(request: Received, answering: Answering) -> None:
 _CASES = (
     Case("slots off", None, "original"),
     Case("sandbox's models", "sandbox", "slot", like_alone=False),
+    Case("compact prompts", "sandbox", "slot", like_alone=False, form="compact"),
     Case("good answers", "plain", "slot"),
     Case("fenced", "fence", "slot"),
     Case("<think> first", "think", "slot"),
@@ -151,6 +154,7 @@ def _run(case: Case, plugin: str, folder: Path, original: Original, alone: list[
     _program(home, "config", "set", "gateway.anthropic_upstream", upstream)
     with _model(case, folder) as url:
         for model_type in _TYPES:
+            _program(home, "config", "set", f"{model_type}.prompt_form", case.form)
             if url is not None:
                 _program(home, "config", "set", f"{model_type}.provider_url", f"{url}/v1")
                 _program(home, "config", "set", f"{model_type}.model", "the-model")
