@@ -35,8 +35,10 @@ _DEADLINE_MS = "500"
 
 @dataclass(frozen=True)
 class Case:
-    """`model` is where the slots' model is: none, the sandbox, a provider in a mode, or a handler of ours. `form` is how
-    prompts are put to it."""
+    """`model` is where the slots' model is: none, the sandbox, a provider in a mode, or a handler of ours.
+
+    `form` is how prompts are put to it.
+    """
 
     name: str
     model: str | Handler | None
