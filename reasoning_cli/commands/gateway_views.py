@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from reasoning_cli.terminal.console import Terminal
 
 _MOST_REASONS = 4
+_WITH_TOOLS = "`reasoning config set coding.tools true`"
 _SOURCES = {"slot": "your model", "fallback": "original, after your model", "original": "original"}
 _WHO = {"slot": "model", "fallback": "fallback", "original": "original"}
 
@@ -147,8 +148,7 @@ def status_facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
         if slot["waking"] and slot["closed"]:
             facts.append(("", slot["waking"]))
         if model_type == "coding" and slot["closed"] is None and not slot["tools"]:
-            hint = "calls with tools go to the original; if the model calls functions: reasoning config set"
-            facts.append(("", f"{hint} coding.tools true"))
+            facts.append(("", f"calls with tools go to the original; if the model calls functions: {_WITH_TOOLS}"))
         entry = record["model_types"].get(model_type)
         if entry is None:
             continue

@@ -159,6 +159,7 @@ UNTRANSLATABLE: dict[str, list[Json]] = {
         {"previous_response_id": "resp_1"},
         {"conversation": "conv_1"},
         {"background": True},
+        {"store": True},
         {"text": {"format": {"type": "json_schema", "name": "x", "schema": {}}}},
         {"tools": [{"type": "web_search"}]},
         {"tools": responses_tools(), "tool_choice": {"type": "web_search"}},

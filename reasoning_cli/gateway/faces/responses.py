@@ -30,7 +30,7 @@ from reasoning_cli.gateway.faces.forms import (
 _SYSTEM_ROLES = ("system", "developer")
 _SAMPLING = {"temperature": "temperature", "top_p": "top_p"}
 _TEXTS = {"text", "input_text", "output_text", "refusal"}
-_STATEFUL = ("previous_response_id", "conversation", "prompt", "background")
+_STATEFUL = ("previous_response_id", "conversation", "prompt", "background", "store")
 
 
 def _items(body: Json) -> list[Json]:
