@@ -22,7 +22,7 @@ def events(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Who deployed, stopped or changed a limit, when and why: the operator or the guard."""
+    """Who deployed, started, stopped or changed a limit, when and why: the operator, the guard or traffic."""
     from reasoning_cli.operations.reporting_dates import parse_span
     from reasoning_cli.store.events import Events
     from reasoning_cli.terminal.listing import Column, Listing
