@@ -101,7 +101,10 @@ _ADDED_BY_CLIENT = re.compile(r"<(system-reminder|(?:local-)?command-[\w-]+)>")
 _FENCED_BLOCK = re.compile(r"^[ \t]*(```|~~~)[^\n]*\n.*?^[ \t]*\1", re.DOTALL | re.MULTILINE)
 # Looked for in casefolded text, with the word boundary behind a verb's first letter: so `re` skips to where a verb
 # could begin, which is ten times as fast as to ignore case at each letter of what is mostly talk.
-_VERBS = ("write", "implement", "fix", "refactor", "create", "generate", "add", "debug", "rewrite", "optimi[sz]e")
+_VERBS = (
+    *("write", "implement", "fix", "refactor", "create", "generate", "add", "debug", "rewrite"),
+    *("optimise", "optimize"),
+)
 _CODING_WISH = re.compile(
     "(?:" + "|".join(verb[0] + r"(?<=\b.)" + verb[1:] for verb in _VERBS) + r")\b[^.?!\n]{0,60}?"
     r"\b(?:function|class|method|unit tests?|tests?|script|bug|parser|module|regex|algorithm|code)\b"
@@ -154,7 +157,8 @@ def recognise(
     words = _own_words(text)
     if ("```" in words or "~~~" in words) and _FENCED_BLOCK.search(words):
         return Recognition("coding", _HAS_CODE)
-    if _CODING_WISH.search(words.casefold()):
+    folded = words.casefold()
+    if any(verb in folded for verb in _VERBS) and _CODING_WISH.search(folded):
         return Recognition("coding", _ASKS_FOR_CODE)
     return Recognition(None, "no decision")
 

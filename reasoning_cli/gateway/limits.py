@@ -1,5 +1,5 @@
 """What uvicorn leaves open towards callers: how long and how slow a head may be, how many connections there are, what
-follows an upgrade nobody grants, HTTP/1.0, and the last moment of a kept connection."""
+follows an upgrade nobody grants, HTTP/1.0, the last moment of a kept connection, packets of an answer."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._in_head, self._head_bytes, self._completed = True, 0, False
         self._ending = self._resuming = False
+        self._joined = _Joined(transport, self.loop)
         self._since = self._heard = self.loop.time()
         self._look_later: asyncio.TimerHandle | None = self.loop.call_later(self.look_seconds, self._look)
         Protocol.most = Protocol.most or most_connections()
@@ -119,6 +120,7 @@ class Protocol(HttpToolsProtocol):
             return
         self._in_head = False
         super().on_headers_complete()
+        self.cycle.transport = self._joined
         if self.parser.get_http_version() == "1.0":
             self.cycle.__class__ = _UntilClosed
         if self._ending:
@@ -169,6 +171,37 @@ class Protocol(HttpToolsProtocol):
     def _close_if_idle(self) -> None:
         if self.cycle is None or self.cycle.response_complete:
             self.transport.close()
+
+
+class _Joined(asyncio.Transport):
+    """What an answer is written to. Its head leaves together with what follows at once, in one packet; what follows
+    later does not hold it back, nor a stream's first event."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._transport, self._loop, self._head = transport, loop, b""
+
+    def write(self, data: bytes) -> None:  # type: ignore[override]
+        if self._head:
+            self._transport.write(self._head + data)
+            self._head = b""
+        elif data.startswith(b"HTTP/1.1 "):
+            self._head = data
+            self._loop.call_soon(self._flush)
+        else:
+            self._transport.write(data)
+
+    def _flush(self) -> None:
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
 
 
 class _UntilClosed(RequestResponseCycle):
