@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.generate_log import Generator
 from reasoning_cli.personal import Redactor
-from reasoning_cli.personal_shapes import SHAPES, gate_of
+from reasoning_cli.personal_shapes import SHAPES, gates_of
 
 SALT = b"benchmark"
 
@@ -36,9 +36,9 @@ def without_re2(redactor: Redactor) -> Redactor:
     """The same, as where google-re2 is not installed."""
     from reasoning_cli.personal import _Gate
 
-    gate = _Gate(gate_of(SHAPES))
-    gate._re2 = None
-    redactor._gate = gate
+    redactor._gates = tuple(map(_Gate, gates_of(SHAPES)))
+    for gate in redactor._gates:
+        gate._re2 = None
     return redactor
 
 

@@ -1,31 +1,35 @@
 """Keys and personal data out of decisions: each value becomes a placeholder, the same value always the same one.
 
 What counts is in `personal_shapes`. No shape reaches over the end of a line, but for blocks and lists that say what
-they are. A text passes one search of RE2; where that finds something the lines are judged one by one, and only those in
-which it finds something again meet the exact shapes. The prompts of an agent share most of their lines, so those seen
-are remembered: that is what helps where RE2 is not installed and `re`, which finds the same, does its part.
+they are. RE2 searches a text for anything that might be such a value, and only the lines in which it finds something
+meet the exact shapes. Where RE2 is not installed `re`, which finds the same, looks at line by line: the prompts of an
+agent share most of their lines, so those seen are remembered.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import cached_property, lru_cache
 from hashlib import blake2b
-from itertools import groupby
+from typing import Any
 
-from reasoning_cli.personal_shapes import BLOCKS, KINDS, SHAPES, Shape, gate_of
+from reasoning_cli.personal_shapes import BLOCKS, KINDS, SHAPES, Shape, gates_of
 
 # The pseudonym of a participant, beside the placeholders of secrets.
 NAME = "name"
 
 _PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(kind.upper() for kind in KINDS)})_[0-9a-f]{{8}}\]|\bPerson-[0-9a-f]{{6}}\b")
 _PSEUDONYM = re.compile(r"Person-[0-9a-f]{6}")
-# A line longer than this is judged anew each time; so many characters of lines are remembered at most.
+# A line longer than this is judged anew each time; so many characters of clean lines, and so many lines with something
+# in them, are remembered at most.
 _LINE_CHARS = 20_000
 _REMEMBERED_CHARS = 4_000_000
+_REMEMBERED_LINES = 4_000
+# What RE2 may take for one gate; with less it starts anew again and again.
+_GATE_BYTES = 16 << 20
 
 
 class Redactor:
@@ -41,30 +45,64 @@ class Redactor:
         self.counts: Counter[str] = Counter()
         self._key = blake2b(salt, digest_size=32).digest()
         self._names = frozenset(names)
-        self._shapes = tuple(shape for shape in SHAPES if shape.kind in chosen)
-        self._blocks = tuple(shape for shape in BLOCKS if shape.kind in chosen)
-        self._gate = _compiled(gate_of((*self._shapes, *self._blocks)))
+        shapes = [shape for shape in SHAPES if shape.kind in chosen]
+        blocks = [shape for shape in BLOCKS if shape.kind in chosen]
+        self._gates = _Shapes(*shapes, *blocks).gates
+        self._shapes, self._blocks = _Shapes(*shapes), _Shapes(*blocks)
         self._clean: set[str] = set()
         self._dirty: dict[str, tuple[str, Counter[str]]] = {}
         self._remembered_chars = 0
 
     def redact(self, text: str, names: Collection[str] = ()) -> str:
         """`text` without secrets; `names` are this text's own participants. A second time changes nothing."""
-        # RE2 reads a text sooner than its lines are looked up; `re` does not.
-        if not self._gate.is_quick or self._gate.search(text):
-            text = self._without_secrets(text)
+        text = self._without_secrets(text)
         people = self._names.union(names) if names else self._names
         return self._pseudonyms(text, people) if people else text
 
+    def leaves(self, text: bytes) -> bool:
+        """Whether `redact` surely changes nothing in a text, which is given as UTF-8. Without RE2 it is never sure."""
+        return not self._names and all(gate.is_quick and not gate.finds(text) for gate in self._gates)
+
     def _without_secrets(self, text: str) -> str:
+        if all(gate.is_quick for gate in self._gates):
+            with suppress(UnicodeEncodeError):
+                return self._at_places(text.encode())
+        return self._line_by_line(text)
+
+    def _at_places(self, text: bytes) -> str:
+        """The lines in which RE2 finds something, redacted; the rest is not even looked at."""
+        places = self._places(text)
+        if any(gate.finds(text[start:end]) for gate in self._blocks.gates for start, end in places):
+            text = self._settled(text.decode(), self._blocks, self.counts).encode()
+            places = self._places(text)
+        parts, position = [], 0
+        for start, end in places:
+            parts += [text[position:start].decode(), self._line(text[start:end].decode())]
+            position = end
+        return "".join([*parts, text[position:].decode()])
+
+    def _places(self, text: bytes) -> list[tuple[int, int]]:
+        """Where the lines are that a gate finds something in."""
+        return sorted({place for gate in self._gates for place in gate.lines(text)})
+
+    def _line(self, line: str) -> str:
+        """A line that something may be in, redacted and counted; a sliding conversation shows it again and again."""
+        known = self._dirty.get(line)
+        if known is None:
+            counts = Counter[str]()
+            known = self._settled(line, self._shapes, counts), counts
+            self._remember({line}, {line: known})
+        self.counts += known[1]
+        return known[0]
+
+    def _line_by_line(self, text: str) -> str:
         lines = text.split("\n")
         unknown = set(lines) - self._clean
         if unknown:
-            for shape in self._blocks:
-                if _compiled(shape.gate).search("\n".join(unknown)):
-                    lines = self._settled(text, (shape,), self.counts).split("\n")
-                    unknown = set(lines) - self._clean
-                    text = "\n".join(lines)
+            if self._blocks.may_be_in("\n".join(unknown)):
+                lines = self._settled(text, self._blocks, self.counts).split("\n")
+                unknown = set(lines) - self._clean
+                text = "\n".join(lines)
             dirty = self._looked_at(unknown)
             if dirty:
                 for number, line in enumerate(lines):
@@ -76,12 +114,12 @@ class Redactor:
         return text
 
     def _looked_at(self, lines: set[str]) -> dict[str, tuple[str, Counter[str]]]:
-        """Those of the lines the gate finds something in, each with what it becomes and how many of what were in it."""
+        """Those of the lines the gates find something in, each with what it becomes and how many of what were in it."""
         dirty = {line: self._dirty[line] for line in lines if line in self._dirty}
         new = lines.difference(dirty)
-        if new and self._gate.search("\n".join(new)):
+        if new and _any_in(self._gates, "\n".join(new)):
             for line in new:
-                if self._gate.search(line):
+                if _any_in(self._gates, line):
                     counts = Counter[str]()
                     dirty[line] = self._settled(line, self._shapes, counts), counts
         self._remember(new, dirty)
@@ -90,19 +128,16 @@ class Redactor:
     def _remember(self, new: set[str], dirty: dict[str, tuple[str, Counter[str]]]) -> None:
         short = {line for line in new if len(line) <= _LINE_CHARS}
         self._remembered_chars += sum(map(len, short))
-        if self._remembered_chars > _REMEMBERED_CHARS:
+        if self._remembered_chars > _REMEMBERED_CHARS or len(self._dirty) > _REMEMBERED_LINES:
             self._clean, self._dirty, self._remembered_chars = set(), {}, 0
         self._dirty.update((line, dirty[line]) for line in short if line in dirty)
         self._clean |= short.difference(dirty)
 
-    def _settled(self, text: str, shapes: tuple[Shape, ...], counts: Counter[str]) -> str:
+    def _settled(self, text: str, shapes: _Shapes, counts: Counter[str]) -> str:
         """Redacted until nothing more is found: taking one thing out may leave another standing free."""
-        gate = _compiled(gate_of(shapes))
-        while True:
-            spans = _merged(_found(text, shapes)) if gate.search(text) else []
-            if not spans:
-                return text
+        while shapes.may_be_in(text) and (spans := _merged(_found(text, shapes))):
             text = self._replaced(text, spans, counts)
+        return text
 
     def _replaced(self, text: str, spans: list[tuple[int, int, Shape]], counts: Counter[str]) -> str:
         parts, position = [], 0
@@ -137,16 +172,13 @@ def is_pseudonym(name: str) -> bool:
     return _PSEUDONYM.fullmatch(name) is not None
 
 
-def _found(text: str, shapes: tuple[Shape, ...]) -> Iterator[tuple[int, int, Shape]]:
+def _found(text: str, shapes: _Shapes) -> Iterator[tuple[int, int, Shape]]:
     """Where the secrets are, whatever they overlap; never inside a placeholder."""
     taken = [found.span() for found in _PLACEHOLDER.finditer(text)]
-    for _, alike in groupby(shapes, key=lambda shape: shape.kind):
-        group = tuple(alike)
-        if _compiled(gate_of(group)).search(text):
-            for shape in group:
-                for start, end in shape.spans(text):
-                    if start < end and not any(start < last and first < end for first, last in taken):
-                        yield start, end, shape
+    for shape in shapes.worth_trying(text):
+        for start, end in shape.spans(text):
+            if start < end and not any(start < last and first < end for first, last in taken):
+                yield start, end, shape
 
 
 def _merged(spans: Iterator[tuple[int, int, Shape]]) -> list[tuple[int, int, Shape]]:
@@ -172,6 +204,14 @@ def _names_pattern(people: frozenset[str]) -> re.Pattern[str] | None:
     return re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, real))})(?!\w)")
 
 
+def _options() -> Any:
+    import re2
+
+    options = re2.Options()
+    options.max_mem = _GATE_BYTES
+    return options
+
+
 class _Gate:
     """Whether a pattern is somewhere in a text: RE2 where it is installed and the text can be encoded, else `re`."""
 
@@ -182,13 +222,11 @@ class _Gate:
         except ImportError:
             self._re2 = None
         else:
-            options = re2.Options()
-            options.max_mem = 64 << 20
-            self._re2 = re2.compile(pattern, options)
+            self._re2 = re2.compile(pattern, _options())
 
     @property
     def is_quick(self) -> bool:
-        """Whether a search is faster than splitting a text into lines and looking those up."""
+        """Whether there is RE2, which `finds` and `lines` need."""
         return self._re2 is not None
 
     @cached_property
@@ -198,10 +236,63 @@ class _Gate:
     def search(self, text: str) -> bool:
         if self._re2 is not None:
             with suppress(UnicodeEncodeError):
-                return self._re2.search(text) is not None
+                return self.finds(text.encode())
         return self._re.search(text) is not None
+
+    def finds(self, text: bytes) -> bool:
+        """Whether it is in UTF-8; RE2 reads no other, so nothing is encoded twice."""
+        assert self._re2 is not None
+        return self._re2.search(text) is not None
+
+    def lines(self, text: bytes) -> Iterator[tuple[int, int]]:
+        """Where the lines are that it is in; what reaches over the end of a line is in neither."""
+        assert self._re2 is not None
+        position = 0
+        while position <= len(text) and (found := self._re2.search(text, position)) is not None:
+            start = text.rfind(b"\n", 0, found.start()) + 1
+            end = text.find(b"\n", start)
+            end = len(text) if end < 0 else end
+            if found.end() <= end or self.finds(text[start:end]):
+                yield start, end
+            position = end + 1
 
 
 @lru_cache(maxsize=256)
 def _compiled(pattern: str) -> _Gate:
     return _Gate(pattern)
+
+
+def _any_in(gates: Iterable[_Gate], text: str) -> bool:
+    return any(gate.search(text) for gate in gates)
+
+
+class _Shapes:
+    """Shapes, and which of them a text is worth trying."""
+
+    def __init__(self, *shapes: Shape) -> None:
+        self.gates = tuple(map(_compiled, gates_of(shapes)))
+        self._shapes = shapes
+
+    def may_be_in(self, text: str) -> bool:
+        return _any_in(self.gates, text)
+
+    def worth_trying(self, text: str) -> Iterator[Shape]:
+        """Those whose gate is in a text that holds one of them."""
+        places = None
+        if all(gate.is_quick for gate in self.gates):
+            with suppress(UnicodeEncodeError):
+                places = self._set.Match(text.encode())
+        if places:
+            return (self._shapes[place] for place in sorted(places))
+        return (shape for shape in self._shapes if _compiled(shape.gate).search(text))
+
+    @cached_property
+    def _set(self) -> Any:
+        """RE2 tells all the gates that are in a text in one go."""
+        import re2
+
+        gates = re2.Set.SearchSet(_options())
+        for shape in self._shapes:
+            gates.Add(shape.gate)
+        gates.Compile()
+        return gates

@@ -8,9 +8,8 @@ bounded, or its first characters cannot stand inside it. A group named `v` is th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 from reasoning_cli.personal_checks import (
     BASE58,
@@ -80,10 +79,18 @@ class Shape:
                 yield found.span(group)
 
 
-@cache
-def gate_of(shapes: tuple[Shape, ...]) -> str:
-    """One pattern that is found wherever one of the shapes might be."""
-    return "|".join(f"(?:{gate})" for gate in dict.fromkeys(shape.gate for shape in shapes))
+def gates_of(shapes: Sequence[Shape]) -> tuple[str, ...]:
+    """Patterns of which one is found wherever one of the shapes might be.
+
+    All in one but for a phrase of words: that counts whatever people write, and RE2 would need each of its states for
+    each state of the others.
+    """
+    together = dict.fromkeys(shape.gate for shape in shapes if shape.gate != _WORDS_GATE)
+    gates = (
+        "|".join(f"(?:{gate})" for gate in together),
+        *{shape.gate for shape in shapes if shape.gate == _WORDS_GATE},
+    )
+    return tuple(filter(None, gates))
 
 
 def _re(pattern: str, flags: int = 0) -> re.Pattern[str]:
@@ -100,6 +107,7 @@ _PASSWORDS = r"(?:passw(?:or)?d|passwort|passphrase|passcode|pwd)"
 _QUOTE = r"(?:\\?[\"'\]`]|&quot;|&apos;)"
 _ASSIGN = rf"{_QUOTE}{{0,2}}\s{{0,3}}(?:=>|:=|[:=])\s{{0,3}}{_QUOTE}?"
 _SEED_WORD = rf"(?!(?:{NOT_IN_SEEDS})\b)[a-z]{{3,8}}"
+_WORDS_GATE = r"\b[a-z]{3,8}(?:[ ,]{1,2}[a-z]{3,8}){11}"
 _SEED_WORDS = r"(?:(?:seed|recovery|secret|backup)[ _-]?(?:phrase|words)|mnemonic)"
 _ASSIGNED = r"(?P<v>[^\s\"'`<>&,;()\[\]{}|]{5,})"
 
@@ -139,7 +147,7 @@ SHAPES: tuple[Shape, ...] = (
     Shape(
         "seed_phrase",
         _re(rf"(?<![A-Za-z]){_SEED_WORD}(?:[ ,]{{1,2}}{_SEED_WORD}){{11,23}}(?![A-Za-z])"),
-        r"\b[a-z]{3,8}(?:[ ,]{1,2}[a-z]{3,8}){11}",
+        _WORDS_GATE,
         is_seed_phrase,
         seed_words,
     ),

@@ -13,14 +13,14 @@ import json
 import os
 import subprocess
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import BinaryIO
 
 from reasoning_cli.errors import DataError, ReasoningError
-from reasoning_cli.operations.exporting_lines import BYTES_PER_TOKEN, Renderer, Rules, csv_row
+from reasoning_cli.operations.exporting_lines import BYTES_PER_TOKEN, Renderer, Rules, Turns, csv_row
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.export_rows import texts
 
@@ -89,37 +89,43 @@ class Batcher:
         """The pieces of each file, and what became of the batch."""
         facts = Facts([SideFacts() for _ in range(self._sides)])
         pieces: list[list[bytes]] = [[] for _ in range(self._sides)]
-        place_of = {number: place for place, number in enumerate(numbers)}
+        counts: list[Counter[tuple[str, str | None]]] = [Counter() for _ in range(self._sides)]
         renderer, is_csv = self._renderer, self._rules.fmt == "csv"
+        place = -1
         for row in texts(self._store, numbers):
-            place, model_type = place_of.pop(row[0]), row[2]
-            turns = renderer.turns(row)
-            reason: str | None
-            if isinstance(turns, str):
-                reason = turns
-            else:
-                line = renderer.line(turns)
-                tokens = -(-len(line) // BYTES_PER_TOKEN)
-                reason = renderer.too_long(model_type, tokens)
-            if reason is not None or isinstance(turns, str):
-                facts.left_out[reason or ""] = facts.left_out.get(reason or "", 0) + 1
+            place += 1
+            while numbers[place] != row[0]:  # deleted since it was chosen
+                facts.skipped.append(place)
+                place += 1
+            model_type, decision, turns = row[2], row[5], None
+            line = renderer.quick_line(row)
+            reason: str | None = None
+            if line is None:
+                turns = renderer.turns(row)
+                if isinstance(turns, str):
+                    reason, line = turns, b""
+                else:
+                    line, decision = renderer.line(turns), turns.decision
+            tokens = -(-len(line) // BYTES_PER_TOKEN)
+            reason = reason or renderer.too_long(model_type, tokens)
+            if reason is not None:
+                facts.left_out[reason] = facts.left_out.get(reason, 0) + 1
                 facts.skipped.append(place)
                 continue
             side = to[place] if to else 0
-            pieces[side].append(csv_row(turns) if is_csv else line)
-            count = facts.sides[side]
-            count.samples += 1
-            count.tokens += tokens
-            name = f"{model_type} {turns.decision}"
-            count.decisions[name] = count.decisions.get(name, 0) + 1
+            pieces[side].append(csv_row(turns) if is_csv and isinstance(turns, Turns) else line)
+            counts[side][model_type, decision] += 1
+            facts.sides[side].tokens += tokens
             if tokens > facts.longest:
                 facts.longest = tokens
             if facts.oldest is None:
                 facts.oldest = row[1]
             facts.newest = row[1]  # they come in the order of their times
-        facts.skipped += place_of.values()  # deleted since they were chosen
-        for count, mine in zip(facts.sides, pieces, strict=True):
-            count.size_bytes = sum(map(len, mine))
+        facts.skipped += range(place + 1, len(numbers))
+        for told, mine, count in zip(facts.sides, pieces, counts, strict=True):
+            told.samples = len(mine)
+            told.size_bytes = sum(map(len, mine))
+            told.decisions = {f"{model_type} {decision}": number for (model_type, decision), number in count.items()}
         facts.redactions = dict(renderer.redactions)
         renderer.redactions.clear()
         return pieces, facts

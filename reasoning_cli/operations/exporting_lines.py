@@ -29,10 +29,11 @@ from reasoning_cli.decisions.answers import (
     strip_thinking,
 )
 from reasoning_cli.decisions.compact import compact
-from reasoning_cli.decisions.prompts import agent_name, participants
+from reasoning_cli.decisions.people import people_of
 from reasoning_cli.decisions.quick_answers import is_canonical, quick_answer
 from reasoning_cli.personal import Redactor
 from reasoning_cli.store.export_rows import TextRow
+from reasoning_cli.values import MODEL_TYPES
 
 Format = Literal["jsonl", "json", "parquet", "csv"]
 FORMATS: tuple[Format, ...] = ("jsonl", "json", "parquet", "csv")
@@ -43,6 +44,8 @@ Message = Mapping[str, str]
 # Nobody outside the model knows its tokens. English has about four bytes to a token, and UTF-8 gives other scripts,
 # which have more tokens to a letter, more bytes.
 BYTES_PER_TOKEN = 4
+
+_SYSTEMS = 64  # system messages that are kept in their written form: an agent has one
 
 # Between texts that are redacted together; a line of its own, which no shape of personal data holds.
 _BETWEEN = "\n\x1e\n"
@@ -76,19 +79,55 @@ class Turns(NamedTuple):
 
 
 class Renderer:
-    """Makes lines of samples by rules; `left_out` counts those no model should learn from, by why."""
+    """Makes lines of samples by rules."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         # What stands before and after the object of a sample in its file.
         self._begin, self._end = (b",\n  ", b"") if rules.fmt == "json" else (b"", b"\n")
         self._redactor = Redactor(bytes.fromhex(rules.salt)) if rules.salt is not None else None
-        self._systems: dict[str, bytes] = {}
+        self._systems: dict[str, bytes] = {}  # as they are written, so nothing is in them to be taken out
+        self._quick_types = frozenset(
+            model_type
+            for model_type in MODEL_TYPES
+            if not (rules.preference or rules.redact_names or rules.fmt == "csv")
+            and rules.forms.get(model_type, "exact") == "exact"
+        )
 
     @property
     def redactions(self) -> Counter[str]:
         """Values taken out so far, by kind."""
         return self._redactor.counts if self._redactor is not None else Counter()
+
+    def quick_line(self, row: TextRow) -> bytes | None:
+        """The line of a sample that goes into its file as it is stored, as nearly all do; None for any other.
+
+        Those are for `turns` and `line`, which make the same line of it; a test holds the two together.
+        """
+        _, _, model_type, label, corrected, decision, system, output, prompt = row
+        if (
+            model_type not in self._quick_types
+            or label == "bad"
+            or corrected is not None
+            or decision is None
+            or not is_canonical(model_type, output)
+            or not prompt
+            or prompt.isspace()
+        ):
+            return None
+        user = orjson.dumps(prompt)
+        text = prompt.encode()  # a copy: orjson made the UTF-8, and a text keeps it
+        if b"\0" in text or "\0" in output:  # which is found in many bytes much sooner than in many characters
+            return None
+        begin = b""
+        if system and not (begin := self._systems.get(system, b"")):
+            return None
+        # What is escaped reads otherwise than what was written; nothing else could hide in the frame of an answer.
+        if self._redactor is not None and (
+            "&" in output or not self._redactor.leaves(b"%b\n%b" % (text, output.encode()))
+        ):
+            return None
+        return self._framed(begin, user, orjson.dumps(output))
 
     def turns(self, row: TextRow) -> Turns | str:
         """The sample as turns, or why it is left out."""
@@ -105,7 +144,7 @@ class Renderer:
             rejected = _rejected(model_type, output)
             if not rejected or rejected == answer:
                 return "the correction changes nothing" if rejected else "no answer it is preferred to"
-        names = _people(prompt) if self._rules.redact_names else ()
+        names = people_of(prompt) if self._rules.redact_names else ()
         if self._rules.forms.get(model_type) == "compact":
             short = compact(model_type, prompt)
             if short is None:
@@ -113,7 +152,8 @@ class Renderer:
             prompt = short
         if self._redactor is not None:
             prompt, answer, rejected = self._redacted(prompt, answer, rejected, names)
-            system = self._redactor.redact(system, names) if system else system
+            if system and (names or system not in self._systems):
+                system = self._redactor.redact(system, names)
         # Nothing to be taken out, and it stands there as it would be written.
         if isinstance(answer, str):
             written, decided = answer, decision or ""
@@ -137,22 +177,32 @@ class Renderer:
         if system is not None:
             begin = self._systems.get(system, b"")
             if not begin:
-                begin = b'{"role":"system","content":' + orjson.dumps(system) + b"},"
-                self._systems = {system: begin}  # an agent has one
+                if len(self._systems) == _SYSTEMS:
+                    self._systems.clear()
+                begin = self._systems[system] = b'{"role":"system","content":' + orjson.dumps(system) + b"},"
         user, good = orjson.dumps(prompt), orjson.dumps(answer)
         if rejected is None:
-            return b'%b{"messages":[%b{"role":"user","content":%b},{"role":"assistant","content":%b}]}%b' % (
-                self._begin,
-                begin,
-                user,
-                good,
-                self._end,
-            )
+            return self._framed(begin, user, good)
         return (
             b'%b{"input":{"messages":[%b{"role":"user","content":%b}]},'
             b'"preferred_output":[{"role":"assistant","content":%b}],'
             b'"non_preferred_output":[{"role":"assistant","content":%b}]}%b'
         ) % (self._begin, begin, user, good, orjson.dumps(rejected), self._end)
+
+    def _framed(self, system: bytes, user: bytes, assistant: bytes) -> bytes:
+        return b"".join(
+            (
+                self._begin,
+                b'{"messages":[',
+                system,
+                b'{"role":"user","content":',
+                user,
+                b'},{"role":"assistant","content":',
+                assistant,
+                b"}]}",
+                self._end,
+            )
+        )
 
     def too_long(self, model_type: str, tokens: int) -> str | None:
         """Why a sample of so many tokens is left out, if it is."""
@@ -249,9 +299,3 @@ def head_of(fmt: Format, preference: bool, holds: str) -> str:
     if fmt == "csv":
         return "system,prompt,preferred,non_preferred\r\n" if preference else "system,prompt,completion\r\n"
     return f'{{"model_type": "{holds}", "format": "json", "samples": [' if fmt == "json" else ""
-
-
-def _people(prompt: str) -> tuple[str, ...]:
-    """Whose names become pseudonyms: all who take part but the agent, who must know when it is meant."""
-    agent = agent_name(prompt)
-    return tuple(name for name in participants(prompt) if name != agent)

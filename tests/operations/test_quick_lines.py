@@ -1,0 +1,91 @@
+"""Most samples go into a file as they are stored; their lines are those the careful way makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.generate_log import Generator
+from reasoning_cli.operations.exporting_lines import Renderer, Rules
+from reasoning_cli.store.export_rows import TextRow
+
+SALT = "5a" * 16
+CANONICAL = (
+    "<response>\n  <name>Nova</name>\n  <reasoning>{}</reasoning>\n  <action>RESPOND</action>\n</response>",
+    "RESPOND",
+)
+
+
+def made(prompt: str = "Hi", said: str = "They ask.", system: str | None = None, **other: object) -> TextRow:
+    output, decision = CANONICAL
+    row = {"label": None, "corrected": None, "decision": decision, "model_type": "should_respond", **other}
+    kept = row["model_type"], row["label"], row["corrected"], row["decision"]
+    return (1, 0, *kept, system, str(row.get("output", output.format(said))), prompt)  # type: ignore[return-value]
+
+
+def rows() -> Iterator[TextRow]:
+    for number, sample in enumerate(Generator(1500)):
+        corrected, decision = sample.corrected, sample.decision
+        yield (
+            number,
+            0,
+            sample.model_type,
+            sample.label,
+            corrected,
+            decision,
+            sample.system,
+            sample.output,
+            sample.prompt,
+        )
+    for said in (
+        'It\'s "so" & <so>',
+        "a &amp; b",
+        "mail bob&amp;@x.example",
+        "bob@x.example",
+        "NUL \0",
+        "\x1f",
+        "ünï 漢字 😀",
+    ):
+        escaped = said if "&amp;" in said else said.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        yield made(said, escaped)
+    for system in ("", " ", "Be kind.", "Be kind.", "Ask bob@x.example.", "Ask bob@x.example.", "NUL \0", "Be kind."):
+        yield made(system=system)
+    yield from (made(prompt) for prompt in ("", " \n", "\0", "\u2028", '"\\/\b\f\t\r\x7f'))
+    yield made(label="bad")
+    yield made(decision=None)
+    yield made(corrected=CANONICAL[0].format("No."))
+    yield made(output="<response><name>N</name><reasoning>r</reasoning><action>STOP</action></response>")
+    yield made(model_type="coding", output="```python\nprint('a@b.example')\n```", decision="python")
+    yield made(model_type="coding", output="print(1 & 2)", decision="prose")
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        Rules(),
+        Rules(salt=SALT),
+        Rules(fmt="json", salt=SALT),
+        Rules(fmt="parquet"),
+        Rules(salt=SALT, redact_names=True),
+        Rules(salt=SALT, forms={"should_respond": "compact"}),
+        Rules(preference=True),
+    ],
+    ids=["plain", "redacted", "json", "parquet", "names", "compact", "preference"],
+)
+def test_quick_lines_are_those_the_careful_way_makes(rules: Rules) -> None:
+    mixed, careful = Renderer(rules), Renderer(rules)
+    quick = 0
+    for row in rows():
+        line, turns = mixed.quick_line(row), careful.turns(row)
+        expected = turns if isinstance(turns, str) else careful.line(turns)
+        if line is not None:
+            quick += 1
+            assert line == expected
+            assert not isinstance(turns, str)
+            assert turns.decision == row[5]
+        else:
+            told = mixed.turns(row)
+            assert (told if isinstance(told, str) else mixed.line(told)) == expected
+    assert mixed.redactions == careful.redactions
+    assert (quick > 300) != (rules.preference or rules.redact_names)
