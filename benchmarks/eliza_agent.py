@@ -201,7 +201,10 @@ def main() -> int:
                 if wanted.case and case.name not in wanted.case:
                     continue
                 with tempfile.TemporaryDirectory() as home:
-                    all_good &= _run(case, plugin, wanted.agent, original, alone, Path(home))
+                    try:
+                        all_good &= _run(case, plugin, wanted.agent, original, alone, Path(home))
+                    finally:
+                        _program(Path(home), "sandbox", "stop")
     return 0 if all_good else 1
 
 
