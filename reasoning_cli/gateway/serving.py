@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import errno
 import json
 import logging
@@ -24,9 +25,9 @@ from uuid import uuid4
 
 from reasoning_cli import settings as s
 from reasoning_cli.errors import ConfigurationError, ReasoningError
+from reasoning_cli.gateway.access_log import AccessLog
 from reasoning_cli.gateway.app import Gateway
 from reasoning_cli.gateway.book import Book, View
-from reasoning_cli.gateway.calls import Call
 from reasoning_cli.gateway.recording import Recorder
 from reasoning_cli.gateway.siblings import Siblings
 from reasoning_cli.gateway.waking import Tell, Waker
@@ -207,7 +208,7 @@ def _make(options: Options) -> Gateway:
     return Gateway(
         book,
         recorder,
-        access_log=_log_call if options.access_log else None,
+        access_log=_access_log() if options.access_log else None,
         hop=options.hop,
         siblings=Siblings(Path(options.siblings)) if options.siblings else None,
         parent=options.parent,
@@ -313,16 +314,8 @@ def ledger_now(store: Store, *, in_sandbox: bool) -> datetime:
     return max([*seen, *([] if in_sandbox and seen else [datetime.now(UTC)])])
 
 
-def _log_call(call: Call) -> None:
-    """One line of JSON a call, on stderr. Never a header, never a word of what was said."""
-    line = {
-        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "id": call.id,
-        "method": call.method,
-        "path": call.path,
-        "status": call.status,
-        "ms": call.since_ms(),
-        "sent_bytes": call.sent_bytes,
-        **call.notes,
-    }
-    sys.stderr.write(json.dumps(line) + "\n")
+def _access_log() -> AccessLog:
+    """The log of calls, on stderr."""
+    log = AccessLog(sys.stderr.write)
+    atexit.register(log.close)
+    return log

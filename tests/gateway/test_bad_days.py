@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reasoning_cli.decisions.recognise import Recognition
-from reasoning_cli.gateway import overheard, recording
+from reasoning_cli.gateway import access_log, overheard, recording
 from reasoning_cli.gateway.faces import chat
 from reasoning_cli.gateway.overheard import Decision
 from reasoning_cli.gateway.recording import Recorder
@@ -200,6 +200,24 @@ def test_a_connection_that_breaks_late_is_not_used_to_ask_again(
     gateway.original.handler = late
     statuses = [gateway.client.post(CHAT, json=request("chat", PROMPTS["other"])).status_code for _ in range(2)]
     assert (statuses, len(gateway.original.received)) == ([200, 502], 2)
+
+
+def test_a_log_of_calls_that_nobody_reads_holds_up_no_call(gateway: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access_log, "_MOST_LINES", 3)
+    reads, lines = threading.Event(), []
+
+    def write(line: str) -> None:
+        reads.wait(10)
+        lines.append(json.loads(line))
+
+    gateway.gateway.access_log = log = access_log.AccessLog(write)
+    answered(gateway, 10)
+    reads.set()
+    until(lambda: len(lines) >= 3)
+    answered(gateway)
+    until(lambda: any(line.get("left_out", 0) >= 6 for line in lines))
+    log.close()
+    assert all(line["status"] == 200 for line in lines)
 
 
 JSON = st.recursive(
