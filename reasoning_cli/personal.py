@@ -27,9 +27,9 @@ _PSEUDONYM = re.compile(r"Person-[0-9a-f]{6}")
 # in them, are remembered at most.
 _LINE_CHARS = 20_000
 _REMEMBERED_CHARS = 4_000_000
-_REMEMBERED_LINES = 4_000
+_REMEMBERED_LINES = 1_000
 # What RE2 may take for one gate; with less it starts anew again and again.
-_GATE_BYTES = 16 << 20
+_GATE_BYTES = 8 << 20
 
 
 class Redactor:

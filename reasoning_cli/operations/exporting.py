@@ -192,7 +192,7 @@ class _Run:
             # The last to be opened is the first in place, so the manifest never stands there alone.
             beside = stack.enter_context(replacing(manifest_of(target)))
             streams = [stack.enter_context(replacing(file)) for file in reversed(files)][::-1]
-            growing = [Growing(stream) for stream in streams]
+            growing = [stack.enter_context(Growing(stream)) for stream in streams]
             self._write(streams, growing)
             report = self._report(files, [one.sha256 for one in growing], manifest_of(target))
             sizes = {one.path: grown.size_bytes for one, grown in zip(report.files, growing, strict=True)}
@@ -243,7 +243,9 @@ class _Run:
         for stream in streams:
             stream.flush()
         for one in growing:
+            one.finish()
             one.catch_up()
+            one.finish()
 
     def _take(self, batch: Batch, facts: Facts) -> None:
         numbers, to = batch

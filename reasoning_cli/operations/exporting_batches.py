@@ -24,7 +24,7 @@ from reasoning_cli.operations.exporting_lines import BYTES_PER_TOKEN, Renderer, 
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.export_rows import texts
 
-BATCH = 500
+BATCH = 250
 MOST_WORKERS = 4
 # Below so many samples the start of other processes costs more than they save.
 WORTH_WORKERS = 20_000

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
 from typing import BinaryIO
@@ -63,23 +65,42 @@ def checked(target: Path, files: Sequence[Path], store: Store, overwrite: bool) 
             raise DataError(f"`{file}` exists already", hint="replace it with `--force`, or name another file")
 
 
-class Growing:
-    """The size and the hash of a file that is being written, by whatever process."""
+class Growing(AbstractContextManager["Growing"]):
+    """The size and the hash of a file that is being written, by whatever process; taken in a thread of its own."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._descriptor = stream.fileno()
         self._hash = hashlib.sha256()
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._reading: Future[None] | None = None
         self.size_bytes = 0
 
+    def __exit__(self, *problem: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
     def catch_up(self) -> None:
-        """Take in what was written since. Raises DataError when the file is larger than Together takes."""
+        """Begin to take in what was written since, unless that goes on already.
+
+        Raises DataError when the file was larger than Together takes the last time.
+        """
+        if self._reading is None or self._reading.done():
+            self.finish()
+            self._reading = self._thread.submit(self._read)
+
+    def finish(self) -> None:
+        """Wait until it is done. Raises DataError as `catch_up` does."""
+        if self._reading is not None:
+            self._reading.result()
+
+    def _read(self) -> None:
         while piece := os.pread(self._descriptor, _PIECE, self.size_bytes):
             self._hash.update(piece)
             self.size_bytes += len(piece)
-        if self.size_bytes > MOST_BYTES:
-            raise DataError(
-                "the file would be larger than the 50 GB Together takes", hint="take fewer: --limit, or --start-date"
-            )
+            if self.size_bytes > MOST_BYTES:
+                raise DataError(
+                    "the file would be larger than the 50 GB Together takes",
+                    hint="take fewer: --limit, or --start-date",
+                )
 
     @property
     def sha256(self) -> str:
