@@ -48,7 +48,10 @@ def _work() -> None:
                 content, begun = joined(rules, pieces[side], facts.sides[side], side, begun)
                 while content:
                     content = content[os.write(file, content) :]
-            os.write(job["next_turn"], bytes([begun]))
+            try:
+                os.write(job["next_turn"], bytes([begun]))
+            except BrokenPipeError:
+                return  # whose turn it was has ended, which is told of it, and not of a file
             del pieces
             _say(vars(facts) | {"sides": [vars(side) for side in facts.sides]})
 
