@@ -50,6 +50,9 @@ _SYSTEMS = 64  # system messages that are kept in their written form: an agent h
 # Between texts that are redacted together; a line of its own, which no shape of personal data holds.
 _BETWEEN = "\n\x1e\n"
 
+# As JSON spells the one character that no sample may hold.
+_NUL = rb"\u0000"
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -115,19 +118,18 @@ class Renderer:
             or prompt.isspace()
         ):
             return None
-        user = orjson.dumps(prompt)
-        text = prompt.encode()  # a copy: orjson made the UTF-8, and a text keeps it
-        if b"\0" in text or "\0" in output:  # which is found in many bytes much sooner than in many characters
+        user, answer = orjson.dumps(prompt), orjson.dumps(output)
+        if _NUL in user or _NUL in answer:  # or the letters for it, spelled out by somebody
             return None
         begin = b""
         if system and not (begin := self._systems.get(system, b"")):
             return None
         # What is escaped reads otherwise than what was written; nothing else could hide in the frame of an answer.
         if self._redactor is not None and (
-            "&" in output or not self._redactor.leaves(b"%b\n%b" % (text, output.encode()))
+            "&" in output or not self._redactor.leaves(b"%b\n%b" % (prompt.encode(), output.encode()))
         ):
             return None
-        return self._framed(begin, user, orjson.dumps(output))
+        return self._framed(begin, user, answer)
 
     def turns(self, row: TextRow) -> Turns | str:
         """The sample as turns, or why it is left out."""
