@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError, UsageError
-from reasoning_cli.operations.bringing_up import Deployed, bring_up, route
+from reasoning_cli.operations.bringing_up import Deployed, bring_up, cost_told, route
 from reasoning_cli.operations.budget import AT_REST, Limits, burn
 from reasoning_cli.operations.catalogue import Ways, find_base, find_ways, serving_options
 from reasoning_cli.operations.deploying import Action, DeployPlan, DeployRequest, plan_deploy, read_target, untyped
@@ -28,7 +28,7 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import CREATING, DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.events import Event, Events
 from reasoning_cli.store.replacements import Replacements
-from reasoning_cli.together.problems import BusyError, MissingError, UnreachableError
+from reasoning_cli.together.problems import MissingError
 from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
@@ -203,14 +203,8 @@ def run_attach(client: TogetherClient, store: Store, plan: AttachPlan, *, wait: 
 
     Raises RemoteError when it is not READY in time or does not answer; what then keeps running is in the message.
     """
-    try:
+    with cost_told(plan.endpoint_name, plan.max_cents_per_hour):
         return _run(client, store, plan, wait)
-    except (BusyError, UnreachableError) as problem:
-        price = f"${plan.max_cents_per_hour / 100:.2f}"
-        raise RemoteError(
-            f"{problem.message}; `{plan.endpoint_name}` may have been made, and then costs up to {price} an hour",
-            f"run the same command again to go on, or `reasoning models undeploy {plan.endpoint_name}`",
-        ) from problem
 
 
 def _run(client: TogetherClient, store: Store, plan: AttachPlan, wait: Waiting | None) -> Deployed:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -43,13 +45,20 @@ def run_deploy(client: TogetherClient, store: Store, plan: DeployPlan, *, wait: 
 
     Raises RemoteError when it is not READY in time or does not answer; what then keeps running is in the message.
     """
-    try:
+    with cost_told(plan.endpoint_name, plan.max_cents_per_hour):
         return _run(client, store, plan, wait)
+
+
+@contextmanager
+def cost_told(endpoint_name: str, max_cents_per_hour: int) -> Iterator[None]:
+    """Where Together is lost in the middle, say what may have been made, and what that costs."""
+    try:
+        yield
     except (BusyError, UnreachableError) as problem:
-        price = f"${plan.max_cents_per_hour / 100:.2f}"
+        price = f"${max_cents_per_hour / 100:.2f}"
         raise RemoteError(
-            f"{problem.message}; `{plan.endpoint_name}` may have been made, and then costs up to {price} an hour",
-            f"run the same command again to go on, or `reasoning models undeploy {plan.endpoint_name}`",
+            f"{problem.message}; `{endpoint_name}` may have been made, and then costs up to {price} an hour",
+            f"run the same command again to go on, or `reasoning models undeploy {endpoint_name}`",
         ) from problem
 
 
