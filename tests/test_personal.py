@@ -365,7 +365,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_text_takes_linear_time(name: str) -> None:
-    """Four times the text may take a little more than four times as long, not sixteen times."""
+    """No minute for what is read in a tenth of a second: the bound is far above noise, and far below quadratic."""
 
     def seconds(text: str) -> float:
         begun = time.process_time()
@@ -374,4 +374,4 @@ def test_hostile_text_takes_linear_time(name: str) -> None:
 
     text = HOSTILE[name]
     short = min(seconds(text[: len(text) // 4]) for _ in range(2))
-    assert seconds(text) < max(10 * short, 0.5), name
+    assert seconds(text) < max(10 * short, 3.0), name

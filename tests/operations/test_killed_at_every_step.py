@@ -1,6 +1,7 @@
 """Killed with SIGKILL at a request and typed again, a command ends well: nothing twice, nothing left, no cent astray.
 
-Here every request that changes something, the last one, and a few of the others; benchmarks/kill_every_call.py has all.
+Here every request that changes something, the last one, and a few of the others; benchmarks/kill_every_call.py has all,
+and more commands.
 """
 
 from __future__ import annotations
@@ -17,12 +18,10 @@ TRIED = (
     "deploy",
     "replace in steps",
     "promote",
-    "take back",
     "rollback",
     "stop",
     "start",
     "undeploy",
-    "undeploy --all",
 )
 
 
