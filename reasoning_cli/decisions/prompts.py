@@ -51,6 +51,11 @@ def compact_head(prompt: str) -> tuple[str, str] | None:
     return (found["name"], found["type"]) if found else None
 
 
+def holds_compact_head(text: str) -> bool:
+    """Whether the first line of a compact prompt stands anywhere in a text, as where somebody quotes one."""
+    return _COMPACT_HEAD.search(text) is not None
+
+
 def received_message(prompt: str) -> str | None:
     """What the decision is about, as `Name: text`; None when the prompt has no such part."""
     end = prompt.rfind(_FOCUS)

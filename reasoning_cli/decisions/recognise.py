@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from reasoning_cli.decisions.prompts import compact_head
+from reasoning_cli.decisions.prompts import compact_head, holds_compact_head
 
 ModelType = Literal["should_respond", "planning", "coding"]
 Format = Literal["xml", "toon"]
@@ -182,7 +182,7 @@ def _shown_to_somebody(body: str, tail: str) -> bool:
         return True
     quoted = _QUOTED.search(body)
     own_words = body[: quoted.start()] if quoted else body
-    return any(head.search(own_words) for head, _, _ in _HEADS)
+    return holds_compact_head(own_words) or any(head.search(own_words) for head, _, _ in _HEADS)
 
 
 def without_codes(prompt: str) -> str:
