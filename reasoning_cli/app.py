@@ -43,6 +43,7 @@ ENTRIES = {
     "gateway": Entry("Operate", "Stand between an agent and its provider."),
     "costs": Entry("Operate", "What it costs, limits, automatic shutdown."),
     "data": Entry("Learn", "Collect, look at and export decisions."),
+    "train": Entry("Learn", "From the log to a better model."),
     "config": Entry("Adjust", "Show and change settings."),
     "sandbox": Entry("Adjust", "A stand-in for Together to try things on."),
 }

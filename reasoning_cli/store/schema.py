@@ -241,6 +241,38 @@ BEGIN INSERT INTO about(name, value) VALUES ('last_seq', old.seq) ON CONFLICT(na
   DO UPDATE SET value = max(CAST(value AS INTEGER), old.seq); END;
 """
 
+# One run of a type at a time; how far it has come is what a run that was killed goes on from.
+_TRAINING_RUNS = """
+CREATE TABLE training_runs(
+  number INTEGER PRIMARY KEY,
+  model_type TEXT NOT NULL CHECK(model_type IN ('should_respond', 'planning', 'coding')),
+  started_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  finished_at INTEGER,
+  seen_at INTEGER,
+  stage TEXT NOT NULL,
+  base TEXT NOT NULL,
+  method TEXT NOT NULL,
+  manifest TEXT,
+  manifest_sha256 TEXT,
+  train_sha256 TEXT,
+  validation_sha256 TEXT,
+  training_file_id TEXT,
+  validation_file_id TEXT,
+  suffix TEXT,
+  job_id TEXT,
+  job_status TEXT,
+  model_id TEXT,
+  model_name TEXT,
+  adapter_id TEXT,
+  adapter_name TEXT,
+  problem TEXT,
+  plan TEXT NOT NULL
+);
+CREATE UNIQUE INDEX training_runs_going ON training_runs(model_type) WHERE finished_at IS NULL;
+CREATE INDEX exports_sha256 ON exports(sha256);
+"""
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
@@ -255,6 +287,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("indexes that listings read, notes and samples of reviews", _LOOKING),
     ("what fine-tuning jobs cost", _JOBS),
     ("numbers of samples that do not come again", _NUMBERS),
+    ("training runs", _TRAINING_RUNS),
 )
 VERSION = len(STEPS)
 
