@@ -20,6 +20,7 @@ from reasoning_cli.store.samples import Sample, derived
 _BESIDE = (
     ("labels", "number", "sample_seq", "seq", ("answer", "was_answer", "note")),
     ("attempts", "number", "sample_id", "id", ("output",)),
+    ("evaluation_answers", "number", "sample_seq", "seq", ("output",)),
 )
 
 

@@ -273,6 +273,49 @@ CREATE UNIQUE INDEX training_runs_going ON training_runs(model_type) WHERE finis
 CREATE INDEX exports_sha256 ON exports(sha256);
 """
 
+# Answers belong to samples, or to lines of a file, which have a number too and no sample.
+_EVALUATIONS = """
+CREATE TABLE evaluations(
+  number INTEGER PRIMARY KEY,
+  model_type TEXT NOT NULL CHECK(model_type IN ('should_respond', 'planning', 'coding')),
+  arguments TEXT NOT NULL,
+  started_at INTEGER NOT NULL,
+  finished_at INTEGER,
+  fingerprint TEXT NOT NULL,
+  plan TEXT NOT NULL,
+  report TEXT,
+  items BLOB NOT NULL
+);
+CREATE UNIQUE INDEX evaluations_going ON evaluations(arguments) WHERE finished_at IS NULL;
+
+CREATE TABLE evaluation_models(
+  evaluation INTEGER NOT NULL REFERENCES evaluations(number) ON DELETE CASCADE,
+  place INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  identity TEXT NOT NULL,
+  PRIMARY KEY(evaluation, place)
+) WITHOUT ROWID;
+CREATE INDEX evaluation_models_identity ON evaluation_models(identity);
+
+CREATE TABLE evaluation_answers(
+  number INTEGER PRIMARY KEY,
+  evaluation INTEGER NOT NULL REFERENCES evaluations(number) ON DELETE CASCADE,
+  place INTEGER NOT NULL,
+  item INTEGER NOT NULL,
+  sample_seq INTEGER REFERENCES samples(seq) ON DELETE CASCADE,
+  differs INTEGER,
+  latency_ms INTEGER,
+  prompt_tokens INTEGER,
+  completion_tokens INTEGER,
+  cost_micros INTEGER,
+  failure TEXT,
+  scores TEXT NOT NULL,
+  output TEXT NOT NULL,
+  UNIQUE(evaluation, item, place)
+);
+CREATE INDEX evaluation_answers_sample ON evaluation_answers(sample_seq) WHERE sample_seq IS NOT NULL;
+"""
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
@@ -288,6 +331,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("what fine-tuning jobs cost", _JOBS),
     ("numbers of samples that do not come again", _NUMBERS),
     ("training runs", _TRAINING_RUNS),
+    ("what models answered when they were evaluated", _EVALUATIONS),
 )
 VERSION = len(STEPS)
 
