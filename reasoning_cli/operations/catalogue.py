@@ -106,12 +106,12 @@ def find_model(client: TogetherClient, wanted: str) -> Model:
 
 def _tuned(client: TogetherClient, job_id: str) -> Ways:
     """What a fine-tuning job left in the registry. Its `model_output_name` is of v1, and cannot be deployed."""
-    job = client.fine_tune(job_id)
+    job = client.job(job_id)
     adapter = client.model(job.adapter_object_id) if job.adapter_object_id else None
     merged = client.model(job.model_object_id) if job.model_object_id else adapter
     if merged is not None:
         return Ways(merged, adapter)
-    if job.status.lower() == "completed":
+    if job.status == "completed":
         raise NotFoundError(
             f"`{job_id}` is completed, but registration failed: it left no model that can be deployed",
             "run the job again, or download its result and upload that",

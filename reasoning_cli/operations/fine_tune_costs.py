@@ -16,7 +16,7 @@ from reasoning_cli.values import MODEL_TYPES
 
 if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.spending import FineTuneJob
+    from reasoning_cli.together.fine_tunes import Job
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def note_fine_tunes(client: TogetherClient, store: Store) -> bool:
     Where Together fails to say, they stay as last seen: a guard must go on all the same.
     """
     try:
-        jobs = client.fine_tunes()
+        jobs = client.jobs()
     except (MissingError, RequestRefusedError):
         return False
     except BusyError as problem:
@@ -39,13 +39,13 @@ def note_fine_tunes(client: TogetherClient, store: Store) -> bool:
     return True
 
 
-def _record(job: FineTuneJob, records: Sequence[DeploymentRecord], at: datetime) -> FineTuneRecord:
+def _record(job: Job, records: Sequence[DeploymentRecord], at: datetime) -> FineTuneRecord:
     name = job.suffix or job.model_output_name or job.id
     cost = max(0, job.total_price or 0)
     return FineTuneRecord(job.id, job.created_at or at, _model_type(job, records), name, job.model, job.status, cost)
 
 
-def _model_type(job: FineTuneJob, records: Sequence[DeploymentRecord]) -> str | None:
+def _model_type(job: Job, records: Sequence[DeploymentRecord]) -> str | None:
     """What a job was for: the type its name begins with, else the one that its model was deployed for."""
     suffix = re.sub(r"[^a-z]+", "", (job.suffix or "").lower())
     for model_type in MODEL_TYPES:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from reasoning_cli.errors import ConfigurationError
 from reasoning_cli.together.connection import Connection, Json
 from reasoning_cli.together.problems import BusyError, ConflictError, MissingError, UnreachableError
+from reasoning_cli.together.storage import Storage
 from reasoning_cli.together.wire import Project, Whoami
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ class Calls:
         if self._connection.served_at is None:
             self.whoami()
         return self._connection.served_at or datetime.now(UTC)
+
+    def storage(self, connections: int) -> Storage:
+        """The host that takes files and parts of weights."""
+        return Storage(connections=connections, trust_env=self._connection.trust_env)
 
     @property
     def _root(self) -> str:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 
 from reasoning_cli.together.calls import read
 from reasoning_cli.together.connection import Json
+from reasoning_cli.together.files import Files
+from reasoning_cli.together.fine_tunes import FineTunes
 from reasoning_cli.together.legacy import Legacy
 from reasoning_cli.together.problems import MissingError, RequestRefusedError
 from reasoning_cli.together.spending import Spending
@@ -18,7 +20,7 @@ from reasoning_cli.together.uploads import LocalUploads
 from reasoning_cli.together.wire import Analytics, ChatAnswer, Deployment, Endpoint, Event
 
 
-class TogetherClient(LocalUploads, Legacy, Spending):
+class TogetherClient(LocalUploads, Files, FineTunes, Legacy, Spending):
     """Together, as one account and project see it. Raises the errors of `together.problems`."""
 
     # --- endpoints ---

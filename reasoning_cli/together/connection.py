@@ -6,7 +6,8 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -44,7 +45,7 @@ class Connection:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         remember(api_key)
-        self._sleep = sleep
+        self.sleep = sleep
         self._served_at: datetime | None = None
         self._http = httpx.Client(
             base_url=base_url,
@@ -69,20 +70,35 @@ class Connection:
         self, method: str, path: str, *, query: Mapping[str, str | int] | None = None, body: Json | None = None
     ) -> Json:
         """The JSON object answered. Raises the errors of `problems`."""
+        return json_of(self.respond(method, path, query=query, body=body))
+
+    def respond(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        body: Json | None = None,
+        form: Mapping[str, str] | None = None,
+        welcome: Collection[int] = (),
+    ) -> httpx.Response:
+        """The whole response, one of success or with a status that is `welcome` (such as a redirect, which nothing
+        here follows). `form` is sent as multipart/form-data. Raises the errors of `problems`."""
+        fields = {name: (None, value) for name, value in form.items()} if form is not None else None
         for attempt in range(ATTEMPTS):
             last = attempt == ATTEMPTS - 1
             started = time.monotonic()
             try:
-                response = self._http.request(method, path, params=query, json=body)
+                response = self._http.request(method, path, params=query, json=body, files=fields)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 if last:
                     raise self._unreachable(error, maybe_done=False) from error
-                self._wait(attempt, None)
+                self.wait(attempt, None)
                 continue
             except httpx.TransportError as error:
                 if method != "GET" or last:
                     raise self._unreachable(error, maybe_done=method != "GET") from error
-                self._wait(attempt, None)
+                self.wait(attempt, None)
                 continue
             except httpx.InvalidURL as error:
                 raise self._unreachable(error, maybe_done=False) from error
@@ -90,14 +106,30 @@ class Connection:
             request_id = response.headers.get("x-request-id")
             milliseconds = round((time.monotonic() - started) * 1000)
             log.debug("%s %s %s %d ms %s", method, path, response.status_code, milliseconds, request_id or "")
-            if response.is_success:
-                return _object(response)
+            if response.is_success or response.status_code in welcome:
+                return response
             problem = explain(method, response.status_code, response.content, request_id)
             if isinstance(problem, BusyError) and method == "GET" and not last:
-                self._wait(attempt, response.headers.get("retry-after"))
+                self.wait(attempt, response.headers.get("retry-after"))
                 continue
             raise problem
         raise AssertionError("the last attempt returns or raises")
+
+    @contextmanager
+    def stream(self, path: str, query: Mapping[str, str | int], begin: int) -> Iterator[httpx.Response]:
+        """A download from byte `begin` on, its body not read yet; asked for once. A redirect is followed, without the
+        key where it leads to another host. Raises the errors of `problems`, UnreachableError also for what breaks off.
+        """
+        headers = {"accept": "application/octet-stream", **({"range": f"bytes={begin}-"} if begin else {})}
+        try:
+            with self._http.stream("GET", path, params=query, headers=headers, follow_redirects=True) as response:
+                if not response.is_success:
+                    response.read()
+                    trace = response.headers.get("x-request-id")
+                    raise explain("GET", response.status_code, response.content, trace)
+                yield response
+        except httpx.TransportError as error:
+            raise self._unreachable(error, maybe_done=False) from error
 
     def pages(self, path: str, query: Mapping[str, str | int] | None = None) -> Iterator[Json]:
         """All items of a list, page after page, by its cursor."""
@@ -111,13 +143,13 @@ class Connection:
                 return
             cursor = following
 
-    def _wait(self, attempt: int, retry_after: str | None) -> None:
+    def wait(self, attempt: int, retry_after: str | None) -> None:
         """As long as asked for, within reason; else 0.5, 1, 2 seconds, a quarter of it by chance."""
         seconds = 0.5 * 2**attempt * random.uniform(0.75, 1)
         if retry_after is not None and retry_after.strip().isdigit():
             seconds = min(float(retry_after), LONGEST_WAIT_SECONDS)
         log.info("trying again in %.1f s", seconds)
-        self._sleep(seconds)
+        self.sleep(seconds)
 
     def _note_time(self, response: httpx.Response) -> None:
         try:
@@ -134,7 +166,8 @@ class Connection:
         )
 
 
-def _object(response: httpx.Response) -> Json:
+def json_of(response: httpx.Response) -> Json:
+    """The JSON object of a response; nothing counts as an empty one. Raises BusyError for anything else."""
     try:
         answer = response.json() if response.content else {}
     except ValueError as error:

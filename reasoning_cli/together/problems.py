@@ -6,7 +6,8 @@
         ConflictError         409: a stale etag, or the name is taken
       KeyRefusedError         401 (ConfigurationError)
       MissingError            404 (NotFoundError)
-      QuotaError              429 for want of GPUs, 402 for want of credit (LimitError)
+      QuotaError              429 for want of GPUs (LimitError)
+        CreditError           402 for want of credit, or at a spending limit
       BusyError               429 and 5xx (RemoteError)
       UnreachableError        no answer at all (RemoteError)
 
@@ -45,7 +46,15 @@ class MissingError(NotFoundError):
 
 
 class QuotaError(LimitError):
-    """The account has no more GPUs or no more credit; trying again at once is pointless."""
+    """The account has no more GPUs, or no more credit; trying again at once is pointless."""
+
+
+class CreditError(QuotaError):
+    """The account's balance or spending limit does not reach; `code` is Together's word for which."""
+
+    def __init__(self, message: str, hint: str | None = None, code: str = "") -> None:
+        super().__init__(message, hint)
+        self.code = code
 
 
 class BusyError(RemoteError):
@@ -74,7 +83,7 @@ def explain(method: str, status: int, body: bytes, request_id: str | None) -> Re
                 "Together refuses the API key", "`reasoning config set-key` asks for another; make one at together.ai"
             )
         case 402:
-            return QuotaError(f"Together wants credit first: {said}", "add credit at together.ai")
+            return CreditError(f"Together wants credit first: {said}", "add credit at together.ai", code)
         case 404:
             return MissingError(f"Together knows no such thing: {said}", "`reasoning models status` lists yours")
         case 409:

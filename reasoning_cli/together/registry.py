@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from reasoning_cli.together.adapters import Adapters
 from reasoning_cli.together.calls import read
 from reasoning_cli.together.connection import Json
-from reasoning_cli.together.wire import Config, FineTune, InstanceType, Model, RemoteUpload, Revision, SupportedModel
+from reasoning_cli.together.wire import Config, InstanceType, Model, RemoteUpload, Revision, SupportedModel
 
 
 class Registry(Adapters):
@@ -37,9 +37,6 @@ class Registry(Adapters):
     def supported_models(self, search: str = "") -> Iterator[SupportedModel]:
         """The platform's catalogue, or what of it has `search` in its name."""
         return self._list(SupportedModel, "/v2/supported-models", {"search": search} if search else None)
-
-    def fine_tune(self, job_id: str) -> FineTune:
-        return read(FineTune, self._connection.request("GET", f"/v1/fine-tunes/{job_id}"))
 
     # --- uploads ---
 

@@ -1,4 +1,4 @@
-"""The storage host that takes parts of weights: signed addresses, no key, and a connection of its own."""
+"""The storage host that takes files and parts of them: signed addresses, no key, and a connection of its own."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 ATTEMPTS = 7  # with the waits between them: about two minutes of a broken network
 LONGEST_WAIT_SECONDS = 60.0
+_REDIRECTS = (301, 302, 303, 307, 308)
+_HOPS = 3
 
 
 class LinkExpiredError(RequestRefusedError):
@@ -53,15 +55,15 @@ class Storage:
         headers: Mapping[str, str],
         size: int,
         content: Callable[[], Iterable[bytes]],
-        md5: str,
+        md5: str | None,
         sleep: Callable[[float], None],
     ) -> str:
-        """Send one part of `size` bytes; its ETag, which must be its MD5.
+        """Send one part of `size` bytes; its ETag, which must be `md5` unless that is None.
 
-        `content` gives the bytes anew for each attempt. Raises LinkExpiredError, RequestRefusedError, BusyError or
-        UnreachableError, the last two after patience.
+        `content` gives the bytes anew for each attempt; after a redirect they are sent again. Raises
+        LinkExpiredError, RequestRefusedError, BusyError or UnreachableError, the last two after patience.
         """
-        host = _host(url)
+        host, hops = _host(url), 0
         sent = {**headers, "content-length": str(size)}
         for attempt in range(ATTEMPTS):
             retry_after = None
@@ -76,8 +78,14 @@ class Storage:
                 problem.__cause__ = error
             else:
                 status, etag = response.status_code, str(response.headers.get("etag", "")).strip().strip('"')
-                if status in (200, 201, 204) and etag == md5:
+                if status in (200, 201, 204) and md5 in (None, etag):
                     return etag
+                is_redirect = status in _REDIRECTS and "location" in response.headers
+                if is_redirect and hops < _HOPS and attempt < ATTEMPTS - 1:
+                    hops += 1
+                    url = str(response.url.join(response.headers["location"]))
+                    host = _host(url)
+                    continue
                 if status == 403:
                     raise LinkExpiredError(f"the storage host refuses the address: {_said(response)}")
                 if 300 <= status < 500 and status not in (408, 429):

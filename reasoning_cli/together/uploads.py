@@ -14,7 +14,6 @@ from reasoning_cli.together.calls import read
 from reasoning_cli.together.connection import Json
 from reasoning_cli.together.problems import BusyError, UnreachableError
 from reasoning_cli.together.registry import Registry
-from reasoning_cli.together.storage import Storage
 from reasoning_cli.together.wire import Model, Wire
 
 
@@ -95,10 +94,6 @@ class LocalUploads(Registry):
     def delete_model(self, model_id: str) -> None:
         """Delete a model of this project; one that is gone already is fine."""
         self._delete(f"{self._root}/models/{model_id}")
-
-    def storage(self, connections: int) -> Storage:
-        """The host that takes the parts."""
-        return Storage(connections=connections, trust_env=self._connection.trust_env)
 
 
 def _completed(file: SentFile) -> Json:

@@ -361,12 +361,3 @@ class LegacyEndpoint(Legacy):
     state: str
     created_at: datetime
     autoscaling: LegacyAutoscaling = Field(default_factory=LegacyAutoscaling)
-
-
-class FineTune(Legacy):
-    """A fine-tuning job, and the models of the registry it left: absent while it runs, and when registering failed."""
-
-    id: str
-    status: str
-    model_object_id: str | None = None
-    adapter_object_id: str | None = None

@@ -1,0 +1,205 @@
+"""Files at Together: what is trained on. Sent to a storage host without the key, then checked by the service itself.
+
+Up to 5 GiB a file goes in one piece; above, in parts, and what was sent of one is remembered beside it, so that the
+same call goes on where it was broken off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from reasoning_cli.errors import DataError
+from reasoning_cli.together.calls import Calls, read
+from reasoning_cli.together.connection import json_of
+from reasoning_cli.together.local_file import FileChangedError, LocalFile, Progress, sha256_of
+from reasoning_cli.together.problems import BusyError, MissingError, RequestRefusedError, UnreachableError
+
+if TYPE_CHECKING:
+    import httpx
+
+MULTIPART_ABOVE_BYTES = 5 * 1024**3
+PART_BYTES = 250 * 1024**2
+MAX_PARTS = 250
+CONNECTIONS = 4
+MAX_FILE_BYTES = 50 * 10**9
+
+FileState = Annotated[str, AfterValidator(str.upper)]
+
+
+class _Shape(BaseModel):
+    """v1 writes its members in snake case, but for a few capitals."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True, populate_by_name=True)
+
+
+class ValidationReport(_Shape):
+    """What the service's check found; `error` is for people."""
+
+    valid: bool = False
+    error: str | None = None
+    error_type: str | None = None
+    nlines: int | None = None
+    dataset_format: str | None = None
+
+
+class RemoteFile(_Shape):
+    """A file as Together has it. It can be trained on when it `is_ready`; `created_at` is whole seconds."""
+
+    id: str
+    filename: str = ""
+    bytes: int = 0
+    created_at: datetime | None = None
+    purpose: str = ""
+    file_type: str = Field("", alias="FileType")
+    processing_status: FileState | None = None  # an open set, in capitals
+    validation_report: ValidationReport | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the check is over and found nothing; files of old have no status and are taken as they are."""
+        return self.processing_status in ("COMPLETED", None) and not self._is_invalid
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the check is over, and no job will take the file."""
+        return self.processing_status in ("INVALID_FORMAT", "FAILED") or (self.is_checked and self._is_invalid)
+
+    @property
+    def is_checked(self) -> bool:
+        return self.processing_status in ("COMPLETED", "INVALID_FORMAT", "FAILED", None)
+
+    @property
+    def flaw(self) -> str:
+        """Why it is refused, in the service's words."""
+        if not self.is_refused:
+            return ""
+        said = self.validation_report.error if self.validation_report else None
+        if said:
+            return said
+        return "the check itself failed" if self.processing_status == "FAILED" else "the format is wrong"
+
+    @property
+    def _is_invalid(self) -> bool:
+        return self.validation_report is not None and not self.validation_report.valid
+
+
+@dataclass(frozen=True)
+class Sending:
+    """How a file is cut: above `multipart_above` bytes in parts of `part_bytes`, `connections` at once."""
+
+    multipart_above: int = MULTIPART_ABOVE_BYTES
+    part_bytes: int = PART_BYTES
+    max_parts: int = MAX_PARTS
+    connections: int = CONNECTIONS
+
+
+class Files(Calls):
+    """The calls about files."""
+
+    def files(self) -> list[RemoteFile]:
+        """Every file of the account."""
+        data = self._connection.request("GET", "/v1/files").get("data")
+        return [read(RemoteFile, one) for one in (data if isinstance(data, list) else [])]
+
+    def file(self, file_id: str) -> RemoteFile:
+        return read(RemoteFile, self._connection.request("GET", f"/v1/files/{file_id}"))
+
+    def preprocess(self, file_id: str) -> RemoteFile:
+        """Let the service check what was sent. Asking twice harms nothing, so a lost answer is asked for again."""
+        path = f"/v1/files/{file_id}/preprocess"
+        try:
+            return read(RemoteFile, self._connection.request("POST", path))
+        except (UnreachableError, BusyError) as problem:
+            if isinstance(problem, UnreachableError) and not problem.maybe_done:
+                raise
+            return read(RemoteFile, self._connection.request("POST", path))
+
+    def delete_file(self, file_id: str) -> None:
+        """Delete a file; one that is gone already is fine. Jobs that run have read it."""
+        self._delete(f"/v1/files/{file_id}")
+
+    def upload_file(
+        self,
+        path: Path,
+        *,
+        purpose: str = "fine-tune",
+        sha256: str | None = None,
+        on_progress: Progress = lambda sent, total: None,
+        sending: Sending | None = None,
+    ) -> str:
+        """Send a file and let the service check it; its id. Calling again after a failure goes on, or finds it there.
+
+        `sha256` is what the file must be; without it, it is read once more before. Raises FileChangedError when it
+        is not or does not stay so (then nothing of it can be trained on), DataError when it cannot be read, and the
+        errors of `problems`.
+        """
+        cut = sending or Sending()
+        source = LocalFile(path, _size_of(path), sha256 or sha256_of(path))
+        if source.size > cut.multipart_above:
+            from reasoning_cli.together.multipart import Multipart
+
+            file_id, is_new = Multipart(self, self._connection, source, purpose, cut, on_progress).send()
+        else:
+            file_id, is_new = self._send_whole(source, purpose, on_progress)
+        on_progress(source.size, source.size)
+        if is_new or self.file(file_id).processing_status == "PENDING":
+            self.preprocess(file_id)
+        return file_id
+
+    def _send_whole(self, source: LocalFile, purpose: str, on_progress: Progress) -> tuple[str, bool]:
+        """(id, whether it was not there before)."""
+        form = {"purpose": purpose, **source.described(), "checksum": source.sha256}
+        response = self._register(form)
+        if response.status_code == 409:
+            file_id = str(json_of(response).get("file_id") or "")
+            if not self._is_empty(file_id):
+                return file_id, False
+            # Registered by a call whose bytes never came: it stands in the way of the file.
+            self.delete_file(file_id)
+            response = self._register(form)
+        file_id, url = response.headers.get("x-together-file-id", ""), response.headers.get("location", "")
+        if response.status_code != 302 or not file_id or not url:
+            raise BusyError("Together did not say where to send the file", "run the same command again")
+        try:
+            with self.storage(1) as storage:
+                storage.put(url, {}, source.size, lambda: source.chunks(on_progress), None, self._connection.sleep)
+        except (FileChangedError, RequestRefusedError):
+            with suppress(UnreachableError, BusyError, RequestRefusedError):
+                self.delete_file(file_id)
+            raise
+        return file_id, True
+
+    def _register(self, form: Mapping[str, str]) -> httpx.Response:
+        """Where to send the bytes: 302, or 409 for what is there. Registering twice after a lost answer harms nothing:
+        what no bytes came for is no file."""
+        try:
+            return self._connection.respond("POST", "/v1/files", form=form, welcome=(302, 409))
+        except (UnreachableError, BusyError) as problem:
+            if isinstance(problem, UnreachableError) and not problem.maybe_done:
+                raise
+            return self._connection.respond("POST", "/v1/files", form=form, welcome=(302, 409))
+
+    def _is_empty(self, file_id: str) -> bool:
+        try:
+            return self.file(file_id).bytes == 0
+        except MissingError:
+            return True
+
+
+def _size_of(path: Path) -> int:
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise DataError(f"`{path}` cannot be read: {error.strerror}") from error
+    if not size:
+        raise DataError(f"`{path}` is empty: there is nothing to train on")
+    if size > MAX_FILE_BYTES:
+        raise DataError(f"`{path}` is larger than the 50 GB Together takes", "export fewer samples")
+    return size

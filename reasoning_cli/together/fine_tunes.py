@@ -1,0 +1,439 @@
+"""Fine-tuning jobs: what a model allows, what a job would cost, and the job itself from creation to its result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from reasoning_cli.errors import DataError, LimitError, ReasoningError, RemoteError
+from reasoning_cli.paths import replacing
+from reasoning_cli.together.calls import Calls, read
+from reasoning_cli.together.connection import ATTEMPTS, Json
+from reasoning_cli.together.problems import BusyError, MissingError, UnreachableError
+
+if TYPE_CHECKING:
+    import httpx
+
+_NANO_DOLLARS_PER_CENT = 10_000_000
+_DOLLARS = Decimal(1_000_000_000)
+FINAL = ("completed", "cancelled", "error", "user_error")
+# The vendor's own client has two names for one event.
+_SAME_EVENT = {"compressing_model": "model_compressing"}
+Progress = Callable[[int, int | None], None]  # bytes received so far, of how many when that is known
+
+
+def _lower(text: str) -> str:
+    return text.lower()
+
+
+def _event_type(text: str) -> str:
+    return _SAME_EVENT.get(text.lower(), text.lower())
+
+
+def _moment(value: object) -> datetime | None:
+    """What is no time with an offset is none: an event must not be lost for it."""
+    try:
+        at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return at if at.tzinfo else None
+
+
+def _exact(value: object) -> object:
+    """Dollars come as floats; the decimal that was meant is the one they are written as."""
+    return str(value) if isinstance(value, float) else value
+
+
+Open = Annotated[str, AfterValidator(_lower)]  # an open set of words, here always in lower case
+Dollars = Annotated[Decimal, BeforeValidator(_exact)]
+
+
+class _Shape(BaseModel):
+    """v1 writes its members in snake case."""
+
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, defer_build=True, populate_by_name=True, protected_namespaces=()
+    )
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """What to train. Either `model` or `from_checkpoint` (a job's id or output name, `:STEP` after it if need be).
+
+    None leaves a member to the service. Training is LoRA unless `full`; `suffix` must be of this one job alone, for
+    a job whose answer was lost is found by it.
+    """
+
+    training_file: str
+    suffix: str
+    model: str | None = None
+    from_checkpoint: str | None = None
+    validation_file: str | None = None
+    n_epochs: int = 1
+    n_evals: int = 0
+    n_checkpoints: int = 1
+    batch_size: int | Literal["max"] = "max"
+    learning_rate: float | None = None
+    warmup_ratio: float | None = None
+    weight_decay: float | None = None
+    max_seq_length: int | None = None
+    packing: bool = True
+    full: bool = False
+    lora_r: int | None = None  # with None and `lora_alpha` None, all of LoRA is left to the service
+    lora_alpha: int | None = None  # None: twice the rank
+    lora_dropout: float = 0.0
+    method: Literal["sft", "dpo"] = "sft"
+    train_on_inputs: bool | Literal["auto"] = "auto"  # sft only
+    dpo_beta: float | None = None
+    random_seed: int | None = None
+
+    def body(self) -> Json:
+        """As the service takes it for a job."""
+        optional = {
+            "model": self.model,
+            "from_checkpoint": self.from_checkpoint,
+            "learning_rate": self.learning_rate,
+            "warmup_ratio": self.warmup_ratio,
+            "weight_decay": self.weight_decay,
+            "max_seq_length": self.max_seq_length,
+            "random_seed": self.random_seed,
+            "training_type": self._type(),
+        }
+        return {
+            "training_file": self.training_file,
+            "validation_file": self.validation_file or "",
+            "suffix": self.suffix,
+            "n_epochs": self.n_epochs,
+            "n_evals": self.n_evals,
+            "n_checkpoints": self.n_checkpoints,
+            "batch_size": self.batch_size,
+            "packing": self.packing,
+            "training_method": self._method(),
+            **{name: value for name, value in optional.items() if value is not None},
+        }
+
+    def estimate_body(self) -> Json:
+        """As the service takes it for a price."""
+        optional: Json = {
+            "model": self.model,
+            "from_checkpoint": self.from_checkpoint,
+            "validation_file": self.validation_file,
+            "training_type": self._type(),
+        }
+        return {
+            "training_file": self.training_file,
+            "n_epochs": self.n_epochs,
+            "n_evals": self.n_evals,
+            "training_method": self._method(),
+            **{name: value for name, value in optional.items() if value is not None},
+        }
+
+    def _type(self) -> Json | None:
+        if self.full:
+            return {"type": "Full"}
+        if self.lora_r is None:
+            return None
+        alpha = self.lora_alpha if self.lora_alpha is not None else 2 * self.lora_r
+        return {
+            "type": "Lora",
+            "lora_r": self.lora_r,
+            "lora_alpha": alpha,
+            "lora_dropout": self.lora_dropout,
+            "lora_trainable_modules": "all-linear",
+        }
+
+    def _method(self) -> Json:
+        if self.method == "sft":
+            return {"method": "sft", "train_on_inputs": self.train_on_inputs}
+        beta: Json = {} if self.dpo_beta is None else {"dpo_beta": self.dpo_beta}
+        return {"method": "dpo", **beta}
+
+
+class BatchLimits(_Shape):
+    """Of full training."""
+
+    min_batch_size: int = 0
+    max_batch_size: int = 0
+    max_batch_size_dpo: int = 0
+
+
+class LoraLimits(BatchLimits):
+    default_rank: int | None = None
+    max_rank: int = 0
+    target_modules: tuple[str, ...] = ()
+
+
+class ModelLimits(_Shape):
+    """What a base model can be trained with. `full_training` says something only when `supports_full_training`."""
+
+    model_name: str
+    supports_full_training: bool = False
+    supports_tools: bool = False
+    supports_reasoning: bool = False
+    supports_vision: bool = False
+    max_seq_length_sft: int
+    max_seq_length_dpo: int
+    min_max_seq_length: int = 0
+    max_num_epochs: int
+    max_num_evals: int = 0
+    max_num_checkpoints: int = 0
+    min_learning_rate: float
+    max_learning_rate: float
+    default_gradient_accumulation_steps: int = 1
+    merge_output_lora: bool = True
+    lora_training: LoraLimits = Field(default_factory=LoraLimits)
+    full_training: BatchLimits | None = None
+
+
+class PriceEstimate(_Shape):
+    """What a job would cost, in dollars; nothing but the reason when it is not `available`.
+
+    `allowed_to_proceed` False: Together says that credit or limit do not reach; None: it does not say.
+    """
+
+    available: bool = Field(alias="estimation_available")
+    unavailable_reason: Open | None = None
+    total_price: Dollars | None = Field(None, alias="estimated_total_price")
+    train_tokens: float | None = Field(None, alias="estimated_train_token_count")
+    eval_tokens: float | None = Field(None, alias="estimated_eval_token_count")
+    user_limit: Dollars | None = None
+    allowed_to_proceed: bool | None = None
+
+
+class JobProgress(_Shape):
+    estimate_available: bool = False
+    seconds_remaining: float = 0
+
+
+class Job(_Shape):
+    """A fine-tuning job. Lists leave out much of it, above all the models it left in the registry (`…_object_…`).
+
+    What has no price yet costs nothing yet. `model_output_name` is of v1 and cannot be deployed.
+    """
+
+    id: str
+    status: Open = ""  # pending, queued, running, compressing, uploading, cancel_requested, one of FINAL, or a new one
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    updated_at: datetime | None = None
+    model: str | None = None
+    suffix: str | None = None
+    from_checkpoint: str | None = None
+    training_file: str | None = None
+    validation_file: str | None = None
+    n_epochs: int | None = None
+    n_evals: int | None = None
+    epochs_completed: int | None = None
+    queue_depth: int | None = None
+    progress: JobProgress | None = None
+    token_count: int | None = None
+    total_price: int | None = None  # billionths of a dollar
+    model_output_name: str | None = None
+    model_object_id: str | None = None
+    model_object_name: str | None = None
+    model_object_revision_id: str | None = None
+    adapter_object_id: str | None = None
+    adapter_object_name: str | None = None
+    adapter_object_revision_id: str | None = None
+
+    @property
+    def cents(self) -> Decimal:
+        return Decimal(self.total_price or 0) / _NANO_DOLLARS_PER_CENT
+
+    @property
+    def dollars(self) -> Decimal:
+        return Decimal(self.total_price or 0) / _DOLLARS
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in FINAL
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether it left something that can be deployed."""
+        return bool(self.model_object_id or self.adapter_object_id)
+
+
+class JobEvent(_Shape):
+    """Something that happened to a job; `type` is in lower case, and of an open set."""
+
+    type: Annotated[str, AfterValidator(_event_type)] = ""
+    created_at: Annotated[datetime | None, BeforeValidator(_moment)] = None
+    message: str = ""
+    level: Open | None = None
+    step: int | None = None
+    total_steps: int | None = None
+    token_count: int | None = None
+    checkpoint_path: str | None = None
+
+
+class JobCheckpoint(_Shape):
+    """A stage of the weights; `checkpoint` is `model` or `adapter`, `object_id` the model of the registry."""
+
+    checkpoint_type: str = ""
+    created_at: Annotated[datetime | None, BeforeValidator(_moment)] = None
+    path: str = ""
+    step: int = 0
+    checkpoint: str | None = None
+    object_id: str | None = None
+    object_name: str | None = None
+    object_revision_id: str | None = None
+
+
+Metrics = dict[str, float]  # of one step: `train/global_step`, `train/loss`, `eval/loss`, … an open set
+
+
+class FineTunes(Calls):
+    """The calls about fine-tuning jobs."""
+
+    def limits_of(self, model_name: str) -> ModelLimits:
+        """Raises MissingError for what cannot be fine-tuned."""
+        path = "/v1/fine-tunes/models/limits"
+        return read(ModelLimits, self._connection.request("GET", path, query={"model_name": model_name}))
+
+    def estimate_price(self, request: JobRequest) -> PriceEstimate:
+        """What that job would cost. It changes nothing, so a lost answer is asked for again."""
+        path, body = "/v1/fine-tunes/estimate-price", request.estimate_body()
+        try:
+            return read(PriceEstimate, self._connection.request("POST", path, body=body))
+        except (UnreachableError, BusyError):
+            return read(PriceEstimate, self._connection.request("POST", path, body=body))
+
+    def create_job(self, request: JobRequest) -> Job:
+        """Start a job, once: one with that suffix and training file is returned as it is, also after a lost answer.
+
+        Raises CreditError when Together wants money first, and the other errors of `problems`.
+        """
+        there = self.find_job(request)
+        if there is not None:
+            return there
+        return self._create(Job, "/v1/fine-tunes", request.body(), lambda: self.find_job(request))
+
+    def find_job(self, request: JobRequest) -> Job | None:
+        """The job that was made of `request`, if there is one."""
+        wanted = request.suffix, request.training_file
+        return next((one for one in self.jobs() if (one.suffix, one.training_file) == wanted), None)
+
+    def job(self, job_id: str) -> Job:
+        return read(Job, self._connection.request("GET", f"/v1/fine-tunes/{job_id}"))
+
+    def jobs(self) -> list[Job]:
+        """Every job of the account."""
+        return [read(Job, one) for one in self._data("/v1/fine-tunes")]
+
+    def cancel_job(self, job_id: str) -> Job:
+        """Stop a job; the steps it has done are billed. One that is over already is told as it is."""
+        try:
+            return read(Job, self._connection.request("POST", f"/v1/fine-tunes/{job_id}/cancel"))
+        except MissingError:
+            raise
+        except ReasoningError as problem:
+            if isinstance(problem, UnreachableError) and not problem.maybe_done:
+                raise
+            found = self.job(job_id)
+            if found.is_over or found.status == "cancel_requested":
+                return found
+            raise
+
+    def delete_job(self, job_id: str) -> None:
+        """Forget a job that is over; one that is gone already is fine. Its models stay."""
+        self._delete(f"/v1/fine-tunes/{job_id}")
+
+    def job_events(self, job_id: str) -> list[JobEvent]:
+        """All of them, oldest first; those of no known time stay where they came."""
+        events = [read(JobEvent, one) for one in self._data(f"/v1/fine-tunes/{job_id}/events")]
+        if all(one.created_at for one in events):
+            events.sort(key=lambda one: one.created_at.timestamp() if one.created_at else 0)
+        return events
+
+    def job_metrics(self, job_id: str, *, since_step: int = 0) -> list[Metrics]:
+        """What was measured, step by step, from `since_step` on."""
+        query: dict[str, str | int] | None = {"global_step_from": since_step} if since_step else None
+        found = self._data(f"/v1/fine-tunes/{job_id}/metrics", query, "metrics")
+        return [{name: float(value) for name, value in one.items() if isinstance(value, int | float)} for one in found]
+
+    def job_checkpoints(self, job_id: str) -> list[JobCheckpoint]:
+        return [read(JobCheckpoint, one) for one in self._data(f"/v1/fine-tunes/{job_id}/checkpoints")]
+
+    def download_job(
+        self,
+        job_id: str,
+        path: Path,
+        kind: Literal["merged", "adapter"] | None = None,
+        on_progress: Progress = lambda received, total: None,
+    ) -> int:
+        """The result's weights (tar, packed with zstd) as a file that appears when it is whole; its size in bytes.
+
+        What breaks off is gone on with. Raises DataError when it cannot be written, and the errors of `problems`.
+        """
+        query: dict[str, str | int] = {"ft_id": job_id, **({"checkpoint": kind} if kind else {})}
+        try:
+            with replacing(path) as file:
+                received, failures = 0, 0
+                while True:
+                    before = received
+                    try:
+                        with self._connection.stream("/v1/finetune/download", query, received) as response:
+                            if received and response.status_code != 206:
+                                received = 0
+                                file.seek(0)
+                                file.truncate()
+                            total = _total_of(response, received)
+                            for chunk in response.iter_raw(1024 * 1024):
+                                file.write(chunk)
+                                received += len(chunk)
+                                on_progress(received, total)
+                        return received
+                    except (UnreachableError, BusyError):
+                        failures = 1 if received > before else failures + 1
+                        if failures == ATTEMPTS:
+                            raise
+                        self._connection.wait(failures - 1, None)
+        except OSError as error:
+            raise DataError(f"cannot write `{path}`: {error.strerror or error}") from error
+
+    def _data(self, path: str, query: dict[str, str | int] | None = None, member: str = "data") -> Iterable[Json]:
+        data = self._connection.request("GET", path, query=query).get(member)
+        return [one for one in (data if isinstance(data, list) else []) if isinstance(one, dict)]
+
+
+def trouble_of(job: Job, events: Iterable[JobEvent] = ()) -> ReasoningError | None:
+    """Why a job that is over has no result, as an error to be shown; None for one that is completed, or goes on.
+
+    A completed job whose result never reached the registry is a trouble as well.
+    """
+    events = list(events)
+    bad = [one for one in events if one.type in ("job_error", "job_user_error") or one.level in ("error",)]
+    said = f": {bad[-1].message}" if bad and bad[-1].message else ""
+    limit = next((one for one in reversed(events) if one.type == "billing_limit"), None)
+    if job.status == "completed":
+        if job.is_registered:
+            return None
+        return RemoteError(
+            f"`{job.id}` is completed, but registration failed: it left no model that can be deployed",
+            "run the job again, or download its result and upload that",
+        )
+    if job.status in FINAL and limit is not None:
+        return LimitError(
+            f"Together stopped `{job.id}` at the account's spending limit: {limit.message}",
+            "raise the limit or add credit at together.ai, then start again",
+        )
+    match job.status:
+        case "cancelled":
+            return ReasoningError(f"`{job.id}` was cancelled; the steps it had done are billed")
+        case "user_error":
+            return ReasoningError(f"Together refused what `{job.id}` was to be trained on, or with{said}")
+        case "error":
+            return RemoteError(f"`{job.id}` failed at Together{said}", "start it again: it was not your doing")
+    return None
+
+
+def _total_of(response: httpx.Response, received: int) -> int | None:
+    length = response.headers.get("content-length", "")
+    return received + int(length) if length.isdigit() else None
