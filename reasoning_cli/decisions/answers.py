@@ -251,8 +251,9 @@ def _list(value: str) -> tuple[str, ...]:
 
 def _within(names: Collection[str], known: Collection[str]) -> bool:
     """Whether all names are known, spelled as loosely as ElizaOS matches them. Nothing known: no opinion."""
-    return not known or {_key(name) for name in names} <= {_key(name) for name in known}
+    return not known or {name_key(name) for name in names} <= {name_key(name) for name in known}
 
 
-def _key(name: str) -> str:
+def name_key(name: str) -> str:
+    """What ElizaOS tells the names of actions and providers apart by."""
     return name.lower().replace("_", "").replace(" ", "")
