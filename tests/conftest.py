@@ -6,9 +6,11 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Typer decides about colour when it is imported; on CI these would force it.
 for _name in ("GITHUB_ACTIONS", "FORCE_COLOR", "PY_COLORS", "NO_COLOR"):
@@ -17,6 +19,16 @@ for _name in ("GITHUB_ACTIONS", "FORCE_COLOR", "PY_COLORS", "NO_COLOR"):
 # A shell starts what runs in its background with Ctrl-C ignored, and programs started from here would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The same examples each time, however long they take: what a slow machine or a new seed finds is no answer to whether
+# a change is sound. To look for more: `pytest --hypothesis-profile=default`.
+settings.register_profile(
+    "steady",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("steady")
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -74,10 +86,12 @@ def shared() -> Path:
 
 @pytest.fixture
 def together(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
-    """A sandbox in the place of Together: the program believes it talks to the real one. Fast clock."""
+    """A sandbox in the place of Together: the program believes it talks to the real one. Each request takes ten
+    seconds of its clock."""
     from reasoning_cli.sandbox.server import SandboxServer
 
-    with SandboxServer(speed=3000) as server:
+    with SandboxServer(speed=0) as server:
+        server.service.step_seconds = Decimal(10)
         monkeypatch.setenv("TOGETHER_API_KEY", "sandbox-key")
         monkeypatch.setenv("TOGETHER_BASE_URL", server.url)
         monkeypatch.setenv("REASONING_DEPLOY_POLL_SECONDS", "0.02")

@@ -9,7 +9,6 @@ import struct
 import subprocess
 import sys
 import termios
-import time
 import types
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -33,6 +32,7 @@ from reasoning_cli.errors import (
     UsageError,
 )
 from tests.conftest import Run
+from tests.waiting import until
 
 KEY = "tgp_v1_Jx7Qm2Vt9Zb4Wn1Lk6Rc3Yd8Fg5Hp0"
 
@@ -264,15 +264,14 @@ def test_a_real_ctrl_c_ends_a_process_that_reads_with_130() -> None:
     with start(
         "config", "set", "together.api_key", "--stdin", stdin=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
-        assert process.stdin is not None
+        stdin = process.stdin
+        assert stdin is not None
         assert process.stderr is not None
-        process.stdin.write(b"half a line")
-        process.stdin.flush()
-        deadline = time.monotonic() + 30
-        while unread_bytes(process.stdin.fileno()) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        stdin.write(b"half a line")
+        stdin.flush()
+        until(lambda: not unread_bytes(stdin.fileno()), "the half line to be read")
         process.send_signal(signal.SIGINT)
-        assert (process.wait(30), process.stderr.read()) == (130, b"")
+        assert (process.wait(60), process.stderr.read()) == (130, b"")
 
 
 def test_a_reader_that_went_away_is_no_traceback() -> None:
@@ -281,7 +280,7 @@ def test_a_reader_that_went_away_is_no_traceback() -> None:
     with start("config", "--json", stdout=writer, stderr=subprocess.PIPE) as process:
         os.close(writer)
         assert process.stderr is not None
-        assert (process.wait(30), process.stderr.read()) == (1, b"")
+        assert (process.wait(60), process.stderr.read()) == (1, b"")
 
 
 def test_the_tree_is_the_same_object_for_docs_and_shell() -> None:

@@ -36,7 +36,7 @@ PRESSED = {
 
 def run(script: str, **options: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", BEGIN + script]
-    return subprocess.run(command, capture_output=True, text=True, timeout=20, **options)  # type: ignore[call-overload,no-any-return]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)  # type: ignore[call-overload,no-any-return]
 
 
 @pytest.mark.parametrize("script", PRESSED.values(), ids=PRESSED)

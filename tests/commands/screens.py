@@ -16,7 +16,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 60.0
 _STYLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _CLEAR = "\x1b[H\x1b[2J"
 

@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from benchmarks.generate_log import Generator, fill
 from reasoning_cli.decisions.examples import EXAMPLES
 from reasoning_cli.store.database import open_store
 from tests.conftest import Run
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -158,10 +158,9 @@ def test_ctrl_c_leaves_nothing_and_no_process() -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    while not list(Path().glob(".a.jsonl.*.part")) and program.poll() is None:
-        time.sleep(0.01)
+    until(lambda: list(Path().glob(".a.jsonl.*.part")) or program.poll() is not None, "the export")
     program.send_signal(signal.SIGINT)
-    out, err = program.communicate(timeout=30)
+    out, err = program.communicate(timeout=60)
     assert (program.returncode in (130, -signal.SIGINT), out) == (True, "")
     assert "Interrupted. Nothing was written." in err
     assert "Traceback" not in err

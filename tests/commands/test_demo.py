@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from reasoning_cli.commands.demo import STEPS
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -54,17 +54,14 @@ def processes_of(folder: Path) -> list[str]:
 
 
 def leaves_nothing(folder: Path, home: Path) -> None:
-    deadline = time.monotonic() + 10
-    while processes_of(folder) and time.monotonic() < deadline:
-        time.sleep(0.05)  # a process that was told to end may take a moment
-    assert processes_of(folder) == []
+    until(lambda: not processes_of(folder), "every process that was told to end")
     assert list(folder.iterdir()) == []
     assert not home.exists()
     assert list(Path().iterdir()) == []
 
 
 def test_every_step_is_shown_with_what_it_really_says(tour: subprocess.Popen[str], folder: Path, home: Path) -> None:
-    shown, _ = tour.communicate(timeout=60)
+    shown, _ = tour.communicate(timeout=300)
     assert tour.returncode == 0, shown
     parts = {}
     for part in shown.split("\n# ")[1:]:
@@ -114,16 +111,14 @@ def test_an_end_in_the_middle_cleans_up_too(
             break
     os.killpg(tour.pid, end)
     rest = tour.stdout.read()
-    assert tour.wait(timeout=20) == 130
+    assert tour.wait(timeout=60) == 130
     assert "Interrupted. Nothing is left behind." in rest
     assert "Traceback" not in rest
     leaves_nothing(folder, home)
 
 
 def test_an_end_before_the_sandbox_answers_leaves_none(tour: subprocess.Popen[str], folder: Path, home: Path) -> None:
-    deadline = time.monotonic() + 10
-    while not processes_of(folder) and time.monotonic() < deadline:
-        time.sleep(0.005)
+    until(lambda: processes_of(folder), "the sandbox")
     os.killpg(tour.pid, signal.SIGINT)
-    tour.communicate(timeout=20)
+    tour.communicate(timeout=60)
     leaves_nothing(folder, home)

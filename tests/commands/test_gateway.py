@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from tests.gateway import canned
 from tests.gateway.prompts import PATHS, PROMPTS, request
 from tests.gateway.provider import Answering, Provider, Received
 from tests.together.service import Service
+from tests.waiting import until
 
 
 @dataclass
@@ -49,10 +50,15 @@ class Running:
         found: dict[str, object] = self.client.get("/stats").json()
         return found
 
+    def workers(self) -> list[str]:
+        """The ids of the processes that answer."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [one for one in children if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
+
     def end(self, sign: int = signal.SIGTERM) -> tuple[int, str]:
         """The exit code, and what it said."""
         self.process.send_signal(sign)
-        _, said = self.process.communicate(timeout=30)
+        _, said = self.process.communicate(timeout=60)
         return self.process.returncode, said
 
 
@@ -71,21 +77,13 @@ def serving(*arguments: str, host: str = "127.0.0.1") -> Iterator[Running]:
             found = re.search(r"listening on http://.*:(\d+) ", line := process.stderr.readline())
             assert found, line + process.stderr.read()
             url = f"http://127.0.0.1:{found[1]}"
-            with httpx.Client(base_url=url, timeout=20, trust_env=False) as client:
+            with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
                 # The port is open already: the answer comes when it is ready.
                 assert client.get("/ready").json() == {"ready": True}
                 yield Running(process, url, client)
         finally:
             if process.poll() is None:
                 process.kill()
-
-
-def until(done: Callable[[], bool], what: str) -> None:
-    for _ in range(400):
-        if done():
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"waited eight seconds for {what}")
 
 
 @pytest.fixture
@@ -171,12 +169,10 @@ def test_a_worker_that_dies_is_replaced_and_what_it_did_still_counts(still: Serv
             return {"workers": 0, "requests": 0}
 
         until(lambda: (told()["workers"], told()["requests"]) == (2, 10), "both workers' figures")
-        children = Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children").read_text().split()
-        workers = [one for one in children if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()]
-        assert len(workers) == 2
-        os.kill(int(workers[0]), signal.SIGKILL)
-        until(lambda: told()["workers"] == 1, "one to be gone")
-        until(lambda: (told()["workers"], told()["requests"]) == (2, 10), "another in its place")
+        first, _ = gateway.workers()
+        os.kill(int(first), signal.SIGKILL)
+        until(lambda: first not in (now := gateway.workers()) and len(now) == 2, "another process in its place")
+        until(lambda: (told()["workers"], told()["requests"]) == (2, 10), "the figures of both again")
         assert gateway.end()[0] == 0
 
 

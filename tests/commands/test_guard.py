@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.test_models import program, until
+from tests.commands.test_models import program
 from tests.conftest import Run
 from tests.together.service import Service
+from tests.waiting import until
 
 
 def state(still: Service) -> str:
@@ -93,7 +94,7 @@ def test_only_one_acts_and_after_kill_9_together_still_stops_what_is_idle(still:
         assert second.exit_code == 1
         assert second.stderr.startswith(f"error: a guard is at work already (process {guard.pid})")
         guard.kill()
-        guard.wait(10)
+        guard.wait(60)
     still.advance(29 * 60)
     assert state(still) == "READY"
     still.advance(3 * 60)
@@ -109,10 +110,10 @@ def test_it_ends_with_ctrl_c_and_takes_new_limits_while_it_runs(still: Service, 
         assert reasoning("costs", "set-budget", "2").exit_code == 0
         assert guard.stdout is not None
         assert guard.stdout.readline().endswith("stopping planning: the budget is used up: $5.49 of $2.00\n")
-        assert state(still) == "STOPPING"
+        until(lambda: state(still) == "STOPPING")
         still.advance(60)
         guard.send_signal(signal.SIGINT)
-        _, err = guard.communicate(timeout=10)
+        _, err = guard.communicate(timeout=60)
     assert guard.returncode == 130, err
     assert "Traceback" not in err
 

@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pytest
 from reasoning_cli.sandbox.server import SandboxServer
 from tests.conftest import Run
 from tests.together.service import KEY, PROJECT, Service, service
+from tests.waiting import until
 
 CODING = "moonmakesmagic/DeepSeek-Llama-67B-coding"
 
@@ -31,10 +31,6 @@ def still(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
         monkeypatch.setenv("TOGETHER_BASE_URL", one.url)
         monkeypatch.setenv("REASONING_DEPLOY_POLL_SECONDS", "0.02")
         yield one
-
-
-def run_clock(one: Service) -> None:
-    one.ask("POST", "/_sandbox/clock", {"speed": 600})
 
 
 def test_list_and_status_of_nothing(still: Service, reasoning: Run) -> None:
@@ -110,7 +106,7 @@ def test_watching_writes_a_line_a_model_and_round(still: Service) -> None:
         assert process.stdout is not None
         lines = [json.loads(process.stdout.readline()) for _ in range(6)]
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(60) == 130
     assert [line["name"] for line in lines] == ["should_respond", "planning", "coding"] * 2
     assert all(line["at"].endswith("Z") for line in lines)
 
@@ -146,7 +142,7 @@ def test_without_a_yes_nothing_is_made(still: Service, reasoning: Run) -> None:
 
 
 def test_deploy_scale_and_undeploy(still: Service, reasoning: Run) -> None:
-    run_clock(still)
+    still.run_clock()
     made = reasoning("models", "deploy", "planning", "--yes", "--idle-minutes", "1440")
     assert made.exit_code == 0
     assert made.stdout.startswith("planning is serving as sandbox/planning (first answer in ")
@@ -179,7 +175,7 @@ def test_without_waiting_it_says_how_to_watch(still: Service, reasoning: Run) ->
 
 def test_a_timeout_warns_about_money(still: Service, reasoning: Run) -> None:
     still.behave(never_ready=True)
-    run_clock(still)
+    still.run_clock()
     shown = reasoning("models", "deploy", "planning", "--yes", "--timeout", "10m")
     assert (shown.exit_code, shown.stdout) == (7, "")
     assert "after 10 minutes; it goes on at Together and costs up to $5.49 an hour" in shown.stderr
@@ -336,18 +332,11 @@ def program(*arguments: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
-def until(happened: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.005)
-
-
 def test_ctrl_c_stops_waiting_and_says_what_goes_on(still: Service) -> None:
     with program("models", "deploy", "planning", "--yes") as process:
         until(lambda: len([one for one in still.journal("GET") if "/deployments/dep_" in one["path"]]) > 2)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert err.endswith(
         "Stopped waiting. planning goes on at Together and costs $5.49 an hour once it is ready.\n"
@@ -370,8 +359,8 @@ def test_killed_it_goes_on_where_it_was(still: Service, reasoning: Run, moment: 
     with program("models", "deploy", "planning", "--yes") as process:
         until(reached)
         process.kill()
-        process.wait(10)
-    run_clock(still)
+        process.wait(60)
+    still.run_clock()
     again = reasoning("models", "deploy", "planning", "--yes")
     assert again.exit_code == 0
     # Where it has become READY meanwhile there is nothing left to do.
@@ -385,7 +374,7 @@ def test_ctrl_c_while_stopping_says_that_it_may_still_cost(still: Service) -> No
     with program("models", "undeploy", "planning", "--yes") as process:
         until(lambda: len([one for one in still.journal("PATCH") if "/deployments/dep_" in one["path"]]) > 0)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
     assert "planning may still run, at up to $5.49 an hour" in err
     assert "reasoning models undeploy planning" in err

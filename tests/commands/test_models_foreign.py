@@ -28,10 +28,6 @@ def theirs(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
         yield one
 
 
-def run_clock(one: Service) -> None:
-    one.ask("POST", "/_sandbox/clock", {"speed": 600})
-
-
 def listed(reasoning: Run) -> list[dict[str, Any]]:
     shown = reasoning("models", "list", "--all", "--json")
     assert shown.exit_code == 0, shown.stderr
@@ -67,7 +63,7 @@ def test_adopted_it_serves_a_slot_and_counts_from_now_on(theirs: Service, reason
     assert usage.low_cents == usage.high_cents
     assert abs(usage.cents - (after - before)) < Decimal(1)
     assert [one["ours"] for one in listed(reasoning)] == [True] * 3
-    run_clock(theirs)
+    theirs.run_clock()
     assert reasoning("models", "undeploy", "planning", "--yes").exit_code == 0
     assert theirs.endpoints() == []
 
@@ -86,7 +82,7 @@ def test_undeploy_of_a_foreign_one_says_whose_it_is(theirs: Service, reasoning: 
     assert (asked.exit_code, asked.stdout) == (2, "")
     assert "whose   not ours: it was made elsewhere in this project" in asked.stderr
     assert len(theirs.deployments()) == 1
-    run_clock(theirs)
+    theirs.run_clock()
     done = reasoning("models", "undeploy", "old-test", "--yes")
     assert (done.exit_code, done.stdout) == (0, "old-test is gone. It saves $5.49 an hour.\n")
     assert theirs.endpoints() == []
@@ -94,7 +90,7 @@ def test_undeploy_of_a_foreign_one_says_whose_it_is(theirs: Service, reasoning: 
 
 def test_all_never_means_what_is_not_ours(theirs: Service, reasoning: Run) -> None:
     theirs.deploy()
-    run_clock(theirs)
+    theirs.run_clock()
     assert reasoning("models", "undeploy", "--all", "--yes").exit_code == 0
     assert [one["name"] for one in theirs.endpoints()] == ["sandbox/old-test"]
 
@@ -106,7 +102,7 @@ def test_a_name_for_several_deployments_is_none(theirs: Service, reasoning: Run)
     theirs.ask("POST", f"/v2/projects/proj_sandbox/endpoints/{made['endpointId']}/deployments", body)
     shown = reasoning("models", "stop", "old-test", "--yes")
     assert (shown.exit_code, "holds several deployments" in shown.stderr) == (5, True)
-    run_clock(theirs)
+    theirs.run_clock()
     assert reasoning("models", "stop", "old-test/second", "--yes").exit_code == 0
 
 
@@ -120,7 +116,7 @@ def test_what_is_left_of_v1_is_listed_and_can_only_end(theirs: Service, reasonin
     assert (started.exit_code, "v1" in started.stderr) == (1, True)
     adopted = reasoning("models", "adopt", seeded["id"], "--as", "planning", "--yes")
     assert (adopted.exit_code, "v1" in adopted.stderr) == (1, True)
-    run_clock(theirs)
+    theirs.run_clock()
     stopped = reasoning("models", "stop", seeded["id"], "--yes", "--json")
     assert (stopped.exit_code, json.loads(stopped.stdout)["state"]) == (0, "STOPPED")
     gone = reasoning("models", "undeploy", seeded["id"], "--yes")

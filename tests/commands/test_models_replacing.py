@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from tests.conftest import Run
 from tests.together.service import KEY, MODELS, Service, service
+from tests.waiting import until
 
 NEXT = "Qwen/Qwen3-8B"
 DEPLOY = ("models", "deploy", NEXT, "--as", "planning")
@@ -30,10 +30,6 @@ def serving(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
         yield one
 
 
-def run_clock(one: Service) -> None:
-    one.ask("POST", "/_sandbox/clock", {"speed": 600})
-
-
 def test_it_is_planned_asked_about_and_done(serving: Service, reasoning: Run) -> None:
     dry = reasoning(*DEPLOY, "--dry-run")
     assert (dry.exit_code, dry.stderr) == (0, "Nothing was changed.\n")
@@ -41,14 +37,14 @@ def test_it_is_planned_asked_about_and_done(serving: Service, reasoning: Run) ->
     assert "traffic    all of it at once" in dry.stdout
     asked = reasoning(*DEPLOY)
     assert (asked.exit_code, asked.stdout, len(serving.deployments())) == (2, "", 1)
-    run_clock(serving)
+    serving.run_clock()
     done = reasoning(*DEPLOY, "--yes")
     assert (done.exit_code, done.stdout) == (0, f"{NEXT} answers planning; {MODELS['planning']} is gone.\n")
     assert done.stderr.endswith(f"change them: `reasoning config set planning.model {NEXT}`\n")
 
 
 def test_canary_promote_and_rollback(serving: Service, reasoning: Run) -> None:
-    run_clock(serving)
+    serving.run_clock()
     canary = reasoning(*DEPLOY, "--canary", "10", "--yes")
     assert (canary.exit_code, canary.stdout) == (0, f"{NEXT} answers 10 % of planning, beside {MODELS['planning']}.\n")
     shown = [one for one in json.loads(reasoning("models", "list", "--json").stdout) if one["traffic_percent"]]
@@ -63,7 +59,7 @@ def test_canary_promote_and_rollback(serving: Service, reasoning: Run) -> None:
 
 
 def test_what_is_half_way_in_is_taken_back(serving: Service, reasoning: Run) -> None:
-    run_clock(serving)
+    serving.run_clock()
     reasoning(*DEPLOY, "--canary", "10", "--yes")
     dry = json.loads(reasoning("models", "rollback", "planning", "--dry-run", "--json").stdout)
     assert dry == {"dry_run": True, "model": MODELS["planning"], "takes_back": NEXT, "percent": 10}
@@ -99,14 +95,15 @@ def test_killed_as_a_process_it_goes_on_where_it_was(serving: Service, reasoning
         splits = [one for one in serving.journal("PATCH") if "trafficSplit" in one["body"]]
         match moment:
             case "made":
-                return len(serving.deployments()) == 2
+                return "deployments" in serving.creations()[made:]
             case "tried":
                 return len(splits) > before
         scales = [one["body"]["autoscaling"] for one in serving.journal("PATCH") if "autoscaling" in one["body"]]
         return any(one["maxReplicas"] == 0 for one in scales)
 
     before = len([one for one in serving.journal("PATCH") if "trafficSplit" in one["body"]])
-    run_clock(serving)
+    made = len(serving.creations())
+    serving.run_clock()
     process = subprocess.Popen(
         [sys.executable, "-m", "reasoning_cli", *DEPLOY, "--yes"],
         stdin=subprocess.DEVNULL,
@@ -114,15 +111,12 @@ def test_killed_as_a_process_it_goes_on_where_it_was(serving: Service, reasoning
         stderr=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + 20
-        while not reached():
-            assert time.monotonic() < deadline, "it never happened"
-            time.sleep(0.005)
+        until(reached, moment)
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(60)
     again = reasoning(*DEPLOY, "--yes")
     assert again.exit_code == 0, again.stderr
-    (made,), (endpoint,) = serving.deployments(), serving.endpoints()
-    assert [one["deploymentId"] for one in endpoint["trafficSplit"]] == [made["id"]]
+    (deployment,), (endpoint,) = serving.deployments(), serving.endpoints()
+    assert [one["deploymentId"] for one in endpoint["trafficSplit"]] == [deployment["id"]]
     assert [one["model"] for one in json.loads(reasoning("models", "list", "--json").stdout)].count(NEXT) == 1

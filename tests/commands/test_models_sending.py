@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import rmtree
@@ -18,6 +17,7 @@ from reasoning_cli.operations.catalogue import find_model
 from reasoning_cli.operations.weights import PART_BYTES
 from tests.conftest import Run
 from tests.together.service import KEY, PROJECT, Service, service
+from tests.waiting import until
 from tests.weights import write_adapter, write_model, write_tensors
 
 BASE = "Qwen/Qwen3-8B"
@@ -32,7 +32,7 @@ def together(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
         monkeypatch.setenv("TOGETHER_API_KEY", KEY)
         monkeypatch.setenv("TOGETHER_BASE_URL", one.url)
         monkeypatch.setenv("REASONING_DEPLOY_POLL_SECONDS", "0.02")
-        one.ask("POST", "/_sandbox/clock", {"speed": 3000})
+        one.run_clock()
         yield one
 
 
@@ -233,10 +233,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 def until_all_but_one_arrived(home: Path) -> None:
     """Until the record of the running upload has the four parts that are not held back."""
-    deadline = time.monotonic() + 30
-    while sum(one.read_text().count('"etag"') for one in records(home)) < 4:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: sum(one.read_text().count('"etag"') for one in records(home)) >= 4, "four parts")
 
 
 @pytest.mark.parametrize("hold", ["before", "after_action"])
@@ -278,10 +275,7 @@ def test_killed_at_any_other_call_there_is_one_model_and_one_revision(
 ) -> None:
     together.fault(path, method="POST", hold=hold, times=1)
     with start(*UPLOAD) as running:
-        deadline = time.monotonic() + 30
-        while not together.ask("GET", "/_sandbox/faults")["held"]:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        until(lambda: together.ask("GET", "/_sandbox/faults")["held"], "the call")
         running.send_signal(signal.SIGKILL)
     assert reasoning(*UPLOAD, "--yes").exit_code == 0
     assert len(revisions(together)) == 1
@@ -293,10 +287,13 @@ def test_eight_parts_go_at_a_time(together: Service, mine: Path) -> None:
         (mine / f"extra-{number}.json").write_text("{}")
     together.fault(STORAGE, hold="before")
     held: list[int] = []
+
+    def eight_for_a_while() -> bool:
+        held.append(len(together.ask("GET", "/_sandbox/faults")["held"]))
+        return 8 in held[:-20]
+
     with start(*UPLOAD) as running:
-        deadline = time.monotonic() + 30
-        while 8 not in held[:-20] and time.monotonic() < deadline:
-            held.append(len(together.ask("GET", "/_sandbox/faults")["held"]))
+        until(eight_for_a_while, "eight parts")
         running.send_signal(signal.SIGKILL)
     assert max(held) == 8, "of thirteen"
 
@@ -310,7 +307,7 @@ def test_interrupted_it_says_what_is_there_and_abort_takes_it_back(
         busy = reasoning(*UPLOAD, "--yes")
         assert (busy.exit_code, "another run is uploading" in busy.stderr) == (1, True)
         running.send_signal(signal.SIGINT)
-        _, said = running.communicate(timeout=20)
+        _, said = running.communicate(timeout=60)
     assert running.returncode in (130, -signal.SIGINT)
     assert "are at Together; they are no model yet, and cost nothing." in said
     rmtree(mine)

@@ -23,14 +23,10 @@ def fast(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
         yield one
 
 
-def run_clock(one: Service) -> None:
-    one.ask("POST", "/_sandbox/clock", {"speed": 600})
-
-
 def test_stopped_and_started_it_is_the_same_deployment(fast: Service, reasoning: Run) -> None:
     fast.deploy(hardware="2xnvidia-h100-80gb", idle_minutes=45)
     (before,) = fast.deployments()
-    run_clock(fast)
+    fast.run_clock()
     stopped = reasoning("models", "stop", "planning", "--yes")
     assert (stopped.exit_code, stopped.stdout) == (0, "planning is stopped, and kept. It saves $10.98 an hour.\n")
     assert stopped.stderr.endswith("hint: start it again: `reasoning models start planning`\n")
@@ -74,7 +70,7 @@ def test_all_are_listed_asked_about_once_and_taken_away(fast: Service, reasoning
         "$5.49 an hour",
         "saves   $10.98 an hour",
     ]
-    run_clock(fast)
+    fast.run_clock()
     done = reasoning("models", "undeploy", "--all", "--yes")
     assert (done.exit_code, done.stdout) == (
         0,
@@ -89,7 +85,7 @@ def test_one_that_cannot_be_stopped_does_not_keep_the_others_running(fast: Servi
     stuck = fast.deploy("planning").record
     fast.deploy("should-respond")
     fast.fault(rf"/deployments/{stuck.deployment_id}", method="PATCH", status=503)
-    run_clock(fast)
+    fast.run_clock()
     shown = reasoning("models", "undeploy", "--all", "--yes", "--json")
     assert shown.exit_code == 7
     assert "may still run" in shown.stderr
@@ -110,7 +106,7 @@ def test_all_can_be_stopped_and_kept(fast: Service, reasoning: Run) -> None:
     fast.stop("should-respond", keep=True)
     dry = json.loads(reasoning("models", "undeploy", "--all", "--keep", "--dry-run", "--json").stdout)
     assert [(one["name"], one["keep"]) for one in dry] == [("planning", True)], "the other is stopped already"
-    run_clock(fast)
+    fast.run_clock()
     assert reasoning("models", "undeploy", "--all", "--keep", "--yes").exit_code == 0
     assert {one["status"]["state"] for one in fast.deployments()} == {"DEPLOYMENT_STATE_STOPPED"}
 

@@ -26,7 +26,7 @@ def together(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
         monkeypatch.setenv("TOGETHER_API_KEY", KEY)
         monkeypatch.setenv("TOGETHER_BASE_URL", one.url)
         monkeypatch.setenv("REASONING_DEPLOY_POLL_SECONDS", "0.02")
-        one.ask("POST", "/_sandbox/clock", {"speed": 3000})
+        one.run_clock()
         yield one
 
 

@@ -26,7 +26,7 @@ def state(home: Path, process: Run) -> Iterator[Path]:
 
 def whoami(url: str) -> dict[str, object]:
     request = urllib.request.Request(f"{url}/v3/whoami", headers={"authorization": "Bearer sandbox-key"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         found = json.load(answer)
     assert isinstance(found, dict)
     return found
@@ -42,7 +42,7 @@ def test_serve_prints_its_address_and_ends_when_asked(how: signal.Signals, home:
         assert url.startswith("http://127.0.0.1:")
         assert whoami(url)["project"]
         process.send_signal(how)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         assert process.stdout.read() == ""
         assert process.stderr.read() == (
             f"sandbox for Together at {url}, clock at 100x, key sandbox-key. Ctrl-C stops it.\n"

@@ -70,7 +70,7 @@ def see(monkeypatch: pytest.MonkeyPatch) -> See:
             with suppress(OSError):  # how Linux says that the program has closed its end
                 while part := os.read(person, 65536):
                     seen += part
-            process.wait(timeout=30)
+            process.wait(timeout=60)
         os.close(person)
         return seen.decode().replace("\r\n", "\n").splitlines()
 

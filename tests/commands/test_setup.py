@@ -24,6 +24,7 @@ from reasoning_cli.sandbox.server import SandboxServer
 from reasoning_cli.terminal.console import Terminal
 from reasoning_cli.terminal.prompts import Choice
 from tests.conftest import Run
+from tests.waiting import PATIENCE_SECONDS
 
 KEY = "tgp_v1_Jx7Qm2Vt9Zb4Wn1Lk6Rc3Yd8Fg5Hp0"
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
@@ -425,7 +426,7 @@ class Keyboard:
 
     def wait_for(self, text: str) -> None:
         """Read until `text` has come; what came before it is forgotten."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while text not in self.seen:
             assert time.monotonic() < deadline, f"{text!r} did not come, but: {self.seen}"
             if select.select([self.terminal], [], [], 0.1)[0]:
@@ -444,7 +445,7 @@ class Keyboard:
             except OSError:  # the program is gone, and its side of the terminal with it
                 break
         os.close(self.terminal)
-        return self.process.wait(30)
+        return self.process.wait(60)
 
 
 @pytest.fixture

@@ -26,11 +26,11 @@ class Original:
     url: str
 
     def told(self, path: str, **body: object) -> None:
-        httpx.post(f"{self.url}/__{path}", json=body, timeout=10).raise_for_status()
+        httpx.post(f"{self.url}/__{path}", json=body, timeout=60).raise_for_status()
 
     def asked(self) -> Json:
         """How many requests came, by path and by kind."""
-        found: Json = httpx.get(f"{self.url}/__stats", timeout=10).json()
+        found: Json = httpx.get(f"{self.url}/__stats", timeout=60).json()
         return found
 
 

@@ -93,7 +93,7 @@ class Killing:
         began = time.monotonic()
         self._program.start(self._program.port)
         verdict = Verdict(ready_ms=(time.monotonic() - began) * 1000)
-        connection = http.client.HTTPConnection("127.0.0.1", self._program.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self._program.port, timeout=60)
         connection.request("POST", PATHS["chat"], json.dumps(request("chat", prompt_of("next"))))
         answer = connection.getresponse()
         if answer.status != 200 or answer.getheader("x-reasoning-source") != "slot":
@@ -140,10 +140,10 @@ class _Load:
     def end(self) -> None:
         self._ends.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(60)
 
     def _ask(self, face: str) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         while not self._ends.is_set():
             mark = f"{face}-{next(self._numbers)}"
             body = json.dumps(request(face, prompt_of(mark), stream=random.random() < 0.5))

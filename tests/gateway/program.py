@@ -62,8 +62,8 @@ class Program:
         return self._ended()
 
     def _ended(self) -> int:
-        code = self.process.wait(30)
-        self._rest.join(10)
+        code = self.process.wait(60)
+        self._rest.join(60)
         assert self.process.stderr is not None
         self.process.stderr.close()
         return code

@@ -92,7 +92,7 @@ class Provider:
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        assert self._started.wait(10)
+        assert self._started.wait(60)
 
     @property
     def url(self) -> str:
@@ -101,7 +101,7 @@ class Provider:
     def close(self) -> None:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(10)
+            self._thread.join(60)
 
     def asked(self, path: str = "") -> list[Received]:
         """The requests whose target holds `path`."""

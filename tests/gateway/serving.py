@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from reasoning_cli.store.samples import Sample, Samples
 from reasoning_cli.values import MODEL_TYPES, Mode
 from tests.gateway import canned
 from tests.gateway.provider import Provider
+from tests.waiting import until
 
 
 def open_slot(model_type: str, url: str, **changes: Any) -> SlotNow:
@@ -35,7 +35,7 @@ def open_slot(model_type: str, url: str, **changes: Any) -> SlotNow:
         model="acme/model",
         mode=Mode.LIVE,
         share_percent=10,
-        deadline_seconds=2.0,
+        deadline_seconds=20.0,  # a slow machine is no slow model
         max_tokens=1000,
         window_tokens=100_000,
         confidence=None,
@@ -67,7 +67,7 @@ class Served:
     def samples(self, count: int) -> list[Sample]:
         """The samples in the log, once there are so many."""
         found: list[Sample] = []
-        self._wait(lambda: len(self._into(found)) >= count, f"{count} samples")
+        until(lambda: len(self._into(found)) >= count, f"{count} samples")
         return found
 
     def attempts(self, sample: Sample, count: int = 1) -> list[AttemptRecord]:
@@ -79,21 +79,13 @@ class Served:
                 found[:] = Attempts(store).beside(sample.id)
             return len(found) >= count
 
-        self._wait(enough, f"{count} attempts")
+        until(enough, f"{count} attempts")
         return found
 
     def _into(self, found: list[Sample]) -> list[Sample]:
         with open_store(self.database) as store:
             found[:] = list(Samples(store).iterate())
         return found
-
-    @staticmethod
-    def _wait(done: Any, what: str) -> None:
-        for _ in range(500):
-            if done():
-                return
-            time.sleep(0.01)
-        raise AssertionError(f"waited five seconds for {what}")
 
 
 @contextlib.contextmanager
@@ -127,16 +119,14 @@ def served(folder: Path, *, slots: bool = True, token: str | None = None, **chan
     )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.005)
+    until(lambda: server.started or not thread.is_alive(), "the gateway")
     port = server.servers[0].sockets[0].getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     try:
-        with httpx.Client(base_url=url, timeout=20, trust_env=False) as client:
+        with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
             yield Served(url, gateway, original, model, database, client)
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
         original.close()
         model.close()

@@ -139,7 +139,7 @@ def test_an_original_that_reads_slowly_makes_the_caller_wait(program: Program, o
         assert 0 < still(lambda: sent[0]) < 60 * MB
         assert program.memory_mb() - before < 20
         original.goes.set()
-        sender.join(30)
+        sender.join(60)
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
     assert original.read_bytes == 200 * MB
 

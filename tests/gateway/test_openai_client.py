@@ -283,5 +283,5 @@ def test_a_body_that_came_in_parts_is_read(slots: Judged) -> None:
     """Chunked, as clients send what they stream up."""
     gateway, _ = slots
     body = json.dumps({"model": "gpt-4o", "input": PROMPTS["should_respond"]}).encode()
-    answer = httpx.post(f"{gateway.url}/v1/responses", content=iter([body[:50], body[50:]]), timeout=10)
+    answer = httpx.post(f"{gateway.url}/v1/responses", content=iter([body[:50], body[50:]]), timeout=60)
     assert (answer.status_code, answer.headers["x-reasoning-source"]) == (200, "slot")

@@ -255,7 +255,7 @@ def _world(home: Path) -> Iterator[Service]:
     with ExitStack() as stack:
         server = stack.enter_context(SandboxServer(home / "sandbox.json", speed=0, start=_BEGIN))
         headers = {"authorization": f"Bearer {KEY}"}
-        http = stack.enter_context(httpx.Client(base_url=server.url, headers=headers, timeout=10, trust_env=False))
+        http = stack.enter_context(httpx.Client(base_url=server.url, headers=headers, timeout=60, trust_env=False))
         store = stack.enter_context(open_store(home / "reasoning.db"))
         client = TogetherClient(server.url, KEY)
         stack.callback(client.close)
@@ -314,4 +314,4 @@ def _run_until_held(home: Path, world: Service, typed: str, pause: float) -> boo
             time.sleep(0.001)
         time.sleep(pause)
         process.kill()
-        return process.wait(10) == -signal.SIGKILL
+        return process.wait(60) == -signal.SIGKILL

@@ -185,7 +185,7 @@ def test_cutting_the_log_does_not_wait_for_a_reader(store: Store) -> None:
         target=lambda: (run_cleanup(store, plan_cleanup(store, NOW, MONTH), NOW), done.set()), daemon=True
     )
     cleaner.start()
-    assert done.wait(20)
+    assert done.wait(60)
     assert reader.execute("SELECT count(*) FROM samples").fetchone() == (300,)
     reader.close()
     assert store.number("PRAGMA busy_timeout") == 30_000

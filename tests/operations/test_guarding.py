@@ -373,7 +373,7 @@ def test_a_second_guard_says_so_and_a_dead_one_is_no_guard(tmp_path: Path) -> No
         with pytest.raises(ReasoningError, match=f"process {other.pid}"), hold_guard(database):
             pass
         os.kill(other.pid, signal.SIGKILL)
-        other.wait(10)
+        other.wait(60)
     left = find_guard(database)
     assert left is not None
     assert left.running is False

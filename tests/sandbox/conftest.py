@@ -24,7 +24,7 @@ class Api:
     """Requests with the sandbox's key; JSON in and out."""
 
     def __init__(self, url: str, contract: Contract | None = None) -> None:
-        self.http = httpx.Client(base_url=url, headers={"authorization": "Bearer sandbox-key"}, timeout=10)
+        self.http = httpx.Client(base_url=url, headers={"authorization": "Bearer sandbox-key"}, timeout=60)
         self._contract = contract
 
     def request(self, method: str, path: str, body: object = None, **query: object) -> httpx.Response:

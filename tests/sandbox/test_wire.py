@@ -13,6 +13,7 @@ import pytest
 
 from reasoning_cli.sandbox.server import MAX_BODY_BYTES, SandboxServer
 from tests.sandbox.conftest import PROJECT, Api
+from tests.waiting import until
 
 
 @pytest.mark.parametrize("key", [None, "Bearer other", "sandbox-key", "Basic sandbox-key"])
@@ -76,7 +77,7 @@ def test_an_unreadable_request_is_refused_and_the_connection_closed(
     server: SandboxServer, head: str, status: int
 ) -> None:
     host, port = server.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.sendall(f"{head}\r\nHost: x\r\n\r\n".encode())
         with connection.makefile("rb") as reply:
             text = reply.read().decode()
@@ -148,19 +149,17 @@ def test_a_request_is_held_until_its_client_is_gone(api: Api, hold: str, made: i
     body = b'{"name": "held"}'
     lines = (f"POST {PROJECT}/endpoints HTTP/1.1", "Authorization: Bearer sandbox-key", f"Content-Length: {len(body)}")
     head = "\r\n".join((*lines, "", ""))
-    with socket.create_connection((api.http.base_url.host, api.http.base_url.port or 0), 10) as client:
+    with socket.create_connection((api.http.base_url.host, api.http.base_url.port or 0), 60) as client:
         client.sendall(head.encode() + body)
-        while not (held := api.ok("GET", "/_sandbox/faults")["held"]):
-            pass
-        assert held == [{"method": "POST", "path": f"{PROJECT}/endpoints"}]
+        until(lambda: api.ok("GET", "/_sandbox/faults")["held"], "the request")
+        assert api.ok("GET", "/_sandbox/faults")["held"] == [{"method": "POST", "path": f"{PROJECT}/endpoints"}]
         client.setblocking(False)
         if hold == "after_answer":
             assert client.recv(100).startswith(b"HTTP/1.1 200")
         else:
             with pytest.raises(BlockingIOError):
                 client.recv(100)
-    while api.ok("GET", "/_sandbox/faults")["held"]:
-        pass
+    until(lambda: not api.ok("GET", "/_sandbox/faults")["held"], "its end")
     assert len(api.ok("GET", f"{PROJECT}/endpoints")["data"]) == made
 
 

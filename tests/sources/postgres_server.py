@@ -59,6 +59,6 @@ def postgres_server() -> Iterator[str]:
             yield f"postgresql://eliza@127.0.0.1:{port}/postgres"
         finally:
             server.send_signal(signal.SIGINT)
-            server.communicate(timeout=30)
+            server.communicate(timeout=60)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
