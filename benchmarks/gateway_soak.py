@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import aiohttp
+import httpx
 
 from tests.gateway import canned
 from tests.gateway.program import Program
@@ -96,39 +96,38 @@ class Soak:
             f"{'MINUTES':>8}{'CALLS':>9}{'MB':>7}{'FILES':>7}{'THREADS':>9}{'UNDER WAY':>11}{'P50 MS':>8}{'P99 MS':>8}"
         )
         began, due, shown = time.monotonic(), 0, 0.0
-        connector = aiohttp.TCPConnector(limit=0)
-        async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60)) as session:
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+        async with httpx.AsyncClient(timeout=60, limits=limits, trust_env=False) as client:
             tasks: set[asyncio.Task[None]] = set()
             while (passed := time.monotonic() - began) < minutes * 60:
                 if passed >= shown:
-                    await self.show(session, passed)
+                    await self.show(client, passed)
                     shown += every_seconds
                 while due <= passed * self.rate:
-                    task = asyncio.ensure_future(self.call(session))
+                    task = asyncio.ensure_future(self.call(client))
                     tasks.add(task)
                     task.add_done_callback(tasks.discard)
                     due += 1
                 await asyncio.sleep(0.005)
             await asyncio.gather(*tasks)
             await asyncio.sleep(2)  # what agents that left had begun
-            await self.show(session, time.monotonic() - began)
+            await self.show(client, time.monotonic() - began)
 
-    async def call(self, session: aiohttp.ClientSession) -> None:
+    async def call(self, client: httpx.AsyncClient) -> None:
         face, kind, stream = random.choice(list(PATHS)), random.choice(list(PROMPTS)), random.random() < 0.5
         body = request(face, PROMPTS[kind], stream=stream)
         leaves = random.random() < _LEAVING_SHARE
         began = time.monotonic()
         by, status = "", 0
         try:
-            async with session.post(self.program.url + PATHS[face], json=body) as response:
-                status, by = response.status, response.headers.get("x-by", "")
+            async with client.stream("POST", self.program.url + PATHS[face], json=body) as response:
+                status, by = response.status_code, response.headers.get("x-by", "")
                 if leaves:
                     self.counts["left"] += 1
                     self.unsure += kind != "other"
-                    response.close()
                     return
-                content = await response.read()
-        except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError) as error:
+                content = await response.aread()
+        except httpx.TransportError as error:
             if by == "cut":
                 self.counts["cut by the original"] += 1
             else:
@@ -143,9 +142,8 @@ class Soak:
         else:
             self.wrong[f"our own {status}"] += 1
 
-    async def show(self, session: aiohttp.ClientSession, passed: float) -> None:
-        async with session.get(self.program.url + "/stats") as response:
-            stats = await response.json()
+    async def show(self, client: httpx.AsyncClient, passed: float) -> None:
+        stats = (await client.get(self.program.url + "/stats")).json()
         folder = Path(f"/proc/{self.program.process.pid}")
         self.files, self.threads = (len(list((folder / one).iterdir())) for one in ("fd", "task"))
         self.mb, self.under_way = self.program.memory_mb(), stats["in_flight"]

@@ -14,18 +14,17 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 from uuid import uuid4
 
-import aiohttp
-
-from reasoning_cli.gateway.asking import upstream_of_models
+from reasoning_cli.gateway.asking import Models
 from reasoning_cli.gateway.book import Book
 from reasoning_cli.gateway.calls import Call, CallerLeft, Held
 from reasoning_cli.gateway.circuit import Circuit
 from reasoning_cli.gateway.deciding import decide
 from reasoning_cli.gateway.figures import Figures
 from reasoning_cli.gateway.recording import Recorder
-from reasoning_cli.gateway.relaying import HOP_HEADER, upstream_session
+from reasoning_cli.gateway.relaying import HOP_HEADER, TOKEN_HEADER
 from reasoning_cli.gateway.routing import face_of
 from reasoning_cli.gateway.siblings import Siblings, worst
+from reasoning_cli.gateway.upstreams import Upstreams
 from reasoning_cli.gateway.waking import Waker
 from reasoning_cli.store.attempts import AttemptRecord
 from reasoning_cli.store.samples import Sample
@@ -68,9 +67,7 @@ class Gateway:
         self.started_at = datetime.now(UTC)
         recorder.on_recorded = self._recorded
         self.held = Held()
-        self.upstream: aiohttp.ClientSession
-        self.uploads: aiohttp.ClientSession
-        self.models: aiohttp.ClientSession
+        self.upstream, self.models = Upstreams(), Models()
         self.shadows: set[asyncio.Task[None]] = set()
         self.ready = False
 
@@ -84,8 +81,6 @@ class Gateway:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        self.upstream, self.uploads = upstream_session(), upstream_session(keep=False)
-        self.models = upstream_of_models()
         self.recorder.start()
         self.book.start()
         telling = asyncio.ensure_future(self._tell_siblings(self.siblings)) if self.siblings is not None else None
@@ -97,8 +92,8 @@ class Gateway:
             telling.cancel()
         if self.shadows:
             await asyncio.wait(self.shadows, timeout=10)
-        for session in (self.upstream, self.uploads, self.models):
-            await session.close()
+        self.upstream.close()
+        self.models.close()
         self.book.stop()
         await asyncio.to_thread(self.recorder.stop)
         await send({"type": "lifespan.shutdown.complete"})
@@ -146,7 +141,7 @@ class Gateway:
 
     def _in_circle(self, call: Call) -> bool:
         """Whether a call has been here before, on its way through whatever other gateways."""
-        through = (call.header(HOP_HEADER.encode()) or b"").split(b",")
+        through = (call.header(HOP_HEADER) or b"").split(b",")
         return self.hop.encode() in [one.strip() for one in through] or len(through) > _MOST_HOPS
 
     def _error_of(self, call: Call) -> Callable[[int, str], dict[str, Any]] | None:
@@ -228,4 +223,4 @@ def _token_of(call: Call) -> bytes:
         shown, slash, rest = call.path[len(_TOKEN_PATH) :].partition("/")
         call.path = slash + rest
         return unquote_to_bytes(shown)
-    return call.header(b"x-reasoning-token") or b""
+    return call.header(TOKEN_HEADER) or b""

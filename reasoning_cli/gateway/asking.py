@@ -9,10 +9,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import aiohttp
 import orjson
-from multidict import CIMultiDict
 
+from reasoning_cli import __version__
 from reasoning_cli.decisions.answers import (
     CodingAnswer,
     InvalidAnswer,
@@ -24,9 +23,11 @@ from reasoning_cli.decisions.answers import (
 from reasoning_cli.decisions.recognise import Recognition
 from reasoning_cli.gateway.faces import chat as chat_face
 from reasoning_cli.gateway.faces.forms import Asked, Heard, Json, Reply, Unreadable, objects
-from reasoning_cli.gateway.relaying import open_upstream, upstream_connector
+from reasoning_cli.gateway.relaying import unpacked
 from reasoning_cli.gateway.routing import Route
 from reasoning_cli.gateway.tool_calls import calls_decided, flaw_of_calls, named_anew
+from reasoning_cli.gateway.upstream import UpstreamError
+from reasoning_cli.gateway.upstreams import Upstreams
 from reasoning_cli.operations.slots import SlotNow
 
 _log = logging.getLogger(__name__)
@@ -34,6 +35,13 @@ UNSURE = "not confident enough"
 # Together's word for a deployment that stands still; its ledger here may not know yet.
 NOT_RUNNING = "refused: dedicated_endpoint_not_running"
 _LONGEST_ANSWER_BYTES = 2 * 1024 * 1024
+_MOST_QUESTIONS = 256
+_HEADERS = [
+    (b"content-type", b"application/json"),
+    (b"accept", b"application/json"),
+    (b"accept-encoding", b"identity"),
+    (b"user-agent", f"reasoning/{__version__}".encode()),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +60,15 @@ class Attempt:
     completion_tokens: int | None = None
 
 
-def upstream_of_models() -> aiohttp.ClientSession:
-    """The pool of connections to where models are served; each call has its own deadline."""
-    return aiohttp.ClientSession(
-        connector=upstream_connector(limit=256, keepalive_timeout=30),
-        timeout=aiohttp.ClientTimeout(total=None),
-        cookie_jar=aiohttp.DummyCookieJar(),
-    )
+class Models(Upstreams):
+    """The connections to where models are served. So many questions are out at once; who comes later waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.room = asyncio.Semaphore(_MOST_QUESTIONS)
 
 
-async def ask(session: aiohttp.ClientSession, slot: SlotNow, asked: Asked, chat: Json, where: Route) -> Attempt:
+async def ask(models: Models, slot: SlotNow, asked: Asked, chat: Json, where: Route) -> Attempt:
     """Ask the slot's model for a decision. Never raises but when it is cancelled."""
     found = where.recognition
     started = time.perf_counter()
@@ -71,10 +78,10 @@ async def ask(session: aiohttp.ClientSession, slot: SlotNow, asked: Asked, chat:
 
     try:
         async with asyncio.timeout(slot.deadline_seconds):
-            payload, status = await _post(session, slot, _request(slot, asked, chat, where))
+            payload, status = await _post(models, slot, _request(slot, asked, chat, where))
     except TimeoutError:
         return Attempt(slot, since(), failure="too late")
-    except (aiohttp.ClientError, OSError) as error:
+    except UpstreamError as error:
         return Attempt(slot, since(), failure=f"unreachable: {type(error).__name__}")
     except (ValueError, TypeError):
         return Attempt(slot, since(), failure="not an answer of a model")
@@ -107,21 +114,28 @@ def _request(slot: SlotNow, asked: Asked, chat: Json, where: Route) -> bytes:
     return orjson.dumps(body)
 
 
-async def _post(session: aiohttp.ClientSession, slot: SlotNow, body: bytes) -> tuple[Json, int]:
-    headers = CIMultiDict({"content-type": "application/json", "accept": "application/json"})
+async def _post(models: Models, slot: SlotNow, body: bytes) -> tuple[Json, int]:
+    headers = _HEADERS
     if slot.api_key:
-        headers["authorization"] = f"Bearer {slot.api_key}"
-    async with await open_upstream(session, "POST", f"{slot.url}/chat/completions", headers, body) as response:
-        parts, size = [], 0
-        async for part in response.content.iter_any():
-            size += len(part)
-            if size > _LONGEST_ANSWER_BYTES:
-                raise ValueError("longer than any answer")
-            parts.append(part)
-        payload = orjson.loads(b"".join(parts)) if response.status == 200 else _problem(b"".join(parts))
-        if not isinstance(payload, dict):
-            raise ValueError("no object")
-        return payload, response.status
+        headers = [*headers, (b"authorization", f"Bearer {slot.api_key}".encode())]
+    async with models.room:
+        answer = await models.ask("POST", f"{slot.url}/chat/completions", headers, body)
+        try:
+            parts, size = [], 0
+            while part := await answer.read():
+                size += len(part)
+                if size > _LONGEST_ANSWER_BYTES:
+                    raise ValueError("longer than any answer")
+                parts.append(part)
+        finally:
+            answer.close()
+    content = unpacked(b"".join(parts), answer.header(b"content-encoding"), _LONGEST_ANSWER_BYTES)
+    if content is None:
+        raise ValueError("an encoding we do not know")
+    payload = orjson.loads(content) if answer.status == 200 else _problem(content)
+    if not isinstance(payload, dict):
+        raise ValueError("no object")
+    return payload, answer.status
 
 
 def _problem(content: bytes) -> Json:

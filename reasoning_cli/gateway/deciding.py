@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import ip_address
@@ -19,6 +18,7 @@ from reasoning_cli.gateway.circuit import OPEN, Circuit
 from reasoning_cli.gateway.faces.forms import Asked, Face, Json, Untranslatable
 from reasoning_cli.gateway.overheard import Decision
 from reasoning_cli.gateway.passing import relay
+from reasoning_cli.gateway.relaying import unpacked
 from reasoning_cli.gateway.routing import face_of, route
 
 if TYPE_CHECKING:
@@ -88,30 +88,12 @@ def _from_elsewhere(origin: bytes | None) -> bool:
 def _understood(face: Face, call: Call, body: bytes) -> tuple[Json | None, Asked | None]:
     """The parsed body and what it asks; (None, None) for what is no call of the dialect: the provider may judge it."""
     try:
-        content = _plain(body, call.header(b"content-encoding"))
+        # What goes on is never this.
+        content = unpacked(body, (call.header(b"content-encoding") or b"").decode("latin-1"), LONGEST_READ_BYTES)
         parsed = orjson.loads(content) if content is not None else None
         return (parsed, face.read(parsed)) if isinstance(parsed, dict) else (None, None)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None, None
-
-
-def _plain(body: bytes, encoding: bytes | None) -> bytes | None:
-    """A body without its content encoding, to be read; None for one we do not know. What goes on is never this."""
-    match (encoding or b"").strip().lower():
-        case b"" | b"identity":
-            return body
-        case b"gzip" | b"x-gzip":
-            unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        case b"deflate":
-            unpacker = zlib.decompressobj()
-        case _:
-            return None
-    try:
-        content = unpacker.decompress(body, LONGEST_READ_BYTES)
-    except zlib.error:
-        return None
-    # Not whole, longer than is read, or followed by more than we would have read.
-    return content if unpacker.eof and not unpacker.unused_data else None
 
 
 def _broken(gateway: Gateway) -> Mapping[str, str]:

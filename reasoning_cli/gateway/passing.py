@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import aiohttp
-
 from reasoning_cli.gateway.calls import Call, CallerLeft
 from reasoning_cli.gateway.overheard import Decision
-from reasoning_cli.gateway.relaying import headers_down, headers_up, open_upstream, readable, rest_of
+from reasoning_cli.gateway.relaying import headers_down, headers_up
 from reasoning_cli.gateway.routing import face_of, split_path
+from reasoning_cli.gateway.upstream import Answer, UpstreamError
 
 if TYPE_CHECKING:
     from reasoning_cli.gateway.app import Gateway
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 _LONGEST_KEPT_BYTES = 8 * 1024 * 1024
 # A short body is held until it is sent, to be sent again over another connection when a kept one was closed just then.
 _SENT_AGAIN_BYTES = 256 * 1024
-_OWN_HEADERS = frozenset({b"x-reasoning-token"})
 
 
 async def relay(gateway: Gateway, call: Call, body: bytes | None, decision: Decision | None) -> None:
@@ -32,23 +30,18 @@ async def relay(gateway: Gateway, call: Call, body: bytes | None, decision: Deci
     if target is None:
         await call.refuse(400, "a call needs a path", None)
         return
-    headers = headers_up(call.headers, gateway.hop, _OWN_HEADERS)
-    if decision is not None and "accept-encoding" in headers:
-        # What the log has to read later must not come in an encoding that only the caller knows.
-        headers["accept-encoding"] = readable(",".join(headers.getall("accept-encoding")))
+    headers = headers_up(call.headers, gateway.hop, is_read=decision is not None)
     if body is None and call.has_body and 0 < call.announced_bytes <= _SENT_AGAIN_BYTES:
         body = await call.read(_SENT_AGAIN_BYTES)
     streamed = body is None and call.has_body
-    if streamed and call.announced_bytes >= 0:
-        headers["content-length"] = str(call.announced_bytes)
-    session = gateway.uploads if streamed else gateway.upstream
+    length = call.announced_bytes if streamed and call.announced_bytes >= 0 else None
     if not streamed:
         call.watch()
     try:
-        response = await open_upstream(session, call.method, target, headers, call.rest() if streamed else body)
+        answer = await gateway.upstream.ask(call.method, target, headers, call.rest() if streamed else body, length)
     except asyncio.CancelledError:
         raise CallerLeft from None
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+    except (UpstreamError, ValueError) as error:
         if call.left:  # in the middle of its body
             raise CallerLeft from None
         kind = type(error).__name__
@@ -58,39 +51,33 @@ async def relay(gateway: Gateway, call: Call, body: bytes | None, decision: Deci
         await call.refuse(502, f"the original provider cannot be reached ({kind})", face.error if face else None)
         return
     try:
-        await _pass_back(call, response, decision)
+        await _pass_back(call, answer, decision)
     except asyncio.CancelledError:
         raise CallerLeft from None
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+    except UpstreamError as error:
         # The head is out: all that can be told is that this is not the end. The server cuts the connection.
         gateway.figures.upstream_errors[type(error).__name__] += 1
         call.note(f"the original provider's answer was cut: {type(error).__name__}")
         if decision is not None:
             decision.status = None
-        if rest := rest_of(response):
-            await call.send(rest, more=True)
     finally:
-        response.close() if not response.content.at_eof() else response.release()
+        answer.close()
 
 
-async def _pass_back(call: Call, response: aiohttp.ClientResponse, decision: Decision | None) -> None:
+async def _pass_back(call: Call, answer: Answer, decision: Decision | None) -> None:
     if decision is not None:
-        decision.status, decision.content_type = response.status, response.headers.get("content-type", "")
-        decision.encoding = response.headers.get("content-encoding", "")
-    await call.begin(response.status, headers_down(response.raw_headers, response.status))
-    if call.method == "HEAD" or response.status in (204, 304):
+        decision.status, decision.content_type = answer.status, answer.header(b"content-type")
+        decision.encoding = answer.header(b"content-encoding")
+    await call.begin(answer.status, headers_down(answer.headers, answer.status))
+    if call.method == "HEAD":
         await call.send(b"", more=False)
         return
-    content = response.content
-    if content.is_eof() and content.exception() is None:  # short answers come together with their head
-        piece = content.read_nowait()
-        await call.send(piece, more=False)
+    more = True
+    while more:
+        piece = await answer.read()
+        more = not answer.ended
+        await call.send(piece, more=more)
         _listen(decision, piece)
-        return
-    async for piece in content.iter_any():
-        await call.send(piece, more=True)
-        _listen(decision, piece)
-    await call.send(b"", more=False)
 
 
 def _listen(decision: Decision | None, piece: bytes) -> None:

@@ -97,7 +97,7 @@ def test_more_than_can_be_written_is_counted_and_dropped_and_memory_stays_bounde
     released = threading.Event()
 
     def open_late() -> Store:
-        released.wait(10)
+        released.wait(60)
         return open_store(tmp_path / "log.db")
 
     recorder = Recorder(open_late, queue_bytes=100_000)
@@ -187,7 +187,7 @@ def test_a_connection_that_breaks_late_is_not_used_to_ask_again(
     gateway: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An original that worked on a request for long was not closed before it came: asking twice would cost twice."""
-    monkeypatch.setattr("reasoning_cli.gateway.relaying._STALE_SECONDS", 0.05)
+    monkeypatch.setattr("reasoning_cli.gateway.upstreams._STALE_SECONDS", 0.05)
     first = [True]
 
     async def late(received: Received, answering: Answering) -> None:
@@ -207,7 +207,7 @@ def test_a_log_of_calls_that_nobody_reads_holds_up_no_call(gateway: Served, monk
     reads, lines = threading.Event(), []
 
     def write(line: str) -> None:
-        reads.wait(10)
+        reads.wait(60)
         lines.append(json.loads(line))
 
     gateway.gateway.access_log = log = access_log.AccessLog(write)
