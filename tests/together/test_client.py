@@ -15,6 +15,7 @@ from reasoning_cli.together.connection import ATTEMPTS, LONGEST_WAIT_SECONDS
 from reasoning_cli.together.problems import (
     BusyError,
     ConflictError,
+    CreditError,
     KeyRefusedError,
     MissingError,
     NotServingError,
@@ -79,7 +80,7 @@ def test_a_cursor_that_stands_still_ends_the_list(together: Service) -> None:
         (400, None, RequestRefusedError, ExitCode.FAILED),
         (400, "dedicated_endpoint_not_running", NotServingError, ExitCode.FAILED),
         (401, None, KeyRefusedError, ExitCode.CONFIGURATION),
-        (402, None, QuotaError, ExitCode.LIMIT),
+        (402, None, CreditError, ExitCode.LIMIT),
         (403, None, RequestRefusedError, ExitCode.FAILED),
         (404, None, MissingError, ExitCode.NOT_FOUND),
         (409, None, ConflictError, ExitCode.FAILED),
