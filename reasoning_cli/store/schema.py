@@ -316,6 +316,33 @@ CREATE TABLE evaluation_answers(
 CREATE INDEX evaluation_answers_sample ON evaluation_answers(sample_seq) WHERE sample_seq IS NOT NULL;
 """
 
+# How far each model has come into its slot. Of each type one at a time is on its way.
+_PROMOTIONS = """
+CREATE TABLE promotions(
+  number INTEGER PRIMARY KEY,
+  model_type TEXT NOT NULL CHECK(model_type IN ('should_respond', 'planning', 'coding')),
+  started_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  finished_at INTEGER,
+  stage TEXT NOT NULL,
+  model TEXT NOT NULL,
+  by TEXT NOT NULL,
+  plan TEXT NOT NULL DEFAULT '{}',
+  before TEXT NOT NULL DEFAULT '{}',
+  gate TEXT NOT NULL DEFAULT '[]',
+  model_key TEXT REFERENCES deployments(key),
+  old_key TEXT REFERENCES deployments(key),
+  run INTEGER,
+  evaluation INTEGER,
+  forced_by TEXT,
+  step INTEGER NOT NULL DEFAULT 0,
+  step_at INTEGER,
+  rolled_back_at INTEGER,
+  why TEXT
+);
+CREATE UNIQUE INDEX promotions_going ON promotions(model_type) WHERE finished_at IS NULL;
+"""
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
@@ -332,6 +359,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("numbers of samples that do not come again", _NUMBERS),
     ("training runs", _TRAINING_RUNS),
     ("what models answered when they were evaluated", _EVALUATIONS),
+    ("how models came into their slots", _PROMOTIONS),
 )
 VERSION = len(STEPS)
 
