@@ -59,7 +59,7 @@ STEPS = (
 @app.command()
 def demo(ctx: typer.Context) -> None:
     """See all of it in 30 seconds, on a sandbox, free. Leaves nothing behind."""
-    from reasoning_cli.commands.demo_agent import agent_logs
+    from reasoning_cli.commands.demo_agent import agent_log, make_decisions
     from reasoning_cli.commands.demo_gateway import show_gateway
     from reasoning_cli.operations.sandbox import KEY, start_sandbox, stop_sandbox
 
@@ -70,7 +70,7 @@ def demo(ctx: typer.Context) -> None:
     state = home / "sandbox.json"
     try:
         sandbox = start_sandbox(state, SPEED)
-        (home / LOGS).write_text(agent_logs(), encoding="utf-8")
+        (home / LOGS).write_text(agent_log(make_decisions(60)), encoding="utf-8")
         terminal.note(f"A tour on a sandbox whose clock runs {SPEED:f} times as fast. Nothing costs money.\n")
         environ = {
             **{name: value for name, value in os.environ.items() if not _steers_us(name)},
