@@ -343,6 +343,30 @@ CREATE TABLE promotions(
 CREATE UNIQUE INDEX promotions_going ON promotions(model_type) WHERE finished_at IS NULL;
 """
 
+# What trains itself, and how far its round has come: whoever looks next goes on from there.
+_LOOPS = """
+CREATE TABLE loops(
+  model_type TEXT PRIMARY KEY CHECK(model_type IN ('should_respond', 'planning', 'coding')),
+  created_at INTEGER NOT NULL,
+  by TEXT NOT NULL,
+  every_seconds INTEGER NOT NULL,
+  min_new INTEGER NOT NULL,
+  counted TEXT NOT NULL,
+  max_cost_cents INTEGER NOT NULL,
+  unattended INTEGER NOT NULL,
+  step TEXT NOT NULL,
+  line TEXT NOT NULL,
+  line_at INTEGER NOT NULL,
+  told INTEGER NOT NULL,
+  begun_at INTEGER,
+  ended_at INTEGER,
+  seen_seq INTEGER NOT NULL DEFAULT 0,
+  run INTEGER,
+  evaluation INTEGER,
+  candidate_key TEXT
+) WITHOUT ROWID;
+"""
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
@@ -360,6 +384,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("training runs", _TRAINING_RUNS),
     ("what models answered when they were evaluated", _EVALUATIONS),
     ("how models came into their slots", _PROMOTIONS),
+    ("what trains itself", _LOOPS),
 )
 VERSION = len(STEPS)
 
