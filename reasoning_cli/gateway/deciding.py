@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -19,10 +19,11 @@ from reasoning_cli.gateway.faces.forms import Asked, Face, Json, Untranslatable
 from reasoning_cli.gateway.overheard import Decision
 from reasoning_cli.gateway.passing import relay
 from reasoning_cli.gateway.relaying import unpacked
-from reasoning_cli.gateway.routing import face_of, route
+from reasoning_cli.gateway.routing import Route, face_of, route
 
 if TYPE_CHECKING:
     from reasoning_cli.gateway.app import Gateway
+    from reasoning_cli.operations.slots import SlotNow
 
 _log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ async def _answered(gateway: Gateway, call: Call, decision: Decision) -> bool:
     """Let the slot's model answer; False when the original has to, with the attempt kept in the decision."""
     where = decision.route
     assert where.slot is not None
-    circuit = gateway.circuits[where.slot.model_type]
+    circuit = _circuit(gateway, where.slot)
     if not circuit.lets_through():
         decision.route = replace(where, slot=None, reason=OPEN)
         return False
@@ -133,8 +134,35 @@ async def _answered(gateway: Gateway, call: Call, decision: Decision) -> bool:
         await call.send(answer, more=False)
     else:
         await call.answer(200, [(b"content-type", b"application/json"), *headers], answer)
-    _count(gateway, call, decision, "slot")
+    _count_only(gateway, call, decision, "slot")
+    beside = decision.route.beside
+    if beside is None or beside.slot is None or not (circuit := _circuit(gateway, beside.slot)).lets_through():
+        _keep(gateway, decision)
+        return True
+
+    async def ask_beside() -> None:
+        attempt = await _ask(gateway, decision, beside)
+        if isinstance(attempt, str):
+            circuit.abandoned()
+        else:
+            _judge(circuit, attempt)
+            decision.beside = attempt
+        _keep(gateway, decision)
+
+    _after(gateway, ask_beside())
     return True
+
+
+def _circuit(gateway: Gateway, slot: SlotNow) -> Circuit:
+    """The circuit of what is in the slot."""
+    return gateway.circuits.setdefault(slot.circuit, Circuit())
+
+
+def _after(gateway: Gateway, work: Coroutine[None, None, None]) -> None:
+    """Do something when the agent has its answer; a gateway that ends waits for it."""
+    task = asyncio.ensure_future(work)
+    gateway.shadows.add(task)
+    task.add_done_callback(gateway.shadows.discard)
 
 
 def _written(decision: Decision, attempt: Attempt) -> bytes | None:
@@ -161,17 +189,24 @@ def _judge(circuit: Circuit, attempt: Attempt) -> None:
 
 async def _attempt(gateway: Gateway, decision: Decision) -> Attempt | None:
     """Ask the model; None when the request cannot be put to it."""
-    slot = decision.route.slot
+    attempt = await _ask(gateway, decision, decision.route)
+    if isinstance(attempt, str):
+        decision.route = replace(decision.route, slot=None, reason=attempt)
+        return None
+    return attempt
+
+
+async def _ask(gateway: Gateway, decision: Decision, where: Route) -> Attempt | str:
+    """Ask a route's model; why the request cannot be put to it, where that is so."""
+    slot = where.slot
     assert slot is not None
     try:
         chat = decision.face.to_chat(decision.body)
     except Untranslatable as reason:
-        decision.route = replace(decision.route, slot=None, reason=str(reason))
-        return None
+        return str(reason)
     except (KeyError, TypeError, AttributeError, ValueError):
-        decision.route = replace(decision.route, slot=None, reason="cannot be translated")
-        return None
-    attempt = await ask(gateway.models, slot, decision.asked, chat, decision.route)
+        return "cannot be translated"
+    attempt = await ask(gateway.models, slot, decision.asked, chat, where)
     if attempt.failure == NOT_RUNNING and gateway.waker is not None and slot.deployment_key is not None:
         gateway.waker.wanted(slot)  # it was stopped behind our back
     return attempt
@@ -181,7 +216,7 @@ async def _from_original(gateway: Gateway, call: Call, decision: Decision, body:
     """Hand the call to the original provider, and listen."""
     slot, circuit = decision.route.slot, None
     if decision.route.shadow and slot is not None:
-        circuit = gateway.circuits[slot.model_type]
+        circuit = _circuit(gateway, slot)
     lets_through = circuit is not None and circuit.lets_through()
     shadow = asyncio.ensure_future(_attempt(gateway, decision)) if lets_through else None
     try:
@@ -204,9 +239,7 @@ async def _from_original(gateway: Gateway, call: Call, decision: Decision, body:
             _judge(circuit, decision.attempt)
         _keep(gateway, decision)
 
-    task = asyncio.ensure_future(finish())
-    gateway.shadows.add(task)
-    task.add_done_callback(gateway.shadows.discard)
+    _after(gateway, finish())
 
 
 def _count(gateway: Gateway, call: Call, decision: Decision, source: str) -> None:

@@ -6,7 +6,7 @@ import gzip
 import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from uuid import uuid4
@@ -34,7 +34,8 @@ class Decision:
     """A decision and what became of it.
 
     `chunks` are the bytes of the original's answer as they passed, `encoding` their content encoding; without any the
-    agent got `attempt`'s reply. `attempt` is also set when the original answered after or beside the model.
+    agent got `attempt`'s reply. `attempt` is also set when the original answered after or beside the model; `beside` is
+    what a model said that was asked beside another of ours.
     """
 
     face: Face
@@ -44,6 +45,7 @@ class Decision:
     request_id: str
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     attempt: Attempt | None = None
+    beside: Attempt | None = None
     status: int | None = None
     content_type: str = ""
     encoding: str = ""
@@ -142,9 +144,12 @@ def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample | None, Attempt
         metadata=_metadata(decision, calls),
         shape=shape_of(prompt),
     )
-    if attempt is None or decision.from_slot:
+    other = decision.beside if decision.from_slot else attempt
+    if other is None:
         return sample, None
-    return sample, _beside(sample, attempt, decision, _agrees(found.model_type, prompt, attempt, heard))
+    if decision.from_slot:
+        heard = replace(heard, tool_calls=calls)
+    return sample, _beside(sample, other, decision, _agrees(found.model_type, prompt, other, heard))
 
 
 def _agrees(model_type: str, prompt: str, attempt: Attempt, heard: Heard) -> bool | None:
@@ -162,7 +167,7 @@ def _beside(sample: Sample, attempt: Attempt, decision: Decision, agrees: bool |
         sample_id=sample.id,
         at=decision.at,
         model_type=sample.model_type,
-        mode="shadow" if decision.route.shadow else str(attempt.slot.mode),
+        mode="shadow" if decision.route.shadow or decision.from_slot else str(attempt.slot.mode),
         model=attempt.slot.model or "",
         deployment_key=attempt.slot.deployment_key,
         decision=attempt.decision,
@@ -180,6 +185,8 @@ def _metadata(decision: Decision, calls: Sequence[ToolCall]) -> Json:
     """What else belongs to a sample: why the original answered, the form the model was asked in if it was not the
     agent's own, and which tools were called."""
     kept: Json = {"request_id": decision.request_id}
+    if decision.from_slot and decision.attempt is not None and decision.attempt.slot.deployment_key is not None:
+        kept["deployment"] = decision.attempt.slot.deployment_key
     if decision.attempt is not None and decision.attempt.failure is not None:
         kept["fallback"] = decision.attempt.failure
     if decision.attempt is not None and decision.attempt.slot.prompt_form is not PromptForm.EXACT:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -32,7 +32,8 @@ class Route:
     """Where a call goes. `slot` is set when its model is asked: to answer, or in the shadow of the original (`shadow`).
 
     `reason` says why the original answers, or what was recognised when it does not. `prompt` is what the model is asked
-    in the form it was trained on; for coding, where it gets the whole conversation, the last message alone.
+    in the form it was trained on; for coding, where it gets the whole conversation, the last message alone. `beside` is
+    another model of the slot that is asked too, when this one has answered.
     """
 
     recognition: Recognition
@@ -40,6 +41,7 @@ class Route:
     reason: str
     shadow: bool = False
     prompt: str = ""
+    beside: Route | None = None
 
     @property
     def to_slot(self) -> bool:
@@ -63,33 +65,55 @@ def face_of(method: str, path: str) -> Face | None:
 def route(
     asked: Asked, headers: Mapping[str, str], slots: Mapping[str, SlotNow], size_bytes: int, broken: Mapping[str, str]
 ) -> Route:
-    """Decide on a call. `broken` names the slots whose circuit is open, and why."""
+    """Decide on a call. `broken` names the circuits that are open, and why."""
     found = recognise(asked.text, headers, asked.tools)
     if found.model_type is None:
         return Route(found, None, found.reason)
     slot = slots.get(found.model_type)
     if slot is None:
         return Route(found, None, "no model is deployed")
+    own = _into(asked, found, slot, size_bytes, broken)
+    challenger = slot.challenger
+    if challenger is None:
+        return own
+    new = _into(asked, found, challenger.slot, size_bytes, broken)
+    if new.slot is not None and in_share(asked.text, challenger.percent, "challenger"):
+        return new
+    if slot.watched and own.to_slot and new.slot is not None:
+        return replace(own, beside=replace(new, shadow=True))
+    if slot.watched and own.shadow and new.slot is not None:
+        return replace(new, shadow=True)
+    return own
+
+
+def _into(asked: Asked, found: Recognition, slot: SlotNow, size_bytes: int, broken: Mapping[str, str]) -> Route:
+    """Whether a model may be asked for a decision, and to what end."""
     reason = _doubt(asked, found, slot)
     prompt = _prompt(asked, found, slot) if reason is None else None
     if reason is None and prompt is None:
         reason = "no compact form of its prompt"
     if prompt is not None and _tokens(asked, prompt, slot, size_bytes) > slot.window_tokens:
         reason = "longer than the model's context window"
-    reason = reason or broken.get(found.model_type)
+    reason = reason or broken.get(slot.circuit)
     if reason is not None or prompt is None:
         return Route(found, None, reason or found.reason)
     match slot.mode:
         case Mode.SHADOW:
             return Route(found, slot, "the model only shadows", shadow=True, prompt=prompt)
         case Mode.CANARY if not in_share(asked.text, slot.share_percent):
-            return Route(found, None, "not in the canary's share")
+            reason = "not in the canary's share"
+            return (
+                Route(found, slot, reason, shadow=True, prompt=prompt) if slot.watched else Route(found, None, reason)
+            )
     return Route(found, slot, found.reason, prompt=prompt)
 
 
-def in_share(prompt: str, percent: int) -> bool:
-    """Whether a canary answers this prompt: always the same for one agent and the person it answers."""
-    digest = blake2b(_whose(prompt).encode("utf-8", "replace"), digest_size=8).digest()
+def in_share(prompt: str, percent: int, salt: str = "") -> bool:
+    """Whether a canary answers this prompt: always the same for one agent and the person it answers.
+
+    Another `salt` draws other people.
+    """
+    digest = blake2b(_whose(prompt).encode("utf-8", "replace"), digest_size=8, salt=salt.encode()).digest()
     return int.from_bytes(digest) % 10_000 < percent * 100
 
 

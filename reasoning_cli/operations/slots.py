@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reasoning_cli import settings as s
@@ -11,6 +11,8 @@ from reasoning_cli.operations.budget import read_limits, standings
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.promotions import WATCHED, Promotions
+from reasoning_cli.store.replacements import Replacement, Replacements
 from reasoning_cli.values import MODEL_TYPES, Mode, PromptForm
 
 READY = "READY"
@@ -22,7 +24,8 @@ class SlotNow:
 
     `url` is an OpenAI-compatible base with `/v1`, `model` the name to ask for there. `closed` says why no decision may
     go there, in words fit for counting; None when it may. `deployment_key` is None for another provider than Together.
-    `wakes`: traffic may start its model when it stands still.
+    `wakes`: traffic may start its model when it stands still. While a promotion is `watched`, what the model does not
+    answer it is asked beside, so that there is something to compare.
     """
 
     model_type: str
@@ -41,11 +44,36 @@ class SlotNow:
     deployment_key: str | None = None
     wakes: bool = False
     prompt_form: PromptForm = PromptForm.EXACT
+    challenger: Challenger | None = None
+    watched: bool = False
+
+    @property
+    def circuit(self) -> str:
+        """The name of its circuit: what comes in beside the slot's own model has another."""
+        return self.model_type
 
     @property
     def asleep(self) -> bool:
         """Whether nothing but a standing model keeps it closed, and traffic may start that."""
         return self.wakes and self.closed in (closed_by("STOPPED"), closed_by("FAILED"))
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """A model on its way into a slot: it answers `percent` of the people, always the same ones, and the slot's own
+    model the others. `slot` is the slot with it in the place of that one."""
+
+    slot: SlotNow
+    percent: int
+
+
+@dataclass(frozen=True)
+class SlotBeside(SlotNow):
+    """The slot as a challenger fills it."""
+
+    @property
+    def circuit(self) -> str:
+        return f"{self.model_type} {self.deployment_key}"
 
 
 def read_slots(
@@ -57,10 +85,43 @@ def read_slots(
         slot.model_type: deployments.get(slot.deployment_key) for slot in deployments.slots() if slot.deployment_key
     }
     spent = {one.model_type for one in standings(store, read_limits(settings), at) if one.left_cents == 0}
-    return {
+    slots = {
         model_type: _slot(settings, model_type, serving.get(model_type), spent, together_url, together_key)
         for model_type in MODEL_TYPES
     }
+    return {model_type: _with_challenger(store, slot) for model_type, slot in slots.items()}
+
+
+def _with_challenger(store: Store, slot: SlotNow) -> SlotNow:
+    """The slot with the model that is half way in. Each is then named so that its own deployment answers, and whose
+    answer it was is known: where two share an endpoint, the split of that would choose."""
+    if slot.deployment_key is None:
+        return slot
+    promotion = Promotions(store).going(slot.model_type)
+    slot = replace(slot, watched=promotion is not None and promotion.stage in WATCHED)
+    going = Replacements(store).going(slot.model_type)
+    if going is None or slot.deployment_key != going.old_key:
+        return slot
+    old, new = Deployments(store).get(going.old_key), Deployments(store).get(going.new_key)
+    if old is None or new is None or new.state != READY or new.serving_name is None:
+        return slot
+    slot = replace(slot, model=_own_name(old, going, new))
+    there = {name: getattr(slot, name) for name in SlotNow.__dataclass_fields__}
+    form = promotion.plan.get("prompt_form") if promotion is not None and promotion.model_key == new.key else None
+    if form is not None:
+        there["prompt_form"] = PromptForm(str(form))
+    challenger = SlotBeside(**there | {"model": _own_name(new, going, old), "deployment_key": new.key, "wakes": False})
+    if challenger.closed == closed_by(old.state):
+        challenger = replace(challenger, closed=None)  # that is the other's state
+    return replace(slot, challenger=Challenger(challenger, going.percent))
+
+
+def _own_name(record: DeploymentRecord, going: Replacement, other: DeploymentRecord) -> str | None:
+    if record.rides_on is not None or record.endpoint_name != other.endpoint_name:
+        return record.serving_name
+    if going.percent == 0 and record.key == going.old_key:
+        return record.serving_name  # all of the endpoint's traffic is its own
+    return f"{record.serving_name}/{record.deployment_name}"
 
 
 def _slot(
