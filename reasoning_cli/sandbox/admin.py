@@ -14,7 +14,7 @@ from reasoning_cli.sandbox.meter import read_meter
 from reasoning_cli.sandbox.paths import Methods, compile_routes, match_route, unknown_path
 from reasoning_cli.sandbox.problems import bad_request
 from reasoning_cli.sandbox.requests import Reply, Request
-from reasoning_cli.sandbox.shapes import Check, flag, integer, members, number
+from reasoning_cli.sandbox.shapes import Check, choice, flag, integer, members, number, text
 
 if TYPE_CHECKING:
     from reasoning_cli.sandbox.service import Service
@@ -40,6 +40,17 @@ _BEHAVIOUR: dict[str, Check] = {
     "fail_validation": flag,
     "billing_enabled": flag,
     "fail_gates": flag,
+    "file_check_seconds": _COUNT,
+    "fail_file_check": choice("", "invalid_format", "failed"),
+    "queue_seconds": _COUNT,
+    "training_seconds": _COUNT,
+    "saving_seconds": _COUNT,
+    "fail_job": choice("", "error", "user_error", "billing_limit"),
+    "register_results": flag,
+    "spending_limit_dollars": number,
+    "insufficient_balance": flag,
+    "retired_base": text,
+    "capital_events": flag,
 }
 
 

@@ -161,7 +161,10 @@ class Revision:
 
 @dataclass
 class Model:
-    """A row of the registry; `revisions` newest last, none = no weights."""
+    """A row of the registry; `revisions` newest last, none = no weights.
+
+    `learned` names the texts it was fine-tuned on here, by their SHA-256, newest last.
+    """
 
     id: str
     project_id: str
@@ -175,6 +178,7 @@ class Model:
     kind: str = "model"
     sequence: int = 0
     revisions: list[Revision] = field(default_factory=list)
+    learned: list[str] = field(default_factory=list)
 
     @property
     def path(self) -> str:

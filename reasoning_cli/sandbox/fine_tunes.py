@@ -1,4 +1,7 @@
-"""Fine-tuning jobs: read, and seeded through the admin path. A completed one left models that can be deployed."""
+"""Fine-tuning jobs as they are shown, cancelled, deleted, and seeded through the admin path.
+
+A completed one left models that can be deployed.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import re
 from http import HTTPStatus
 from typing import cast
 
-from reasoning_cli.sandbox.catalogue import PROJECT_ID, PROJECT_SLUG, Model, Revision
-from reasoning_cli.sandbox.clock import stamp
+from reasoning_cli.sandbox.catalogue import PROJECT_SLUG
+from reasoning_cli.sandbox.clock import MILLISECONDS_PER_SECOND, stamp
+from reasoning_cli.sandbox.fine_tune_jobs import FINAL, cancel, progress, register
 from reasoning_cli.sandbox.problems import ApiError, bad_request, not_found
 from reasoning_cli.sandbox.records import FineTune
 from reasoning_cli.sandbox.requests import Request
@@ -16,6 +20,7 @@ from reasoning_cli.sandbox.world import World, new_id
 
 _USER_ID = "user_sandbox"
 _SUFFIX = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])?")
+_QUEUE_MS = 20_000  # that each job ahead takes
 _NANO_DOLLARS = integer(0, 10**15)
 _STATUSES = (
     "pending",
@@ -26,6 +31,7 @@ _STATUSES = (
     "cancel_requested",
     "cancelled",
     "error",
+    "user_error",
     "completed",
 )
 
@@ -53,14 +59,41 @@ _seed = members(
 
 def list_jobs(world: World, request: Request) -> Json:
     """All of them, newest first; the objects that a job left are told by the job itself only."""
-    jobs = sorted(world.fine_tunes.values(), key=lambda one: one.sequence, reverse=True)
-    return {"data": [_summary(job) for job in jobs]}
+    jobs = sorted(world.live_fine_tunes(), key=lambda one: one.sequence, reverse=True)
+    return {"data": [_summary(world, job) for job in jobs]}
 
 
 def get_job(world: World, request: Request, job_id: str) -> Json:
-    if job_id not in world.fine_tunes:
+    return _show(world, find(world, job_id))
+
+
+def cancel_job(world: World, request: Request, job_id: str) -> Json:
+    job = find(world, job_id)
+    cancel(world, job)
+    return _summary(world, job)
+
+
+def delete_job(world: World, request: Request, job_id: str) -> Json:
+    """What it cost stays on the bill, and what it left in the registry."""
+    job = find(world, job_id)
+    if job.status not in FINAL:
+        raise bad_request(f"the job is {job.status}: cancel it first")
+    job.deleted_at = world.now
+    world.changed = True
+    return {"message": f"deleted {job.id}"}
+
+
+def find(world: World, job_id: str) -> FineTune:
+    """Raises ApiError (404)."""
+    job = world.fine_tunes.get(job_id)
+    if job is None or job.deleted_at is not None:
         raise not_found("fine-tune", job_id)
-    return _show(world, world.fine_tunes[job_id])
+    return job
+
+
+def show_created(world: World, job: FineTune) -> Json:
+    """What creating it answers: the vendor's client insists on two members that are not there yet."""
+    return {"model_output_name": None, "adapter_output_name": None, **_summary(world, job)}
 
 
 def seed_job(world: World, request: Request) -> Json:
@@ -90,32 +123,15 @@ def seed_job(world: World, request: Request) -> Json:
     if status == "completed" and body.get("registered", True):
         if any(one.name == f"{PROJECT_SLUG}/{job.suffix}" for one in world.models.values()):
             raise ApiError(HTTPStatus.CONFLICT, f"a model named {job.suffix!r} already exists", code="already_exists")
-        job.model_id = _register(world, base, job.suffix, "model").id
+        job.model_id = register(world, base, job.suffix, "model", []).id
         if job.kind == "Lora":
-            job.adapter_id = _register(world, base, f"{job.suffix}-adapter", "adapter").id
+            job.adapter_id = register(world, base, f"{job.suffix}-adapter", "adapter", []).id
     world.fine_tunes[job.id] = job
     world.changed = True
     return _show(world, job)
 
 
-def _register(world: World, base: Model, name: str, kind: str) -> Model:
-    model = Model(
-        id=new_id("ml"),
-        project_id=PROJECT_ID,
-        name=f"{PROJECT_SLUG}/{name}",
-        architecture=base.architecture,
-        parameters=base.parameters,
-        base_model_id=base.base_model_id or base.id,
-        context_length=base.context_length,
-        kind=kind,
-        sequence=world.next_sequence(),
-    )
-    model.revisions = [Revision(new_id("rv"), world.now, validated_at=world.now, files=model.weight_files())]
-    world.models[model.id] = model
-    return model
-
-
-def _summary(job: FineTune) -> Json:
+def _summary(world: World, job: FineTune) -> Json:
     training_type: Json = {"type": "Full"}
     if job.kind == "Lora":
         training_type = {"type": "Lora", "lora_r": 8, "lora_alpha": 16}
@@ -124,7 +140,7 @@ def _summary(job: FineTune) -> Json:
         "status": job.status,
         "user_id": _USER_ID,
         "created_at": stamp(job.created_at),
-        "updated_at": stamp(job.created_at),
+        "updated_at": stamp(job.updated_at or job.created_at),
         "model": job.model,
         "suffix": job.suffix,
         "training_file": job.training_file,
@@ -134,6 +150,12 @@ def _summary(job: FineTune) -> Json:
         "token_count": job.token_count,
         "total_price": job.total_price,
     }
+    # "max" is for the request: what comes back is a number.
+    result |= {name: value for name, value in job.asked.items() if (name, value) != ("batch_size", "max")}
+    if job.running_at is not None or job.transition_at is not None:
+        result["started_at"] = stamp(job.stage_at)
+        left = max(0, (job.transition_at or world.now) - world.now) // MILLISECONDS_PER_SECOND
+        result["progress"] = {"estimate_available": job.status == "running", "seconds_remaining": left}
     if job.status == "completed":
         # The name by which v1 served it; v2 does not know it.
         result["model_output_name"] = f"{PROJECT_SLUG}/{job.model.rpartition('/')[2]}:{job.suffix}:{job.id}"
@@ -141,7 +163,15 @@ def _summary(job: FineTune) -> Json:
 
 
 def _show(world: World, job: FineTune) -> Json:
-    result = _summary(job)
+    result = _summary(world, job)
+    if job.lines:
+        epochs = result["n_epochs"]
+        result |= {
+            "queue_depth": max(0, (job.transition_at or 0) - world.now) // _QUEUE_MS if job.status == "queued" else 0,
+            "epochs_completed": int(progress(world, job) * epochs) if isinstance(epochs, int) else 0,
+            "trainingfile_numlines": job.lines,
+            "trainingfile_size": job.file_bytes,
+        }
     for prefix, model_id in (("model", job.model_id), ("adapter", job.adapter_id)):
         if model_id is None:
             continue

@@ -66,6 +66,11 @@ def get_supported_model(world: World, request: Request, supported_id: str) -> Js
     raise not_found("supported model", supported_id)
 
 
+def tunable(world: World) -> list[Model]:
+    """What can be fine-tuned, whether or not the result could be served."""
+    return [model for model in _offered(world) if _FINE_TUNING in _products(model)]
+
+
 def _offered(world: World) -> list[Model]:
     return [one for one in world.models.values() if one.project_id == PLATFORM_PROJECT_ID and one.name in _OFFERS]
 

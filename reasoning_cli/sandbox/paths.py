@@ -14,7 +14,9 @@ Handler = Callable[..., Reply]
 Methods = Mapping[str, Handler | str]
 Routes = list[tuple[list[str], Methods]]
 
-STORAGE = "/_storage/"  # the host that takes parts of weights, under another path of this server
+# The host that takes parts of weights, and files, under other paths of this server.
+STORAGE = "/_storage/"
+FILE_STORAGE = "/_storage/files/"
 
 
 def compile_routes(table: Mapping[str, Methods]) -> Routes:

@@ -32,6 +32,17 @@ class Behaviour:
     fail_validation: bool = False
     billing_enabled: bool = False
     fail_gates: bool = False
+    file_check_seconds: int = 30
+    fail_file_check: str = ""  # or how: invalid_format, failed
+    queue_seconds: int = 60
+    training_seconds: int = 600
+    saving_seconds: int = 60  # twice: compressing, then uploading
+    fail_job: str = ""  # or how, half-way through: error, user_error, billing_limit
+    register_results: bool = True
+    spending_limit_dollars: float = 100.0
+    insufficient_balance: bool = False
+    retired_base: str = ""  # the name of a model that can no longer be fine-tuned
+    capital_events: bool = False
 
 
 @dataclass(kw_only=True, eq=False)
@@ -182,8 +193,40 @@ class FileUpload:
 
 
 @dataclass(kw_only=True, eq=False)
+class StoredFile:
+    """A file that was registered; `size` is 0 until its bytes are there, which are kept under `checksum`.
+
+    `upload_id` and the number of parts are those of an upload in parts, `parts` maps the number of one that arrived to
+    its ETag. `status` is that of the check, and `transition_at` when it ends by itself.
+    """
+
+    id: str
+    name: str
+    purpose: str
+    file_type: str
+    checksum: str
+    signature: str
+    created_at: int
+    sequence: int
+    size: int = 0
+    upload_id: str = ""
+    part_count: int = 0
+    parts: dict[str, str] = field(default_factory=dict)
+    status: str = "PENDING"
+    transition_at: int | None = None
+    report: Json | None = None
+    lines: int = 0
+    tokens: int = 0
+
+
+@dataclass(kw_only=True, eq=False)
 class FineTune:
-    """A fine-tuning job; `total_price` in nano-dollars, the ids those of the models it left."""
+    """A fine-tuning job; prices in nano-dollars, the ids those of the models it left.
+
+    `asked` is what the request had of the members that are echoed. `transition_at` is when the present status ends by
+    itself, `running_at` and `stopped_at` bound the training, whose whole length would be `running_ms`. `checksums` are
+    those of all texts it is trained on, what it goes on from included. `events` holds [at, type, level, message].
+    """
 
     id: str
     model: str
@@ -197,6 +240,22 @@ class FineTune:
     sequence: int
     model_id: str | None = None
     adapter_id: str | None = None
+    base_id: str = ""
+    asked: Json = field(default_factory=dict)
+    full_price: int = 0
+    lines: int = 0
+    file_bytes: int = 0
+    total_steps: int = 0
+    updated_at: int = 0
+    stage_at: int = 0
+    running_at: int | None = None
+    running_ms: int = 0
+    stopped_at: int | None = None
+    transition_at: int | None = None
+    deleted_at: int | None = None
+    checksums: list[str] = field(default_factory=list)
+    events: list[tuple[int, str, str, str]] = field(default_factory=list)
+    checkpoints: list[tuple[int, str]] = field(default_factory=list)  # (step, id of a model), the last one left out
 
 
 @dataclass(kw_only=True, eq=False)

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import cast, overload
 
 from reasoning_cli.sandbox.clock import parse_stamp
-from reasoning_cli.sandbox.problems import bad_request, not_found
+from reasoning_cli.sandbox.problems import ApiError, bad_request, not_found
 from reasoning_cli.sandbox.shapes import Check, Json, camel
 
 
 @dataclass(frozen=True)
 class Request:
-    """`path` has no query; `query` keeps the last value of a repeated key; `origin` is the server's own address."""
+    """`path` has no query; `query` keeps the last value of a repeated key; `origin` is the server's own address.
+
+    `range` is the header of that name.
+    """
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     raw_body: bytes = b""
     origin: str = ""
+    range: str = ""
 
     def body(self) -> Json:
         """The JSON object sent. Raises ApiError (400) when it is anything else."""
@@ -32,6 +37,20 @@ class Request:
             raise bad_request("the body must be a JSON object", code="invalid_json")
         return value
 
+    def form(self) -> dict[str, str]:
+        """The fields of a multipart form, whose boundary is its first line. Raises ApiError (400) for anything else."""
+        boundary, newline, rest = self.raw_body.partition(b"\r\n")
+        if not boundary.startswith(b"--") or not newline:
+            raise bad_request("the body must be multipart/form-data")
+        fields: dict[str, str] = {}
+        for part in rest.split(b"\r\n" + boundary)[:-1]:
+            head, _, value = part.partition(b"\r\n\r\n")
+            name = re.search(rb'(?<![a-z])name="([^"]*)"', head)
+            if name is None:
+                raise bad_request("a part of the form has no name")
+            fields[name[1].decode(errors="replace")] = value.decode(errors="replace")
+        return fields
+
     def journal_body(self) -> object:
         """What was sent, parsed where it is JSON; None for nothing."""
         if not self.raw_body or self.method == "PUT":  # PUT is for the storage host: parts of weights
@@ -39,6 +58,10 @@ class Request:
         try:
             return cast(object, json.loads(self.raw_body))
         except (ValueError, RecursionError):
+            pass
+        try:
+            return self.form()
+        except ApiError:
             return self.raw_body.decode(errors="replace")
 
     def items(self, name: str) -> list[str]:
@@ -82,7 +105,16 @@ class Empty:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Reply = Json | list[Json] | Stream | Empty
+@dataclass(frozen=True)
+class Raw:
+    """Bytes that are no JSON."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    status: int = 200
+
+
+Reply = Json | list[Json] | Stream | Empty | Raw
 
 
 def masked(request: Request, changes: Json, maskable: Mapping[str, Check]) -> set[str]:

@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from reasoning_cli.errors import ReasoningError
+from reasoning_cli.sandbox.paths import FILE_STORAGE
 from reasoning_cli.sandbox.problems import ApiError, error_body
 from reasoning_cli.sandbox.requests import Request
 from reasoning_cli.sandbox.service import Response, Service, new_request_id
@@ -30,6 +31,7 @@ from reasoning_cli.sandbox.state import StateFile
 
 HOST = "127.0.0.1"
 MAX_BODY_BYTES = 32 * 1024 * 1024
+MAX_FILE_BYTES = 512 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
 _WATCH_SECONDS = 0.5
 _Socket = socket.socket | tuple[bytes, socket.socket]  # as typed for all socket servers; TCP has the first
@@ -187,7 +189,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         url = urlsplit(self.path)
         query = dict(parse_qsl(url.query, keep_blank_values=True))
-        request = Request(self.command, unquote(url.path), query, body, self.server.origin)
+        request = Request(
+            self.command, unquote(url.path), query, body, self.server.origin, self.headers.get("range", "")
+        )
         headers = {name.lower(): value for name, value in self.headers.items()}
         service = self.server.service
         response = service.respond(request, headers, self.server.closing.wait, self._until_gone)
@@ -212,8 +216,8 @@ class _Handler(BaseHTTPRequestHandler):
             refusal = ApiError(HTTPStatus.LENGTH_REQUIRED, "send the body with a content-length")
         elif not given.isascii() or not given.isdecimal():
             refusal = ApiError(HTTPStatus.BAD_REQUEST, "invalid content-length")
-        elif int(given) > MAX_BODY_BYTES:
-            refusal = ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is over {MAX_BODY_BYTES} bytes")
+        elif int(given) > (limit := MAX_FILE_BYTES if self.path.startswith(FILE_STORAGE) else MAX_BODY_BYTES):
+            refusal = ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is over {limit} bytes")
         else:
             return self.rfile.read(int(given))
         self.close_connection = True

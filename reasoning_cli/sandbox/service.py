@@ -16,12 +16,13 @@ from http import HTTPStatus
 
 from reasoning_cli.errors import DataError
 from reasoning_cli.sandbox import admin, timeline
+from reasoning_cli.sandbox.blobs import Blobs
 from reasoning_cli.sandbox.catalogue import API_KEY
 from reasoning_cli.sandbox.clock import Clock, real_now
 from reasoning_cli.sandbox.faults import Fault, Faults, Journal
-from reasoning_cli.sandbox.paths import STORAGE
+from reasoning_cli.sandbox.paths import FILE_STORAGE, STORAGE
 from reasoning_cli.sandbox.problems import ApiError, error_body
-from reasoning_cli.sandbox.requests import Empty, Reply, Request, Stream
+from reasoning_cli.sandbox.requests import Empty, Raw, Reply, Request, Stream
 from reasoning_cli.sandbox.routes import route
 from reasoning_cli.sandbox.state import StateFile
 from reasoning_cli.sandbox.world import World
@@ -54,6 +55,7 @@ class Service:
         saved = state.load() if state else None
         self.world = saved or World.fresh(start or real_now())
         resumed = state.load_clock() if state and saved else 0
+        self.world.blobs = state.blobs if state else Blobs()
         self.clock = Clock(max(self.world.now, resumed), speed)
         self.step_seconds = Decimal(0)  # by which each request pushes the clock forward
         self.faults = Faults()
@@ -86,7 +88,10 @@ class Service:
 
     def reset(self) -> None:
         """A fresh world at the real present, and no faults. For callers that hold the lock: routes do."""
+        blobs = self.world.blobs
+        blobs.clear()
         self.world = World.fresh(real_now())
+        self.world.blobs = blobs
         self.clock = Clock(self.world.now, self.clock.speed)
         self.faults.clear()
         self.journal.clear()
@@ -138,6 +143,10 @@ class Service:
         return response
 
     def _route(self, request: Request, headers: Mapping[str, str]) -> Reply:
+        if request.path.startswith(FILE_STORAGE):
+            from reasoning_cli.sandbox import file_uploads
+
+            return file_uploads.put(self.world, request, headers)
         if request.path.startswith(STORAGE):
             from reasoning_cli.sandbox import local_uploads
 
@@ -164,6 +173,8 @@ class Service:
                     response = Response(HTTPStatus.OK, payloads=reply.payloads)
                 elif isinstance(reply, Empty):
                     response = Response(reply.status, headers=dict(reply.headers))
+                elif isinstance(reply, Raw):
+                    response = Response(reply.status, reply.body, headers=dict(reply.headers))
                 else:
                     response = Response(HTTPStatus.OK, json.dumps(reply).encode())
             try:

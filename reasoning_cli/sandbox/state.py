@@ -1,7 +1,8 @@
 """The sandbox's files: the saved state, the lock that keeps a second server away, and where the server can be found.
 
-`<state>` holds the world and `<state>.clock` the latest virtual time, which is cheap enough to write after each
-request; `<state>.lock` is held while a server runs; `<state>.server.json` says where it listens.
+`<state>` holds the world, `<state>.files` the files that were sent, and `<state>.clock` the latest virtual time, which
+is cheap enough to write after each request; `<state>.lock` is held while a server runs; `<state>.server.json` says
+where it listens.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from reasoning_cli.errors import DataError, ReasoningError
+from reasoning_cli.sandbox.blobs import Blobs
 from reasoning_cli.sandbox.shapes import Json
 from reasoning_cli.sandbox.world import World
 
@@ -76,6 +78,11 @@ class StateFile:
     def announce(self, description: Json) -> None:
         """Say where the server is, for other processes."""
         _replace(self._server, json.dumps(description))
+
+    @property
+    def blobs(self) -> Blobs:
+        """Where texts are kept that are too large for the state."""
+        return Blobs(beside(self.path, ".files"))
 
     def close(self) -> None:
         """Give the state free for another server."""

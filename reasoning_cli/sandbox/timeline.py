@@ -29,6 +29,16 @@ def _due(world: World) -> Iterator[Due]:
 
         for endpoint in world.live_legacy_endpoints():
             yield from legacy.due(world, endpoint)
+    if world.stored_files:
+        from reasoning_cli.sandbox import files
+
+        for file in world.stored_files.values():
+            yield from files.due(world, file)
+    if world.fine_tunes:
+        from reasoning_cli.sandbox import fine_tune_jobs
+
+        for job in world.fine_tunes.values():
+            yield from fine_tune_jobs.due(world, job)
     if world.rollouts:
         from reasoning_cli.sandbox import shifting
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from http import HTTPStatus
 from typing import Any
 
+from reasoning_cli.sandbox.blobs import Blobs
 from reasoning_cli.sandbox.catalogue import INSTANCE_TYPES, Model, Revision, seed_models
 from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.problems import ApiError, not_found
@@ -21,6 +22,7 @@ from reasoning_cli.sandbox.records import (
     LegacyEndpoint,
     RemoteUpload,
     Rollout,
+    StoredFile,
 )
 from reasoning_cli.sandbox.shapes import Json
 
@@ -32,6 +34,7 @@ _TABLES: dict[str, type] = {
     "legacy_endpoints": LegacyEndpoint,
     "uploads": RemoteUpload,
     "file_uploads": FileUpload,
+    "stored_files": StoredFile,
     "fine_tunes": FineTune,
     "rollouts": Rollout,
     "adapters": Adapter,
@@ -64,12 +67,14 @@ class World:
     legacy_endpoints: dict[str, LegacyEndpoint] = field(default_factory=dict)
     uploads: dict[str, RemoteUpload] = field(default_factory=dict)
     file_uploads: dict[str, FileUpload] = field(default_factory=dict)
+    stored_files: dict[str, StoredFile] = field(default_factory=dict)
     fine_tunes: dict[str, FineTune] = field(default_factory=dict)
     rollouts: dict[str, Rollout] = field(default_factory=dict)
     adapters: dict[str, Adapter] = field(default_factory=dict)
     events: dict[str, list[Json]] = field(default_factory=dict)
     prices: dict[str, int] = field(default_factory=dict)
     changed: bool = True
+    blobs: Blobs = field(default_factory=Blobs, init=False)  # what was sent, kept apart from the rest
 
     @classmethod
     def fresh(cls, now: int) -> World:
@@ -79,6 +84,9 @@ class World:
         """A number that only grows: the tie-break of everything made in the same millisecond."""
         self.sequence += 1
         return self.sequence
+
+    def live_fine_tunes(self) -> list[FineTune]:
+        return [job for job in self.fine_tunes.values() if job.deleted_at is None]
 
     def price_of(self, hardware: str) -> int:
         """Cents per hour and replica, at the present moment."""
