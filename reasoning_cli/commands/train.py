@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from reasoning_cli.commands.train_looking import list_
+from reasoning_cli.commands.train_init import init
+from reasoning_cli.commands.train_looking import cancel, delete, download, events, list_, show
+from reasoning_cli.commands.train_starting import start
+from reasoning_cli.commands.train_watching import status, watch
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
+app.command()(init)
+app.command()(start)
+app.command()(watch)
+app.command()(status)
 app.command("list")(list_)
+app.command()(show)
+app.command()(events)
+app.command()(cancel)
+app.command()(delete)
+app.command()(download)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.fine_tunes import FineTuneRecord, FineTunes
+from reasoning_cli.store.fine_tunes import NANO_DOLLARS_PER_CENT, FineTuneRecord, FineTunes
+from reasoning_cli.store.training_runs import TrainingRuns
 from reasoning_cli.together.problems import BusyError, MissingError, RequestRefusedError
 from reasoning_cli.values import MODEL_TYPES
 
@@ -35,13 +36,21 @@ def note_fine_tunes(client: TogetherClient, store: Store) -> bool:
         return True
     if jobs:
         records, at = Deployments(store).all(), client.now()
-        FineTunes(store).note([_record(one, records, at) for one in jobs])
+        reserved = _reserved(store)
+        FineTunes(store).note([_record(one, records, at, reserved.get(one.id, 0)) for one in jobs])
     return True
 
 
-def _record(job: Job, records: Sequence[DeploymentRecord], at: datetime) -> FineTuneRecord:
+def _reserved(store: Store) -> dict[str, int]:
+    """What the jobs of our runs that go on will cost as far as Together foretold, in billionths of a dollar, by id."""
+    plans = {one.job_id: one.plan.get("estimate_cents") for one in TrainingRuns(store).all() if not one.over}
+    return {job: cents * NANO_DOLLARS_PER_CENT for job, cents in plans.items() if job and isinstance(cents, int)}
+
+
+def _record(job: Job, records: Sequence[DeploymentRecord], at: datetime, reserved: int) -> FineTuneRecord:
     name = job.suffix or job.model_output_name or job.id
-    cost = max(0, job.total_price or 0)
+    # Until it has a price of its own, the budgets count what it was said to cost.
+    cost = max(0, (job.total_price or 0) if job.total_price or job.is_over else reserved)
     return FineTuneRecord(job.id, job.created_at or at, _model_type(job, records), name, job.model, job.status, cost)
 
 

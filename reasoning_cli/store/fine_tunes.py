@@ -10,7 +10,7 @@ from decimal import Decimal
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.times import from_ms, to_ms
 
-_NANO_DOLLARS_PER_CENT = 10_000_000
+NANO_DOLLARS_PER_CENT = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class FineTuneRecord:
 
     @property
     def cents(self) -> Decimal:
-        return Decimal(self.cost_nano_dollars) / _NANO_DOLLARS_PER_CENT
+        return Decimal(self.cost_nano_dollars) / NANO_DOLLARS_PER_CENT
 
 
 _COLUMNS = tuple(field.name for field in fields(FineTuneRecord))
@@ -75,4 +75,4 @@ class FineTunes:
             "SELECT sum(cost_nano_dollars) FROM fine_tunes WHERE created_at >= ? AND ? IN (model_type, '')",
             (to_ms(since), model_type or ""),
         )
-        return Decimal(nano_dollars) / _NANO_DOLLARS_PER_CENT
+        return Decimal(nano_dollars) / NANO_DOLLARS_PER_CENT

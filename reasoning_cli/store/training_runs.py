@@ -85,9 +85,7 @@ class TrainingRuns:
         return begun
 
     def update(self, number: int, *, at: datetime, **changes: object) -> TrainingRun:
-        """Write down what changed, named as in `TrainingRun`, together or not at all; an end is dated by `at`."""
-        if changes.get("stage") in ENDS:
-            changes.setdefault("finished_at", at)
+        """Write down what changed, named as in `TrainingRun`, together or not at all."""
         values = {**changes, "updated_at": at}
         self._store.write(
             f"UPDATE training_runs SET {', '.join(f'{name}=:{name}' for name in values)} WHERE number=:number",
@@ -96,6 +94,16 @@ class TrainingRuns:
         run = self.get(number)
         assert run is not None
         return run
+
+    def end(self, number: int, *, at: datetime, stage: str, **changes: object) -> bool:
+        """End a run, with what changed; whether it was not over before: of two that see the end, one did it."""
+        values = {**changes, "stage": stage, "finished_at": at, "updated_at": at}
+        changed = self._store.write(
+            f"UPDATE training_runs SET {', '.join(f'{name}=:{name}' for name in values)}"
+            " WHERE number=:number AND finished_at IS NULL",
+            {**{name: _stored(value) for name, value in values.items()}, "number": number},
+        )
+        return changed > 0
 
     def get(self, number: int) -> TrainingRun | None:
         return self._first("number=?", (number,))

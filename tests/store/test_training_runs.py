@@ -28,7 +28,10 @@ def test_one_run_of_a_type_goes_on_until_it_is_over(store: Store) -> None:
     other = runs.begin("coding", base="org/small", method="sft", plan={}, at=NOW)
     assert (first.number, first.stage, first.plan, other.number) == (1, "planned", {"seed": 1}, 2)
     later = NOW + timedelta(hours=2)
-    done = runs.update(1, at=later, stage="failed", problem="refused")
+    assert runs.end(1, at=later, stage="failed", problem="refused")
+    assert not runs.end(1, at=later + timedelta(hours=1), stage="done", problem=None)
+    done = runs.get(1)
+    assert done is not None
     assert (done.over, done.finished_at, done.problem, done.updated_at) == (True, later, "refused", later)
     assert runs.going("planning") is None
     again = runs.begin("planning", base="org/other", method="sft", plan={}, at=later)
