@@ -20,7 +20,7 @@ from tests.gateway.provider import Answering, Handler, Received
 
 FACES = ("responses", "chat", "messages")
 RELAYED = "relayed"
-# How long nothing comes before a client of the tests gives up; longer where an end is sure to come.
+# How long nothing comes before a client of the tests gives up; far longer where something is sure to come.
 SAYS_NOTHING_SECONDS, ENDS_SECONDS = 1.0, 60.0
 
 # Not part of a message but of one connection, or the server's own.
@@ -53,6 +53,22 @@ class Got:
         return self.body
 
 
+# After how many seconds without a byte the client gives up, by what it has got.
+Patience = Callable[[Got], float]
+
+
+def until_the_end(got: Got) -> float:
+    return ENDS_SECONDS
+
+
+def after_the_first_event(got: Got) -> float:
+    return SAYS_NOTHING_SECONDS if got.body else ENDS_SECONDS
+
+
+def at_once(got: Got) -> float:
+    return SAYS_NOTHING_SECONDS
+
+
 async def exchange(
     url: str,
     method: str,
@@ -60,7 +76,7 @@ async def exchange(
     headers: dict[str, str],
     body: bytes = b"",
     *,
-    patience: float = ENDS_SECONDS,
+    patience: Patience = until_the_end,
 ) -> Got:
     """One request over a connection of its own."""
     place = urlsplit(url)
@@ -83,11 +99,11 @@ async def exchange(
     return got
 
 
-async def read_answer(reader: asyncio.StreamReader, method: str, got: Got, patience: float) -> None:
+async def read_answer(reader: asyncio.StreamReader, method: str, got: Got, patience: Patience) -> None:
     """Read one answer, as patient as an agent."""
 
     async def soon(what: Awaitable[bytes]) -> bytes:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(patience(got)):
             return await what
 
     try:
@@ -496,11 +512,14 @@ class Cell:
     flaw: str | None
 
 
+_WHERE_NOTHING_COMES: dict[Handler | None, Patience] = {never: at_once, stalls: after_the_first_event}
+
+
 async def judge_original(gateway_url: str, original_url: str, fault: str, face: str, stream: bool) -> Cell:
     """Directly and through the gateway, at the same time."""
     path, body = body_of(face, stream=stream)
     headers = {**HEADERS, "x-fault": fault}
-    patience = SAYS_NOTHING_SECONDS if AT_THE_ORIGINAL.get(fault) in (never, stalls) else ENDS_SECONDS
+    patience = _WHERE_NOTHING_COMES.get(AT_THE_ORIGINAL.get(fault), until_the_end)
     direct, got = await asyncio.gather(
         *(exchange(url, "POST", path, headers, body, patience=patience) for url in (original_url, gateway_url))
     )
@@ -511,6 +530,6 @@ async def judge_model(gateway_url: str, original_url: str, fault: str, face: str
     """With the model at fault the agent gets what the original says."""
     path, body = body_of(face, stream=stream)
     direct, got = await asyncio.gather(
-        *(exchange(url, "POST", path, HEADERS, body, patience=ENDS_SECONDS) for url in (original_url, gateway_url))
+        *(exchange(url, "POST", path, HEADERS, body) for url in (original_url, gateway_url))
     )
     return Cell("model", fault, face, stream, less(direct, got))

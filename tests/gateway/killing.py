@@ -17,6 +17,7 @@ from tests.gateway import canned
 from tests.gateway.program import Program
 from tests.gateway.prompts import PATHS, PROMPTS, request
 from tests.gateway.provider import Answering, Provider, Received
+from tests.waiting import until
 
 _FACES = ("chat", "responses", "messages")
 
@@ -24,11 +25,13 @@ _FACES = ("chat", "responses", "messages")
 @dataclass
 class Verdict:
     """What one end came to. `missing_ms` is how old the oldest answer that is not in the log was, None when none is
-    missing; `lost` counts calls that were sent and not answered."""
+    missing; `holes` counts those of them that are older than one to the same caller that is there, or that were there
+    at an earlier end. `lost` counts calls that were sent and not answered."""
 
     answered: int = 0
     missing: int = 0
     missing_ms: float | None = None
+    holes: int = 0
     lost: int = 0
     ready_ms: float = 0.0
     exit_code: int = 0
@@ -67,8 +70,7 @@ class Killing:
 
     def kill(self) -> Verdict:
         """SIGKILL at a moment by chance."""
-        load = _Load(self._program.port, self._callers, self._numbers)
-        time.sleep(self._rng.uniform(0.2, 0.6))
+        load = self._under_way()
         self._program.process.kill()
         at = time.monotonic()
         self._program.kill()
@@ -79,14 +81,28 @@ class Killing:
 
     def end(self) -> Verdict:
         """SIGTERM at a moment by chance: what was sent is answered, and what was answered is in the log."""
-        load = _Load(self._program.port, self._callers, self._numbers)
-        time.sleep(self._rng.uniform(0.2, 0.6))
+        load = self._under_way()
         code = self._program.stop()
         load.end()
         verdict = self._again()
         verdict.exit_code, verdict.lost = code, load.lost
         self._look(load, verdict, time.monotonic())
         return verdict
+
+    def _under_way(self) -> _Load:
+        """A load of which some is answered and in the log, at a moment by chance."""
+        before = self._kept()
+        load = _Load(self._program.port, self._callers, self._numbers)
+        until(lambda: len(load.answered) > 10 and self._kept() > before, "some of the load to be in the log")
+        time.sleep(self._rng.uniform(0, 0.4))
+        return load
+
+    def _kept(self) -> int:
+        try:
+            with closing(sqlite3.connect(f"{self._program.database.as_uri()}?mode=ro", 60, uri=True)) as database:
+                return int(database.execute("SELECT count(*) FROM samples").fetchone()[0])
+        except sqlite3.OperationalError:
+            return 0  # nothing was written yet
 
     def _again(self) -> Verdict:
         """Start it again; the agent's next call works."""
@@ -121,8 +137,20 @@ class Killing:
         missing = self._answered.keys() - kept - self._missed
         self._missed |= missing
         verdict.missing = len(missing)
+        # By caller its last answer that is in the log: marks of one caller come in the order of their numbers.
+        last = dict(sorted(map(_caller_and_number, load.answered.keys() & kept)))
+        verdict.holes = sum(
+            mark not in load.answered or number < last.get(caller, -1)
+            for mark in missing
+            for caller, number in [_caller_and_number(mark)]
+        )
         if missing:
             verdict.missing_ms = (at - min(self._answered[mark] for mark in missing)) * 1000
+
+
+def _caller_and_number(mark: str) -> tuple[str, int]:
+    caller, _, number = mark.rpartition("-")
+    return caller, int(number)
 
 
 class _Load:
@@ -133,7 +161,7 @@ class _Load:
         self.answered: dict[str, float] = {}
         self.lost = 0
         self._ends = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(_FACES[one % 3],)) for one in range(callers)]
+        self._threads = [threading.Thread(target=self._ask, args=(_FACES[one % 3], one)) for one in range(callers)]
         for thread in self._threads:
             thread.start()
 
@@ -142,10 +170,10 @@ class _Load:
         for thread in self._threads:
             thread.join(60)
 
-    def _ask(self, face: str) -> None:
+    def _ask(self, face: str, caller: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         while not self._ends.is_set():
-            mark = f"{face}-{next(self._numbers)}"
+            mark = f"{caller}-{next(self._numbers)}"
             body = json.dumps(request(face, prompt_of(mark), stream=random.random() < 0.5))
             try:
                 connection.connect() if connection.sock is None else None

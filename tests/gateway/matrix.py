@@ -24,7 +24,7 @@ from tests.gateway.faults import (
 from tests.gateway.provider import Provider
 from tests.gateway.serving import Served
 
-DEADLINE_SECONDS = 0.25
+DEADLINE_SECONDS = 1.0
 
 
 class Patient(Circuit):

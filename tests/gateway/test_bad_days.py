@@ -21,13 +21,15 @@ from reasoning_cli.gateway.faces import chat
 from reasoning_cli.gateway.overheard import Decision
 from reasoning_cli.gateway.recording import Recorder
 from reasoning_cli.gateway.routing import route
+from reasoning_cli.store.attempts import AttemptRecord
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.samples import Samples
+from reasoning_cli.store.samples import Sample, Samples
 from tests.gateway import canned
 from tests.gateway.faults import AT_THE_ORIGINAL, exchange, less
 from tests.gateway.prompts import PATHS, PROMPTS, request
 from tests.gateway.provider import Answering, Received
 from tests.gateway.serving import Served, served
+from tests.waiting import until
 
 CHAT, DECISION = PATHS["chat"], request("chat", PROMPTS["planning"])
 
@@ -36,13 +38,6 @@ def answered(gateway: Served, count: int = 1) -> None:
     for _ in range(count):
         answer = gateway.client.post(CHAT, json=DECISION)
         assert (answer.status_code, answer.headers["x-reasoning-source"]) == (200, "slot")
-
-
-def until(done: object, seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not done():  # type: ignore[operator]
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
 
 
 def test_a_locked_database_delays_nobody_and_loses_nothing(gateway: Served) -> None:
@@ -60,28 +55,25 @@ def test_a_full_disk_costs_samples_not_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(recording, "_RETRY_SECONDS", 0.01)
-    full = [True]
-
-    def open_small(path: Path) -> Store:
-        store = open_store(path)
-        if full[0]:
-            pages = store.connection.execute("PRAGMA page_count").fetchone()[0]
-            store.connection.execute(f"PRAGMA max_page_count={pages}")
-        return store
-
     with served(tmp_path) as gateway:
         recorder = gateway.gateway.recorder
-        recorder._open_store = lambda: open_small(gateway.database)
-        answered(gateway, 10)
-        until(lambda: recorder.figures.dropped >= 10 or recorder.figures.stored)
-        answered(gateway, 60)
-        until(lambda: recorder.figures.dropped > 0 and recorder.figures.waiting_bytes == 0)
+        figures, write = recorder.figures, recorder._write_together
+        with open_store(gateway.database) as store:
+            most_pages = [store.number("PRAGMA page_count")]
+
+        def write_to_a_small_disk(store: Store, made: list[tuple[Sample, AttemptRecord | None]]) -> None:
+            store.connection.execute(f"PRAGMA max_page_count={most_pages[0]}")
+            write(store, made)
+
+        monkeypatch.setattr(recorder, "_write_together", write_to_a_small_disk)
+        answered(gateway, 70)
+        until(lambda: figures.stored + figures.dropped == 70, "each to be kept or counted")
         assert "the disk is full" in caplog.text
-        stored = recorder.figures.stored
-        full[0] = False
+        assert figures.dropped > 0
+        stored, most_pages[0] = figures.stored, 1_000_000
         answered(gateway, 3)
-        until(lambda: recorder.figures.stored >= stored + 3)
-        assert recorder.figures.last_error is None
+        until(lambda: figures.stored == stored + 3, "what came once there was room")
+        assert figures.last_error is None
 
 
 def decision_of(answer: object, size: int = 0) -> Decision:

@@ -21,6 +21,7 @@ from tests.gateway.faults import AT_THE_ORIGINAL
 from tests.gateway.prompts import PATHS, PROMPTS, request
 from tests.gateway.provider import Answering, Received
 from tests.gateway.serving import Served
+from tests.waiting import until
 
 DECISION = json.dumps(request("chat", PROMPTS["planning"])).encode()
 OTHER = json.dumps(request("chat", PROMPTS["other"])).encode()
@@ -176,8 +177,10 @@ def test_a_web_page_gets_no_more_than_it_would_have_without_us(gateway: Served, 
     """A browser lets any page send a call to this machine."""
     assert f"The {answers} thought".encode() in sent(gateway, post(DECISION, f"origin: {origin}"))
     assert len(gateway.original.received) == (answers == "original")
-    time.sleep(0.15)
-    assert gateway.gateway.recorder.figures.stored == (answers == "model")
+    sent(gateway, post(DECISION))
+    kept = 1 + (answers == "model")
+    until(lambda: gateway.gateway.recorder.figures.stored >= kept, "what came after it to be kept")
+    assert gateway.gateway.recorder.figures.stored == kept
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
@@ -231,8 +234,8 @@ def test_long_heads_and_many_headers_are_refused(gateway: Served) -> None:
 
 def test_who_takes_too_long_is_let_go(gateway: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Protocol, "look_seconds", 0.05)
-    monkeypatch.setattr(Protocol, "head_seconds", 0.3)
-    monkeypatch.setattr(Protocol, "body_seconds", 0.3)
+    monkeypatch.setattr(Protocol, "head_seconds", 1.5)
+    monkeypatch.setattr(Protocol, "body_seconds", 1.5)
     with connected(gateway) as silent, connected(gateway) as slow, connected(gateway) as half:
         slow.sendall(b"GET / HTTP/1.1\r\nx-a: 1")
         half.sendall(post(DECISION)[:-5])
@@ -240,7 +243,7 @@ def test_who_takes_too_long_is_let_go(gateway: Served, monkeypatch: pytest.Monke
         assert until_closed(slow).startswith(b"HTTP/1.1 408 ")
         assert until_closed(half).startswith(b"HTTP/1.1 408 ")
     # An answer may take its time.
-    gateway.change("planning", deadline_seconds=0.6)
+    gateway.change("planning", deadline_seconds=2.0)
     gateway.model.handler = AT_THE_ORIGINAL["hangs"]
     assert b"The original thought" in sent(gateway, post(DECISION))
 
@@ -279,10 +282,8 @@ def test_a_thousand_idle_connections_are_in_nobodys_way(gateway: Served) -> None
     place = urlsplit(gateway.url)
     idle = [socket.create_connection((place.hostname, place.port)) for _ in range(1000)]
     try:
-        began = time.perf_counter()
         for _ in range(20):
-            assert gateway.client.post(PATHS["chat"], content=DECISION).status_code == 200
-        assert time.perf_counter() - began < 10
+            assert gateway.client.post(PATHS["chat"], content=DECISION, timeout=10).status_code == 200
     finally:
         for one in idle:
             one.close()
@@ -318,8 +319,7 @@ def test_who_leaves_in_the_middle_of_an_upload_ends_it_at_the_original(gateway: 
     )
     with connected(gateway) as connection:
         connection.sendall(b"POST /v1/files HTTP/1.1\r\ncontent-length: 1000000000\r\n\r\n" + b"x" * 100_000)
-        while not heads:
-            time.sleep(0.01)
+        until(lambda: heads, "the head")
     assert ended.wait(60)
     assert b"content-length: 1000000000" in heads[0].lower()
     assert gateway.client.get("/health").status_code == 200

@@ -166,6 +166,7 @@ def test_a_shadow_is_asked_beside_the_original_and_never_delays_it(gateway: Serv
     (attempt,) = gateway.attempts(sample)
     assert (sample.source, attempt.mode, attempt.failure, attempt.agrees) == ("original", "shadow", None, True)
     gateway.model.handler = hangs
+    gateway.change("should_respond", deadline_seconds=0.5)
     assert ask(gateway, "messages", PROMPTS["should_respond"]).text == canned.ORIGINAL_SAYS["should_respond"]
 
 

