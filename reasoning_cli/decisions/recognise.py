@@ -105,6 +105,8 @@ _VERBS = (
     *("write", "implement", "fix", "refactor", "create", "generate", "add", "debug", "rewrite"),
     *("optimise", "optimize"),
 )
+# One of these is in whatever holds a verb; most talk holds none.
+_VERB_PARTS = tuple({"optimi" if verb.startswith("optimi") else verb for verb in _VERBS} - {"rewrite"})
 _CODING_WISH = re.compile(
     "(?:" + "|".join(verb[0] + r"(?<=\b.)" + verb[1:] for verb in _VERBS) + r")\b[^.?!\n]{0,60}?"
     r"\b(?:function|class|method|unit tests?|tests?|script|bug|parser|module|regex|algorithm|code)\b"
@@ -158,7 +160,7 @@ def recognise(
     if ("```" in words or "~~~" in words) and _FENCED_BLOCK.search(words):
         return Recognition("coding", _HAS_CODE)
     folded = words.casefold()
-    if any(verb in folded for verb in _VERBS) and _CODING_WISH.search(folded):
+    if any(map(folded.__contains__, _VERB_PARTS)) and _CODING_WISH.search(folded):
         return Recognition("coding", _ASKS_FOR_CODE)
     return Recognition(None, "no decision")
 

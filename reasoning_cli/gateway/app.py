@@ -117,7 +117,7 @@ class Gateway:
                 await call.refuse(401, "this gateway asks for its token", self._error_of(call))
             elif self._in_circle(call):
                 await call.refuse(508, "the gateway was told to call itself: check gateway.*_upstream", None)
-            elif any(key == b"transfer-encoding" and value.lower() != b"chunked" for key, value in call.headers):
+            elif call.header(b"transfer-encoding") is not None and _is_coded(call.headers):
                 # What it names belongs to this connection, and would be lost on the next.
                 await call.refuse(501, "no transfer-encoding but chunked is known here", self._error_of(call))
             else:
@@ -214,6 +214,11 @@ class Gateway:
             "recording": {**recording, "last_error": next(filter(None, errors), None)},
             "problem": self.book.problem,
         }
+
+
+def _is_coded(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether a body comes in another form than chunks."""
+    return any(key == b"transfer-encoding" and value.lower() != b"chunked" for key, value in headers)
 
 
 def _token_of(call: Call) -> bytes:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from random import getrandbits
 from typing import Any
 
 import orjson
@@ -19,8 +19,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 # would be too much together with what other calls hold.
 LONGEST_READ_BYTES = 8 * 1024 * 1024
 MOST_HELD_BYTES = 64 * 1024 * 1024
-# A caller that leaves is noticed after this long; most calls are over by then, and need no watch.
-_WATCH_AFTER_SECONDS = 0.05
 
 
 class CallerLeft(Exception):
@@ -41,23 +39,24 @@ class Call:
         self.path: str = scope["raw_path"].decode("latin-1") if scope.get("raw_path") else scope["path"]
         self.query: bytes = scope["query_string"]
         self.headers: list[tuple[bytes, bytes]] = list(scope["headers"])
-        self.id = os.urandom(16).hex()
+        self._first = dict(reversed(self.headers))
+        self.id = f"{getrandbits(128):032x}"
         self.started = time.perf_counter()
         self.status: int | None = None
         self.sent_bytes = 0
         self.notes: dict[str, Any] = {}
         self._receive, self._send = receive, send
+        self._when_left: Callable[[Callable[[], None]], None] | None = scope.get("extensions", {}).get("left")
         self._held, self._holds = held, 0
         self._read: deque[bytes] = deque()
         self._whole = False  # the body was received to its end
         self._head_sent = self._finished = False
         self._left = False
         self._task = asyncio.current_task()
-        self._watch: asyncio.TimerHandle | asyncio.Task[None] | None = None
 
     def header(self, name: bytes) -> bytes | None:
         """The first header of that (lower-case) name."""
-        return next((value for key, value in self.headers if key == name), None)
+        return self._first.get(name)
 
     def headers_by_name(self) -> dict[str, str]:
         """The headers as recognition reads them."""
@@ -98,7 +97,7 @@ class Call:
     @property
     def announced_bytes(self) -> int:
         """How long the body is said to be; -1 when it comes in chunks."""
-        return int(self.header(b"content-length") or -1)
+        return int(self._first.get(b"content-length", -1))
 
     @property
     def has_body(self) -> bool:
@@ -120,16 +119,10 @@ class Call:
 
     def watch(self) -> None:
         """From now on, with the body whole, a caller that leaves ends what is done for it."""
-        if self._watch is None:
-            self._watch = asyncio.get_running_loop().call_later(_WATCH_AFTER_SECONDS, self._start_watching)
+        if self._when_left is not None:
+            self._when_left(self._leaves)
 
-    def _start_watching(self) -> None:
-        self._watch = asyncio.ensure_future(self._watching())
-
-    async def _watching(self) -> None:
-        """Wait until the caller leaves, and then end what is done for it."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+    def _leaves(self) -> None:
         if not self._finished and self._task is not None:
             self._left = True
             self._task.cancel()
@@ -145,7 +138,7 @@ class Call:
         return self._head_sent
 
     async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        """Send the head of the answer."""
+        """Begin the answer: its head goes out with the first piece of its body, be it empty."""
         self.status, self._head_sent = status, True
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
@@ -174,5 +167,3 @@ class Call:
         """The call is over: stop watching."""
         self._finished = True
         self._hold(-self._holds)
-        if self._watch is not None:
-            self._watch.cancel()

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from collections.abc import Callable
 from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 # Twice what nginx takes. A little more may pass: a piece of what arrives is read before it is counted.
 LONGEST_HEAD_BYTES = 64 * 1024
@@ -45,7 +46,6 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._in_head, self._head_bytes, self._completed = True, 0, False
         self._ending = self._resuming = False
-        self._joined = _Joined(transport, self.loop)
         self._since = self._heard = self.loop.time()
         self._look_later: asyncio.TimerHandle | None = self.loop.call_later(self.look_seconds, self._look)
         Protocol.most = Protocol.most or most_connections()
@@ -57,6 +57,8 @@ class Protocol(HttpToolsProtocol):
             self._look_later.cancel()
             self._look_later = None
         super().connection_lost(exc)
+        if isinstance(self.cycle, Outgoing):
+            self.cycle.leaves()
 
     @property
     def idle_since(self) -> float | None:
@@ -69,7 +71,6 @@ class Protocol(HttpToolsProtocol):
         min(idle, key=lambda one: one.idle_since or 0.0).transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
         if self.parser is None:  # refused already, or nothing but the answer under way is waited for
             return
         now = self.loop.time()
@@ -120,9 +121,8 @@ class Protocol(HttpToolsProtocol):
             return
         self._in_head = False
         super().on_headers_complete()
-        self.cycle.transport = self._joined
-        if self.parser.get_http_version() == "1.0":
-            self.cycle.__class__ = _UntilClosed
+        self.cycle.__class__ = Outgoing
+        self.scope["extensions"] = {"left": self.cycle.when_left}  # type: ignore[attr-defined]
         if self._ending:
             self.cycle.keep_alive = False
 
@@ -148,17 +148,27 @@ class Protocol(HttpToolsProtocol):
         self._look_later = self.loop.call_later(self.look_seconds, self._look)
         now, cycle = self.loop.time(), self.cycle
         if cycle is None or cycle.response_complete:
-            slow = self.timeout_keep_alive_task is None and now - self._since > self.head_seconds
-            if slow and self._head_bytes == 0:
-                self.transport.close()
-            elif slow:
+            slow = now - self._since > self.head_seconds
+            if self._head_bytes and slow:
                 self._refuse(b"408 Request Timeout")
+            elif now - self._heard > self.timeout_keep_alive if cycle is not None else slow:
+                self.transport.close()
         elif (
             cycle.more_body
             and not (cycle.waiting_for_100_continue or self.flow.read_paused)
             and (now - self._heard > self.body_seconds)
         ):
             self._refuse(b"408 Request Timeout")
+
+    def on_response_complete(self) -> None:
+        """As it was, without a timer for each call: `_look` sees who stays for too long."""
+        self.server_state.total_requests += 1
+        self._heard = self.loop.time()
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
 
     def shutdown(self) -> None:
         """The gateway ends. A call that is on its way over a kept connection is still answered."""
@@ -173,47 +183,78 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
 
 
-class _Joined(asyncio.Transport):
-    """What an answer is written to. Its head leaves together with what follows at once, in one packet; what follows
-    later does not hold it back, nor a stream's first event."""
+class Outgoing(RequestResponseCycle):
+    """An answer going out, in as few packets as it can: its head with the first of its body. Who begins one and has
+    nothing of its body yet sends an empty piece.
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__()
-        self._transport, self._loop, self._head = transport, loop, b""
+    Without a length it goes in chunks; to HTTP/1.0, which knows none, it ends with the connection. What its headers
+    hold was looked at before.
+    """
 
-    def write(self, data: bytes) -> None:  # type: ignore[override]
-        if self._head:
-            self._transport.write(self._head + data)
-            self._head = b""
-        elif data.startswith(b"HTTP/1.1 "):
-            self._head = data
-            self._loop.call_soon(self._flush)
-        else:
-            self._transport.write(data)
+    _head = b""
+    _left: int | None = None  # of the length that was told
+    _has_body = True
+    _when_left: Callable[[], None] | None = None
 
-    def _flush(self) -> None:
-        if self._head:
-            self._transport.write(self._head)
-            self._head = b""
+    def when_left(self, tell: Callable[[], None]) -> None:
+        """Call `tell` when the caller leaves before the answer is whole."""
+        self._when_left = tell
+        if self.disconnected:
+            asyncio.get_running_loop().call_soon(tell)
 
-    def is_closing(self) -> bool:
-        return self._transport.is_closing()
-
-    def close(self) -> None:
-        self._flush()
-        self._transport.close()
-
-
-class _UntilClosed(RequestResponseCycle):
-    """An answer to HTTP/1.0, which knows no chunks: what has no length ends with the connection."""
-
-    _measured = True
+    def leaves(self) -> None:
+        """The caller is gone."""
+        if self._when_left is not None and not self.response_complete:
+            self._when_left()
 
     async def send(self, message: Any) -> None:
-        if not self.response_started:
-            self._measured = any(name.lower() == b"content-length" for name, _ in message["headers"])
-            if not self._measured:
-                self.chunked_encoding = False
-        elif not self._measured:
-            self.expected_content_length = len(message.get("body", b""))
-        await super().send(message)
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected or self.response_complete:
+            return
+        if message["type"] == "http.response.start":
+            self._begin(message["status"], message["headers"])
+            return
+        body, more = message["body"], message.get("more_body", False)
+        pieces = [self._head] if self._head else []
+        self._head = b""
+        if self._has_body and body:
+            if self._left is not None:
+                self._left -= len(body)
+            pieces += [b"%x\r\n" % len(body), body, b"\r\n"] if self.chunked_encoding else [body]
+        if not more and self._has_body:
+            if self._left:
+                raise RuntimeError("an answer as long as was told")
+            if self.chunked_encoding:
+                pieces.append(b"0\r\n\r\n")
+        if pieces:
+            self.transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        if not more:
+            self.response_complete = True
+            self.message_event.set()
+            if not self.keep_alive:
+                self.transport.close()
+            self.on_response()
+
+    def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self.response_started, self.waiting_for_100_continue = True, False
+        self._has_body = self.scope["method"] != "HEAD" and status not in (204, 304)
+        lines = [STATUS_LINE[status]]
+        for name, value in headers:
+            if name == b"content-length":
+                self._left = int(value)
+            elif name == b"connection":
+                self.keep_alive = False
+                continue
+            lines.append(b"%b: %b\r\n" % (name, value))
+        self.chunked_encoding = False
+        if self._has_body and self._left is None:
+            if self.scope["http_version"] == "1.0":
+                self.keep_alive = False
+            else:
+                self.chunked_encoding = True
+                lines.append(b"transfer-encoding: chunked\r\n")
+        if not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+        lines.append(b"\r\n")
+        self._head = b"".join(lines)

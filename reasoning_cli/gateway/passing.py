@@ -69,13 +69,11 @@ async def _pass_back(call: Call, answer: Answer, decision: Decision | None) -> N
         decision.status, decision.content_type = answer.status, answer.header(b"content-type")
         decision.encoding = answer.header(b"content-encoding")
     await call.begin(answer.status, headers_down(answer.headers, answer.status))
-    if call.method == "HEAD":
-        await call.send(b"", more=False)
-        return
-    more = True
+    piece, more = answer.taken(), not answer.ended  # nothing of the body yet: its head goes alone
+    await call.send(piece, more=more)
+    _listen(decision, piece)
     while more:
-        piece = await answer.read()
-        more = not answer.ended
+        piece, more = await answer.read(), not answer.ended
         await call.send(piece, more=more)
         _listen(decision, piece)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from typing import Any
 
-from reasoning_cli.gateway.limits import _Joined
+from uvicorn.protocols.http.flow_control import FlowControl
 
-HEAD, BODY = b"HTTP/1.1 200 OK\r\n\r\n", b"{}"
+from reasoning_cli.gateway.limits import Outgoing
 
 
 class Written(asyncio.Transport):
@@ -23,30 +25,60 @@ class Written(asyncio.Transport):
         self.packets.append(b"closed")
 
 
-async def written(*pieces: bytes | None) -> list[bytes]:
-    """What leaves when these are written, None standing for a turn of the loop."""
-    transport = Written()
-    joined = _Joined(transport, asyncio.get_running_loop())
-    for piece in pieces:
-        if piece is None:
-            await asyncio.sleep(0)
-        else:
-            joined.write(piece)
-    joined.close()
-    return transport.packets
+def written(
+    *pieces: bytes,
+    headers: tuple[tuple[bytes, bytes], ...] = (),
+    status: int = 200,
+    method: str = "POST",
+    version: str = "1.1",
+    whole: bool = True,
+) -> list[bytes]:
+    """The packets of an answer with these pieces of a body, the last of them its end when it is `whole`."""
+
+    async def send() -> list[bytes]:
+        transport, log = Written(), logging.getLogger(__name__)
+        scope: Any = {"type": "http", "method": method, "http_version": version}
+        ended = lambda: transport.packets.append(b"ended")  # noqa: E731
+        cycle = Outgoing(
+            scope,
+            transport,
+            FlowControl(transport),
+            log,
+            log,
+            False,
+            [],
+            asyncio.Event(),
+            False,
+            version != "1.0",
+            ended,
+        )
+        await cycle.send({"type": "http.response.start", "status": status, "headers": list(headers)})
+        for number, piece in enumerate(pieces):
+            more = not whole or number < len(pieces) - 1
+            await cycle.send({"type": "http.response.body", "body": piece, "more_body": more})
+        return transport.packets
+
+    return asyncio.run(send())
 
 
-def test_a_head_leaves_with_what_follows_at_once() -> None:
-    assert asyncio.run(written(HEAD, BODY, None, BODY)) == [HEAD + BODY, BODY, b"closed"]
+HEAD, CHUNKS = b"HTTP/1.1 200 OK\r\n", b"transfer-encoding: chunked\r\n"
+
+
+def test_a_whole_answer_is_one_packet() -> None:
+    told = ((b"content-length", b"2"),)
+    assert written(b"{}", headers=told) == [HEAD + b"content-length: 2\r\n\r\n{}", b"ended"]
+    assert written(b"{}") == [HEAD + CHUNKS + b"\r\n2\r\n{}\r\n0\r\n\r\n", b"ended"]
 
 
 def test_a_head_waits_for_nothing_that_comes_later() -> None:
-    assert asyncio.run(written(HEAD, None, BODY, BODY)) == [HEAD, BODY, BODY, b"closed"]
+    assert written(b"", b"ab", b"", whole=False) == [HEAD + CHUNKS + b"\r\n", b"2\r\nab\r\n"]
 
 
-def test_a_head_alone_leaves_before_the_end() -> None:
-    assert asyncio.run(written(HEAD)) == [HEAD, b"closed"]
+def test_an_answer_without_a_body_is_its_head() -> None:
+    told = ((b"content-length", b"9"),)
+    assert written(b"", headers=told, method="HEAD") == [HEAD + b"content-length: 9\r\n\r\n", b"ended"]
+    assert written(b"", status=204) == [b"HTTP/1.1 204 No Content\r\n\r\n", b"ended"]
 
 
-def test_a_body_that_looks_like_a_head_passes_too() -> None:
-    assert asyncio.run(written(HEAD, HEAD, HEAD, None, BODY)) == [HEAD + HEAD, HEAD, BODY, b"closed"]
+def test_to_http_1_0_an_answer_without_a_length_ends_with_the_connection() -> None:
+    assert written(b"ab", b"c", version="1.0") == [HEAD + b"connection: close\r\n\r\nab", b"c", b"closed", b"ended"]
