@@ -19,8 +19,8 @@ from reasoning_cli.commands.data_options import (
     filter_of,
     who_labels,
 )
-from reasoning_cli.commands.session import session_of
-from reasoning_cli.errors import UsageError
+from reasoning_cli.commands.session import Session, session_of
+from reasoning_cli.errors import NotFoundError, UsageError
 
 
 def review(
@@ -37,6 +37,10 @@ def review(
         int | None, typer.Option("--sample", metavar="N", min=1, help="Only N of them, drawn at random, once.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed draws another sample.")] = 0,
+    evaluation: Annotated[
+        int | None,
+        typer.Option("--evaluation", metavar="NUMBER", help="Those on which a model differed in `train eval`."),
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Also those that have a label.")] = False,
     by: AsOption = None,
 ) -> None:
@@ -53,7 +57,7 @@ def review(
         )
     again = again or wanted.label not in (None, "none")
     typed = repr((wanted.model_types, agent, room, source, wanted.label, decision, since, until))
-    asked = Asked(wanted, typed, sample, seed, again)
+    asked = Asked(wanted, typed, sample, seed, again, None if evaluation is None else _disagreeing(session, evaluation))
     walk = Review(session.store, asked, by=who_labels(by), now=session.now)
     if not walk.progress.total:
         terminal.note("No decisions match.")
@@ -69,3 +73,13 @@ def review(
     terminal.say(screen.said())
     left = walk.progress.total - walk.progress.done
     terminal.note(f"{left:,} left; the same command goes on with them." if left else "That was all of them.")
+
+
+def _disagreeing(session: Session, number: int) -> tuple[str, ...]:
+    """The decisions on which a model of an evaluation differed from what is held to be right."""
+    from reasoning_cli.store.evaluations import Evaluations
+
+    evaluations = Evaluations(session.store)
+    if evaluations.get(number) is None:
+        raise NotFoundError(f"there is no evaluation {number}", "`reasoning train evals` lists them")
+    return tuple(evaluations.disagreeing(number))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from reasoning_cli.commands.train_eval import evaluate, evaluations
 from reasoning_cli.commands.train_init import init
 from reasoning_cli.commands.train_looking import cancel, delete, download, events, list_, show
 from reasoning_cli.commands.train_starting import start
@@ -21,3 +22,5 @@ app.command()(events)
 app.command()(cancel)
 app.command()(delete)
 app.command()(download)
+app.command("eval")(evaluate)
+app.command("evals")(evaluations)

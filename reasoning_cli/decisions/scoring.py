@@ -37,7 +37,7 @@ _REPEATS = 0.8
 _MOST_CHARS = 50_000
 
 # The figure by which two models are compared.
-MAIN: Mapping[str, str] = {"should_respond": "right", "planning": "actions_f1", "coding": "similarity"}
+MAIN: Mapping[str, str] = {"should_respond": "accuracy", "planning": "actions_f1", "coding": "similarity"}
 
 # Scripts that put no space between words: each character counts as one.
 _ALONE = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
@@ -165,7 +165,7 @@ def _worst(truth: Truth) -> dict[str, float]:
     """An answer nobody can use is as wrong as can be; of a mistake it is no repetition."""
     match truth.answer if truth.answer is not None else truth.wrong:
         case ShouldRespondAnswer():
-            return {"right": 0.0}
+            return {"accuracy": 0.0}
         case PlanningAnswer() if truth.answer is not None:
             return {"actions_f1": 0.0, "actions_same": 0.0, "providers_same": 0.0, "text_similarity": 0.0}
         case CodingAnswer() if truth.answer is not None:
@@ -183,7 +183,7 @@ def _responding(answer: ShouldRespondAnswer, truth: Truth) -> tuple[dict[str, fl
             same = answer.action != wrong.action
         case _:
             return {}, None
-    return {"right": float(same)}, not same
+    return {"accuracy": float(same)}, not same
 
 
 def _planning(answer: PlanningAnswer, truth: Truth) -> tuple[dict[str, float], bool | None]:

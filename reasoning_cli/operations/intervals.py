@@ -8,6 +8,7 @@ All are two-sided at 95 % and closed formulas, so a million values take no more 
   is theirs; it never shrinks to a point, as a bootstrap of equal values does;
 - paired differences of such values: one made-up value half at +1 and half at -1, and one at 0, which for answers that
   are right or wrong is the adjusted interval of Agresti and Min (Stat. Med. 24, 2005);
+- counts of what comes when it likes: the score interval of a Poisson count;
 - percentiles: the values whose ranks the binomial distribution puts around them, whatever the distribution is.
 
 Tests hold them against published values, and count by simulation how often they hold the truth.
@@ -62,6 +63,12 @@ def proportion(hits: int, count: int) -> Figure | None:
     low = 0.0 if not hits else max(0.0, middle - half)
     high = 1.0 if hits == count else min(1.0, middle + half)
     return Figure(share, low, high, count)
+
+
+def rate(count: int) -> tuple[float, float]:
+    """The bounds of what was counted `count` times, as a Poisson count: the score interval."""
+    middle, half = count + Z * Z / 2, Z * math.sqrt(count + Z * Z / 4)
+    return max(0.0, middle - half), middle + half
 
 
 def bounded_mean(values: Moments, most: float = 1.0) -> Figure | None:

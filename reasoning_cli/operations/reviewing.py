@@ -23,13 +23,15 @@ _LABELS = ("good", "bad", "corrected")
 @dataclass(frozen=True)
 class Asked:
     """What is reviewed: what matches `wanted`, all of it or `sample` of them drawn by `seed`; `again` also what was
-    labelled before. `typed` are the words of the filter: the same words mean the same sample, a day later too."""
+    labelled before. `typed` are the words of the filter: the same words mean the same sample, a day later too. `chosen`
+    are the ids of what is reviewed, whatever else is asked for."""
 
     wanted: SampleFilter
     typed: str = ""
     sample: int | None = None
     seed: int = 0
     again: bool = False
+    chosen: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,9 @@ class Review:
     def __init__(self, store: Store, asked: Asked, *, by: str, now: Callable[[], datetime]) -> None:
         self.store, self._asked, self._by, self._now = store, asked, by, now
         self._labels, self._samples = Labels(store), Samples(store)
-        self._drawn = self._draw() if asked.sample is not None else None
+        self._drawn = None if asked.chosen is None else list(asked.chosen)
+        if self._drawn is None and asked.sample is not None:
+            self._drawn = self._draw()
         self._ahead = self._walk()
         self._returned: list[str] = []
         self._made: list[tuple[int, str, str]] = []  # number of the change, sample, label

@@ -84,6 +84,12 @@ def seeded_salt(store: Store, seed: int) -> str:
     return blake2b(str(seed).encode(), key=bytes.fromhex(row[0]), digest_size=16).hexdigest()
 
 
+def exported_numbers(store: Store, sha256: str) -> NumberSet | None:
+    """The samples in the newest file of that hash; None when none was written here."""
+    row = store.row("SELECT samples FROM exports WHERE sha256 = ? ORDER BY number DESC LIMIT 1", (sha256,))
+    return NumberSet.unpacked(row["samples"]) if row is not None else None
+
+
 def exports_holding(store: Store, numbers: Collection[int]) -> list[tuple[ExportRecord, list[int]]]:
     """The files that hold any of these samples, newest first, each with the numbers of those it holds."""
     found = []

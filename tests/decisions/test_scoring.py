@@ -68,20 +68,20 @@ def test_a_correction_outranks_a_label_and_a_label_the_original() -> None:
 )
 def test_an_action_is_right_or_not(said: str, right: str, parts: float) -> None:
     found = score("should_respond", ASKED, respond(said), truth_of("should_respond", ASKED, respond(right)))
-    assert (found.valid, found.decided, found.differs, found.parts) == (True, said, not parts, {"right": parts})
+    assert (found.valid, found.decided, found.differs, found.parts) == (True, said, not parts, {"accuracy": parts})
 
 
 def test_any_other_action_than_the_one_labelled_bad_is_right() -> None:
     bad = truth_of("should_respond", ASKED, respond("RESPOND"), label="bad")
-    assert score("should_respond", ASKED, respond("RESPOND"), bad).parts == {"right": 0.0}
-    assert score("should_respond", ASKED, respond("STOP"), bad).parts == {"right": 1.0}
+    assert score("should_respond", ASKED, respond("RESPOND"), bad).parts == {"accuracy": 0.0}
+    assert score("should_respond", ASKED, respond("STOP"), bad).parts == {"accuracy": 1.0}
 
 
 def test_an_invalid_answer_is_wrong_and_says_why() -> None:
     found = score("should_respond", ASKED, "<response><action>MAYBE</action></response>", Truth("none"))
     assert (found.valid, found.reason, found.differs) == (False, "action is none of RESPOND, IGNORE, STOP", None)
     found = score("should_respond", ASKED, "hm", truth_of("should_respond", ASKED, respond("STOP")))
-    assert (found.reason, found.differs, found.parts) == ("no XML answer", True, {"right": 0.0})
+    assert (found.reason, found.differs, found.parts) == ("no XML answer", True, {"accuracy": 0.0})
 
 
 # --- planning ---

@@ -1,0 +1,199 @@
+"""A file of decisions to evaluate on: its lines, what is right for each, and which of them were trained on.
+
+A line may be of a training file although the file is another: its prompt is compared with those of the training,
+written as they were written for it. Of a file that was exported here the samples are known by number as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import orjson
+
+from reasoning_cli.decisions.answers import InvalidAnswer, parse_answer
+from reasoning_cli.decisions.prompts import shape_of
+from reasoning_cli.decisions.scoring import Truth
+from reasoning_cli.errors import DataError, NotFoundError
+from reasoning_cli.operations.checking_lines import check_sample
+from reasoning_cli.operations.evaluating_models import COPY, TRAINED, Candidate, trained_on
+from reasoning_cli.operations.exporting_lines import Renderer
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.evaluation_rows import EvaluationRows
+from reasoning_cli.store.export_rows import texts
+from reasoning_cli.store.exports import NumberSet, exported_numbers, seeded_salt
+from reasoning_cli.store.samples import masked_hash
+from reasoning_cli.store.training_runs import TrainingRuns
+from reasoning_cli.values import spell_model_type
+
+_BATCH = 500
+
+
+@dataclass(frozen=True)
+class FileLine:
+    """One line: its number, what is asked and what is right. `tests` are a program that tests an answer's code."""
+
+    number: int
+    prompt: str
+    system: str | None
+    truth: Truth
+    tests: str | None = None
+
+
+@dataclass
+class FileItems:
+    """What a file holds: lines that can be asked, those that were trained on by whom, and those of no use by why."""
+
+    path: Path
+    sha256: str
+    count: int = 0
+    usable: list[int] = field(default_factory=list)
+    leaked: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+    prompt_bytes: int = 0
+    answer_bytes: int = 0
+
+
+def open_dataset(store: Store, path: Path, model_type: str, candidates: Sequence[Candidate]) -> FileItems:
+    """Read a file once. NotFoundError, DataError for one that is none."""
+    found = FileItems(path, sha256_of(path))
+    known = _numbers_of_lines(store, found.sha256, model_type)
+    trainings = [
+        _Training(store, one, model_type) for one in candidates if one.run is not None and one.training == "known"
+    ]
+    leaked, left_out = Counter[str](), Counter[str]()
+    for number, line in _numbered(path):
+        found.count += 1
+        one = _read(number, line, model_type)
+        if isinstance(one, str):
+            left_out[one] += 1
+            continue
+        seq = known[found.count - 1] if known and found.count <= len(known) else None
+        reason = next((why for each in trainings if (why := each.holds(one.prompt, seq)) is not None), None)
+        if reason is not None:
+            leaked[reason] += 1
+            continue
+        found.usable.append(number)
+        found.prompt_bytes += len(one.prompt.encode()) + len((one.system or "").encode())
+        found.answer_bytes += len(line) - len(one.prompt)
+    found.leaked, found.left_out = dict(leaked.most_common()), dict(left_out.most_common())
+    return found
+
+
+def lines_of(path: Path, wanted: NumberSet, model_type: str) -> Iterator[FileLine]:
+    """The lines with these numbers, in order."""
+    for number, line in _numbered(path):
+        if number in wanted and not isinstance(one := _read(number, line, model_type), str):
+            yield one
+
+
+def sha256_of(path: Path) -> str:
+    """The hash of a file, as exports and training runs name it."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no file `{path}`", "`reasoning data export -o FILE` writes one") from None
+    except OSError as error:
+        raise DataError(f"cannot read `{path}`: {error.strerror or error}", "name a file of JSON lines") from error
+
+
+class _Training:
+    """What one candidate was trained on, by the numbers of its samples and by the prompts as they were written."""
+
+    def __init__(self, store: Store, candidate: Candidate, model_type: str) -> None:
+        assert candidate.run is not None
+        self._name, self._rows = candidate.name, EvaluationRows(store, model_type)
+        self._numbers = trained_on(store, candidate.run) or NumberSet()
+        self._hashes = _written(store, candidate.run, self._numbers)
+
+    def holds(self, prompt: str, seq: int | None) -> str | None:
+        """Why a line cannot be asked of it, if so."""
+        if seq is not None and seq in self._numbers:
+            return TRAINED.format(self._name)
+        if self._rows.any_of_prompt(prompt, self._numbers):
+            return TRAINED.format(self._name)
+        shape = masked_hash(shape_of(prompt) or prompt)
+        value = int.from_bytes(shape[:8])
+        place = bisect_left(self._hashes, value)
+        if place < len(self._hashes) and self._hashes[place] == value:
+            return COPY.format(self._name)
+        return COPY.format(self._name) if self._rows.any_of_shape(shape, self._numbers) else None
+
+
+def _written(store: Store, run_number: int, numbers: NumberSet) -> array[int]:
+    """Hashes, in order, of what the prompts of a training share with near-copies, as they stand in its file."""
+    from reasoning_cli.operations.training_kept import request_of
+
+    run = TrainingRuns(store).get(run_number)
+    assert run is not None
+    request = request_of(run)
+    salt = seeded_salt(store, request.export.seed) if request.redact else None
+    renderer = Renderer(replace(request.export.rules, salt=salt))
+    hashes = array("Q")
+    for batch in batched(numbers, _BATCH):
+        with closing(texts(store, batch)) as rows:
+            for row in rows:
+                turns = renderer.turns(row)
+                if not isinstance(turns, str):
+                    hashes.append(int.from_bytes(masked_hash(shape_of(turns.prompt) or turns.prompt)[:8]))
+    return array("Q", sorted(hashes))
+
+
+def _numbers_of_lines(store: Store, sha256: str, model_type: str) -> list[int]:
+    """The sample of each line of a file that was exported here, in order; empty of any other."""
+    numbers = exported_numbers(store, sha256)
+    if numbers is None:
+        return []
+    rows = EvaluationRows(store, model_type)
+    dated = [(row.created_at, row.seq) for batch in batched(numbers, _BATCH) for row in rows.numbered(batch)]
+    return [seq for _, seq in sorted(dated)]
+
+
+def batched(numbers: Iterable[int], size: int) -> Iterator[list[int]]:
+    """Numbers in lists of at most `size`."""
+    batch: list[int] = []
+    for number in numbers:
+        batch.append(number)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _numbered(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines that hold anything, each with its number from 1 on."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                yield number, line
+
+
+def _read(number: int, line: bytes, model_type: str) -> FileLine | str:
+    """A line as it is asked, or why it cannot be."""
+    try:
+        sample = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return "no JSON"
+    tests = sample.pop("tests", None) if isinstance(sample, dict) else None
+    check = check_sample(sample)
+    if check.refusals or not check.asked or not check.answer:
+        return "no question with an answer"
+    answer = parse_answer(model_type, check.answer)
+    if isinstance(answer, InvalidAnswer):
+        return f"its answer is none to {spell_model_type(model_type)}: {answer.reason}"
+    messages = sample.get("messages") or sample.get("input", {}).get("messages") or [{}]
+    system = _text(messages[0]) if messages[0].get("role") == "system" else None
+    return FileLine(number, check.asked, system, Truth("file", answer), tests if isinstance(tests, str) else None)
+
+
+def _text(message: dict[str, object]) -> str:
+    content = message.get("content")
+    return content if isinstance(content, str) else ""
