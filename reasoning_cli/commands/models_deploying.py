@@ -107,6 +107,7 @@ def deploy(
     limit = read_timeout(session, timeout)
     plan = _plan(session, request, may_ask=not yes)
     remember_models(session, plan.model.name)
+    _warn_about_form(session, plan)
     is_adapter = isinstance(plan, AttachPlan)
     serving = plan.replaces if isinstance(plan, AttachPlan) else plan.replaces or plan.retires
     if serving is not None and not wait:
@@ -207,6 +208,18 @@ def _plan(session: Session, request: DeployRequest, *, may_ask: bool) -> DeployP
         chosen = session.prompter.choose("How is this adapter to be served?", choices)
     request = replace(request, merged=chosen == "merged")
     return plan_serving(session.client, session.store, session.limits, request)
+
+
+def _warn_about_form(session: Session, plan: DeployPlan | AttachPlan) -> None:
+    """A model of ours is asked in the form of prompts it was trained on, or it answers worse than it could."""
+    from reasoning_cli.operations.training_plan import other_form
+    from reasoning_cli.store.training_runs import TrainingRuns
+
+    run = TrainingRuns(session.store).of_model(plan.model.id)
+    asked = str(session.settings.get(s.PROMPT_FORM[plan.model_type]))
+    trained = run.plan.get("prompt_form") if run is not None else None
+    if isinstance(trained, str) and trained != asked:
+        session.terminal.warn(session.terminal.as_called(other_form(plan.model_type, trained, asked)))
 
 
 def carry_out(

@@ -31,7 +31,8 @@ def status(
 def _everything(session: Session, at: datetime) -> list[str]:
     guard = session.terminal.as_called(_guard_line(session))
     gateway = session.terminal.as_called(_gateway_line(session))
-    return [*money_lines(session, at), guard, gateway, *_foreign_lines(session), _samples_line(session)]
+    training = [session.terminal.as_called(one) for one in _training_lines(session)]
+    return [*money_lines(session, at), guard, gateway, *_foreign_lines(session), _samples_line(session), *training]
 
 
 def _guard_line(session: Session) -> str:
@@ -85,3 +86,17 @@ def _samples_line(session: Session) -> str:
 
     count = Samples(session.store).count(SampleFilter())
     return f"DATA   {count:,} decisions kept"
+
+
+def _training_lines(session: Session) -> list[str]:
+    """What is being trained, and what failed or was done since anybody looked."""
+    from reasoning_cli.operations.training_watch import unseen
+    from reasoning_cli.values import spell_model_type
+
+    lines = []
+    for run in unseen(session.store):
+        name, state = spell_model_type(run.model_type), run.job_status if run.stage == "training" else run.stage
+        problem = f": {run.problem}" if run.problem else ""
+        see = f"`reasoning train {'show' if run.over else 'status'}{f' {run.number}' if run.over else ''}`"
+        lines.append(f"TRAIN  run {run.number} for {name}, {state}{problem}: {see}")
+    return lines

@@ -94,9 +94,9 @@ def events(
         Column(
             "at", lambda one: one.created_at, "AT", text=lambda one: moment(one.created_at) if one.created_at else "–"
         ),
-        Column("level", lambda one: one.level, "LEVEL", from_width=60),
+        Column("level", lambda one: one.level, "LEVEL", from_width=100),
         Column("type", lambda one: one.type, "WHAT", text=lambda one: one.type.replace("_", " ")),
-        Column("step", lambda one: one.step, "STEP", right=True, from_width=80),
+        Column("step", lambda one: one.step, "STEP", right=True, from_width=130),
         Column("message", lambda one: one.message, "MESSAGE", shrink=True, prose=True),
     ]
     listing = Listing(columns, session.client.job_events(job_id), id=lambda one: one.type)

@@ -15,11 +15,14 @@ from reasoning_cli.operations.check import Check, Status, database_path, existin
 from reasoning_cli.operations.checks_gateway import Probes, check_gateway
 from reasoning_cli.operations.checks_money import check_budget, check_guard
 from reasoning_cli.operations.checks_together import check_account
+from reasoning_cli.operations.training_watch import unseen
 from reasoning_cli.paths import HOME_VARIABLE, PROFILE_VARIABLE, is_private
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.copying import BackupSeen, last_backup
 from reasoning_cli.store.samples import Samples
+from reasoning_cli.store.training_runs import TrainingRun
 from reasoning_cli.together.client import TogetherClient
+from reasoning_cli.values import spell_model_type
 
 _WORTH_A_COPY = 50  # labelled samples
 _OLD_COPY_DAYS = 30
@@ -79,6 +82,7 @@ def _database(settings: Settings, now: datetime) -> Iterator[Check]:
         with store:
             found = store.check()
             copied, labelled = last_backup(store), Samples(store).labelled()
+            runs = unseen(store)
     except ReasoningError as error:
         yield failed("database", error)
         return
@@ -88,6 +92,19 @@ def _database(settings: Settings, now: datetime) -> Iterator[Check]:
         megabytes = found.size_bytes / 1_000_000
         yield ok("database", f"database {megabytes:.1f} MB, schema {found.schema_version}, intact")
         yield from _copies(copied, labelled, now)
+        yield from map(_training, runs)
+
+
+def _training(run: TrainingRun) -> Check:
+    """A training that goes on, or whose end nobody has been shown."""
+    what = f"run {run.number} for {spell_model_type(run.model_type)}"
+    if run.stage == "failed":
+        return warn("training", f"{what} failed: {run.problem}", f"reasoning train show {run.number}")
+    if run.over:
+        return ok("training", f"{what} is {run.stage}: `reasoning train show {run.number}`")
+    if run.problem:
+        return warn("training", f"{what} waits: {run.problem}", f"reasoning train show {run.number}")
+    return ok("training", f"{what} goes on ({run.job_status or run.stage}): `reasoning train status`")
 
 
 def _copies(copied: BackupSeen | None, labelled: int, now: datetime) -> Iterator[Check]:

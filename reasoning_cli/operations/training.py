@@ -233,28 +233,30 @@ class _Step:
     def _validate(self, run: TrainingRun) -> None:
         """Together's own check, which takes its time."""
         ids = [one for one in (run.training_file_id, run.validation_file_id) if one]
-        again: set[str] = set()
         while True:
             files = [self._client.file(one) for one in ids]
-            for file in files:
-                if file.processing_status == "FAILED" and file.id not in again:
-                    again.add(file.id)
-                    self._client.preprocess(file.id)
-                    break
-                if file.is_refused:
-                    self._refused(run, file)
-                    return
-            else:
-                if all(one.is_ready for one in files):
-                    self._move(run, "validated")
-                    return
-            self._tell(run, "Together checks the file")
+            refused = next((one for one in files if one.is_refused), None)
+            if refused is not None:
+                self._refused(run, refused)
+                return
+            if all(one.is_ready for one in files):
+                self._move(run, "validated")
+                return
+            self._tell(run, "Together checks the files" if len(files) > 1 else "Together checks the file")
             self._ways.sleep(self._ways.poll_seconds)
 
     def _refused(self, run: TrainingRun, file: RemoteFile) -> None:
-        if file.processing_status == "FAILED":
-            raise RemoteError(f"Together's check of `{file.filename}` broke off twice", "run the same command again")
-        fail(self._store, run, f"Together refuses `{file.filename}` ({file.id}): {file.flaw}", self._ways.now())
+        """The end, where the file is at fault; where the check itself broke off, the file is sent anew."""
+        if file.processing_status != "FAILED":
+            fail(self._store, run, f"Together refuses `{file.filename}` ({file.id}): {file.flaw}", self._ways.now())
+            return
+        self._client.delete_file(file.id)
+        column = "training_file_id" if file.id == run.training_file_id else "validation_file_id"
+        self._move(run, "exported", **{column: None})
+        raise RemoteError(
+            f"Together's own check of `{file.filename}` broke off",
+            f"send it again: `{_same(run)}`; or give it up: `reasoning train cancel {run.number}`",
+        )
 
     # --- the job ---
 

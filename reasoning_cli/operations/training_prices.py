@@ -53,7 +53,7 @@ def billions_of(name: str) -> float | None:
 def rough_price(base: str, tokens: int, *, method: str, full: bool, jobs: Sequence[Job]) -> RoughPrice | None:
     """What so many tokens may cost on a base; None when there is nothing to go by."""
     for job in sorted(jobs, key=lambda one: str(one.created_at), reverse=True):
-        if job.model == base and job.token_count and job.total_price:
+        if job.model == base and job.status == "completed" and job.token_count and job.total_price:
             rate = job.cents / job.token_count
             return RoughPrice(rate * tokens, f"by what `{job.id}` cost on the same base")
     size = billions_of(base)

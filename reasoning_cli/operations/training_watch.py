@@ -96,6 +96,11 @@ def going(store: Store) -> list[TrainingRun]:
     return [one for one in TrainingRuns(store).all() if not one.over]
 
 
+def unseen(store: Store) -> list[TrainingRun]:
+    """The runs that go on, and those whose end nobody has been shown."""
+    return [one for one in TrainingRuns(store).all() if not one.over or one.seen_at is None]
+
+
 def losses_of(client: TogetherClient, job_id: str) -> tuple[float, ...]:
     """The loss while it trained, step by step; nothing where Together does not say."""
     try:
