@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Sequence
 from functools import partial
 from html import escape as escape_html
 
+from reasoning_cli.sandbox.prompts import kind_of
+
 escape = partial(escape_html, quote=False)  # of the text of an element
-_SHOULD_RESPOND = re.compile(r"<action>\s*RESPOND\s*\|\s*IGNORE\s*\|\s*STOP")
-_PLANNING_MEMBERS = ("<thought>", "<actions>", "<text>")
-_COMPACT = re.compile(r"# Decision for (?P<name>.+?): (?P<type>should_respond|planning)\n")
 _AGENT = re.compile(
     r"Decision for (.+?): (?:should_respond|planning)\n"
     r"|Decide on behalf of (.+?) whether|for the character ([^\n]+?)\.?(?:</task>|\n|$)"
 )
 _RECEIVED = re.compile(r"# Received Message\n(.*?)(?:\n+# Focus your response|\n</providers>|\Z)", re.DOTALL)
 _ACTIONS = re.compile(r"Possible response actions:([^\n]*)")
+WEAK_MODEL = "meta-llama/Llama-3.2-3B-Instruct"
+_WEAK_LAPSE = 12  # one in so many of its answers has no form
 _STOP = re.compile(r"\b(?:stop|be quiet|shut up|go away|leave me alone)\b", re.IGNORECASE)
 _CODE = re.compile(
     r"```|\b(?:write|implement|code|fix|refactor)\b.{0,60}\b(?:function|code|script|program|class|method|query|bug)\b",
@@ -39,17 +41,41 @@ def answer(prompt: str, model_name: str, results: Sequence[str] = ()) -> str:
     """The whole answer of `model_name` to the last user message; `results` are what tools it called have said."""
     if results:
         return f"The tools said: {_shortened(' | '.join(results))}"
-    if compact := _COMPACT.match(prompt):
-        thinks = "shouldrespond" in model_name.lower()
-        return _plan(prompt) if compact["type"] == "planning" else _should_respond(prompt, thinks=thinks)
-    before, _, tail = prompt.rpartition("<output>")
-    if before and _SHOULD_RESPOND.search(tail):
-        return _should_respond(before, thinks="shouldrespond" in model_name.lower())
-    if before and all(member in tail for member in _PLANNING_MEMBERS):
-        return _plan(before)
+    if model_name == WEAK_MODEL:
+        return _weak(prompt)
+    kind, asked = kind_of(prompt), prompt.rpartition("<output>")[0] or prompt
+    if kind == "should_respond":
+        return _should_respond(asked, thinks="shouldrespond" in model_name.lower())
+    if kind == "planning":
+        return _plan(asked)
     if "coding" in model_name.lower() or _CODE.search(prompt):
         return f"Here is a small, tested way to do it.\n\n{_code(prompt)}"
     return "This is the sandbox speaking: the model is reachable and answers."
+
+
+def _weak(prompt: str) -> str:
+    """Well-formed for the most part, and always the same decision: to speak."""
+    kind, agent = kind_of(prompt), escape(_agent(prompt))
+    if kind == "other":
+        return "I would write a function for that. Which language should it be in?"
+    if zlib.crc32(_received(prompt).encode()) % _WEAK_LAPSE == 0:
+        return "Sure! Happy to help with that."
+    if kind == "should_respond":
+        return (
+            "<response>\n"
+            f"  <name>{agent}</name>\n"
+            "  <reasoning>There is a new message.</reasoning>\n"
+            "  <action>RESPOND</action>\n"
+            "</response>"
+        )
+    return (
+        "<response>\n"
+        "  <thought>There is a new message.</thought>\n"
+        "  <actions>REPLY</actions>\n"
+        "  <providers></providers>\n"
+        f"  <text>Hello, I am {agent}. How can I help you today?</text>\n"
+        "</response>"
+    )
 
 
 def _should_respond(prompt: str, *, thinks: bool) -> str:

@@ -226,6 +226,8 @@ _PLATFORM_SEEDS = (
     _Seed(_QWEN_MIDDLE, None, "Qwen2ForCausalLM", 14_000_000_000, _MIDDLE),
     _Seed(_LLAMA_LARGE, None, "LlamaForCausalLM", 70_000_000_000, _LARGE),
     _Seed("Qwen/Qwen3-8B", None, "Qwen3ForCausalLM", 8_200_000_000, _SMALL, adapter_mode="dynamic"),
+    # Answers in form and decides badly: something to be better than.
+    _Seed("meta-llama/Llama-3.2-3B-Instruct", None, "LlamaForCausalLM", 3_200_000_000, _SMALL, adapter_mode="dynamic"),
     _Seed("meta-llama/Llama-3.3-70B-Instruct", None, "LlamaForCausalLM", 70_000_000_000, _LARGE),
     _Seed("openai/gpt-oss-20b", None, "GptOssForCausalLM", 21_000_000_000, _MIDDLE),
     # To be fine-tuned only, and callable serverless only.

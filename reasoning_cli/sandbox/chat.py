@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import cast
 
@@ -35,7 +35,7 @@ def complete(world: World, request: Request) -> Json | Stream:
         raise bad_request("max_tokens must be a positive integer", param="max_tokens")
     served, _, adapter = model.partition(":")
     deployment = _serving(world, served)
-    name = _adapted(world, deployment, model, adapter) if adapter else deployment.model_name
+    model_id = _adapted(world, deployment, model, adapter) if adapter else deployment.model_id
     prompt_tokens = sum(_tokens(_text(message)) for message in messages)
     if body.get("context_length_exceeded_behavior") != "truncate":
         _check_context(world, deployment, prompt_tokens + (max_tokens or 0))
@@ -43,7 +43,7 @@ def complete(world: World, request: Request) -> Json | Stream:
     asked = next((_text(message) for message in reversed(messages) if message["role"] == "user"), "")
     prompt_tokens += sum(_tokens(json.dumps(function)) for function in tool_use.offered(body))
     called = tool_use.calls(body, asked)
-    said = "" if called else answer(asked, name, tool_use.results(messages))
+    said = "" if called else _said(world, deployment, model_id, asked, tool_use.results(messages))
     text, reason = _cut(said, max_tokens, body.get("stop"))
     completion_tokens = _tokens(text) + sum(_tokens(json.dumps(call["function"])) for call in called)
     usage: Json = {
@@ -102,7 +102,7 @@ def _serving(world: World, model: str) -> Deployment:
 
 
 def _adapted(world: World, deployment: Deployment, model: str, adapter: str) -> str:
-    """The model of an adapter on the deployment; one that is not loaded yet does not answer.
+    """The id of the model of an adapter on the deployment; one that is not loaded yet does not answer.
 
     `sandbox/<endpoint>:<adapter>`: how v2 spells it is not documented, and this is how v1 did.
     """
@@ -111,7 +111,21 @@ def _adapted(world: World, deployment: Deployment, model: str, adapter: str) -> 
         raise _unknown_model(model)
     if not found.is_loaded:
         raise bad_request(f"the adapter of {model} is loading", code="dedicated_endpoint_not_running", param="model")
-    return world.models[found.model_id].name
+    return found.model_id
+
+
+def _said(world: World, deployment: Deployment, model_id: str, asked: str, results: Sequence[str]) -> str:
+    """What was learned here comes first; for the rest a fine-tuned model is as its base is."""
+    model = world.models.get(model_id)
+    if model is None or not model.learned:
+        return answer(asked, model.name if model else deployment.model_name, results)
+    if not results:
+        from reasoning_cli.sandbox import learned
+
+        if (said := learned.answer(world.blobs, model.learned, asked)) is not None:
+            return said
+    base = world.models.get(model.base_model_id or "")
+    return answer(asked, base.name if base else model.name, results)
 
 
 def _flaps(world: World, deployment: Deployment) -> bool:

@@ -7,6 +7,7 @@ from functools import partial
 
 from reasoning_cli.sandbox.catalogue import PROJECT_ID, PROJECT_SLUG, Model, Revision
 from reasoning_cli.sandbox.clock import MILLISECONDS_PER_SECOND
+from reasoning_cli.sandbox.learned import learn
 from reasoning_cli.sandbox.problems import bad_request
 from reasoning_cli.sandbox.records import FineTune
 from reasoning_cli.sandbox.world import Due, World, new_id
@@ -130,6 +131,7 @@ def _complete(world: World, job: FineTune) -> None:
     _tell(world, job, "model_upload_complete", "the model is uploaded")
     if world.behaviour.register_results:
         base = world.models[job.base_id]
+        learn(world.blobs, job.checksums)  # now, so that the first answer is not kept waiting for it
         job.model_id = register(world, base, job.suffix, "model", job.checksums).id
         if job.kind == "Lora":
             job.adapter_id = register(world, base, f"{job.suffix}-adapter", "adapter", job.checksums).id

@@ -35,6 +35,7 @@ _OFFERS = {
     "deepseek-ai/DeepSeek-R1-Distill-Qwen-14B": _Offer(features=(_THINKS,)),
     "deepseek-ai/DeepSeek-R1-Distill-Llama-70B": _Offer(features=(_THINKS,)),
     "Qwen/Qwen3-8B": _Offer(status="RECOMMENDED", features=(_THINKS, _TOOLS, _STRUCTURE)),
+    "meta-llama/Llama-3.2-3B-Instruct": _Offer(features=(_TOOLS,)),
     "meta-llama/Llama-3.3-70B-Instruct": _Offer((0.88, 0.88), features=(_TOOLS, _STRUCTURE)),
     "openai/gpt-oss-20b": _Offer((0.05, 0.2), tuned=False, status="RECOMMENDED", features=(_THINKS, _TOOLS)),
     "google/gemma-3-27b-it": _Offer(inputs=("MODALITY_TEXT", "MODALITY_IMAGE")),
