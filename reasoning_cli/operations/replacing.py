@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 class Shift:
     """How the traffic moves: shares of the new model in percent, ever more, `interval` (service time) apart.
 
-    A last step under 100 is a canary: both go on. `keep_old` only stops the old one at the end. `is_rollback`: this is
+    A last step under 100 is a canary: both go on. The one step 0 brings the new one up beside the old, asked by its own
+    name alone. `keep_old` only stops the old one at the end. `is_rollback`: this is
     the way back, and one that broke off goes on that way.
     """
 
@@ -45,7 +46,8 @@ class Shift:
         if (
             not self.steps
             or list(self.steps) != sorted(set(self.steps))
-            or not 1 <= self.steps[0] <= self.steps[-1] <= 100
+            or not 0 <= self.steps[0] <= self.steps[-1] <= 100
+            or (self.steps[0] == 0 and len(self.steps) > 1)
         ):
             raise UsageError("shares of the traffic go up, from 1 to 100 percent", "for example --steps 10,50,100")
 
@@ -141,7 +143,7 @@ def run_return(client: TogetherClient, store: Store, plan: Return, wait: Waiting
             f"start it first: `reasoning models start {old.deployment_name}`",
         )
     if old.rides_on is None and new.rides_on is None:  # an adapter is in no split
-        _move(client, old, new, 0)
+        move(client, old, new, 0)
     Replacements(store).set_percent(plan.replacement.number, 0)
     run_stop(client, store, StopPlan(new, keep=False, saves_cents_per_hour=burn(new)), wait)
     Replacements(store).finish(plan.replacement.number, client.now())
@@ -181,12 +183,12 @@ def _run(
     old = observe(client, store, old)
     if replacement.percent == 0:
         # A deployment can only be asked when it is in the split; with weight 0 nobody else is sent there.
-        _move(client, old, record, 0, keep_new=True)
+        move(client, old, record, 0, keep_new=True)
     answered_in = try_answer(client, record, wait, name=f"{record.serving_name}/{record.deployment_name}")
     steps = [one for one in shift.steps if one > replacement.percent] or [shift.steps[-1]]
     percent = replacement.percent
     for number, percent in enumerate(steps, 1):
-        _move(client, old, record, percent)
+        move(client, old, record, percent, keep_new=percent == 0)
         Replacements(store).set_percent(replacement.number, percent)
         detail = {"model": record.model_name, "percent": percent}
         Events(store).add(Event(client.now(), "operator", "shift", record.endpoint_name, detail))
@@ -219,7 +221,7 @@ def _hold(
         wait.sleep(wait.poll_seconds)
         old, record = observe(client, store, old), observe(client, store, record)
         if record.ready_replicas == 0:
-            _move(client, old, record, 0)
+            move(client, old, record, 0)
             Replacements(store).set_percent(replacement.number, 0)
             name = spell_model_type(replacement.model_type)
             raise RemoteError(
@@ -230,7 +232,7 @@ def _hold(
     return old, record
 
 
-def _move(
+def move(
     client: TogetherClient, old: DeploymentRecord, new: DeploymentRecord, percent: int, *, keep_new: bool = False
 ) -> None:
     """Let `percent` of what the two get go to the new one, and read back that it is so.

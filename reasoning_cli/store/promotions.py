@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from reasoning_cli.store.database import Store, Value
 from reasoning_cli.store.times import from_ms, to_ms
 
-Stage = Literal["planned", "watching", "finishing", "returning", "promoted", "returned"]
+Stage = Literal["planned", "watching", "finishing", "returning", "promoted", "returned", "left"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 # In these the model has traffic, or is on its way out: whoever looks next goes on from there.
 WATCHED: tuple[Stage, ...] = ("watching", "finishing", "returning")
@@ -23,8 +23,9 @@ class Promotion:
     """One promotion. `plan` is what was agreed to, `before` the slot's settings as they were, both as JSON holds them.
 
     `model_key` is the deployment that comes in, None until it is up; `old_key` the one that answered until then, None
-    where the original did. `step` counts the shares of the plan, `step_at` is when that one began. `gate` is what was
-    held against what, `forced_by` who went on all the same. `why` says how it ended, or why it is going back.
+    where the original did. `step` counts the shares of the plan, `step_at` is when that one began, None until it has.
+    `gate` is what was held against what, `forced_by` who went on all the same. `why` says how it ended, or why it is
+    going back.
     """
 
     number: int
