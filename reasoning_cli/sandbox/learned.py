@@ -28,8 +28,7 @@ MAX_SAMPLES = 20_000  # of one model and kind; the newest count
 _MAX_MODELS = 4  # held in memory
 _MAX_WORDS = 200
 _EARLIER = 0.35  # what a word of the message before counts
-_COMMON = 0.3  # words in more than this share of many samples are passed over
-_MANY = 500
+_MOST_LOOKS = 8_000  # at a word in a sample, for one answer: the rarest words first
 _AGAINST = 0.5  # what an answer that is not to be given takes from its decision
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?|\?", re.UNICODE)
 _MEMBER = re.compile(r"<(name|reasoning|action|thought|actions|providers|text)>(.*?)</\1>", re.DOTALL)
@@ -55,12 +54,7 @@ class Memory:
         self._known = [one for _, one in known]
         bags = [_bag(asked) for asked, _ in known]
         counts = Counter(word for bag in bags for word in bag)
-        many = len(bags) > _MANY
-        self._idf = {
-            word: math.log(1 + len(bags) / count)
-            for word, count in counts.items()
-            if not (many and count > _COMMON * len(bags))
-        }
+        self._idf = {word: math.log(1 + len(bags) / count) for word, count in counts.items()}
         self._postings: dict[int, tuple[array[int], array[float]]] = {}
         for number, bag in enumerate(bags):
             for word, weight in self._weighed(bag):
@@ -71,13 +65,17 @@ class Memory:
 
     def nearest(self, asked: Asked) -> list[tuple[float, _Known]]:
         """(similarity, sample), most similar first; only what has something in common."""
-        scores = [0.0] * len(self._known)
-        for word, weight in self._weighed(_bag(asked)):
-            places, weights = self._postings[word]
+        scores: dict[int, float] = {}
+        looks = 0
+        found = [(weight, *self._postings[word]) for word, weight in self._weighed(_bag(asked))]
+        for weight, places, weights in sorted(found, key=lambda one: (len(one[1]), one[0])):
+            looks += len(places)
+            if looks > _MOST_LOOKS and scores:
+                break
             for place, other in zip(places, weights, strict=True):
-                scores[place] += weight * other
-        best = heapq.nlargest(NEIGHBOURS, range(len(scores)), key=scores.__getitem__)
-        return [(scores[one], self._known[one]) for one in best if scores[one] > 0]
+                scores[place] = scores.get(place, 0.0) + weight * other
+        best = heapq.nlargest(NEIGHBOURS, scores, key=scores.__getitem__)
+        return [(scores[one], self._known[one]) for one in best]
 
     def decide(self, asked: Asked) -> _Known:
         """The nearest sample of the decision that most of the nearest speak for; the usual one for want of any."""
