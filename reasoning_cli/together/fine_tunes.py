@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 _NANO_DOLLARS_PER_CENT = 10_000_000
 _DOLLARS = Decimal(1_000_000_000)
+_LEARNING_RATE = 1e-5
+_SCHEDULER: Json = {
+    "lr_scheduler_type": "cosine",
+    "lr_scheduler_args": {"min_lr_ratio": 0.0, "num_cycles": 0.5},
+}
 FINAL = ("completed", "cancelled", "error", "user_error")
 # The vendor's own client has two names for one event.
 _SAME_EVENT = {"compressing_model": "model_compressing"}
@@ -66,7 +71,7 @@ class _Shape(BaseModel):
 class JobRequest:
     """What to train. Either `model` or `from_checkpoint` (a job's id or output name, `:STEP` after it if need be).
 
-    None leaves a member to the service. Training is LoRA unless `full`; `suffix` must be of this one job alone, for
+    The defaults are those of the vendor's own client; None leaves a member to the service. Training is LoRA unless `full`; `suffix` must be of this one job alone, for
     a job whose answer was lost is found by it.
     """
 
@@ -79,9 +84,9 @@ class JobRequest:
     n_evals: int = 0
     n_checkpoints: int = 1
     batch_size: int | Literal["max"] = "max"
-    learning_rate: float | None = None
-    warmup_ratio: float | None = None
-    weight_decay: float | None = None
+    learning_rate: float | None = None  # None: 1e-5, which is little for LoRA
+    warmup_ratio: float = 0.0
+    weight_decay: float = 0.0
     max_seq_length: int | None = None
     packing: bool = True
     full: bool = False
@@ -98,9 +103,6 @@ class JobRequest:
         optional = {
             "model": self.model,
             "from_checkpoint": self.from_checkpoint,
-            "learning_rate": self.learning_rate,
-            "warmup_ratio": self.warmup_ratio,
-            "weight_decay": self.weight_decay,
             "max_seq_length": self.max_seq_length,
             "random_seed": self.random_seed,
             "training_type": self._type(),
@@ -114,6 +116,12 @@ class JobRequest:
             "n_checkpoints": self.n_checkpoints,
             "batch_size": self.batch_size,
             "packing": self.packing,
+            "learning_rate": self.learning_rate or _LEARNING_RATE,
+            "lr_scheduler": _SCHEDULER,
+            "warmup_ratio": self.warmup_ratio,
+            "max_grad_norm": 1.0,
+            "weight_decay": self.weight_decay,
+            "early_stopping_enabled": False,
             "training_method": self._method(),
             **{name: value for name, value in optional.items() if value is not None},
         }

@@ -90,7 +90,11 @@ class Contract:
         return None
 
     def _check(self, document: str, place: tuple[str, ...], value: object) -> list[str]:
-        steps = ("paths", *place, "content", "application/json", "schema")
+        declared: Any = self._documents[document]
+        for step in ("paths", *place):
+            declared = declared[step]
+        (kind,) = declared["content"] if len(declared["content"]) == 1 else ("application/json",)
+        steps = ("paths", *place, "content", kind, "schema")
         pointer = "/".join(quote(step.replace("~", "~0").replace("/", "~1")) for step in steps)
         validator = jsonschema.Draft202012Validator(
             {"$ref": f"{document}#/{pointer}"}, registry=self._registry, format_checker=_formats

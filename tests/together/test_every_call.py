@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 
 from reasoning_cli.together.client import TogetherClient
+from reasoning_cli.together.files import Sending
+from reasoning_cli.together.fine_tunes import Job, JobRequest
 from reasoning_cli.together.uploads import FileLinks, SentFile
 from reasoning_cli.together.wire import Adapter, Model, RemoteUpload
 from tests.sandbox.contract import CONTRACT_FILE, load_contract, load_legacy_contract
+from tests.sandbox.decisions import write
 from tests.together.service import MODELS, Service, service
 
 
@@ -28,7 +31,7 @@ def together(tmp_path: Path) -> Iterator[Service]:
 class Facts:
     """What the calls need: a model, an endpoint with a deployment that serves, a job, an old endpoint, a time."""
 
-    def __init__(self, together: Service) -> None:
+    def __init__(self, together: Service, folder: Path) -> None:
         self.client = together.client
         together.ask("POST", "/_sandbox/behaviour", {"billing_enabled": True})
         deployed = together.deploy().record
@@ -49,6 +52,9 @@ class Facts:
             together.ask("POST", "/_sandbox/fine-tunes", {"model": base.model_name})["adapter_object_id"]
         )
         self.now = self.client.now()
+        self.training = write(folder / "train.jsonl", "should_respond", 4, 1)
+        self.advance = together.advance
+        self.folder = folder
 
     def keep(self, made: Model) -> None:
         self.new_id = made.id
@@ -66,6 +72,22 @@ class Facts:
         with self.client.storage(1) as storage:
             storage.put(self.link.url, self.link.headers, len(DATA), lambda: [DATA], MD5, lambda seconds: None)
 
+    def upload_training(self) -> None:
+        """Whole, and in parts."""
+        self.file_id = self.client.upload_file(self.training)
+        parts = write(self.folder / "parts.jsonl", "should_respond", 4, 2)
+        self.client.upload_file(parts, sending=Sending(multipart_above=1000, part_bytes=4000))
+
+    def request(self) -> JobRequest:
+        return JobRequest(self.file_id, "planning-r1-00000000", model=BASE, n_epochs=2, lora_r=8)
+
+    def keep_job(self, made: Job) -> None:
+        self.made_id = made.id
+        self.advance(900)
+
+    def spare_job(self) -> Job:
+        return self.client.create_job(JobRequest(self.file_id, "planning-r2-00000000", model=BASE))
+
     def body(self, name: str) -> dict[str, object]:
         return {
             "name": name,
@@ -79,6 +101,7 @@ class Facts:
 Call = Callable[[Facts], Any]
 
 FILE, DATA = "config.json", b"{}"
+BASE = "meta-llama/Llama-3.2-3B-Instruct"
 MD5 = hashlib.md5(DATA, usedforsecurity=False).hexdigest()
 # In no published contract; `test_it_asks_what_the_vendors_own_command_line_asks` judges them.
 UNPUBLISHED = re.compile(r".*/models/upload/(create|complete)|/_storage/.*")
@@ -105,6 +128,21 @@ CALLS: dict[str, Call] = {
     "delete_model": lambda f: f.client.delete_model(f.client.create_model("short", f.model.id, "model").id),
     "supported_models": lambda f: list(f.client.supported_models("qwen")),
     "instance_types": lambda f: f.client.instance_types(),
+    "upload_file": lambda f: f.upload_training(),
+    "preprocess": lambda f: f.client.preprocess(f.file_id),
+    "file": lambda f: f.client.file(f.file_id),
+    "files": lambda f: f.client.files(),
+    "limits_of": lambda f: f.client.limits_of(BASE),
+    "estimate_price": lambda f: (f.advance(60), f.client.estimate_price(f.request())),
+    "create_job": lambda f: f.keep_job(f.client.create_job(f.request())),
+    "find_job": lambda f: f.client.find_job(f.request()),
+    "job_events": lambda f: f.client.job_events(f.made_id),
+    "job_metrics": lambda f: f.client.job_metrics(f.made_id, since_step=2),
+    "job_checkpoints": lambda f: f.client.job_checkpoints(f.made_id),
+    "download_job": lambda f: f.client.download_job(f.made_id, f.folder / "weights.tar.zst", "adapter"),
+    "cancel_job": lambda f: f.client.cancel_job(f.spare_job().id),
+    "delete_job": lambda f: f.client.delete_job(f.made_id),
+    "delete_file": lambda f: f.client.delete_file(f.file_id),
     "job": lambda f: f.client.job(f.job_id),
     "jobs": lambda f: f.client.jobs(),
     "billing_usage": lambda f: f.client.billing_usage(f"{f.now:%Y-%m}"),
@@ -145,11 +183,11 @@ def test_no_call_is_left_out() -> None:
     assert public - NO_REQUEST == set(CALLS)
 
 
-def test_every_call_keeps_the_contract_and_is_answered(together: Service, shared: Path) -> None:
+def test_every_call_keeps_the_contract_and_is_answered(together: Service, shared: Path, tmp_path: Path) -> None:
     if not (shared / CONTRACT_FILE).exists():
         pytest.skip("no contract file here")
     contract, legacy = load_contract(shared), load_legacy_contract(shared)
-    facts = Facts(together)
+    facts = Facts(together, tmp_path)
     silent = []
     for name, call in CALLS.items():
         together.forget_journal()
