@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reasoning_cli import settings as s
-from reasoning_cli.errors import ReasoningError
+from reasoning_cli.errors import ReasoningError, RemoteError
 from reasoning_cli.operations.attaching import AttachPlan
 from reasoning_cli.operations.bringing_up import bring_up, cost_told, route
 from reasoning_cli.operations.budget import AT_REST, burn
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
 
 COMMAND, GUARD = "operator", "guard"
+LOOK_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -111,21 +112,33 @@ def begin(desk: Desk, plan: PromotionPlan, *, by: str, forced: bool) -> Promotio
 
 def bring_in(desk: Desk, promotion: Promotion, plan: PromotionPlan) -> Promotion:
     """Bring the model up where it is not, unseen by agents, try it, and begin with the first share."""
-    record = plan.candidate.record
     if plan.old is None:
         # First: a slot that was live without a model must not hand everything to one that nobody has tried.
         _write(desk, promotion, mode=Mode.SHADOW)
+
+    def made(record: DeploymentRecord) -> None:
+        Promotions(desk.store).update(promotion.number, at=desk.now(), model_key=record.key)
+
+    record = stand_beside(desk, plan, made)
+    if plan.old is None:
+        Deployments(desk.store).set_slot(promotion.model_type, record.key, now=desk.client.now())
+    return _enter(desk, promotion, 0, record)
+
+
+def stand_beside(desk: Desk, plan: PromotionPlan, made: Callable[[DeploymentRecord], None]) -> DeploymentRecord:
+    """Bring the model up where it is not, beside what answers now, with none of its traffic, and try it. `made` is told
+    as soon as there is a deployment that costs. May be done again."""
+    record = plan.candidate.record
     if plan.deploy is not None:
         assert not isinstance(plan.deploy, AttachPlan)
         with cost_told(plan.deploy.endpoint_name, plan.deploy.max_cents_per_hour):
             record = bring_up(desk.client, desk.store, plan.deploy, desk.wait)
-            promotion = Promotions(desk.store).update(promotion.number, at=desk.now(), model_key=record.key)
+            made(record)
             record = wait_for(desk.client, desk.store, record, "READY", desk.wait)
     assert record is not None
-    old = plan.old
-    pinned = None
+    old, pinned = plan.old, None
     if old is not None:
-        replacement = Replacements(desk.store).begin(promotion.model_type, old.key, record.key, desk.client.now())
+        replacement = Replacements(desk.store).begin(plan.model_type, old.key, record.key, desk.client.now())
         if _share_endpoint(old, record):
             if replacement.percent == 0:
                 move(desk.client, old, record, 0, keep_new=True)
@@ -133,9 +146,7 @@ def bring_in(desk: Desk, promotion: Promotion, plan: PromotionPlan) -> Promotion
     if record.rides_on is None and (old is None or not _share_endpoint(old, record)):
         route(desk.client, record)
     try_answer(desk.client, record, desk.wait, name=pinned)
-    if old is None:
-        Deployments(desk.store).set_slot(promotion.model_type, record.key, now=desk.client.now())
-    return _enter(desk, promotion, 0, record)
+    return record
 
 
 def look(desk: Desk, promotion: Promotion) -> Look:
@@ -174,6 +185,20 @@ def look(desk: Desk, promotion: Promotion) -> Look:
         return Look(promotion, seen, f"{promotion.model} goes on to {step_text(steps[promotion.step])}")
     promotion = Promotions(desk.store).update(promotion.number, at=now, stage="finishing")
     return replace(_finish(desk, promotion), seen=seen)
+
+
+def run_watch(desk: Desk, promotion: Promotion, tell: Callable[[Look], None]) -> Look:
+    """Look until it is over. What Together does not answer is told, and asked again."""
+    while True:
+        try:
+            seen = look(desk, promotion)
+        except RemoteError as problem:
+            seen = Look(promotion, told=problem.message)
+        tell(seen)
+        promotion = seen.promotion
+        if promotion.finished_at is not None:
+            return seen
+        desk.wait.sleep(min(desk.wait.poll_seconds, LOOK_SECONDS))
 
 
 def send_back(desk: Desk, promotion: Promotion, why: str) -> Look:
