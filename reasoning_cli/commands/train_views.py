@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from reasoning_cli.commands.cost_views import budget_text
-from reasoning_cli.commands.data_views import reasons
 from reasoning_cli.operations.training_looking import Trained
 from reasoning_cli.operations.training_plan import TrainingPlan
 from reasoning_cli.terminal.listing import Column
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 Fact = tuple[str, str]
 
 _DECISIONS = 6  # told apart in a plan
+_REASONS = 4  # for leaving something out
 _STEPS = 24  # of a curve
 _METHODS = {"sft": "examples (sft)", "dpo": "preferences (dpo)"}
 
@@ -37,7 +37,8 @@ def plan_facts(plan: TrainingPlan) -> list[Fact]:
         ("decide", _decisions_text(export.files[0].decisions.get(plan.model_type, {}))),
     ]
     if left_out:
-        told = "; ".join(f"{count} {reason}" for count, reason in reasons(export.left_out)[:4])
+        ordered = sorted(export.left_out.items(), key=lambda one: -one[1])[:_REASONS]
+        told = ", ".join(f"{count:,} {reason}" for reason, count in ordered)
         facts.append(("left out", f"{left_out:,}: {told}"))
     rank = "the whole model" if figures.full else f"LoRA rank {figures.lora_rank}"
     facts += [
@@ -46,7 +47,7 @@ def plan_facts(plan: TrainingPlan) -> list[Fact]:
             f"{_METHODS[figures.method]}, {rank}, learning rate {figures.learning_rate:g},"
             f" prompts {plan.request.prompt_form}",
         ),
-        ("tokens", f"about {plan.tokens:,} in {counted(figures.epochs, 'epoch')}{_evals_text(plan)}"),
+        ("tokens", f"about {_rounded(plan.tokens)} in {counted(figures.epochs, 'epoch')}{_evals_text(plan)}"),
         ("price", _price_text(plan)),
         ("time", f"roughly {duration(plan.time)} once it begins"),
         ("serving", _serving_text(plan)),
@@ -119,6 +120,11 @@ def price_question(asked: Asked) -> str:
     before = "" if asked.agreed_cents is None else f", and {money(asked.agreed_cents)} was agreed to"
     tokens = f" for {asked.train_tokens:,} tokens" if asked.train_tokens else ""
     return f"Together asks {money(asked.cents)}{tokens}{before}. Go on?"
+
+
+def _rounded(count: int) -> str:
+    """An estimate as such: `1.3 million`, `13,000`."""
+    return f"{count / 1_000_000:.1f} million" if count >= 1_000_000 else f"{round(count, -3) or count:,}"
 
 
 def _samples_text(plan: TrainingPlan) -> str:
