@@ -106,7 +106,10 @@ def put(world: World, request: Request, headers: Mapping[str, str]) -> Empty:
 
 
 def _new(world: World, given: Json) -> StoredFile | Raw:
-    """A file without bytes, or the answer (409) that tells of one that has these."""
+    """A file without bytes, or the answer (409) that tells of one that has these.
+
+    Registering anew what never came is one file still; what came of it in parts is forgotten.
+    """
     name, purpose, file_type = given.get("file_name"), given.get("purpose"), given.get("file_type")
     checksum = given.get("checksum", "")
     if not isinstance(name, str) or not name:
@@ -118,7 +121,10 @@ def _new(world: World, given: Json) -> StoredFile | Raw:
     if not isinstance(checksum, str) or not _CHECKSUM.fullmatch(checksum):
         raise bad_request("checksum must be a SHA-256 in hexadecimal digits", param="checksum")
     for one in world.stored_files.values():
-        if one.size and (one.checksum, one.purpose) == (checksum, purpose):
+        if (one.checksum, one.purpose) == (checksum, purpose):
+            if not one.size:
+                _forget_parts(world, one)
+                return one
             body = f'{{"file_id": "{one.id}"}}'.encode()
             return Raw(body, {"Content-Type": "application/json"}, HTTPStatus.CONFLICT)
     file = StoredFile(
