@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import compress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -249,11 +250,11 @@ class _Run:
 
     def _take(self, batch: Batch, facts: Facts) -> None:
         numbers, to = batch
-        skipped = frozenset(facts.skipped)
+        written, sides = list(numbers), bytearray(to)
+        for place in reversed(facts.skipped):
+            del written[place], sides[place : place + 1]
         for side, held in enumerate(self._held):
-            held.update(
-                number for place, number in enumerate(numbers) if (not to or to[place] == side) and place not in skipped
-            )
+            held.update(compress(written, map(side.__eq__, sides)) if to else written)
         self._facts.add(facts)
 
     def _end(self, streams: Sequence[BinaryIO]) -> None:

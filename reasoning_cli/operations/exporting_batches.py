@@ -20,7 +20,7 @@ from itertools import islice
 from typing import BinaryIO
 
 from reasoning_cli.errors import DataError, ReasoningError
-from reasoning_cli.operations.exporting_lines import BYTES_PER_TOKEN, Renderer, Rules, Turns, csv_row
+from reasoning_cli.operations.exporting_lines import BYTES_PER_TOKEN, Renderer, Rules, csv_row
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.export_rows import texts
 
@@ -28,6 +28,8 @@ BATCH = 250
 MOST_WORKERS = 4
 # Below so many samples the start of other processes costs more than they save.
 WORTH_WORKERS = 20_000
+# glibc's malloc would give the memory of each batch back to the system, and ask for it anew for the next.
+_KEEPING = {"MALLOC_TRIM_THRESHOLD_": "16000000", "MALLOC_MMAP_THRESHOLD_": "8000000"}
 _AHEAD = 3  # batches of a worker that are under way at once; what is told of them fits into a pipe
 
 
@@ -89,16 +91,17 @@ class Batcher:
         """The pieces of each file, and what became of the batch."""
         facts = Facts([SideFacts() for _ in range(self._sides)])
         pieces: list[list[bytes]] = [[] for _ in range(self._sides)]
-        counts: list[Counter[tuple[str, str | None]]] = [Counter() for _ in range(self._sides)]
-        renderer, is_csv = self._renderer, self._rules.fmt == "csv"
-        place = -1
+        kinds: list[list[tuple[str, str | None]]] = [[] for _ in range(self._sides)]
+        tokens_of: list[list[int]] = [[] for _ in range(self._sides)]
+        renderer, quick_line = self._renderer, self._renderer.quick_line
+        is_csv, most = self._rules.fmt == "csv", self._rules.max_tokens
+        place, side, when = -1, 0, 0
         for row in texts(self._store, numbers):
             place += 1
             while numbers[place] != row[0]:  # deleted since it was chosen
                 facts.skipped.append(place)
                 place += 1
-            model_type, decision, turns = row[2], row[5], None
-            line = renderer.quick_line(row)
+            line, piece, decision = quick_line(row), None, row[5]
             reason: str | None = None
             if line is None:
                 turns = renderer.turns(row)
@@ -106,26 +109,33 @@ class Batcher:
                     reason, line = turns, b""
                 else:
                     line, decision = renderer.line(turns), turns.decision
+                    piece = csv_row(turns) if is_csv else None
             tokens = -(-len(line) // BYTES_PER_TOKEN)
-            reason = reason or renderer.too_long(model_type, tokens)
+            if most and reason is None:
+                reason = renderer.too_long(row[2], tokens)
             if reason is not None:
                 facts.left_out[reason] = facts.left_out.get(reason, 0) + 1
                 facts.skipped.append(place)
                 continue
-            side = to[place] if to else 0
-            pieces[side].append(csv_row(turns) if is_csv and isinstance(turns, Turns) else line)
-            counts[side][model_type, decision] += 1
-            facts.sides[side].tokens += tokens
-            if tokens > facts.longest:
-                facts.longest = tokens
+            if to:
+                side = to[place]
+            pieces[side].append(piece or line)
+            kinds[side].append((row[2], decision))
+            tokens_of[side].append(tokens)
+            when = row[1]
             if facts.oldest is None:
-                facts.oldest = row[1]
-            facts.newest = row[1]  # they come in the order of their times
+                facts.oldest = when
         facts.skipped += range(place + 1, len(numbers))
-        for told, mine, count in zip(facts.sides, pieces, counts, strict=True):
+        if facts.oldest is not None:
+            facts.newest = when  # they come in the order of their times
+        for told, mine, kind, tokens_mine in zip(facts.sides, pieces, kinds, tokens_of, strict=True):
             told.samples = len(mine)
             told.size_bytes = sum(map(len, mine))
-            told.decisions = {f"{model_type} {decision}": number for (model_type, decision), number in count.items()}
+            told.tokens = sum(tokens_mine)
+            told.decisions = {
+                f"{model_type} {decision}": many for (model_type, decision), many in Counter(kind).items()
+            }
+            facts.longest = max(facts.longest, *tokens_mine, 0)
         facts.redactions = dict(renderer.redactions)
         renderer.redactions.clear()
         return pieces, facts
@@ -215,6 +225,7 @@ class _Worker(contextlib.AbstractContextManager["_Worker"]):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=[turn, next_turn, *files],
+            env=os.environ | _KEEPING,
             process_group=0,
         )
         self._tell(

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import orjson
+from pydantic_core import to_json
 
 from reasoning_cli.decisions.answers import (
     Answer,
@@ -49,9 +50,6 @@ _SYSTEMS = 64  # system messages that are kept in their written form: an agent h
 
 # Between texts that are redacted together; a line of its own, which no shape of personal data holds.
 _BETWEEN = "\n\x1e\n"
-
-# As JSON spells the one character that no sample may hold.
-_NUL = rb"\u0000"
 
 
 @dataclass(frozen=True)
@@ -114,28 +112,28 @@ class Renderer:
             or corrected is not None
             or decision is None
             or not is_canonical(model_type, output)
-            or not prompt
-            or prompt.isspace()
+            or _is_blank(prompt)
+            or b"\0" in prompt
+            or "\0" in output
         ):
-            return None
-        user, answer = orjson.dumps(prompt), orjson.dumps(output)
-        if _NUL in user or _NUL in answer:  # or the letters for it, spelled out by somebody
             return None
         begin = b""
         if system and not (begin := self._systems.get(system, b"")):
             return None
         # What is escaped reads otherwise than what was written; nothing else could hide in the frame of an answer.
         if self._redactor is not None and (
-            "&" in output or not self._redactor.leaves(b"%b\n%b" % (prompt.encode(), output.encode()))
+            "&" in output or not self._redactor.leaves(b"%b\n%b" % (prompt, output.encode()))
         ):
             return None
-        return self._framed(begin, user, answer)
+        # The same JSON as orjson's, which takes no bytes: it would have to be decoded and encoded again.
+        return self._framed(begin, to_json(prompt), orjson.dumps(output))
 
     def turns(self, row: TextRow) -> Turns | str:
         """The sample as turns, or why it is left out."""
-        _, _, model_type, label, corrected, decision, system, output, prompt = row
+        _, _, model_type, label, corrected, decision, system, output, written_prompt = row
         if label == "bad":
             return "labelled bad"
+        prompt = written_prompt.decode()
         answer = self._answer(model_type, prompt, output, decision, corrected)
         if isinstance(answer, InvalidAnswer):
             return answer.reason
@@ -279,6 +277,11 @@ def _with_texts(answer: Answer | str | None, texts: Sequence[str]) -> Answer | s
         case str():
             return texts[0]
     return None
+
+
+def _is_blank(text: bytes) -> bool:
+    """Whether there is nothing in it but space, of any script."""
+    return not text or (not b" " < text[:1] < b"\x7f" and text.decode().isspace())
 
 
 def flaw_of_text(role: str, text: str) -> str | None:

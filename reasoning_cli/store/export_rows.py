@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from typing import Literal
 
-from reasoning_cli.store.database import Store
+from reasoning_cli.store.database import Store, translated
 from reasoning_cli.store.samples import SampleFilter, Samples, where
 
 Copies = Literal["exact", "near"]
@@ -18,8 +19,9 @@ _HASHES: dict[Copies, str] = {"exact": "prompt_hash", "near": "shape_hash"}
 # What could be trained on, as far as small columns tell.
 USABLE = "label IS NOT 'bad' AND (corrected IS NOT NULL OR decision IS NOT NULL)"
 
-# seq, created_at, model_type, label, corrected, decision, system, output, prompt
-TextRow = tuple[int, int, str, str | None, str | None, str | None, str | None, str, str]
+# seq, created_at, model_type, label, corrected, decision, system, output, and the prompt in UTF-8: it is long, and most
+# go into a file without ever being a str
+TextRow = tuple[int, int, str, str | None, str | None, str | None, str | None, str, bytes]
 
 
 class ExportRows:
@@ -35,9 +37,11 @@ class ExportRows:
 
     def numbers(self) -> Generator[int]:
         """The numbers of the matching samples, oldest first."""
-        order = "ORDER BY created_at, seq"
-        for row in self._store.rows(f"SELECT seq FROM samples {where(self._conditions)} {order}", self._parameters):
-            yield row[0]
+        sql = f"SELECT seq FROM samples {where(self._conditions)} ORDER BY created_at, seq"
+        with translated(self._store.path), closing(self._store.connection.cursor()) as cursor:
+            cursor.row_factory = None
+            for (number,) in cursor.execute(sql, self._parameters):
+                yield number
 
     def span(self) -> tuple[int, int]:
         """The smallest and the largest number in the table; 1 and 0 when it is empty."""
@@ -82,13 +86,10 @@ class ExportRows:
 
 def texts(store: Store, numbers: Sequence[int]) -> Generator[TextRow]:
     """The samples with these numbers, in that order; those that were deleted meanwhile are not there."""
-    cursor = store.connection.cursor()
-    cursor.row_factory = None
-    try:
+    with translated(store.path), closing(store.connection.cursor()) as cursor:
+        cursor.row_factory = None
         yield from cursor.execute(
-            "SELECT s.seq, s.created_at, s.model_type, s.label, s.corrected, s.decision, s.system, s.output, s.prompt"
-            " FROM json_each(?) AS chosen CROSS JOIN samples AS s ON s.seq = chosen.value",
+            "SELECT s.seq, s.created_at, s.model_type, s.label, s.corrected, s.decision, s.system, s.output,"
+            " CAST(s.prompt AS BLOB) FROM json_each(?) AS chosen CROSS JOIN samples AS s ON s.seq = chosen.value",
             (json.dumps(numbers),),
         )
-    finally:
-        cursor.close()

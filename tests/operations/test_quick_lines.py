@@ -21,7 +21,7 @@ def made(prompt: str = "Hi", said: str = "They ask.", system: str | None = None,
     output, decision = CANONICAL
     row = {"label": None, "corrected": None, "decision": decision, "model_type": "should_respond", **other}
     kept = row["model_type"], row["label"], row["corrected"], row["decision"]
-    return (1, 0, *kept, system, str(row.get("output", output.format(said))), prompt)  # type: ignore[return-value]
+    return (1, 0, *kept, system, str(row.get("output", output.format(said))), prompt.encode())  # type: ignore[return-value]
 
 
 def rows() -> Iterator[TextRow]:
@@ -36,7 +36,7 @@ def rows() -> Iterator[TextRow]:
             decision,
             sample.system,
             sample.output,
-            sample.prompt,
+            sample.prompt.encode(),
         )
     for said in (
         'It\'s "so" & <so>',
@@ -51,7 +51,7 @@ def rows() -> Iterator[TextRow]:
         yield made(said, escaped)
     for system in ("", " ", "Be kind.", "Be kind.", "Ask bob@x.example.", "Ask bob@x.example.", "NUL \0", "Be kind."):
         yield made(system=system)
-    yield from (made(prompt) for prompt in ("", " \n", "\0", "\u2028", '"\\/\b\f\t\r\x7f'))
+    yield from (made(prompt) for prompt in ("", " \n", "\u3000", "\u3000a", "\x1f", "\0", "\u2028", '"\\/\b\f\t\r\x7f'))
     yield made(label="bad")
     yield made(decision=None)
     yield made(corrected=CANONICAL[0].format("No."))
