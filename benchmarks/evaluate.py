@@ -101,6 +101,8 @@ def main() -> int:
     chosen = parser.parse_args()
     share = {"should_respond": 0.6, "planning": 0.32, "coding": 0.08}[chosen.type] * 0.8  # the rest answered by a slot
     wrong: list[str] = []
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what runs behind
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder, service(Path(folder)) as one:
         rows = round(chosen.decisions / share * 1.05) + 100
         fill(one.store, Generator(rows, seed=7, prompt_bytes=chosen.prompt_bytes))
