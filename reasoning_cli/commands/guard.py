@@ -23,6 +23,7 @@ from reasoning_cli.values import parse_daily_hours, parse_duration, parse_model_
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.guarding import Round, Rules
+    from reasoning_cli.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -121,24 +122,28 @@ def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> N
     terminal = session.terminal
     with hold_guard(session.settings.database()) as lock:
         at_work = Guard(session.store, session.now)
+        hurried = [False]  # a promotion is under way that nobody else watches
         if not once and fmt is Format.TABLE:
             terminal.note(f"The guard looks every {interval.total_seconds():g} s. Ctrl-C ends it.")
 
         def tell(seen: Round) -> None:
             lock.sign(interval.total_seconds())
             _tell(session, seen, fmt, always=once)
+            hurried[0] = _look_at_promotions(session, fmt)
 
         def trouble(problem: ReasoningError) -> None:
             lock.sign(interval.total_seconds())
             terminal.error(problem)
             _post(session, {"problem": problem.message, "hint": problem.hint})
+            hurried[0] = _look_at_promotions(session, fmt)
             if isinstance(problem, KeyRefusedError | ConfigurationError):
                 session.disconnect()  # a new key may be set meanwhile
 
         def pause(seen: Round | None) -> None:
             session.read_settings_again()
             wait = interval.total_seconds()
-            session.sleep(min(wait, LOOK_AGAIN_SECONDS) if seen is not None and seen.stopping else wait)
+            soon = hurried[0] or (seen is not None and seen.stopping)
+            session.sleep(min(wait, LOOK_AGAIN_SECONDS) if soon else wait)
 
         run_guard(
             at_work,
@@ -148,6 +153,41 @@ def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> N
             tell=tell,
             trouble=trouble,
         )
+
+
+def _look_at_promotions(session: Session, fmt: Format) -> bool:
+    """Go on with promotions whose command is gone, and tell what came of it; whether there are any under way."""
+    from reasoning_cli.operations.promoting import GUARD, Desk, watch_promotions
+    from reasoning_cli.operations.waiting import Waiting
+
+    def settings_now() -> Settings:
+        session.read_settings_again()
+        return session.settings
+
+    # Nothing is waited for: what is told to stop is looked at again in the next round.
+    wait = Waiting(0, timedelta(), session.sleep)
+    try:
+        desk = Desk(session.client, session.store, settings_now, session.now, wait, GUARD)
+        looks = watch_promotions(desk, session.settings.database())
+    except ReasoningError as problem:
+        session.terminal.error(problem)
+        return True
+    for one in looks:
+        if one.told is None:
+            continue
+        record: dict[str, object] = {
+            "promotion": one.promotion.number,
+            "model_type": one.promotion.model_type,
+            "model": one.promotion.model,
+            "stage": one.promotion.stage,
+            "text": one.told,
+        }
+        if fmt is Format.JSONL:
+            session.terminal.json_lines([record])
+        else:
+            session.terminal.say(f"{spell_model_type(one.promotion.model_type)}: {one.told}")
+        _post(session, record)
+    return any(one.promotion.finished_at is None for one in looks)
 
 
 def _rules(session: Session, interval: timedelta) -> Rules:

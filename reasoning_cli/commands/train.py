@@ -7,6 +7,7 @@ import typer
 from reasoning_cli.commands.train_eval import evaluate, evaluations
 from reasoning_cli.commands.train_init import init
 from reasoning_cli.commands.train_looking import cancel, delete, download, events, list_, show
+from reasoning_cli.commands.train_promoting import promote, rollback
 from reasoning_cli.commands.train_starting import start
 from reasoning_cli.commands.train_watching import status, watch
 
@@ -24,3 +25,5 @@ app.command()(delete)
 app.command()(download)
 app.command("eval")(evaluate)
 app.command("evals")(evaluations)
+app.command()(promote)
+app.command()(rollback)

@@ -7,6 +7,7 @@ the guard. A promotion is in one hand at a time.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 COMMAND, GUARD = "operator", "guard"
 LOOK_SECONDS = 2.0
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -213,13 +215,15 @@ def send_back(desk: Desk, promotion: Promotion, why: str) -> Look:
         return replace(_return(desk, promotion), told=told)
     except ReasoningError as problem:
         # The agents have what they had; only the bill runs on, and whoever looks next sees to it.
-        return Look(promotion, told=f"{told}; it is not stopped yet: {problem.message}")
+        log.info("%s is still to be stopped: %s", promotion.model, problem.message)
+        return Look(promotion, told=f"{told}; it is still to be stopped")
 
 
 def watch_promotions(desk: Desk, database: Path) -> list[Look]:
-    """One look at every promotion that nobody else has in hand: whoever closed his terminal has left nobody alone.
+    """One look at every promotion that nobody else has in hand; those looks.
 
-    For the guard. What Together does not answer is tried again in the next round.
+    For the guard: a model that turns bad goes back also when the terminal it was promoted from is closed. What Together
+    does not answer, or takes its time with, is tried again in the next round.
     """
     looks = []
     for model_type in MODEL_TYPES:
@@ -227,9 +231,14 @@ def watch_promotions(desk: Desk, database: Path) -> list[Look]:
         if promotion is None or promotion.stage not in WATCHED:
             continue
         with in_hand(database, model_type) as mine:
-            if mine:
+            if not mine:
+                continue
+            try:
                 looks.append(look(desk, promotion))
-    return [one for one in looks if one.told is not None]
+            except RemoteError as problem:
+                log.info("the promotion of %s waits: %s", promotion.model, problem.message)
+                looks.append(Look(promotion))
+    return looks
 
 
 def in_hand(database: Path, model_type: str) -> AbstractContextManager[bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from reasoning_cli.operations.promoting_watch import Promise, promise
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.promotions import Promotion, Promotions
+from reasoning_cli.store.promotions import Promotion
 from reasoning_cli.store.replacements import Replacements
 from reasoning_cli.store.training_runs import TrainingRun, TrainingRuns
 from reasoning_cli.values import Mode, PromptForm, spell_model_type
@@ -95,7 +95,7 @@ class PromotionPlan:
         return promise(self.gate, len(self.request.steps), self.request.hold)
 
 
-def find_candidate(store: Store, settings: Settings, request: PromoteRequest) -> Candidate:
+def find_candidate(store: Store, request: PromoteRequest) -> Candidate:
     """The model that is meant. Raises NotFoundError, UsageError."""
     model_type, to = request.model_type, request.to
     name, runs = spell_model_type(model_type), TrainingRuns(store)
@@ -199,7 +199,7 @@ def plan_promotion(
         candidate=candidate,
         deploy=deploy,
         old=None if own else serving,
-        old_answers=answers and serving is not None and not own and serving.state == "READY",
+        old_answers=answering(store, settings, model_type, candidate) is not None,
         gate=gate,
         criteria=criteria,
         evaluation=evaluation,
@@ -208,20 +208,27 @@ def plan_promotion(
     )
 
 
-def going_on(store: Store, request: PromoteRequest, candidate: Callable[[], Candidate]) -> Promotion | None:
-    """The promotion that is to be gone on with, if one of the type is under way. ReasoningError when that is of another
-    model than the one meant."""
-    going = Promotions(store).going(request.model_type)
-    if going is None or request.to is None:
-        return going
-    meant = candidate()
+def refuse_another(store: Store, request: PromoteRequest, going: Promotion) -> None:
+    """ReasoningError where another model than the one meant is on its way in."""
+    if request.to is None:
+        return
+    meant = find_candidate(store, request)
     if meant.name != going.model and (meant.record is None or meant.record.key != going.model_key):
         name = spell_model_type(request.model_type)
         raise ReasoningError(
             f"`{going.model}` is on its way into {name}",
             f"go on with it: `reasoning train promote {name}`, or send it back: `reasoning train rollback {name}`",
         )
-    return going
+
+
+def answering(store: Store, settings: Settings, model_type: str, candidate: Candidate) -> DeploymentRecord | None:
+    """The other model of ours whose answers agents get now; None where the original answers."""
+    get, serving = settings.get, _serving(store, model_type)
+    if serving is None or not get(s.ENABLED[model_type]) or get(s.MODE[model_type]) is Mode.SHADOW:
+        return None
+    if serving.state != "READY" or (candidate.record is not None and candidate.record.key == serving.key):
+        return None
+    return serving
 
 
 def _serving(store: Store, model_type: str) -> DeploymentRecord | None:

@@ -43,7 +43,7 @@ class Events:
             "INSERT INTO events(at, actor, action, subject, detail) VALUES (?, ?, ?, ?, ?)",
             (
                 *(to_ms(event.at), event.actor, event.action, event.subject),
-                json.dumps({**event.detail, _BY: event.by or _user()}, sort_keys=True),
+                json.dumps({**event.detail, _BY: event.by or current_user()}, sort_keys=True),
             ),
         )
 
@@ -68,7 +68,8 @@ class Events:
         ]
 
 
-def _user() -> str:
+def current_user() -> str:
+    """Who runs this program, by the machine's word."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's number without a name

@@ -1,0 +1,137 @@
+"""A promotion's whole world: the sandbox in Together's place, a gateway that reads the real slots, an original, and
+models whose answers a test controls by their names; agents ask each time the program would sleep."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import uvicorn
+
+from reasoning_cli.gateway.app import Gateway
+from reasoning_cli.gateway.book import Book, View
+from reasoning_cli.gateway.limits import Protocol
+from reasoning_cli.gateway.recording import Recorder
+from reasoning_cli.operations.slots import read_slots
+from reasoning_cli.paths import find_paths
+from reasoning_cli.settings import environment, load_settings
+from reasoning_cli.store.database import open_store
+from reasoning_cli.store.deployments import Deployments
+from tests.gateway import canned
+from tests.gateway.prompts import PATHS, PROMPTS, request
+from tests.gateway.provider import Answering, Provider, Received
+from tests.together.service import Service
+from tests.waiting import until
+
+PROMPT = PROMPTS["planning"].replace("12:00 (just now) Sam:", "12:00 (just now) [{}] Sam:")
+GOOD = canned.ORIGINAL_SAYS["planning"]
+JUNK = "Sure! I would say hello to them."
+CONTRARY = GOOD.replace("<actions>REPLY</actions>", "<actions>IGNORE</actions>")
+
+
+@dataclass
+class World:
+    """`says` is what each model says, by the name of its model: a text, or a status as a number. `statuses` are what
+    the agents got."""
+
+    service: Service
+    gateway: Gateway
+    original: Provider
+    model: Provider
+    url: str
+    says: dict[str, str]
+    statuses: list[int] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    on_pause: Callable[[], None] = lambda: None
+    decisions_a_pause: int = 10
+    people: Iterator[int] = field(default_factory=lambda: itertools.cycle(range(97)))
+
+    def ask(self, count: int) -> None:
+        """So many decisions of as many people, all of them written down when this returns."""
+        with httpx.Client(base_url=self.url, timeout=30, trust_env=False) as agent:
+            for _ in range(count):
+                body = request("chat", PROMPT.format(f"person-{next(self.people)}"))
+                answer = agent.post(PATHS["chat"], json=body)
+                self.statuses.append(answer.status_code)
+                self.texts.append(answer.text)
+        until(lambda: not self.gateway.shadows, "the end of what goes on beside")
+        figures = self.gateway.recorder.figures
+        until(lambda: figures.stored + figures.dropped + figures.unreadable == len(self.statuses), "the log")
+
+    def pause(self, seconds: float) -> None:
+        """What happens while the program sleeps: Together's clock goes on, and agents decide."""
+        self.service.advance(30)
+        self.on_pause()
+        self.gateway.book.look()
+        self.ask(self.decisions_a_pause)
+
+    def asked_of(self, model: str) -> int:
+        """How often a model was asked, by part of the name it was asked by."""
+        return sum(model in str(one.json.get("model")) for one in self.model.received)
+
+
+@contextlib.contextmanager
+def world(service: Service, home: Path) -> Iterator[World]:
+    """Agents, gateway, original and models around a service that stands still."""
+    says: dict[str, str] = {}
+    database = home / "reasoning.db"
+
+    async def handler(received: Received, answering: Answering) -> None:
+        name = str(received.json.get("model"))
+        said = says.get(_model_of(database, name), GOOD)
+        if said.isdigit():
+            await answering.whole(int(said), {"error": {"message": "broken"}})
+        else:
+            await answering.whole(200, canned.chat_answer(said))
+
+    original, model = Provider(canned.original), Provider(handler)
+    stores = threading.local()
+
+    def read() -> View:
+        if not hasattr(stores, "store"):
+            stores.store = open_store(database)
+        environ = environment()
+        settings = load_settings(find_paths(environ), environ)
+        # The service's clock is ahead of ours.
+        seen = [one.state_at for one in Deployments(stores.store).live()]
+        slots = read_slots(
+            settings, stores.store, max([*seen, datetime.now(UTC)]), together_url=model.url, together_key="key"
+        )
+        return View(slots, f"{original.url}/v1", f"{original.url}/v1")
+
+    book = Book(read)
+    book.start = lambda: None  # type: ignore[method-assign]  # looked at when the test says so
+    gateway = Gateway(book, Recorder(lambda: open_store(database)))
+    config = uvicorn.Config(
+        gateway, host="127.0.0.1", port=0, http=Protocol, log_level="critical", access_log=False, lifespan="on"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    until(lambda: server.started, "the gateway")
+    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    try:
+        yield World(service, gateway, original, model, url, says)
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        original.close()
+        model.close()
+
+
+def _model_of(database: Path, name: str) -> str:
+    """The model that a name leads to: of one deployment, or of an endpoint with one."""
+    with open_store(database) as store:
+        for one in reversed([*Deployments(store).live()]):
+            if name == f"{one.serving_name}/{one.deployment_name}":
+                return one.model_name
+        for one in Deployments(store).live():
+            if name == one.serving_name:
+                return one.model_name
+    return name
