@@ -259,6 +259,7 @@ def _request(
         sample=sample,
         seed=seed,
         weights=Weights(*weights),
+        typed=repr(filters),
     )
 
 

@@ -143,10 +143,10 @@ def len_of(numbers: NumberSet) -> int:
 
 def _arguments(request: EvaluateRequest, candidates: Sequence[Candidate]) -> str:
     """What was typed in one form: the same words for the same models mean the same evaluation."""
-    wanted = request.wanted
     typed = {
         "models": [one.identity(request.max_tokens) for one in candidates],
-        "wanted": {name: str(value) for name, value in vars(wanted).items() if value not in (None, ())},
+        "wanted": request.typed,
+        "last": request.wanted.limit,
         "dataset": str(request.dataset.resolve()) if request.dataset is not None else None,
         "holdout": request.holdout,
         "sample": request.sample,
