@@ -39,8 +39,8 @@ class EvaluateRequest:
     """What to evaluate: which models, on which decisions of the log, or of a `dataset` file.
 
     `holdout` takes the validation side of the first model's training run. `sample` of them are drawn by `seed`.
-    `max_tokens` and `window_tokens` are the slot's, `form` its form of prompts. `typed` are the words of the filter: the
-    same words mean the same evaluation, a day later too.
+    `max_tokens` and `window_tokens` are the slot's, `form` its form of prompts. `typed` are the words of the filter:
+    the same words mean the same evaluation, a day later too.
     """
 
     model_type: str
