@@ -78,11 +78,11 @@ def complete(world: World, request: Request) -> Json:
     return {"file": show(file)}
 
 
-def abort(world: World, request: Request) -> Json:
+def abort(world: World, request: Request) -> Empty:
     file = _upload(world, request.body())
     _forget_parts(world, file)
     del world.stored_files[file.id]
-    return {}
+    return Empty(HTTPStatus.OK)
 
 
 def put(world: World, request: Request, headers: Mapping[str, str]) -> Empty:

@@ -13,10 +13,10 @@ _DIGITS = Context(prec=34)
 
 
 def read_meter(world: World) -> Json:
-    """All deployments and v1 endpoints that ever were, up to the present moment.
+    """All deployments, v1 endpoints and fine-tuning jobs that ever were, up to the present moment.
 
-    `costCents` has 34 significant digits where the fraction does not end; `totalCents` is the exact
-    sum rounded half up.
+    `totalCents` is of what is billed by the hour; jobs are apart. `costCents` has 34 significant digits where the
+    fraction does not end; the total is the exact sum rounded half up.
     """
     read_meters(world)
     rows = sorted(world.deployments.values(), key=lambda one: one.sequence)
@@ -36,6 +36,11 @@ def read_meter(world: World) -> Json:
         "v1Endpoints": [
             {"endpointId": one.id, "name": one.name, "model": one.model, **_readings(one)} for one in legacy
         ],
+        "fineTunes": [
+            {"jobId": one.id, "model": one.model, "suffix": one.suffix, "totalPriceNanoDollars": str(one.total_price)}
+            for one in sorted(world.fine_tunes.values(), key=lambda one: one.sequence)
+        ],
+        "fineTuneNanoDollars": str(sum(one.total_price for one in world.fine_tunes.values())),
         "totalCents": str((total + Fraction(1, 2)).__floor__()),
     }
 
