@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from reasoning_cli.commands.train_comparing import compare
 from reasoning_cli.commands.train_eval import evaluate, evaluations
+from reasoning_cli.commands.train_history import history
 from reasoning_cli.commands.train_init import init
 from reasoning_cli.commands.train_looking import cancel, delete, download, events, list_, show
 from reasoning_cli.commands.train_promoting import promote, rollback
@@ -25,5 +27,7 @@ app.command()(delete)
 app.command()(download)
 app.command("eval")(evaluate)
 app.command("evals")(evaluations)
+app.command()(compare)
 app.command()(promote)
 app.command()(rollback)
+app.command()(history)
