@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from reasoning_cli.store.promotions import Promotions
 from tests.commands.promoting import CONTRARY, GOOD, JUNK, World, world
 from tests.conftest import Run
 from tests.together.service import MODELS, Service
+from tests.waiting import until
 
 OLD, NEW = MODELS["planning"], "Qwen/Qwen3-8B"
 PROMOTE = ("train", "promote", "planning", "--to", NEW, "--hold-decisions", "20", "--force", "--yes")
@@ -188,3 +191,54 @@ def test_back_to_the_original(agents: World, reasoning: Run) -> None:
     agents.gateway.book.look()
     agents.ask(5)
     assert set(agents.statuses) == {200}
+
+
+def program(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-P", "-m", "reasoning_cli", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("moment", ["bringing it up", "10 %", "all", "going back"])
+def test_killed_anywhere_the_same_command_goes_on(serving: World, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    monkeypatch.setenv("REASONING_DEPLOY_POLL_SECONDS", "0.02")
+    serving.service.run_clock()
+    store, bad = serving.service.store, moment == "going back"
+
+    def reached() -> bool:
+        one = Promotions(store).latest("planning")
+        if one is None or moment == "bringing it up":
+            return one is not None and len(serving.service.deployments()) == 2
+        if bad:
+            return one.stage in ("returning", "returned")
+        return one.stage == "watching" and one.step == {"10 %": 1, "all": 3}[moment]
+
+    def on(process: subprocess.Popen[str], happened: Callable[[], bool]) -> None:
+        """Agents decide until something has happened, or the program has ended."""
+
+        def once() -> bool:
+            serving.gateway.book.look()
+            going = Promotions(store).going("planning")
+            if bad and going is not None and going.step == 1:
+                serving.says[NEW] = "500"
+            serving.ask(5)
+            return happened() or process.poll() is not None
+
+        until(once, moment)
+
+    began = program(*PROMOTE)
+    on(began, reached)
+    began.kill()
+    began.communicate()
+    again = program("train", "promote", "planning", "--to", NEW, "--force", "--yes")
+    on(again, lambda: False)
+    out, err = again.communicate()
+    latest = Promotions(store).latest("planning")
+    assert latest is not None
+    if bad:
+        # Killed when it was back already, the second run is a promotion of its own, and fares the same.
+        assert (again.returncode, latest.stage, in_slot(serving)) == (1, "returned", OLD), err
+    else:
+        assert (again.returncode, latest.number, latest.stage) == (0, 1, "promoted"), err
+        assert (out, in_slot(serving)) == (f"{NEW} answers planning.\n", NEW)
+    assert len(serving.service.deployments()) == 1
+    assert set(serving.statuses) == {200}
