@@ -22,6 +22,7 @@ from reasoning_cli.terminal.listing import Format
 from reasoning_cli.values import parse_daily_hours, parse_duration, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
+    from reasoning_cli.operations.auto_training import Keeper
     from reasoning_cli.operations.guarding import Round, Rules
     from reasoning_cli.settings import Settings
 
@@ -115,6 +116,7 @@ def guard_beside(session: Session) -> Iterator[None]:
 
 
 def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> None:
+    from reasoning_cli.operations.auto_training import Keeper
     from reasoning_cli.operations.guard_lock import hold_guard
     from reasoning_cli.operations.guarding import Guard, run_guard
     from reasoning_cli.together.problems import KeyRefusedError
@@ -122,6 +124,7 @@ def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> N
     terminal = session.terminal
     with hold_guard(session.settings.database()) as lock:
         at_work = Guard(session.store, session.now)
+        keeper = Keeper(session.store, session.settings.database())
         hurried = [False]  # a promotion is under way that nobody else watches
         if not once and fmt is Format.TABLE:
             terminal.note(f"The guard looks every {interval.total_seconds():g} s. Ctrl-C ends it.")
@@ -130,6 +133,7 @@ def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> N
             lock.sign(interval.total_seconds())
             _tell(session, seen, fmt, always=once)
             hurried[0] = _look_at_promotions(session, fmt)
+            _tend(session, keeper, fmt)
 
         def trouble(problem: ReasoningError) -> None:
             lock.sign(interval.total_seconds())
@@ -223,6 +227,20 @@ def _tell(session: Session, seen: Round, fmt: Format, *, always: bool) -> None:
     for problem in seen.problems:
         terminal.error(problem)
     if seen.done or seen.stopped or seen.warnings or seen.problems:
+        _post(session, record)
+
+
+def _tend(session: Session, keeper: Keeper, fmt: Format) -> None:
+    """Let the types that train themselves go on, and say how far they came."""
+    from reasoning_cli.commands.train_auto import loop_line, loop_record, tend_loops
+    from reasoning_cli.terminal.units import iso, moment
+
+    for loop in tend_loops(session, keeper):
+        record: dict[str, object] = {"at": iso(loop.line_at), "training": loop_record(loop)}
+        if fmt is Format.JSONL:
+            session.terminal.json_lines([record])
+        else:
+            session.terminal.say(f"{moment(loop.line_at)}  {loop_line(loop)}")
         _post(session, record)
 
 

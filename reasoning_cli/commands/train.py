@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from reasoning_cli.commands.train_auto import auto
 from reasoning_cli.commands.train_comparing import compare
 from reasoning_cli.commands.train_eval import evaluate, evaluations
 from reasoning_cli.commands.train_history import history
@@ -31,3 +32,4 @@ app.command()(compare)
 app.command()(promote)
 app.command()(rollback)
 app.command()(history)
+app.command()(auto)

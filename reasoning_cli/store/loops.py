@@ -12,6 +12,8 @@ from reasoning_cli.store.times import from_ms, to_ms
 
 Step = Literal["resting", "training", "deploying", "evaluating", "comparing", "waiting", "promoting", "leaving"]
 STEPS: tuple[Step, ...] = get_args(Step)
+# In these a model stands beside what answers, and is asked what that is asked.
+TRYING: tuple[Step, ...] = ("evaluating", "comparing", "waiting")
 Counted = Literal["labelled", "all"]
 
 
@@ -21,9 +23,9 @@ class Loop:
 
     A round begins when `every` has passed since the last one and `min_new` samples came since then: those a person
     labelled or corrected, or (`counted` is `all`) any. It may cost `max_cost_cents`, its job and the hours of its model
-    together. `run`, `evaluation` and `candidate_key` are those of the round; `begun_at` is when it began, or the last
-    one did, `ended_at` when that was over. `line` says in one line how it stands, `line_at` since when; `told` whether
-    the guard has said so. `by` is who set it up.
+    together. `run`, `evaluation` and `candidate_key` are those of the round, `outcome` is what came of it; `begun_at`
+    is when it began, or the last one did, `ended_at` when that was over, `seen_seq` the newest sample of then. `line`
+    says in one line how it stands, `line_at` since when; `told` whether the guard has said so. `by` is who set it up.
     """
 
     model_type: str
@@ -44,6 +46,7 @@ class Loop:
     run: int | None = None
     evaluation: int | None = None
     candidate_key: str | None = None
+    outcome: str | None = None
 
     @property
     def every(self) -> timedelta:

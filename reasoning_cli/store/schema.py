@@ -363,7 +363,8 @@ CREATE TABLE loops(
   seen_seq INTEGER NOT NULL DEFAULT 0,
   run INTEGER,
   evaluation INTEGER,
-  candidate_key TEXT
+  candidate_key TEXT,
+  outcome TEXT
 ) WITHOUT ROWID;
 """
 

@@ -33,7 +33,7 @@ OLD, NEW = MODELS["planning"], "Qwen/Qwen3-8B"
 MOMENTS = ("before", "after_action", "after_answer")
 STEP_SECONDS = 2  # each request takes that long
 LOCAL_SECONDS = 0.02  # about what the program does between two requests
-_BEGIN = datetime(2030, 1, 2, tzinfo=UTC)
+BEGIN = datetime(2030, 1, 2, tzinfo=UTC)
 _DEPLOY = "models deploy planning --yes"
 _REPLACE = f"models deploy {NEW} --as planning --yes"
 
@@ -111,16 +111,16 @@ class Killing:
     def __init__(self, folder: Path, command: Command) -> None:
         self.command = command
         self._folder = folder
-        with _world(self._begin) as world:
+        with world_in(self._begin) as world:
             world.behave(provisioning_seconds=5, scaling_seconds=5, stopping_seconds=5)
             for typed in command.before:
-                code, _, err = _type(self._begin, world, typed)
+                code, _, err = type_in(self._begin, world, typed)
                 assert code == 0, err
 
     def calls(self) -> list[Call]:
         """What the command asks of Together when nobody kills it; it then ends as it should."""
         with self._copy("whole") as (home, world):
-            code, _, err = _type(home, world, self.command.typed)
+            code, _, err = type_in(home, world, self.command.typed)
             assert code == 0, err
             made = [Call(number, one["method"], one["path"]) for number, one in enumerate(world.journal(), 1)]
             assert self._wrong(home, world) == []
@@ -131,12 +131,12 @@ class Killing:
         with self._copy(f"{call.number}-{moment}") as (home, world):
             world.fault(".", hold=moment, skip=call.number - 1, times=1)
             pause = random.Random(f"{self.command.name} {call.number} {seed}").uniform(0, LOCAL_SECONDS)
-            was_killed = _run_until_held(home, world, self.command.typed, pause if moment == "after_answer" else 0)
+            was_killed = run_until_held(home, world, self.command.typed, pause if moment == "after_answer" else 0)
             world.clear_faults()
             faults = [] if was_killed or moment == "after_answer" else ["it ended without being killed"]
             faults += _unsaid(home, world)
             if not (self.command.toggles and self._is_done(home, world) and _is_finished(world)):
-                code, err = _run(home, world, self.command.typed)
+                code, err = run_in(home, world, self.command.typed)
                 nothing_left = code == 5 and self._is_done(home, world)
                 faults += [] if code == 0 or nothing_left else [f"the second run ended with {code}: {err}"]
             faults += self._wrong(home, world)
@@ -146,7 +146,7 @@ class Killing:
             orphans = len({one["id"] for one in made} ^ {one.deployment_id for one in known})
             orphans += len({one["id"] for one in world.endpoints()} ^ {one.endpoint_id for one in known})
             world.advance(3600)
-            code, _, err = _type(home, world, "models undeploy --all --yes")
+            code, _, err = type_in(home, world, "models undeploy --all --yes")
             faults += [] if code == 0 and not world.endpoints() else [f"undeploying all ended with {code}: {err}"]
             money = _compare(home, world)
             return Verdict(call, moment, was_killed, duplicates, orphans, *money[:4], (*faults, *money[4]))
@@ -160,7 +160,7 @@ class Killing:
         home = self._folder / name
         shutil.copytree(self._begin, home)
         try:
-            with _world(home) as world:
+            with world_in(home) as world:
                 yield home, world
         finally:
             shutil.rmtree(home)
@@ -174,7 +174,7 @@ class Killing:
         wanted |= dict.fromkeys(self.command.at_rest, ("STOPPED", 0))
         found: dict[str, tuple[str, int]] = {}
         wrong: list[str] = []
-        with _still(world):
+        with standing_still(world):
             names = {one["deploymentId"]: one["model"] for one in world.ask("GET", "/_sandbox/meter")["deployments"]}
             endpoints, made = world.endpoints(), world.deployments()
             weights = {one["deploymentId"]: one["weight"] for end in endpoints for one in end["trafficSplit"]}
@@ -217,8 +217,8 @@ def _unsaid(home: Path, world: Service) -> list[str]:
     copy = home / "copy.db"
     with closing(sqlite3.connect(home / "reasoning.db")) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)
-    with _still(world):
-        code, out, err = _type(home, world, f"--db {copy} models status --json")
+    with standing_still(world):
+        code, out, err = type_in(home, world, f"--db {copy} models status --json")
         burning = sum(one["burn_cents_per_hour"] for one in json.loads(out)) if code == 0 else None
         meter = world.ask("GET", "/_sandbox/meter")["deployments"]
         prices = {one["deploymentId"]: one["priceCentsPerHour"] for one in meter}
@@ -241,7 +241,7 @@ def _compare(home: Path, world: Service) -> tuple[Decimal, Decimal, Decimal, int
     meter = sum(exact.values(), Decimal(0))
     low = sum((one.low_cents for one in known.values()), Decimal(0))
     high = sum((one.high_cents for one in known.values()), Decimal(0))
-    code, out, err = _type(home, world, "costs report --since 2000-01-01 --json")
+    code, out, err = type_in(home, world, "costs report --since 2000-01-01 --json")
     reported = int(json.loads(out)["total"]["cost_cents"]) if code == 0 else -1
     if code != 0 or (low == high and abs(reported - meter) > Decimal("0.51")):
         wrong.append(f"the bill says {reported}, the meter {meter} {err}")
@@ -249,11 +249,11 @@ def _compare(home: Path, world: Service) -> tuple[Decimal, Decimal, Decimal, int
 
 
 @contextmanager
-def _world(home: Path) -> Iterator[Service]:
+def world_in(home: Path) -> Iterator[Service]:
     """The sandbox and the store that are in `home`, or fresh ones. The clock moves with requests only."""
     home.mkdir(exist_ok=True)
     with ExitStack() as stack:
-        server = stack.enter_context(SandboxServer(home / "sandbox.json", speed=0, start=_BEGIN))
+        server = stack.enter_context(SandboxServer(home / "sandbox.json", speed=0, start=BEGIN))
         headers = {"authorization": f"Bearer {KEY}"}
         http = stack.enter_context(httpx.Client(base_url=server.url, headers=headers, timeout=60, trust_env=False))
         store = stack.enter_context(open_store(home / "reasoning.db"))
@@ -265,7 +265,7 @@ def _world(home: Path) -> Iterator[Service]:
 
 
 @contextmanager
-def _still(world: Service) -> Iterator[None]:
+def standing_still(world: Service) -> Iterator[None]:
     """Meanwhile requests take no time."""
     world.ask("POST", "/_sandbox/clock", {"step_seconds": 0})
     yield
@@ -282,7 +282,7 @@ def _facts(home: Path, world: Service) -> dict[str, str]:
     }
 
 
-def _type(home: Path, world: Service, typed: str) -> tuple[int, str, str]:
+def type_in(home: Path, world: Service, typed: str) -> tuple[int, str, str]:
     """Exit code and both streams of a command that nobody kills, in this process."""
     done = CliRunner(env=_facts(home, world)).invoke(app, typed.split(), prog_name="reasoning")
     return done.exit_code, done.stdout, done.stderr
@@ -301,13 +301,13 @@ def _program(home: Path, world: Service, typed: str) -> Iterator[subprocess.Pope
         yield process
 
 
-def _run(home: Path, world: Service, typed: str) -> tuple[int, str]:
+def run_in(home: Path, world: Service, typed: str) -> tuple[int, str]:
     with _program(home, world, typed) as process:
         _, err = process.communicate(timeout=60)
         return process.returncode, err
 
 
-def _run_until_held(home: Path, world: Service, typed: str, pause: float) -> bool:
+def run_until_held(home: Path, world: Service, typed: str, pause: float) -> bool:
     """Kill the process when the sandbox holds a request of it; False when it had ended."""
     with _program(home, world, typed) as process:
         while process.poll() is None and not world.server.service.faults.held():
