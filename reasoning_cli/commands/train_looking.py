@@ -140,6 +140,7 @@ def delete(
     json: JsonOption = False,
 ) -> None:
     """Delete a job and its files at Together. What it cost and was trained on stays known; its models stay."""
+    from reasoning_cli.commands.train_starting import ways_of
     from reasoning_cli.commands.train_views import trained_facts, trained_record
     from reasoning_cli.operations.training_looking import check_delete
     from reasoning_cli.operations.training_looking import delete as delete_training
@@ -151,7 +152,7 @@ def delete(
         show_dry_run(terminal, trained_facts(found), trained_record(found), json=json)
         return
     ask_about(terminal, trained_facts(found), "Delete its job and files at Together?", yes=yes)
-    delete_training(session.client, session.store, found, session.now())
+    delete_training(session.client, session.store, found, ways_of(session))
     if json:
         terminal.json({**trained_record(found), "deleted": True})
         return

@@ -30,6 +30,10 @@ _SHAPES = 1 << 12
 REASONS = {_COPY: "a copy of another sample", _SURPLUS: "more of its decision than of the others"}
 
 
+class UnsplittableError(ReasoningError):
+    """All samples belong together, so that no split parts them."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """What becomes of each sample, by its number less `first`; without `fates` all go to the first file.
@@ -80,8 +84,8 @@ def choose(rows: ExportRows, *, dedupe: Dedupe, balance: bool, split: Sequence[f
     left_out: Counter[str] = Counter()
     if dedupe != "none":
         with closing(rows.copies(dedupe)) as found:
-            for number, keep in found:
-                if not keep and 0 <= number - first < len(fates):
+            for number in found:
+                if 0 <= number - first < len(fates):
                     fates[number - first] = _COPY
                     left_out[REASONS[_COPY]] += 1
     if balance:
@@ -163,7 +167,7 @@ def _part(rows: ExportRows, first: int, fates: bytearray, split: Sequence[float]
             fates[place] = _FIRST_SIDE + sides.get(root(node), 0)
     total, biggest = sizes.total(), max(sizes.values())
     if len(set(sides.values())) < len(split):
-        raise ReasoningError(
+        raise UnsplittableError(
             f"this cannot be split: of {total:,} samples {biggest:,} belong together, as one room's or as near-copies",
             "export without --split, or take two exports that meet at a date (--end-date, --start-date)",
         )

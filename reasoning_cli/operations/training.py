@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from reasoning_cli.together.files import RemoteFile
     from reasoning_cli.together.fine_tunes import Job, JobRequest, PriceEstimate
 
-ACTOR = "operator"
 CREATING = "creating"  # the status of a job that was asked for, as long as nobody knows whether it was made
 _LOOKS_FOR_A_JOB = 2  # one more comes before the job is asked for again
 
@@ -79,6 +78,7 @@ class Ways:
     agree: Callable[[Asked], bool] = lambda asked: False
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     keep_files: bool = False
+    actor: str = "operator"  # who does it, for the history
     timeout: timedelta | None = None
 
 
@@ -118,12 +118,14 @@ def advance(client: TogetherClient, store: Store, run: TrainingRun, ways: Ways) 
                 raise
 
 
-def fail(store: Store, run: TrainingRun, problem: str, at: datetime, stage: str = "failed") -> TrainingRun:
+def fail(store: Store, run: TrainingRun, problem: str, ways: Ways, stage: str = "failed") -> TrainingRun:
     """The end of a run that came to nothing, once."""
-    runs = TrainingRuns(store)
+    runs, at = TrainingRuns(store), ways.now()
     if runs.end(run.number, at=at, stage=stage, problem=problem):
         action = "train_cancelled" if stage == "cancelled" else "train_failed"
-        Events(store).add(Event(at, ACTOR, action, spell_model_type(run.model_type), {**_told(run), "why": problem}))
+        Events(store).add(
+            Event(at, ways.actor, action, spell_model_type(run.model_type), {**_told(run), "why": problem})
+        )
     ended = runs.get(run.number)
     assert ended is not None
     return ended
@@ -248,7 +250,7 @@ class _Step:
     def _refused(self, run: TrainingRun, file: RemoteFile) -> None:
         """The end, where the file is at fault; where the check itself broke off, the file is sent anew."""
         if file.processing_status != "FAILED":
-            fail(self._store, run, f"Together refuses `{file.filename}` ({file.id}): {file.flaw}", self._ways.now())
+            fail(self._store, run, f"Together refuses `{file.filename}` ({file.id}): {file.flaw}", self._ways)
             return
         self._client.delete_file(file.id)
         column = "training_file_id" if file.id == run.training_file_id else "validation_file_id"
@@ -278,7 +280,7 @@ class _Step:
             self._tell(run, "creating the job")
             self._created(run, self._make(run, request))
         except (RequestRefusedError, MissingError) as problem:
-            fail(self._store, run, f"Together refuses the job: {problem.message}", self._ways.now())
+            fail(self._store, run, f"Together refuses the job: {problem.message}", self._ways)
 
     def _make(self, run: TrainingRun, request: JobRequest) -> Job:
         try:
@@ -298,7 +300,7 @@ class _Step:
         """Whether the job may be made at Together's price; False where the run has ended. Raises what it waits for."""
         if not estimate.available or estimate.total_price is None:
             if (estimate.unavailable_reason or "").endswith("_invalid"):
-                fail(self._store, run, f"Together gives no price: {estimate.unavailable_reason}", self._ways.now())
+                fail(self._store, run, f"Together gives no price: {estimate.unavailable_reason}", self._ways)
                 return False
             raise RemoteError(
                 f"Together gives no price yet: {estimate.unavailable_reason or 'it does not say why'}",
@@ -336,7 +338,7 @@ class _Step:
         run = self._move(run, "training", job_id=job.id, job_status=job.status)
         note_fine_tunes(self._client, self._store)
         detail = {**_told(run), "estimate_cents": run.plan.get("estimate_cents")}
-        Events(self._store).add(Event(now, ACTOR, "train_start", spell_model_type(run.model_type), detail))
+        Events(self._store).add(Event(now, self._ways.actor, "train_start", spell_model_type(run.model_type), detail))
 
     # --- how ---
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from reasoning_cli.errors import NotFoundError, ReasoningError, UsageError
 from reasoning_cli.operations.fine_tune_costs import note_fine_tunes
-from reasoning_cli.operations.training import ACTOR, Ways, fail
+from reasoning_cli.operations.training import Ways, clear_away, fail
 from reasoning_cli.operations.training_watch import look
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import Deployments
@@ -137,13 +137,12 @@ def cancel(client: TogetherClient, store: Store, trained: Trained, ways: Ways) -
             run = TrainingRuns(store).update(run.number, at=ways.now(), stage="training", job_id=job_id)
     if run is not None and job_id is None:
         forget_files(client, store, run)
-        return find_trained(
-            store, str(fail(store, run, "given up before there was a job", ways.now(), "cancelled").number)
-        )
+        clear_away(store, run, ways.folder)
+        return find_trained(store, str(fail(store, run, "given up before there was a job", ways, "cancelled").number))
     assert job_id is not None
     job = client.cancel_job(job_id)
     note_fine_tunes(client, store)
-    Events(store).add(Event(ways.now(), ACTOR, "train_cancel", trained.id, {"job": job_id, "status": job.status}))
+    Events(store).add(Event(ways.now(), ways.actor, "train_cancel", trained.id, {"job": job_id, "status": job.status}))
     if run is not None:
         TrainingRuns(store).update(run.number, at=ways.now(), job_status=job.status)
         look(client, store, run, ways)
@@ -176,14 +175,15 @@ def check_delete(store: Store, trained: Trained) -> None:
             )
 
 
-def delete(client: TogetherClient, store: Store, trained: Trained, at: datetime) -> None:
+def delete(client: TogetherClient, store: Store, trained: Trained, ways: Ways) -> None:
     """Delete the job and the files of it at Together; what it cost and what it was trained on stays known here."""
     check_delete(store, trained)
     if trained.job_id is not None:
         client.delete_job(trained.job_id)
     if trained.run is not None:
         forget_files(client, store, trained.run)
-    Events(store).add(Event(at, ACTOR, "train_delete", trained.id, {"job": trained.job_id}))
+        clear_away(store, trained.run, ways.folder)
+    Events(store).add(Event(ways.now(), ways.actor, "train_delete", trained.id, {"job": trained.job_id}))
 
 
 def forget_files(client: TogetherClient, store: Store, run: TrainingRun) -> None:

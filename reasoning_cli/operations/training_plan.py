@@ -16,6 +16,7 @@ from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, Usag
 from reasoning_cli.operations.budget import Limits, Standing, standings
 from reasoning_cli.operations.catalogue import Hardware, find_model, serving_options
 from reasoning_cli.operations.exporting import ExportReport, ExportRequest, export_samples
+from reasoning_cli.operations.splitting import UnsplittableError
 from reasoning_cli.operations.training_prices import RoughPrice, billions_of, rough_price, rough_time
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import Deployments
@@ -223,13 +224,14 @@ def dry_export(
     store: Store, request: TrainRequest, now: datetime, on_progress: Callable[[int, int], None] | None = None
 ) -> ExportReport:
     """What would be written, without writing it. Raises ReasoningError when nothing can be trained on."""
-    from pathlib import Path
-
     # A path that is never written to: a split is of files.
     target = store.path.with_name("training.jsonl")
-    return export_samples(
-        store, Path(target), with_salt(store, request), now=now, dry_run=True, on_progress=on_progress
-    )
+    try:
+        return export_samples(store, target, with_salt(store, request), now=now, dry_run=True, on_progress=on_progress)
+    except UnsplittableError as problem:
+        raise UnsplittableError(
+            problem.message, "`--split none` trains without a side to check with; more rooms would be better"
+        ) from problem
 
 
 def with_salt(store: Store, request: TrainRequest) -> ExportRequest:

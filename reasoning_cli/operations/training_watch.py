@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from reasoning_cli.errors import ReasoningError, RemoteError
 from reasoning_cli.operations.catalogue import serving_options
 from reasoning_cli.operations.fine_tune_costs import note_fine_tunes
-from reasoning_cli.operations.training import ACTOR, Progress, Ways, advance, clear_away, fail
+from reasoning_cli.operations.training import Progress, Ways, advance, clear_away, fail
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.events import Event, Events
 from reasoning_cli.store.training_runs import TrainingRun, TrainingRuns
@@ -76,7 +76,7 @@ def look(client: TogetherClient, store: Store, run: TrainingRun, ways: Ways) -> 
         job = client.job(run.job_id)
     except MissingError:
         problem = f"its job `{run.job_id}` was deleted at Together"
-        return fail(store, run, problem, ways.now()), None
+        return fail(store, run, problem, ways), None
     if job.is_over:
         note_fine_tunes(client, store)
         return _end(client, store, run, job, ways), job
@@ -127,7 +127,7 @@ def _end(client: TogetherClient, store: Store, run: TrainingRun, job: Job, ways:
     TrainingRuns(store).update(run.number, at=ways.now(), job_status=job.status)
     if trouble is not None:
         stage = "cancelled" if job.status == "cancelled" else "failed"
-        run = fail(store, run, trouble.message, ways.now(), stage)
+        run = fail(store, run, trouble.message, ways, stage)
     else:
         run = _done(client, store, run, job, ways)
     if not ways.keep_files:
@@ -156,7 +156,7 @@ def _done(client: TogetherClient, store: Store, run: TrainingRun, job: Job, ways
             "cents": str(job.cents),
             "manifest_sha256": run.manifest_sha256,
         }
-        Events(store).add(Event(now, ACTOR, "train_done", spell_model_type(run.model_type), detail))
+        Events(store).add(Event(now, ways.actor, "train_done", spell_model_type(run.model_type), detail))
     ended = runs.get(run.number)
     assert ended is not None
     return ended

@@ -123,6 +123,8 @@ def test_the_same_again_trains_nothing_until_something_is_new(reasoning: Run, tr
     assert reasoning(*START, "--json").exit_code == 0
     assert reasoning(*START, "--again").exit_code == 0
     assert [one.stage for one in TrainingRuns(trained.store).all()] == ["done"] * 3
+    priced = json.loads(reasoning(*START, "--again", "--dry-run", "--json").stdout)
+    assert priced["estimate_source"] == f"by what `{newest(trained).job_id}` cost on the same base"
     assert len(jobs(trained)) == 3
 
 
@@ -407,3 +409,13 @@ def test_the_last_run_goes_on_in_the_next(reasoning: Run, trained: Service) -> N
     assert len([one for one in asked if one["method"] == "POST"]) == 2
     shown = json.loads(reasoning("train", "start", "should-respond", "--dry-run", "--json").stdout)
     assert (shown["base"], shown["base_reason"]) == (first.base, "that of run 2")
+
+
+def test_a_log_of_one_room_is_trained_without_a_side_to_check_with(reasoning: Run, trained: Service) -> None:
+    trained.store.write("UPDATE samples SET room_id='one'")
+    refused = reasoning(*START)
+    assert (refused.exit_code, "`--split none` trains without" in refused.stderr) == (1, True)
+    assert reasoning(*START, "--split", "none").exit_code == 0
+    run = newest(trained)
+    assert (run.validation_file_id, len(files(trained))) == (None, 1)
+    assert TrainingRuns(trained.store).trained_on(1, "validation") is None
