@@ -221,7 +221,8 @@ def test_a_reset_forgets_everything(api: Api) -> None:
     api.ok("POST", "/_sandbox/behaviour", {"quota_replicas": 1})
     api.ok("POST", "/_sandbox/reset")
     assert api.ok("GET", f"{PROJECT}/endpoints")["data"] == []
-    assert api.meter() == {"deployments": [], "v1Endpoints": [], "totalCents": "0"}
+    nothing = {"deployments": [], "v1Endpoints": [], "fineTunes": [], "fineTuneNanoDollars": "0", "totalCents": "0"}
+    assert api.meter() == nothing
     assert api.ok("GET", "/_sandbox/behaviour")["quota_replicas"] == 8
 
 
