@@ -67,11 +67,14 @@ def read_prompt(prompt: str, earlier: int = 2) -> Asked:
     start = prompt.rfind(_RECEIVED, 0, end)
     received = prompt[start + len(_RECEIVED) : end].strip() if start >= 0 else ""
     begin = prompt.find(_CONVERSATION)
-    said = prompt[begin + len(_CONVERSATION) : start] if 0 <= begin < start else ""
+    stop = start if start >= 0 else end
+    said = prompt[begin + len(_CONVERSATION) : stop] if 0 <= begin < stop else ""
     lines = [(one[1], one[2]) for one in map(_LINE.match, said.rstrip().split("\n")[-8:]) if one]
     sender, colon, text = received.partition(": ")
     if not colon or "\n" in sender or len(sender) > 64:
         sender, text = "", received
+    if not received and lines:  # a template of before there was a received message
+        sender, text = lines[-1]
     actions, providers = _ACTIONS.search(prompt), _PROVIDERS.search(prompt)
     return Asked(
         kind,

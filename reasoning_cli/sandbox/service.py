@@ -56,6 +56,8 @@ class Service:
         self.world = saved or World.fresh(start or real_now())
         resumed = state.load_clock() if state and saved else 0
         self.world.blobs = state.blobs if state else Blobs()
+        if saved is None:
+            self.world.blobs.clear()  # of a state that somebody removed
         self.clock = Clock(max(self.world.now, resumed), speed)
         self.step_seconds = Decimal(0)  # by which each request pushes the clock forward
         self.faults = Faults()

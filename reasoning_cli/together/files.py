@@ -149,9 +149,23 @@ class Files(Calls):
         else:
             file_id, is_new = self._send_whole(source, purpose, on_progress)
         on_progress(source.size, source.size)
-        if is_new or self.file(file_id).processing_status == "PENDING":
+        if is_new:
             self.preprocess(file_id)
+            return file_id
+        there = self.file(file_id)
+        if there.processing_status in ("PENDING", None) and there.validation_report is None:
+            # Sent by a call that came no further; for a file of old, which needs no check, it does no harm.
+            with suppress(RequestRefusedError):
+                self.preprocess(file_id)
         return file_id
+
+    def stands_in_the_way(self, file_id: str) -> bool:
+        """Whether what is said to be there is no file of use: its bytes never came, or the check of it broke down."""
+        try:
+            there = self.file(file_id)
+        except MissingError:
+            return True
+        return not there.bytes or there.processing_status == "FAILED"
 
     def _send_whole(self, source: LocalFile, purpose: str, on_progress: Progress) -> tuple[str, bool]:
         """(id, whether it was not there before)."""
@@ -159,9 +173,8 @@ class Files(Calls):
         response = self._register(form)
         if response.status_code == 409:
             file_id = str(json_of(response).get("file_id") or "")
-            if not self._is_empty(file_id):
+            if not self.stands_in_the_way(file_id):
                 return file_id, False
-            # Registered by a call whose bytes never came: it stands in the way of the file.
             self.delete_file(file_id)
             response = self._register(form)
         file_id, url = response.headers.get("x-together-file-id", ""), response.headers.get("location", "")
@@ -185,12 +198,6 @@ class Files(Calls):
             if isinstance(problem, UnreachableError) and not problem.maybe_done:
                 raise
             return self._connection.respond("POST", "/v1/files", form=form, welcome=(302, 409))
-
-    def _is_empty(self, file_id: str) -> bool:
-        try:
-            return self.file(file_id).bytes == 0
-        except MissingError:
-            return True
 
 
 def _size_of(path: Path) -> int:

@@ -71,8 +71,8 @@ class _Shape(BaseModel):
 class JobRequest:
     """What to train. Either `model` or `from_checkpoint` (a job's id or output name, `:STEP` after it if need be).
 
-    The defaults are those of the vendor's own client; None leaves a member to the service. Training is LoRA unless `full`; `suffix` must be of this one job alone, for
-    a job whose answer was lost is found by it.
+    The defaults are those of the vendor's own client; None leaves a member to the service. Training is LoRA unless
+    `full`; `suffix` must be of this one job alone, for a job whose answer was lost is found by it.
     """
 
     training_file: str

@@ -120,7 +120,11 @@ class Multipart:
             response = self._connection.respond("POST", f"{_PATH}/initiate", body=body, welcome=(409,))
         answer = json_of(response)
         if response.status_code == 409:
-            return str(answer.get("file_id") or "")
+            file_id = str(answer.get("file_id") or "")
+            if not self._files.stands_in_the_way(file_id):
+                return file_id
+            self._files.delete_file(file_id)
+            answer = self._connection.request("POST", f"{_PATH}/initiate", body=body)
         begun = read(_Begun, answer)
         parts = [(one.number, one.url, one.headers) for one in begun.parts]
         record = Record(source.sha256, source.size, self._part_bytes, begun.upload_id, begun.file_id, parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -11,9 +12,11 @@ from time import process_time
 
 import pytest
 
+from reasoning_cli.decisions.prompts import agent_name, available_actions, available_providers, received_message
 from reasoning_cli.sandbox import learned
 from reasoning_cli.sandbox.answers import WEAK_MODEL, answer
 from reasoning_cli.sandbox.blobs import Blobs
+from reasoning_cli.sandbox.prompts import read_prompt
 from reasoning_cli.sandbox.server import SandboxServer
 from reasoning_cli.together.client import TogetherClient
 from reasoning_cli.together.fine_tunes import JobRequest
@@ -168,3 +171,23 @@ def test_a_deployed_fine_tune_beats_its_base(tmp_path: Path) -> None:
             assert right["base"] < 40
             api.ok("POST", "/_sandbox/reset")
             assert not list((tmp_path / "state.json.files").glob("*"))
+
+
+def test_recorded_prompts_are_read_as_the_program_reads_them(shared: Path) -> None:
+    recorded = shared / "traffic" / "elizaos-logs.jsonl"
+    if not recorded.exists():
+        pytest.skip("no recorded traffic here")
+    kinds: Counter[str] = Counter()
+    for line in recorded.read_text().splitlines():
+        prompt = json.loads(line)["body"].get("prompt") or ""
+        asked = read_prompt(prompt)
+        kinds[asked.kind] += 1
+        if asked.kind == "other":
+            continue
+        assert (asked.agent, asked.actions, asked.providers) == (
+            agent_name(prompt),
+            available_actions(prompt),
+            available_providers(prompt),
+        )
+        assert (received_message(prompt) or asked.message).strip().endswith(asked.message)
+    assert (kinds["should_respond"], kinds["planning"]) == (6, 14)

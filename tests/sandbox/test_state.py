@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,10 @@ import pytest
 
 from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.sandbox.server import SandboxServer
+from reasoning_cli.together.client import TogetherClient
+from reasoning_cli.together.fine_tunes import JobRequest
 from tests.sandbox.conftest import PROJECT, Api, endpoint_of, path_of
+from tests.sandbox.decisions import write
 from tests.waiting import until
 
 _SERVE = """
@@ -81,11 +85,12 @@ def test_a_restart_goes_on_where_it_was(state: Path) -> None:
 
 
 def test_every_kind_of_record_outlives_the_process(state: Path) -> None:
-    """A rollout and an upload under way, an adapter, a job and an endpoint of v1."""
+    """A rollout, an upload, a check and a job under way, an adapter, a job that is over and an endpoint of v1."""
 
     def everything(api: Api) -> list[object]:
         paths = [f"{PROJECT}/endpoints", f"{PROJECT}/models", f"{PROJECT}/models/uploads", "/v1/endpoints"]
-        paths += ["/v1/fine-tunes", "/_sandbox/meter", "/_sandbox/behaviour", rollout, adapters]
+        paths += ["/v1/fine-tunes", "/_sandbox/meter", "/_sandbox/behaviour", rollout, adapters, "/v1/files"]
+        paths += [f"/v1/fine-tunes/{made_job}/{part}" for part in ("events", "metrics", "checkpoints")]
         return [api.ok("GET", path) for path in paths]
 
     with SandboxServer(state, speed=0) as server:
@@ -104,7 +109,13 @@ def test_every_kind_of_record_outlives_the_process(state: Path) -> None:
             body = {"sourceDeploymentId": source["id"], "targetDeploymentId": target["id"]}
             rollout = f"{rollouts}/{api.ok('POST', rollouts, body)['id']}"
             api.ok("POST", f"{rollout}/start")
-            api.advance(310)
+            client = TogetherClient(server.url, "sandbox-key")
+            with closing(client):
+                file_id = client.upload_file(write(state.with_name("first.jsonl"), "planning", 30, 1))
+                api.advance(60)
+                made_job = client.create_job(JobRequest(file_id, "planning-r1-00000000", model="Qwen/Qwen3-8B")).id
+                api.advance(250)
+                client.upload_file(write(state.with_name("second.jsonl"), "planning", 3, 2))
             before = everything(api)
     with SandboxServer(state, speed=0) as server:
         api = Api(server.url)
@@ -112,6 +123,9 @@ def test_every_kind_of_record_outlives_the_process(state: Path) -> None:
             assert everything(api) == before
             api.advance(180)
             assert api.ok("GET", rollout)["currentTrafficPercent"] == 25
+            assert {one["processing_status"] for one in api.ok("GET", "/v1/files")["data"]} == {"COMPLETED"}
+            api.advance(600)
+            assert api.ok("GET", f"/v1/fine-tunes/{made_job}")["status"] == "completed"
 
 
 def test_files_are_private_and_leave_no_litter(state: Path) -> None:

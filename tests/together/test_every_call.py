@@ -132,6 +132,7 @@ CALLS: dict[str, Call] = {
     "preprocess": lambda f: f.client.preprocess(f.file_id),
     "file": lambda f: f.client.file(f.file_id),
     "files": lambda f: f.client.files(),
+    "stands_in_the_way": lambda f: f.client.stands_in_the_way(f.file_id),
     "limits_of": lambda f: f.client.limits_of(BASE),
     "estimate_price": lambda f: (f.advance(60), f.client.estimate_price(f.request())),
     "create_job": lambda f: f.keep_job(f.client.create_job(f.request())),

@@ -228,3 +228,25 @@ def test_another_client_goes_on_too(together: Service, path: Path) -> None:
     other.close()
     assert stored(together, file_id) == path.read_bytes()
     assert the_file(together).id == file_id
+
+
+@pytest.mark.parametrize("sending", [None, PARTS], ids=["whole", "parts"])
+def test_a_check_that_broke_down_is_begun_anew(together: Service, path: Path, sending: Sending | None) -> None:
+    together.behave(fail_file_check="failed")
+    first = together.client.upload_file(path, sending=sending)
+    together.advance(60)
+    together.behave(fail_file_check="")
+    second = together.client.upload_file(path, sending=sending)
+    assert the_file(together).id == second != first
+    together.advance(60)
+    assert together.client.file(second).is_ready
+
+
+def test_an_upload_that_was_killed_before_its_check_is_checked(together: Service, path: Path) -> None:
+    together.fault(PREPROCESS, cut="before", times=2)
+    with pytest.raises(UnreachableError):
+        together.client.upload_file(path)
+    assert the_file(together).processing_status == "PENDING"
+    file_id = together.client.upload_file(path)
+    assert (the_file(together).id, the_file(together).processing_status) == (file_id, "QUEUED")
+    assert len(together.journal("PUT")) == 1
