@@ -44,7 +44,9 @@ def init(
     )
     with waiting(terminal, "looking at the log and at what Together offers"):
         request = TrainRequest(name, export)
-        found = advise(session.client, session.store, request, now=now, slot_form=form, window_tokens=window)
+        found = advise(
+            session.client, session.store, session.limits, request, now=now, slot_form=form, window_tokens=window
+        )
     command = f"reasoning train start {spell_model_type(name)} --base {found.plan.base}"
     if json:
         terminal.json(

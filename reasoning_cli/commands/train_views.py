@@ -69,7 +69,7 @@ def plan_facts(plan: TrainingPlan) -> list[Fact]:
 def plan_record(plan: TrainingPlan) -> dict[str, object]:
     """A training plan for machines."""
     figures, export = plan.figures, plan.export
-    cheapest = plan.serving[0] if plan.serving else None
+    cheapest = plan.served_on
     return {
         "model_type": plan.model_type,
         "base": plan.base,
@@ -152,11 +152,11 @@ def _price_text(plan: TrainingPlan) -> str:
 
 
 def _serving_text(plan: TrainingPlan) -> str:
-    if not plan.serving:
+    one = plan.served_on
+    if one is None:
         return "not possible: Together has no config for this base"
-    one = plan.serving[0]
-    cheapest = f", the cheapest of {len(plan.serving)}" if len(plan.serving) > 1 else ""
-    return f"{money(one.price_cents_per_hour)} an hour on {one.name}{cheapest}, from when you deploy it"
+    room = "" if one.is_free else ", of which nothing is free now"
+    return f"{money(one.price_cents_per_hour)} an hour on {one.name}{room}, from when you deploy it"
 
 
 def _left(plan: TrainingPlan) -> int | None:
@@ -303,8 +303,9 @@ def next_commands(run: TrainingRun) -> list[str]:
     match run.stage:
         case "done" if run.problem is None:
             return [
-                f"is it better than what answers now? `reasoning train eval {name} --model {run.model_name}`",
-                f"serve it: `reasoning models deploy {run.model_name} --as {name}`",
+                f"serve it: `reasoning models deploy {run.model_name} --as {name}`, and see whether it is better:"
+                f" `reasoning train eval {name} --model {run.model_name}`",
+                f"or let it take over by steps, behind a gate: `reasoning train promote {name} --to {run.number}`",
             ]
         case "done":
             return [f"get its weights: `reasoning train download {run.number} -o {run.suffix}.tar.zst`"]

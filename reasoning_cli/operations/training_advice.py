@@ -83,6 +83,7 @@ def fullest_type(store: Store, now: datetime) -> str:
 def advise(
     client: TogetherClient,
     store: Store,
+    limits: Limits,
     request: TrainRequest,
     *,
     now: datetime,
@@ -91,14 +92,12 @@ def advise(
 ) -> Advice:
     """The plan that a beginner should take, with reasons. Raises ReasoningError when nothing can be trained on.
 
-    Budgets are left alone: `train start` looks at them.
+    A budget that cannot pay it is shown, and refuses nothing yet.
     """
-    from decimal import Decimal
-
     from reasoning_cli.operations.training_plan import plan_training
 
-    free = Limits(None, None, Decimal(0))
-    plan = plan_training(client, store, free, replace(request, force=True), now=now, slot_form=slot_form)
+    wish = replace(request, force=True)
+    plan = plan_training(client, store, limits, wish, now=now, slot_form=slot_form, check_budget=False)
     samples, figures = plan.train_samples, plan.figures
     size = f"{billions_of(plan.base):g} billion parameters" if billions_of(plan.base) else "its size is not told"
     reasons = [

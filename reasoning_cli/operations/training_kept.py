@@ -45,7 +45,7 @@ def kept(plan: TrainingPlan) -> dict[str, object]:
         "samples": {one.side or "train": one.samples for one in plan.export.files},
         "left_out": dict(plan.export.left_out),
         "tokens": plan.tokens,
-        "serving_cents_per_hour": plan.serving[0].price_cents_per_hour if plan.serving else None,
+        "serving_cents_per_hour": plan.served_on.price_cents_per_hour if plan.served_on else None,
     }
     read: dict[str, object] = json.loads(json.dumps(whole))  # as it will be read again
     return read

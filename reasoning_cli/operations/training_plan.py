@@ -108,6 +108,11 @@ class TrainingPlan:
         return self.request.model_type
 
     @property
+    def served_on(self) -> Hardware | None:
+        """The cheapest way to serve the result that has room now, else the cheapest; None when there is none."""
+        return next((one for one in self.serving if one.is_free), self.serving[0] if self.serving else None)
+
+    @property
     def train_samples(self) -> int:
         return self.export.files[0].samples
 
@@ -131,6 +136,7 @@ def plan_training(
     *,
     now: datetime,
     slot_form: str,
+    check_budget: bool = True,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> TrainingPlan:
     """Look at the log, the base and the money. Raises what keeps it from being sensible, and with `force` less of it.
@@ -172,7 +178,8 @@ def plan_training(
     every = tuple(
         one for one in standings(store, limits, max(now, client.now())) if one.model_type in (None, request.model_type)
     )
-    check_price(every, request.model_type, price.cents if price else Decimal(0))
+    if check_budget:
+        check_price(every, request.model_type, price.cents if price else Decimal(0))
     if price and request.max_cost_usd is not None and price.cents > request.max_cost_usd * 100:
         raise LimitError(
             f"this would cost about ${price.cents / 100:.2f} ({price.source}), more than --max-cost"

@@ -54,6 +54,7 @@ def test_from_the_log_to_a_model_in_one_command(reasoning: Run, trained: Service
     assert f"Run 1 is done: {run.model_name} for should-respond, $" in done.stdout
     assert f"`reasoning models deploy {run.model_name} --as should-respond`" in done.stderr
     assert "`reasoning train eval should-respond --model " in done.stderr
+    assert "`reasoning train promote should-respond --to 1`" in done.stderr
     for label in ("train", "samples", "decide", "left out", "with", "tokens", "price", "time", "serving", "budget"):
         assert f"  {label} " in done.stderr
     for stage in ("exporting", "uploading", "Together checks", "Together's price", "creating", "running"):
@@ -102,7 +103,7 @@ def test_a_dry_run_shows_the_plan_and_does_nothing(reasoning: Run, trained: Serv
     assert plan["train_samples"] > 9 * plan["validation_samples"] - 50
     assert plan["agreed_cents"] > plan["estimate_cents"]
     assert plan["left_out"]["a copy of another sample"] > 0
-    assert plan["serving_cents_per_hour"] == 329
+    assert plan["serving_cents_per_hour"] == 549  # the cheapest has no room
     assert [one["path"] for one in trained.journal("POST")] == []
     assert TrainingRuns(trained.store).all() == []
     assert "Nothing was changed." in reasoning("train", "start", "should-respond", "--dry-run").stderr
@@ -362,7 +363,10 @@ def test_init_says_what_to_type_and_why(reasoning: Run, trained: Service) -> Non
     assert advice["command"] == f"reasoning train start should-respond --base {advice['base']}"
     assert advice["lora_rank"] == 8
     assert any("labels" in one for one in advice["improvements"])
+    assert reasoning("costs", "set-budget", "0.01").exit_code == 0
     shown = reasoning("train", "init", "coding")
+    assert "of $0.01 used" in shown.stdout
+    assert reasoning("costs", "set-budget", "50").exit_code == 0
     assert (shown.exit_code, "What would help more:" in shown.stdout) == (0, True)
     assert reasoning(*advice["command"].split()[1:], "--yes").exit_code == 0
 
