@@ -48,21 +48,28 @@ class ExportRows:
         row = self._store.row("SELECT (SELECT min(seq) FROM samples), (SELECT max(seq) FROM samples)")
         return (row[0], row[1]) if row is not None and row[0] is not None else (1, 0)
 
-    def copies(self, kind: Copies) -> Generator[tuple[int, bool]]:
-        """The numbers of the matching samples, copies of each other together, and whether it is the one to keep.
+    def copies(self, kind: Copies) -> Generator[int]:
+        """The numbers of the matching samples that are copies of another one, which is kept.
 
-        Of each group that is a labelled one, else one whose answer can be used, else the newest.
+        Of each group that is a labelled one, else one whose answer can be used, else the newest. Which hashes come
+        more than once an index tells, so that of the rows only theirs are read.
         """
         column = _HASHES[kind]
+        group_of = f"model_type, {column}"
+        several = (
+            f"({group_of}) IN (SELECT {group_of} FROM samples {where(self._conditions)}"
+            f" GROUP BY {group_of} HAVING count(*) > 1)"
+        )
         before: tuple[str, bytes] | None = None
         for seq, model_type, value in self._store.rows(
-            f"SELECT seq, model_type, {column} FROM samples {where(self._conditions)}"
+            f"SELECT seq, model_type, {column} FROM samples {where([*self._conditions, several])}"
             f" ORDER BY model_type, {column}, (label = 'bad') IS TRUE, label IS NULL,"
             " corrected IS NULL AND decision IS NULL, created_at DESC, seq DESC",
             self._parameters,
         ):
             group = (model_type, value)
-            yield seq, group != before
+            if group == before:
+                yield seq
             before = group
 
     def shared(self, kind: Copies) -> Generator[tuple[int, bytes, str | None, bool]]:
