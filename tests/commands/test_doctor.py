@@ -60,7 +60,9 @@ def checks(reasoning: Run, *arguments: str) -> tuple[int, dict[str, list[dict[st
     return done.exit_code, found
 
 
-def test_all_is_well(reasoning: Run, service: SandboxServer, file: Path) -> None:
+def test_all_is_well(reasoning: Run, service: SandboxServer, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        monkeypatch.setenv("REASONING_GATEWAY_PORT", str(free.getsockname()[1]))
     open_store(file.parent / "reasoning.db").close()
     done = reasoning("doctor")
     assert (done.exit_code, done.stderr) == (0, "")

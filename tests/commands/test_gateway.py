@@ -291,7 +291,7 @@ def test_traffic_wakes_a_stopped_model_and_the_original_answers_meanwhile(
         for _ in range(6):
             assert "x-reasoning-source" not in gateway.ask().headers
         until(lambda: any(one.action == "wake" for one in Events(still.store).list()), "the start")
-        still.advance(600)
+        still.run_clock()
         until(lambda: "x-reasoning-source" in gateway.ask().headers, "the model to answer")
         assert gateway.end()[0] == 0
     woken = [one for one in Events(still.store).list() if one.action == "wake"]

@@ -17,9 +17,7 @@ OTHERS = 1  # of the requests that only ask, and of the moments, for each comman
 TRIED = (
     "deploy",
     "replace in steps",
-    "promote",
     "rollback",
-    "stop",
     "start",
     "undeploy",
 )
