@@ -76,7 +76,7 @@ def _go_on(world: World, job: FineTune) -> None:
     elif job.status == "queued":
         _start(world, job)
     elif job.status == "running":
-        if behaviour.fail_job and job.full_price:
+        if behaviour.fail_job:
             _fail(world, job, behaviour.fail_job)
             return
         job.stopped_at = world.now

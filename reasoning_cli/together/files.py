@@ -147,7 +147,7 @@ class Files(Calls):
 
             file_id, is_new = Multipart(self, self._connection, source, purpose, cut, on_progress).send()
         else:
-            file_id, is_new = self._send_whole(source, purpose, on_progress)
+            file_id, is_new = self._send_whole(source, purpose, _growing(on_progress))
         on_progress(source.size, source.size)
         if is_new:
             self.preprocess(file_id)
@@ -198,6 +198,19 @@ class Files(Calls):
             if isinstance(problem, UnreachableError) and not problem.maybe_done:
                 raise
             return self._connection.respond("POST", "/v1/files", form=form, welcome=(302, 409))
+
+
+def _growing(on_progress: Progress) -> Progress:
+    """What is sent a second time is not told a second time."""
+    told = 0
+
+    def tell(sent: int, total: int) -> None:
+        nonlocal told
+        if sent > told:
+            told = sent
+            on_progress(sent, total)
+
+    return tell
 
 
 def _size_of(path: Path) -> int:

@@ -162,12 +162,18 @@ class Multipart:
                 self._told = max(self._told, sum(self._read.values()))
                 self._tell(self._told, self._source.size)
 
-        etag = storage.put(
-            url, headers, size, lambda: self._source.part(begin, size, count), None, self._connection.sleep
-        )
+        etag = storage.put(url, headers, size, lambda: self._source.part(begin, size, count), None, self._nap)
         with self._lock:
             record.etags[str(number)] = etag
             self._save(record)
+
+    def _nap(self, seconds: float) -> None:
+        """Between two attempts, in steps short enough to end soon when another part has failed."""
+        while seconds > 0:
+            if self._stop.is_set():
+                raise _Stopped
+            self._connection.sleep(min(seconds, 0.5))
+            seconds -= 0.5
 
     def _size(self, number: int) -> int:
         return min(self._part_bytes, self._source.size - (number - 1) * self._part_bytes)

@@ -173,6 +173,32 @@ def test_a_deployed_fine_tune_beats_its_base(tmp_path: Path) -> None:
             assert not list((tmp_path / "state.json.files").glob("*"))
 
 
+def test_what_goes_on_from_a_result_knows_both_and_an_adapter_answers_too(api: Api, tmp_path: Path) -> None:
+    client = TogetherClient(str(api.http.base_url), "sandbox-key")
+    with closing(client):
+        job, checkpoint = None, None
+        for kind in ("should_respond", "planning"):
+            file_id = client.upload_file(write(tmp_path / f"{kind}.jsonl", kind, 200, 1))
+            api.advance(60)
+            base = None if checkpoint else WEAK_MODEL
+            request = JobRequest(file_id, f"{kind}-r1", model=base, from_checkpoint=checkpoint)
+            checkpoint = client.create_job(request).id
+            api.advance(900)
+            job = client.job(checkpoint)
+        assert job is not None
+        made = api.ok("POST", "/_sandbox/endpoints", {"name": "base", "model": WEAK_MODEL})
+        api.advance(300)
+        client.attach(made["endpoint"]["id"], made["deployment"]["id"], job.adapter_object_id or "")
+        api.advance(60)
+        for kind in ("should_respond", "planning"):
+            right = 0
+            for one in decisions(kind, 30, 99):
+                turns = [{"role": "user", "content": one.prompt}]
+                text = client.chat(f"sandbox/base:{job.adapter_object_name}", turns, max_tokens=500).text
+                right += decided(kind, text) == one.decided
+            assert right > 27
+
+
 def test_recorded_prompts_are_read_as_the_program_reads_them(shared: Path) -> None:
     recorded = shared / "traffic" / "elizaos-logs.jsonl"
     if not recorded.exists():
