@@ -127,10 +127,11 @@ def _lines(found: LiveComparison, now: datetime, width: int) -> list[str]:
         width=width,
         paint=lambda text, style: text,
     )
+    beside = f" Asked beside each other, both decided alike in {found.same:,} of {found.both:,}." if found.both else ""
     percent = f"{found.alpha * 100:g}"
     foot = (
         f"Each answer is wrong in {percent} % of such comparisons at the most, however often one looks."
-        f" {found.decisions_per_day:,} decisions came in the last day."
+        f" {found.decisions_per_day:,} decisions came in the last day.{beside}"
     )
     return [*lines, "", *table, "", *textwrap.wrap(foot, width)]
 
@@ -202,6 +203,7 @@ def _record(found: LiveComparison) -> dict[str, object]:
             for one in found.questions
         ],
         "models": [_figures(found.one, found.figures), _figures(found.other, found.figures_of_other)],
+        "beside": {"decisions": found.both, "alike": found.same},
         "decisions_last_day": found.decisions_per_day,
     }
 

@@ -210,7 +210,7 @@ def _plan(session: Session, request: PromoteRequest, gate_file: Path | None, goi
     from dataclasses import replace
 
     from reasoning_cli import settings as s
-    from reasoning_cli.operations.gates import judge, read_gate
+    from reasoning_cli.operations.gates import judge, read_gate, rules_of_watch
     from reasoning_cli.operations.promoting import gate_of, percents
     from reasoning_cli.operations.promoting_evidence import find_evidence
     from reasoning_cli.operations.promoting_plan import answering, find_candidate, plan_promotion
@@ -236,7 +236,11 @@ def _plan(session: Session, request: PromoteRequest, gate_file: Path | None, goi
     old = answering(store, settings, model_type, candidate)
     evidence = find_evidence(store, model_type, candidate, old, gate, session.now())
     deadline = settings.get(s.DEADLINE_MS[model_type])
-    criteria = judge(gate, evidence, model_type, candidate.name, deadline, session.now())
+    first = ""
+    if candidate.record is None:
+        beside = " --canary 0" if old is not None else ""
+        first = f"bring it up: `reasoning models deploy {candidate.target} --as {spell_model_type(model_type)}{beside}`; then "
+    criteria = judge(gate, evidence, model_type, candidate.name, deadline, session.now(), first=first)
     idle = session.idle_by_type.get(model_type, settings.get(s.IDLE_MINUTES))
     return plan_promotion(
         session.client,
@@ -245,7 +249,7 @@ def _plan(session: Session, request: PromoteRequest, gate_file: Path | None, goi
         session.limits,
         request,
         candidate,
-        gate,
+        gate if going is not None else rules_of_watch(gate, evidence),
         criteria,
         evaluation=evidence.evaluation,
         models=session.models,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from reasoning_cli.operations.promoting import Look
     from reasoning_cli.operations.promoting_back import BackPlan
     from reasoning_cli.operations.promoting_plan import PromotionPlan
+    from reasoning_cli.operations.promoting_watch import Promise
     from reasoning_cli.store.promotions import Promotion
 
 _MARKS = {True: "✓", False: "✗", None: "–"}
@@ -35,7 +36,6 @@ def criteria_lines(criteria: Sequence[Criterion], width: int) -> list[str]:
 def plan_facts(plan: PromotionPlan) -> list[tuple[str, str]]:
     """A promotion as a person decides on it."""
     from reasoning_cli.commands.plan_views import plan_facts as deploy_facts
-    from reasoning_cli.operations.promoting import step_text
     from reasoning_cli.terminal.units import duration
 
     candidate, request = plan.candidate, plan.request
@@ -44,12 +44,12 @@ def plan_facts(plan: PromotionPlan) -> list[tuple[str, str]]:
     for_long = f"{counted(request.hold, 'decision')} of it"
     if request.interval:
         for_long += f" and {duration(request.interval)}"
-    shares = ", then ".join(step_text(one) for one in request.steps)
+    shares = ", ".join("unseen" if one == 0 else f"{one} %" for one in request.steps)
     facts = [
         ("promote", f"{candidate.name}  to  {spell_model_type(plan.model_type)}{run}"),
         ("now", f"{now} answers"),
-        ("steps", f"{shares}; each for {for_long}"),
-        ("back", _promise(plan.promise.broken, plan.promise.half_broken, plan.promise.contrary, request.hold)),
+        ("steps", f"{shares} of the people; each for {for_long}"),
+        ("back", _promise(plan.promise, request.hold)),
         ("asked in", f"the {plan.form} form of prompts"),
         ("loser", _loser(plan)),
     ]
@@ -66,10 +66,11 @@ def _loser(plan: PromotionPlan) -> str:
     return f"the newcomer is {end} if it goes back; the original is nothing to stop"
 
 
-def _promise(broken: int, half: int, contrary: int, hold: int) -> str:
+def _promise(promise: Promise, hold: int) -> str:
+    contrary = f", {promise.contrary} if it decides the contrary" if promise.contrary is not None else ""
     return (
-        f"by itself: after {broken} answers in a row that are no good; within {half} decisions if every second is;"
-        f" within {contrary} if it decides the contrary (after a step of {hold} good ones)"
+        f"by itself after {promise.broken} answers in a row that are no good; within {promise.half_broken} decisions if"
+        f" every second is{contrary}, even after {hold} good ones"
     )
 
 
@@ -80,7 +81,7 @@ def promise_lines(promotion: Promotion) -> list[str]:
 
     hold = int(str(promotion.plan["hold"]))
     found = promise(gate_of(promotion), len(percents(promotion)), hold)
-    return [f"It goes back {_promise(found.broken, found.half_broken, found.contrary, hold)}."]
+    return [f"It goes back {_promise(found, hold)}."]
 
 
 def plan_record(plan: PromotionPlan) -> dict[str, object]:

@@ -52,7 +52,7 @@ MEANINGS: Mapping[str, str] = {
     "wrong_respond_percent": "of the decisions it should have kept out of, answered with RESPOND, at most",
     "p95_ms": "95 % of the answers within; without it the slot's deadline",
     "max_age_days": "days since it was evaluated, at most",
-    "live_agreement_percent": "sent back when it decides as what answers now in fewer",
+    "live_agreement_percent": "sent back when it decides as the original in fewer",
     "alpha_percent": "how often, of 100 promotions, a model at its floors may be sent back by chance",
 }
 
@@ -70,9 +70,9 @@ class Bounds:
 class Evidence:
     """What is known of a model. None is not known.
 
-    `difference` is its share of right decisions less that of what answers now. `agreement` is with the original.
-    `leaked` decisions of the evaluation were in its training. `rival` is our model that answers now, None where the
-    original does. `live` is the verdict of the traffic.
+    `difference` is its share of right decisions less that of what answers now. `agreement` is with the original,
+    `alike` with our model that answers now, which is `rival`; None where the original does. `leaked` decisions of the
+    evaluation were in its training. `live` is the verdict of the traffic.
     """
 
     evaluation: int | None = None
@@ -81,6 +81,7 @@ class Evidence:
     valid: Bounds | None = None
     agreement: Bounds | None = None
     difference: Bounds | None = None
+    alike: Bounds | None = None
     labelled: int = 0
     wrong_respond: float | None = None
     p95_ms: int | None = None
@@ -100,6 +101,9 @@ class Criterion:
     found: str
     passed: bool | None
     help: str = ""
+
+
+_ALIKE_MARGIN_PERCENT = 10.0
 
 
 class GateError(LimitError):
@@ -143,13 +147,32 @@ def _checked(path: Path, key: str, value: object) -> float | int:
     return value
 
 
-def judge(gate: Gate, found: Evidence, model_type: str, model: str, deadline_ms: int, now: datetime) -> list[Criterion]:
-    """Each rule and whether it holds. Pure."""
+def rules_of_watch(gate: Gate, found: Evidence) -> Gate:
+    """The rules to watch by. A model that is better than another of ours decides otherwise than that one: what counts
+    there is how often they decided alike in the evaluation, where that is known; else it is not held to it."""
+    if found.rival is None:
+        return gate
+    floor = 0.0 if found.alike is None else max(0.0, found.alike.low * 100 - _ALIKE_MARGIN_PERCENT)
+    return replace(gate, live_agreement_percent=min(gate.live_agreement_percent, floor))
+
+
+def judge(
+    gate: Gate,
+    found: Evidence,
+    model_type: str,
+    model: str,
+    deadline_ms: int,
+    now: datetime,
+    *,
+    first: str = "",
+) -> list[Criterion]:
+    """Each rule and whether it holds. `first` is what has to be done before the model can be evaluated. Pure."""
     name = spell_model_type(model_type)
-    evaluate = f"`reasoning train eval {name} --model {model}`"
+    rival = f" --model {found.rival}" if found.rival else ""
+    evaluate = f"{first}`reasoning train eval {name} --model {model}{rival}`"
     if found.evaluation is None:
         missing = Criterion(
-            "evaluated", "an evaluation", f"of {gate.min_decisions:,} decisions", "none", False, evaluate
+            "evaluated", "an evaluation", f"one of at least {gate.min_decisions:,} decisions", "none", False, evaluate
         )
         return [missing, _live(found, name)]
     criteria = [
@@ -159,7 +182,7 @@ def judge(gate: Gate, found: Evidence, model_type: str, model: str, deadline_ms:
             f"at least {gate.min_decisions:,}",
             f"{found.decisions:,}",
             found.decisions >= gate.min_decisions,
-            f"{evaluate} --last {gate.min_decisions}",
+            f"ask it more: {evaluate}",
         ),
         _fresh(gate, found, evaluate, now),
         Criterion(
@@ -173,7 +196,7 @@ def judge(gate: Gate, found: Evidence, model_type: str, model: str, deadline_ms:
         _at_least("valid_percent", "valid answers", found.valid, gate.valid_percent, evaluate),
     ]
     if found.rival is not None and found.difference is None:
-        both = f"ask both the same: {evaluate.rstrip('`')} --model {found.rival}`"
+        both = f"ask both the same: {evaluate}"
         text = f"right decisions, less those of {found.rival}"
         criteria.append(_at_least("margin_percent", text, None, -gate.margin_percent, both))
     elif found.difference is not None:
@@ -212,8 +235,8 @@ def judge(gate: Gate, found: Evidence, model_type: str, model: str, deadline_ms:
     criteria.append(
         Criterion(
             "p95_ms",
-            "95 % of answers within",
-            f"{most:,} ms",
+            "95 % of answers come within",
+            f"at most {most:,} ms",
             "not known" if found.p95_ms is None else f"{found.p95_ms:,} ms",
             None if found.p95_ms is None else found.p95_ms <= most,
             f"a smaller model, more replicas, or a longer deadline: `reasoning config set {model_type}.deadline_ms`",
@@ -240,7 +263,7 @@ def _fresh(gate: Gate, found: Evidence, evaluate: str, now: datetime) -> Criteri
         f"at most {gate.max_age_days}",
         f"{max(0.0, days):.0f}",
         days <= gate.max_age_days,
-        f"evaluate it anew: {evaluate} --again",
+        f"evaluate it anew, with `--again`: {evaluate}",
     )
 
 

@@ -34,7 +34,6 @@ class Asks(StrEnum):
     RIGHT = "right"
     LABELS = "labels"
     AGREEMENT = "agreement"
-    ALIKE = "alike"
     VALID = "valid"
 
 
@@ -82,7 +81,8 @@ class Question:
 
 @dataclass(frozen=True)
 class LiveComparison:
-    """The result: the first question is the one that counts, the others go with it."""
+    """The result: the first question is the one that counts, the others go with it. Of `both` decisions that two models
+    of ours were asked, they took `same` alike, which says nothing about who is right."""
 
     model_type: str
     since: datetime
@@ -94,6 +94,8 @@ class LiveComparison:
     figures_of_other: Figures
     questions: tuple[Question, ...]
     decisions_per_day: int
+    same: int = 0
+    both: int = 0
 
     @property
     def verdict(self) -> Verdict:
@@ -155,10 +157,6 @@ def compare_live(
             question(Asks.AGREEMENT, f"Does it decide as the original more often than {other.name}?", alike),
             question(Asks.VALID, f"Are its answers valid more often than those of {other.name}?", answered),
         ]
-        if counts.both:
-            beside = against_floor(counts.same, counts.both, gate.live_agreement_percent / 100, alpha)
-            text = f"Asked beside {other.name}, does it decide alike often enough?"
-            questions.append(question(Asks.ALIKE, text, beside, gate.live_agreement_percent / 100))
     else:
         questions += [
             question(
@@ -170,7 +168,18 @@ def compare_live(
             question(Asks.VALID, f"Are its answers valid in at least {valid_floor * 100:g} %?", valid, valid_floor),
         ]
     return LiveComparison(
-        model_type, since, until, alpha, one, other, own, theirs, tuple(_in_order(questions, counts)), per_day
+        model_type,
+        since,
+        until,
+        alpha,
+        one,
+        other,
+        own,
+        theirs,
+        tuple(_in_order(questions, counts, two=bool(other.keys))),
+        per_day,
+        counts.same,
+        counts.both,
     )
 
 
@@ -272,7 +281,6 @@ def _count(answers: Iterable[LiveAnswer], model_type: str, one: Side, other: Sid
         if beside_other and answer.agrees is not None:
             counts.both += 1
             counts.same += answer.agrees
-            counts.note(Asks.ALIKE, answer.at)
         if beside_other if other.keys else answer.source != "slot":
             if not other.keys:
                 _add_original(counts.other, answer)
@@ -334,13 +342,12 @@ def _same(model_type: str, prompt: str, wanted: str, given: str) -> bool:
     return bool(agree(right, answer))
 
 
-def _in_order(questions: Sequence[Question], counts: _Counts) -> list[Question]:
+def _in_order(questions: Sequence[Question], counts: _Counts, *, two: bool) -> list[Question]:
     """The question that counts first: who is right, as soon as enough people said so; else the best there is."""
     enough: dict[Asks, Callable[[], bool]] = {
         Asks.RIGHT: lambda: counts.wins + counts.losses + counts.ties >= LEAST_LABELLED,
         Asks.LABELS: lambda: min(counts.one.labelled, counts.other.labelled) >= LEAST_LABELLED,
-        Asks.AGREEMENT: lambda: counts.one.compared > 0 and (counts.other.compared > 0 or not counts.other.labelled),
-        Asks.ALIKE: lambda: counts.both > 0,
+        Asks.AGREEMENT: lambda: counts.one.compared > 0 and (not two or counts.other.compared > 0),
     }
     first = next(
         (one for one in questions if one.asks in enough and enough[one.asks]()),

@@ -9,7 +9,7 @@ from datetime import datetime
 from reasoning_cli.operations.evaluating_models import ORIGINAL
 from reasoning_cli.operations.evaluating_report import EvaluationReport, ModelReport, read_report
 from reasoning_cli.operations.gates import Bounds, Evidence, Gate
-from reasoning_cli.operations.intervals import Figure
+from reasoning_cli.operations.intervals import Figure, proportion
 from reasoning_cli.operations.live_comparing import CompareRequest, compare_live
 from reasoning_cli.operations.promoting_plan import Candidate
 from reasoning_cli.store.database import Store
@@ -25,7 +25,7 @@ def find_evidence(
     """All that is known. `old` is the model that answers now, None where the original does."""
     evidence = Evidence(rival=old.model_name if old is not None else None)
     if (record := _latest(store, model_type, candidate)) is not None and record.report is not None:
-        evidence = _of_evaluation(evidence, record, candidate, old)
+        evidence = _of_evaluation(store, evidence, record, candidate, old)
     return _with_live(evidence, store, model_type, candidate, old, gate, now)
 
 
@@ -42,7 +42,7 @@ def _latest(store: Store, model_type: str, candidate: Candidate) -> EvaluationRe
 
 
 def _of_evaluation(
-    evidence: Evidence, record: EvaluationRecord, candidate: Candidate, old: DeploymentRecord | None
+    store: Store, evidence: Evidence, record: EvaluationRecord, candidate: Candidate, old: DeploymentRecord | None
 ) -> Evidence:
     assert record.report is not None
     report = read_report(record.report)
@@ -51,8 +51,12 @@ def _of_evaluation(
         return evidence
     other = old.model_name if old is not None else ORIGINAL
     rival = next((one.name for one in report.models if one.name == other or one.model_name == other), None)
+    names = [ORIGINAL, *(one.name for one in report.models if one.name != ORIGINAL)]
     return replace(
         evidence,
+        alike=None
+        if old is None or rival is None
+        else _alike(store, record, names.index(own.name), names.index(rival)),
         evaluation=record.number,
         at=record.finished_at,
         decisions=own.answers,
@@ -85,6 +89,17 @@ def _difference(report: EvaluationReport, own: str, rival: str) -> Bounds | None
             return Bounds(figure.value, figure.low, figure.high)
         return Bounds(-figure.value, -figure.high, -figure.low)
     return None
+
+
+def _alike(store: Store, record: EvaluationRecord, one: int, other: int) -> Bounds | None:
+    """How often two of the models asked (by their places) decided the same, of the decisions both decided."""
+    same = both = 0
+    for group in Evaluations(store).answers(record.number):
+        decided = {answer.place: answer.scores.get("decided") for answer in group}
+        if decided.get(one) is not None and decided.get(other) is not None:
+            both += 1
+            same += decided[one] == decided[other]
+    return _bounds(proportion(same, both))
 
 
 def _bounds(figure: Figure | None) -> Bounds | None:

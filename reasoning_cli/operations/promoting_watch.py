@@ -89,11 +89,12 @@ def watch(answers: Iterable[LiveAnswer], key: str, gate: Gate, steps: int) -> Wa
 @dataclass(frozen=True)
 class Promise:
     """Within how many of its decisions a model that turns bad goes back, at the latest: after a step in which all was
-    well until the last. When nothing it says is valid; when half is; when it always decides otherwise."""
+    well until the last. When nothing it says is valid; when half is; when it always decides otherwise (None where it is
+    not held to that)."""
 
     broken: int
     half_broken: int
-    contrary: int
+    contrary: int | None
 
 
 def promise(gate: Gate, steps: int, hold: int) -> Promise:
@@ -102,7 +103,7 @@ def promise(gate: Gate, steps: int, hold: int) -> Promise:
     return Promise(
         BROKEN_IN_A_ROW,
         _until_told(hold, gate.valid_percent / 100, 0.5, alpha),
-        _until_told(hold, gate.live_agreement_percent / 100, 0.0, alpha),
+        _until_told(hold, gate.live_agreement_percent / 100, 0.0, alpha) if gate.live_agreement_percent else None,
     )
 
 

@@ -163,12 +163,14 @@ def test_the_slot_changed_by_somebody_else_ends_it_and_is_told(agents: World, re
 def test_without_an_evaluation_the_gate_refuses_and_says_what_helps(serving: World, reasoning: Run) -> None:
     refused = reasoning(*(one for one in PROMOTE if one != "--force"))
     assert (refused.exit_code, refused.stdout) == (6, "")
-    assert f"error: `{NEW}` is not promoted to planning: an evaluation: none, wanted of 100 decisions" in refused.stderr
-    assert f"`reasoning train eval planning --model {NEW}`" in refused.stderr
+    assert (
+        f"error: `{NEW}` is not promoted to planning: an evaluation: none, wanted one of at least 100" in refused.stderr
+    )
+    assert f"`reasoning train eval planning --model {NEW} --model {OLD}`" in refused.stderr
     assert Promotions(serving.service.store).latest("planning") is None
     dry = reasoning(*PROMOTE, "--dry-run")
     assert (dry.exit_code, len(serving.service.deployments())) == (0, 1)
-    assert "by itself: after 5 answers in a row that are no good" in dry.stdout.replace("\n", " ").replace("  ", " ")
+    assert "by itself after 5 answers in a row that are no good" in dry.stdout.replace("\n", " ").replace("  ", " ")
     forced = json.loads(reasoning(*PROMOTE, "--json").stdout)
     assert forced["forced_by"]
     assert "force_promote" in [one.action for one in Events(serving.service.store).list()]
