@@ -13,6 +13,7 @@ import pytest
 import zstandard
 
 from reasoning_cli.errors import ExitCode
+from reasoning_cli.together.files import Sending
 from reasoning_cli.together.fine_tunes import Job, JobEvent, JobRequest, PriceEstimate, trouble_of
 from reasoning_cli.together.problems import (
     BusyError,
@@ -255,3 +256,29 @@ def test_a_price_is_billed_to_the_nano_dollar(together: Service, request_: JobRe
     metered = together.ask("GET", "/_sandbox/meter")
     assert metered["fineTuneNanoDollars"] == str(job.total_price)
     assert [one["jobId"] for one in metered["fineTunes"]] == [job_id]
+
+
+@pytest.mark.parametrize("fault", [{"cut": "before"}, {"cut": "after_action"}, {"cut": "mid_body"}, {"status": 502}])
+@pytest.mark.parametrize("lost", range(8))
+def test_whatever_is_lost_the_same_calls_again_leave_one_file_and_one_job(
+    together: Service, tmp_path: Path, lost: int, fault: dict[str, Any]
+) -> None:
+    path = write(tmp_path / "train.jsonl", "planning", 40, 1)
+
+    def run() -> Job:
+        file_id = together.client.upload_file(path, sending=Sending(10_000, 40_000))
+        while not together.client.file(file_id).is_checked:
+            together.advance(20)
+        request = JobRequest(file_id, "planning-r1-0a1b2c3d", model=BASE)
+        assert together.client.estimate_price(request).allowed_to_proceed
+        return together.client.create_job(request)
+
+    together.fault("^/(v1|_storage)/", skip=lost, times=1, **fault)
+    try:
+        made = run()
+    except (BusyError, UnreachableError):
+        made = run()
+    assert [one.id for one in together.client.jobs()] == [made.id]
+    (file,) = together.client.files()
+    assert made.training_file == file.id
+    assert file.bytes == path.stat().st_size
