@@ -10,7 +10,8 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 # What a busy or flapping service is given before the evaluation stands still: about three minutes.
 _ATTEMPTS = 11
 _LONGEST_WAIT_SECONDS = 30.0
+
+_LEAVING_SECONDS = 1.0  # what calls under way are given when it ends before its time
 
 _READ_AT_ONCE = 50  # samples whose texts are in memory
 _KEPT_AT_ONCE = 50
@@ -136,13 +139,23 @@ class _Run:
         self._answered = [self._evaluations.answered(record.number, place) for place in range(len(plan.candidates) + 1)]
         self._unkept: list[AnswerRecord] = []
         self._kept_at = time.monotonic()
+        self._over = threading.Event()
         self._done = 0
         self._total = plan.count * len(plan.candidates)
 
     def ask(self) -> None:
-        """Ask all that is not answered."""
-        for question, reply in ask_all(self._questions(), self._ask, self._ways.concurrency):
-            self._take(question, reply)
+        """Ask all that is not answered. What came while it broke off is taken as well: it was paid for."""
+        came: Came = queue.SimpleQueue()
+        try:
+            with closing(ask_all(self._questions(), self._ask, self._ways.concurrency, came, self._over)) as replies:
+                for question, reply in replies:
+                    self._take(question, reply)
+        except BaseException:
+            while not came.empty():
+                question, late = came.get()
+                if isinstance(late, _Reply):
+                    self._take(question, late)
+            raise
 
     def keep(self) -> None:
         """Write down what has come."""
@@ -252,7 +265,7 @@ class _Run:
                     question.candidate.serving_name, messages, max_tokens=self._plan.request.max_tokens
                 )
             except (BusyError, NotServingError, UnreachableError):
-                if attempt == _ATTEMPTS - 1:
+                if attempt == _ATTEMPTS - 1 or self._over.is_set():
                     raise
                 self._ways.sleep(min(_LONGEST_WAIT_SECONDS, 0.5 * 2**attempt) * random.uniform(0.75, 1))
                 continue
@@ -271,24 +284,30 @@ class _Run:
         raise AssertionError("the last attempt returns or raises")
 
 
-def ask_all(
-    questions: Iterator[_Question], ask: Callable[[_Question], _Reply], concurrency: int
-) -> Iterator[tuple[_Question, _Reply]]:
-    """Ask in so many threads; replies as they come. What a thread raises is raised here, and nothing more is asked.
+Came = queue.SimpleQueue[tuple[_Question, _Reply | BaseException]]
 
-    Questions are taken as they are needed, so no more of them are in memory than twice the threads. The threads are
-    daemons: one that waits for the other side keeps nobody from leaving.
+
+def ask_all(
+    questions: Iterator[_Question],
+    ask: Callable[[_Question], _Reply],
+    concurrency: int,
+    came: Came,
+    over: threading.Event,
+) -> Generator[tuple[_Question, _Reply]]:
+    """Ask in so many threads; replies as they come, by way of `came`. What a thread raises is raised here, and nothing
+    more is asked.
+
+    Questions are taken as they are needed, so no more of them are in memory than twice the threads. At the end `over`
+    is set, and the threads have a moment to finish; one that waits for the other side keeps nobody from leaving.
     """
     todo: queue.SimpleQueue[_Question | None] = queue.SimpleQueue()
-    done: queue.SimpleQueue[tuple[_Question, _Reply | BaseException]] = queue.SimpleQueue()
-    over = threading.Event()
 
     def work() -> None:
         while (question := todo.get()) is not None and not over.is_set():
             try:
-                done.put((question, ask(question)))
+                came.put((question, ask(question)))
             except BaseException as problem:  # raised where somebody can tell of it
-                done.put((question, problem))
+                came.put((question, problem))
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(concurrency)]
     for thread in threads:
@@ -300,18 +319,21 @@ def ask_all(
             outstanding += 1
             while outstanding >= 2 * concurrency:
                 outstanding -= 1
-                yield _got(done)
+                yield _got(came)
         while outstanding:
             outstanding -= 1
-            yield _got(done)
+            yield _got(came)
     finally:
         over.set()
         for _ in threads:
             todo.put(None)
+        until = time.monotonic() + _LEAVING_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
 
-def _got(done: queue.SimpleQueue[tuple[_Question, _Reply | BaseException]]) -> tuple[_Question, _Reply]:
-    question, reply = done.get()
+def _got(came: Came) -> tuple[_Question, _Reply]:
+    question, reply = came.get()
     if isinstance(reply, BaseException):
         raise reply
     return question, reply
