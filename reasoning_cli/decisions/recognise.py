@@ -93,6 +93,8 @@ _CODING_TOOLS = frozenset(
         "apply_patch",
     }
 )
+# What recognition reads of a request's headers.
+HEADERS_READ = ("user-agent", "x-app", "anthropic-beta")
 _CODING_TOOL_TYPE = re.compile(r"(?:bash|text_editor)_")
 _HAS_CODE, _ASKS_FOR_CODE = "code in the message", "asks for code"
 # Reasons that a person who knows better may overrule: words of a message, and no template.
@@ -132,7 +134,8 @@ def recognise(
     if compacted := compact_head(body):
         return Recognition("planning" if compacted[1] == "planning" else "should_respond", "compact form", codes=codes)
 
-    for other_head, kind in _OTHER_HEADS:
+    is_template = _ANY_HEAD.match(body) is not None
+    for other_head, kind in _OTHER_HEADS if is_template else ():
         if other_head.match(body):
             return Recognition(None, kind)
 
@@ -151,13 +154,13 @@ def recognise(
             return Recognition("should_respond", "output block", codes=codes)
         if all(tag in tail for tag in _PLAN_TAGS):
             return Recognition("planning", "output block", codes=codes)
-    if output or _ANY_HEAD.match(body):
+    if output or is_template:
         return Recognition(None, "another template")
     if tools:
         return Recognition(None, "tools that are not for coding")
 
     words = _own_words(text)
-    if ("```" in words or "~~~" in words) and _FENCED_BLOCK.search(words):
+    if (("`" in words and "```" in words) or ("~" in words and "~~~" in words)) and _FENCED_BLOCK.search(words):
         return Recognition("coding", _HAS_CODE)
     folded = words.casefold()
     if any(map(folded.__contains__, _VERB_PARTS)) and _CODING_WISH.search(folded):
@@ -238,15 +241,15 @@ def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 def _coding_sign(headers: Mapping[str, str], tools: Sequence[Mapping[str, object]]) -> str | None:
     """Why the sender is surely a coding agent, or None."""
-    lowered = {name.lower(): value for name, value in headers.items()}
+    lowered = {name.lower(): value for name, value in headers.items()} if headers else {}
     if "claude-cli/" in lowered.get("user-agent", ""):
         return "user agent of a coding agent"
     if lowered.get("x-app") == "cli":
         return "header of a coding agent"
     if any(beta.strip().startswith("claude-code-") for beta in lowered.get("anthropic-beta", "").split(",")):
         return "beta of a coding agent"
-    if len(_CODING_TOOLS.intersection(str(tool.get("name")) for tool in tools)) >= 2:
+    if tools and len(_CODING_TOOLS.intersection(str(tool.get("name")) for tool in tools)) >= 2:
         return "tools of a coding agent"
-    if any(_CODING_TOOL_TYPE.match(str(tool.get("type", ""))) for tool in tools):
+    if tools and any(_CODING_TOOL_TYPE.match(str(tool.get("type", ""))) for tool in tools):
         return "tools of a coding agent"
     return None

@@ -141,7 +141,10 @@ class Gateway:
 
     def _in_circle(self, call: Call) -> bool:
         """Whether a call has been here before, on its way through whatever other gateways."""
-        through = (call.header(HOP_HEADER) or b"").split(b",")
+        hops = call.header(HOP_HEADER)
+        if hops is None:
+            return False
+        through = hops.split(b",")
         return self.hop.encode() in [one.strip() for one in through] or len(through) > _MOST_HOPS
 
     def _error_of(self, call: Call) -> Callable[[int, str], dict[str, Any]] | None:

@@ -11,6 +11,9 @@ from typing import Any
 
 import orjson
 
+from reasoning_cli.decisions.recognise import HEADERS_READ
+
+_READ = [(name, name.encode()) for name in HEADERS_READ]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -58,9 +61,9 @@ class Call:
         """The first header of that (lower-case) name."""
         return self._first.get(name)
 
-    def headers_by_name(self) -> dict[str, str]:
-        """The headers as recognition reads them."""
-        return {key.decode("latin-1"): value.decode("latin-1") for key, value in self.headers}
+    def headers_read(self) -> dict[str, str]:
+        """The headers that recognition reads."""
+        return {name: value.decode("latin-1") for name, key in _READ if (value := self._first.get(key)) is not None}
 
     def since_ms(self) -> int:
         return round((time.perf_counter() - self.started) * 1000)

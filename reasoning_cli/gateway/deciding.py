@@ -57,7 +57,7 @@ def _recognised(gateway: Gateway, call: Call, face: Face, body: bytes) -> Decisi
     parsed, asked = _understood(face, call, body)
     if parsed is None or asked is None:
         return None
-    where = route(asked, call.headers_by_name(), gateway.book.view.slots, len(body), _broken(gateway))
+    where = route(asked, call.headers_read(), gateway.book.view.slots, len(body), _broken(gateway))
     model_type = where.recognition.model_type
     call.notes |= {"model_type": model_type, "reason": where.reason}
     if model_type is None:
@@ -69,7 +69,7 @@ def _recognised(gateway: Gateway, call: Call, face: Face, body: bytes) -> Decisi
     ):
         # Only for what its model would be asked, were it awake.
         awake = {slot.model_type: replace(slot, closed=None)}
-        if route(asked, call.headers_by_name(), awake, len(body), {}).slot is not None:
+        if route(asked, call.headers_read(), awake, len(body), {}).slot is not None:
             gateway.waker.wanted(slot)
     return Decision(face, asked, where, parsed, call.id, size_bytes=len(body))
 

@@ -114,7 +114,10 @@ class Protocol(HttpToolsProtocol):
             return
         if len(self.headers) >= MOST_HEADERS:
             raise ValueError("too many headers")
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._resuming:

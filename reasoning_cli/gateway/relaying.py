@@ -30,8 +30,9 @@ _NOT_SENT_UP = _HOP_BY_HOP | {b"host", b"content-length", b"expect", HOP_HEADER,
 _NAMES_NOTHING = (b"keep-alive", b"close")
 # What the log can read again.
 _READABLE_ENCODINGS = ("gzip", "x-gzip", "deflate", "identity")
-# What no server sends on: such a header of the original is none.
-_NO_NAME, _NO_VALUE = re.compile(rb"[^!#$%&'*+\-.^_`|~0-9A-Za-z]"), re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]+")
+# What no server sends on in a header's value, though our client reads it.
+_CONTROL, _CONTROLS = bytes({*range(32), 127} - {9}), re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]+")
+_FRAMING, _LENGTH = frozenset({b"connection", b"transfer-encoding"}), frozenset({b"content-length"})
 
 
 def headers_up(headers: Iterable[tuple[bytes, bytes]], hop: str, *, is_read: bool) -> list[tuple[bytes, bytes]]:
@@ -58,16 +59,17 @@ def headers_up(headers: Iterable[tuple[bytes, bytes]], hop: str, *, is_read: boo
 
 def headers_down(headers: Iterable[tuple[bytes, bytes]], status: int = 200) -> list[tuple[bytes, bytes]]:
     """The provider's headers as the caller gets them. Bodies are not decoded: their length and encoding stay true."""
-    lowered = [(key.lower(), value) for key, value in headers]
-    not_sent = _HOP_BY_HOP | _named([value for key, value in lowered if key == b"connection"])
-    # A length beside chunks is a lie, and with no body to come a server would wait for as much.
-    if status in (204, 304) or any(key == b"transfer-encoding" for key, _ in lowered):
-        not_sent |= {b"content-length"}
-    return [
-        (key, _NO_VALUE.sub(b" ", value))
-        for key, value in lowered
-        if key not in not_sent and key and not _NO_NAME.search(key)
-    ]
+    made, not_sent = [], _HOP_BY_HOP | _LENGTH if status in (204, 304) else _HOP_BY_HOP
+    for name, value in headers:
+        key = name.lower()
+        if key in _FRAMING:
+            # A length beside chunks is a lie, and with no body to come a server would wait for as much.
+            not_sent = not_sent | (_LENGTH if key == b"transfer-encoding" else _named([value]))
+        elif value.translate(None, _CONTROL) == value:
+            made.append((key, value))
+        else:
+            made.append((key, _CONTROLS.sub(b" ", value)))
+    return [one for one in made if one[0] not in not_sent]
 
 
 def readable(accepted: str) -> str:

@@ -41,18 +41,25 @@ _FOREIGN = (
 
 def _read(body: Json) -> Asked | None:
     messages = objects(body.get("messages"))
-    users = [message for message in messages if message.get("role") == "user"]
-    if not users or not isinstance(body.get("model"), str):
+    last, instructions, has_images = None, [], False
+    for message in messages:
+        role, content = message.get("role"), message.get("content")
+        if role == "user":
+            last = content if content is not None else ""
+        elif role in _SYSTEM_ROLES:
+            instructions.append(text_of(content))
+        has_images = has_images or "image_url" in kinds_of(content)
+    if last is None or not isinstance(body.get("model"), str):
         return None
-    system = "\n".join(text_of(one.get("content")) for one in messages if one.get("role") in _SYSTEM_ROLES)
+    tools = body.get("tools")
     return Asked(
-        text=text_of(users[-1].get("content")),
+        text=text_of(last),
         model=body["model"],
         stream=body.get("stream") is True,
-        system=system or None,
-        tools=[tool["function"] for tool in objects(body.get("tools")) if isinstance(tool.get("function"), dict)],
-        turns=sum(1 for one in messages if one.get("role") not in _SYSTEM_ROLES),
-        has_images=any("image_url" in kinds_of(one.get("content")) for one in messages),
+        system="\n".join(instructions) or None,
+        tools=[one["function"] for one in objects(tools) if isinstance(one.get("function"), dict)] if tools else [],
+        turns=len(messages) - len(instructions),
+        has_images=has_images,
         max_tokens=whole_number(body.get("max_completion_tokens")) or whole_number(body.get("max_tokens")),
     )
 

@@ -89,6 +89,9 @@ class Face:
     hear_events: Callable[[Iterable[tuple[str, str]]], Heard]
 
 
+_TEXT_ALONE = {"text"}
+
+
 def text_of(content: object, kinds: Sequence[str] = ("text", "input_text", "output_text")) -> str:
     """The text of a message's content: a string, or the text parts of a list."""
     if isinstance(content, str):
@@ -102,7 +105,7 @@ def text_of(content: object, kinds: Sequence[str] = ("text", "input_text", "outp
 def kinds_of(content: object) -> set[str]:
     """The kinds of parts in a message's content; a string is `text`."""
     if not isinstance(content, list):
-        return {"text"}
+        return _TEXT_ALONE
     return {str(part.get("type")) if isinstance(part, dict) else "text" for part in content}
 
 
