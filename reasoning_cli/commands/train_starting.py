@@ -360,6 +360,8 @@ def _begin(session: Session, request: TrainRequest, *, again: bool, yes: bool, j
         terminal.note(f"Run {last.number} was trained on the same samples with the same figures; nothing is new since.")
         show_end(session, last, json=json, hints=[*next_commands(last), "train all the same: `--again`"])
         return None
+    if yes and plan.agreed_cents is None:
+        raise UsageError(f"no price can be foretold for `{plan.base}`: --yes would agree to any", "add --max-cost USD")
     for warning in plan.warnings:
         terminal.warn(warning)
     ask_about(terminal, plan_facts(plan), "Train it?", yes=yes)

@@ -40,6 +40,8 @@ def plan_facts(plan: TrainingPlan) -> list[Fact]:
         ordered = sorted(export.left_out.items(), key=lambda one: -one[1])[:_REASONS]
         told = ", ".join(f"{count:,} {reason}" for reason, count in ordered)
         facts.append(("left out", f"{left_out:,}: {told}"))
+    found = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in export.redactions.items())
+    facts.append(("redacted", (found or "nothing was found to be") if plan.request.redact else "nothing: --no-redact"))
     rank = "the whole model" if figures.full else f"LoRA rank {figures.lora_rank}"
     facts += [
         (
@@ -79,6 +81,7 @@ def plan_record(plan: TrainingPlan) -> dict[str, object]:
         "validation_samples": plan.validation_samples,
         "decisions": dict(export.files[0].decisions.get(plan.model_type, {})),
         "left_out": dict(export.left_out),
+        "redactions": dict(export.redactions) if plan.request.redact else None,
         "tokens": plan.tokens,
         "longest_sample_tokens": export.longest,
         "epochs": figures.epochs,

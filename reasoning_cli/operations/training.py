@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -98,12 +98,7 @@ def advance(client: TogetherClient, store: Store, run: TrainingRun, ways: Ways) 
 
     Raises what keeps it where it is: the same again goes on. It says so in the run, as its `problem`.
     """
-    with hold_alone(store.path, f"training-{run.model_type}") as alone:
-        if not alone:
-            raise ReasoningError(
-                f"another process is at work on the training of {spell_model_type(run.model_type)}",
-                f"wait for it, or watch: `reasoning train watch {run.number}`",
-            )
+    with alone_with(store, run):
         step = _Step(client, store, ways)
         while True:
             current = TrainingRuns(store).get(run.number)
@@ -116,6 +111,18 @@ def advance(client: TogetherClient, store: Store, run: TrainingRun, ways: Ways) 
             except ReasoningError as problem:
                 TrainingRuns(store).update(run.number, at=ways.now(), problem=problem.message)
                 raise
+
+
+@contextlib.contextmanager
+def alone_with(store: Store, run: TrainingRun) -> Iterator[None]:
+    """Be the only process that brings a run on. Raises ReasoningError when another one does."""
+    with hold_alone(store.path, f"training-{run.model_type}") as alone:
+        if not alone:
+            raise ReasoningError(
+                f"another process is at work on the training of {spell_model_type(run.model_type)}",
+                f"wait for it, or watch: `reasoning train watch {run.number}`",
+            )
+        yield
 
 
 def fail(store: Store, run: TrainingRun, problem: str, ways: Ways, stage: str = "failed") -> TrainingRun:
@@ -236,7 +243,11 @@ class _Step:
         """Together's own check, which takes its time."""
         ids = [one for one in (run.training_file_id, run.validation_file_id) if one]
         while True:
-            files = [self._client.file(one) for one in ids]
+            try:
+                files = [self._client.file(one) for one in ids]
+            except MissingError:  # somebody deleted one: what is still there is found by its hash
+                self._move(run, "exported", training_file_id=None, validation_file_id=None)
+                return
             refused = next((one for one in files if one.is_refused), None)
             if refused is not None:
                 self._refused(run, refused)

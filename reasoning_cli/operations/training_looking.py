@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from reasoning_cli.errors import NotFoundError, ReasoningError, UsageError
 from reasoning_cli.operations.fine_tune_costs import note_fine_tunes
-from reasoning_cli.operations.training import Ways, clear_away, fail
+from reasoning_cli.operations.training import Ways, alone_with, clear_away, fail
+from reasoning_cli.operations.training_kept import job_request
 from reasoning_cli.operations.training_watch import look
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import Deployments
@@ -128,25 +129,30 @@ def cancel(client: TogetherClient, store: Store, trained: Trained, ways: Ways) -
     """Give a run up: its job is stopped, or never made. Raises ReasoningError when it is over already."""
     run = trained.run
     check_cancel(trained)
-    job_id = trained.job_id
-    if run is not None and job_id is None and run.job_status is not None:
-        from reasoning_cli.operations.training_kept import job_request
+    if run is not None and trained.job_id is None:
+        with alone_with(store, run):
+            run = _given_up(client, store, find_trained(store, trained.id), ways)
+    job_id = run.job_id if run is not None else trained.job_id
+    if job_id is not None:
+        job = client.cancel_job(job_id)
+        note_fine_tunes(client, store)
+        Events(store).add(Event(ways.now(), ways.actor, "train_cancel", trained.id, {"job": job_id}))
+        if run is not None:
+            look(client, store, TrainingRuns(store).update(run.number, at=ways.now(), job_status=job.status), ways)
+    return find_trained(store, trained.id)
 
-        if (made := client.find_job(job_request(run))) is not None:
-            job_id = made.id
-            run = TrainingRuns(store).update(run.number, at=ways.now(), stage="training", job_id=job_id)
-    if run is not None and job_id is None:
+
+def _given_up(client: TogetherClient, store: Store, trained: Trained, ways: Ways) -> TrainingRun:
+    """The run, over; or with its job, where that was made all the same."""
+    run = trained.run
+    assert run is not None
+    if run.job_id is None and run.job_status is not None and (made := client.find_job(job_request(run))) is not None:
+        return TrainingRuns(store).update(run.number, at=ways.now(), stage="training", job_id=made.id)
+    if run.job_id is None and not run.over:
         forget_files(client, store, run)
         clear_away(store, run, ways.folder)
-        return find_trained(store, str(fail(store, run, "given up before there was a job", ways, "cancelled").number))
-    assert job_id is not None
-    job = client.cancel_job(job_id)
-    note_fine_tunes(client, store)
-    Events(store).add(Event(ways.now(), ways.actor, "train_cancel", trained.id, {"job": job_id, "status": job.status}))
-    if run is not None:
-        TrainingRuns(store).update(run.number, at=ways.now(), job_status=job.status)
-        look(client, store, run, ways)
-    return find_trained(store, trained.id)
+        return fail(store, run, "given up before there was a job", ways, "cancelled")
+    return run
 
 
 def check_cancel(trained: Trained) -> None:

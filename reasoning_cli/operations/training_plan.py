@@ -22,6 +22,7 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import Deployments
 from reasoning_cli.store.exports import seeded_salt
 from reasoning_cli.store.training_runs import TrainingRuns
+from reasoning_cli.together.problems import MissingError
 from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def plan_training(
     warnings = [*_judge_samples(request, export)]
     base_name, reason = _base(client, store, request, choose_base)
     model = find_model(client, base_name)
-    able = client.limits_of(model.name)
+    able = _able(client, model.name)
     figures = choose_figures(request, able, export, base_name)
     serving = tuple(serving_options(client, model))
     if not serving:
@@ -285,6 +286,15 @@ def slot_model(store: Store, model_type: str) -> str | None:
 # --- how ---
 
 
+def _able(client: TogetherClient, base: str) -> ModelLimits:
+    try:
+        return client.limits_of(base)
+    except MissingError as problem:
+        raise NotFoundError(
+            f"`{base}` cannot be fine-tuned at Together", "`reasoning train init` names a base that can"
+        ) from problem
+
+
 def _base(
     client: TogetherClient,
     store: Store,
@@ -293,12 +303,12 @@ def _base(
 ) -> tuple[str, str]:
     """The base that was named, that of the job to go on from, that of the last run, else one that suits the type."""
     if request.from_job is not None:
-        run = TrainingRuns(store).of_model(request.from_job)
-        job = None if run else client.job(request.from_job)
-        base = run.base if run else job.model if job else None
-        if not base:
-            raise NotFoundError(f"nobody knows the base of `{request.from_job}`", "name it with --base")
-        return base, f"that of {request.from_job}, which this goes on from"
+        job = client.job(request.from_job.partition(":")[0])
+        if job.status != "completed" or not job.model:
+            raise NotFoundError(
+                f"`{job.id}` is {job.status}: there is nothing to go on from", "name a base with --base"
+            )
+        return job.model, f"that of {request.from_job}, which this goes on from"
     if request.base is not None:
         return request.base, "as asked for"
     done = [one for one in TrainingRuns(store).all(request.model_type) if one.stage == "done"]

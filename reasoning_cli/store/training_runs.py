@@ -85,10 +85,14 @@ class TrainingRuns:
         return begun
 
     def update(self, number: int, *, at: datetime, **changes: object) -> TrainingRun:
-        """Write down what changed, named as in `TrainingRun`, together or not at all."""
+        """Write down what changed, named as in `TrainingRun`, together or not at all; the run as it then is.
+
+        One that is over stays so: what would move it to another stage is not written.
+        """
         values = {**changes, "updated_at": at}
         self._store.write(
-            f"UPDATE training_runs SET {', '.join(f'{name}=:{name}' for name in values)} WHERE number=:number",
+            f"UPDATE training_runs SET {', '.join(f'{name}=:{name}' for name in values)} WHERE number=:number"
+            + (" AND finished_at IS NULL" if "stage" in changes else ""),
             {**{name: _stored(value) for name, value in values.items()}, "number": number},
         )
         run = self.get(number)

@@ -393,6 +393,7 @@ def test_corrections_are_trained_as_preferences(reasoning: Run, trained: Service
         ("--lora-rank", "4096"),
         ("--full", "--lora-rank", "8"),
         ("--from-job", "ft-b"),
+        ("--learning-rate", "0.5"),
         ("--suffix", "not a name"),
         ("--split", "9"),
         ("--max-cost", "much"),
@@ -423,3 +424,33 @@ def test_a_log_of_one_room_is_trained_without_a_side_to_check_with(reasoning: Ru
     run = newest(trained)
     assert (run.validation_file_id, len(files(trained))) == (None, 1)
     assert TrainingRuns(trained.store).trained_on(1, "validation") is None
+
+
+def test_what_cannot_be_fine_tuned_is_no_base(reasoning: Run, trained: Service) -> None:
+    refused = reasoning(*ANY, "--base", "openai/gpt-oss-20b")
+    assert (refused.exit_code, "cannot be fine-tuned at Together" in refused.stderr) == (5, True)
+    assert "`reasoning train init`" in refused.stderr
+    assert reasoning(*ANY, "--from-job", "ft-none").exit_code == 5
+    assert reasoning(*ANY, "--base", "nobody/nothing").exit_code == 5
+
+
+def test_a_price_that_cannot_be_foretold_needs_a_bound(
+    reasoning: Run, trained: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reasoning_cli.operations.training_prices._RATES", ())
+    refused = reasoning(*START)
+    assert (refused.exit_code, "add --max-cost USD" in refused.stderr) == (2, True)
+    assert reasoning(*START, "--max-cost", "5").exit_code == 0
+
+
+def test_files_that_somebody_deleted_are_sent_again(reasoning: Run, trained: Service) -> None:
+    trained.behave(file_check_seconds=10**6)
+    trained.fault("^/v1/files/file-", method="GET", status=503)
+    assert reasoning(*START).exit_code == 7
+    trained.clear_faults()
+    assert newest(trained).stage == "uploaded"
+    trained.ask("DELETE", f"/v1/files/{newest(trained).training_file_id}")
+    trained.behave(file_check_seconds=10)
+    trained.advance(10**6)
+    assert reasoning(*START).exit_code == 0
+    assert (len(jobs(trained)), len(files(trained))) == (1, 2)

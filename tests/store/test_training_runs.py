@@ -33,6 +33,7 @@ def test_one_run_of_a_type_goes_on_until_it_is_over(store: Store) -> None:
     done = runs.get(1)
     assert done is not None
     assert (done.over, done.finished_at, done.problem, done.updated_at) == (True, later, "refused", later)
+    assert runs.update(1, at=later, stage="uploaded") == done
     assert runs.going("planning") is None
     again = runs.begin("planning", base="org/other", method="sft", plan={}, at=later)
     assert again.number == 3
