@@ -21,7 +21,8 @@ from reasoning_cli.personal_shapes import BLOCKS, KINDS, SHAPES, Shape, gates_of
 # The pseudonym of a participant, beside the placeholders of secrets.
 NAME = "name"
 
-_PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(kind.upper() for kind in KINDS)})_[0-9a-f]{{8}}\]|\bPerson-[0-9a-f]{{6}}\b")
+_TAKEN_OUT = re.compile(rf"\[(?:{'|'.join(kind.upper() for kind in KINDS)})_[0-9a-f]{{8}}\]")
+_PLACEHOLDER = re.compile(rf"{_TAKEN_OUT.pattern}|\bPerson-[0-9a-f]{{6}}\b")
 _PSEUDONYM = re.compile(r"Person-[0-9a-f]{6}")
 # A line longer than this is judged anew each time; so many characters of clean lines, and so many lines with something
 # in them, are remembered at most.
@@ -174,7 +175,9 @@ def is_pseudonym(name: str) -> bool:
 
 def _found(text: str, shapes: _Shapes) -> Iterator[tuple[int, int, Shape]]:
     """Where the secrets are, whatever they overlap; never inside a placeholder."""
-    taken = [found.span() for found in _PLACEHOLDER.finditer(text)]
+    # A pattern that can begin in one way only is searched for far faster.
+    pattern = _PLACEHOLDER if "Person-" in text else _TAKEN_OUT
+    taken = [found.span() for found in pattern.finditer(text)]
     for shape in shapes.worth_trying(text):
         for start, end in shape.spans(text):
             if start < end and not any(start < last and first < end for first, last in taken):

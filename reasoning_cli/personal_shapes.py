@@ -107,6 +107,8 @@ _PASSWORDS = r"(?:passw(?:or)?d|passwort|passphrase|passcode|pwd)"
 _QUOTE = r"(?:\\?[\"'\]`]|&quot;|&apos;)"
 _ASSIGN = rf"{_QUOTE}{{0,2}}\s{{0,3}}(?:=>|:=|[:=])\s{{0,3}}{_QUOTE}?"
 _SEED_WORD = rf"(?!(?:{NOT_IN_SEEDS})\b)[a-z]{{3,8}}"
+# One for all long ones: RE2 counts each in states of its own.
+_LONG_GATE = r"[A-Za-z0-9]{51}"
 _WORDS_GATE = r"\b[a-z]{3,8}(?:[ ,]{1,2}[a-z]{3,8}){11}"
 _SEED_WORDS = r"(?:(?:seed|recovery|secret|backup)[ _-]?(?:phrase|words)|mnemonic)"
 _ASSIGNED = r"(?P<v>[^\s\"'`<>&,;()\[\]{}|]{5,})"
@@ -115,20 +117,20 @@ SHAPES: tuple[Shape, ...] = (
     Shape(
         "private_key",
         _re(r"(?<![0-9A-Za-z])(?:0x)?[0-9a-fA-F]{64}(?![0-9A-Za-z])"),
-        r"[0-9a-fA-F]{64}",
+        _LONG_GATE,
         is_no_hash,
         lambda text: text.lower().removeprefix("0x"),
     ),
     Shape(
         "private_key",
         _re(rf"(?<![{BASE58}])[5KLc9][{BASE58}]{{50,51}}(?![{BASE58}])"),
-        rf"[{BASE58}]{{51}}",
+        _LONG_GATE,
         is_wif,
     ),
     Shape(
         "private_key",
         _re(rf"(?<![{BASE58}])[{BASE58}]{{86,88}}(?![{BASE58}])"),
-        rf"[{BASE58}]{{51}}",
+        _LONG_GATE,
         is_base58_key,
     ),
     Shape("private_key", _re(rf"\b[xyztuv]prv[{BASE58}]{{100,112}}\b"), r"\b[xyztuv]prv[1-9A-Za-z]{20}"),
@@ -185,7 +187,7 @@ SHAPES: tuple[Shape, ...] = (
     Shape(
         "password",
         _re(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@<>\"'\[\]]{0,100}:(?P<v>[^\s/@<>\"'\[\]]{1,200})@", re.IGNORECASE),
-        r"://[^\s:/@<>\"'\[\]]{0,100}:[^\s/@<>\"'\[\]]{1,200}@",
+        r"://[^\s:/@<>\"'\[\]]*:[^\s/@<>\"'\[\]]+@",
     ),
     Shape(
         "password",
