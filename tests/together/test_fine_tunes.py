@@ -282,3 +282,19 @@ def test_whatever_is_lost_the_same_calls_again_leave_one_file_and_one_job(
     (file,) = together.client.files()
     assert made.training_file == file.id
     assert file.bytes == path.stat().st_size
+
+
+def test_a_base_that_can_be_trained_and_not_served(together: Service, request_: JobRequest) -> None:
+    job_id = together.client.create_job(replace(request_, model="google/gemma-3-27b-it")).id
+    together.advance(900)
+    job = together.client.job(job_id)
+    assert job.is_registered
+    assert together.client.configs(together.client.model(str(job.model_object_id))) == []
+
+
+def test_a_base_that_was_retired_meanwhile(together: Service, request_: JobRequest) -> None:
+    together.behave(retired_base=BASE)
+    for call in (together.client.estimate_price, together.client.create_job):
+        with pytest.raises(MissingError, match="not available for fine-tuning"):
+            call(request_)
+    assert together.client.jobs() == []
