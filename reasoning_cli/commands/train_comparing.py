@@ -98,7 +98,7 @@ def _show(session: Session, found: LiveComparison, *, json: bool) -> None:
         session.terminal.print(line)
     name = spell_model_type(found.model_type)
     if not any(one.asks == "right" and one.finding.trials for one in found.questions):
-        session.terminal.hint(f"who is right, labels tell: `reasoning data review --type {name}`")
+        session.terminal.hint(f"who is right, labels tell: `reasoning data review -m {name}`")
 
 
 def _lines(found: LiveComparison, now: datetime, width: int) -> list[str]:

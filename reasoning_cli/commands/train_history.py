@@ -41,12 +41,11 @@ def history(
 
 def _columns() -> list[Column[Stint]]:
     from reasoning_cli.terminal.listing import Column
-    from reasoning_cli.terminal.units import moment
 
     return [
         Column("model_type", lambda one: one.model_type, "TYPE", text=lambda one: spell_model_type(one.model_type)),
         Column("model", lambda one: one.model, "MODEL", shrink=True),
-        Column("from", lambda one: one.first, "FROM", text=lambda one: moment(one.first) if one.first else "–"),
+        Column("from", lambda one: one.first, "FROM", text=_from, from_width=60),
         Column("until", lambda one: one.last, "UNTIL", text=_until, from_width=100),
         Column("decisions", lambda one: one.decisions, "DECISIONS", text=lambda one: f"{one.decisions:,}", right=True),
         Column("state", _state, "STATE", text=_state),
@@ -61,6 +60,12 @@ def _columns() -> list[Column[Stint]]:
         Column("forced_by", lambda one: one.promotion.forced_by if one.promotion else None),
         Column("gate", lambda one: list(one.promotion.gate) if one.promotion else None),
     ]
+
+
+def _from(one: Stint) -> str:
+    from reasoning_cli.terminal.units import moment
+
+    return moment(one.first) if one.first else "–"
 
 
 def _until(one: Stint) -> str:

@@ -67,6 +67,7 @@ def promote(
     While it comes in it is watched, and goes back by itself when it breaks. Typed again, it goes on. The guard goes on
     with it when this command is gone.
     """
+    from reasoning_cli.commands.train_promoting_views import promise_lines
     from reasoning_cli.operations.promoting import in_hand
     from reasoning_cli.store.promotions import WATCHED, Promotions
 
@@ -87,6 +88,8 @@ def promote(
         if going is not None and going.stage in WATCHED:
             _refuse_another(session, request, going)
             session.terminal.note(f"Going on with the promotion of {going.model}, begun by {going.by}.")
+            for line in promise_lines(going):
+                session.terminal.note(line)
             promotion: Promotion | None = going
         else:
             promotion = _begin(session, request, gate, limit, going, force=force, yes=yes, dry_run=False, json=json)
@@ -214,9 +217,11 @@ def _plan(session: Session, request: PromoteRequest, gate_file: Path | None, goi
     from reasoning_cli.operations.promoting import gate_of, percents
     from reasoning_cli.operations.promoting_evidence import find_evidence
     from reasoning_cli.operations.promoting_plan import answering, find_candidate, plan_promotion
+    from reasoning_cli.operations.status import refresh
     from reasoning_cli.store.deployments import Deployments
 
     store, settings, model_type = session.store, session.settings, request.model_type
+    refresh(session.client, store)  # what stands still by now answers nobody
     gate = read_gate(gate_file, model_type)
     if going is not None:
         _refuse_another(session, request, going)
@@ -239,7 +244,8 @@ def _plan(session: Session, request: PromoteRequest, gate_file: Path | None, goi
     first = ""
     if candidate.record is None:
         beside = " --canary 0" if old is not None else ""
-        first = f"bring it up: `reasoning models deploy {candidate.target} --as {spell_model_type(model_type)}{beside}`; then "
+        deploy = f"reasoning models deploy {candidate.target} --as {spell_model_type(model_type)}{beside}"
+        first = f"bring it up: `{deploy}`; then "
     criteria = judge(gate, evidence, model_type, candidate.name, deadline, session.now(), first=first)
     idle = session.idle_by_type.get(model_type, settings.get(s.IDLE_MINUTES))
     return plan_promotion(
@@ -288,14 +294,12 @@ def _desk(session: Session, limit: timedelta, shown: Waiting | None = None) -> D
 
 def _watch(session: Session, promotion: Promotion, limit: timedelta, *, json: bool) -> None:
     """Look until it is over, and say how it ended; sent back is exit 1."""
-    from reasoning_cli.commands.train_promoting_views import look_line, promise_lines, promotion_record
+    from reasoning_cli.commands.train_promoting_views import look_line, promotion_record
     from reasoning_cli.operations.guard_lock import find_guard
     from reasoning_cli.operations.promoting import run_watch
     from reasoning_cli.terminal.progress import waiting
 
     terminal, name = session.terminal, spell_model_type(promotion.model_type)
-    for line in promise_lines(promotion):
-        terminal.note(line)
     guard = find_guard(session.settings.database())
     if guard is None or not guard.running:
         terminal.note("No guard runs: when this command is gone, nobody watches. `reasoning costs guard` would.")
@@ -303,8 +307,9 @@ def _watch(session: Session, promotion: Promotion, limit: timedelta, *, json: bo
         with waiting(terminal, f"watching {promotion.model}") as shown:
 
             def tell(seen: Look) -> None:
-                if seen.told is not None:
-                    terminal.note(f"{seen.told}.")
+                if seen.told is not None and seen.promotion.stage != "promoted":
+                    with shown.paused():
+                        terminal.note(f"{seen.told}.")
                 shown.show(*look_line(seen))
 
             done = run_watch(_desk(session, limit, shown), promotion, tell).promotion

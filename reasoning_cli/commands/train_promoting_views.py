@@ -116,7 +116,7 @@ def look_line(seen: Look) -> tuple[str, str]:
     from reasoning_cli.operations.promoting import percents, step_text
 
     promotion = seen.promotion
-    where = f"{promotion.model}: {step_text(percents(promotion)[promotion.step])}"
+    where = step_text(percents(promotion)[promotion.step])
     if seen.seen is None:
         return where, ""
     one = seen.seen

@@ -206,7 +206,7 @@ def judge(
                 "right decisions, less those of what answers now",
                 found.difference,
                 -gate.margin_percent,
-                f"more labels narrow the interval: `reasoning data review --type {name}`; better training moves it",
+                f"more labels narrow the interval: `reasoning data review -m {name}`; better training moves it",
             )
         )
     else:
@@ -216,7 +216,7 @@ def judge(
                 "decides as the original",
                 found.agreement,
                 gate.agreement_percent,
-                f"label where they differ, so that it is known who is right: `reasoning data review --type {name}`",
+                f"label where they differ, so that it is known who is right: `reasoning data review -m {name}`",
             )
         )
     if model_type == "should_respond":

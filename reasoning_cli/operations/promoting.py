@@ -249,7 +249,7 @@ def in_hand(database: Path, model_type: str) -> AbstractContextManager[bool]:
 def step_text(percent: int) -> str:
     """A share in words."""
     if percent == UNSEEN:
-        return "being asked beside, unseen"
+        return "unseen, asked beside"
     return "all of the traffic" if percent == 100 else f"{percent} % of the people"
 
 

@@ -77,8 +77,9 @@ class World:
 
 
 @contextlib.contextmanager
-def world(service: Service, home: Path) -> Iterator[World]:
-    """Agents, gateway, original and models around a service that stands still."""
+def world(service: Service, home: Path, upstream: str | None = None) -> Iterator[World]:
+    """Agents, gateway, original (unless there is another at `upstream`) and models around a service that stands
+    still."""
     says: dict[str, str] = {}
     database = home / "reasoning.db"
 
@@ -103,7 +104,8 @@ def world(service: Service, home: Path) -> Iterator[World]:
         slots = read_slots(
             settings, stores.store, max([*seen, datetime.now(UTC)]), together_url=model.url, together_key="key"
         )
-        return View(slots, f"{original.url}/v1", f"{original.url}/v1")
+        above = f"{upstream or original.url}/v1"
+        return View(slots, above, above)
 
     book = Book(read)
     book.start = lambda: None  # type: ignore[method-assign]  # looked at when the test says so

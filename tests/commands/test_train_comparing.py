@@ -82,7 +82,7 @@ def test_without_labels_the_question_is_whether_it_decides_alike_often_enough(lo
     said = reasoning("train", "compare", "should-respond")
     assert "Nobody said who is right: does it decide as the original in at least 85 %?" in said.stdout
     assert "Yes: 95.0 %, between" in said.stdout
-    assert "hint: who is right, labels tell: `reasoning data review --type should-respond`" in said.stderr
+    assert "hint: who is right, labels tell: `reasoning data review -m should-respond`" in said.stderr
 
 
 def test_too_few_are_not_yet_known_and_how_many_more_is_said(log: Log, reasoning: Run) -> None:
