@@ -109,7 +109,7 @@ def say_report(terminal: Terminal, record: EvaluationRecord, report: EvaluationR
     for line in _table(terminal, report):
         terminal.print(line)
     for one in report.models:
-        if len(one.confusion) > 1:
+        if any(truth != decided for truth, counts in one.confusion.items() for decided in counts):
             terminal.print()
             terminal.say(f"{one.name}: what was right, and what it decided")
             terminal.table(_confusion(one))
@@ -185,7 +185,7 @@ def evaluation_columns() -> list[Column[EvaluationRecord]]:
         from reasoning_cli.operations.evaluating_report import read_report
 
         told = _told(read_report(one.report))
-        return "; ".join(f"{each.one} {each.verdict} ({each.other})" for each in told) or "no difference to tell"
+        return "; ".join(map(_brief, told)) or "no difference to tell"
 
     return [
         Column("evaluation", lambda one: one.number, "NO", right=True),
@@ -212,11 +212,13 @@ def difference_text(one: Difference) -> str:
 def figure_text(name: str, figure: Figure) -> str:
     """`96.2 % (94.1–97.6)`, in the unit of what it measures."""
     if name in ("latency_p50_ms", "latency_p95_ms"):
-        return f"{_seconds(figure.value)} ({_seconds(figure.low)}–{_seconds(figure.high)})"
+        scale, digits, unit = (1000, 2, "s") if figure.value >= 1000 else (1, 0, "ms")
+        value, low, high = (f"{one / scale:.{digits}f}" for one in (figure.value, figure.low, figure.high))
+        return f"{value} {unit} ({low}–{high})"
     if name == "cost_cents_per_1000":
-        if not math.isfinite(figure.low):
-            return money(round(figure.value))
-        return f"{_dollars(figure.value)} ({_dollars(max(0.0, figure.low))}–{_dollars(figure.high)})"
+        digits = 2 if figure.value >= 100 else 4
+        value, low, high = (f"{one / 100:,.{digits}f}" for one in (figure.value, max(0.0, figure.low), figure.high))
+        return f"${value} ({low}–{high})" if math.isfinite(figure.high) else f"${value}"
     if name in ("words_count", "mistake_cost"):
         if not math.isfinite(figure.low):
             return f"{figure.value:.1f}"
@@ -338,9 +340,6 @@ def _rounded(count: int) -> int:
     return math.ceil(count / step) * step
 
 
-def _seconds(milliseconds: float) -> str:
-    return f"{milliseconds / 1000:.2f} s" if milliseconds >= 1000 else f"{milliseconds:.0f} ms"
-
-
-def _dollars(cents: float) -> str:
-    return f"${cents / 100:,.2f}" if cents >= 1 or not cents else f"${cents / 100:.4f}"
+def _brief(one: Difference) -> str:
+    """`B better than A`."""
+    return f"{one.one} {_VERDICTS.get(one.verdict, 'not known beside')} {one.other}"
