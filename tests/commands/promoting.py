@@ -32,6 +32,7 @@ from tests.waiting import until
 PROMPT = PROMPTS["planning"].replace("12:00 (just now) Sam:", "12:00 (just now) [{}] Sam:")
 GOOD = canned.ORIGINAL_SAYS["planning"]
 JUNK = "Sure! I would say hello to them."
+HANGS = "hangs"
 CONTRARY = GOOD.replace("<actions>REPLY</actions>", "<actions>IGNORE</actions>")
 
 
@@ -86,7 +87,9 @@ def world(service: Service, home: Path, upstream: str | None = None) -> Iterator
     async def handler(received: Received, answering: Answering) -> None:
         name = str(received.json.get("model"))
         said = says.get(_model_of(database, name), GOOD)
-        if said.isdigit():
+        if said == HANGS:
+            await answering.until_caller_leaves()
+        elif said.isdigit():
             await answering.whole(int(said), {"error": {"message": "broken"}})
         else:
             await answering.whole(200, canned.chat_answer(said))

@@ -6,18 +6,21 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from reasoning_cli.store.deployments import Deployments
 from reasoning_cli.store.events import Events
+from reasoning_cli.store.live_answers import live_answers
 from reasoning_cli.store.promotions import Promotions
-from tests.commands.promoting import CONTRARY, GOOD, JUNK, World, world
+from tests.commands.promoting import CONTRARY, GOOD, HANGS, JUNK, World, world
 from tests.conftest import Run
 from tests.together.service import MODELS, Service
 from tests.waiting import until
 
+BEGIN, END = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 OLD, NEW = MODELS["planning"], "Qwen/Qwen3-8B"
 PROMOTE = ("train", "promote", "planning", "--to", NEW, "--hold-decisions", "20", "--force", "--yes")
 
@@ -70,8 +73,10 @@ def test_a_good_model_takes_over_from_the_original(agents: World, reasoning: Run
     assert agents.gateway.book.view.slots["planning"].mode == "live"
 
 
-@pytest.mark.parametrize("bad", [JUNK, "500"])
+@pytest.mark.parametrize("bad", [JUNK, "500", HANGS])
 def test_one_that_turns_bad_goes_back_by_itself_and_no_agent_sees_it(serving: World, reasoning: Run, bad: str) -> None:
+    assert reasoning("config", "set", "planning.deadline_ms", "300").exit_code == 0
+
     def turn() -> None:
         if Promotions(serving.service.store).going("planning").step == 2:  # type: ignore[union-attr]
             serving.says[NEW] = bad
@@ -80,6 +85,8 @@ def test_one_that_turns_bad_goes_back_by_itself_and_no_agent_sees_it(serving: Wo
     done = reasoning(*PROMOTE)
     assert done.exit_code == 1, done.stderr
     assert "its last 5 answers were no good" in done.stderr
+    failed = [one for one in live_answers(serving.service.store, "planning", BEGIN, END) if one.failure is not None]
+    assert len(failed) == 5, "no more than were promised"
     found = promotion(serving)
     assert (found["stage"], in_slot(serving)) == ("returned", OLD)
     assert set(serving.statuses) == {200}
