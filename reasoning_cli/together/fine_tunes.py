@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from reasoning_cli.errors import DataError, LimitError, ReasoningError, RemoteError
-from reasoning_cli.paths import replacing
+from reasoning_cli.errors import LimitError, ReasoningError, RemoteError
 from reasoning_cli.together.calls import Calls, read
-from reasoning_cli.together.connection import ATTEMPTS, Json
+from reasoning_cli.together.connection import Json
+from reasoning_cli.together.downloads import Progress, download
 from reasoning_cli.together.problems import BusyError, MissingError, UnreachableError
-
-if TYPE_CHECKING:
-    import httpx
 
 _NANO_DOLLARS_PER_CENT = 10_000_000
 _DOLLARS = Decimal(1_000_000_000)
@@ -30,7 +27,6 @@ _SCHEDULER: Json = {
 FINAL = ("completed", "cancelled", "error", "user_error")
 # The vendor's own client has two names for one event.
 _SAME_EVENT = {"compressing_model": "model_compressing"}
-Progress = Callable[[int, int | None], None]  # bytes received so far, of how many when that is known
 
 
 def _lower(text: str) -> str:
@@ -381,30 +377,7 @@ class FineTunes(Calls):
         What breaks off is gone on with. Raises DataError when it cannot be written, and the errors of `problems`.
         """
         query: dict[str, str | int] = {"ft_id": job_id, **({"checkpoint": kind} if kind else {})}
-        try:
-            with replacing(path) as file:
-                received, failures = 0, 0
-                while True:
-                    before = received
-                    try:
-                        with self._connection.stream("/v1/finetune/download", query, received) as response:
-                            if received and response.status_code != 206:
-                                received = 0
-                                file.seek(0)
-                                file.truncate()
-                            total = _total_of(response, received)
-                            for chunk in response.iter_raw(1024 * 1024):
-                                file.write(chunk)
-                                received += len(chunk)
-                                on_progress(received, total)
-                        return received
-                    except (UnreachableError, BusyError):
-                        failures = 1 if received > before else failures + 1
-                        if failures == ATTEMPTS:
-                            raise
-                        self._connection.wait(failures - 1, None)
-        except OSError as error:
-            raise DataError(f"cannot write `{path}`: {error.strerror or error}") from error
+        return download(self._connection, "/v1/finetune/download", query, path, on_progress)
 
     def _data(self, path: str, query: dict[str, str | int] | None = None, member: str = "data") -> Iterable[Json]:
         data = self._connection.request("GET", path, query=query).get(member)
@@ -440,8 +413,3 @@ def trouble_of(job: Job, events: Iterable[JobEvent] = ()) -> ReasoningError | No
         case "error":
             return RemoteError(f"`{job.id}` failed at Together{said}", "start it again: it was not your doing")
     return None
-
-
-def _total_of(response: httpx.Response, received: int) -> int | None:
-    length = response.headers.get("content-length", "")
-    return received + int(length) if length.isdigit() else None
