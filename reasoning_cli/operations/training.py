@@ -145,8 +145,9 @@ def folder_of(store: Store, run: TrainingRun, folder: Path) -> Path:
 
 
 def clear_away(store: Store, run: TrainingRun, folder: Path) -> None:
-    """Remove the samples of a run that is over from this machine; its manifest stays."""
-    for file in folder_of(store, run, folder).glob("*.jsonl"):
+    """Remove the samples of a run from this machine, those of an export that was killed as well; its manifest stays."""
+    place = folder_of(store, run, folder)
+    for file in (*place.glob("*.jsonl"), *place.glob(".*.part")):
         with contextlib.suppress(OSError):
             file.unlink()
 
@@ -176,6 +177,7 @@ class _Step:
         self._tell(run, "exporting")
         folder = folder_of(self._store, run, self._ways.folder)
         make_private_dir(folder)
+        clear_away(self._store, run, self._ways.folder)  # of an export that was killed
         name = f"{spell_model_type(run.model_type)}-r{run.number}.jsonl"
         request = with_salt(self._store, request_of(run))
         done = export_samples(

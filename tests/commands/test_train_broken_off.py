@@ -82,6 +82,17 @@ def test_a_disk_that_is_full_while_it_exports_leaves_nothing_half_written(
     assert reasoning(*START).exit_code == 0
 
 
+def test_an_export_that_was_killed_leaves_no_samples_behind(reasoning: Run, trained: Service, home: Path) -> None:
+    trained.store.shorten_log()
+    with program(*START, most_bytes=150_000) as process:
+        process.communicate(timeout=60)
+    assert newest(trained).stage == "planned"
+    folder = home / "training" / "1"
+    (folder / ".should-respond-r1.train.jsonl.0a1b2c3d.part").write_text("as SIGKILL would have left it\n")
+    assert reasoning(*START).exit_code == 0
+    assert [one.name for one in folder.iterdir()] == ["should-respond-r1.jsonl.manifest.json"]
+
+
 def test_files_that_are_cleared_away_before_they_are_sent_are_made_again(
     reasoning: Run, trained: Service, home: Path
 ) -> None:
