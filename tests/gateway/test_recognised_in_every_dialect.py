@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reasoning_cli.decisions.compact import compact
@@ -73,7 +73,7 @@ json_values = st.recursive(
 
 
 @pytest.mark.parametrize("face", PATHS)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(data=st.data())
 def test_a_misshapen_request_is_explained_too(face: str, data: st.DataObject) -> None:
     body = request(face, EXAMPLES["coding"], tools=TOOLS[face]())
@@ -148,7 +148,7 @@ def type_of(face: str, prompt: str, **more: object) -> str | None:
 
 
 every_face = pytest.mark.parametrize("face", PATHS)
-fuzzed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+fuzzed = settings(max_examples=150)
 
 
 @every_face

@@ -90,7 +90,7 @@ def test_every_format_is_known_and_taken(tmp_path: Path, sample: object, kind: s
         (b'{"text": "\xff"}\n', "not UTF-8"),
         (b'{"text": "\\ud800"}\n', "half a Unicode character"),
         (b"\xef\xbb\xbf{}\n", "a byte order mark before the first line"),
-        (gzip.compress(b"{}"), "compressed with gzip"),
+        (gzip.compress(b"{}", mtime=0), "compressed with gzip"),
         (b"", "an empty file"),
         (b"\n", "no sample in it"),
         (b'{\n  "text": "t"\n}\n', "one JSON document over several lines, not a line for each sample"),

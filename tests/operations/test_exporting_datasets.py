@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.generate_log import Generator, fill
@@ -464,7 +464,7 @@ _text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 _said = _text.map(str.strip).filter(bool)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60)
 @given(
     kind=st.sampled_from(["should_respond", "planning", "coding"]),
     said=_said,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reasoning_cli.errors import DataError
@@ -71,7 +71,7 @@ def test_a_sample_comes_back_exactly_as_it_went_in_and_is_kept_once(store: Store
     assert Samples(store).get("nobody") is None
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(max_examples=50)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_any_unicode_text_is_kept_exactly(store: Store, text: str) -> None:
     made = sample(0, id=f"text {text!r}", prompt=text, output=text, system=text, metadata={"text": text})

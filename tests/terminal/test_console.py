@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reasoning_cli.errors import ReasoningError, UsageError
@@ -93,7 +92,6 @@ def test_square_brackets_and_colons_survive(name: str, piped: MakePiped) -> None
     assert made.stderr == f"{name}\nerror: {name}\nhint: {name}\n"
 
 
-@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     names=st.lists(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=90), max_size=4),
     columns=st.integers(30, 160),
