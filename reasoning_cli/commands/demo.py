@@ -9,22 +9,25 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reasoning_cli.commands.options import typed
 from reasoning_cli.commands.session import session_of
 from reasoning_cli.errors import ExitCode, ReasoningError
+from reasoning_cli.values import parse_speed
 
 if TYPE_CHECKING:
     from reasoning_cli.terminal.console import Terminal
 
 app = typer.Typer(rich_markup_mode=None)
 
-SPEED = Decimal(60)
+SPEED, SPEED_OF_FULL = Decimal(60), Decimal(90)
 LOGS = "agent-logs.jsonl"
 GATEWAY = "gateway serve"
 
@@ -57,21 +60,30 @@ STEPS = (
 
 
 @app.command()
-def demo(ctx: typer.Context) -> None:
+def demo(
+    ctx: typer.Context,
+    full: Annotated[
+        bool, typer.Option("--full", help="From an agent's log to a better model in its place, in two minutes.")
+    ] = False,
+    speed: Annotated[
+        str | None, typer.Option("--speed", hidden=True, help="How fast the sandbox's clock runs.")
+    ] = None,
+) -> None:
     """See all of it in 30 seconds, on a sandbox, free. Leaves nothing behind."""
     from reasoning_cli.commands.demo_agent import agent_log, make_decisions
+    from reasoning_cli.commands.demo_full import show_full
     from reasoning_cli.commands.demo_gateway import show_gateway
     from reasoning_cli.operations.sandbox import KEY, start_sandbox, stop_sandbox
 
     terminal = session_of(ctx).terminal
+    times = typed(parse_speed, speed, "--speed 60") if speed else SPEED_OF_FULL if full else SPEED
     for end in (signal.SIGTERM, signal.SIGHUP):  # a closed window must not leave a sandbox running
         signal.signal(end, signal.getsignal(signal.SIGINT))
     home = Path(tempfile.mkdtemp(prefix="reasoning-demo-"))
     state = home / "sandbox.json"
     try:
-        sandbox = start_sandbox(state, SPEED)
-        (home / LOGS).write_text(agent_log(make_decisions(60)), encoding="utf-8")
-        terminal.note(f"A tour on a sandbox whose clock runs {SPEED:f} times as fast. Nothing costs money.\n")
+        sandbox = start_sandbox(state, times)
+        terminal.note(f"A tour on a sandbox whose clock runs {times:f} times as fast. Nothing costs money.\n")
         environ = {
             **{name: value for name, value in os.environ.items() if not _steers_us(name)},
             "REASONING_HOME": str(home / "home"),
@@ -80,11 +92,17 @@ def demo(ctx: typer.Context) -> None:
             "REASONING_DEPLOY_POLL_SECONDS": "0.25",
             "PYTHONUNBUFFERED": "1",
         }
-        for step in STEPS:
-            if step.typed == GATEWAY:
-                show_gateway(terminal, step.why, step.typed, home, environ)
-            else:
-                _show(terminal, step, home, environ)
+        if full:
+            show_full(
+                terminal, lambda why, typed, environ: _show(terminal, Step(why, typed), home, environ), home, environ
+            )
+        else:
+            (home / LOGS).write_text(agent_log(make_decisions(60)), encoding="utf-8")
+            for step in STEPS:
+                if step.typed == GATEWAY:
+                    show_gateway(terminal, step.why, step.typed, home, environ)
+                else:
+                    _show(terminal, step, home, environ)
     except KeyboardInterrupt:
         terminal.note("Interrupted. Nothing is left behind.")
         raise
@@ -95,7 +113,7 @@ def demo(ctx: typer.Context) -> None:
     terminal.note("To go on trying for free: `reasoning --sandbox models deploy planning`")
 
 
-def _show(terminal: Terminal, step: Step, folder: Path, environ: dict[str, str]) -> None:
+def _show(terminal: Terminal, step: Step, folder: Path, environ: Mapping[str, str]) -> None:
     terminal.print(f"# {step.why}")
     terminal.print(f"$ reasoning {step.typed}")
     command = [sys.executable, "-m", "reasoning_cli", *step.typed.split()]

@@ -341,7 +341,7 @@ def _parse_every(text: str) -> timedelta:
 
 
 def _spell(time: timedelta) -> str:
-    for unit in ("weeks", "days", "hours", "minutes"):
+    for unit in ("days", "hours", "minutes"):
         number, rest = divmod(time, timedelta(**{unit: 1}))
         if not rest:
             return f"{number} {unit if number != 1 else unit[:-1]}"

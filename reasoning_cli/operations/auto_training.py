@@ -17,7 +17,9 @@ from pathlib import Path
 
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.auto_candidate import Bench, cost_cents, evaluate, judge_model, plan, stand, take_away
+from reasoning_cli.operations.budget import AT_REST
 from reasoning_cli.operations.guard_lock import hold_alone
+from reasoning_cli.operations.ledger import observe
 from reasoning_cli.operations.promoting import begin, bring_in, in_hand
 from reasoning_cli.operations.promoting import look as look_at_promotion
 from reasoning_cli.operations.promoting_plan import HOLD, STEPS
@@ -28,6 +30,7 @@ from reasoning_cli.operations.training_watch import look as look_at_job
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.events import Event, Events
+from reasoning_cli.store.live_answers import decisions_since
 from reasoning_cli.store.loops import Loop, Loops, Step
 from reasoning_cli.store.promotions import WATCHED, Promotion, Promotions
 from reasoning_cli.store.training_runs import TrainingRuns
@@ -331,11 +334,19 @@ def _promotion(means: Means, loop: Loop) -> Promotion | None:
 
 
 def _gone(means: Means, loop: Loop) -> Loop | None:
-    """The end of a round whose model somebody took away."""
+    """Where a round goes on whose model is not there: to its end when somebody took it away; when it was stopped (as
+    what nobody asks is) it is brought up again as soon as there is something to ask it."""
     record = Deployments(means.store).get(loop.candidate_key or "")
     if record is not None and record.deleted_at is None:
+        record = observe(means.bench.desk.client, means.store, record)
+    if record is None or record.deleted_at is not None:
+        return _end(means, loop, "its model was taken away by somebody")
+    if record.state not in AT_REST or loop.step == "waiting":
         return None
-    return _end(means, loop, "its model was taken away by somebody")
+    asked = decisions_since(means.store, loop.model_type, loop.line_at, means.now)
+    if loop.step == "evaluating" or asked:
+        return _to(means, loop, "deploying", f"{record.model_name} is {record.state}, and brought up again")
+    return _say(means.store, loop, f"{record.model_name} is {record.state}: there was nothing to ask it", means.now)
 
 
 def _too_dear(means: Means, loop: Loop) -> Loop | None:
