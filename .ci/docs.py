@@ -66,6 +66,18 @@ def setting_table() -> str:
     return "\n".join(lines)
 
 
+def gate() -> str:
+    """A table of the rules a model has to hold to be promoted, with their defaults."""
+    from reasoning_cli.operations.gates import DEFAULTS, MEANINGS
+
+    lines = [f"| rule | {' | '.join(DEFAULTS)} | what it says |", f"| --- |{' --- |' * len(DEFAULTS)} --- |"]
+    for name, meaning in MEANINGS.items():
+        defaults = [getattr(one, name) for one in DEFAULTS.values()]
+        shown = " | ".join("deadline" if one is None else f"{one:g}" for one in defaults)
+        lines.append(f"| `{name}` | {shown} | {meaning} |")
+    return "\n".join(lines)
+
+
 def exit_codes() -> str:
     """A table of what the shell sees."""
     rows = [f"| {code.value} | {meaning} |" for code, meaning in EXIT_CODE_MEANINGS.items()]
