@@ -26,7 +26,7 @@ from reasoning_cli.paths import make_private_dir
 
 KEY = "sandbox-key"
 EXIT_WHEN_IDLE_MINUTES = 30
-START_SECONDS = 15.0
+START_SECONDS = 60.0  # for a machine that is busy: one that fails is seen at once
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def find_sandbox(state: Path) -> RunningSandbox | None:
     return found
 
 
-def stop_sandbox(state: Path, seconds: float = 10) -> bool:
+def stop_sandbox(state: Path, seconds: float = 60) -> bool:
     """Stop the sandbox that holds `state`; False when none ran. Its state stays on disk."""
     running = find_sandbox(state)
     if running is None:
