@@ -26,7 +26,7 @@ ESTIMATE = "/v1/fine-tunes/estimate-price"
 def trained(still: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
     """Together, whose clock moves with each request, and a log of some hundred decisions."""
     monkeypatch.setenv("REASONING_DEPLOY_POLL_SECONDS", "0.01")
-    fill(still.store, Generator(600, seed=3, prompt_bytes=600))
+    fill(still.store, Generator(300, seed=3, prompt_bytes=600))
     still.behave(training_seconds=120)
     still.run_clock()
     return still
