@@ -1,0 +1,103 @@
+"""Agents in a town: the made-up ones of the tour, a gateway that reads the real slots, their original provider, and the
+sandbox's own models behind it. They ask each time the program would sleep."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import uvicorn
+
+from reasoning_cli.commands.demo_agent import Answers, Made, agent_log, make_decisions
+from reasoning_cli.commands.demo_provider import Agent, original_provider
+from reasoning_cli.gateway.app import Gateway
+from reasoning_cli.gateway.book import Book, View
+from reasoning_cli.gateway.limits import Protocol
+from reasoning_cli.gateway.recording import Recorder
+from reasoning_cli.operations.slots import read_slots
+from reasoning_cli.paths import find_paths
+from reasoning_cli.settings import environment, load_settings
+from reasoning_cli.store.database import open_store
+from reasoning_cli.store.deployments import Deployments
+from tests.together.service import KEY, Service
+from tests.waiting import until
+
+NOISE = 0.05
+LIVE = 2000
+
+
+@dataclass
+class Town:
+    """`agent` counts what it asked and what failed."""
+
+    service: Service
+    gateway: Gateway
+    agent: Agent
+    decisions_a_pause: int = 10
+    on_pause: Callable[[], None] = lambda: None
+
+    def ask(self, count: int) -> None:
+        """So many decisions, all of them written down when this returns."""
+        self.gateway.book.look()
+        self.agent.ask(count)
+        until(lambda: not self.gateway.shadows, "the end of what goes on beside")
+        figures = self.gateway.recorder.figures
+        until(lambda: figures.stored + figures.dropped + figures.unreadable == self.agent.asked, "the log")
+
+    def pause(self, seconds: float) -> None:
+        """What happens while the program sleeps: Together's clock goes on, and the agent decides."""
+        self.service.advance(30)
+        self.on_pause()
+        if self.decisions_a_pause:
+            self.ask(self.decisions_a_pause)
+
+
+def log_file(folder: Path, messages: int, *, seed: int, answers: Answers = "right", days_ago: float = 0) -> Path:
+    """The log of an agent, should-respond alone, the newest decision so many days ago."""
+    path = folder / f"log-{seed}.jsonl"
+    until = datetime.now(UTC) - timedelta(days=days_ago)
+    noise = NOISE if answers == "right" else 0.0
+    made: Iterator[Made] = make_decisions(
+        messages, seed=seed, answers=answers, noise=noise, until=until, planning=False
+    )
+    path.write_text(agent_log(made), encoding="utf-8")
+    return path
+
+
+@contextlib.contextmanager
+def town(service: Service, home: Path) -> Iterator[Town]:
+    """An agent that decides through a gateway, around a service that stands still."""
+    database, stores = home / "reasoning.db", threading.local()
+    live = list(make_decisions(LIVE, seed=1000, noise=NOISE, planning=False))
+
+    def read() -> View:
+        if not hasattr(stores, "store"):
+            stores.store = open_store(database)
+        environ = environment()
+        settings = load_settings(find_paths(environ), environ)
+        seen = [one.state_at for one in Deployments(stores.store).live()]  # the service's clock is ahead of ours
+        at = max([*seen, datetime.now(UTC)])
+        slots = read_slots(settings, stores.store, at, together_url=service.url, together_key=KEY)
+        return View(slots, original, original)
+
+    with original_provider(live) as original:
+        book = Book(read)
+        book.start = lambda: None  # type: ignore[method-assign]  # looked at when the test says so
+        gateway = Gateway(book, Recorder(lambda: open_store(database)))
+        config = uvicorn.Config(
+            gateway, host="127.0.0.1", port=0, http=Protocol, log_level="critical", access_log=False, lifespan="on"
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        until(lambda: server.started, "the gateway")
+        url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        try:
+            yield Town(service, gateway, Agent(url, iter(live)))
+        finally:
+            server.should_exit = True
+            thread.join(20)
