@@ -128,10 +128,10 @@ def evaluate(
     terminal.facts(plan_facts(plan), to_out=False)
     paid = [one for one in plan.estimates if not one.is_free]
     if paid:
+        for warning in plan.warnings:
+            terminal.warn(warning)
         cost = "at a price nobody here knows" if any(one.cents is None for one in paid) else _cost(plan)
         ask_about(terminal, [], f"Ask {' and '.join(one.candidate.name for one in paid)} {cost}?", yes=yes)
-    for warning in plan.warnings:
-        terminal.warn(warning)
     _show(session, _run(session, plan, prices, concurrency, run_tests, again), chosen, disagreements)
 
 
@@ -199,6 +199,8 @@ def _show(session: Session, record: EvaluationRecord, fmt: Format, disagreements
     terminal = session.terminal
     assert record.report is not None
     report = read_report(record.report)
+    for warning in report.warnings:
+        terminal.warn(warning)
     found = Evaluations(session.store).disagreements(record.number, disagreements) if disagreements else []
     if fmt is Format.JSON:
         terminal.json(report_record_of(record, report, found))

@@ -11,9 +11,12 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -22,7 +25,8 @@ from reasoning_cli.decisions.scoring import JAVASCRIPT, PYTHON, Parsed, parse_co
 
 _PARSE_SECONDS = 5.0
 _TEST_SECONDS = 10
-_TEST_BYTES = 512 * 1024 * 1024
+# Seconds of CPU, kilobytes of memory, blocks of half a kilobyte of a file; no dumps.
+_BOUNDED = f'ulimit -t {_TEST_SECONDS}; ulimit -v 524288; ulimit -f 2048; ulimit -c 0; exec "$@"'
 
 # A script with `import` or `export` is a module, which only its syntax as a script would refuse.
 _NODE = r"""
@@ -71,21 +75,25 @@ class CodeChecks:
         if not isinstance(answer, CodingAnswer) or answer.language not in PYTHON:
             return False
         with tempfile.TemporaryDirectory() as folder:
+            program = Path(folder, "program.py")
+            program.write_text(f"{answer.code}\n\n{tests}\n", encoding="utf-8", errors="replace")
+            running = subprocess.Popen(
+                ["sh", "-c", _BOUNDED, "sh", sys.executable, "-I", program],
+                cwd=folder,
+                env={},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
             try:
-                done = subprocess.run(
-                    [sys.executable, "-I", "-c", f"{answer.code}\n\n{tests}"],
-                    cwd=folder,
-                    env={},
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    timeout=_TEST_SECONDS,
-                    start_new_session=True,
-                    preexec_fn=_bounded,
-                )
-            except (subprocess.TimeoutExpired, OSError, ValueError):  # too slow, or too long for a command line
+                return running.wait(timeout=_TEST_SECONDS) == 0
+            except subprocess.TimeoutExpired:
                 return False
-        return done.returncode == 0
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(running.pid, signal.SIGKILL)  # and whatever it started
+                running.wait()
 
     def _compiles(self, code: str) -> bool | None:
         """What Node.js says; None when it says nothing in time."""
@@ -118,17 +126,3 @@ class CodeChecks:
             self._node.kill()
             self._node.communicate()
             self._node = None
-
-
-def _bounded() -> None:
-    """In the child, before the code runs."""
-    import resource
-
-    os.nice(10)
-    for what, most in (
-        (resource.RLIMIT_CPU, _TEST_SECONDS),
-        (resource.RLIMIT_AS, _TEST_BYTES),
-        (resource.RLIMIT_FSIZE, 1024 * 1024),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        resource.setrlimit(what, (most, most))

@@ -1,19 +1,18 @@
 """A file of decisions to evaluate on: its lines, what is right for each, and which of them were trained on.
 
-A line may be of a training file although the file is another: its prompt is compared with those of the training,
-written as they were written for it. Of a file that was exported here the samples are known by number as well.
+A line may be of a training file although the file is another: its prompt is compared with those of the training, in
+whatever form they may have been written. Of a file that was exported here the samples are known by number as well.
 """
 
 from __future__ import annotations
 
 import hashlib
-from array import array
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 
@@ -23,7 +22,8 @@ from reasoning_cli.decisions.scoring import Truth
 from reasoning_cli.errors import DataError, NotFoundError
 from reasoning_cli.operations.checking_lines import check_sample
 from reasoning_cli.operations.evaluating_models import COPY, TRAINED, Candidate, trained_on
-from reasoning_cli.operations.exporting_lines import Renderer
+from reasoning_cli.operations.exporting_lines import Renderer, Rules
+from reasoning_cli.operations.training_kept import request_of
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.evaluation_rows import EvaluationRows
 from reasoning_cli.store.export_rows import texts
@@ -32,6 +32,7 @@ from reasoning_cli.store.samples import masked_hash
 from reasoning_cli.store.training_runs import TrainingRuns
 from reasoning_cli.values import spell_model_type
 
+FORMS = ("exact", "compact")
 _BATCH = 500
 
 
@@ -61,27 +62,29 @@ class FileItems:
 
 
 def open_dataset(store: Store, path: Path, model_type: str, candidates: Sequence[Candidate]) -> FileItems:
-    """Read a file once. NotFoundError, DataError for one that is none."""
+    """Read a file once, and what the candidates were trained on. NotFoundError, DataError for one that is none."""
     found = FileItems(path, sha256_of(path))
     known = _numbers_of_lines(store, found.sha256, model_type)
-    trainings = [
-        _Training(store, one, model_type) for one in candidates if one.run is not None and one.training == "known"
-    ]
-    leaked, left_out = Counter[str](), Counter[str]()
+    left_out, leaked = Counter[str](), Counter[str]()
+    seen: list[_Seen] = []
     for number, line in _numbered(path):
-        found.count += 1
         one = _read(number, line, model_type)
         if isinstance(one, str):
             left_out[one] += 1
-            continue
-        seq = known[found.count - 1] if known and found.count <= len(known) else None
-        reason = next((why for each in trainings if (why := each.holds(one.prompt, seq)) is not None), None)
+        else:
+            seq = known[found.count] if found.count < len(known) else None
+            asked = len(one.prompt.encode()) + len((one.system or "").encode())
+            seen.append(_Seen(number, _shared(one.prompt), seq, asked, max(0, len(line) - asked)))
+        found.count += 1
+    trainings = [_Training(store, one, {line.shared for line in seen}) for one in candidates if one.training == "known"]
+    for line in seen:
+        reason = next((why for each in trainings if (why := each.holds(line)) is not None), None)
         if reason is not None:
             leaked[reason] += 1
             continue
-        found.usable.append(number)
-        found.prompt_bytes += len(one.prompt.encode()) + len((one.system or "").encode())
-        found.answer_bytes += len(line) - len(one.prompt)
+        found.usable.append(line.number)
+        found.prompt_bytes += line.prompt_bytes
+        found.answer_bytes += line.answer_bytes
     found.leaked, found.left_out = dict(leaked.most_common()), dict(left_out.most_common())
     return found
 
@@ -104,46 +107,52 @@ def sha256_of(path: Path) -> str:
         raise DataError(f"cannot read `{path}`: {error.strerror or error}", "name a file of JSON lines") from error
 
 
+class _Seen(NamedTuple):
+    """What is kept of a line: what its prompt shares with near-copies, its sample where the file is an export."""
+
+    number: int
+    shared: int
+    seq: int | None
+    prompt_bytes: int
+    answer_bytes: int
+
+
 class _Training:
-    """What one candidate was trained on, by the numbers of its samples and by the prompts as they were written."""
+    """What one candidate was trained on, as far as it is in a file: by number, and by what prompts share."""
 
-    def __init__(self, store: Store, candidate: Candidate, model_type: str) -> None:
+    def __init__(self, store: Store, candidate: Candidate, wanted: Set[int]) -> None:
         assert candidate.run is not None
-        self._name, self._rows = candidate.name, EvaluationRows(store, model_type)
+        self._name = candidate.name
         self._numbers = trained_on(store, candidate.run) or NumberSet()
-        self._hashes = _written(store, candidate.run, self._numbers)
+        self._shared = _written(store, candidate.run, self._numbers, wanted)
 
-    def holds(self, prompt: str, seq: int | None) -> str | None:
+    def holds(self, line: _Seen) -> str | None:
         """Why a line cannot be asked of it, if so."""
-        if seq is not None and seq in self._numbers:
+        if line.seq is not None and line.seq in self._numbers:
             return TRAINED.format(self._name)
-        if self._rows.any_of_prompt(prompt, self._numbers):
-            return TRAINED.format(self._name)
-        shape = masked_hash(shape_of(prompt) or prompt)
-        value = int.from_bytes(shape[:8])
-        place = bisect_left(self._hashes, value)
-        if place < len(self._hashes) and self._hashes[place] == value:
-            return COPY.format(self._name)
-        return COPY.format(self._name) if self._rows.any_of_shape(shape, self._numbers) else None
+        return COPY.format(self._name) if line.shared in self._shared else None
 
 
-def _written(store: Store, run_number: int, numbers: NumberSet) -> array[int]:
-    """Hashes, in order, of what the prompts of a training share with near-copies, as they stand in its file."""
-    from reasoning_cli.operations.training_kept import request_of
-
+def _written(store: Store, run_number: int, numbers: NumberSet, wanted: Set[int]) -> Set[int]:
+    """What of `wanted` a training holds, its prompts in both forms, redacted as they were for it and not at all."""
     run = TrainingRuns(store).get(run_number)
     assert run is not None
     request = request_of(run)
-    salt = seeded_salt(store, request.export.seed) if request.redact else None
-    renderer = Renderer(replace(request.export.rules, salt=salt))
-    hashes = array("Q")
+    salts = (None, seeded_salt(store, request.export.seed))
+    renderers = [Renderer(Rules(forms={run.model_type: form}, salt=salt)) for form in FORMS for salt in salts]
+    found: set[int] = set()
     for batch in batched(numbers, _BATCH):
         with closing(texts(store, batch)) as rows:
             for row in rows:
-                turns = renderer.turns(row)
-                if not isinstance(turns, str):
-                    hashes.append(int.from_bytes(masked_hash(shape_of(turns.prompt) or turns.prompt)[:8]))
-    return array("Q", sorted(hashes))
+                turned = (renderer.turns(row) for renderer in renderers)
+                found.update(_shared(turns.prompt) for turns in turned if not isinstance(turns, str))
+        found &= wanted
+    return found
+
+
+def _shared(prompt: str) -> int:
+    """What a prompt shares with those that differ in clocks, ids and numbers alone."""
+    return int.from_bytes(masked_hash(shape_of(prompt) or prompt)[:8])
 
 
 def _numbers_of_lines(store: Store, sha256: str, model_type: str) -> list[int]:

@@ -59,15 +59,16 @@ class Candidate:
 def find_candidate(
     store: Store, name: str, model_type: str, *, form: str, prices: Mapping[str, TokenPrice]
 ) -> Candidate:
-    """The model meant by a type's name (its slot), a deployment's or model's name or id, a job's id, or a serverless
-    model's name. `form` is the slot's.
+    """The model meant by a type's name (its slot), a deployment's or model's name or id, a job's id, a training run's
+    number, or a serverless model's name. `form` is the slot's.
 
     NotFoundError where nothing answers to it, ReasoningError where what does stands still.
     """
     record = _deployed(store, name)
     if record is not None:
         return _of_deployment(store, name, record, form)
-    run = TrainingRuns(store).of_model(name)
+    runs = TrainingRuns(store)
+    run = runs.get(int(name)) if name.isdecimal() else runs.of_model(name)
     if run is not None:
         made = (run.model_id, run.model_name, run.adapter_id, run.adapter_name)
         found = (record for each in made if each and (record := _deployed(store, each)) is not None)

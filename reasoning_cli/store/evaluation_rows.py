@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.exports import NumberSet
-from reasoning_cli.store.samples import SampleFilter, Samples, text_hash, where
+from reasoning_cli.store.samples import SampleFilter, Samples, where
 
 
 class ChoiceRow(NamedTuple):
@@ -83,16 +83,5 @@ class EvaluationRows:
 
     def any_of_shape(self, shape_hash: bytes, among: NumberSet) -> bool:
         """Whether one of these samples differs from that shape in clocks, ids and numbers at most."""
-        return self._any("shape_hash", shape_hash, among)
-
-    def any_of_prompt(self, prompt: str, among: NumberSet) -> bool:
-        """Whether one of these samples has this very prompt."""
-        return self._any("prompt_hash", text_hash(prompt), among)
-
-    def _any(self, column: str, value: bytes, among: NumberSet) -> bool:
-        return any(
-            row[0] in among
-            for row in self._store.rows(
-                f"SELECT seq FROM samples WHERE model_type = ? AND {column} = ?", (self._model_type, value)
-            )
-        )
+        query = "SELECT seq FROM samples WHERE model_type = ? AND shape_hash = ?"
+        return any(row[0] in among for row in self._store.rows(query, (self._model_type, shape_hash)))

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,13 +17,15 @@ import pytest
 
 from reasoning_cli.decisions.answers import ShouldRespondAnswer, render_answer
 from reasoning_cli.decisions.prompts import shape_of
+from reasoning_cli.operations.reviewing import Asked, Review
 from reasoning_cli.store.evaluations import Evaluations
 from reasoning_cli.store.labels import Labelling, Labels
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.samples import Sample, SampleFilter, Samples
 from reasoning_cli.store.training_runs import TrainingRuns
 from tests.conftest import Result, Run
 from tests.sandbox.decisions import Decision, decisions
 from tests.together.service import Service
+from tests.waiting import until
 
 CHAT = r"^/v1/chat/completions$"
 WEAK = "meta-llama/Llama-3.2-3B-Instruct"
@@ -281,39 +282,40 @@ def test_the_holdout_is_the_validation_side(reasoning: Run, both: tuple[Service,
 def test_a_file_that_overlaps_the_training_is_found_out(
     reasoning: Run, both: tuple[Service, str], tmp_path: Path
 ) -> None:
-    """Whether it is what was exported, the same shuffled and with other lines among it, or written otherwise."""
+    """Whether it is what was exported, or the same turned round and with other lines among it."""
     service, tuned = both
     fresh = [json.loads(one.line()) for one in decisions("should_respond", 30, 77)]
     assert reasoning("data", "export", "-m", "should-respond", "-o", "all.jsonl").exit_code == 0
     lines = [json.loads(line) for line in Path("all.jsonl").read_text().splitlines()]
     trained = len(list(TrainingRuns(service.store).trained_on(1) or ()))
-    for name, made in (
-        ("exported", [*lines]),
-        ("shuffled", [*fresh, *reversed(lines)]),
-        ("compact", fresh),
-    ):
-        file = tmp_path / f"{name}.jsonl"
-        if name == "exported":
-            file = Path("all.jsonl")
-        else:
-            file.write_text("".join(json.dumps(one) + "\n" for one in made))
-        done = reasoning("train", "eval", "should-respond", "--model", tuned, "--dataset", file, "--json")
-        if name == "compact":
-            assert record_of(done)["count"] == 30
-            continue
+    mixed, clean = tmp_path / "mixed.jsonl", tmp_path / "clean.jsonl"
+    mixed.write_text("".join(json.dumps(one) + "\n" for one in [*fresh, *reversed(lines)]))
+    clean.write_text("".join(json.dumps(one) + "\n" for one in fresh))
+    for file, count in ((Path("all.jsonl"), len(lines)), (mixed, len(lines) + 30)):
+        command = ("train", "eval", "should-respond", "--model", tuned, "--dataset", file)
+        done = reasoning(*command, "--json")
         report = record_of(done)
         assert report["leaked"] >= trained
-        assert report["count"] + sum(report["left_out"].values()) == len(made)
-        assert f"warning: {report['leaked']:,} of the {len(made):,} lines of" in done.stderr
-        assert "were in the training of a model" in done.stderr
+        assert report["count"] + sum(report["left_out"].values()) == count
+        flag = f"warning: {report['leaked']:,} of the {count:,} lines of {file.name} were in the training of a model"
+        assert flag in done.stderr
+        assert flag in reasoning(*command).stderr  # the stored result is no better
+    report = record_of(reasoning("train", "eval", "should-respond", "--model", "1", "--dataset", clean, "--json"))
+    assert (report["count"], report["leaked"], report["bases"]) == (30, 0, {"file": 30})
+    assert [one["name"] for one in report["models"]] == ["1"]
     assert reasoning("train", "eval", "should-respond", "--dataset", "none.jsonl").exit_code == 5
 
 
-def test_it_is_asked_in_the_form_it_was_trained_in(
+def test_it_is_asked_in_the_form_it_was_trained_in_and_known_by_it(
     reasoning: Run, still: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REASONING_DEPLOY_POLL_SECONDS", "0.01")
-    Samples(still.store).insert_many(samples(list(decisions("should_respond", 150, 1)), name="n"))
+    made = samples(list(decisions("should_respond", 150, 1)), name="n")
+    secret = [
+        replace(one, prompt=one.prompt.replace("# Received", f"my card: {one.id}@mail.example\n# Received"))
+        for one in made
+    ]
+    Samples(still.store).insert_many([replace(one, shape=shape_of(one.prompt)) for one in secret])
     still.behave(training_seconds=120)
     still.run_clock()
     assert reasoning("train", "start", "should-respond", "--yes", "--base", WEAK, "--compact").exit_code == 0
@@ -321,10 +323,49 @@ def test_it_is_asked_in_the_form_it_was_trained_in(
     assert reasoning("models", "deploy", tuned, "--as", "should-respond", "--merged", "--yes").exit_code == 0
     report = record_of(reasoning("train", "eval", "should-respond", "--holdout", "--json"))
     assert model(report)["form"] == "compact"
-    asked = [
-        one["body"]["messages"][-1]["content"] for one in still.journal("POST") if one["path"].endswith("completions")
-    ]
-    assert asked[-1].startswith("# Decision for ")
+    chats = [one for one in still.journal("POST") if one["path"].endswith("completions")]
+    assert chats[-1]["body"]["messages"][-1]["content"].startswith("# Decision for ")
+    # A file of compact prompts, redacted or not, put together in another order, holds what was trained on.
+    trained = len(list(TrainingRuns(still.store).trained_on(1) or ()))
+    for redact in ("--redact", "--no-redact"):
+        done = reasoning(
+            "data", "export", "-m", "should-respond", "--compact", redact, "-o", "c.jsonl", "--force", "--seed", "0"
+        )
+        assert done.exit_code == 0, done.stderr
+        Path("d.jsonl").write_text("\n".join(reversed(Path("c.jsonl").read_text().splitlines())))
+        plan = json.loads(
+            reasoning("train", "eval", "should-respond", "--dataset", "d.jsonl", "--dry-run", "--json").stdout
+        )
+        assert plan["leaked"] >= trained, redact
+
+
+def test_of_two_in_one_endpoint_each_is_asked_by_its_name(reasoning: Run, both: tuple[Service, str]) -> None:
+    service, tuned = both
+    Samples(service.store).insert_many(samples(list(decisions("should_respond", 20, 5)), name="p"))
+    answered = reasoning("train", "eval", "should-respond", "--model", tuned, "--last", "20", "--json")
+    assert model(record_of(answered))["serving_name"] == "sandbox/should-respond"
+    done = reasoning("models", "deploy", WEAK, "--as", "should-respond", "--canary", "10", "--yes")
+    assert done.exit_code == 0, done.stderr
+    command = ("train", "eval", "should-respond", "--model", tuned, "--model", WEAK, "--sample", "40")
+    report = record_of(reasoning(*command, "--holdout", "--json"))
+    names = [one["serving_name"] for one in report["models"][1:]]
+    assert len({*names}) == 2
+    assert all(name.count("/") == 2 for name in names)
+
+
+def test_an_adapter_on_a_base_is_asked_as_well(reasoning: Run, still: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REASONING_DEPLOY_POLL_SECONDS", "0.01")
+    Samples(still.store).insert_many(samples(list(decisions("should_respond", 150, 1)), name="n"))
+    still.behave(training_seconds=120)
+    still.run_clock()
+    assert reasoning("train", "start", "should-respond", "--yes", "--base", WEAK).exit_code == 0
+    run = TrainingRuns(still.store).all()[-1]
+    done = reasoning("models", "deploy", str(run.job_id), "--as", "should-respond", "--adapter", "--yes")
+    assert done.exit_code == 0, done.stderr
+    report = record_of(reasoning("train", "eval", "should-respond", "--model", str(run.job_id), "--holdout", "--json"))
+    assert (model(report)["run"], model(report)["training"]) == (1, "known")
+    assert ":" in model(report)["serving_name"]
+    assert model(report)["metrics"]["accuracy"]["value"] > 0.6
 
 
 # --- bad days ---
@@ -376,21 +417,14 @@ def test_killed_it_goes_on_where_it_was(reasoning: Run, weak: Service, how: sign
         text=True,
     )
     kept = "SELECT count(*) FROM evaluation_answers WHERE place = 1"
-    until = time.monotonic() + 60
-    while weak.store.number(kept) < 50 and time.monotonic() < until:
-        time.sleep(0.05)
-    while (
-        len([one for one in weak.journal("POST") if one["path"].endswith("completions")]) < 100
-        and time.monotonic() < until
-    ):
-        time.sleep(0.05)
+    until(lambda: weak.store.number(kept) >= 50, "half of the answers")
+    until(lambda: calls(weak) >= 100, "the others")
     running.send_signal(how)
     _, said = running.communicate(timeout=60)
     there = weak.store.number(kept)
     if how is signal.SIGINT:
         assert running.returncode == 130
-        assert there == 100
-        assert "Interrupted. 100 of 120 answers are kept; the same command goes on with the others." in said
+        assert f"Interrupted. {there} of 120 answers are kept; the same command goes on with the others." in said
     assert there >= 50
     weak.clear_faults()
     weak.forget_journal()
@@ -459,6 +493,12 @@ def test_what_went_wrong_is_listed_and_can_be_reviewed(reasoning: Run, weak: Ser
     shown = reasoning("train", "eval", "--show", "1", "--disagreements", "2").stdout
     assert ids[0] in shown
     assert ids[2] not in shown
-    assert len(Evaluations(weak.store).disagreeing(1)) == report["disagreements"]
-    refused = reasoning("data", "review", "--evaluation", "7")
-    assert refused.exit_code == 2  # nobody is there to review
+    wrong = Evaluations(weak.store).disagreeing(1)
+    assert len(wrong) == report["disagreements"]
+    walk = Review(weak.store, Asked(SampleFilter(), chosen=tuple(wrong)), by="ada", now=lambda: BEGIN)
+    assert walk.progress.total == len(wrong)
+    first = walk.next()
+    assert first is not None
+    assert first.id == wrong[0]
+    refused = reasoning("data", "review", "--evaluation", "1")
+    assert (refused.exit_code, "needs a terminal" in refused.stderr) == (2, True)
