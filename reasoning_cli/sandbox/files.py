@@ -8,7 +8,7 @@ from functools import partial
 from reasoning_cli.sandbox.clock import MILLISECONDS_PER_SECOND
 from reasoning_cli.sandbox.problems import bad_request, not_found
 from reasoning_cli.sandbox.records import StoredFile
-from reasoning_cli.sandbox.requests import Raw, Request
+from reasoning_cli.sandbox.requests import Raw, Request, ranged
 from reasoning_cli.sandbox.shapes import Json
 from reasoning_cli.sandbox.training_files import Inspection, inspect
 from reasoning_cli.sandbox.world import Due, World
@@ -31,8 +31,8 @@ def get_content(world: World, request: Request, file_id: str) -> Raw:
     file = find(world, file_id)
     if not file.size:
         raise bad_request("the file's content was never sent")
-    headers = {"Content-Type": "application/octet-stream", "Content-Disposition": f'attachment; filename="{file.name}"'}
-    return Raw(world.blobs.get(file.checksum), headers)
+    told = {"Content-Disposition": f'attachment; filename="{file.name}"'}
+    return ranged(request, world.blobs.get(file.checksum), told)
 
 
 def delete_file(world: World, request: Request, file_id: str) -> Json:

@@ -5,21 +5,19 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
 import tarfile
 
 from reasoning_cli.sandbox.files import find as find_file
 from reasoning_cli.sandbox.fine_tunes import find
-from reasoning_cli.sandbox.problems import ApiError, bad_request
+from reasoning_cli.sandbox.problems import bad_request
 from reasoning_cli.sandbox.records import FineTune
-from reasoning_cli.sandbox.requests import Raw, Request
+from reasoning_cli.sandbox.requests import Raw, Request, ranged
 from reasoning_cli.sandbox.shapes import Json
 from reasoning_cli.sandbox.training_files import CHARACTERS_PER_TOKEN, samples
 from reasoning_cli.sandbox.world import World
 
 _WEIGHT_BYTES = 64 * 1024
 _BLOCK_BYTES = 128 * 1024
-_RANGE = re.compile(r"bytes=(\d+)-")
 _MASKED = -100
 _MAX_LENGTH = 32_768
 
@@ -34,19 +32,8 @@ def download(world: World, request: Request) -> Raw:
         raise bad_request("the job made no adapter", param="checkpoint")
     if job.status != "completed":
         raise bad_request(f"the job is {job.status}: there is nothing to download yet")
-    packed = zstd_frame(_archive(job, kind))
-    told = {
-        "Content-Type": "application/octet-stream",
-        "Content-Disposition": f'attachment; filename="{job.suffix}-{kind}.tar.zst"',
-        "Accept-Ranges": "bytes",
-    }
-    wanted = _RANGE.fullmatch(request.range)
-    if wanted is None:
-        return Raw(packed, told)
-    begin = int(wanted[1])
-    if begin >= len(packed):
-        raise ApiError(416, "the range is beyond the end")
-    return Raw(packed[begin:], {**told, "Content-Range": f"bytes {begin}-{len(packed) - 1}/{len(packed)}"}, 206)
+    told = {"Content-Disposition": f'attachment; filename="{job.suffix}-{kind}.tar.zst"'}
+    return ranged(request, zstd_frame(_archive(job, kind)), told)
 
 
 def preview(world: World, request: Request) -> Json:

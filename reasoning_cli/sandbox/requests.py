@@ -6,11 +6,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import cast, overload
 
 from reasoning_cli.sandbox.clock import parse_stamp
 from reasoning_cli.sandbox.problems import ApiError, bad_request, not_found
 from reasoning_cli.sandbox.shapes import Check, Json, camel
+
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,19 @@ class Raw:
     body: bytes
     headers: Mapping[str, str]
     status: int = 200
+
+
+def ranged(request: Request, body: bytes, headers: Mapping[str, str]) -> Raw:
+    """As much of the body as was asked for by one range of bytes. Raises ApiError (416) for none of it."""
+    told = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes", **headers}
+    wanted = _RANGE.fullmatch(request.range)
+    if wanted is None:
+        return Raw(body, told)
+    begin, end = int(wanted[1]), min(int(wanted[2] or len(body)), len(body) - 1)
+    if begin > end:
+        raise ApiError(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "the range is beyond the end")
+    part = {"Content-Range": f"bytes {begin}-{end}/{len(body)}"}
+    return Raw(body[begin : end + 1], told | part, HTTPStatus.PARTIAL_CONTENT)
 
 
 Reply = Json | list[Json] | Stream | Empty | Raw

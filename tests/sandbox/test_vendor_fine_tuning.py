@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -183,6 +185,32 @@ def test_it_follows_a_job_to_its_result(client: Together, api: Api, training: Pa
     packed = client.fine_tuning.content(ft_id=made.id, checkpoint="merged").read()
     with tarfile.open(fileobj=io.BytesIO(zstandard.ZstdDecompressor().decompress(packed))) as archive:
         assert sorted(archive.getnames()) == ["config.json", "model.safetensors"]
+
+
+def test_its_command_line_downloads_the_result(
+    client: Together, api: Api, server: SandboxServer, training: Path, tmp_path: Path
+) -> None:
+    """It asks for a range first, and reads the size off the answer."""
+    job_id = _job(client, api, training)
+    api.advance(900)
+    done = subprocess.run(
+        [Path(sys.executable).with_name("tg"), "ft", "download", job_id, "--checkpoint-type", "merged", "--json"],
+        env={
+            "HOME": str(tmp_path),
+            "TOGETHER_API_KEY": "sandbox-key",
+            "TOGETHER_BASE_URL": server.url,
+            "TOGETHER_PROJECT_ID": "proj_sandbox",
+            "TOGETHER_TELEMETRY_DISABLED": "1",
+            "TOGETHER_DISABLE_VERSION_CHECK": "1",
+        },
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    path = Path(json.loads(done.stdout)["filename"])
+    assert path.read_bytes() == client.fine_tuning.content(ft_id=job_id, checkpoint="merged").read()
 
 
 def test_it_cancels_and_deletes(client: Together, api: Api, training: Path) -> None:
