@@ -90,10 +90,16 @@ def _samples_line(session: Session) -> str:
 
 def _training_lines(session: Session) -> list[str]:
     """What is being trained, and what failed or was done since anybody looked."""
-    from reasoning_cli.operations.training_watch import unseen
+    from contextlib import suppress
+
+    from reasoning_cli.commands.train_starting import ways_of
+    from reasoning_cli.errors import ReasoningError
+    from reasoning_cli.operations.training_watch import look_at_all, unseen
     from reasoning_cli.values import spell_model_type
 
     lines = []
+    with suppress(ReasoningError):  # it is shown as last seen
+        look_at_all(session.client, session.store, ways_of(session))
     for run in unseen(session.store):
         name, state = spell_model_type(run.model_type), run.job_status if run.stage == "training" else run.stage
         problem = f": {run.problem}" if run.problem else ""
