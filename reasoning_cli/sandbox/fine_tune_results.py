@@ -6,10 +6,13 @@ import hashlib
 import io
 import json
 import tarfile
+from http import HTTPStatus
 
+from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.files import find as find_file
 from reasoning_cli.sandbox.fine_tunes import find
-from reasoning_cli.sandbox.problems import bad_request
+from reasoning_cli.sandbox.paths import FILE_STORAGE
+from reasoning_cli.sandbox.problems import ApiError, bad_request
 from reasoning_cli.sandbox.records import FineTune
 from reasoning_cli.sandbox.requests import Raw, Request, ranged
 from reasoning_cli.sandbox.shapes import Json
@@ -18,6 +21,7 @@ from reasoning_cli.sandbox.world import World
 
 _WEIGHT_BYTES = 64 * 1024
 _BLOCK_BYTES = 128 * 1024
+_HOUR_MS = 3_600_000
 _MASKED = -100
 _MAX_LENGTH = 32_768
 
@@ -61,6 +65,28 @@ def preview(world: World, request: Request) -> Json:
     }
 
 
+def locate_tokens(world: World, request: Request, job_id: str) -> Json:
+    """Where the samples of a job are as tokens: a signed address, good for an hour."""
+    job = find(world, job_id)
+    if job.running_at is None or not job.checksums:
+        raise bad_request("the samples of this job were not cut into tokens yet")
+    return {
+        "url": f"{request.origin}{FILE_STORAGE}{job.id}?signature={_signature(job)}",
+        "expires_at": stamp(world.now + _HOUR_MS),
+        "filename": f"{job.id}-tokens.jsonl.zst",
+        "size": len(_tokens(world, job)),
+        "content_type": "application/zstd",
+    }
+
+
+def tokens(world: World, request: Request) -> Raw:
+    """The samples of a job as rows of tokens, from the storage host. Raises ApiError (403)."""
+    job = world.fine_tunes.get(request.path.removeprefix(FILE_STORAGE))
+    if job is None or request.query.get("signature") != _signature(job):
+        raise ApiError(HTTPStatus.FORBIDDEN, "the address is not signed for this")
+    return ranged(request, _tokens(world, job), {"Content-Type": "application/zstd"})
+
+
 def zstd_frame(content: bytes) -> bytes:
     """A frame of blocks that are not compressed (RFC 8878): any reader takes it, and no library is needed for it."""
     frame = [b"\x28\xb5\x2f\xfd", b"\xe0", len(content).to_bytes(8, "little")]
@@ -83,6 +109,16 @@ def _archive(job: FineTune, kind: str) -> bytes:
             entry.size, entry.mtime = len(content), job.created_at // 1000
             archive.addfile(entry, io.BytesIO(content))
     return packed.getvalue()
+
+
+def _tokens(world: World, job: FineTune) -> bytes:
+    found = samples(world.blobs.get(job.checksums[-1]))
+    rows = (json.dumps(_row(one.prompt, one.answer, False)) for one in found)
+    return zstd_frame("".join(f"{row}\n" for row in rows).encode())
+
+
+def _signature(job: FineTune) -> str:
+    return hashlib.sha256(f"{job.id} {job.created_at} {job.sequence}".encode()).hexdigest()[:32]
 
 
 def _row(prompt: str, answer: str, on_inputs: bool) -> Json:

@@ -45,6 +45,7 @@ TABLE: dict[str, Methods] = {
     "/v1/fine-tunes/{job_id}/events": {"GET": "fine_tune_history.list_events"},
     "/v1/fine-tunes/{job_id}/metrics": {"GET": "fine_tune_history.list_metrics"},
     "/v1/fine-tunes/{job_id}/checkpoints": {"GET": "fine_tune_history.list_checkpoints"},
+    "/v1/fine-tunes/{job_id}/download-tokenized-dataset": {"GET": "fine_tune_results.locate_tokens"},
     "/v1/finetune/download": {"GET": "fine_tune_results.download"},
     "/v1/billing/usage": {"GET": "billing.list_usage"},
     "/v1/chat/completions": {"POST": chat.complete},

@@ -146,6 +146,10 @@ class Service:
 
     def _route(self, request: Request, headers: Mapping[str, str]) -> Reply:
         if request.path.startswith(FILE_STORAGE):
+            if request.method == "GET":
+                from reasoning_cli.sandbox import fine_tune_results
+
+                return fine_tune_results.tokens(self.world, request)
             from reasoning_cli.sandbox import file_uploads
 
             return file_uploads.put(self.world, request, headers)

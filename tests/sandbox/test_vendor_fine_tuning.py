@@ -185,6 +185,11 @@ def test_it_follows_a_job_to_its_result(client: Together, api: Api, training: Pa
     packed = client.fine_tuning.content(ft_id=made.id, checkpoint="merged").read()
     with tarfile.open(fileobj=io.BytesIO(zstandard.ZstdDecompressor().decompress(packed))) as archive:
         assert sorted(archive.getnames()) == ["config.json", "model.safetensors"]
+    located = client.fine_tuning.retrieve_tokenized_dataset(made.id)
+    sent = httpx.get(located.url, trust_env=False)
+    assert len(sent.content) == located.size
+    assert len(zstandard.ZstdDecompressor().decompress(sent.content).splitlines()) == 24
+    assert httpx.get(f"{located.url}0", trust_env=False).status_code == 403
 
 
 def test_its_command_line_downloads_the_result(
