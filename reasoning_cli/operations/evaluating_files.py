@@ -64,7 +64,6 @@ class FileItems:
 def open_dataset(store: Store, path: Path, model_type: str, candidates: Sequence[Candidate]) -> FileItems:
     """Read a file once, and what the candidates were trained on. NotFoundError, DataError for one that is none."""
     found = FileItems(path, sha256_of(path))
-    known = _numbers_of_lines(store, found.sha256, model_type)
     left_out, leaked = Counter[str](), Counter[str]()
     seen: list[_Seen] = []
     for number, line in _numbered(path):
@@ -72,19 +71,21 @@ def open_dataset(store: Store, path: Path, model_type: str, candidates: Sequence
         if isinstance(one, str):
             left_out[one] += 1
         else:
-            seq = known[found.count] if found.count < len(known) else None
             asked = len(one.prompt.encode()) + len((one.system or "").encode())
-            seen.append(_Seen(number, _shared(one.prompt), seq, asked, max(0, len(line) - asked)))
+            seen.append(_Seen(number, _shared(one.prompt), found.count, asked, max(0, len(line) - asked)))
         found.count += 1
-    trainings = [_Training(store, one, {line.shared for line in seen}) for one in candidates if one.training == "known"]
-    for line in seen:
-        reason = next((why for each in trainings if (why := each.holds(line)) is not None), None)
+    known = _numbers_of_lines(store, found.sha256, model_type)
+    if len(known) != found.count:  # some of its samples are gone: which line is whose cannot be told
+        known = []
+    trainings = [_Training(store, one, {each.shared for each in seen}) for one in candidates if one.training == "known"]
+    for asked_line in seen:
+        reason = next((why for each in trainings if (why := each.holds(asked_line, known)) is not None), None)
         if reason is not None:
             leaked[reason] += 1
             continue
-        found.usable.append(line.number)
-        found.prompt_bytes += line.prompt_bytes
-        found.answer_bytes += line.answer_bytes
+        found.usable.append(asked_line.number)
+        found.prompt_bytes += asked_line.prompt_bytes
+        found.answer_bytes += asked_line.answer_bytes
     found.leaked, found.left_out = dict(leaked.most_common()), dict(left_out.most_common())
     return found
 
@@ -108,11 +109,11 @@ def sha256_of(path: Path) -> str:
 
 
 class _Seen(NamedTuple):
-    """What is kept of a line: what its prompt shares with near-copies, its sample where the file is an export."""
+    """What is kept of a line: what its prompt shares with near-copies, and its place among those that hold anything."""
 
     number: int
     shared: int
-    seq: int | None
+    place: int
     prompt_bytes: int
     answer_bytes: int
 
@@ -126,9 +127,9 @@ class _Training:
         self._numbers = trained_on(store, candidate.run) or NumberSet()
         self._shared = _written(store, candidate.run, self._numbers, wanted)
 
-    def holds(self, line: _Seen) -> str | None:
-        """Why a line cannot be asked of it, if so."""
-        if line.seq is not None and line.seq in self._numbers:
+    def holds(self, line: _Seen, known: Sequence[int]) -> str | None:
+        """Why a line cannot be asked of it, if so; `known` are the samples of all lines, if they are known."""
+        if known and known[line.place] in self._numbers:
             return TRAINED.format(self._name)
         return COPY.format(self._name) if line.shared in self._shared else None
 
