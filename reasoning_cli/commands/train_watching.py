@@ -69,23 +69,25 @@ def status(
     ctx: typer.Context, fmt: FormatOption = Format.TABLE, json: JsonOption = False, quiet: QuietOption = False
 ) -> None:
     """What is being trained now, and what came of the last run of each type. Looks at Together first."""
-    from reasoning_cli.commands.train_starting import ways_of
+    from reasoning_cli.commands.train_auto import loop_line
     from reasoning_cli.commands.train_views import next_commands, progress_texts, trained_columns
     from reasoning_cli.operations.training_looking import newest_of_each
     from reasoning_cli.operations.training_watch import going
+    from reasoning_cli.store.loops import Loops
     from reasoning_cli.store.training_runs import TrainingRuns
 
     session = session_of(ctx)
     terminal, chosen = session.terminal, chosen_format(fmt, json)
-    told = _look(session) if going(session.store) else []
+    seen = _look(session) if going(session.store) else []
     rows = newest_of_each(session.store)
     empty = "Nothing was trained yet: `reasoning train init` says what to begin with."
     terminal.show(Listing(trained_columns(), rows, id=lambda one: one.id), chosen, quiet=quiet, empty=empty)
     if chosen is not Format.TABLE or quiet:
         return
-    ways_of(session)
-    for progress in told:
+    for progress in seen:
         terminal.note("  ".join(one for one in progress_texts(progress) if one))
+    for loop in Loops(session.store).all():
+        terminal.note(loop_line(loop))
     runs = [one.run for one in rows if one.run is not None]
     for run in [*(one for one in runs if not one.over), *(one for one in runs if one.over and one.seen_at is None)]:
         if run.problem:
@@ -104,16 +106,16 @@ def _look(session: Session) -> list[Progress]:
     from reasoning_cli.commands.train_starting import ways_of
     from reasoning_cli.operations.fine_tune_costs import note_fine_tunes
     from reasoning_cli.operations.training import Progress
-    from reasoning_cli.operations.training_watch import look_at_all, losses_of
+    from reasoning_cli.operations.training_watch import look_at_all, losses_of, told
 
-    client, told = session.client, []
+    client, seen = session.client, []
     note_fine_tunes(client, session.store)
     for run, job in look_at_all(client, session.store, ways_of(session)):
         if run.over:
             continue
         if job is None:
-            told.append(Progress(run, run.stage))
+            seen.append(Progress(run, run.stage))
             continue
         elapsed = client.now() - job.created_at if job.created_at else timedelta()
-        told.append(Progress(run, job.status.replace("_", " "), "", job, losses_of(client, job.id), elapsed))
-    return told
+        seen.append(Progress(run, told(job), "", job, losses_of(client, job.id), elapsed))
+    return seen

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from reasoning_cli.together.fine_tunes import Job
 
 _TRIES_TO_REACH = 5
-_LOOKS_FOR_THE_RESULT = 3
+_REGISTERED_WITHIN = timedelta(minutes=5)  # of its end, a job's result is in the registry, or will never be
 _LOOKS_PER_CURVE = 4  # looks at the job for one at what was measured
 
 
@@ -57,8 +56,8 @@ def watch_training(client: TogetherClient, store: Store, run: TrainingRun, ways:
         at = client.now()
         started = started or at
         began = job.created_at if job and job.created_at else started
-        status = (job.status if job else "") or "on its way"
-        ways.tell(Progress(run, status.replace("_", " "), "", job, losses, max(at - began, timedelta())))
+        status = told(job)
+        ways.tell(Progress(run, status, "", job, losses, max(at - began, timedelta())))
         if ways.timeout is not None and at - started >= ways.timeout:
             minutes = int(ways.timeout.total_seconds() // 60)
             raise RemoteError(
@@ -66,6 +65,13 @@ def watch_training(client: TogetherClient, store: Store, run: TrainingRun, ways:
                 f"watch it again: `reasoning train watch {run.number}`; end it: `reasoning train cancel {run.number}`",
             )
         ways.sleep(ways.poll_seconds)
+
+
+def told(job: Job | None) -> str:
+    """What a job is doing, in words."""
+    if job is not None and job.is_over:
+        return "completed, waiting for the model to be registered"
+    return job.status.replace("_", " ") if job is not None and job.status else "on its way"
 
 
 def look(client: TogetherClient, store: Store, run: TrainingRun, ways: Ways) -> tuple[TrainingRun, Job | None]:
@@ -77,7 +83,7 @@ def look(client: TogetherClient, store: Store, run: TrainingRun, ways: Ways) -> 
     except MissingError:
         problem = f"its job `{run.job_id}` was deleted at Together"
         return fail(store, run, problem, ways), None
-    if job.is_over:
+    if job.is_over and not _may_be_registered_yet(client, job):
         note_fine_tunes(client, store)
         return _end(client, store, run, job, ways), job
     if job.status != run.job_status:
@@ -88,7 +94,7 @@ def look(client: TogetherClient, store: Store, run: TrainingRun, ways: Ways) -> 
 
 def look_at_all(client: TogetherClient, store: Store, ways: Ways) -> list[tuple[TrainingRun, Job | None]]:
     """Every run that goes on, after a look at its job."""
-    return [look(client, store, run, replace(ways, sleep=_at_once)) for run in going(store)]
+    return [look(client, store, run, ways) for run in going(store)]
 
 
 def going(store: Store) -> list[TrainingRun]:
@@ -112,17 +118,17 @@ def losses_of(client: TogetherClient, job_id: str) -> tuple[float, ...]:
     return tuple(one["train/loss"] for one in measured if "train/loss" in one)
 
 
+def _may_be_registered_yet(client: TogetherClient, job: Job) -> bool:
+    """Whether a job is completed so lately that its result may still come."""
+    if job.status != "completed" or job.is_registered or job.updated_at is None:
+        return False
+    return client.now() - job.updated_at < _REGISTERED_WITHIN
+
+
 def _end(client: TogetherClient, store: Store, run: TrainingRun, job: Job, ways: Ways) -> TrainingRun:
     """What came of a job that is over."""
     from reasoning_cli.together.fine_tunes import trouble_of
 
-    if job.status == "completed":
-        for _ in range(_LOOKS_FOR_THE_RESULT):  # the registry may be a little behind
-            if job.is_registered:
-                break
-            ways.tell(Progress(run, "completed; waiting for the model to be registered", job=job))
-            ways.sleep(ways.poll_seconds)
-            job = client.job(job.id)
     trouble = trouble_of(job, [] if job.status == "completed" else client.job_events(job.id))
     TrainingRuns(store).update(run.number, at=ways.now(), job_status=job.status)
     if trouble is not None:
@@ -160,7 +166,3 @@ def _done(client: TogetherClient, store: Store, run: TrainingRun, job: Job, ways
     ended = runs.get(run.number)
     assert ended is not None
     return ended
-
-
-def _at_once(seconds: float) -> None:
-    """Do not wait."""

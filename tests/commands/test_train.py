@@ -454,3 +454,18 @@ def test_files_that_somebody_deleted_are_sent_again(reasoning: Run, trained: Ser
     trained.advance(10**6)
     assert reasoning(*START).exit_code == 0
     assert (len(jobs(trained)), len(files(trained))) == (1, 2)
+
+
+def test_a_result_that_is_registered_late_is_waited_for(reasoning: Run, trained: Service) -> None:
+    assert reasoning(*START, "--detach").exit_code == 0
+    path = f"/v1/fine-tunes/{newest(trained).job_id}"
+    trained.advance(10**5)
+    done = trained.ask("GET", path)
+    now = trained.client.now().isoformat()
+    late = {name: value for name, value in done.items() if "_object_" not in name} | {"updated_at": now}
+    trained.fault(f"^{path}$", status=200, body=late, times=2)
+    assert "registered" in reasoning("train", "status").stderr
+    assert newest(trained).stage == "training"
+    watched = reasoning("train", "watch")
+    assert (watched.exit_code, newest(trained).stage) == (0, "done")
+    assert "waiting for the model to be registered" in watched.stderr
