@@ -11,6 +11,7 @@ from pathlib import Path
 
 from reasoning_cli.operations.guard_lock import hold_alone
 from reasoning_cli.store.training_runs import TrainingRuns
+from tests.commands.screens import Person
 from tests.commands.test_train import JOBS, START, files, jobs, newest
 from tests.commands.test_train import trained as trained
 from tests.conftest import Run
@@ -170,3 +171,23 @@ def test_a_training_is_told_of_in_status_and_doctor(reasoning: Run, trained: Ser
     assert "run 1 for should-respond failed: " in reasoning("doctor", "--offline").stdout
     assert "failed" in reasoning("train", "show", "1").stdout
     assert "run 1" not in reasoning("doctor", "--offline").stdout
+
+
+def test_a_person_is_asked_before_and_again_when_it_costs_more(trained: Service) -> None:
+    body = {"estimation_available": True, "estimated_total_price": 12.5, "allowed_to_proceed": True}
+    trained.fault("/v1/fine-tunes/estimate-price", status=200, body=body)
+    asked = [one for one in START if one != "--yes"]
+    with Person(*asked, columns=100, lines=50, REASONING_DEPLOY_POLL_SECONDS="0.01") as person:
+        person.sees("Train it? [y/N]")
+        person.type("y\n")
+        person.sees("Together asks $12.50, and $0.", "was agreed to. Go on? [y/N]")
+        person.type("n\n")
+        person.sees("error: Together asks $12.50 for this training, and $0.", "--max-cost 13")
+        assert person.ends()[0] == 6
+    assert (newest(trained).stage, jobs(trained)) == ("validated", [])
+    with Person(*asked, columns=100, lines=50, REASONING_DEPLOY_POLL_SECONDS="0.01") as person:
+        person.sees("Run 1 goes on (validated).", "Go on? [y/N]")
+        person.type("y\n")
+        person.sees("Run 1 is done: ")
+        assert person.ends()[0] == 0
+    assert len(jobs(trained)) == 1
