@@ -97,6 +97,7 @@ def evaluate(
     from reasoning_cli.commands.train_eval_views import plan_facts, plan_record
     from reasoning_cli.operations.evaluating import plan_evaluation
     from reasoning_cli.operations.prices import read_prices
+    from reasoning_cli.terminal.progress import waiting
 
     session = session_of(ctx)
     terminal, chosen = session.terminal, chosen_format(fmt, json)
@@ -115,7 +116,8 @@ def evaluate(
         (_weight(wrong_respond_cost, "respond"), _weight(wrong_ignore_cost, "ignore")),
     )
     prices = read_prices(prices_file(session))
-    plan = plan_evaluation(session.store, request, prices, again=again)
+    with waiting(terminal, "choosing decisions"):
+        plan = plan_evaluation(session.store, request, prices, again=again)
     if dry_run:
         show_dry_run(terminal, plan_facts(plan), plan_record(plan), json=chosen is Format.JSON)
         return

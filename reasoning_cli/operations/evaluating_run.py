@@ -362,7 +362,7 @@ def _answer(place: int, item: _Item, reply: _Reply, found: Score, cost_micros: i
         completion_tokens=reply.completion_tokens,
         cost_micros=cost_micros,
         failure=None if found.valid else found.reason,
-        output=reply.output,
+        output=reply.output if item.sample_seq is not None else "",  # nobody could find it to delete it
         scores={**scores, **found.parts},
     )
 

@@ -303,6 +303,8 @@ def test_a_file_that_overlaps_the_training_is_found_out(
     report = record_of(reasoning("train", "eval", "should-respond", "--model", "1", "--dataset", clean, "--json"))
     assert (report["count"], report["leaked"], report["bases"]) == (30, 0, {"file": 30})
     assert [one["name"] for one in report["models"]] == ["1"]
+    kept = [one.output for group in Evaluations(service.store).answers(report["evaluation"]) for one in group]
+    assert kept == [""] * 30  # what is no sample's nobody could find to delete it
     assert reasoning("train", "eval", "should-respond", "--dataset", "none.jsonl").exit_code == 5
 
 
@@ -441,6 +443,30 @@ def test_a_serverless_model_is_asked_about_before_it_costs(reasoning: Run, weak:
     plan = json.loads(reasoning(*command, "--dry-run", "--json").stdout)
     (candidate,) = plan["models"]
     assert (candidate["free"], candidate["questions"], candidate["prompt_tokens_estimated"]) == (False, 120, 48_000)
+
+
+def test_what_a_serverless_model_costs_is_told_before_and_after(reasoning: Run, weak: Service, home: Path) -> None:
+    (home / "prices.toml").write_text('["acme/quick"]\ninput = 2.0\noutput = 10.0\n')
+    said = render_answer(ShouldRespondAnswer("Nova", "always", "RESPOND"))
+    answer = {
+        "choices": [{"message": {"content": said}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 500, "completion_tokens": 20},
+    }
+    weak.fault(CHAT, status=200, body=answer)
+    command = ("train", "eval", "should-respond", "--model", "acme/quick")
+    (candidate,) = json.loads(reasoning(*command, "--dry-run", "--json").stdout)["models"]
+    assert (candidate["prompt_tokens_estimated"], candidate["completion_tokens_estimated"]) == (48_000, 4_800)
+    assert float(candidate["cents_estimated"]) == pytest.approx(4.8 * 2 + 0.48 * 10)
+    done = reasoning(*command, "--yes", "--json")
+    assert "about 48,000 tokens in and 4,800 out, $0.14" in done.stderr
+    asked = model(record_of(done))
+    cost = asked["cost_cents_per_1000"]
+    assert cost["value"] == pytest.approx(cost["low"]) == pytest.approx(500 * 0.2 + 20 * 1.0)
+    assert (asked["training"], asked["cost_basis"]) == ("none", "the price of its tokens")
+    assert asked["valid"]["value"] == 1
+    weak.clear_faults()
+    missing = reasoning("train", "eval", "should-respond", "--model", "acme/other", "--yes")
+    assert (missing.exit_code, "0 of 120 answers are kept" in missing.stderr) == (5, True)
 
 
 def test_mistyped_it_says_what_there_is(reasoning: Run, weak: Service) -> None:
