@@ -11,6 +11,7 @@ from reasoning_cli.commands.options import DryRunOption, JsonOption, YesOption
 from reasoning_cli.commands.session import session_of
 
 if TYPE_CHECKING:
+    from reasoning_cli.commands.session import Session
     from reasoning_cli.operations.forgetting import ForgetPlan
 
 
@@ -142,7 +143,7 @@ def forget(
         terminal.json({**record, "deleted": done.deleted})
     else:
         terminal.say(f"Deleted {counted(done.deleted, 'sample')}.")
-    for line in _left_to_do(plan):
+    for line in _left_to_do(session, plan):
         terminal.hint(line)
     if not done.is_erased:
         terminal.warn(_STILL_READ)
@@ -175,13 +176,24 @@ def _record(plan: ForgetPlan) -> dict[str, object]:
     }
 
 
-def _left_to_do(plan: ForgetPlan) -> list[str]:
-    """What this program cannot delete."""
+def _left_to_do(session: Session, plan: ForgetPlan) -> list[str]:
+    """What this command cannot delete."""
+    from reasoning_cli.store.training_runs import TrainingRuns
+
     left = ["importing the agent's log again brings them back: delete them in the agent's own database, too"]
-    if plan.exports:
-        paths = ", ".join(dict.fromkeys(export.path or "stdout" for export, _ in plan.exports))
+    if not plan.exports:
+        return left
+    runs = TrainingRuns(session.store).of_files([export.sha256 for export, _ in plan.exports])
+    trained = {sha256 for run in runs for sha256 in (run.train_sha256, run.validation_sha256)}
+    if paths := dict.fromkeys(export.path or "stdout" for export, _ in plan.exports if export.sha256 not in trained):
         left.append(
-            f"delete what was exported ({paths}) and its copies, at Together too; a model that was fine-tuned on it"
-            " keeps what it learned"
+            f"delete what was exported ({', '.join(paths)}) and its copies, at Together too; a model that was"
+            " fine-tuned on it keeps what it learned"
+        )
+    for run in runs:
+        ends = "" if run.over else f"`reasoning train cancel {run.number}`, then "
+        left.append(
+            f"training run {run.number} sent them to Together: {ends}`reasoning train delete {run.number}` deletes them"
+            " there; its model keeps what it learned"
         )
     return left

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Literal, get_args
@@ -134,6 +134,10 @@ class TrainingRuns:
             " OR substr(adapter_name, -length(:bare) - 1) = '/' || :bare",
             {"name": name, "bare": bare},
         )
+
+    def of_files(self, hashes: Collection[str]) -> list[TrainingRun]:
+        """The runs that trained on files with these hashes, or checked with them."""
+        return [one for one in self.all() if {one.train_sha256, one.validation_sha256} & {*hashes} - {None}]
 
     def trained_on(self, number: int, side: Literal["train", "validation"] = "train") -> NumberSet | None:
         """The samples a run's file holds, by number; None for a run that has no file yet."""

@@ -469,3 +469,17 @@ def test_a_result_that_is_registered_late_is_waited_for(reasoning: Run, trained:
     watched = reasoning("train", "watch")
     assert (watched.exit_code, newest(trained).stage) == (0, "done")
     assert "waiting for the model to be registered" in watched.stderr
+
+
+def test_forgetting_names_the_training_that_sent_a_sample_away(reasoning: Run, trained: Service) -> None:
+    assert reasoning(*START).exit_code == 0
+    held = TrainingRuns(trained.store).trained_on(1)
+    assert held is not None
+    row = trained.store.row("SELECT id FROM samples WHERE seq=?", (next(iter(held)),))
+    assert row is not None
+    forgotten = reasoning("data", "forget", "--id", row["id"], "--yes")
+    assert forgotten.exit_code == 0, forgotten.stderr
+    assert "training run 1 sent them to Together: `reasoning train delete 1` deletes them there" in forgotten.stderr
+    assert "delete what was exported" not in forgotten.stderr
+    assert reasoning("train", "delete", "1", "--yes").exit_code == 0
+    assert files(trained) == []
