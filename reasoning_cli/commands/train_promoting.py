@@ -214,9 +214,10 @@ def _plan(session: Session, request: PromoteRequest, gate_file: Path | None, goi
 
     from reasoning_cli import settings as s
     from reasoning_cli.operations.gates import judge, read_gate, rules_of_watch
-    from reasoning_cli.operations.promoting import gate_of, percents
+    from reasoning_cli.operations.promoting import gate_of
     from reasoning_cli.operations.promoting_evidence import find_evidence
     from reasoning_cli.operations.promoting_plan import answering, find_candidate, plan_promotion
+    from reasoning_cli.operations.promoting_steps import percents
     from reasoning_cli.operations.status import refresh
     from reasoning_cli.store.deployments import Deployments
 
@@ -314,7 +315,7 @@ def _watch(session: Session, promotion: Promotion, limit: timedelta, *, json: bo
 
             done = run_watch(_desk(session, limit, shown), promotion, tell).promotion
     except KeyboardInterrupt:
-        from reasoning_cli.operations.promoting import percents, step_text
+        from reasoning_cli.operations.promoting_steps import percents, step_text
         from reasoning_cli.store.promotions import Promotions
 
         now = Promotions(session.store).get(promotion.number) or promotion

@@ -76,7 +76,8 @@ def _promise(promise: Promise, hold: int) -> str:
 
 def promise_lines(promotion: Promotion) -> list[str]:
     """When it goes back by itself, said when the watch begins."""
-    from reasoning_cli.operations.promoting import gate_of, percents
+    from reasoning_cli.operations.promoting import gate_of
+    from reasoning_cli.operations.promoting_steps import percents
     from reasoning_cli.operations.promoting_watch import promise
 
     hold = int(str(promotion.plan["hold"]))
@@ -113,7 +114,7 @@ def _criterion(one: Criterion) -> dict[str, object]:
 
 def look_line(seen: Look) -> tuple[str, str]:
     """(where it stands, what it has shown there) for a line that moves."""
-    from reasoning_cli.operations.promoting import percents, step_text
+    from reasoning_cli.operations.promoting_steps import percents, step_text
 
     promotion = seen.promotion
     where = step_text(percents(promotion)[promotion.step])
@@ -133,7 +134,7 @@ def look_line(seen: Look) -> tuple[str, str]:
 
 def promotion_record(one: Promotion) -> dict[str, object]:
     """A promotion for machines."""
-    from reasoning_cli.operations.promoting import percents
+    from reasoning_cli.operations.promoting_steps import percents
 
     steps = percents(one)
     return {

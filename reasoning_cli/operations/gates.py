@@ -6,7 +6,6 @@ the cautious end of an interval: few decisions do not pass for good ones.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from reasoning_cli.errors import ConfigurationError, DataError, LimitError
 from reasoning_cli.operations.sequential import Verdict
+from reasoning_cli.settings_file import read_file
 from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 
@@ -118,33 +118,42 @@ def read_gate(path: Path | None, model_type: str) -> Gate:
     gate = DEFAULTS[model_type]
     if path is None:
         return gate
+    rules, own = {}, {}
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"cannot read `{path}`: {error.strerror}", "`--gate FILE` names a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"`{path}` is no TOML: {error}", f"one rule a line, like {_EXAMPLE}") from error
-    named = {parsed: value for key, value in content.items() if (parsed := key.replace("-", "_")) in MODEL_TYPES}
-    plain = {key: value for key, value in content.items() if key.replace("-", "_") not in MODEL_TYPES}
-    own = named.get(model_type, {})
-    if not isinstance(own, dict):
-        raise ConfigurationError(f"`{model_type}` in `{path}` is no table", f"[{model_type}] and rules below it")
-    rules = {key: _checked(path, key, value) for key, value in {**plain, **own}.items()}
-    return replace(gate, **rules)  # type: ignore[arg-type]  # numbers, each where one belongs
+        found = read_file(path) if path.exists() else None
+    except ConfigurationError as error:
+        raise ConfigurationError(error.message, f"one rule a line, like {_EXAMPLE}") from error
+    if found is None:
+        raise DataError(f"there is no file `{path}`", "`--gate FILE` names a TOML file")
+    for name, text in found.items():
+        table, _, key = name.rpartition(".")
+        whose = table.replace("-", "_")
+        if whose not in ("", *MODEL_TYPES):
+            raise ConfigurationError(f"`{table}` in `{path}` is no model type", f"there are {', '.join(MODEL_TYPES)}")
+        value = _checked(path, key, text)
+        if whose == model_type:
+            own[key] = value
+        elif not whose:
+            rules[key] = value
+    return replace(gate, **{**rules, **own})  # type: ignore[arg-type]  # numbers, each where one belongs
 
 
 _EXAMPLE = "valid_percent = 97"
 
 
-def _checked(path: Path, key: str, value: object) -> float | int:
+def _checked(path: Path, key: str, text: str | None) -> float | int:
     known = [one.name for one in fields(Gate)]
     if key not in known:
         raise ConfigurationError(f"`{key}` in `{path}` is no rule", f"there are {', '.join(known)}")
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e9:
         raise ConfigurationError(f"`{key}` in `{path}` is no number from 0", f"for example {_EXAMPLE}")
     if key.endswith("percent") and (value > 100 or (key == "alpha_percent" and not 0 < value < 50)):
-        raise ConfigurationError(f"`{key} = {value}` in `{path}` makes no sense", f"for example {_EXAMPLE}")
-    return value
+        raise ConfigurationError(f"`{key} = {text}` in `{path}` makes no sense", f"for example {_EXAMPLE}")
+    return value if key.endswith("percent") else int(value)
 
 
 def rules_of_watch(gate: Gate, found: Evidence) -> Gate:

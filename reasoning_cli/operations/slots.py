@@ -12,7 +12,7 @@ from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.loops import TRYING, Loops
-from reasoning_cli.store.promotions import WATCHED, Promotions
+from reasoning_cli.store.promotions import Promotions
 from reasoning_cli.store.replacements import Replacement, Replacements
 from reasoning_cli.values import MODEL_TYPES, Mode, PromptForm
 
@@ -101,7 +101,7 @@ def _with_challenger(store: Store, slot: SlotNow) -> SlotNow:
     promotion = Promotions(store).going(slot.model_type)
     loop = Loops(store).get(slot.model_type)
     tried = loop is not None and loop.step in TRYING
-    slot = replace(slot, watched=tried or (promotion is not None and promotion.stage in WATCHED))
+    slot = replace(slot, watched=tried or (promotion is not None and promotion.stage == "watching"))
     going = Replacements(store).going(slot.model_type)
     if going is None or slot.deployment_key != going.old_key:
         return slot
