@@ -125,15 +125,22 @@ class Renderer:
             "&" in output or not self._redactor.leaves(b"%b\n%b" % (prompt, output.encode()))
         ):
             return None
-        # The same JSON as orjson's, which takes no bytes: it would have to be decoded and encoded again.
-        return self._framed(begin, to_json(prompt), orjson.dumps(output))
+        try:
+            # The same JSON as orjson's, which takes no bytes: it would have to be decoded and encoded again.
+            user = to_json(prompt)
+        except ValueError:  # no UTF-8
+            return None
+        return self._framed(begin, user, orjson.dumps(output))
 
     def turns(self, row: TextRow) -> Turns | str:
         """The sample as turns, or why it is left out."""
         _, _, model_type, label, corrected, decision, system, output, written_prompt = row
         if label == "bad":
             return "labelled bad"
-        prompt = written_prompt.decode()
+        try:
+            prompt = written_prompt.decode()
+        except UnicodeDecodeError:
+            return "text that is not UTF-8"
         answer = self._answer(model_type, prompt, output, decision, corrected)
         if isinstance(answer, InvalidAnswer):
             return answer.reason
@@ -281,7 +288,7 @@ def _with_texts(answer: Answer | str | None, texts: Sequence[str]) -> Answer | s
 
 def _is_blank(text: bytes) -> bool:
     """Whether there is nothing in it but space, of any script."""
-    return not text or (not b" " < text[:1] < b"\x7f" and text.decode().isspace())
+    return not text or (not b" " < text[:1] < b"\x7f" and text.decode(errors="replace").isspace())
 
 
 def flaw_of_text(role: str, text: str) -> str | None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic_core import to_json
 
 from benchmarks.generate_log import Generator
 from reasoning_cli.operations.exporting_lines import Renderer, Rules
@@ -89,3 +93,16 @@ def test_quick_lines_are_those_the_careful_way_makes(rules: Rules) -> None:
             assert (told if isinstance(told, str) else mixed.line(told)) == expected
     assert mixed.redactions == careful.redactions
     assert (quick > 300) != (rules.preference or rules.redact_names)
+
+
+@given(st.text())
+def test_bytes_become_the_json_that_their_text_becomes(text: str) -> None:
+    assert to_json(text.encode()) == orjson.dumps(text)
+
+
+@pytest.mark.parametrize("prompt", [b"Hi \xff", b"\xed\xa0\x80", b"\xff"])
+@pytest.mark.parametrize("salt", [None, SALT])
+def test_a_prompt_that_is_no_text_is_left_out(prompt: bytes, salt: str | None) -> None:
+    renderer, row = Renderer(Rules(salt=salt)), (*made()[:-1], prompt)
+    assert renderer.quick_line(row) is None  # type: ignore[arg-type]
+    assert renderer.turns(row) == "text that is not UTF-8"  # type: ignore[arg-type]
