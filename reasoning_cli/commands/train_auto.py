@@ -38,6 +38,7 @@ _DEFAULTS = timedelta(days=7), 500, Decimal(20)
 # Decisions a model is asked about before it may be promoted: enough for the gate, and few enough to pay for.
 _EVALUATED = 400
 _LEAST_KEPT_BACK = 150
+_BEGUN: list[subprocess.Popen[bytes]] = []  # what goes on with loops, for this process to bury
 
 
 def auto(
@@ -112,13 +113,15 @@ def tend_loops(session: Session, keeper: Keeper) -> list[Loop]:
         database = [f"--db={path}"] if (path := session.flags.get(s.STORE_PATH.name)) else []
         words = [*session.global_options, *database, "train", "auto", spell_model_type(model_type), "--once"]
         # It outlives a guard that looks once. What goes wrong in it is in the loop's state, not in its output.
-        subprocess.Popen(
+        begun = subprocess.Popen(
             [sys.executable, "-m", "reasoning_cli", *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+        _BEGUN.append(begun)
 
+    _BEGUN[:] = [one for one in _BEGUN if one.poll() is None]
     return keeper.tend(session.now(), begin)
 
 
@@ -163,7 +166,7 @@ def _set(
     facts = [
         ("train", f"{name} anew, at most every {_spell(every)}"),
         ("when", f"{least:,} {'samples' if counted == 'all' else 'samples were labelled or corrected, and'} are new"),
-        ("cost", f"${most} a round at most: its job, and the hours of its model"),
+        ("cost", f"${most:.2f} a round at most: its job, and the hours of its model"),
         ("then", "what passes the gate is promoted" if alone else "what passes the gate waits for your promotion"),
     ]
     if dry_run:
@@ -187,7 +190,7 @@ def _set(
     Events(session.store).add(Event(now, "operator", "auto_on", name, detail))
     if loop.step == "resting":
         loop = rest(session.store, loop, now)[0] or loop
-    terminal.say(f"{name} trains itself, at most every {_spell(every)}, for ${most} a round at most.")
+    terminal.say(f"{name} trains itself, at most every {_spell(every)}, for ${most:.2f} a round at most.")
     terminal.say(loop_line(loop))
     terminal.hint("the guard goes on with it: `reasoning costs guard`, or `reasoning gateway serve --guard`")
     return loop

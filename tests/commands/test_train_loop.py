@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,25 @@ def test_one_that_learned_from_wrong_answers_is_refused_at_the_gate(
     assert "decides as the original" in refused.stderr
     assert serving(agents) == WEAK
     assert Promotions(agents.service.store).all() == []
+
+
+def test_two_that_toss_coins_are_told_apart_by_nobody(agents: Town, typed: Run, tmp_path: Path, reasoning: Run) -> None:
+    agents.decisions_a_pause = 0
+    models = []
+    for seed, days_ago in ((5, 6.0), (6, 3.0)):
+        typed("data", "import", log_file(tmp_path, 120, seed=seed, answers="coin", days_ago=days_ago))
+        since = (datetime.now(UTC) - timedelta(days=days_ago + 1)).date()
+        typed("train", "start", "should-respond", "--split", "none", "--since", since, "--yes")
+        models.append(trained(agents))
+        if len(models) == 1:
+            put_in_slot(typed, model=models[0])
+    typed("models", "deploy", models[1], "--as", "should-respond", "--canary", "0", "--yes")
+    typed("data", "import", log_file(tmp_path, 150, seed=7))
+    one, other = models
+    asked = ("train", "eval", "should-respond", "--model", other, "--model", one, "--last", "150", "--json")
+    report = json.loads(typed(*asked).stdout)
+    (difference,) = [found for found in report["differences"] if found["metric"] == "accuracy"]
+    assert difference["verdict"] == "not known", difference
+    assert difference["figure"]["low"] < 0 < difference["figure"]["high"]
+    assert reasoning("train", "promote", "should-respond", "--yes").exit_code == 6
+    assert serving(agents) == one

@@ -26,7 +26,7 @@ from reasoning_cli.store.deployments import Deployments
 from tests.together.service import KEY, Service
 from tests.waiting import until
 
-NOISE = 0.05
+NOISE = 0.02
 LIVE = 2000
 
 
