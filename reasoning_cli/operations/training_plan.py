@@ -156,12 +156,10 @@ def plan_training(
     export = dry_export(store, request, now, on_progress)
     warnings = [*_judge_samples(request, export)]
     base_name, reason = _base(client, store, request, choose_base)
-    model = find_model(client, base_name)
-    able = _able(client, model.name)
+    base_name, able, serving = _looked_up(client, base_name)
     figures = choose_figures(request, able, export, base_name)
-    serving = tuple(serving_options(client, model))
     if not serving:
-        problem = f"a model trained on `{model.name}` could not be served: Together has no config for that base"
+        problem = f"a model trained on `{base_name}` could not be served: Together has no config for that base"
         if not request.force:
             raise NotFoundError(
                 problem, "`reasoning train init` names bases that can; --force trains it all the same, to download it"
@@ -175,7 +173,7 @@ def plan_training(
         )
     tokens = figures.epochs * export.files[0].tokens
     tokens += figures.evals * (export.files[1].tokens if len(export.files) > 1 else 0)
-    price = rough_price(model.name, tokens, method=request.method, full=figures.full, jobs=client.jobs())
+    price = rough_price(base_name, tokens, method=request.method, full=figures.full, jobs=client.jobs())
     every = tuple(
         one for one in standings(store, limits, max(now, client.now())) if one.model_type in (None, request.model_type)
     )
@@ -191,7 +189,7 @@ def plan_training(
         warnings.append(other_form(request.model_type, request.prompt_form, slot_form))
     return TrainingPlan(
         request=request,
-        base=model.name,
+        base=base_name,
         base_reason=reason,
         figures=figures,
         export=export,
@@ -286,11 +284,22 @@ def slot_model(store: Store, model_type: str) -> str | None:
 # --- how ---
 
 
-def _able(client: TogetherClient, base: str) -> ModelLimits:
+def _looked_up(client: TogetherClient, base: str) -> tuple[str, ModelLimits, tuple[Hardware, ...]]:
+    """A base by the name it is tuned by, what it allows, and how it is served; not at all where the catalogue has none.
+
+    Raises NotFoundError for what is not known, or cannot be tuned.
+    """
+    unknown: NotFoundError | None = None
+    serving: tuple[Hardware, ...] = ()
     try:
-        return client.limits_of(base)
+        model = find_model(client, base)
+        base, serving = model.name, tuple(serving_options(client, model))
+    except NotFoundError as problem:
+        unknown = problem  # it may be one that is only there to be tuned
+    try:
+        return base, client.limits_of(base), serving
     except MissingError as problem:
-        raise NotFoundError(
+        raise unknown or NotFoundError(
             f"`{base}` cannot be fine-tuned at Together", "`reasoning train init` names a base that can"
         ) from problem
 

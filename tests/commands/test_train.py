@@ -483,3 +483,16 @@ def test_forgetting_names_the_training_that_sent_a_sample_away(reasoning: Run, t
     assert "delete what was exported" not in forgotten.stderr
     assert reasoning("train", "delete", "1", "--yes").exit_code == 0
     assert files(trained) == []
+
+
+def test_a_base_that_is_only_there_to_be_tuned_can_be_tuned(reasoning: Run, trained: Service) -> None:
+    path = "/v1/fine-tunes/models/limits"
+    body = trained.ask("GET", path, model_name=BASE) | {"model_name": "org/only-8B-Reference"}
+    trained.fault(path, status=200, body=body)
+    refused = reasoning(*ANY, "--base", "org/only-8B-Reference", "--dry-run")
+    assert (refused.exit_code, "Together has no config for that base" in refused.stderr) == (5, True)
+    forced = reasoning(*ANY, "--base", "org/only-8B-Reference", "--dry-run", "--force", "--json")
+    assert json.loads(forced.stdout)["serving"] is None
+    trained.clear_faults()
+    unknown = reasoning(*ANY, "--base", "Qwen/Qwen3-88B")
+    assert (unknown.exit_code, "no model `Qwen/Qwen3-88B`" in unknown.stderr) == (5, True)
