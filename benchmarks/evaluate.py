@@ -104,7 +104,7 @@ def main() -> int:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what runs behind
         signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder, service(Path(folder)) as one:
-        rows = round(chosen.decisions / share * 1.05) + 100
+        rows = round(chosen.decisions / share * 1.15) + 100
         fill(one.store, Generator(rows, seed=7, prompt_bytes=chosen.prompt_bytes))
         one.deploy(chosen.type)
         bench = Bench(one, Path(folder), chosen.type, chosen.decisions)

@@ -23,6 +23,7 @@ from reasoning_cli.store.training_runs import TrainingRuns
 
 # Why a decision is not asked, beside having been trained on.
 OURS = "answered by your own model, and not labelled"
+TWICE = "a near-copy of another"
 LONG = "longer than the slot's window"
 
 
@@ -81,14 +82,15 @@ def of_log(store: Store, request: EvaluateRequest, candidates: Sequence[Candidat
         if one.run is not None and (numbers := trained_on(store, one.run)) is not None
     }
     held_out = _held_out(store, candidates[0]) if request.holdout else None
-    left_out = Counter[str]()
+    left_out, taken_before = Counter[str](), NumberSet()
 
     def usable() -> Iterator[ChoiceRow]:
         for row in rows.matching(request.wanted):
             if held_out is not None and row.seq not in held_out:
                 continue
-            reason = _unfit(row, rows, trained, request)
+            reason = _unfit(row, rows.near_copies(row), trained, taken_before, request)
             if reason is None:
+                taken_before.update([row.seq])
                 yield row
             else:
                 left_out[reason] += 1
@@ -141,17 +143,24 @@ def of_file(store: Store, request: EvaluateRequest, candidates: Sequence[Candida
 
 
 def _unfit(
-    row: ChoiceRow, rows: EvaluationRows, trained: Mapping[str, NumberSet], request: EvaluateRequest
+    row: ChoiceRow,
+    copies: Sequence[int],
+    trained: Mapping[str, NumberSet],
+    taken: NumberSet,
+    request: EvaluateRequest,
 ) -> str | None:
     """Why a decision is left out; None when it is asked."""
     for name, numbers in trained.items():
         if row.seq in numbers:
             return TRAINED.format(name)
     for name, numbers in trained.items():
-        if rows.any_of_shape(row.shape_hash, numbers):
+        if any(each in numbers for each in copies):
             return COPY.format(name)
     if row.source == "slot" and row.label is None:
         return OURS
+    # Asked twice it tells no more than once, and an interval would take it for more. What a person judged stays.
+    if row.label is None and any(each in taken for each in copies):
+        return TWICE
     if request.form == "exact" and row.prompt_chars // BYTES_PER_TOKEN + request.max_tokens > request.window_tokens:
         return LONG
     return None

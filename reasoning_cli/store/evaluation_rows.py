@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.exports import NumberSet
 from reasoning_cli.store.samples import SampleFilter, Samples, where
 
 
@@ -81,7 +80,7 @@ class EvaluationRows:
             )
         ]
 
-    def any_of_shape(self, shape_hash: bytes, among: NumberSet) -> bool:
-        """Whether one of these samples differs from that shape in clocks, ids and numbers at most."""
-        query = "SELECT seq FROM samples WHERE model_type = ? AND shape_hash = ?"
-        return any(row[0] in among for row in self._store.rows(query, (self._model_type, shape_hash)))
+    def near_copies(self, row: ChoiceRow) -> list[int]:
+        """The samples that differ from one in clocks, ids and numbers at most, without itself."""
+        query = "SELECT seq FROM samples WHERE model_type = ? AND shape_hash = ? AND seq <> ?"
+        return [found[0] for found in self._store.rows(query, (self._model_type, row.shape_hash, row.seq))]
