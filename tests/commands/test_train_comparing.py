@@ -79,6 +79,9 @@ def test_without_labels_the_question_is_whether_it_decides_alike_often_enough(lo
     first = found["questions"][0]
     assert (first["estimate"], first["floor"], first["decisions"]) == (0.95, 0.85, 300)
     assert first["low"] > 0.85
+    watched = reasoning("train", "compare", "should-respond", "--watch", "--since", "1d")
+    assert (watched.exit_code, "Yes: 95.0 %" in watched.stdout) == (0, True)
+    assert compare(reasoning, "--until", "2020-01-01")["verdict"] == "undecided"
     said = reasoning("train", "compare", "should-respond")
     assert "Nobody said who is right: does it decide as the original in at least 85 %?" in said.stdout
     assert "Yes: 95.0 %, between" in said.stdout

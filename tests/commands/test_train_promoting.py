@@ -254,3 +254,25 @@ def test_killed_anywhere_the_same_command_goes_on(serving: World, monkeypatch: p
         assert (out, in_slot(serving)) == (f"{NEW} answers planning.\n", NEW)
     assert len(serving.service.deployments()) == 1
     assert set(serving.statuses) == {200}
+
+
+def test_one_on_its_way_is_sent_back_by_hand(serving: World, reasoning: Run) -> None:
+    def closed() -> None:
+        if Promotions(serving.service.store).going("planning").step == 1:  # type: ignore[union-attr]
+            raise KeyboardInterrupt
+
+    serving.on_pause = closed
+    assert reasoning(*PROMOTE).exit_code == 130
+    serving.on_pause = lambda: None
+    other = reasoning("train", "promote", "planning", "--to", "acme/other", "--yes")
+    assert (other.exit_code, f"`{NEW}` is on its way into planning" in other.stderr) == (1, True)
+    dry = reasoning("train", "rollback", "planning", "--dry-run")
+    assert (dry.exit_code, OLD in dry.stdout) == (0, True)
+    back = reasoning("train", "rollback", "planning", "--yes", "--json")
+    assert back.exit_code == 0, back.stderr
+    assert json.loads(back.stdout)["stage"] == "returned"
+    assert in_slot(serving) == OLD
+    assert len(serving.service.deployments()) == 1
+    kept = json.loads(reasoning("train", "history", "planning", "--json").stdout)
+    assert [(one["model"], one["state"]) for one in kept if one["model"] == NEW] == [(NEW, "sent back, forced")]
+    assert "sent it back" in next(one["why"] for one in kept if one["model"] == NEW)
