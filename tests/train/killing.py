@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import random
 import shutil
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 from reasoning_cli.commands.demo_agent import agent_log, make_decisions
+from reasoning_cli.store.database import open_store
+from reasoning_cli.store.deployments import Deployments
+from reasoning_cli.store.evaluations import Evaluations
 from reasoning_cli.store.fine_tunes import FineTunes
+from reasoning_cli.store.loops import Loops
+from reasoning_cli.store.promotions import Promotions
+from reasoning_cli.store.samples import Sample, Samples
 from reasoning_cli.store.training_runs import TrainingRuns
 from tests.operations.killing import (
     LOCAL_SECONDS,
@@ -27,21 +34,34 @@ from tests.operations.killing import (
     type_in,
     world_in,
 )
-from tests.together.service import Service
+from tests.together.service import MODELS, Service
+
+WEAK = MODELS["should_respond"]
 
 MESSAGES = 100
+_MOST_LOOKS = 60
 _NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+_WEAK = "models deploy should-respond --yes"
 _START = "train start should-respond --yes"
+_BESIDE = "models deploy MODEL --as should-respond --canary 0 --yes"
+_EVAL = "train eval should-respond --model MODEL --model should-respond"
+_PROMOTE = "train promote should-respond --mode live --hold-decisions 3 --force --yes"
+_AUTO = "train auto should-respond"
 
 
 @dataclass(frozen=True)
 class Command:
-    """What is typed after what; `wrong` says what is not as it should be when it is done."""
+    """What is typed after what, once or (`until`) again and again; `wrong` says what is not as it should be then.
+
+    With `traffic` an agent gets answers of the model that comes in all the while.
+    """
 
     name: str
     typed: str
     before: tuple[str, ...]
     wrong: Callable[[Service], list[str]]
+    until: Callable[[Service], bool] = lambda world: True
+    traffic: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,26 +95,41 @@ class Killing:
         """What the command asks of Together when nobody kills it; it then ends as it should."""
         with self._copy("whole") as (home, world):
             before = len(world.journal())
-            code, _, err = type_in(home, world, _named(world, self.command.typed))
-            assert code == 0, err
+            assert self._through(home, world) == []
             made = world.journal()[before:]
-            assert self._wrong(home, world) == []
+            wrong = self._wrong(home, world)
+            assert not wrong, wrong
             return [Call(number, one["method"], one["path"]) for number, one in enumerate(made, 1)]
 
     def kill(self, call: Call, moment: str, seed: int = 0) -> Verdict:
         """Kill the command at that call, type it again, and look at what came of it."""
         with self._copy(f"{call.number}-{moment}") as (home, world):
-            typed = _named(world, self.command.typed)
             world.fault(".", hold=moment, skip=call.number - 1, times=1)
             pause = random.Random(f"{self.command.name} {call.number} {seed}").uniform(0, LOCAL_SECONDS)
-            was_killed = run_until_held(home, world, typed, pause if moment == "after_answer" else 0)
+            was_killed = False
+            for _ in range(_MOST_LOOKS):
+                typed = _named(world, self.command.typed)
+                was_killed = run_until_held(home, world, typed, pause if moment == "after_answer" else 0)
+                if was_killed or self.command.until(world):
+                    break
             world.clear_faults()
             faults = [] if was_killed or moment == "after_answer" else ["it ended without being killed"]
             if was_killed:
-                code, err = run_in(home, world, typed)
-                faults += [] if code == 0 else [f"the second run ended with {code}: {err}"]
-            faults += self._wrong(home, world)
+                faults += self._through(home, world)
+            faults += [*self._wrong(home, world), *wrong_with_money(home, world)]
             return Verdict(call, moment, was_killed, jobs_cents(world), tuple(faults))
+
+    def _through(self, home: Path, world: Service) -> list[str]:
+        """Type the command until all is done; what went wrong."""
+        for _ in range(_MOST_LOOKS):
+            code, err = run_in(home, world, _named(world, self.command.typed))
+            if code != 0 and not self.command.wrong(world):
+                return []  # there was nothing left to do, and it says so
+            if code != 0:
+                return [f"it ended with {code}: {err}"]
+            if self.command.until(world):
+                return []
+        return [f"it came to no end: {Loops(world.store).all()}"]
 
     def _wrong(self, home: Path, world: Service) -> list[str]:
         with standing_still(world):
@@ -106,16 +141,17 @@ class Killing:
         home = self._folder / name
         shutil.copytree(self._folder / "begin", home)
         try:
-            with world_in(home) as world:
+            with world_in(home) as world, _traffic(home) if self.command.traffic else nullcontext():
                 yield home, world
         finally:
             shutil.rmtree(home)
 
 
 def wrong_with_training(world: Service) -> list[str]:
-    """What is not once there after a training, or not in the ledger."""
+    """What is not once there after a training, or not in the ledger. What no bytes came for is no file."""
     wrong = []
-    sent = sorted(one["filename"].split(".")[-2] for one in world.ask("GET", "/v1/files")["data"])
+    files = world.ask("GET", "/v1/files")["data"]
+    sent = sorted(one["filename"].split(".")[-2] for one in files if one["bytes"])
     if sent != ["train", "validation"]:
         wrong.append(f"the files at Together are {sent}")
     jobs = world.ask("GET", "/v1/fine-tunes")["data"]
@@ -143,4 +179,112 @@ def _named(world: Service, typed: str) -> str:
     return typed.replace("MODEL", run.model_name or "" if run else "")
 
 
-COMMANDS = (Command("train start", _START, (), wrong_with_training),)
+def wrong_beside(world: Service) -> list[str]:
+    """What is not as it should be when a model stands beside the one that answers."""
+    return [*wrong_with_training(world), *_wrong_deployed(world, [WEAK, _model(world)], WEAK)]
+
+
+def wrong_with_evaluation(world: Service) -> list[str]:
+    found = Evaluations(world.store).all("should_respond")
+    wrong = [] if [one.finished_at is not None for one in found] == [True] else [f"the evaluations are {found}"]
+    for record in found:
+        items = sum(1 for _ in Evaluations(world.store).items(record.number))
+        answers = world.store.number("SELECT count(*) FROM evaluation_answers WHERE evaluation=?", (record.number,))
+        if answers != 3 * items:  # of the original and of two models
+            wrong.append(f"{answers} answers to {items} decisions")
+    return [*wrong, *wrong_beside(world)]
+
+
+def wrong_with_promotion(world: Service) -> list[str]:
+    stages = [one.stage for one in Promotions(world.store).all()]
+    wrong = [] if stages == ["promoted"] else [f"the promotions are {stages}"]
+    return [*wrong, *wrong_with_training(world), *_wrong_deployed(world, [_model(world)], _model(world))]
+
+
+def wrong_after_round(world: Service) -> list[str]:
+    """A round whose model was refused: trained once, up once, gone again, and what answered before goes on."""
+    (loop,) = Loops(world.store).all()
+    wrong = [] if loop.step == "resting" and "refused by the gate" in (loop.outcome or "") else [f"it is {loop}"]
+    return [*wrong, *wrong_with_training(world), *_wrong_deployed(world, [WEAK], WEAK)]
+
+
+def _wrong_deployed(world: Service, models: list[str], serving: str) -> list[str]:
+    wrong = []
+    there = {one["id"]: one for one in world.deployments()}
+    names = {one["deploymentId"]: one["model"] for one in world.ask("GET", "/_sandbox/meter")["deployments"]}
+    if sorted(names[one] for one in there) != sorted(models):
+        wrong.append(f"deployed are {[names[one] for one in there]}")
+    deployments = Deployments(world.store)
+    if {one.deployment_id for one in deployments.live()} != set(there):
+        wrong.append("the store knows other deployments than Together")
+    record = deployments.get(deployments.serving("should_respond") or "")
+    if record is None or record.model_name != serving:
+        wrong.append(f"the slot has {record.model_name if record else None}")
+    return wrong
+
+
+def wrong_with_money(home: Path, world: Service) -> list[str]:
+    """What the ledger does not know to the cent when everything is stopped."""
+    wrong = []
+    code, _, err = type_in(home, world, "models undeploy --all --yes")
+    if code not in (0, 5) or world.endpoints():
+        wrong.append(f"undeploying all ended with {code}: {err}")
+    known = world.usage()
+    for key, cents in world.metered().items():
+        usage = known.get(key)
+        if usage is None and cents:
+            wrong.append(f"{cents} cents of {key} are not in the ledger")
+        elif usage and not usage.low_cents - Decimal("0.01") <= cents <= usage.high_cents + Decimal("0.01"):
+            wrong.append(f"{key} cost {cents} cents, the ledger says {usage.low_cents} to {usage.high_cents}")
+    return wrong
+
+
+def _model(world: Service) -> str:
+    return _named(world, "MODEL")
+
+
+@contextmanager
+def _traffic(home: Path) -> Iterator[None]:
+    """An agent that goes on getting answers of what was trained last, as the gateway writes them down."""
+    ended = threading.Event()
+
+    def decide() -> None:
+        with open_store(home / "reasoning.db") as store:
+            run = TrainingRuns(store).latest("should_respond")
+            name = run.model_name if run is not None else ""
+            (key,) = [one.key for one in Deployments(store).live() if one.model_name == name]
+            number = 0
+            while not ended.wait(0.02):
+                number += 1
+                at = datetime.now(UTC)
+                sample = Sample(
+                    f"live-{at.timestamp()}", at, "should_respond", str(name), "slot", "gateway", f"p{number}", "said"
+                )
+                Samples(store).insert_many([replace(sample, metadata={"deployment": key})])
+
+    thread = threading.Thread(target=decide, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(30)
+
+
+def _rests(world: Service) -> bool:
+    return Loops(world.store).all()[0].ended_at is not None
+
+
+COMMANDS = (
+    Command("train start", _START, (), wrong_with_training),
+    Command("deploy beside", _BESIDE, (_WEAK, _START), wrong_beside),
+    Command("train eval", _EVAL, (_WEAK, _START, _BESIDE), wrong_with_evaluation),
+    Command("train promote", _PROMOTE, (_WEAK, _START, _BESIDE), wrong_with_promotion, traffic=True),
+    Command(
+        "train auto",
+        f"{_AUTO} --once",
+        (_WEAK, "models enable should-respond --mode shadow", f"{_AUTO} --min-new 50 --count all --yes"),
+        wrong_after_round,
+        until=_rests,
+    ),
+)

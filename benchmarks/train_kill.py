@@ -1,0 +1,55 @@
+"""Kill the commands from the log to a better model at every request they make: `python -m benchmarks.train_kill`.
+
+For each request three kills with SIGKILL, each in a world of its own: before it is done, after it is done and before
+it is answered, and a little after its answer. Then the same command again, and a look at what came of it: one file of a
+kind, one job, one deployment of each model, every cent in the ledger.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.operations.killing import MOMENTS
+from tests.train.killing import COMMANDS, Command, Killing
+
+FORM = "{:<14} {:>5} {:>5} {:>6} {:>5}"
+
+
+def main() -> int:
+    """Print a line a command, and what was wrong; 1 when anything was."""
+    names = [one.name for one in COMMANDS]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("commands", nargs="*", metavar="COMMAND", help=", ".join(names))
+    parser.add_argument("--moments", nargs="+", choices=MOMENTS, default=MOMENTS)
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="of what only asks, each Nth request")
+    chosen = parser.parse_args()
+    if unknown := set(chosen.commands) - set(names):
+        parser.error(f"no such command: {', '.join(unknown)}")
+    print(FORM.format("COMMAND", "CALLS", "RUNS", "KILLED", "WRONG"), flush=True)
+    wrong = 0
+    for command in COMMANDS:
+        if command.name in (chosen.commands or names):
+            wrong += kill_everywhere(command, chosen.moments, chosen.every)
+    return 1 if wrong else 0
+
+
+def kill_everywhere(command: Command, moments: tuple[str, ...], every: int = 1) -> int:
+    """The number of kills after which something was wrong."""
+    with tempfile.TemporaryDirectory() as folder:
+        killing = Killing(Path(folder), command)
+        calls = killing.calls()
+        chosen = [call for call in calls if call.writes or call.number % every == 0]
+        verdicts = [killing.kill(call, moment) for call in chosen for moment in moments]
+    wrong = [one for one in verdicts if one.faults]
+    killed = sum(one.was_killed for one in verdicts)
+    print(FORM.format(command.name, len(calls), len(verdicts), killed, len(wrong)), flush=True)
+    for one in wrong:
+        print(f"  {one.moment} {one.call.number} {one.call.method} {one.call.path}", *one.faults, sep="\n    ")
+    return len(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
