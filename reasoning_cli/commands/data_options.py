@@ -64,7 +64,7 @@ def filter_of(
     if label is not None and label.lower() not in LABEL_FILTERS:
         raise UsageError(f"`{label}` is no label", f"there are {', '.join(LABEL_FILTERS[:-1])} and {LABEL_FILTERS[-1]}")
     now = session.now()
-    begin, end = parse_span(since, until, now + timedelta(days=1), now - timedelta(days=36500))
+    begin, end = parse_span(since, until, now, now - timedelta(days=36500))
     return SampleFilter(
         model_types=tuple(dict.fromkeys(parse_model_type(one) for one in model_type or [])),
         since=begin if since is not None else None,

@@ -71,7 +71,13 @@ def compare(reasoning: Run, *options: str) -> dict[str, Any]:
     return found
 
 
-def test_without_labels_the_question_is_whether_it_decides_alike_often_enough(log: Log, reasoning: Run) -> None:
+def test_without_labels_the_question_is_whether_it_decides_alike_often_enough(
+    log: Log, reasoning: Run, session_facts: dict[str, object]
+) -> None:
+    def waits(seconds: float) -> None:
+        raise AssertionError("there is a verdict, and nothing to wait for")
+
+    session_facts["sleep"] = waits
     for number in range(300):
         log.beside(log.decide(), agrees=number % 20 != 0)
     found = compare(reasoning)
@@ -82,6 +88,7 @@ def test_without_labels_the_question_is_whether_it_decides_alike_often_enough(lo
     watched = reasoning("train", "compare", "should-respond", "--watch", "--since", "1d")
     assert (watched.exit_code, "Yes: 95.0 %" in watched.stdout) == (0, True)
     assert compare(reasoning, "--until", "2020-01-01")["verdict"] == "undecided"
+    assert compare(reasoning, "--since", "1h")["questions"][0]["decisions"] == 0, "all of it is five hours old"
     said = reasoning("train", "compare", "should-respond")
     assert "Nobody said who is right: does it decide as the original in at least 85 %?" in said.stdout
     assert "Yes: 95.0 %, between" in said.stdout
