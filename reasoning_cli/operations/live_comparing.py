@@ -18,7 +18,7 @@ from reasoning_cli.operations.gates import Gate
 from reasoning_cli.operations.sequential import Finding, Verdict, against_floor, paired, unpaired
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.live_answers import LiveAnswer, decisions_since, live_answers
+from reasoning_cli.store.live_answers import LiveAnswer, decisions_since, labels_of_original, live_answers
 from reasoning_cli.store.replacements import Replacements
 from reasoning_cli.values import spell_model_type
 
@@ -129,6 +129,8 @@ def compare_live(
     until = request.until or now + timedelta(seconds=1)
     answers = live_answers(store, model_type, since, until)
     counts = _count(answers, model_type, one, other)
+    if not other.keys:
+        counts.other.good, counts.other.labelled = labels_of_original(store, model_type, since, until)
     seen_per_day = counts.per_day(now)
 
     def question(asks: Asks, text: str, finding: Finding, floor: float | None = None) -> Question:
@@ -147,13 +149,15 @@ def compare_live(
         f"Is {one.name} right more often than {other.name}, by what people said?",
         paired(counts.wins, counts.losses, counts.ties, alpha),
     )
-    questions = [truth]
+    labels = unpaired(own.good, own.labelled, theirs.good, theirs.labelled, alpha)
+    questions = [
+        truth,
+        question(Asks.LABELS, f"Do people call its answers good more often than those of {other.name}?", labels),
+    ]
     if other.keys:
-        labels = unpaired(own.good, own.labelled, theirs.good, theirs.labelled, alpha)
         alike = unpaired(own.alike, own.compared, theirs.alike, theirs.compared, alpha)
         answered = unpaired(own.valid, own.asked, theirs.valid, theirs.asked, alpha)
         questions += [
-            question(Asks.LABELS, f"Do people call its answers good more often than those of {other.name}?", labels),
             question(Asks.AGREEMENT, f"Does it decide as the original more often than {other.name}?", alike),
             question(Asks.VALID, f"Are its answers valid more often than those of {other.name}?", answered),
         ]
@@ -315,9 +319,6 @@ def _add_original(figures: Figures, answer: LiveAnswer) -> None:
     figures.valid += 1
     if answer.other_latency_ms is not None:
         figures.latencies.append(answer.other_latency_ms)
-    if answer.label is not None:
-        figures.labelled += 1
-        figures.good += answer.label == "good"
 
 
 def _right(answer: LiveAnswer, model_type: str) -> tuple[bool, bool] | None:
@@ -353,5 +354,5 @@ def _in_order(questions: Sequence[Question], counts: _Counts, *, two: bool) -> l
         (one for one in questions if one.asks in enough and enough[one.asks]()),
         next(one for one in questions if one.asks is Asks.VALID),
     )
-    shown = [one for one in questions if one is first or one.finding.trials]
+    shown = [one for one in questions if one.finding.trials and (one.asks is not Asks.LABELS or counts.other.labelled)]
     return [first, *(one for one in shown if one is not first)]

@@ -92,6 +92,16 @@ def served(store: Store, model_type: str) -> list[Served]:
     ]
 
 
+def labels_of_original(store: Store, model_type: str, since: datetime, until: datetime) -> tuple[int, int]:
+    """(called good, labelled) of the original's answers, since <= at < until."""
+    row = store.row(
+        "SELECT coalesce(sum(label='good'), 0), count(*) FROM samples WHERE model_type=? AND label IS NOT NULL"
+        " AND created_at>=? AND created_at<? AND source<>'slot'",
+        (model_type, to_ms(since), to_ms(until)),
+    )
+    return (int(row[0]), int(row[1])) if row is not None else (0, 0)
+
+
 def decisions_since(store: Store, model_type: str, since: datetime, until: datetime) -> int:
     """How many decisions of a type came in, whoever answered."""
     return store.number(

@@ -132,6 +132,15 @@ def test_a_coin_flip_is_not_known(log: Log, reasoning: Run) -> None:
     assert (found["verdict"], found["question"]) == ("undecided", "right")
 
 
+def test_in_a_canary_labels_of_both_are_held_against_each_other(log: Log, reasoning: Run) -> None:
+    for number in range(80):
+        log.decide(source="slot", key=log.key, label="bad" if number % 2 else "good")
+        log.decide(label="good")
+    found = compare(reasoning)
+    assert (found["verdict"], found["question"]) == ("worse", "labels")
+    assert [one["good"] for one in found["models"]] == [40, 80]
+
+
 def test_answers_that_fail_count_as_wrong(log: Log, reasoning: Run) -> None:
     for _ in range(60):
         log.beside(log.decide(label="good"), agrees=None, failure="invalid: no XML answer")
