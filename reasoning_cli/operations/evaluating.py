@@ -105,11 +105,16 @@ def plan_evaluation(
     going = evaluations.going(arguments)
     if going is not None and going.fingerprint != chosen.fingerprint:
         going = None  # another file by now
+    finished = None if again else evaluations.finished(arguments, chosen.fingerprint)
     estimates = []
     answered = 0
     for place, candidate in enumerate(candidates, start=1):
-        there = len_of(evaluations.answered(going.number, place)) if going is not None else 0
-        if going is None and request.dataset is None and not again:
+        there = 0
+        if finished is not None:
+            there = chosen.count
+        elif going is not None:
+            there = len_of(evaluations.answered(going.number, place))
+        elif request.dataset is None and not again:
             identity = candidate.identity(request.max_tokens)
             there = sum(len(evaluations.earlier(identity, batch)) for batch in batched(chosen.items, 500))
         answered += there
@@ -131,7 +136,7 @@ def plan_evaluation(
         fingerprint=chosen.fingerprint,
         leaked=chosen.leaked,
         answered=answered,
-        finished=None if again else evaluations.finished(arguments, chosen.fingerprint),
+        finished=finished,
         going=going,
     )
 
