@@ -15,14 +15,16 @@ from reasoning_cli.operations.check import Check, Status, database_path, existin
 from reasoning_cli.operations.checks_gateway import Probes, check_gateway
 from reasoning_cli.operations.checks_money import check_budget, check_guard
 from reasoning_cli.operations.checks_together import check_account
+from reasoning_cli.operations.training_plan import slot_model
 from reasoning_cli.operations.training_watch import unseen
 from reasoning_cli.paths import HOME_VARIABLE, PROFILE_VARIABLE, is_private
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.copying import BackupSeen, last_backup
+from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples import Samples
-from reasoning_cli.store.training_runs import TrainingRun
+from reasoning_cli.store.training_runs import TrainingRun, TrainingRuns
 from reasoning_cli.together.client import TogetherClient
-from reasoning_cli.values import spell_model_type
+from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 _WORTH_A_COPY = 50  # labelled samples
 _OLD_COPY_DAYS = 30
@@ -82,7 +84,7 @@ def _database(settings: Settings, now: datetime) -> Iterator[Check]:
         with store:
             found = store.check()
             copied, labelled = last_backup(store), Samples(store).labelled()
-            runs = unseen(store)
+            runs, forms = unseen(store), list(_forms(settings, store))
     except ReasoningError as error:
         yield failed("database", error)
         return
@@ -93,6 +95,22 @@ def _database(settings: Settings, now: datetime) -> Iterator[Check]:
         yield ok("database", f"database {megabytes:.1f} MB, schema {found.schema_version}, intact")
         yield from _copies(copied, labelled, now)
         yield from map(_training, runs)
+        yield from forms
+
+
+def _forms(settings: Settings, store: Store) -> Iterator[Check]:
+    """Models in slots that are asked in another form of prompts than they were trained on."""
+    for model_type in MODEL_TYPES:
+        name = slot_model(store, model_type)
+        run = TrainingRuns(store).of_model(name) if name is not None else None
+        trained = run.plan.get("prompt_form") if run is not None else None
+        try:
+            asked = str(settings.get(s.PROMPT_FORM[model_type]))
+        except ConfigurationError:
+            continue  # shown among the settings
+        if trained is not None and trained != asked:
+            what = f"{name} was trained on {trained} prompts, and its slot asks {asked}"
+            yield warn("training", what, f"reasoning config set {model_type}.prompt_form {trained}")
 
 
 def _training(run: TrainingRun) -> Check:

@@ -89,7 +89,10 @@ def test_the_model_that_came_of_it_can_be_deployed(reasoning: Run, trained: Serv
     )
     assert deployed.exit_code == 0, deployed.stderr
     assert "reasoning config set should_respond.prompt_form compact" in deployed.stderr
+    told = reasoning("doctor", "--offline").stdout
+    assert "was trained on compact prompts, and its slot asks exact" in told
     assert reasoning("config", "set", "should_respond.prompt_form", "compact").exit_code == 0
+    assert "was trained on" not in reasoning("doctor", "--offline").stdout
     again = reasoning(
         "models", "deploy", str(newest(trained).model_name), "--as", "should-respond", "--merged", "--yes"
     )
