@@ -16,7 +16,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 LONGEST_HEAD_BYTES = 96 * 1024
 MOST_HEADERS = 1000
 # What is held of an answer that nobody reads; then the upstream has to wait.
-_MOST_HELD_BYTES = 256 * 1024
+_MOST_HELD_BYTES = 64 * 1024
 # A body up to this goes out in one piece with its head.
 _JOINED_BYTES = 64 * 1024
 

@@ -264,7 +264,9 @@ def test_silence_ends_and_a_reader_who_waits_is_none(run: Run, monkeypatch: pyte
             with pytest.raises(Silent):
                 await got(pool, server.url)
             answer = await pool.ask("GET", server.url, [(b"x-long", b"1")], None)
+            await until(lambda: all(not one.waits for one in pool._open))
             await asyncio.sleep(1)
+            monkeypatch.setattr(upstreams, "SILENCE_SECONDS", 60)
             assert len(await whole(answer)) == 4 * MB
 
     monkeypatch.setattr(upstreams, "SILENCE_SECONDS", 0.3)
