@@ -1,5 +1,5 @@
-"""Killed with SIGKILL at a request and typed again, each command from the log to a better model ends well: one file of a
-kind, one job, one deployment, no cent astray.
+"""Killed with SIGKILL at a request and typed again, each command from the log to a better model ends well: one file
+of a kind, one job, one deployment, no cent astray.
 
 Here a handful of requests, those that make something first; benchmarks/train_kill.py has all, at three moments each.
 """
