@@ -102,10 +102,10 @@ def answering(*answers: bytes, seen: list[bytes] | None = None) -> Talk:
 
 
 async def whole(answer: Answer) -> bytes:
-    body = b""
+    pieces = []
     while piece := await answer.read():
-        body += piece
-    return body
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 async def got(pool: Upstreams, url: str, body: bytes = b"{}") -> tuple[int, bytes]:
