@@ -306,8 +306,9 @@ def next_commands(run: TrainingRun) -> list[str]:
     match run.stage:
         case "done" if run.problem is None:
             return [
-                f"serve it: `reasoning models deploy {run.model_name} --as {name}`, and see whether it is better:"
-                f" `reasoning train eval {name} --model {run.model_name}`",
+                f"bring it up: `reasoning models deploy {run.model_name} --as {name}` (beside a model that answers now"
+                f" with `--canary 0`), and see whether it is better: `reasoning train eval {name}"
+                f" --model {run.model_name}`",
                 f"or let it take over by steps, behind a gate: `reasoning train promote {name} --to {run.number}`",
             ]
         case "done":

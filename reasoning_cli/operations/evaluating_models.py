@@ -14,7 +14,7 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.exports import NumberSet
 from reasoning_cli.store.training_runs import TrainingRun, TrainingRuns
-from reasoning_cli.values import MODEL_TYPES
+from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 ORIGINAL = "original"
 
@@ -74,7 +74,10 @@ def find_candidate(
         found = (record for each in made if each and (record := _deployed(store, each)) is not None)
         record = next(found, None)
         if record is None:
-            what = run.model_name or run.model_id or name
+            what = f"{run.model_name or run.model_id or name} --as {spell_model_type(run.model_type)}"
+            serving = Deployments(store).get(Deployments(store).serving(run.model_type) or "")
+            if serving is not None and serving.deleted_at is None:
+                what += " --canary 0"  # beside what answers now, and nobody gets it
             raise NotFoundError(
                 f"the model of training run {run.number} is not deployed",
                 f"`reasoning models deploy {what}`; it can be stopped again after the evaluation",
