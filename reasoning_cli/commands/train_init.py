@@ -48,6 +48,8 @@ def init(
             session.client, session.store, session.limits, request, now=now, slot_form=form, window_tokens=window
         )
     command = f"reasoning train start {spell_model_type(name)} --base {found.plan.base}"
+    if not found.plan.export.request.split:
+        command += " --split none"
     if json:
         terminal.json(
             {

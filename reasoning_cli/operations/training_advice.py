@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from reasoning_cli.errors import NotFoundError, ReasoningError
 from reasoning_cli.operations.budget import Limits
 from reasoning_cli.operations.samples import sample_statistics
+from reasoning_cli.operations.splitting import UnsplittableError
 from reasoning_cli.operations.training_prices import billions_of
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.sample_figures import sample_figures
@@ -97,7 +98,12 @@ def advise(
     from reasoning_cli.operations.training_plan import plan_training
 
     wish = replace(request, force=True)
-    plan = plan_training(client, store, limits, wish, now=now, slot_form=slot_form, check_budget=False)
+    try:
+        plan = plan_training(client, store, limits, wish, now=now, slot_form=slot_form, check_budget=False)
+    except UnsplittableError:
+        # A log of one room is where many begin; they are helped more by a plan that says what is missing.
+        wish = replace(wish, export=replace(wish.export, split=()))
+        plan = plan_training(client, store, limits, wish, now=now, slot_form=slot_form, check_budget=False)
     samples, figures = plan.train_samples, plan.figures
     size = f"{billions_of(plan.base):g} billion parameters" if billions_of(plan.base) else "its size is not told"
     reasons = [
@@ -128,7 +134,11 @@ def _improvements(store: Store, plan: TrainingPlan, now: datetime, window_tokens
             f"labels: {labelled:,} of them now; without, it learns what the agent's present model does, mistakes"
             f" and all: `reasoning data review -m {name}`"
         )
-    if plan.export.largest_group > 0.5:
+    if not plan.export.request.split:
+        lines.append(
+            "more rooms: all samples belong together, as one room's or near-copies, so none is left to check with"
+        )
+    elif plan.export.largest_group > 0.5:
         lines.append(
             f"more rooms: {plan.export.largest_group:.0%} of the samples belong together, as one room's or near-copies"
         )

@@ -427,6 +427,9 @@ def test_a_log_of_one_room_is_trained_without_a_side_to_check_with(reasoning: Ru
     run = newest(trained)
     assert (run.validation_file_id, len(files(trained))) == (None, 1)
     assert TrainingRuns(trained.store).trained_on(1, "validation") is None
+    advice = json.loads(reasoning("train", "init", "--json").stdout)
+    assert advice["command"].endswith(" --split none")
+    assert any("more rooms" in one for one in advice["improvements"])
 
 
 def test_what_cannot_be_fine_tuned_is_no_base(reasoning: Run, trained: Service) -> None:
