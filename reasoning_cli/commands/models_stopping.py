@@ -164,12 +164,13 @@ def _stop_all(session: Session, limit: timedelta, *, keep: bool, yes: bool, dry_
                 session.client, session.store, plans, ways_to_wait(session, limit, _teller(shown))
             ):
                 outcomes.append(outcome)
-                if outcome.problem is not None:
-                    terminal.error(outcome.problem)
-                elif not json:
-                    plan = outcome.plan
-                    saved = f"It saves {money(plan.saves_cents_per_hour)} an hour."
-                    terminal.say(f"{plan.record.endpoint_name} is {'stopped, and kept' if keep else 'gone'}. {saved}")
+                with shown.paused():
+                    if outcome.problem is not None:
+                        terminal.error(outcome.problem)
+                    elif not json:
+                        one, end = outcome.plan, "stopped, and kept" if keep else "gone"
+                        saved = f"It saves {money(one.saves_cents_per_hour)} an hour."
+                        terminal.say(f"{one.record.endpoint_name} is {end}. {saved}")
     except KeyboardInterrupt:
         left = sum(one.saves_cents_per_hour for one in plans[len(outcomes) :])
         terminal.note(f"Interrupted: what is not reported gone may still run, at up to {money(left)} an hour.")
