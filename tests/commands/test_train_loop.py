@@ -139,3 +139,19 @@ def test_two_that_toss_coins_are_told_apart_by_nobody(agents: Town, typed: Run, 
     assert difference["figure"]["low"] < 0 < difference["figure"]["high"]
     assert reasoning("train", "promote", "should-respond", "--yes").exit_code == 6
     assert serving(agents) == one
+
+
+def test_a_weak_model_that_answers_live_gives_way_to_a_better_one(agents: Town, typed: Run, tmp_path: Path) -> None:
+    """The two often decide otherwise, since one is often wrong: that must not send the better one back."""
+    agents.decisions_a_pause = 0
+    typed("data", "import", log_file(tmp_path, 400, seed=8))
+    put_in_slot(typed)
+    typed("models", "enable", "should-respond", "--mode", "live")
+    typed("train", "start", "should-respond", "--split", "0.6/0.4", "--yes")
+    model = trained(agents)
+    typed("models", "deploy", model, "--as", "should-respond", "--canary", "0", "--yes")
+    typed("train", "eval", "should-respond", "--model", model, "--model", "should-respond")
+    agents.decisions_a_pause = 25
+    typed("train", "promote", "should-respond", "--yes")
+    assert serving(agents) == model
+    assert agents.agent.failed == 0
