@@ -115,9 +115,9 @@ def test_watching_in_a_terminal_redraws_in_place_and_does_not_grow(still: Servic
     words = [sys.executable, "-m", "reasoning_cli", "status", "--watch", "--interval", "0.1s"]
     with subprocess.Popen(words, stdin=follower, stdout=follower, stderr=follower, env=environ) as watch:
         os.close(follower)
-        shown = _read(leader, 10)
+        shown = _read(leader, 5)
         before = _memory_kilobytes(watch.pid)
-        shown += _read(leader, 30)
+        shown += _read(leader, 15)
         after = _memory_kilobytes(watch.pid)
         watch.send_signal(signal.SIGINT)
         shown += _read(leader, None)
