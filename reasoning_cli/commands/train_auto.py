@@ -165,7 +165,7 @@ def _set(
     alone = unattended if unattended is not None else loop is not None and loop.unattended
     facts = [
         ("train", f"{name} anew, at most every {_spell(every)}"),
-        ("when", f"{least:,} {'samples' if counted == 'all' else 'samples were labelled or corrected, and'} are new"),
+        ("when", f"{least:,} {'samples are new' if counted == 'all' else 'samples are newly labelled or corrected'}"),
         ("cost", f"${most:.2f} a round at most: its job, and the hours of its model"),
         ("then", "what passes the gate is promoted" if alone else "what passes the gate waits for your promotion"),
     ]
