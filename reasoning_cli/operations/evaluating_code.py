@@ -23,7 +23,7 @@ from typing import Self
 from reasoning_cli.decisions.answers import CodingAnswer, parse_answer
 from reasoning_cli.decisions.scoring import JAVASCRIPT, PYTHON, Parsed, parse_code
 
-_PARSE_SECONDS = 5.0
+_PARSE_SECONDS = 30.0
 _TEST_SECONDS = 10
 # Seconds of CPU, kilobytes of memory, blocks of half a kilobyte of a file; no dumps.
 _BOUNDED = f'ulimit -t {_TEST_SECONDS}; ulimit -v 524288; ulimit -f 2048; ulimit -c 0; exec "$@"'

@@ -125,7 +125,7 @@ def world(service: Service, home: Path, upstream: str | None = None) -> Iterator
         yield World(service, gateway, original, model, url, says)
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
         original.close()
         model.close()
 
