@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +46,33 @@ def typed(reasoning: Run, agents: Town) -> Run:
         return done
 
     return run
+
+
+@dataclass
+class Hook:
+    """A webhook, and what it was told."""
+
+    url: str
+    told: list[dict[str, Any]]
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    told: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield Hook(f"http://127.0.0.1:{server.server_port}/", told)
+        server.shutdown()
 
 
 @pytest.fixture
@@ -210,6 +240,7 @@ def test_a_training_by_hand_counts_as_a_round(filled: Town, typed: Run) -> None:
 
 def test_the_guard_goes_on_with_it_and_says_so(filled: Town, typed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REASONING_DEPLOY_POLL_SECONDS", "0.05")  # what the guard begins really sleeps
+    monkeypatch.setenv("REASONING_GUARD_WEBHOOK_URL", hook.url)
     filled.service.run_clock()
     typed(*AUTO, "--min-new", "100", "--count", "all", "--yes")
     typed("costs", "guard", "--once")
@@ -222,6 +253,8 @@ def test_the_guard_goes_on_with_it_and_says_so(filled: Town, typed: Run, monkeyp
 
     until(asked_beside, "the evaluation")
     assert any("training run 1" in one for one in said)
+    lines = [one["training"]["line"] for one in hook.told if "training" in one]
+    assert "is asked beside what answers: 0 of 50 live decisions" in lines[-1]
     assert len(TrainingRuns(filled.service.store).all()) == 1
     assert len(filled.service.deployments()) == 2
 
