@@ -238,7 +238,9 @@ def test_a_training_by_hand_counts_as_a_round(filled: Town, typed: Run) -> None:
     assert "of 100 new samples, not before " in done
 
 
-def test_the_guard_goes_on_with_it_and_says_so(filled: Town, typed: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_guard_goes_on_with_it_and_says_so(
+    filled: Town, typed: Run, monkeypatch: pytest.MonkeyPatch, hook: Hook
+) -> None:
     monkeypatch.setenv("REASONING_DEPLOY_POLL_SECONDS", "0.05")  # what the guard begins really sleeps
     monkeypatch.setenv("REASONING_GUARD_WEBHOOK_URL", hook.url)
     filled.service.run_clock()
