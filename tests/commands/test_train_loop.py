@@ -14,10 +14,11 @@ from reasoning_cli.store.deployments import Deployments
 from reasoning_cli.store.promotions import Promotions
 from reasoning_cli.store.training_runs import TrainingRuns
 from tests.commands.town import Town, log_file, town
-from tests.conftest import Run
+from tests.conftest import SHARED, Run
 from tests.together.service import MODELS, Service
 
 WEAK = MODELS["should_respond"]
+RECORDED = SHARED / "traffic" / "elizaos-logs.jsonl"
 
 
 @pytest.fixture
@@ -62,6 +63,8 @@ def test_the_tuned_model_beats_the_weak_one_and_takes_over(
     agents: Town, typed: Run, tmp_path: Path, reasoning: Run
 ) -> None:
     typed("data", "import", log_file(tmp_path, 600, seed=1))
+    if RECORDED.exists():  # what a real agent decided belongs to it, too
+        typed("data", "import", RECORDED)
     put_in_slot(typed)
     agents.ask(100)
     weak = json.loads(typed("train", "compare", "should-respond", "--json").stdout)
