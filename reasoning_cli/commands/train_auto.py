@@ -96,12 +96,17 @@ def auto(
         return
     loop = Loops(session.store).get(name)
     if conditions or loop is None:
-        loop = _set(session, name, loop, (every, min_new, count, max_cost, unattended), yes=yes, dry_run=dry_run)
+        given = every, min_new, count, max_cost, unattended
+        loop = _set(session, name, loop, given, yes=yes, dry_run=dry_run, json=chosen is Format.JSON)
         if loop is None:
             return
+        if chosen is Format.TABLE:
+            _say_set(session, loop)
+            if not once:
+                return
     if once:
         _once(session, loop, chosen)
-    elif not conditions or chosen is not Format.TABLE:
+    else:
         _list(session, [loop], chosen, quiet=quiet)
 
 
@@ -143,6 +148,7 @@ def _set(
     *,
     yes: bool,
     dry_run: bool,
+    json: bool,
 ) -> Loop | None:
     """Set a loop up, or its conditions anew; None where that was a dry run."""
     from reasoning_cli.operations.auto_training import rest
@@ -172,7 +178,7 @@ def _set(
     if dry_run:
         record: dict[str, object] = {"type": model_type, "every_seconds": int(every.total_seconds())}
         record |= {"min_new": least, "counted": counted, "max_cost_usd": str(most), "unattended": alone}
-        show_dry_run(terminal, facts, record, json=False)
+        show_dry_run(terminal, facts, record, json=json)
         return None
     ask_about(terminal, facts, "Let it train itself, and spend that without asking?", yes=yes)
     now = session.now()
@@ -188,12 +194,15 @@ def _set(
     )
     detail: dict[str, object] = dict(facts)
     Events(session.store).add(Event(now, "operator", "auto_on", name, detail))
-    if loop.step == "resting":
-        loop = rest(session.store, loop, now)[0] or loop
-    terminal.say(f"{name} trains itself, at most every {_spell(every)}, for ${most:.2f} a round at most.")
+    return (rest(session.store, loop, now)[0] or loop) if loop.step == "resting" else loop
+
+
+def _say_set(session: Session, loop: Loop) -> None:
+    terminal, name = session.terminal, spell_model_type(loop.model_type)
+    most = f"${_dollars(loop):.2f}"
+    terminal.say(f"{name} trains itself, at most every {_spell(loop.every)}, for {most} a round at most.")
     terminal.say(loop_line(loop))
     terminal.hint("the guard goes on with it: `reasoning costs guard`, or `reasoning gateway serve --guard`")
-    return loop
 
 
 def _off(session: Session, model_type: str) -> None:

@@ -130,7 +130,9 @@ def test_new_conditions_are_asked_about_and_leave_the_others(agents: Town, typed
     dry = typed(*AUTO, "--count", "all", "--dry-run")
     assert "samples are new" in dry.stdout
     assert loop_of(agents).counted == "labelled"
-    typed(*AUTO, "--count", "all", "--unattended", "--yes")
+    assert json.loads(typed(*AUTO, "--count", "all", "--dry-run", "--json").stdout)["counted"] == "all"
+    (said,) = json.loads(typed(*AUTO, "--count", "all", "--unattended", "--yes", "--json").stdout)
+    assert said["unattended"] is True
     found = loop_of(agents)
     assert (found.min_new, found.counted, found.unattended) == (100, "all", True)
     assert typed(*AUTO, "--off").stdout == "should-respond trains itself no longer.\n"
