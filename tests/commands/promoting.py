@@ -73,8 +73,10 @@ class World:
         self.ask(self.decisions_a_pause)
 
     def asked_of(self, model: str) -> int:
-        """How often a model was asked, by part of the name it was asked by."""
-        return sum(model in str(one.json.get("model")) for one in self.model.received)
+        """How often a model was asked under a name of its deployment alone."""
+        made = [one for one in Deployments(self.service.store).all() if one.model_name == model]
+        names = {f"{one.serving_name}/{one.deployment_name}" for one in made}
+        return sum(one.json.get("model") in names for one in self.model.received)
 
 
 @contextlib.contextmanager

@@ -6,21 +6,19 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from reasoning_cli.gateway.circuit import Circuit
 from reasoning_cli.store.deployments import Deployments
 from reasoning_cli.store.events import Events
-from reasoning_cli.store.live_answers import live_answers
 from reasoning_cli.store.promotions import Promotions
 from tests.commands.promoting import CONTRARY, GOOD, HANGS, JUNK, World, world
 from tests.conftest import Run
 from tests.together.service import MODELS, Service
 from tests.waiting import until
 
-BEGIN, END = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 OLD, NEW = MODELS["planning"], "Qwen/Qwen3-8B"
 PROMOTE = ("train", "promote", "planning", "--to", NEW, "--hold-decisions", "20", "--force", "--yes")
 
@@ -76,29 +74,33 @@ def test_a_good_model_takes_over_from_the_original(agents: World, reasoning: Run
 
 
 @pytest.mark.parametrize("bad", [JUNK, "500", HANGS])
-def test_one_that_turns_bad_goes_back_by_itself_and_no_agent_sees_it(serving: World, reasoning: Run, bad: str) -> None:
-    assert reasoning("config", "set", "planning.deadline_ms", "300").exit_code == 0
+def test_one_that_turns_bad_goes_back_by_itself_and_no_agent_sees_it(
+    serving: World, reasoning: Run, monkeypatch: pytest.MonkeyPatch, bad: str
+) -> None:
+    # However slow the machine, the newcomer's circuit tries it no more once it is open.
+    monkeypatch.setattr("reasoning_cli.gateway.deciding.Circuit", lambda: Circuit(clock=lambda: 0.0))
+    if bad == HANGS:
+        assert reasoning("config", "set", "planning.deadline_ms", "1500").exit_code == 0
+    asked_before: list[int] = []
 
     def turn() -> None:
         if Promotions(serving.service.store).going("planning").step == 2:  # type: ignore[union-attr]
             serving.says[NEW] = bad
+            asked_before.append(serving.asked_of(NEW))
 
     serving.on_pause = turn
     done = reasoning(*PROMOTE)
     assert done.exit_code == 1, done.stderr
     assert "its last 5 answers were no good" in done.stderr
-    failed = [one for one in live_answers(serving.service.store, "planning", BEGIN, END) if one.failure is not None]
-    # As promised; on a machine so slow that a look takes more than ten seconds the circuit tries once more.
-    assert 5 <= len(failed) <= 6
+    assert serving.asked_of(NEW) == asked_before[0] + 5, "no more than was promised"
     found = promotion(serving)
     assert (found["stage"], in_slot(serving)) == ("returned", OLD)
     assert set(serving.statuses) == {200}
-    assert [one["name"].split("/")[1] for one in serving.service.deployments()] != []
     assert len(serving.service.deployments()) == 1
     serving.gateway.book.look()
-    before = serving.asked_of("Qwen")
+    before = serving.asked_of(NEW)
     serving.ask(20)
-    assert serving.asked_of("Qwen") == before
+    assert serving.asked_of(NEW) == before
     assert all(GOOD[:20] in text or "model" in text for text in serving.texts)
 
 
@@ -128,9 +130,9 @@ def test_the_guard_takes_back_what_its_command_left_behind(serving: World, reaso
     looked = reasoning("costs", "guard", "--once")
     assert f"planning: {NEW} goes back: its last 5 answers were no good" in looked.stdout
     serving.gateway.book.look()
-    before = serving.asked_of("Qwen")
+    before = serving.asked_of(NEW)
     serving.ask(10)
-    assert serving.asked_of("Qwen") == before, "at once, whatever Together takes to stop it"
+    assert serving.asked_of(NEW) == before, "at once, whatever Together takes to stop it"
     for _ in range(4):
         serving.service.advance(60)
         reasoning("costs", "guard", "--once")
