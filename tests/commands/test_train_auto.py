@@ -171,7 +171,7 @@ def test_a_round_ends_with_a_question_and_the_answer_with_a_better_model(
     assert waiting.line.startswith("waits for: `reasoning train promote should-respond` (")
     assert typed("train", "status").stderr.count("waits for: `reasoning train promote should-respond`") == 1
     assert Promotions(filled.service.store).all() == [], "nobody said yes"
-    filled.decisions_a_pause = 10
+    filled.decisions_a_pause = 25
     typed("train", "promote", "should-respond", "--yes")
     done = step_on(filled, typed, "resting")
     assert done.line == f"round over: {model} answers should-respond"

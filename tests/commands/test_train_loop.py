@@ -81,7 +81,7 @@ def test_the_tuned_model_beats_the_weak_one_and_takes_over(
     (difference,) = [one for one in report["differences"] if one["metric"] == "accuracy"]
     assert (difference["one"], difference["verdict"]) == (model, "better"), difference
     assert difference["figure"]["low"] > 0.15, difference
-    agents.decisions_a_pause = 10
+    agents.decisions_a_pause = 25
     seen = []
 
     def compare() -> None:
