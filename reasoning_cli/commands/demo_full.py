@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 from reasoning_cli.commands.demo_agent import agent_log, make_decisions
@@ -66,7 +67,7 @@ def show_full(
             show(why, typed, environ)
         with _gateway(terminal, why, folder, environ) as base:
             agent = Agent(base, cycle(live))
-            agent.ask(100)
+            agent.ask(100, until=Event())
             terminal.print(f"The agent asked {agent.asked} times, and got the original's answers.")
             terminal.print()
             for why, typed in plan:

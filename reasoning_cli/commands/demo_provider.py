@@ -57,6 +57,10 @@ def original_provider(made: Iterable[Made]) -> Iterator[str]:
         thread.join(5)
 
 
+# A model that is asked beside what answers is asked as often, and has to keep up.
+_PAUSE_SECONDS = 0.05
+
+
 class Agent:
     """An agent that asks a gateway for its decisions, one after another."""
 
@@ -65,10 +69,10 @@ class Agent:
         self.asked = self.failed = 0
 
     def ask(self, count: int | None = None, until: threading.Event | None = None) -> None:
-        """Put the next decisions, so many or until told to stop."""
+        """Put the next decisions, so many or until told to stop; with `until` at an agent's pace."""
         connection = HTTPConnection(self._address, timeout=30)  # kept open, as an agent's client does
         for one in islice(self._made, count):
-            if until is not None and until.is_set():
+            if until is not None and until.wait(_PAUSE_SECONDS):
                 break
             self.asked += 1
             body = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": one.prompt}]})

@@ -43,8 +43,9 @@ class Town:
     def ask(self, count: int) -> None:
         """So many decisions, all of them written down when this returns."""
         self.gateway.book.look()
-        self.agent.ask(count)
-        until(lambda: not self.gateway.shadows, "the end of what goes on beside")
+        for _ in range(count):  # however slow the machine is, no model is asked faster than it answers
+            self.agent.ask(1)
+            until(lambda: not self.gateway.shadows, "the end of what goes on beside")
         figures = self.gateway.recorder.figures
         until(lambda: figures.stored + figures.dropped + figures.unreadable == self.agent.asked, "the log")
 
