@@ -161,6 +161,8 @@ def status_facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
                 facts += [("", f"   {count:,} {reason}") for reason, count in reasons]
         if entry["agreement"] is not None:
             facts.append(("", f"agrees with the original in {percent(entry['agreement'])}"))
+        if entry["not_asked_beside"]:
+            facts.append(("", f"{entry['not_asked_beside']:,} not shown to its model: it had enough to answer"))
     kept = record["recording"]
     facts.append(
         ("kept", f"{kept['stored']:,} in the log, {kept['unreadable']:,} unreadable, {kept['dropped']:,} dropped")

@@ -68,7 +68,8 @@ class Gateway:
         recorder.on_recorded = self._recorded
         self.held = Held()
         self.upstream, self.models = Upstreams(), Models()
-        self.shadows: set[asyncio.Task[None]] = set()
+        self.shadows: set[asyncio.Future[None]] = set()
+        self.asked_beside: Counter[str] = Counter()
         self.ready = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from dataclasses import replace
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from reasoning_cli.operations.slots import SlotNow
 
 _log = logging.getLogger(__name__)
+# Calls of one model under way that no agent waits for. Where agents ask faster than a model answers, more would only
+# make all of them late, and a good model look bad.
+MOST_BESIDE = 16
+_Said = TypeVar("_Said")
 
 
 async def decide(gateway: Gateway, call: Call) -> None:
@@ -136,9 +140,10 @@ async def _answered(gateway: Gateway, call: Call, decision: Decision) -> bool:
         await call.answer(200, [(b"content-type", b"application/json"), *headers], answer)
     _count_only(gateway, call, decision, "slot")
     beside = decision.route.beside
-    if beside is None or beside.slot is None or not (circuit := _circuit(gateway, beside.slot)).lets_through():
+    if beside is None or beside.slot is None or not _may_be_asked_beside(gateway, beside.slot):
         _keep(gateway, decision)
         return True
+    circuit = _circuit(gateway, beside.slot)
 
     async def ask_beside() -> None:
         attempt = await _ask(gateway, decision, beside)
@@ -149,7 +154,7 @@ async def _answered(gateway: Gateway, call: Call, decision: Decision) -> bool:
             decision.beside = attempt
         _keep(gateway, decision)
 
-    _after(gateway, ask_beside())
+    _after(gateway, _counted(gateway, beside.slot, ask_beside()))
     return True
 
 
@@ -158,7 +163,23 @@ def _circuit(gateway: Gateway, slot: SlotNow) -> Circuit:
     return gateway.circuits.setdefault(slot.circuit, Circuit())
 
 
-def _after(gateway: Gateway, work: Coroutine[None, None, None]) -> None:
+def _may_be_asked_beside(gateway: Gateway, slot: SlotNow) -> bool:
+    """Whether one more decision may go to a model whose answer no agent waits for."""
+    if gateway.asked_beside[slot.circuit] < MOST_BESIDE:
+        return _circuit(gateway, slot).lets_through()
+    gateway.figures.not_asked_beside[slot.model_type] += 1
+    return False
+
+
+def _counted(gateway: Gateway, slot: SlotNow, work: Coroutine[None, None, _Said]) -> asyncio.Task[_Said]:
+    """Begin to ask a model whose answer no agent waits for."""
+    gateway.asked_beside[slot.circuit] += 1
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(lambda _: gateway.asked_beside.subtract((slot.circuit,)))
+    return task
+
+
+def _after(gateway: Gateway, work: Awaitable[None]) -> None:
     """Do something when the agent has its answer; a gateway that ends waits for it."""
     task = asyncio.ensure_future(work)
     gateway.shadows.add(task)
@@ -217,14 +238,14 @@ async def _from_original(gateway: Gateway, call: Call, decision: Decision, body:
     slot, circuit = decision.route.slot, None
     if decision.route.shadow and slot is not None:
         circuit = _circuit(gateway, slot)
-    lets_through = circuit is not None and circuit.lets_through()
-    shadow = asyncio.ensure_future(_attempt(gateway, decision)) if lets_through else None
+    shadow = None
+    if circuit is not None and slot is not None and _may_be_asked_beside(gateway, slot):
+        shadow = _counted(gateway, slot, _attempt(gateway, decision))
     try:
         await relay(gateway, call, body, decision)
     except BaseException:
-        if shadow is not None:
+        if shadow is not None and circuit is not None:
             shadow.cancel()
-        if circuit is not None and lets_through:
             circuit.abandoned()
         raise
     source = "fallback" if decision.attempt is not None else "original"

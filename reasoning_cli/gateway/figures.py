@@ -15,7 +15,10 @@ _MOST_REASONS = 200
 
 @dataclass
 class Figures:
-    """Counters and recent latencies. Milliseconds; `agreements` are shadows and the original deciding alike."""
+    """Counters and recent latencies. Milliseconds; `agreements` are shadows and the original deciding alike.
+
+    `not_asked_beside` counts, by type, what a shadow was not asked, since it had enough to answer.
+    """
 
     requests: int = 0
     relayed: int = 0
@@ -23,6 +26,7 @@ class Figures:
     reasons: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     latencies: dict[tuple[str, str], deque[int]] = field(default_factory=dict)
     agreements: Counter[tuple[str, bool]] = field(default_factory=Counter)
+    not_asked_beside: Counter[str] = field(default_factory=Counter)
     upstream_errors: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
 
@@ -44,6 +48,7 @@ class Figures:
             "reasons": [[*key, count] for key, count in self.reasons.items()],
             "latencies": [[*key, list(numbers)] for key, numbers in self.latencies.items()],
             "agreements": [[*key, count] for key, count in self.agreements.items()],
+            "not_asked_beside": dict(self.not_asked_beside),
             "upstream_errors": dict(self.upstream_errors),
         }
 
@@ -57,6 +62,7 @@ class Figures:
                 mine[tuple(key)] += count
         for model_type, source, numbers in other["latencies"]:
             self.latencies.setdefault((model_type, source), deque()).extend(numbers)
+        self.not_asked_beside.update(other["not_asked_beside"])
         self.upstream_errors.update(other["upstream_errors"])
 
     def record(self) -> dict[str, Any]:
@@ -82,6 +88,7 @@ class Figures:
             entry["success_rate"] = own / asked if asked else None
             alike, unlike = self.agreements[model_type, True], self.agreements[model_type, False]
             entry["agreement"] = alike / (alike + unlike) if alike + unlike else None
+            entry["not_asked_beside"] = self.not_asked_beside[model_type]
         return {
             "requests": self.requests,
             "relayed": self.relayed,

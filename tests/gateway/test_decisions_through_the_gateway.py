@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from pathlib import Path
 
 import pytest
 
 from reasoning_cli.decisions.answers import ShouldRespondAnswer, parse_answer
+from reasoning_cli.gateway.deciding import MOST_BESIDE
 from reasoning_cli.gateway.faces import chat, messages, responses
 from reasoning_cli.gateway.faces.events import read_events
 from reasoning_cli.gateway.faces.forms import Heard
@@ -168,6 +171,28 @@ def test_a_shadow_is_asked_beside_the_original_and_never_delays_it(gateway: Serv
     gateway.model.handler = hangs
     gateway.change("should_respond", deadline_seconds=0.5)
     assert ask(gateway, "messages", PROMPTS["should_respond"]).text == canned.ORIGINAL_SAYS["should_respond"]
+
+
+def test_a_slow_shadow_is_shown_no_more_than_it_can_answer(gateway: Served) -> None:
+    gateway.change("should_respond", mode=Mode.SHADOW, deadline_seconds=120)
+    released = threading.Event()
+
+    async def slow(request: Received, answering: Answering) -> None:
+        while not released.is_set():
+            await asyncio.sleep(0.01)
+        await canned.model(request, answering)
+
+    gateway.model.handler = slow
+    for _ in range(MOST_BESIDE + 4):
+        assert ask(gateway, "chat", PROMPTS["should_respond"]).text == canned.ORIGINAL_SAYS["should_respond"]
+    until(lambda: len(gateway.model.received) == MOST_BESIDE, "the shadow's calls")
+    entry = gateway.client.get("/stats").json()["model_types"]["should_respond"]
+    assert (entry["decisions"], entry["not_asked_beside"]) == (MOST_BESIDE + 4, 4)
+    assert len(gateway.samples(4)) == 4, "what was shown to nobody is in the log at once"
+    released.set()
+    assert len(gateway.samples(MOST_BESIDE + 4)) == MOST_BESIDE + 4
+    ask(gateway, "chat", PROMPTS["should_respond"])
+    until(lambda: len(gateway.model.received) == MOST_BESIDE + 1, "the shadow once more")
 
 
 def test_a_canary_answers_the_same_people_every_time(gateway: Served) -> None:
