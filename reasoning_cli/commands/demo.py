@@ -117,7 +117,14 @@ def _show(terminal: Terminal, step: Step, folder: Path, environ: Mapping[str, st
     terminal.print(f"# {step.why}")
     terminal.print(f"$ reasoning {step.typed}")
     command = [sys.executable, "-m", "reasoning_cli", *step.typed.split()]
-    ended = subprocess.run(command, cwd=folder, env=environ, stdin=subprocess.DEVNULL, check=False).returncode
+    # Ctrl-C waits until the command itself can take it: Python, while it starts, answers with a traceback.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process = subprocess.Popen(command, cwd=folder, env=environ, stdin=subprocess.DEVNULL)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    with process:
+        ended = process.wait()
     if ended != step.ends:
         raise ReasoningError(f"the tour broke off: that ended with {ended}, not {step.ends}", "`reasoning doctor`")
     terminal.print()

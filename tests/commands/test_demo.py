@@ -97,7 +97,8 @@ def unique_steps() -> list[object]:
 @pytest.mark.parametrize(
     ("seen", "end"),
     [
-        # Not before the command itself takes Ctrl-C: while Python starts, it answers with a traceback of its own.
+        # While Python starts, and would answer with a traceback of its own; and in the middle of a command.
+        ("$ reasoning models deploy planning --yes", signal.SIGINT),
         ("planning: provisioning", signal.SIGINT),
         ("$ reasoning models deploy planning --dry-run", signal.SIGTERM),
         ("A tour on a sandbox", signal.SIGHUP),
