@@ -75,7 +75,7 @@ def test_what_is_half_way_in_is_taken_back(serving: Service, reasoning: Run) -> 
         ([*DEPLOY, "--no-wait"], 2, "has to be waited for"),
         ([*DEPLOY, "--canary", "10", "--steps", "10,100"], 2, "--canary is one step"),
         ([*DEPLOY, "--steps", "ten"], 2, "no list of percents"),
-        ([*DEPLOY, "--canary", "0"], 2, "from 1 to 100"),
+        ([*DEPLOY, "--canary", "101"], 2, "from 1 to 100"),
         (["models", "deploy", "coding", "--canary", "10"], 2, "no other model serves `coding`"),
         (["models", "promote", "planning"], 5, "no model half way in"),
         (["models", "rollback", "planning"], 5, "no former model"),
