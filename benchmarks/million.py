@@ -31,12 +31,13 @@ CLI = (sys.executable, "-m", "reasoning_cli")
 
 # One row a commit, as a gateway writes; prints how long the longest of them had to wait, in milliseconds.
 WRITER = """
-import sys, time
+import signal, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
 from reasoning_cli.store.database import open_store
 from reasoning_cli.store.samples import Sample, Samples
 waits = []
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in its background without
 with open_store(Path(sys.argv[1])) as store:
     print("ready", flush=True)
     try:

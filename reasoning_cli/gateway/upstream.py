@@ -284,6 +284,9 @@ class Connection(asyncio.Protocol):
         if 100 <= status < 200 and status != 101:  # the answer comes yet
             answer.headers.clear()
             return
+        # A head that comes whole in one piece is over before anybody counts that piece.
+        if self._beside > LONGEST_HEAD_BYTES and _size(answer.headers) > LONGEST_HEAD_BYTES:
+            raise ValueError("a head without end")
         answer.status, answer.headed = status, True
         if self._no_body:
             self._complete()
@@ -346,6 +349,10 @@ class Connection(asyncio.Protocol):
             lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
         )
         return cast(Parser, parser)
+
+
+def _size(headers: list[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) for name, value in headers)
 
 
 def _lasts_until_closed(headers: list[tuple[bytes, bytes]]) -> bool:

@@ -190,16 +190,18 @@ def test_an_answer_to_a_head_is_over_with_its_head(head: bytes, free: bool) -> N
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 1001 + b"\r\n",
         b"HTTP/1.1 200 OK\r\na: " + b"b" * (LONGEST_HEAD_BYTES + 1),
+        b"HTTP/1.1 200 OK\r\na: " + b"b" * LONGEST_HEAD_BYTES + b"\r\ncontent-length: 2\r\n\r\n{}",
         b"HTTP/1.1 100 Continue\r\n\r\n" * LONGEST_HEAD_BYTES,
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;" + b"x" * (LONGEST_HEAD_BYTES + 1),
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\na: " + b"x" * (LONGEST_HEAD_BYTES + 1),
     ],
-    ids=range(10),
+    ids=range(11),
 )
-def test_what_is_no_answer_is_told_as_such_and_never_held_for_long(content: bytes) -> None:
+@pytest.mark.parametrize("size", [1000, 10_000_000])
+def test_what_is_no_answer_is_told_as_such_and_never_held_for_long(content: bytes, size: int) -> None:
     async def run() -> None:
         asked = Asked()
-        asked.come(*(content[start : start + 1000] for start in range(0, len(content), 1000)))
+        asked.come(*(content[start : start + size] for start in range(0, len(content), size)))
         _, error = await all_of(asked.answer)
         assert isinstance(error, NotHttp)
         assert not asked.wire.is_open and not asked.free
