@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from itertools import cycle
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
 from reasoning_cli.commands.demo_agent import agent_log, make_decisions
+from reasoning_cli.commands.demo_gateway import running_gateway
 from reasoning_cli.commands.demo_provider import Agent, original_provider
-from reasoning_cli.errors import ReasoningError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +63,7 @@ def show_full(
             if typed == GATEWAY:
                 break
             show(why, typed, environ)
-        with _gateway(terminal, why, folder, environ) as base:
+        with running_gateway(terminal, why, GATEWAY, folder, environ, beside=True) as base:
             agent = Agent(base, cycle(live))
             agent.ask(100, until=Event())
             terminal.print(f"The agent asked {agent.asked} times, and got the original's answers.")
@@ -79,27 +77,6 @@ def show_full(
                     terminal.print()
                 else:
                     show(why, typed, environ)
-
-
-@contextmanager
-def _gateway(terminal: Terminal, why: str, folder: Path, environ: Mapping[str, str]) -> Iterator[str]:
-    """A gateway as long as the block runs; its base address."""
-    terminal.print(f"# {why}")
-    terminal.print(f"$ reasoning {GATEWAY} &")
-    command = [sys.executable, "-m", "reasoning_cli", *GATEWAY.split(), "--port", "0"]
-    with subprocess.Popen(
-        command, cwd=folder, env=dict(environ), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stderr is not None
-        try:
-            said = process.stderr.readline()
-            found = re.search(r"http://\S+", said)
-            if found is None:
-                raise ReasoningError(f"the tour broke off: {said}{process.stderr.read()}".strip(), "`reasoning doctor`")
-            terminal.print(said.rstrip())
-            yield found[0]
-        finally:
-            process.terminate()
 
 
 def _trained(folder: Path, environ: Mapping[str, str]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
 QUESTION = "Ada, how many legs does a spider have?"
 
 
-def show_gateway(terminal: Terminal, why: str, typed: str, folder: Path, environ: Mapping[str, str]) -> None:
-    """Start it, ask it as an OpenAI client would, show who answered what, and end it."""
-    from reasoning_cli.gateway.reaching import ask_chat
-
+@contextmanager
+def running_gateway(
+    terminal: Terminal, why: str, typed: str, folder: Path, environ: Mapping[str, str], *, beside: bool = False
+) -> Iterator[str]:
+    """A gateway on a free port as long as the block runs, `beside` what is typed meanwhile; its base address."""
     terminal.print(f"# {why}")
-    terminal.print(f"$ reasoning {typed}")
+    terminal.print(f"$ reasoning {typed}{' &' if beside else ''}")
     command = [sys.executable, "-m", "reasoning_cli", *typed.split(), "--port", "0"]
     with subprocess.Popen(
         command, cwd=folder, env=dict(environ), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -35,11 +37,19 @@ def show_gateway(terminal: Terminal, why: str, typed: str, folder: Path, environ
             if found is None:
                 raise ReasoningError(f"the tour broke off: {said}{process.stderr.read()}".strip(), "`reasoning doctor`")
             terminal.print(said.rstrip())
-            answer = ask_chat(found[0], planning_prompt(QUESTION))
-            terminal.print(f'The agent, to what it takes for OpenAI at {found[0]}/v1: "{QUESTION}"')
-            terminal.print(answer.text)
-            who = "your model" if answer.source == "slot" else "the original provider"
-            terminal.print(f"Answered by {who} in {answer.milliseconds} ms, with {answer.tokens} tokens.")
+            yield found[0]
         finally:
             process.terminate()
+
+
+def show_gateway(terminal: Terminal, why: str, typed: str, folder: Path, environ: Mapping[str, str]) -> None:
+    """Start it, ask it as an OpenAI client would, show who answered what, and end it."""
+    from reasoning_cli.gateway.reaching import ask_chat
+
+    with running_gateway(terminal, why, typed, folder, environ) as base:
+        answer = ask_chat(base, planning_prompt(QUESTION))
+        terminal.print(f'The agent, to what it takes for OpenAI at {base}/v1: "{QUESTION}"')
+        terminal.print(answer.text)
+        who = "your model" if answer.source == "slot" else "the original provider"
+        terminal.print(f"Answered by {who} in {answer.milliseconds} ms, with {answer.tokens} tokens.")
     terminal.print()
