@@ -189,7 +189,7 @@ def _begin(
         if refused is not None and not force:
             raise refused
         return None
-    if refused is not None or not yes:
+    if going is None or not yes:
         for line in criteria_lines(plan.criteria, terminal.width):
             terminal.note(line)
     if refused is not None and not force:

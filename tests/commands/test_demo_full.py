@@ -56,6 +56,7 @@ def test_from_the_log_to_a_better_model(tour: subprocess.Popen[str], folder: Pat
     evaluated = said["train eval should-respond --model MODEL --model should-respond"]
     assert f"{model[0]} is better than should-respond: accuracy +" in evaluated
     promoted = said["train promote should-respond --yes"]
+    assert "The gate:" in promoted and "✗" not in promoted
     assert [f"goes on to {step}" in promoted for step in ("10 %", "50 %", "all of the traffic")] == [True] * 3
     assert f"{model[0]} answers should-respond." in promoted
     assert re.search(r"Meanwhile the agent asked on: \d+ times, 0 errors\.", promoted)
