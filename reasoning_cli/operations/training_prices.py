@@ -1,7 +1,7 @@
 """What a fine-tuning job may cost and how long it may take, said before anything is uploaded: an order of magnitude.
 
 Together tells a price of its own only for a file that it has checked. Until then there are the account's past jobs on
-the same base, and else rates that were published once and may have changed.
+the same base, and else a rough guess by the size of the base: no stored page tells today's rates.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reasoning_cli.together.fine_tunes import Job
 
-LOOKED_UP = "November 2025"
 MARGIN = Decimal("1.25")  # by which Together's own price may exceed what was said before, without a word
 
 _MILLION = 1_000_000
 # Up to so many billion parameters: cents for a million tokens with LoRA and in full, for examples and for preferences.
+# Of the right order, and checked against no price list.
 _RATES = (
     (16, {("sft", False): 48, ("sft", True): 54, ("dpo", False): 120, ("dpo", True): 135}),
     (69, {("sft", False): 150, ("sft", True): 165, ("dpo", False): 375, ("dpo", True): 412}),
@@ -61,7 +61,7 @@ def rough_price(base: str, tokens: int, *, method: str, full: bool, jobs: Sequen
     if rates is None:
         return None
     cents = Decimal(rates[method, full]) * tokens / _MILLION
-    return RoughPrice(cents, f"by rates of {LOOKED_UP}, which may have changed")
+    return RoughPrice(cents, "a rough guess by the size of the base")
 
 
 def rough_time(base: str, tokens: int) -> timedelta:
