@@ -61,7 +61,7 @@ _THINK_OPEN = re.compile(r"^[ \t]*<(think|thinking)>", re.MULTILINE)
 # A closing tag without an opening one: chat templates of R1 models put the opening one into the prompt.
 _THINK_ORPHAN = re.compile(r"</think(?:ing)?>(?=\s*(?:\n|\Z|<response>|```))")
 _ANSWER_START = re.compile(r"<response>|^[ \t]*```", re.MULTILINE)
-_RESPONSE = re.compile(r"<response>(.*?)</response>", re.DOTALL)
+_RESPONSE, _RESPONSE_END = "<response>", "</response>"
 _TAG = re.compile(r"<([A-Za-z_][\w.-]*)(?:\s[^<>]*)?>")
 _CLOSING_TAG = re.compile(r"</([A-Za-z_][\w.-]*)>")
 _FENCE = re.compile(r"^([ \t]*)(```|~~~)[ \t]*([\w+#.-]*)[^\n]*\n(.*?)^[ \t]*\2[ \t]*$", re.DOTALL | re.MULTILINE)
@@ -107,7 +107,7 @@ def parse_answer(
 
 def strip_thinking(text: str) -> str:
     """The answer without what a reasoning model thought aloud before it; an unclosed thought takes all that follows."""
-    while True:
+    while "think" in text:
         opening = _THINK_OPEN.search(text)
         if opening is not None and _ANSWER_START.search(text, 0, opening.start()) is None:
             closing = f"</{opening[1]}>"
@@ -116,14 +116,16 @@ def strip_thinking(text: str) -> str:
             continue
         orphan = _THINK_ORPHAN.search(text)
         if orphan is None or "<think" in text[: orphan.start()]:
-            return text.strip()
+            break
         text = text[orphan.end() :]
+    return text.strip()
 
 
 def parse_response(text: str) -> dict[str, str] | None:
     """The direct children of the answer's XML as ElizaOS reads them, unescaped and trimmed; None without any."""
-    block = _RESPONSE.search(text)
-    inner = block[1] if block else next((content for _, content in _children(text)), "")
+    start = text.find(_RESPONSE) + len(_RESPONSE)
+    end = text.find(_RESPONSE_END, start) if start >= len(_RESPONSE) else -1
+    inner = text[start:end] if end >= 0 else next((content for _, content in _children(text)), "")
     # Parameters are markup or JSON of their own, handed on as they are.
     values = {name: value.strip() if name == "params" else unescape(value).strip() for name, value in _children(inner)}
     return values or None
@@ -196,7 +198,7 @@ def agree(ours: Answer, theirs: Answer) -> bool | None:
 
 def unescape(value: str) -> str:
     """The inverse of `escape`; other entities stay as they are, as in ElizaOS."""
-    return _ENTITY.sub(lambda found: _CHARACTERS[found[1]], value)
+    return _ENTITY.sub(lambda found: _CHARACTERS[found[1]], value) if "&" in value else value
 
 
 def _children(inner: str) -> Iterator[tuple[str, str]]:

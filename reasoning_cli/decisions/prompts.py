@@ -7,6 +7,7 @@ found from the side nobody else can write to: the start for names and actions, t
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 _NAME = re.compile(
     r"(?:\s*initial code: \S+\s+)?(?:<task>|# Task: |task: )"
@@ -29,8 +30,8 @@ _PROVIDERS_END = "\n</providers>"
 _CONVERSATION = "# Conversation Messages\n"
 # The clock and the age before each message: `12:00 (just now) `, `09:15 (2 hours ago) `.
 _SAID = re.compile(r"(\d\d:\d\d) \([^()\n]{1,40}\) (\[[^\]\s]+\] .*)")
-_ENTITY_ID = re.compile(r"\[([^\]\s]+)\]")
-_WHEN = re.compile(r"^\d\d:\d\d \([^()\n]{1,40}\) ", re.MULTILINE)
+# Beginning with the line's break, which a search skips to, three times as fast as with `^`.
+_WHEN = re.compile(r"\n\d\d:\d\d \([^()\n]{1,40}\) ")
 _SPEAKER = re.compile(r"^\d\d:\d\d \([^()\n]{1,40}\) (?:\[[0-9a-fA-F-]{8,36}\] )?([^:\n]{1,64}): ", re.MULTILINE)
 _SENDER = re.compile(r"([^:\n]{1,64}): ")
 
@@ -101,21 +102,25 @@ def available_providers(prompt: str) -> tuple[str, ...]:
     return tuple(_PROVIDER.findall(found[1])) if found else ()
 
 
-def conversation_lines(prompt: str) -> list[str]:
-    """The messages of the prompt's conversation, oldest first, each as `09:15 [entity id] Name: text`, without ages."""
+def newest_lines(prompt: str) -> Iterator[tuple[str, str]]:
+    """The messages of the prompt's conversation, newest first, each as (`09:15`, `[entity id] Name: text`)."""
     start = prompt.find(_CONVERSATION)
-    end = prompt.rfind("# Received Message\n", 0, max(prompt.rfind(_FOCUS), 0))
-    if not 0 <= start < end:
-        return []
-    lines = prompt[start + len(_CONVERSATION) : end].splitlines()
-    return [f"{found[1]} {found[2]}" for line in lines if (found := _SAID.match(line))]
+    end = prompt.rfind(_RECEIVED, 0, max(prompt.rfind(_FOCUS), 0))
+    if 0 <= start < end:
+        for line in reversed(prompt[start + len(_CONVERSATION) : end].split("\n")):
+            if (found := _SAID.match(line)) is not None:
+                yield found[1], found[2]
+
+
+def speaker_id(line: tuple[str, str]) -> str:
+    """The entity id of who said a line of the conversation."""
+    return line[1][1 : line[1].index("]")]
 
 
 def sender_id(prompt: str) -> str | None:
     """The entity id of who wrote the message the decision is about; None when the prompt does not say."""
-    lines = conversation_lines(prompt)
-    found = _ENTITY_ID.search(lines[-1]) if lines else None
-    return found[1] if found else None
+    line = next(newest_lines(prompt), None)
+    return speaker_id(line) if line is not None else None
 
 
 def shape_of(prompt: str) -> str:
@@ -128,7 +133,7 @@ def shape_of(prompt: str) -> str:
     if end < 0:  # a template of before there was a received message
         end = prompt.rfind(_PROVIDERS_END)
     start = prompt.find(_CONVERSATION)
-    return _WHEN.sub("", prompt[start:end]) if 0 <= start < end else ""
+    return _WHEN.sub("\n", prompt[start:end]) if 0 <= start < end else ""
 
 
 def conversation(prompt: str) -> str | None:

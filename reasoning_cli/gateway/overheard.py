@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
-from uuid import uuid4
+from itertools import chain
+from random import getrandbits
 
 import orjson
 
 from reasoning_cli.decisions.answers import InvalidAnswer, agree, decision_of, read_answer
-from reasoning_cli.decisions.prompts import agent_name, conversation_lines, sender_id, shape_of
+from reasoning_cli.decisions.prompts import agent_name, newest_lines, shape_of, speaker_id
 from reasoning_cli.decisions.recognise import without_codes
 from reasoning_cli.gateway.asking import Attempt
 from reasoning_cli.gateway.faces.events import read_events
@@ -66,20 +66,29 @@ class Rooms:
     """
 
     def __init__(self) -> None:
-        self._rooms: OrderedDict[bytes, str] = OrderedDict()
+        # By the hash of a message. The older half is let go at once; what is still said was moved out of it.
+        self._rooms: dict[int, str] = {}
+        self._older: dict[int, str] = {}
 
-    def room_of(self, prompt: str) -> str | None:
-        lines = conversation_lines(prompt)
-        if not lines:
-            return None
-        agent = agent_name(prompt) or ""
-        keys = [blake2b(f"{agent}\n{line}".encode("utf-8", "replace"), digest_size=16).digest() for line in lines]
-        room = next((self._rooms[key] for key in reversed(keys) if key in self._rooms), None) or keys[0].hex()
-        for key in keys:
+    def room_of(self, agent: str, lines: Iterable[tuple[str, str]]) -> str | None:
+        """The room of an agent's conversation, the newest message first; None without a message."""
+        room, new = None, []
+        for line in lines:
+            key = hash((agent, line))
+            if (room := self._rooms.get(key)) is not None:
+                break
+            new.append(key)
+            if (room := self._older.get(key)) is not None:
+                break
+        else:
+            if not new:
+                return None
+            first = f"{agent}\n{line[0]} {line[1]}"
+            room = blake2b(first.encode("utf-8", "replace"), digest_size=16).hexdigest()
+        for key in new:
             self._rooms[key] = room
-            self._rooms.move_to_end(key)
-        while len(self._rooms) > _REMEMBERED_LINES:
-            self._rooms.popitem(last=False)
+        if len(self._rooms) > _REMEMBERED_LINES // 2:
+            self._rooms, self._older = {}, self._rooms
         return room
 
 
@@ -122,8 +131,10 @@ def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample | None, Attempt
         output, calls = heard.text, heard.tool_calls
         source = "fallback" if attempt is not None and not decision.route.shadow else "original"
     answer = read_answer(found.model_type, prompt, output)
+    agent, lines = agent_name(prompt), newest_lines(prompt)
+    newest = next(lines, None)
     sample = Sample(
-        id=str(uuid4()),
+        id=_new_id(),
         created_at=decision.at,
         model_type=found.model_type,
         model=heard.model or decision.asked.model,
@@ -133,9 +144,9 @@ def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample | None, Attempt
         output=_storable(output),
         system=None if decision.asked.system is None else _storable(decision.asked.system),
         decision=calls_decided(calls) if calls else None if isinstance(answer, InvalidAnswer) else decision_of(answer),
-        agent_name=agent_name(prompt),
-        room_id=rooms.room_of(prompt),
-        entity_id=sender_id(prompt),
+        agent_name=agent,
+        room_id=rooms.room_of(agent or "", chain((newest,), lines)) if newest is not None else None,
+        entity_id=speaker_id(newest) if newest is not None else None,
         provider=None if decision.from_slot else decision.face.upstream,
         prompt_tokens=heard.prompt_tokens,
         completion_tokens=heard.completion_tokens,
@@ -196,9 +207,19 @@ def _metadata(decision: Decision, calls: Sequence[ToolCall]) -> Json:
     return kept
 
 
+def _new_id() -> str:
+    """A random UUID. `uuid4` asks the system, and lets all other threads run meanwhile."""
+    digits = f"{getrandbits(128):032x}"
+    return (
+        f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[int(digits[16], 16) & 3]}{digits[17:20]}-{digits[20:]}"
+    )
+
+
 def _storable(text: str) -> str:
     """The text as a database can keep it."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
+    if "\0" in text:
+        text = text.replace("\0", "")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _decoded(content: bytes, encoding: str) -> bytes:

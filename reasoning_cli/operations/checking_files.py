@@ -24,7 +24,7 @@ from reasoning_cli.operations.checking_lines import Kind, SampleCheck, check_sam
 from reasoning_cli.operations.exporting_files import MOST_BYTES
 from reasoning_cli.operations.exporting_lines import BYTES_PER_TOKEN
 from reasoning_cli.personal import Redactor
-from reasoning_cli.store.samples import masked_hash
+from reasoning_cli.store.hashes import masked_hash
 
 FileFormat = Literal["jsonl", "csv", "parquet"]
 

@@ -28,7 +28,7 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.evaluation_rows import EvaluationRows
 from reasoning_cli.store.export_rows import texts
 from reasoning_cli.store.exports import NumberSet, exported_numbers, seeded_salt
-from reasoning_cli.store.samples import masked_hash
+from reasoning_cli.store.hashes import masked_hash
 from reasoning_cli.store.training_runs import TrainingRuns
 from reasoning_cli.values import spell_model_type
 
@@ -143,10 +143,9 @@ def _written(store: Store, run_number: int, numbers: NumberSet, wanted: Set[int]
     renderers = [Renderer(Rules(forms={run.model_type: form}, salt=salt)) for form in FORMS for salt in salts]
     found: set[int] = set()
     for batch in batched(numbers, _BATCH):
-        with closing(texts(store, batch)) as rows:
-            for row in rows:
-                turned = (renderer.turns(row) for renderer in renderers)
-                found.update(_shared(turns.prompt) for turns in turned if not isinstance(turns, str))
+        for row in texts(store, batch):
+            turned = (renderer.turns(row) for renderer in renderers)
+            found.update(_shared(turns.prompt) for turns in turned if not isinstance(turns, str))
         found &= wanted
     return found
 

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
-from reasoning_cli.store.database import Store
-from reasoning_cli.store.samples import text_hash
+from reasoning_cli.store.database import Store, Value
+from reasoning_cli.store.hashes import text_hash
+from reasoning_cli.store.samples import Sample
 from reasoning_cli.store.times import to_ms
 
 _AT_ONCE = 500
+# The gateway notes when it was asked, an agent when it had its answer; their clocks may differ besides.
+_SAME_CALL = timedelta(minutes=10)
+# The plus keeps the indexes by time out: a busy hour holds many, the same prompt hardly ever.
+RECORDED = """SELECT seq, output, json_extract(metadata, '$.log_id') AS log_id FROM samples
+ WHERE model_type = :type AND prompt_hash = :prompt AND origin = 'gateway' AND +created_at BETWEEN :since AND :until
+ ORDER BY abs(created_at - :at)"""
+# The gateway guesses rooms, and knows no ids of agents and runs.
+_CLAIM = """UPDATE samples SET metadata = json_set(coalesce(metadata, '{}'), '$.log_id', :id),
+ room_id = coalesce(:room, room_id), agent_id = coalesce(agent_id, :agent), run_id = coalesce(run_id, :run)
+ WHERE seq = :seq AND json_extract(metadata, '$.log_id') IS NULL"""
 
 
 class Imports:
@@ -18,6 +29,7 @@ class Imports:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._claimed: dict[int, str] = {}
 
     def position(self, source: str) -> Mapping[str, object] | None:
         """Where the last import of a source ended; None when there was none."""
@@ -51,3 +63,48 @@ class Imports:
                 (model_type, text_hash(prompt)),
             )
         }
+
+    def recorded(
+        self, samples: Sequence[Sample], is_same: Callable[[Sample, str], bool], *, keep: bool
+    ) -> list[Sample]:
+        """Those that the gateway recorded as they were answered: the same prompt and answer at about the same time.
+
+        Each stands for one recorded decision, which is given what the agent's log knows and the gateway does not;
+        that is written unless `keep` is False. `is_same` says whether a stored answer is that of a sample.
+        """
+        found = []
+        for sample in samples:
+            at, within = to_ms(sample.created_at), _SAME_CALL // timedelta(milliseconds=1)
+            rows = self._store.rows(
+                RECORDED,
+                {
+                    "type": sample.model_type,
+                    "prompt": text_hash(sample.prompt),
+                    "at": at,
+                    "since": at - within,
+                    "until": at + within,
+                },
+            )
+            for seq, output, log_id in list(rows):
+                claimed_by = log_id or self._claimed.get(seq)
+                if claimed_by not in (None, sample.id) or not is_same(sample, output):
+                    continue
+                if claimed_by is not None or self._claim(seq, sample, keep=keep):
+                    found.append(sample)
+                    break
+        return found
+
+    def _claim(self, seq: int, sample: Sample, *, keep: bool) -> bool:
+        """Take a recorded decision to be this sample; False when another import was faster."""
+        if not keep:
+            self._claimed[seq] = sample.id
+            return True
+        values: dict[str, Value] = {
+            "seq": seq,
+            "id": sample.id,
+            # Where an agent's own id stands for the room, the log does not tell rooms apart.
+            "room": sample.room_id if sample.room_id != sample.agent_id else None,
+            "agent": sample.agent_id,
+            "run": sample.run_id,
+        }
+        return self._store.write(_CLAIM, values) == 1

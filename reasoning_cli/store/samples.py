@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from hashlib import blake2b
+from itertools import chain
+from operator import attrgetter
 
 from reasoning_cli.errors import DataError
 from reasoning_cli.store.database import Store, Value
+from reasoning_cli.store.hashes import masked_hash, text_hash
 from reasoning_cli.store.times import from_ms, to_ms
-
-# An id, whole or its short form in brackets, or a number. That all begin with one class of characters lets the search
-# skip all others, a third faster.
-_CHANGING = re.compile(
-    r"[\da-fA-F](?:(?<=\b[0-9a-fA-F])[0-9a-fA-F]{7}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"
-    r"|(?<=\[[0-9a-fA-F])[0-9a-fA-F]{7,}\]|(?<=\d)\d*)"
-)
 
 
 @dataclass(frozen=True)
@@ -99,11 +93,17 @@ _STORED = (*_PLAIN, "metadata", "prompt_hash", "shape_hash", "prompt_chars", "ou
 _INSERT = (
     f"INSERT INTO samples({', '.join(_STORED)}) VALUES ({', '.join('?' * len(_STORED))}) ON CONFLICT(id) DO NOTHING"
 )
+_INSERTS = {
+    size: _INSERT.replace(") ON", ")" + f", ({', '.join('?' * len(_STORED))})" * (size - 1) + " ON")
+    for size in (64, 8, 1)
+}
 # SQLite gives a new row the number after the highest there is; where the highest is gone, it is the one after that.
 _NEXT = """SELECT max(CAST(value AS INTEGER), coalesce((SELECT max(seq) FROM samples), 0)) + 1 FROM about
  WHERE name = 'last_seq' AND CAST(value AS INTEGER) > coalesce((SELECT max(seq) FROM samples), 0)"""
 _INSERT_NEXT = _INSERT.replace("(id,", "(seq, id,", 1).replace("(?,", f"(({_NEXT}), ?,", 1)
 _SELECT = f"SELECT {', '.join(_PLAIN)}, metadata, seq FROM samples"
+_plain_of = attrgetter(*_PLAIN)
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Samples:
@@ -117,8 +117,11 @@ class Samples:
         try:
             rows = [_parameters(sample) for sample in samples]
             with self._store.transaction() as connection:
-                statement = _INSERT if next_number(connection) is None else _INSERT_NEXT
-                return connection.executemany(statement, rows).rowcount
+                if next_number(connection) is not None:
+                    return connection.executemany(_INSERT_NEXT, rows).rowcount
+                return sum(
+                    connection.execute(statement, parameters).rowcount for statement, parameters in _inserts(rows)
+                )
         except UnicodeEncodeError as error:
             raise DataError(f"a sample holds text that is not valid Unicode: {error.reason}") from error
 
@@ -171,6 +174,18 @@ class Samples:
         return conditions, parameters
 
 
+def _inserts(rows: Sequence[tuple[Value, ...]]) -> Iterator[tuple[str, tuple[Value, ...]]]:
+    """The statements that store rows, with their parameters: as few as can be, of few sizes.
+
+    For each statement other threads are let run, and in a busy gateway the turn comes back only later.
+    """
+    start = 0
+    for size, statement in _INSERTS.items():
+        while len(rows) - start >= size:
+            yield statement, tuple(chain.from_iterable(rows[start : start + size]))
+            start += size
+
+
 def next_number(connection: sqlite3.Connection) -> int | None:
     """The number the next new sample must be given; None when SQLite's own choice was never in use."""
     row = connection.execute(_NEXT).fetchone()
@@ -178,12 +193,9 @@ def next_number(connection: sqlite3.Connection) -> int | None:
 
 
 def _parameters(sample: Sample) -> tuple[Value, ...]:
-    plain = (to_ms(sample.created_at) if name == "created_at" else getattr(sample, name) for name in _PLAIN)
-    return (
-        *plain,
-        json.dumps(sample.metadata, ensure_ascii=False) if sample.metadata else None,
-        *derived(sample),
-    )
+    sample_id, created_at, *plain = _plain_of(sample)
+    metadata = _encode(sample.metadata) if sample.metadata else None
+    return (sample_id, to_ms(created_at), *plain, metadata, *derived(sample))
 
 
 def derived(sample: Sample) -> tuple[bytes, bytes, int, int]:
@@ -194,16 +206,6 @@ def derived(sample: Sample) -> tuple[bytes, bytes, int, int]:
         len(sample.prompt),
         len(sample.output),
     )
-
-
-def text_hash(text: str) -> bytes:
-    """What tells a text from others in an index."""
-    return blake2b(text.encode(), digest_size=16).digest()
-
-
-def masked_hash(text: str) -> bytes:
-    """What tells a text from others that differ in more than ids and numbers."""
-    return text_hash(_CHANGING.sub("0", text))
 
 
 def _sample(row: sqlite3.Row) -> Sample:
