@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from reasoning_cli.commands.data_options import TypesOption
+from reasoning_cli.commands.data_options import IncludeForgottenOption, TypesOption, ask_for_forgotten
 from reasoning_cli.commands.options import DryRunOption, JsonOption, YesOption
 from reasoning_cli.commands.session import session_of
 from reasoning_cli.values import parse_model_type
@@ -89,23 +89,38 @@ def archive(
 def unarchive(
     ctx: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="FILE|FOLDER", help="What `data archive` wrote.")],
+    include_forgotten: IncludeForgottenOption = False,
+    yes: YesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Put archived samples back as they were, labels included. Doing it again adds nothing."""
+    from dataclasses import asdict
+
+    from reasoning_cli.commands.data_views import forgotten_lines
     from reasoning_cli.operations.archiving import unarchive as put_back
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import counted
 
     session = session_of(ctx)
     terminal = session.terminal
+    if include_forgotten:
+        ask_for_forgotten(terminal, yes=yes)
     try:
         with waiting(terminal, "reading") as shown:
-            done = put_back(session.store, source, lambda read: shown.show("reading", counted(read, "sample")))
+            done = put_back(
+                session.store,
+                source,
+                session.now(),
+                include_forgotten=include_forgotten,
+                on_progress=lambda read: shown.show("reading", counted(read, "sample")),
+            )
     except KeyboardInterrupt:
         terminal.note("Interrupted. What came back stays; the same command goes on from there.")
         raise
     if json:
-        terminal.json({"files": done.files, "read": done.read, "added": done.added})
+        terminal.json(asdict(done))
     else:
         back = f"{counted(done.added, 'sample')} put back from {counted(done.files, 'file')}"
-        terminal.say(f"{back}, {done.read - done.added:,} there already.")
+        terminal.say(f"{back}, {done.read - done.added - done.forgotten:,} there already.")
+        for line in forgotten_lines(done.forgotten, done.taken_back):
+            terminal.say(line)

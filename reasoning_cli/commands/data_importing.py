@@ -13,7 +13,8 @@ import typer
 
 from reasoning_cli import settings as s
 from reasoning_cli.commands.completion import complete_model_types
-from reasoning_cli.commands.options import DryRunOption, JsonOption
+from reasoning_cli.commands.data_options import IncludeForgottenOption, ask_for_forgotten
+from reasoning_cli.commands.options import DryRunOption, JsonOption, YesOption
 from reasoning_cli.commands.session import Session, session_of
 from reasoning_cli.errors import UsageError
 from reasoning_cli.settings import environment
@@ -67,7 +68,9 @@ def import_(
         int | None, typer.Option("--limit", "-l", metavar="N", help="Stop after N new ones; the next import goes on.")
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Read from the start, not from where it ended.")] = False,
+    include_forgotten: IncludeForgottenOption = False,
     strict: Annotated[bool, typer.Option("--strict", help="Fail at the first line that cannot be read.")] = False,
+    yes: YesOption = False,
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -95,10 +98,13 @@ def import_(
         since=parse_span(since, None, now, now)[0] if since is not None else None,
         limit=limit,
         again=again,
+        include_forgotten=include_forgotten,
         strict=strict,
         dry_run=dry_run,
         redact=on_write(session.store) if session.settings.get(s.REDACT_ON_WRITE) else None,
     )
+    if include_forgotten and not dry_run:
+        ask_for_forgotten(terminal, yes=yes)
     state, begun = f"reading {without_password(source) if '://' in source else source}", time.monotonic()
     with waiting(terminal, state) as shown:
         opened = _opened(session, source, options, shown)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import timedelta
 
-from reasoning_cli.commands.data_views import reasons, types_text
+from reasoning_cli.commands.data_views import forgotten_lines, reasons, types_text
 from reasoning_cli.operations.importing import ImportReport
 from reasoning_cli.store.rooms import ANSWERED, STOPPED
 from reasoning_cli.terminal.console import Terminal
@@ -25,7 +25,10 @@ def show_import(terminal: Terminal, report: ImportReport) -> None:
         f"{counted(found, 'decision')} in {counted(report.read, 'row')}: {types_text(report.by_type) or 'none'}"
     )
     added = "would be added" if report.dry_run else "added"
-    terminal.say(f"{report.added:,} {added}, {report.already_there:,} there already")
+    gateway = f", {report.recorded:,} recorded by the gateway already" if report.recorded else ""
+    terminal.say(f"{report.added:,} {added}, {report.already_there:,} there already{gateway}")
+    for line in forgotten_lines(report.forgotten, report.taken_back):
+        terminal.say(line)
     if report.outcomes:
         answered, stopped = report.outcomes.get(ANSWERED, 0), report.outcomes.get(STOPPED, 0)
         terminal.say(f"what came of it: {answered:,} times the user answered, {stopped:,} times it was to be quiet")

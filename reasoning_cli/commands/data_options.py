@@ -15,6 +15,7 @@ from reasoning_cli.values import parse_model_type, parse_text
 
 if TYPE_CHECKING:
     from reasoning_cli.store.samples import SampleFilter
+    from reasoning_cli.terminal.console import Terminal
 
 TypesOption = Annotated[
     list[str] | None,
@@ -39,6 +40,9 @@ DecisionOption = Annotated[
 ]
 SinceOption = Annotated[str | None, typer.Option(metavar="WHEN", help="From then on: 2026-11-21, 7d or 24h.")]
 UntilOption = Annotated[str | None, typer.Option(metavar="WHEN", help="Up to then; the whole of a day.")]
+IncludeForgottenOption = Annotated[
+    bool, typer.Option("--include-forgotten", help="Also what `data forget` deleted; asks.")
+]
 AsOption = Annotated[str | None, typer.Option("--as", metavar="NAME", help="Who labels; default: user@host.")]
 
 LABEL_FILTERS = ("good", "bad", "corrected", "none")
@@ -75,6 +79,13 @@ def filter_of(
         label=label.lower() if label is not None else None,
         decision=_text(decision),
     )
+
+
+def ask_for_forgotten(terminal: Terminal, *, yes: bool) -> None:
+    """Ask whether what was deleted on request may come back; a no ends the command."""
+    from reasoning_cli.commands.asking import ask_about
+
+    ask_about(terminal, [], "Take in again what was deleted on request with `data forget`?", yes=yes)
 
 
 def _text(value: str | None) -> str | None:

@@ -12,7 +12,7 @@ from reasoning_cli.commands.session import session_of
 
 if TYPE_CHECKING:
     from reasoning_cli.commands.session import Session
-    from reasoning_cli.operations.forgetting import ForgetPlan
+    from reasoning_cli.operations.forgetting import ForgetPlan, Request
 
 
 def redact(
@@ -99,7 +99,10 @@ def forget(
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Delete what somebody asked to be deleted, labels included, and say which exports still hold it."""
+    """Delete what somebody asked to be deleted, labels included, and say which exports still hold it.
+
+    No import brings it back, unless it is told to with --include-forgotten.
+    """
     from reasoning_cli.commands.asking import ask_about, show_dry_run
     from reasoning_cli.operations.forgetting import Request, plan_forget, run_forget
     from reasoning_cli.store.samples import Samples
@@ -176,11 +179,22 @@ def _record(plan: ForgetPlan) -> dict[str, object]:
     }
 
 
+def _what_sticks(request: Request) -> str:
+    """What is kept of a request: the text that was looked for is not."""
+    named = [("room", request.room), ("person", request.entity), ("agent", request.agent)]
+    if who := [name for name, value in named if value is not None]:
+        return f"these decisions, nor others of that {' or '.join(who)} up to now"
+    return "these decisions (of the text nothing is kept)" if request.text is not None else "these decisions"
+
+
 def _left_to_do(session: Session, plan: ForgetPlan) -> list[str]:
     """What this command cannot delete."""
     from reasoning_cli.store.training_runs import TrainingRuns
 
-    left = ["importing the agent's log again brings them back: delete them in the agent's own database, too"]
+    left = [
+        f"no import brings back {_what_sticks(plan.request)}; the agent's own database still holds them: delete them"
+        " there, too"
+    ]
     if not plan.exports:
         return left
     runs = TrainingRuns(session.store).of_files([export.sha256 for export, _ in plan.exports])

@@ -30,3 +30,13 @@ def reasons(counts: Mapping[str, int]) -> list[Fact]:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     width = max((len(f"{count:,}") for count in counts.values()), default=0)
     return [(f"{count:>{width},}", reason) for reason, count in ordered]
+
+
+def forgotten_lines(left_out: int, taken_back: int) -> list[str]:
+    """What is said of decisions that came back and had been deleted on request."""
+    lines = []
+    if left_out:
+        lines.append(f"{left_out:,} forgotten before, and left out; `--include-forgotten` takes them in")
+    if taken_back:
+        lines.append(f"{taken_back:,} of those added had been forgotten before")
+    return lines

@@ -17,7 +17,10 @@ from reasoning_cli.errors import DataError, NotFoundError, ReasoningError, Usage
 from reasoning_cli.paths import make_private_dir, replacing
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.events import Event, Events
+from reasoning_cli.store.forgotten import Forgotten
+from reasoning_cli.store.imports import Imports
 from reasoning_cli.store.keeping import small_steps
+from reasoning_cli.store.samples import Sample
 from reasoning_cli.store.times import from_ms, to_ms
 from reasoning_cli.store.whole_rows import WholeRow, WholeRows, hash_of
 
@@ -51,11 +54,14 @@ class Archived:
 
 @dataclass(frozen=True)
 class Unarchived:
-    """What came back: files read, samples in them, samples that were not in the log."""
+    """What came back: files read, samples in them, samples that were not in the log. Of the others so many had been
+    `forgotten` on request and were left out; so many of those added had been too, and were wanted all the same."""
 
     files: int
     read: int
     added: int
+    forgotten: int
+    taken_back: int
 
 
 def plan_archive(
@@ -120,8 +126,16 @@ def run_archive(
     return Archived(tuple(files), written, already, deleted)
 
 
-def unarchive(store: Store, source: Path, on_progress: Callable[[int], None] = lambda read: None) -> Unarchived:
-    """Put the samples of a file or a folder of files back as they were; what the log holds already stays as it is."""
+def unarchive(
+    store: Store,
+    source: Path,
+    now: datetime,
+    *,
+    include_forgotten: bool = False,
+    on_progress: Callable[[int], None] = lambda read: None,
+) -> Unarchived:
+    """Put the samples of a file or a folder of files back as they were; what the log holds already stays as it is, and
+    what was deleted on request stays away unless it is wanted."""
     _pyarrow()
     if not source.exists():
         raise NotFoundError(f"there is no `{source}`", "give a file or folder that `reasoning data archive` wrote")
@@ -129,16 +143,36 @@ def unarchive(store: Store, source: Path, on_progress: Callable[[int], None] = l
     files = [source] if source.is_file() else [path for _, _, path in sorted(_files(source), reverse=True)]
     if not files:
         raise NotFoundError(f"`{source}` holds no archive", "give a file or folder that `reasoning data archive` wrote")
-    rows = WholeRows(store)
-    read = added = 0
+    rows, forgotten = WholeRows(store), Forgotten(store)
+    read = added = left_out = taken_back = 0
     for path in files:
         _check_realm(path, store.realm)
     for path in files:
         for batch in _read(path):
-            added += rows.insert(batch)
             read += len(batch)
+            known = Imports(store).known([row["id"] for row in batch])
+            absent = [_identity(row) for row in batch if row["id"] not in known]
+            gone = forgotten.among((sample, sample.created_at) for sample in absent)
+            if include_forgotten:
+                forgotten.lift(sample for sample in absent if sample.id in gone)
+                taken_back += len(gone)
+            else:
+                batch = [row for row in batch if row["id"] not in gone]
+                left_out += len(gone)
+            added += rows.insert(batch)
             on_progress(read)
-    return Unarchived(len(files), read, added)
+    if taken_back:
+        detail: dict[str, object] = {"samples": taken_back, "source": str(source.absolute())}
+        Events(store).add(Event(now, "operator", "take_back_forgotten", "training log", detail))
+    return Unarchived(len(files), read, added, left_out, taken_back)
+
+
+def _identity(row: dict[str, Any]) -> Sample:
+    """What of an archived row tells which sample it is."""
+    named = ("id", "model_type", "model", "source", "origin", "prompt", "output", "agent_id", "agent_name", "room_id")
+    return Sample(
+        created_at=from_ms(row["created_at"]), entity_id=row["entity_id"], **{name: row[name] for name in named}
+    )
 
 
 class _Fresh:

@@ -11,10 +11,11 @@ from itertools import islice
 
 from reasoning_cli.decisions.answers import escape
 from reasoning_cli.errors import UsageError
-from reasoning_cli.store.changing import beside, delete_samples, erasing, is_log_cut
+from reasoning_cli.store.changing import beside, erasing, is_log_cut
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.events import Event, Events
 from reasoning_cli.store.exports import ExportRecord, exports_holding
+from reasoning_cli.store.forgotten import Forgotten
 from reasoning_cli.store.samples import Sample, SampleFilter, Samples
 
 _BATCH = 200
@@ -82,9 +83,10 @@ def run_forget(
 ) -> ForgetReport:
     """Delete what was planned with its labels, so that it is gone from the file, and keep that it was asked for.
 
-    The event names the room, entity, agent or sample, but never the text. Cut off, the same request goes on.
+    No import brings it back: neither these samples nor others of that room, entity or agent from before `now`. The
+    event names the room, entity, agent or sample, but never the text. Cut off, the same request goes on.
     """
-    request = plan.request
+    request, forgotten = plan.request, Forgotten(store)
     detail: dict[str, object] = {
         name: value for name, value in vars(request).items() if value is not None and name != "text"
     }
@@ -96,8 +98,9 @@ def run_forget(
         "exports": [record.path for record, _ in plan.exports],
     }
     Events(store).add(Event(now, "operator", "forget", "training log", detail))
+    forgotten.request(now, room=request.room, entity=request.entity, agent=request.agent)
     with erasing(store) as step:
-        deleted = delete_samples(store, step, plan.numbers, on_progress)
+        deleted = forgotten.delete(step, plan.numbers, now, on_progress)
     return ForgetReport(deleted, is_log_cut(store))
 
 

@@ -14,17 +14,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from reasoning_cli.decisions.answers import InvalidAnswer, read_answer, render_answer
 from reasoning_cli.errors import DataError, ReasoningError
-from reasoning_cli.operations.importing_chats import ORIGIN as CHAT_FILE
 from reasoning_cli.operations.importing_chats import read_chat
 from reasoning_cli.operations.importing_exchanges import ReadExchange, read_exchange_row
+from reasoning_cli.operations.importing_known import Sieve
 from reasoning_cli.operations.importing_rejects import Rejects
 from reasoning_cli.operations.importing_rows import BadRow, NoDecision, read_row
 from reasoning_cli.operations.outcomes import note_outcomes
 from reasoning_cli.sources.files import HINT
 from reasoning_cli.sources.rows import Row, Source
 from reasoning_cli.store.database import Store
+from reasoning_cli.store.events import Event, Events
+from reasoning_cli.store.forgotten import Forgotten
 from reasoning_cli.store.imports import Imports
 from reasoning_cli.store.samples import Sample, Samples
 
@@ -51,7 +52,8 @@ class ImportOptions:
     `fmt` is one of FORMATS, None to tell it from each row. `model_type` is for chat lines whose prompt does not tell,
     `lines_of` the time they are of. `agent` (an id or a name) and `since` keep others out, `limit` ends the import
     after so many decisions that were not stored yet. `again` reads from the start, `strict` stops at the first bad
-    line, `dry_run` stores nothing. `redact` is what each decision passes before it is stored.
+    line, `dry_run` stores nothing. `include_forgotten` takes in what was deleted on request as well, and reads from the
+    start to find it. `redact` is what each decision passes before it is stored.
     """
 
     fmt: str | None = None
@@ -61,6 +63,7 @@ class ImportOptions:
     since: datetime | None = None
     limit: int | None = None
     again: bool = False
+    include_forgotten: bool = False
     strict: bool = False
     dry_run: bool = False
     redact: Callable[[Sample], Sample] | None = None
@@ -73,8 +76,10 @@ class ImportOptions:
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What became of the rows: `read` = decisions (`added` + `already_there`) + skipped + bad.
+    """What became of the rows: `read` = decisions + skipped + bad.
 
+    Of the decisions so many were `added`, `already_there`, `recorded` by the gateway as they were answered, or
+    `forgotten` on request and left out; `taken_back` of those added had been forgotten, and were wanted all the same.
     `by_type` counts the decisions found, new or not; `skipped` sound rows that are none or not wanted, by why;
     `bad_by_why` the bad ones, of which `bad_lines` are the first few and `rejects` the file that holds all.
     `outcomes` counts the earlier decisions of which it is now known what came of them. `went_on` says that rows before
@@ -85,6 +90,8 @@ class ImportReport:
     read: int
     added: int
     already_there: int
+    recorded: int
+    forgotten: int
     by_type: Mapping[str, int]
     skipped: Mapping[str, int]
     bad: int
@@ -92,6 +99,7 @@ class ImportReport:
     bad_by_why: Mapping[str, int] = field(default_factory=dict)
     rejects: Path | None = None
     outcomes: Mapping[str, int] = field(default_factory=dict)
+    taken_back: int = 0
     went_on: bool = False
     is_whole: bool = True
     dry_run: bool = False
@@ -141,12 +149,14 @@ class _Import:
         self._now = now or datetime.now(UTC)
         self._on_progress = on_progress
         self._samples, self._imports = Samples(store), Imports(store)
+        self._sieve = Sieve(store, include_forgotten=options.include_forgotten, keep=not options.dry_run)
         # A beginning that moves with the clock would be another choice of rows each time.
         self._key = None if source.key is None or options.since is not None else options.key(source.key)
         self._rejects = Rejects(None if options.dry_run else rejects)
         self._batch: list[Sample] = []
         self._batch_chars = self._since_kept = 0
         self._read = self._added = self._already_there = self._bad = self._new = 0
+        self._recorded = self._left_out = self._taken_back = 0
         self._by_type: Counter[str] = Counter()
         self._skipped: Counter[str] = Counter()
         self._bad_by_why: Counter[str] = Counter()
@@ -156,8 +166,18 @@ class _Import:
         self._begun: int | None = None
 
     def run(self) -> ImportReport:
-        goes_on = self._key is not None and not self._options.again
+        goes_on = self._key is not None and not (self._options.again or self._options.include_forgotten)
         after = self._imports.position(self._key) if goes_on and self._key is not None else None
+        try:
+            self._read_rows(after)
+        finally:
+            if self._taken_back and not self._options.dry_run:
+                detail: dict[str, object] = {"samples": self._taken_back, "source": self._source.name}
+                Events(self._store).add(Event(self._now, "operator", "take_back_forgotten", "training log", detail))
+        self._refuse_what_held_nothing()
+        return self._report()
+
+    def _read_rows(self, after: Mapping[str, object] | None) -> None:
         with contextlib.closing(self._rejects):
             with contextlib.closing(self._source.rows(after)) as rows:
                 for row in rows:
@@ -166,8 +186,6 @@ class _Import:
                         self._is_whole = False
                         break
             self._store_batch()
-        self._refuse_what_held_nothing()
-        return self._report()
 
     def _take(self, row: Row) -> None:
         if self._begun is None:
@@ -188,13 +206,10 @@ class _Import:
         else:
             found = self._options.redact(found) if self._options.redact is not None else found
             self._by_type[found.model_type] += 1
-            if found.origin == CHAT_FILE and self._is_stored(found):
-                self._already_there += 1
-            else:
-                if self._options.limit is not None and not self._imports.known([found.id]):
-                    self._new += 1
-                self._batch.append(found)
-                self._batch_chars += len(found.prompt) + len(found.output)
+            if self._options.limit is not None:
+                self._new += len(self._sieve.sift([found]).fresh)
+            self._batch.append(found)
+            self._batch_chars += len(found.prompt) + len(found.output)
         if len(self._batch) >= BATCH_ROWS or self._batch_chars >= BATCH_CHARS or self._since_kept >= PASSED_OVER:
             self._store_batch()
 
@@ -217,13 +232,6 @@ class _Import:
             return "before --since"
         return None
 
-    def _is_stored(self, found: Sample) -> bool:
-        """Whether a chat line says what is stored already, word for word: so an export comes back as nothing new."""
-        stored = self._imports.answers_to(found.model_type, found.prompt)
-        return bool(stored) and _canonical(found, found.corrected or found.output) in {
-            _canonical(found, one) for one in stored
-        }
-
     def _reject(self, row: Row, why: str) -> None:
         if self._options.strict:
             self._key = None  # the next import is to come by this line again
@@ -240,17 +248,24 @@ class _Import:
 
     def _store_batch(self) -> None:
         batch, self._batch, self._batch_chars, self._since_kept = self._batch, [], 0, 0
+        sifted = self._sieve.sift(batch)
+        fresh, wanted = sifted.fresh, self._options.include_forgotten
         if self._options.dry_run:
-            new = len({sample.id for sample in batch} - self._imports.known([sample.id for sample in batch]))
+            new = len({sample.id for sample in fresh})
         else:
-            new = self._samples.insert_many(batch) if batch else 0
+            new = self._samples.insert_many(fresh) if fresh else 0
             self._outcomes.update(note_outcomes(self._store, batch))
+            if wanted:
+                Forgotten(self._store).lift(sifted.forgotten)
             self._rejects.flush()
             position = self._source.position()
             if self._key is not None and position is not None:
                 self._imports.remember(self._key, position)
         self._added += new
-        self._already_there += len(batch) - new
+        self._already_there += sifted.there + len(fresh) - new
+        self._recorded += len(sifted.recorded)
+        self._left_out += 0 if wanted else len(sifted.forgotten)
+        self._taken_back += len(sifted.forgotten) if wanted else 0
         if self._on_progress is not None:
             self._on_progress(self._report())
 
@@ -259,6 +274,8 @@ class _Import:
             read=self._read,
             added=self._added,
             already_there=self._already_there,
+            recorded=self._recorded,
+            forgotten=self._left_out,
             by_type=dict(self._by_type.most_common()),
             skipped=dict(self._skipped.most_common()),
             bad=self._bad,
@@ -266,6 +283,7 @@ class _Import:
             bad_by_why=dict(self._bad_by_why.most_common()),
             rejects=self._rejects.path,
             outcomes=dict(self._outcomes),
+            taken_back=self._taken_back,
             went_on=self._source.went_on,
             is_whole=self._is_whole,
             dry_run=self._options.dry_run,
@@ -296,9 +314,3 @@ def _format_of(row: Mapping[str, object]) -> str:
     if "messages" in row or "preferred_output" in row:
         return "chat"
     raise BadRow("no row of ElizaOS's `logs`, no recorded request, no chat line")
-
-
-def _canonical(sample: Sample, output: str) -> str:
-    """The answer as it is exported."""
-    answer = read_answer(sample.model_type, sample.prompt, output)
-    return output if isinstance(answer, InvalidAnswer) else render_answer(answer)

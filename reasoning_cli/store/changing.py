@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -135,20 +135,3 @@ def _values(old: Sample, new: Sample) -> dict[str, Value]:
         "prompt_chars": prompt_chars,
         "output_chars": output_chars,
     }
-
-
-def delete_samples(
-    store: Store, step: Step, numbers: Sequence[int], on_progress: Callable[[int], None] = lambda gone: None
-) -> int:
-    """Delete the samples with these `seq`, labels and all that belongs to them, a small step at a time; how many."""
-    gone = place = 0
-    while place < len(numbers):
-        batch = numbers[place : place + step.rows]
-        place += len(batch)
-        with step.holding(len(batch)):
-            gone += store.write(
-                "DELETE FROM samples WHERE seq IN (SELECT value FROM json_each(?))", (json.dumps(list(batch)),)
-            )
-        step.give_back()
-        on_progress(gone)
-    return gone

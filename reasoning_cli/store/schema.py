@@ -368,6 +368,14 @@ CREATE TABLE loops(
 ) WITHOUT ROWID;
 """
 
+# What was deleted on request: keyed hashes of ids and prompts, so that it is known again and says nothing.
+_FORGOTTEN = """
+CREATE TABLE forgotten(
+  hash BLOB PRIMARY KEY,
+  at INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
@@ -386,6 +394,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("what models answered when they were evaluated", _EVALUATIONS),
     ("how models came into their slots", _PROMOTIONS),
     ("what trains itself", _LOOPS),
+    ("what was forgotten on request", _FORGOTTEN),
 )
 VERSION = len(STEPS)
 

@@ -79,10 +79,10 @@ def test_what_is_archived_comes_back_as_it_was(store: Store, tmp_path: Path, per
     assert all(one.stat().st_mode & 0o077 == 0 for one in (folder, *folder.iterdir()))
     assert Samples(store).count() == 3
     assert store.number("SELECT count(*) FROM labels") == store.number("SELECT count(*) FROM attempts") == 1
-    back = unarchive(store, folder)
+    back = unarchive(store, folder, NOW)
     assert (back.read, back.added) == (9, 9)
     assert everything(store) == before
-    assert unarchive(store, folder).added == 0
+    assert unarchive(store, folder, NOW).added == 0
 
 
 def test_archiving_again_writes_only_what_is_new_or_changed(store: Store, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_archiving_again_writes_only_what_is_new_or_changed(store: Store, tmp_pa
     assert run(store, folder) == (1, 8, 0)
     assert (folder / "2026-10-12.2.parquet").exists()
     assert run(store, folder, delete=True) == (0, 9, 9)
-    assert unarchive(store, folder).added == 9
+    assert unarchive(store, folder, NOW).added == 9
     assert Samples(store).get("40-0").label == "bad"  # type: ignore[union-attr]
 
 
@@ -119,7 +119,7 @@ def test_numbers_that_were_given_anew_are_no_hindrance(store: Store, tmp_path: P
     run(store, tmp_path / "archive", days=1, delete=True)
     assert Samples(store).count() == 0
     add(store, 1, 5)
-    unarchive(store, tmp_path / "archive")
+    unarchive(store, tmp_path / "archive", NOW)
     found = {row["id"]: row for row in everything(store)}
     assert len(found) == 17
     assert '"label": "corrected"' in str(found["100-1"]["labels"])
@@ -133,15 +133,15 @@ def test_what_is_no_archive_of_ours_is_refused(store: Store, tmp_path: Path) -> 
     (folder / "2026-10-13.parquet").write_bytes(whole[: len(whole) // 2])
     before = everything(store)
     with pytest.raises(DataError, match="cannot be read"):
-        unarchive(store, folder)
+        unarchive(store, folder, NOW)
     assert everything(store) == before
     with pytest.raises(NotFoundError):
-        unarchive(store, tmp_path / "nowhere")
+        unarchive(store, tmp_path / "nowhere", NOW)
     (tmp_path / "empty").mkdir()
     with pytest.raises(NotFoundError):
-        unarchive(store, tmp_path / "empty")
+        unarchive(store, tmp_path / "empty", NOW)
     with open_store(tmp_path / "sandbox.db", "sandbox") as other, pytest.raises(DataError, match="never mix"):
-        unarchive(other, folder / "2026-10-12.parquet")
+        unarchive(other, folder / "2026-10-12.parquet", NOW)
 
 
 @pytest.mark.parametrize("days", [0, -3, 10**9])
