@@ -1,15 +1,16 @@
 """What uvicorn leaves open towards callers: how long and how slow a head may be, how many connections there are, what
-follows an upgrade nobody grants, HTTP/1.0, the last moment of a kept connection, packets of an answer."""
+follows an upgrade nobody grants, HTTP/1.0, the last moment of a kept connection."""
 
 from __future__ import annotations
 
 import asyncio
 import resource
-from collections.abc import Callable
-from typing import Any
+from collections import deque
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from reasoning_cli.gateway.exchange import Exchange
 
 # Twice what nginx takes. A little more may pass: a piece of what arrives is read before it is counted.
 LONGEST_HEAD_BYTES = 64 * 1024
@@ -39,11 +40,13 @@ def most_connections() -> int:
 class Protocol(HttpToolsProtocol):
     """One connection of a caller."""
 
+    cycle: Exchange  # type: ignore[assignment]  # None before the first request
     most = 0  # connections at once; looked up by the first one
     head_seconds, body_seconds, look_seconds = HEAD_SECONDS, BODY_SILENCE_SECONDS, _LOOK_SECONDS
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._waiting = deque[Exchange]()  # sent ahead of the answer under way
         self._in_head, self._head_bytes, self._completed = True, 0, False
         self._ending = self._resuming = False
         self._since = self._heard = self.loop.time()
@@ -56,9 +59,13 @@ class Protocol(HttpToolsProtocol):
         if self._look_later is not None:
             self._look_later.cancel()
             self._look_later = None
-        super().connection_lost(exc)
-        if isinstance(self.cycle, Outgoing):
+        self.connections.discard(self)
+        if self.cycle is not None:
             self.cycle.leaves()
+        self.flow.resume_writing()
+        if exc is None:
+            self.transport.close()
+        self.parser = None  # type: ignore[assignment]
 
     @property
     def idle_since(self) -> float | None:
@@ -103,7 +110,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         if not self._resuming:
-            super().on_message_begin()
+            self.url, self.headers, self.expect_100_continue = b"", [], False
 
     def on_url(self, url: bytes) -> None:
         if not self._resuming:
@@ -123,17 +130,49 @@ class Protocol(HttpToolsProtocol):
         if self._resuming:
             return
         self._in_head = False
-        super().on_headers_complete()
-        self.cycle.__class__ = Outgoing
-        self.scope["extensions"] = {"left": self.cycle.when_left}  # type: ignore[attr-defined]
-        if self._ending:
-            self.cycle.keep_alive = False
+        version = self.parser.get_http_version()
+        url = httptools.parse_url(self.url)
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": version,
+            "method": self.parser.get_method().decode("ascii"),
+            "path": url.path.decode("latin-1"),
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+            "headers": self.headers,
+        }
+        under_way = self.cycle
+        self.cycle = Exchange(
+            scope,
+            self.transport,
+            self.flow,
+            self.app,
+            self.on_response_complete,
+            expects_100=self.expect_100_continue,
+            keep_alive=version != "1.0" and not self._ending and self.parser.should_keep_alive(),
+        )
+        if under_way is None or under_way.response_complete:
+            self._start(self.cycle)
+        else:  # one after the other, however they were sent
+            self.flow.pause_reading()
+            self._waiting.appendleft(self.cycle)
+
+    def _start(self, cycle: Exchange) -> None:
+        task = self.loop.create_task(cycle.run())
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def on_body(self, body: bytes) -> None:
+        if not self.cycle.response_complete:
+            self.cycle.add(body)
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():  # its body comes yet
             return
         self._in_head, self._head_bytes, self._completed = True, 0, True
-        super().on_message_complete()
+        if not self.cycle.response_complete:
+            self.cycle.whole()
 
     def _refuse(self, status: bytes) -> None:
         """Answer with an error and close. A call that came whole before is answered first: it was sound."""
@@ -170,8 +209,8 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+        if self._waiting:
+            self._start(self._waiting.pop())
 
     def shutdown(self) -> None:
         """The gateway ends. A call that is on its way over a kept connection is still answered."""
@@ -184,80 +223,3 @@ class Protocol(HttpToolsProtocol):
     def _close_if_idle(self) -> None:
         if self.cycle is None or self.cycle.response_complete:
             self.transport.close()
-
-
-class Outgoing(RequestResponseCycle):
-    """An answer going out, in as few packets as it can: its head with the first of its body. Who begins one and has
-    nothing of its body yet sends an empty piece.
-
-    Without a length it goes in chunks; to HTTP/1.0, which knows none, it ends with the connection. What its headers
-    hold was looked at before.
-    """
-
-    _head = b""
-    _left: int | None = None  # of the length that was told
-    _has_body = True
-    _when_left: Callable[[], None] | None = None
-
-    def when_left(self, tell: Callable[[], None]) -> None:
-        """Call `tell` when the caller leaves before the answer is whole."""
-        self._when_left = tell
-        if self.disconnected:
-            asyncio.get_running_loop().call_soon(tell)
-
-    def leaves(self) -> None:
-        """The caller is gone."""
-        if self._when_left is not None and not self.response_complete:
-            self._when_left()
-
-    async def send(self, message: Any) -> None:
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-        if self.disconnected or self.response_complete:
-            return
-        if message["type"] == "http.response.start":
-            self._begin(message["status"], message["headers"])
-            return
-        body, more = message["body"], message.get("more_body", False)
-        pieces = [self._head] if self._head else []
-        self._head = b""
-        if self._has_body and body:
-            if self._left is not None:
-                self._left -= len(body)
-            pieces += [b"%x\r\n" % len(body), body, b"\r\n"] if self.chunked_encoding else [body]
-        if not more and self._has_body:
-            if self._left:
-                raise RuntimeError("an answer as long as was told")
-            if self.chunked_encoding:
-                pieces.append(b"0\r\n\r\n")
-        if pieces:
-            self.transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-        if not more:
-            self.response_complete = True
-            self.message_event.set()
-            if not self.keep_alive:
-                self.transport.close()
-            self.on_response()
-
-    def _begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self.response_started, self.waiting_for_100_continue = True, False
-        self._has_body = self.scope["method"] != "HEAD" and status not in (204, 304)
-        lines = [STATUS_LINE[status]]
-        for name, value in headers:
-            if name == b"content-length":
-                self._left = int(value)
-            elif name == b"connection":
-                self.keep_alive = False
-                continue
-            lines.append(b"%b: %b\r\n" % (name, value))
-        self.chunked_encoding = False
-        if self._has_body and self._left is None:
-            if self.scope["http_version"] == "1.0":
-                self.keep_alive = False
-            else:
-                self.chunked_encoding = True
-                lines.append(b"transfer-encoding: chunked\r\n")
-        if not self.keep_alive:
-            lines.append(b"connection: close\r\n")
-        lines.append(b"\r\n")
-        self._head = b"".join(lines)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
-from reasoning_cli.gateway.limits import Outgoing
+from reasoning_cli.gateway.exchange import Exchange
 
 
 class Written(asyncio.Transport):
@@ -36,21 +35,17 @@ def written(
     """The packets of an answer with these pieces of a body, the last of them its end when it is `whole`."""
 
     async def send() -> list[bytes]:
-        transport, log = Written(), logging.getLogger(__name__)
+        transport = Written()
         scope: Any = {"type": "http", "method": method, "http_version": version}
         ended = lambda: transport.packets.append(b"ended")  # noqa: E731
-        cycle = Outgoing(
+        cycle = Exchange(
             scope,
             transport,
             FlowControl(transport),
-            log,
-            log,
-            False,
-            [],
-            asyncio.Event(),
-            False,
-            version != "1.0",
+            lambda: None,
             ended,
+            expects_100=False,
+            keep_alive=version != "1.0",
         )
         await cycle.send({"type": "http.response.start", "status": status, "headers": list(headers)})
         for number, piece in enumerate(pieces):
