@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
     from reasoning_cli.together.client import TogetherClient
 
-# What a busy or flapping service is given before the evaluation stands still: about three minutes.
+# What a busy or flapping service is given before the evaluation stands still: about three minutes, and longer where
+# it says itself how long it is to be left alone, a minute at most at a time.
 _ATTEMPTS = 11
 _LONGEST_WAIT_SECONDS = 30.0
 
@@ -264,10 +265,12 @@ class _Run:
                 answer = self._client.chat(
                     question.candidate.serving_name, messages, max_tokens=self._plan.request.max_tokens
                 )
-            except (BusyError, NotServingError, UnreachableError):
+            except (BusyError, NotServingError, UnreachableError) as problem:
                 if attempt == _ATTEMPTS - 1 or self._over.is_set():
                     raise
-                self._ways.sleep(min(_LONGEST_WAIT_SECONDS, 0.5 * 2**attempt) * random.uniform(0.75, 1))
+                asked = problem.wait_seconds if isinstance(problem, BusyError) else None
+                usual = min(_LONGEST_WAIT_SECONDS, 0.5 * 2**attempt) * random.uniform(0.75, 1)
+                self._ways.sleep(usual if asked is None else asked)
                 continue
             except RequestRefusedError as problem:
                 if problem.code == "model_not_available":

@@ -103,7 +103,8 @@ def try_answer(client: TogetherClient, record: DeploymentRecord, wait: Waiting, 
             return timedelta(seconds=time.perf_counter() - started)
         except (NotServingError, BusyError, UnreachableError) as problem:
             last = problem
-            wait.sleep(wait.poll_seconds)
+            asked = problem.wait_seconds if isinstance(problem, BusyError) else None
+            wait.sleep(max(wait.poll_seconds, asked or 0))
     raise RemoteError(
         f"`{target}` is READY, and billed, but does not answer: {last.message if last else ''}",
         f"try again later with the same command, or stop it: `reasoning models undeploy {target}`",

@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from reasoning_cli import __version__
+from reasoning_cli.errors import ReasoningError
 from reasoning_cli.redact import remember
 from reasoning_cli.together.problems import BusyError, UnreachableError, explain
 
@@ -108,9 +109,9 @@ class Connection:
             log.debug("%s %s %s %d ms %s", method, path, response.status_code, milliseconds, request_id or "")
             if response.is_success or response.status_code in welcome:
                 return response
-            problem = explain(method, response.status_code, response.content, request_id)
+            problem = self._explained(method, response)
             if isinstance(problem, BusyError) and method == "GET" and not last:
-                self.wait(attempt, response.headers.get("retry-after"))
+                self.wait(attempt, problem.wait_seconds)
                 continue
             raise problem
         raise AssertionError("the last attempt returns or raises")
@@ -125,8 +126,7 @@ class Connection:
             with self._http.stream("GET", path, params=query, headers=headers, follow_redirects=True) as response:
                 if not response.is_success:
                     response.read()
-                    trace = response.headers.get("x-request-id")
-                    raise explain("GET", response.status_code, response.content, trace)
+                    raise self._explained("GET", response)
                 yield response
         except httpx.TransportError as error:
             raise self._unreachable(error, maybe_done=False) from error
@@ -143,13 +143,29 @@ class Connection:
                 return
             cursor = following
 
-    def wait(self, attempt: int, retry_after: str | None) -> None:
-        """As long as asked for, within reason; else 0.5, 1, 2 seconds, a quarter of it by chance."""
-        seconds = 0.5 * 2**attempt * random.uniform(0.75, 1)
-        if retry_after is not None and retry_after.strip().isdigit():
-            seconds = min(float(retry_after), LONGEST_WAIT_SECONDS)
+    def wait(self, attempt: int, asked_seconds: float | None) -> None:
+        """As long as asked for; else 0.5, 1, 2 seconds, a quarter of it by chance."""
+        seconds = 0.5 * 2**attempt * random.uniform(0.75, 1) if asked_seconds is None else asked_seconds
         log.info("trying again in %.1f s", seconds)
         self.sleep(seconds)
+
+    def _explained(self, method: str, response: httpx.Response) -> ReasoningError:
+        """The error that a response is, with how long it asks to wait."""
+        problem = explain(method, response.status_code, response.content, response.headers.get("x-request-id"))
+        if isinstance(problem, BusyError):
+            problem.wait_seconds = self._asked_to_wait(response)
+        return problem
+
+    def _asked_to_wait(self, response: httpx.Response) -> float | None:
+        """`Retry-After` in seconds, within reason, by their own clock where it is a date; None for one that is past."""
+        text = response.headers.get("retry-after", "").strip()
+        if text.isdecimal():
+            return min(float(text), LONGEST_WAIT_SECONDS)
+        try:
+            seconds = (parsedate_to_datetime(text) - (self._served_at or datetime.now(UTC))).total_seconds()
+        except (ValueError, TypeError):  # nothing usable, or no zone
+            return None
+        return min(seconds, LONGEST_WAIT_SECONDS) if seconds > 0 else None
 
     def _note_time(self, response: httpx.Response) -> None:
         try:

@@ -43,11 +43,11 @@ def download(
                             received += len(chunk)
                             on_progress(received, total)
                     return received
-                except (UnreachableError, BusyError):
+                except (UnreachableError, BusyError) as problem:
                     failures = 1 if received > before else failures + 1
                     if failures == ATTEMPTS:
                         raise
-                    connection.wait(failures - 1, None)
+                    connection.wait(failures - 1, problem.wait_seconds if isinstance(problem, BusyError) else None)
     except OSError as error:
         raise DataError(f"cannot write `{path}`: {error.strerror or error}") from error
 

@@ -58,7 +58,9 @@ class CreditError(QuotaError):
 
 
 class BusyError(RemoteError):
-    """Overloaded or broken on their side."""
+    """Overloaded or broken on their side. `wait_seconds` is how long they ask to be left alone, None if they do not."""
+
+    wait_seconds: float | None = None
 
 
 class UnreachableError(RemoteError):

@@ -385,6 +385,16 @@ def test_what_is_busy_or_flaps_is_waited_for(reasoning: Run, weak: Service) -> N
     assert set(model(report)["failures"]) == {"no XML answer"}
 
 
+def test_it_waits_as_long_as_it_is_asked_to(reasoning: Run, weak: Service, session_facts: dict[str, object]) -> None:
+    slept: list[float] = []
+    session_facts["sleep"] = slept.append
+    for status, asked in ((429, "7"), (503, "11"), (503, "86400")):
+        weak.fault(CHAT, status=status, headers={"retry-after": asked}, body={"error": {"message": "busy"}}, times=2)
+    report = record_of(reasoning("train", "eval", "should-respond", "--json"))
+    assert (report["count"], model(report)["answers"]) == (120, 120)
+    assert sorted(slept) == [7, 7, 11, 11, 60, 60]
+
+
 def test_what_a_model_refuses_is_its_answer(reasoning: Run, weak: Service) -> None:
     refusal = {"error": {"message": "too long", "code": "context_length_exceeded"}}
     weak.fault(CHAT, status=403, body=refusal, skip=10, times=7)

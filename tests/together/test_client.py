@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +138,23 @@ def test_reads_wait_as_long_as_asked_for_and_try_again(together: Service) -> Non
     assert together.slept[:2] == [7, LONGEST_WAIT_SECONDS]
     assert 1.5 <= together.slept[2] <= 2
     assert len(together.journal()) == ATTEMPTS
+
+
+def test_a_date_to_wait_for_is_by_their_clock(together: Service) -> None:
+    until = together.client.now() + timedelta(seconds=25)
+    together.fault(r"/v3/whoami", status=503, headers={"retry-after": format_datetime(until, usegmt=True)}, times=1)
+    together.fault(r"/v3/whoami", status=503, headers={"retry-after": "soon"}, times=1)
+    together.client.whoami()
+    assert 20 <= together.slept[-2] <= 25
+    assert 0.75 <= together.slept[-1] <= 1
+
+
+def test_a_write_that_was_refused_for_being_busy_says_how_long_to_wait(together: Service) -> None:
+    together.fault(r"/v1/chat/completions", status=429, headers={"retry-after": "12"}, body=SLOWER, times=1)
+    with pytest.raises(BusyError) as caught:
+        together.client.chat("any", [{"role": "user", "content": "hello"}], max_tokens=1)
+    assert caught.value.wait_seconds == 12
+    assert together.slept == []
 
 
 @pytest.mark.parametrize("cut", ["before", "mid_body"])
