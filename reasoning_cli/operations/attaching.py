@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError, UsageError
 from reasoning_cli.operations.bringing_up import Deployed, bring_up, cost_told, route
 from reasoning_cli.operations.budget import AT_REST, Limits, burn
-from reasoning_cli.operations.catalogue import Ways, find_base, find_ways, serving_options
+from reasoning_cli.operations.catalogue import Ways, find_base, find_ways, first_choice, serving_options
 from reasoning_cli.operations.deploying import Action, DeployPlan, DeployRequest, plan_deploy, read_target, untyped
 from reasoning_cli.operations.deploying import plan_start as plan_start_alone
 from reasoning_cli.operations.finding import find_live
@@ -319,8 +319,8 @@ def _price(
 def _cheapest(options: Sequence[Hardware], request: DeployRequest) -> int:
     """The price of what would be chosen, a replica and hour."""
     asked = [one for one in options if request.hardware in (None, one.name) and request.config in (None, one.config_id)]
-    free = [one for one in asked if one.is_free]
-    return next((one.price_cents_per_hour for one in (*free, *asked, *options)), 0)
+    chosen = first_choice(asked) or first_choice(options)
+    return chosen.price_cents_per_hour if chosen is not None else 0
 
 
 def _carrier(

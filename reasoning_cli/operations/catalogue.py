@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -128,6 +129,11 @@ def serving_options(client: TogetherClient, model: Model) -> list[Hardware]:
     return sorted(options, key=lambda option: (option.price_cents_per_hour, option.name))
 
 
+def first_choice(options: Sequence[Hardware]) -> Hardware | None:
+    """What is taken of several ways to serve, cheapest first: the first that has room now, else the first."""
+    return next((one for one in (*(each for each in options if each.is_free), *options)), None)
+
+
 def choose_hardware(
     client: TogetherClient,
     model: Model,
@@ -162,8 +168,8 @@ def choose_hardware(
     if not matching:
         offered = ", ".join(f"{one.name} ({one.config_id})" for one in options)
         raise NotFoundError(f"`{model.name}` cannot be served on `{config or hardware}`", f"it can on: {offered}")
-    free = [one for one in matching if one.is_free or not needs_room]
-    if not free:
+    chosen = first_choice(matching) if needs_room else matching[0]
+    if chosen is None or (needs_room and not chosen.is_free):
         raise LimitError(
             f"no {' or '.join(one.name for one in matching)} is free at Together now",
             "try again later, or another `--hardware`" if hardware or config else "try again later",
@@ -172,11 +178,11 @@ def choose_hardware(
         reason = "as asked for"
     elif len(options) == 1:
         reason = "the only one that can serve it"
-    elif free[0] is not options[0]:
+    elif chosen is not options[0]:
         reason = f"cheapest of {len(options)} that has room now"
     else:
         reason = f"cheapest of {len(options)} that can serve it"
-    return HardwareChoice(free[0], len(options), reason)
+    return HardwareChoice(chosen, len(options), reason)
 
 
 def _hardware(config: Config, kind: InstanceType) -> Hardware:

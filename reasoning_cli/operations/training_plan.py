@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, UsageError
 from reasoning_cli.operations.budget import Limits, Standing, standings
-from reasoning_cli.operations.catalogue import Hardware, find_model, serving_options
+from reasoning_cli.operations.catalogue import Hardware, find_model, first_choice, serving_options
 from reasoning_cli.operations.exporting import ExportReport, ExportRequest, export_samples
 from reasoning_cli.operations.splitting import UnsplittableError
 from reasoning_cli.operations.training_prices import RoughPrice, billions_of, rough_price, rough_time
@@ -110,8 +110,8 @@ class TrainingPlan:
 
     @property
     def served_on(self) -> Hardware | None:
-        """The cheapest way to serve the result that has room now, else the cheapest; None when there is none."""
-        return next((one for one in self.serving if one.is_free), self.serving[0] if self.serving else None)
+        """What a deploy of the result would take; None when it cannot be served."""
+        return first_choice(self.serving)
 
     @property
     def train_samples(self) -> int:

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.generate_log import Generator, fill
 from reasoning_cli.store.training_runs import TrainingRun, TrainingRuns
 from tests.conftest import Run
-from tests.together.service import Service
+from tests.together.service import INSTANCE_TYPES, Service
 
 BASE = "Qwen/Qwen3-8B"
 ANY = ("train", "start", "should-respond", "--yes")
@@ -97,6 +97,21 @@ def test_the_model_that_came_of_it_can_be_deployed(reasoning: Run, trained: Serv
         "models", "deploy", str(newest(trained).model_name), "--as", "should-respond", "--merged", "--yes"
     )
     assert "prompt_form" not in again.stderr
+
+
+@pytest.mark.parametrize("room", [0, 3, None])
+def test_the_plan_names_the_hardware_that_a_deploy_takes(reasoning: Run, trained: Service, room: int | None) -> None:
+    types = trained.ask("GET", INSTANCE_TYPES)["data"]
+    cheapest = next(one for one in types if one["name"] == "1xnvidia-a100-80gb")
+    relation = {"headroom": {"value": room, "relation": "RELATION_EQ"}} if room is not None else {}
+    cheapest["regions"] = [{"name": "us-central-1", **relation}]
+    trained.fault(INSTANCE_TYPES, status=200, body={"data": types}, times=20)
+    plan = json.loads(reasoning("train", "init", "should-respond", "--json").stdout)
+    shown = json.loads(
+        reasoning("models", "deploy", plan["base"], "--as", "should-respond", "--dry-run", "--json").stdout
+    )
+    assert (plan["serving"], plan["serving_cents_per_hour"]) == (shown["hardware"], shown["price_cents_per_hour"])
+    assert plan["serving"] == ("1xnvidia-h100-80gb" if room == 0 else "1xnvidia-a100-80gb")
 
 
 def test_a_dry_run_shows_the_plan_and_does_nothing(reasoning: Run, trained: Service) -> None:
