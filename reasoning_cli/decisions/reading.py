@@ -20,21 +20,25 @@ Parts = tuple[tuple[str, str], ...]
 # `10:29 (5 minutes ago) [9af3f5b3-…] Alice: …`: the clock tells the age, and the id nothing.
 _OPENING = re.compile(r"^(?P<clock>\d\d:\d\d )?(?:\([^()\n]{1,40}\) )?\[[\w-]{1,64}\] ?", re.MULTILINE)
 _RECEIVED = re.compile(r"^# Received Message\n", re.MULTILINE)
+_TASK = re.compile(r"\s*<task>(.{1,500}?)</task>")
 _HEADING = "# Conversation Messages\n"
 
 
 def message_of(model_type: str, prompt: str) -> str:
     """What the decision is about: the received message, for code the whole request.
 
-    A prompt that marks none gives the last line of its conversation, and one without a conversation its end.
+    A prompt that marks none gives the last line of its conversation; of one without a conversation, such as for a post,
+    the agent's task is all there is to say, and of any other text its end.
     """
     if model_type == "coding":
         return prompt.strip()
     received = received_message(prompt)
     if received is not None:
         return received.strip()
-    lines = talk_of(prompt)
-    return lines[-1] if lines else prompt.strip()[-500:]
+    if lines := talk_of(prompt):
+        return lines[-1]
+    task = _TASK.match(prompt)
+    return task[1].strip() if task is not None else prompt.strip()[-500:]
 
 
 def talk_of(prompt: str) -> tuple[str, ...]:

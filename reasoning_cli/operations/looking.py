@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, parse_answer, read_answer
+from reasoning_cli.decisions.prompts import received_message
 from reasoning_cli.decisions.reading import Parts, message_of, parts_of, talk_of
 from reasoning_cli.errors import NotFoundError, UsageError
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.labels import LabelRecord, Labels
-from reasoning_cli.store.pages import Pages, SampleRow
+from reasoning_cli.store.pages import TAIL_CHARS, Pages, SampleRow
 from reasoning_cli.store.samples import Sample, SampleFilter, Samples
 
 # Below that an id in a table looks like a number.
@@ -48,9 +49,18 @@ def page_of(store: Store, wanted: SampleFilter, *, after: str | None, limit: int
     pages = Pages(store)
     behind = find_sample(store, after).seq if after is not None else None
     rows = pages.page(wanted, after=behind, limit=limit + 1)
-    shown = rows[:limit]
+    shown = [_telling(store, row) for row in rows[:limit]]
     length = max((pages.telling_length(row.id) for row in shown), default=0)
     return Page(shown, len(rows) > len(shown), max(_SHORTEST_ID, length))
+
+
+def _telling(store: Store, row: SampleRow) -> SampleRow:
+    """The row with its whole prompt, if it is about a message longer than what was read of it."""
+    tail = row.tail or ""
+    if len(tail) < TAIL_CHARS or row.model_type == "coding" or received_message(tail) is not None:
+        return row
+    whole = Samples(store).get(row.id)
+    return row if whole is None else replace(row, tail=whole.prompt)
 
 
 def ids_of(store: Store, wanted: SampleFilter, *, after: str | None, limit: int) -> Iterator[str]:

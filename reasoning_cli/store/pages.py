@@ -15,19 +15,24 @@ from reasoning_cli.store.samples import SampleFilter, Samples, where
 from reasoning_cli.store.times import from_ms
 from reasoning_cli.values import MODEL_TYPES
 
-# Of a longer prompt only the end is read for a listing: the received message stands there.
-_TAIL_CHARS = 20_000
+# Of a longer prompt only so much is read for a listing: the end, where the received message stands; of code, whose
+# prompt is all message, the beginning.
+TAIL_CHARS = 20_000
 
 _COLUMNS = (
     "seq, samples.id, created_at, model_type, decision, corrected, label, agent_id, agent_name, room_id, source,"
     " origin, model, prompt_tokens, completion_tokens, latency_ms, cost_micros, confidence"
 )
-_TAIL = f"iif(prompt_chars > {_TAIL_CHARS}, substr(prompt, -{_TAIL_CHARS}), prompt)"
+_TAIL = (
+    f"iif(prompt_chars > {TAIL_CHARS},"
+    f" iif(model_type = 'coding', substr(prompt, 1, {TAIL_CHARS}), substr(prompt, -{TAIL_CHARS})), prompt)"
+)
 
 
 @dataclass(frozen=True)
 class SampleRow:
-    """What a listing shows of a sample. `tail` is the end of its prompt, None when it was not asked for."""
+    """What a listing shows of a sample. `tail` is what of its prompt says what it is about, None when it was not asked
+    for."""
 
     seq: int
     id: str

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,28 @@ def test_a_listing_shows_the_newest_first_and_where_to_go_on(store: Store, reaso
     assert done.stderr == "There are more: add --after 0002-dec, or a higher --limit\n"
     rest = reasoning("data", "list", "--after", "0002-dec", "-q")
     assert (rest.stdout, rest.stderr) == ("0003-decision\n", "")
+
+
+def test_a_listing_tells_what_each_is_about_however_long_or_without_a_message(store: Store, reasoning: Run) -> None:
+    long = "".join(f"\nline {number} of a long text" for number in range(2000))
+    without = "# Conversation Messages", "# Post Directions for Nova"
+    post = (
+        decision(5, "planning").prompt.split(without[0])[0]
+        + f"{without[1]}\nBe kind.\n</providers>\n<output>…</output>"
+    )
+    code = "write this in Python: " + "x = 1\n" * 5000
+    Samples(store).insert_many(
+        [
+            decision(4, "planning", long),
+            decision(5, "planning", prompt=post),
+            replace(decision(6), prompt=code, model_type="coding", output="```py\n```", decision="python"),
+        ]
+    )
+    rows = {row["id"][:4]: row["message"] for row in json.loads(reasoning("data", "list", "--json").stdout)}
+    assert rows["0004"] == f"Alice: message 4{long}"
+    assert rows["0005"] == "Generate dialog and actions for the character Nova."
+    assert rows["0006"].startswith("write this in Python: ")
+    assert "Generate dialog and actions" in reasoning("data", "show", "0005").stdout
 
 
 @pytest.mark.parametrize(

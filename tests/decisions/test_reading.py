@@ -28,6 +28,15 @@ OLD = """<task>Generate dialog and actions for the character Nova.</task>
 </providers>
 Write."""
 
+POST = """<task>Generate dialog and actions for the character Nova.</task>
+<providers>
+# Post Directions for Nova
+Be kind.
+</providers>
+<output>
+<text>Your response text here</text>
+</output>"""
+
 
 def test_the_conversation_is_read_without_ids_and_ages() -> None:
     assert talk_of(PROMPT) == ("08:51 Alice: see [the list] (now)", "second line", "10:29 Bob: Nova, lunch?")
@@ -37,6 +46,7 @@ def test_the_conversation_is_read_without_ids_and_ages() -> None:
 def test_what_a_decision_is_about() -> None:
     assert message_of("should_respond", PROMPT) == "Bob: Nova, lunch?"
     assert message_of("planning", OLD) == "Bob: Nova, lunch?"
+    assert message_of("planning", POST) == "Generate dialog and actions for the character Nova."
     assert message_of("planning", "x" * 600 + "end") == "x" * 497 + "end"
     assert message_of("coding", " write it ") == "write it"
 

@@ -80,12 +80,18 @@ def test_a_page_is_read_in_the_order_of_an_index(store: Store, wanted: SampleFil
             assert any(step.startswith("SEARCH") for step in plan), plan
 
 
-def test_of_a_long_prompt_only_the_end_is_read(store: Store) -> None:
+def test_of_a_long_prompt_only_the_end_is_read_and_of_long_code_the_beginning(store: Store) -> None:
     Samples(store).insert_many([sample(500, prompt="x" * 50_000 + "the end")])
     (row,) = Pages(store).page(SampleFilter(), limit=1)
     assert row.tail is not None
     assert len(row.tail) == 20_000
     assert row.tail.endswith("xthe end")
+    Samples(store).insert_many(
+        [sample(501, "coding", prompt="the beginning" + "x" * 50_000, created_at=NOON + timedelta(1))]
+    )
+    (row,) = Pages(store).page(SampleFilter(), limit=1)
+    assert row.tail is not None
+    assert (row.tail[:13], len(row.tail)) == ("the beginning", 20_000)
     assert Pages(store).page(SampleFilter(), limit=1, with_tail=False)[0].tail is None
 
 
