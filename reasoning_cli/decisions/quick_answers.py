@@ -6,6 +6,8 @@ Whatever does not match is None here and `answers`' to read; a test holds the tw
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 
 from reasoning_cli.decisions.answers import ACTIONS, Answer, PlanningAnswer, ShouldRespondAnswer, unescape
 
@@ -44,6 +46,12 @@ def is_canonical(model_type: str, output: str) -> bool:
     if model_type == "coding":
         return bool(output) and not (output[0].isspace() or output[-1].isspace()) and not _THINKING.search(output)
     return _CANONICAL[model_type].fullmatch(output) is not None
+
+
+def canonical_check(model_type: str) -> Callable[[str], object]:
+    """`is_canonical` for answers of one type: true or false in any form, and with nothing to look up at each."""
+    known = _CANONICAL.get(model_type)
+    return known.fullmatch if known is not None else partial(is_canonical, model_type)
 
 
 def quick_answer(model_type: str, output: str) -> Answer | None:

@@ -216,6 +216,7 @@ class _Run:
         rules = replace(rules, head=head)
         numbers = self._rows.numbers()
         batches = in_batches(self._choice.among(numbers), bool(self._request.split))
+        together = False
         if rules.fmt == "parquet":
             from reasoning_cli.operations.exporting_parquet import write_parquet
 
@@ -223,7 +224,7 @@ class _Run:
         else:
             together = self._workers > 1 and self._matching >= WORTH_WORKERS and all(map(_has_descriptor, streams))
             written = (
-                write_together(self._store, rules, batches, streams, self._workers)
+                write_together(self._store, rules, batches, streams, self._workers, ours=bool(growing))
                 if together
                 else write_alone(self._store, rules, batches, streams)
             )
@@ -232,8 +233,8 @@ class _Run:
         with contextlib.closing(numbers), contextlib.closing(written):
             for batch, facts in written:
                 self._take(batch, facts)
-                for one in growing:
-                    one.catch_up()
+                for one, side in zip(growing, self._facts.sides, strict=False):
+                    one.catch_up(side.size_bytes if together else None)
                 done += len(batch[0])
                 if self._on_progress is not None:
                     self._on_progress(done, self._matching)
@@ -245,17 +246,19 @@ class _Run:
             stream.flush()
         for one in growing:
             one.finish()
-            one.catch_up()
-            one.finish()
 
     def _take(self, batch: Batch, facts: Facts) -> None:
         numbers, to = batch
-        written, sides = list(numbers), bytearray(to)
-        for place in reversed(facts.skipped):
-            del written[place], sides[place : place + 1]
-        for side, held in enumerate(self._held):
-            held.update(compress(written, map(side.__eq__, sides)) if to else written)
         self._facts.add(facts)
+        written = bytearray(b"\1") * len(numbers)
+        for place in facts.skipped:
+            written[place] = False
+        for side, held in enumerate(self._held):
+            mine = bytes(map(int.__and__, written, map(side.__eq__, to))) if to else bytes(written)
+            if isinstance(numbers, range):
+                held.mark(numbers.start, mine)
+            else:
+                held.update(compress(numbers, mine))
 
     def _end(self, streams: Sequence[BinaryIO]) -> None:
         for stream, side in zip(streams, self._facts.sides, strict=True):

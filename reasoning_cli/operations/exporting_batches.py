@@ -1,9 +1,10 @@
 """Batches of samples to bytes, by this process or by several that take turns at writing.
 
 The parent hands out batches of sample numbers in order, one worker after the other. Each renders its batch while the
-others render theirs, and writes it when the turn comes round; the turn is a byte that goes from worker to worker
-through pipes, and the files are open in all of them with one shared place to write at. So the bytes are in order, go
-straight from the one that made them to the file, pipe or terminal, and nobody holds more than a batch.
+others render theirs, and waits for its turn, which goes from worker to worker through pipes and tells where the files
+end. Into a file it then writes at that place while the next one, which is told where this batch will end, writes too;
+into a pipe or a terminal it writes before it hands the turn on. So the bytes are in order, go straight from the one
+that made them to where they belong, and nobody holds more than a batch.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import struct
 import subprocess
 import sys
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import islice
+from itertools import compress
 from typing import BinaryIO
 
 from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.operations.exporting_lines import BYTES_PER_TOKEN, Renderer, Rules, csv_row
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.export_rows import texts
+from reasoning_cli.store.export_rows import TextRow, texts
 
 BATCH = 250
 MOST_WORKERS = 4
@@ -77,7 +79,7 @@ class Facts:
 
 
 # Numbers of samples, and the file each goes to; no files named: all to the first.
-Batch = tuple[list[int], bytes]
+Batch = tuple[Sequence[int], bytes]
 
 
 class Batcher:
@@ -88,64 +90,86 @@ class Batcher:
         self._renderer = Renderer(rules)
 
     def render(self, numbers: Sequence[int], to: bytes) -> tuple[list[list[bytes]], Facts]:
-        """The pieces of each file, and what became of the batch."""
-        facts = Facts([SideFacts() for _ in range(self._sides)])
-        pieces: list[list[bytes]] = [[] for _ in range(self._sides)]
-        kinds: list[list[tuple[str, str | None]]] = [[] for _ in range(self._sides)]
-        tokens_of: list[list[int]] = [[] for _ in range(self._sides)]
-        renderer, quick_line = self._renderer, self._renderer.quick_line
-        is_csv, most = self._rules.fmt == "csv", self._rules.max_tokens
-        place, side, when = -1, 0, 0
-        for row in texts(self._store, numbers):
-            place += 1
-            while numbers[place] != row[0]:  # deleted since it was chosen
-                facts.skipped.append(place)
-                place += 1
-            line, piece, decision = quick_line(row), None, row[5]
-            reason: str | None = None
-            if line is None:
-                turns = renderer.turns(row)
-                if isinstance(turns, str):
-                    reason, line = turns, b""
-                else:
-                    line, decision = renderer.line(turns), turns.decision
-                    piece = csv_row(turns) if is_csv else None
-            tokens = -(-len(line) // BYTES_PER_TOKEN)
-            if most and reason is None:
-                reason = renderer.too_long(row[2], tokens)
-            if reason is not None:
-                facts.left_out[reason] = facts.left_out.get(reason, 0) + 1
-                facts.skipped.append(place)
+        """The pieces of each file, and what became of the batch.
+
+        Done column by column for all of its rows, of which a few only are looked at one by one.
+        """
+        renderer, most = self._renderer, self._rules.max_tokens
+        rows = texts(self._store, numbers)
+        pieces = renderer.quick_lines(rows)
+        sizes = [len(line or b"") for line in pieces]
+        kinds = [(row[2], row[5]) for row in rows]
+        reasons: dict[int, str] = {}
+        for place in [place for place, line in enumerate(pieces) if line is None]:
+            turns = renderer.turns(rows[place])
+            if isinstance(turns, str):
+                reasons[place] = turns
                 continue
-            if to:
-                side = to[place]
-            pieces[side].append(piece or line)
-            kinds[side].append((row[2], decision))
-            tokens_of[side].append(tokens)
-            when = row[1]
-            if facts.oldest is None:
-                facts.oldest = when
-        facts.skipped += range(place + 1, len(numbers))
-        if facts.oldest is not None:
-            facts.newest = when  # they come in the order of their times
-        for told, mine, kind, tokens_mine in zip(facts.sides, pieces, kinds, tokens_of, strict=True):
-            told.samples = len(mine)
-            told.size_bytes = sum(map(len, mine))
-            told.tokens = sum(tokens_mine)
-            told.decisions = {
-                f"{model_type} {decision}": many for (model_type, decision), many in Counter(kind).items()
-            }
-            facts.longest = max(facts.longest, *tokens_mine, 0)
-        facts.redactions = dict(renderer.redactions)
+            line = renderer.line(turns)
+            pieces[place] = csv_row(turns) if self._rules.fmt == "csv" else line
+            sizes[place], kinds[place] = len(line), (rows[place][2], turns.decision)
+        tokens = [-(-size // BYTES_PER_TOKEN) for size in sizes]
+        if most and max(tokens, default=0) > min(most.values()):
+            too_long = (renderer.too_long(kind, count) for (kind, _), count in zip(kinds, tokens, strict=True))
+            reasons |= {place: reason for place, reason in enumerate(too_long) if reason is not None}
+
+        facts = Facts([], dict(Counter(reasons.values())), dict(renderer.redactions))
         renderer.redactions.clear()
-        return pieces, facts
+        places = _places(rows, numbers)
+        kept = bytearray(b"\1") * len(rows)
+        for place in reasons:
+            kept[place] = False
+        if places is None:
+            facts.skipped = sorted(reasons)
+        else:
+            facts.skipped = sorted({*range(len(numbers))} - {*compress(places, kept)})
+            to = bytes(to[place] for place in places) if to else b""
+        if any(kept):
+            # They come in the order of their times.
+            facts.oldest, facts.newest = rows[kept.find(True)][1], rows[kept.rfind(True)][1]
+        mine: list[list[bytes]] = []
+        for side in range(self._sides):
+            chosen = [keep and one == side for keep, one in zip(kept, to, strict=True)] if to else kept
+            lines: list[bytes] = list(compress(pieces, chosen))  # type: ignore[arg-type]
+            counts = list(compress(tokens, chosen))
+            decisions = Counter(compress(kinds, chosen))
+            mine.append(lines)
+            facts.longest = max(facts.longest, *counts, 0)
+            facts.sides.append(
+                SideFacts(
+                    len(lines),
+                    sum(map(len, lines)),
+                    sum(counts),
+                    {f"{model_type} {decision}": many for (model_type, decision), many in decisions.items()},
+                )
+            )
+        return mine, facts
 
 
-def in_batches(chosen: Iterator[tuple[int, int]], split: bool) -> Iterator[Batch]:
-    """Numbers of samples with the file each goes to, a batch at a time."""
-    while batch := list(islice(chosen, BATCH)):
-        numbers, to = zip(*batch, strict=True)
-        yield list(numbers), bytes(to) if split else b""
+def _places(rows: Sequence[TextRow], numbers: Sequence[int]) -> list[int] | None:
+    """The places in a batch of the rows there are of it; None when all are, since none was deleted meanwhile."""
+    if len(rows) == len(numbers):
+        return None
+    place_of = {number: place for place, number in enumerate(numbers)}
+    return [place_of[row[0]] for row in rows]
+
+
+def in_batches(chosen: Iterator[tuple[list[int], bytes]], split: bool) -> Iterator[Batch]:
+    """Numbers of samples with the file each goes to, a batch at a time; a range where they go up by one."""
+    numbers, to = list[int](), bytearray()
+    for some, theirs in chosen:
+        numbers += some
+        to += theirs if split else b""
+        while len(numbers) >= BATCH:
+            yield _in_a_row(numbers[:BATCH]), bytes(to[:BATCH])
+            del numbers[:BATCH], to[:BATCH]
+    if numbers:
+        yield _in_a_row(numbers), bytes(to)
+
+
+def _in_a_row(numbers: list[int]) -> Sequence[int]:
+    row = range(numbers[0], numbers[0] + len(numbers))
+    return row if numbers[-1] == row[-1] and numbers == list(row) else numbers
 
 
 def write_alone(
@@ -156,21 +180,22 @@ def write_alone(
     begun = 0
     for batch in batches:
         pieces, facts = batcher.render(*batch)
-        for side, stream in enumerate(streams):
-            content, begun = joined(rules, pieces[side], facts.sides[side], side, begun)
+        contents = [b"".join(mine) for mine in pieces]
+        begun = begin_files(rules, contents, facts, begun)
+        for stream, content in zip(streams, contents, strict=True):
             stream.write(content)
         yield batch, facts
 
 
-def joined(rules: Rules, pieces: list[bytes], facts: SideFacts, side: int, begun: int) -> tuple[memoryview, int]:
-    """The pieces as one, and the files that have been begun as bits: the head comes before the first sample, which in
-    JSON follows no comma."""
-    if pieces and not begun >> side & 1:
-        first = pieces[0].removeprefix(b",") if rules.fmt == "json" else pieces[0]
-        pieces = [rules.head.encode(), first, *pieces[1:]]
-        begun |= 1 << side
-        facts.size_bytes = sum(map(len, pieces))
-    return memoryview(b"".join(pieces)), begun
+def begin_files(rules: Rules, contents: list[bytes], facts: Facts, begun: int) -> int:
+    """Put the head before what is a file's first content, which in JSON follows no comma; `begun` holds a bit for each
+    file that has some, and comes back with those of these."""
+    for side, content in enumerate(contents):
+        if content and not begun >> side & 1:
+            begun |= 1 << side
+            contents[side] = rules.head.encode() + (content.removeprefix(b",") if rules.fmt == "json" else content)
+            facts.sides[side].size_bytes = len(contents[side])
+    return begun
 
 
 def worker_count() -> int:
@@ -180,14 +205,16 @@ def worker_count() -> int:
 
 
 def write_together(
-    store: Store, rules: Rules, batches: Iterator[Batch], streams: Sequence[BinaryIO], workers: int
+    store: Store, rules: Rules, batches: Iterator[Batch], streams: Sequence[BinaryIO], workers: int, *, ours: bool
 ) -> Generator[tuple[Batch, Facts]]:
     """Let `workers` processes render and write the batches; yields each, in order, once it is written.
 
-    Leaving early ends the workers. Errors of theirs are raised here: OSError of a write, ReasoningError.
+    Into files that are `ours` alone they write at the same time, each at its place. Leaving early ends the workers.
+    Errors of theirs are raised here: OSError of a write, ReasoningError.
     """
     for stream in streams:
         stream.flush()
+    ends = [0] * len(streams)
     with contextlib.ExitStack() as stack:
         ring = [os.pipe() for _ in range(workers)]
         closing = stack.enter_context(contextlib.ExitStack())
@@ -197,9 +224,9 @@ def write_together(
         files = [os.dup(stream.fileno()) for stream in streams]
         for descriptor in files:
             closing.callback(os.close, descriptor)
-        os.write(ring[0][1], bytes([0]))  # the first turn; nothing has been begun
+        os.write(ring[0][1], turn_of(0, ends))  # the first turn: nothing has been begun
         team = [
-            stack.enter_context(_Worker(store, rules, files, ring[place][0], ring[(place + 1) % workers][1]))
+            stack.enter_context(_Worker(store, rules, files, ring[place][0], ring[(place + 1) % workers][1], ours))
             for place in range(workers)
         ]
         closing.close()
@@ -209,17 +236,35 @@ def write_together(
             worker.begin(batch)
             waiting.append((worker, batch))
             if len(waiting) >= workers * _AHEAD:
-                yield _finished(*waiting.popleft())
+                yield _finished(*waiting.popleft(), ends)
         while waiting:
-            yield _finished(*waiting.popleft())
+            yield _finished(*waiting.popleft(), ends)
         for worker in team:
             worker.done()
+    if ours:
+        for stream, end in zip(streams, ends, strict=True):
+            stream.seek(end)
+
+
+def turn_of(begun: int, ends: Sequence[int]) -> bytes:
+    """What workers hand on: which files have been begun, and where each ends."""
+    return struct.pack(f"<B{len(ends)}Q", begun, *ends)
+
+
+def read_turn(descriptor: int, files: int) -> tuple[int, list[int]] | None:
+    """Wait for it; None when no other worker is left to hand it on."""
+    form = struct.Struct(f"<B{files}Q")
+    turn = os.read(descriptor, form.size)
+    if not turn:
+        return None
+    begun, *ends = form.unpack(turn)
+    return begun, ends
 
 
 class _Worker(contextlib.AbstractContextManager["_Worker"]):
     """Another process that runs `exporting_worker`; it ends with this one, and not by Ctrl-C on its own."""
 
-    def __init__(self, store: Store, rules: Rules, files: Sequence[int], turn: int, next_turn: int) -> None:
+    def __init__(self, store: Store, rules: Rules, files: Sequence[int], turn: int, next_turn: int, ours: bool) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "reasoning_cli.operations.exporting_worker"],
             stdin=subprocess.PIPE,
@@ -236,6 +281,7 @@ class _Worker(contextlib.AbstractContextManager["_Worker"]):
                 "files": list(files),
                 "turn": turn,
                 "next_turn": next_turn,
+                "ours": ours,
             }
         )
 
@@ -249,7 +295,8 @@ class _Worker(contextlib.AbstractContextManager["_Worker"]):
 
     def begin(self, batch: Batch) -> None:
         numbers, to = batch
-        self._tell({"numbers": numbers, "to": to.hex()})
+        told = [numbers.start, numbers.stop] if isinstance(numbers, range) else numbers
+        self._tell({"range" if told is not numbers else "numbers": told, "to": to.hex()})
 
     def finish(self) -> Facts:
         """What became of the oldest batch that is under way; waits until it is written."""
@@ -280,8 +327,11 @@ class _Worker(contextlib.AbstractContextManager["_Worker"]):
             self._process.stdin.flush()
 
 
-def _finished(worker: _Worker, batch: Batch) -> tuple[Batch, Facts]:
-    return batch, worker.finish()
+def _finished(worker: _Worker, batch: Batch, ends: list[int]) -> tuple[Batch, Facts]:
+    facts = worker.finish()
+    for side, told in enumerate(facts.sides):
+        ends[side] += told.size_bytes
+    return batch, facts
 
 
 def _sum_into(total: dict[str, int], more: dict[str, int]) -> None:

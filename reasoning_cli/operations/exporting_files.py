@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import date
@@ -23,7 +23,7 @@ MOST_BYTES = 50 * 1000**3
 # Read at once to be hashed: it stays in the processor's cache meanwhile.
 _PIECE = 256 * 1024
 # Brought to the disk at once while more is written, so that little is left to wait for at the end.
-_SYNCED = 256 * 1024 * 1024
+_SYNCED = 128 * 1024 * 1024
 
 
 def target_name(wanted: SampleFilter, fmt: Format, today: date) -> str:
@@ -69,45 +69,58 @@ def checked(target: Path, files: Sequence[Path], store: Store, overwrite: bool) 
 
 
 class Growing(AbstractContextManager["Growing"]):
-    """The size and the hash of a file that is being written, by whatever process; taken in a thread of its own."""
+    """A file that is being written by whatever process: hashed and brought to the disk meanwhile, in two threads."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._descriptor = stream.fileno()
         self._hash = hashlib.sha256()
         self._piece = memoryview(bytearray(_PIECE))
-        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._threads = ThreadPoolExecutor(max_workers=2)
         self._reading: Future[None] | None = None
-        self.size_bytes = self._synced = 0
+        self._syncing: Future[None] | None = None
+        self._hashed = self._synced = self.size_bytes = 0
 
     def __exit__(self, *problem: object) -> None:
-        self._thread.shutdown(cancel_futures=True)
+        self._threads.shutdown(cancel_futures=True)
 
-    def catch_up(self) -> None:
-        """Begin to take in what was written since, unless that goes on already.
+    def catch_up(self, end: int | None = None) -> None:
+        """Begin to take in what stands there up to `end`, where nothing is missing before; all of it when None.
 
-        Raises DataError when the file was larger than Together takes the last time.
+        Raises DataError when that is more than Together takes.
         """
+        self.size_bytes = os.fstat(self._descriptor).st_size if end is None else end
+        if self.size_bytes > MOST_BYTES:
+            raise DataError(
+                "the file would be larger than the 50 GB Together takes", hint="take fewer: --limit, or --start-date"
+            )
         if self._reading is None or self._reading.done():
-            self.finish()
-            self._reading = self._thread.submit(self._read)
+            self._reading = self._begun(self._reading, self._read)
+        if self.size_bytes >= self._synced + _SYNCED and (self._syncing is None or self._syncing.done()):
+            self._synced = self.size_bytes
+            self._syncing = self._begun(self._syncing, self._sync)
 
     def finish(self) -> None:
-        """Wait until it is done. Raises DataError as `catch_up` does."""
-        if self._reading is not None:
-            self._reading.result()
+        """Take in what is left, and wait for it."""
+        self.catch_up()
+        for running in (self._reading, self._syncing):
+            if running is not None:
+                running.result()
+        self._read()
+
+    def _begun(self, last: Future[None] | None, work: Callable[[], None]) -> Future[None]:
+        if last is not None:
+            last.result()  # raises what it ended with
+        return self._threads.submit(work)
 
     def _read(self) -> None:
-        while length := os.preadv(self._descriptor, [self._piece], self.size_bytes):
+        while (left := self.size_bytes - self._hashed) and (
+            length := os.preadv(self._descriptor, [self._piece[:left]], self._hashed)
+        ):
             self._hash.update(self._piece[:length])
-            self.size_bytes += length
-            if self.size_bytes >= self._synced + _SYNCED:
-                os.fdatasync(self._descriptor)
-                self._synced = self.size_bytes
-            if self.size_bytes > MOST_BYTES:
-                raise DataError(
-                    "the file would be larger than the 50 GB Together takes",
-                    hint="take fewer: --limit, or --start-date",
-                )
+            self._hashed += length
+
+    def _sync(self) -> None:
+        os.fsync(self._descriptor)
 
     @property
     def sha256(self) -> str:

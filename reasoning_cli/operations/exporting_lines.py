@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
-import orjson
+from orjson import dumps
 from pydantic_core import to_json
 
 from reasoning_cli.decisions.answers import (
@@ -31,7 +31,7 @@ from reasoning_cli.decisions.answers import (
 )
 from reasoning_cli.decisions.compact import compact
 from reasoning_cli.decisions.people import people_of
-from reasoning_cli.decisions.quick_answers import is_canonical, quick_answer
+from reasoning_cli.decisions.quick_answers import canonical_check, is_canonical, quick_answer
 from reasoning_cli.personal import Redactor
 from reasoning_cli.store.export_rows import TextRow
 from reasoning_cli.values import MODEL_TYPES
@@ -46,7 +46,12 @@ Message = Mapping[str, str]
 # which have more tokens to a letter, more bytes.
 BYTES_PER_TOKEN = 4
 
-_SYSTEMS = 64  # system messages that are kept in their written form: an agent has one
+_MOST_SYSTEMS = 64  # system messages that are kept in their written form: an agent has one
+_NO_SYSTEM: Mapping[str | None, bytes] = {None: b"", "": b""}
+
+# The frame of a line.
+_MESSAGES, _USER = b'{"messages":[', b'{"role":"user","content":'
+_ASSISTANT, _END = b'},{"role":"assistant","content":', b"}]}"
 
 # Between texts that are redacted together; a line of its own, which no shape of personal data holds.
 _BETWEEN = "\n\x1e\n"
@@ -87,50 +92,51 @@ class Renderer:
         # What stands before and after the object of a sample in its file.
         self._begin, self._end = (b",\n  ", b"") if rules.fmt == "json" else (b"", b"\n")
         self._redactor = Redactor(bytes.fromhex(rules.salt)) if rules.salt is not None else None
-        self._systems: dict[str, bytes] = {}  # as they are written, so nothing is in them to be taken out
-        self._quick_types = frozenset(
-            model_type
+        # As they are written, so nothing is in them to be taken out.
+        self._systems: dict[str | None, bytes] = dict(_NO_SYSTEM)
+        # The types of which most go into their file as they are stored.
+        self._canonical = {
+            model_type: canonical_check(model_type)
             for model_type in MODEL_TYPES
             if not (rules.preference or rules.redact_names or rules.fmt == "csv")
             and rules.forms.get(model_type, "exact") == "exact"
-        )
+        }
 
     @property
     def redactions(self) -> Counter[str]:
         """Values taken out so far, by kind."""
         return self._redactor.counts if self._redactor is not None else Counter()
 
-    def quick_line(self, row: TextRow) -> bytes | None:
-        """The line of a sample that goes into its file as it is stored, as nearly all do; None for any other.
+    def quick_lines(self, rows: Sequence[TextRow]) -> list[bytes | None]:
+        """The lines of samples that go into their file as they are stored, as nearly all do; None for any other.
 
-        Those are for `turns` and `line`, which make the same line of it; a test holds the two together.
+        Those are for `turns` and `line`, which make the same lines; a test holds the two together.
         """
-        _, _, model_type, label, corrected, decision, system, output, prompt = row
-        if (
-            model_type not in self._quick_types
-            or label == "bad"
-            or corrected is not None
-            or decision is None
-            or not is_canonical(model_type, output)
-            or _is_blank(prompt)
-            or b"\0" in prompt
-            or "\0" in output
-        ):
-            return None
-        begin = b""
-        if system and not (begin := self._systems.get(system, b"")):
-            return None
-        # What is escaped reads otherwise than what was written; nothing else could hide in the frame of an answer.
-        if self._redactor is not None and (
-            "&" in output or not self._redactor.leaves(b"%b\n%b" % (prompt, output.encode()))
-        ):
-            return None
-        try:
-            # The same JSON as orjson's, which takes no bytes: it would have to be decoded and encoded again.
-            user = to_json(prompt)
-        except ValueError:  # no UTF-8
-            return None
-        return self._framed(begin, user, orjson.dumps(output))
+        made: list[bytes | None] = []
+        add, join, canonical, systems, redactor = made.append, b"".join, self._canonical, self._systems, self._redactor
+        begin, end = self._begin + _MESSAGES, _END + self._end
+        for _, _, model_type, label, corrected, decision, system, output, prompt in rows:
+            if (
+                decision is None
+                or corrected is not None
+                or label == "bad"
+                or (before := systems.get(system)) is None
+                or (is_canonical := canonical.get(model_type)) is None
+                or not is_canonical(output)
+                or not (prompt and (32 < prompt[0] < 127 or not prompt.decode(errors="replace").isspace()))
+                or b"\0" in prompt
+                or "\0" in output
+                # What is escaped reads otherwise than what was written; nothing else could hide in an answer's frame.
+                or (redactor and ("&" in output or not redactor.leaves(join((prompt, b"\n", output.encode())))))
+            ):
+                add(None)
+                continue
+            try:
+                # The same JSON as orjson's, which takes no bytes: it would have to be decoded and encoded again.
+                add(join((begin, before, _USER, to_json(prompt), _ASSISTANT, dumps(output), end)))
+            except ValueError:  # no UTF-8
+                add(None)
+        return made
 
     def turns(self, row: TextRow) -> Turns | str:
         """The sample as turns, or why it is left out."""
@@ -180,36 +186,19 @@ class Renderer:
         The frame is the same every time; only the texts in it are encoded.
         """
         system, prompt, answer, rejected, _ = turns
-        begin = b""
-        if system is not None:
-            begin = self._systems.get(system, b"")
-            if not begin:
-                if len(self._systems) == _SYSTEMS:
-                    self._systems.clear()
-                begin = self._systems[system] = b'{"role":"system","content":' + orjson.dumps(system) + b"},"
-        user, good = orjson.dumps(prompt), orjson.dumps(answer)
+        before = self._systems.get(system)
+        if before is None:
+            if len(self._systems) == _MOST_SYSTEMS:
+                self._systems = dict(_NO_SYSTEM)
+            before = self._systems[system] = b'{"role":"system","content":' + dumps(system) + b"},"
+        user, good = dumps(prompt), dumps(answer)
         if rejected is None:
-            return self._framed(begin, user, good)
+            return b"".join((self._begin, _MESSAGES, before, _USER, user, _ASSISTANT, good, _END, self._end))
         return (
             b'%b{"input":{"messages":[%b{"role":"user","content":%b}]},'
             b'"preferred_output":[{"role":"assistant","content":%b}],'
             b'"non_preferred_output":[{"role":"assistant","content":%b}]}%b'
-        ) % (self._begin, begin, user, good, orjson.dumps(rejected), self._end)
-
-    def _framed(self, system: bytes, user: bytes, assistant: bytes) -> bytes:
-        return b"".join(
-            (
-                self._begin,
-                b'{"messages":[',
-                system,
-                b'{"role":"user","content":',
-                user,
-                b'},{"role":"assistant","content":',
-                assistant,
-                b"}]}",
-                self._end,
-            )
-        )
+        ) % (self._begin, before, user, good, dumps(rejected), self._end)
 
     def too_long(self, model_type: str, tokens: int) -> str | None:
         """Why a sample of so many tokens is left out, if it is."""
@@ -284,11 +273,6 @@ def _with_texts(answer: Answer | str | None, texts: Sequence[str]) -> Answer | s
         case str():
             return texts[0]
     return None
-
-
-def _is_blank(text: bytes) -> bool:
-    """Whether there is nothing in it but space, of any script."""
-    return not text or (not b" " < text[:1] < b"\x7f" and text.decode(errors="replace").isspace())
 
 
 def flaw_of_text(role: str, text: str) -> str | None:

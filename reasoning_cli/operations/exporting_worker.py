@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from reasoning_cli.errors import ReasoningError
-from reasoning_cli.operations.exporting_batches import Batcher, joined
+from reasoning_cli.operations.exporting_batches import Batcher, begin_files, read_turn, turn_of
 from reasoning_cli.operations.exporting_lines import Rules
 from reasoning_cli.store.database import open_store
 
@@ -41,21 +41,43 @@ def _work() -> None:
             if not line.endswith(b"\n"):
                 return
             batch = json.loads(line)
-            pieces, facts = batcher.render(batch["numbers"], bytes.fromhex(batch["to"]))
-            turn = os.read(job["turn"], 1)
-            if not turn:
-                return  # another worker ended
-            begun = turn[0]
-            for side, file in enumerate(files):
-                content, begun = joined(rules, pieces[side], facts.sides[side], side, begun)
-                while content:
-                    content = content[os.write(file, content) :]
-            try:
-                os.write(job["next_turn"], bytes([begun]))
-            except BrokenPipeError:
-                return  # whose turn it was has ended, which is told of it, and not of a file
+            numbers = range(*batch["range"]) if "range" in batch else batch["numbers"]
+            pieces, facts = batcher.render(numbers, bytes.fromhex(batch["to"]))
+            contents = [b"".join(mine) for mine in pieces]
             del pieces
+            turn = read_turn(job["turn"], len(files))
+            if turn is None:
+                return  # another worker ended
+            begun, ends = turn
+            begun = begin_files(rules, contents, facts, begun)
+            next_turn = turn_of(begun, [end + len(content) for end, content in zip(ends, contents, strict=True)])
+            if job["ours"] and not _hand_on(job["next_turn"], next_turn):
+                return
+            for file, content, end in zip(files, contents, ends, strict=True):
+                _write(file, memoryview(content), end if job["ours"] else None)
+            if not job["ours"] and not _hand_on(job["next_turn"], next_turn):
+                return
             _say(vars(facts) | {"sides": [vars(side) for side in facts.sides]})
+
+
+def _hand_on(descriptor: int, turn: bytes) -> bool:
+    """Whether the one whose turn it is now was still there; its end is told by another than this one."""
+    try:
+        os.write(descriptor, turn)
+    except BrokenPipeError:
+        return False
+    return True
+
+
+def _write(file: int, content: memoryview, place: int | None) -> None:
+    """All of it, at a place in a file, or wherever the file stands."""
+    while content:
+        if place is None:
+            written = os.write(file, content)
+        else:
+            written = os.pwrite(file, content, place)
+            place += written
+        content = content[written:]
 
 
 def _say(record: dict[str, object]) -> None:

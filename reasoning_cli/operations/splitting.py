@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -25,6 +25,8 @@ DEDUPES: tuple[Dedupe, ...] = ("none", "exact", "near")
 SIDES = ("train", "validation", "test")
 
 _COPY, _SURPLUS, _FIRST_SIDE = 0, 1, 2
+_LEFT_OUT = bytes([_COPY, _SURPLUS])
+_SIDE_OF = bytes(max(0, fate - _FIRST_SIDE) for fate in range(256))
 _ROOMS = 1 << 16
 _SHAPES = 1 << 12
 REASONS = {_COPY: "a copy of another sample", _SURPLUS: "more of its decision than of the others"}
@@ -46,17 +48,18 @@ class Choice:
     left_out: tuple[tuple[str, int], ...] = ()
     largest_group: float = 0
 
-    def among(self, numbers: Iterator[int]) -> Iterator[tuple[int, int]]:
-        """The chosen ones of `numbers`, each with its file."""
+    def among(self, numbers: Iterable[list[int]]) -> Iterator[tuple[list[int], bytes]]:
+        """The chosen ones of `numbers`, each with its file; no files named: all go to the first."""
         if self.fates is None:
-            return ((number, 0) for number in numbers)
+            yield from ((some, b"") for some in numbers)
+            return
         first, fates = self.first, self.fates
-        # Stored since the choice was made: not part of it.
-        return (
-            (number, fates[number - first] - _FIRST_SIDE)
-            for number in numbers
-            if 0 <= number - first < len(fates) and fates[number - first] >= _FIRST_SIDE
-        )
+        for some in numbers:
+            # Stored since the choice was made: not part of it.
+            known = [number for number in some if 0 <= number - first < len(fates)]
+            decided = bytes([fates[number - first] for number in known])
+            chosen = [number for number, fate in zip(known, decided, strict=True) if fate >= _FIRST_SIDE]
+            yield chosen, decided.translate(_SIDE_OF, _LEFT_OUT)
 
 
 def parse_split(text: str) -> tuple[float, ...]:

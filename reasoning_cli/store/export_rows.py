@@ -10,11 +10,12 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from typing import Literal
 
-from reasoning_cli.store.database import Store, translated
+from reasoning_cli.store.database import Parameters, Store, translated
 from reasoning_cli.store.samples import SampleFilter, Samples, where
 
 Copies = Literal["exact", "near"]
 
+_NUMBERS = 1000  # read at once
 _HASHES: dict[Copies, str] = {"exact": "prompt_hash", "near": "shape_hash"}
 # What could be trained on, as far as small columns tell.
 USABLE = "label IS NOT 'bad' AND (corrected IS NOT NULL OR decision IS NOT NULL)"
@@ -35,13 +36,14 @@ class ExportRows:
         """How many match."""
         return self._store.number(f"SELECT count(*) FROM samples {where(self._conditions)}", self._parameters)
 
-    def numbers(self) -> Generator[int]:
-        """The numbers of the matching samples, oldest first."""
+    def numbers(self) -> Generator[list[int]]:
+        """The numbers of the matching samples, oldest first, some hundreds at a time."""
         sql = f"SELECT seq FROM samples {where(self._conditions)} ORDER BY created_at, seq"
         with translated(self._store.path), closing(self._store.connection.cursor()) as cursor:
             cursor.row_factory = None
-            for (number,) in cursor.execute(sql, self._parameters):
-                yield number
+            cursor.execute(sql, self._parameters)
+            while rows := cursor.fetchmany(_NUMBERS):
+                yield [number for (number,) in rows]
 
     def span(self) -> tuple[int, int]:
         """The smallest and the largest number in the table; 1 and 0 when it is empty."""
@@ -91,12 +93,21 @@ class ExportRows:
             yield row[0], row[1], row[2], row[3]
 
 
-def texts(store: Store, numbers: Sequence[int]) -> Generator[TextRow]:
-    """The samples with these numbers, in that order; those that were deleted meanwhile are not there."""
+def texts(store: Store, numbers: Sequence[int]) -> list[TextRow]:
+    """The samples with these numbers, in that order; those that were deleted meanwhile are not there.
+
+    Those of a range that goes up by one are read as they lie in the file.
+    """
+    if isinstance(numbers, range):
+        source = "samples AS s WHERE s.seq BETWEEN ? AND ? ORDER BY s.seq"
+        parameters: Parameters = (numbers[0], numbers[-1])
+    else:
+        source = "json_each(?) AS chosen CROSS JOIN samples AS s ON s.seq = chosen.value"
+        parameters = (json.dumps(numbers),)
     with translated(store.path), closing(store.connection.cursor()) as cursor:
         cursor.row_factory = None
-        yield from cursor.execute(
+        return cursor.execute(
             "SELECT s.seq, s.created_at, s.model_type, s.label, s.corrected, s.decision, s.system, s.output,"
-            " CAST(s.prompt AS BLOB) FROM json_each(?) AS chosen CROSS JOIN samples AS s ON s.seq = chosen.value",
-            (json.dumps(numbers),),
-        )
+            f" CAST(s.prompt AS BLOB) FROM {source}",
+            parameters,
+        ).fetchall()

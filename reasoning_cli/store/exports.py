@@ -13,6 +13,8 @@ from hashlib import blake2b
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.times import from_ms, to_ms
 
+_DIGITS = bytes.maketrans(b"\0\1", b"01")
+
 
 @dataclass(frozen=True)
 class ExportRecord:
@@ -40,6 +42,15 @@ class NumberSet:
             if place >> 3 >= len(bits):
                 bits.extend(bytes((place >> 3) - len(bits) + 1024))
             bits[place >> 3] |= 1 << (place & 7)
+
+    def mark(self, first: int, flags: bytes) -> None:
+        """Put in those of the numbers from `first` on whose flag is 1, and not those whose flag is 0."""
+        bits, place = self._bits, first - self._first
+        begin, end = place >> 3, (place + len(flags) + 7) >> 3
+        if end > len(bits):
+            bits.extend(bytes(end - len(bits) + 1024))
+        flagged = int(flags[::-1].translate(_DIGITS) or b"0", 2) << (place & 7)
+        bits[begin:end] = (int.from_bytes(bits[begin:end], "little") | flagged).to_bytes(end - begin, "little")
 
     def __contains__(self, number: int) -> bool:
         place = number - self._first

@@ -375,6 +375,15 @@ def test_each_sample_can_be_told_where_it_went(store: Store, out: Path) -> None:
     assert exports_holding(store, [9999]) == []
 
 
+@given(st.lists(st.tuples(st.integers(0, 500), st.lists(st.booleans(), max_size=60))))
+def test_numbers_marked_by_flags_are_those_put_in_one_by_one(runs: list[tuple[int, list[bool]]]) -> None:
+    marked, updated = NumberSet(7), NumberSet(7)
+    for begin, flags in runs:
+        marked.mark(7 + begin, bytes(flags))
+        updated.update(7 + begin + place for place, flag in enumerate(flags) if flag)
+    assert list(NumberSet.unpacked(marked.packed())) == list(updated)
+
+
 @given(st.sets(st.integers(5, 100_000)))
 def test_a_set_of_numbers_comes_back_as_it_was_stored(numbers: set[int]) -> None:
     one = NumberSet(5)

@@ -81,7 +81,7 @@ def test_quick_lines_are_those_the_careful_way_makes(rules: Rules) -> None:
     mixed, careful = Renderer(rules), Renderer(rules)
     quick = 0
     for row in rows():
-        line, turns = mixed.quick_line(row), careful.turns(row)
+        [line], turns = mixed.quick_lines([row]), careful.turns(row)
         expected = turns if isinstance(turns, str) else careful.line(turns)
         if line is not None:
             quick += 1
@@ -104,5 +104,5 @@ def test_bytes_become_the_json_that_their_text_becomes(text: str) -> None:
 @pytest.mark.parametrize("salt", [None, SALT])
 def test_a_prompt_that_is_no_text_is_left_out(prompt: bytes, salt: str | None) -> None:
     renderer, row = Renderer(Rules(salt=salt)), (*made()[:-1], prompt)
-    assert renderer.quick_line(row) is None  # type: ignore[arg-type]
+    assert renderer.quick_lines([row]) == [None]  # type: ignore[arg-type]
     assert renderer.turns(row) == "text that is not UTF-8"  # type: ignore[arg-type]
