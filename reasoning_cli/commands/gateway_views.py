@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -58,20 +59,17 @@ class StatsRow:
 def stats_columns() -> tuple[Column[StatsRow], ...]:
     """Who answered, how often, how fast and why."""
 
-    def milliseconds(value: int | None) -> str:
-        return "–" if value is None else f"{value:,} ms"
-
     return (
         Column("model_type", lambda one: one.model_type, "TYPE", text=lambda one: spell_model_type(one.model_type)),
         Column("source", lambda one: one.source, "ANSWERED BY", text=lambda one: _WHO.get(one.source, one.source)),
         Column("count", lambda one: one.count, "N", text=lambda one: f"{one.count:,}", right=True),
         Column("share", lambda one: one.share, "SHARE", text=lambda one: percent(one.share), right=True, from_width=60),
-        Column("p50_ms", lambda one: one.p50_ms, "P50", text=lambda one: milliseconds(one.p50_ms), right=True),
+        Column("p50_ms", lambda one: one.p50_ms, "P50", text=lambda one: _ms(one.p50_ms), right=True),
         Column(
             "p95_ms",
             lambda one: one.p95_ms,
             "P95",
-            text=lambda one: milliseconds(one.p95_ms),
+            text=lambda one: _ms(one.p95_ms),
             right=True,
             from_width=50,
         ),
@@ -96,11 +94,79 @@ def stats_rows(types: Mapping[str, Any]) -> list[StatsRow]:
     ]
 
 
-def stats_lines(terminal: Terminal, record: Mapping[str, Any]) -> list[str]:
-    """The table, and below it what it comes to."""
+@dataclass(frozen=True)
+class ModelRow:
+    """One line below `gateway stats`: what a model of ours was asked for decisions of a type."""
+
+    model_type: str
+    model: str
+    answered: int
+    beside: int
+    failed: int
+    agreement: float | None
+    p50_ms: int | None
+    p95_ms: int | None
+    failures: Mapping[str, int]
+
+
+def model_columns() -> tuple[Column[ModelRow], ...]:
+    """Which model answered how often, was asked unseen, failed, and decided as what the agent got instead."""
+    return (
+        Column("model_type", lambda one: one.model_type, "TYPE", text=lambda one: spell_model_type(one.model_type)),
+        Column("model", lambda one: one.model, "MODEL", shrink=True),
+        Column("answered", lambda one: one.answered, "ANSWERED", text=lambda one: f"{one.answered:,}", right=True),
+        Column(
+            "beside", lambda one: one.beside, "UNSEEN", text=lambda one: f"{one.beside:,}", right=True, from_width=80
+        ),
+        Column("failed", lambda one: one.failed, "FAILED", text=lambda one: f"{one.failed:,}", right=True),
+        Column(
+            "agreement",
+            lambda one: one.agreement,
+            "AGREES",
+            text=lambda one: "–" if one.agreement is None else percent(one.agreement),
+            right=True,
+            from_width=60,
+        ),
+        Column("p50_ms", lambda one: one.p50_ms, "P50", text=lambda one: _ms(one.p50_ms), right=True, from_width=70),
+        Column("p95_ms", lambda one: one.p95_ms, "P95", text=lambda one: _ms(one.p95_ms), right=True, from_width=90),
+        Column(
+            "failures",
+            lambda one: dict(one.failures),
+            "WHY",
+            text=lambda one: _counts(one.failures),
+            shrink=True,
+            prose=True,
+            from_width=110,
+        ),
+    )
+
+
+def model_rows(types: Mapping[str, Any], names: Mapping[str, str]) -> list[ModelRow]:
+    """A row for each model, by the name of what its deployment serves where that is known."""
+    fields = [field.name for field in dataclass_fields(ModelRow) if field.name not in ("model_type", "model")]
+    return [
+        ModelRow(
+            model_type,
+            names.get(one["deployment"] or "", one["model"]),
+            **{field: one[field] for field in fields},
+        )
+        for model_type, entry in types.items()
+        for one in entry["models"]
+    ]
+
+
+def _ms(value: int | None) -> str:
+    return "–" if value is None else f"{value:,} ms"
+
+
+def stats_lines(terminal: Terminal, record: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
+    """The table of who answered and that of our models, and below them what it comes to. `names` is what deployments
+    serve."""
     types = record["model_types"]
     listing = Listing(stats_columns(), stats_rows(types), id=lambda one: one.model_type)
     lines = [*terminal.table_lines(listing), ""] if types else []
+    if models := model_rows(types, names):
+        lines += [*terminal.table_lines(Listing(model_columns(), models, id=lambda one: one.model)), ""]
     if "since" in record:
         lines = [f"By the log, since {moment(datetime.fromisoformat(record['since']))}", "", *lines]
     facts = []
@@ -121,7 +187,11 @@ def stats_lines(terminal: Terminal, record: Mapping[str, Any]) -> list[str]:
 
 
 def _why(one: StatsRow) -> str:
-    reasons = list(one.reasons.items())
+    return _counts(one.reasons)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    reasons = list(counts.items())
     more = f", {len(reasons) - _MOST_REASONS} more reasons" if len(reasons) > _MOST_REASONS else ""
     return ", ".join(f"{count:,} {reason}" for reason, count in reasons[:_MOST_REASONS]) + more
 
@@ -145,6 +215,9 @@ def status_facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
         state = slot["closed"] or f"{mode}, {slot['model']}"
         circuit = "" if slot["circuit"] == "closed" else f", circuit {slot['circuit']}"
         facts.append((spell_model_type(model_type), f"{state}{circuit}"))
+        if (coming := slot["challenger"]) is not None:
+            circuit = "" if coming["circuit"] == "closed" else f", circuit {coming['circuit']}"
+            facts.append(("", f"coming in beside it: {coming['model']}, {coming['percent']} %{circuit}"))
         if slot["waking"] and slot["closed"]:
             facts.append(("", slot["waking"]))
         if model_type == "coding" and slot["closed"] is None and not slot["tools"]:

@@ -56,6 +56,7 @@ def stats(
     Of the gateway that runs; with --since, or where none runs, by the training log.
     """
     from reasoning_cli.commands.gateway_views import stats_lines
+    from reasoning_cli.operations.gateway_history import model_names
 
     session = session_of(ctx)
 
@@ -69,7 +70,7 @@ def stats(
         return _history(session, since)
 
     def lines() -> list[str]:
-        return stats_lines(session.terminal, record())
+        return stats_lines(session.terminal, record(), model_names(session.store))
 
     _show(session, record, lines, json=json, every=interval if watch else None)
 

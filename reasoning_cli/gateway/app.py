@@ -26,6 +26,7 @@ from reasoning_cli.gateway.routing import face_of
 from reasoning_cli.gateway.siblings import Siblings, worst
 from reasoning_cli.gateway.upstreams import Upstreams
 from reasoning_cli.gateway.waking import Waker
+from reasoning_cli.operations.model_tally import Tallies
 from reasoning_cli.store.attempts import AttemptRecord
 from reasoning_cli.store.samples import Sample
 from reasoning_cli.values import MODEL_TYPES
@@ -61,7 +62,7 @@ class Gateway:
     ) -> None:
         self.book, self.recorder, self.access_log, self.siblings = book, recorder, access_log, siblings
         self.waker, self.parent = waker, parent
-        self.figures = Figures()
+        self.figures, self.models_asked = Figures(), Tallies()
         self.circuits = {model_type: Circuit() for model_type in MODEL_TYPES}
         self.hop = hop or uuid4().hex
         self.started_at = datetime.now(UTC)
@@ -171,14 +172,33 @@ class Gateway:
         return True
 
     def _recorded(self, sample: Sample, attempt: AttemptRecord | None) -> None:
-        if attempt is not None and attempt.agrees is not None:
-            self.figures.agreements[sample.model_type, attempt.agrees] += 1
+        count, model_type = self.models_asked.count, sample.model_type
+        if sample.source == "slot":
+            whose = sample.metadata.get("deployment")
+            deployment = whose if isinstance(whose, str) else None
+            took = sample.latency_ms
+            count(model_type, sample.model, deployment, got=True, failure=None, agrees=None, latency_ms=took)
+        if attempt is None:
+            return
+        count(
+            model_type,
+            attempt.model,
+            attempt.deployment_key,
+            got=False,
+            failure=attempt.failure,
+            agrees=attempt.agrees,
+            latency_ms=attempt.latency_ms,
+        )
+        # Beside the slot's own model it is told by model only: there the original said nothing.
+        if attempt.agrees is not None and sample.source != "slot":
+            self.figures.agreements[model_type, attempt.agrees] += 1
 
     def snapshot(self) -> dict[str, Any]:
         """The figures of this worker, to be summed with those of others."""
         recorded = self.recorder.figures
         return {
             "figures": self.figures.snapshot(),
+            "models": self.models_asked.snapshot(),
             "circuits": {model_type: circuit.state for model_type, circuit in self.circuits.items()},
             "recording": {
                 "stored": recorded.stored,
@@ -194,15 +214,19 @@ class Gateway:
     def record(self) -> dict[str, Any]:
         """The figures of all workers, for machines."""
         workers = [self.snapshot(), *(self.siblings.others() if self.siblings is not None else [])]
-        figures, recording = Figures(), Counter[str]()
+        figures, models, recording = Figures(), Tallies(), Counter[str]()
         for one in workers:
             figures.add(one["figures"])
+            models.add(one["models"])
             recording.update({name: count for name, count in one["recording"].items() if name != "last_error"})
         errors = [one["recording"]["last_error"] for one in workers if one["alive"]]
+        summed = figures.record()
+        for model_type, entry in summed["model_types"].items():
+            entry["models"] = models.records(model_type)
         return {
             "started_at": self.started_at.isoformat(timespec="seconds"),
             "workers": sum(one["alive"] for one in workers),
-            **figures.record(),
+            **summed,
             "slots": {
                 model_type: {
                     "mode": str(slot.mode),
@@ -212,6 +236,14 @@ class Gateway:
                     "tools": slot.tools,
                     "waking": next((text for one in workers if (text := one["waking"].get(model_type))), None),
                     "circuit": worst([one["circuits"].get(model_type, "closed") for one in workers]),
+                    "challenger": None
+                    if (coming := slot.challenger) is None
+                    else {
+                        "model": coming.slot.model,
+                        "deployment": coming.slot.deployment_key,
+                        "percent": coming.percent,
+                        "circuit": worst([one["circuits"].get(coming.slot.circuit, "closed") for one in workers]),
+                    },
                 }
                 for model_type, slot in self.book.view.slots.items()
             },

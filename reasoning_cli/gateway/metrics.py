@@ -34,6 +34,16 @@ def metrics_text(record: Mapping[str, Any]) -> bytes:
                             latency.add_metric([model_type, source, quantile], part[name])
             yield decisions
             yield latency
+            models = CounterMetricFamily(
+                "reasoning_gateway_model_answers",
+                "Answers of each model: the agent's, good ones beside it, failures.",
+                labels=["model_type", "model", "deployment", "fate"],
+            )
+            for model_type, entry in record["model_types"].items():
+                for one in entry["models"]:
+                    for fate in ("answered", "beside", "failed"):
+                        models.add_metric([model_type, one["model"], one["deployment"] or "", fate], one[fate])
+            yield models
             circuits = GaugeMetricFamily(
                 "reasoning_gateway_circuit_open", "1 while a slot's circuit is not closed.", labels=["model_type"]
             )

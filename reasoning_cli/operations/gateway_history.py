@@ -5,12 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from reasoning_cli.operations.model_tally import Tallies
 from reasoning_cli.store.database import Store
+from reasoning_cli.store.deployments import Deployments
 from reasoning_cli.store.gateway_figures import agreement, answers
+from reasoning_cli.store.live_answers import live_answers
+
+
+def model_names(store: Store) -> dict[str, str]:
+    """What each deployment serves, by its key: endpoints keep their names, and models come and go in them."""
+    return {one.key: one.model_name for one in Deployments(store).all()}
 
 
 def history(store: Store, since: datetime, until: datetime) -> dict[str, Any]:
-    """By model type: decisions, who answered them how fast and why, share of good answers, agreement."""
+    """By model type: decisions, who answered how fast and why, share of good answers, agreement, and each model."""
     types: dict[str, Any] = {}
     for one in answers(store, since, until):
         entry = types.setdefault(one.model_type, {"decisions": 0, "by_source": {}})
@@ -27,4 +35,16 @@ def history(store: Store, since: datetime, until: datetime) -> dict[str, Any]:
         entry["success_rate"] = own / (own + vain) if own + vain else None
         agreed, of = alike.get(model_type, (0, 0))
         entry["agreement"] = agreed / of if of else None
+        tallies = Tallies(most=None)
+        for told in live_answers(store, model_type, since, until):
+            tallies.count(
+                model_type,
+                told.model,
+                told.deployment_key,
+                got=told.got,
+                failure=told.failure,
+                agrees=told.agrees,
+                latency_ms=told.latency_ms,
+            )
+        entry["models"] = tallies.records(model_type)
     return types

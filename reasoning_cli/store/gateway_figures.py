@@ -56,8 +56,8 @@ def _of_type(store: Store, model_type: str, since: datetime, until: datetime) ->
 def agreement(store: Store, since: datetime, until: datetime) -> dict[str, tuple[int, int]]:
     """By type: how often a model of ours that was asked beside the original decided alike, of how many times."""
     rows = store.rows(
-        "SELECT model_type, sum(agrees), count(agrees) FROM attempts WHERE at>=? AND at<? AND mode='shadow'"
-        " AND agrees IS NOT NULL GROUP BY model_type",
+        "SELECT a.model_type, sum(agrees), count(agrees) FROM attempts AS a JOIN samples AS s ON s.id=a.sample_id"
+        " WHERE at>=? AND at<? AND mode='shadow' AND agrees IS NOT NULL AND s.source<>'slot' GROUP BY a.model_type",
         (to_ms(since), to_ms(until)),
     )
     return {str(model_type): (int(alike), int(all_of_them)) for model_type, alike, all_of_them in rows}

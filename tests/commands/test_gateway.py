@@ -21,6 +21,7 @@ import pytest
 
 from reasoning_cli.operations.guard_lock import find_guard
 from reasoning_cli.store.attempts import Attempts
+from reasoning_cli.store.deployments import Deployments
 from reasoning_cli.store.events import Events
 from reasoning_cli.store.samples import Samples
 from tests.conftest import Run
@@ -382,6 +383,7 @@ def test_what_it_did_is_told_while_it_runs_and_afterwards(
         gateway.ask("should_respond")
         monkeypatch.setenv("REASONING_GATEWAY_PORT", str(gateway.port))
         until(lambda: Samples(still.store).count() == 4, "the decisions to be kept")
+        until(lambda: "'answered': 3" in str(gateway.stats()["model_types"]), "the model's answers to be told")
         live = json.loads(reasoning("gateway", "stats", "--json").stdout)["model_types"]
         shown = reasoning("gateway", "stats").stdout
         status = reasoning("gateway", "status").stdout
@@ -389,6 +391,8 @@ def test_what_it_did_is_told_while_it_runs_and_afterwards(
     assert live["planning"]["by_source"]["slot"]["count"] == 3
     assert re.search(r"^planning +model +3 +100 % +\d+ ms", shown, re.M)
     assert re.search(r"^should-respond +original +1 .* 1 no model is deployed$", shown, re.M)
+    model = Deployments(still.store).live()[0].model_name
+    assert re.search(rf"^planning +{re.escape(model)} +3 +0 +0 +– +\d+ ms +\d+ ms", shown, re.M), shown
     assert "4 calls: 4 decisions, 0 handed through" in status
     after = reasoning("gateway", "stats")
     assert after.stderr.endswith("this is the log of the last 24 hours\n")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from reasoning_cli.gateway.routing import in_share
+from reasoning_cli.operations.gateway_history import history
+from reasoning_cli.operations.model_tally import Tallies
 from reasoning_cli.operations.slots import Challenger, SlotBeside, SlotNow
+from reasoning_cli.store.database import open_store
 from reasoning_cli.values import Mode
 from tests.gateway import canned
 from tests.gateway.prompts import PATHS, PROMPTS, request
@@ -126,3 +131,56 @@ def test_a_canary_that_is_watched_is_asked_for_the_others_too_unseen(gateway: Se
     (sample,) = gateway.samples(1)
     (attempt,) = gateway.attempts(sample)
     assert (sample.source, attempt.mode, attempt.agrees) == ("original", "shadow", False)
+
+
+def test_each_is_told_by_its_model(gateway: Served) -> None:
+    answers(gateway, new=choice("IGNORE"), old=choice("RESPOND"))
+    challenge(gateway, 0)
+    for _ in range(3):
+        decide(gateway)
+    challenge(gateway, 100)
+    decide(gateway)
+    answers(gateway, new="500", old=choice("RESPOND"))
+    decide(gateway)
+
+    def stats() -> dict[str, Any]:
+        found: dict[str, Any] = gateway.client.get("/stats").json()
+        return found
+
+    def failed() -> int:
+        return sum(one["failed"] for one in stats()["model_types"]["should_respond"]["models"])
+
+    until(lambda: failed() == 1, "the last of them to be told")
+    entry = stats()["model_types"]["should_respond"]
+    old, new = entry["models"]
+    assert (old["model"], old["deployment"], old["answered"], old["failed"]) == (OLD, "key-old", 3, 0)
+    assert (new["model"], new["deployment"]) == (NEW, "key-new")
+    assert (new["answered"], new["beside"], new["agreement"]) == (1, 3, 0.0)
+    assert list(new["failures"].values()) == [1]
+    assert new["p50_ms"] is not None
+    assert entry["agreement"] is None, "nobody was compared with the original"
+    coming = stats()["slots"]["should_respond"]["challenger"]
+    assert coming == {"model": NEW, "deployment": "key-new", "percent": 100, "circuit": "closed"}
+    text = gateway.client.get("/metrics").text
+    of_new = f'deployment="key-new",fate="failed",model="{NEW}",model_type="should_respond"'
+    assert f"reasoning_gateway_model_answers_total{{{of_new}}} 1.0" in text
+    with open_store(gateway.database) as store:
+        now = datetime.now(UTC)
+        told = history(store, now - timedelta(hours=1), now)["should_respond"]
+    assert [{**one, "p50_ms": 0, "p95_ms": 0} for one in told["models"]] == [
+        {**one, "p50_ms": 0, "p95_ms": 0} for one in (old, new)
+    ]
+    assert told["agreement"] is None
+
+
+def test_the_models_of_all_workers_are_summed() -> None:
+    one, two, both = Tallies(), Tallies(), Tallies()
+    for tallies, agrees in ((one, True), (two, False), (two, None)):
+        tallies.count("planning", NEW, "key", got=False, failure=None, agrees=agrees, latency_ms=10)
+    two.count("planning", NEW, "key", got=False, failure="too late", agrees=None, latency_ms=900)
+    for tallies in (one, two):
+        both.add(json.loads(json.dumps(tallies.snapshot())))
+    (record,) = both.records("planning")
+    assert (record["beside"], record["failed"], record["agreement"], record["p95_ms"]) == (3, 1, 0.5, 10)
+    assert record["failures"] == {"too late": 1}
+    assert both.records("coding") == []
