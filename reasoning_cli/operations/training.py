@@ -35,7 +35,8 @@ from reasoning_cli.values import spell_model_type
 if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
     from reasoning_cli.together.files import RemoteFile
-    from reasoning_cli.together.fine_tunes import Job, JobRequest, PriceEstimate
+    from reasoning_cli.together.fine_tune_requests import JobRequest
+    from reasoning_cli.together.fine_tunes import Job, PriceEstimate
 
 CREATING = "creating"  # the status of a job that was asked for, as long as nobody knows whether it was made
 _LOOKS_FOR_A_JOB = 2  # one more comes before the job is asked for again

@@ -19,7 +19,7 @@ from reasoning_cli.sandbox.blobs import Blobs
 from reasoning_cli.sandbox.prompts import read_prompt
 from reasoning_cli.sandbox.server import SandboxServer
 from reasoning_cli.together.client import TogetherClient
-from reasoning_cli.together.fine_tunes import JobRequest
+from reasoning_cli.together.fine_tune_requests import JobRequest
 from tests.sandbox.conftest import PROJECT, Api, deployments_of
 from tests.sandbox.decisions import decided, decisions, write
 

@@ -20,7 +20,7 @@ from together.lib.types.fine_tuning import FinetuneJobStatus
 
 from reasoning_cli.sandbox.server import SandboxServer
 from reasoning_cli.together.client import TogetherClient
-from reasoning_cli.together.fine_tunes import JobRequest
+from reasoning_cli.together.fine_tune_requests import JobRequest
 from tests.sandbox.conftest import Api
 from tests.sandbox.decisions import write
 

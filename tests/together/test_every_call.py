@@ -14,7 +14,8 @@ import pytest
 
 from reasoning_cli.together.client import TogetherClient
 from reasoning_cli.together.files import Sending
-from reasoning_cli.together.fine_tunes import Job, JobRequest
+from reasoning_cli.together.fine_tune_requests import JobRequest
+from reasoning_cli.together.fine_tunes import Job
 from reasoning_cli.together.uploads import FileLinks, SentFile
 from reasoning_cli.together.wire import Adapter, Model, RemoteUpload
 from tests.sandbox.contract import CONTRACT_FILE, load_contract, load_legacy_contract
