@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import Random
 
 import pytest
 
 from reasoning_cli.operations.gates import DEFAULTS, Gate
 from reasoning_cli.operations.promoting_watch import may_go_on, promise, watch
-from reasoning_cli.store.live_answers import LiveAnswer
+from reasoning_cli.store.attempts import AttemptRecord, Attempts
+from reasoning_cli.store.database import open_store
+from reasoning_cli.store.live_answers import LiveAnswer, live_answers
+from reasoning_cli.store.samples import Sample, Samples
 
 BEGIN = datetime(2026, 11, 21, tzinfo=UTC)
 STEPS, HOLD = 4, 50
@@ -66,6 +70,22 @@ def test_one_that_doubts_itself_is_not_broken() -> None:
     unsure = [answer(number, good=False, failure="not confident enough") for number in range(50)]
     seen = watch(unsure, "key", Gate(), STEPS)
     assert (seen.broken, seen.asked) == (None, 0)
+
+
+def test_answers_in_a_row_are_counted_over_all_workers_of_a_gateway(tmp_path: Path) -> None:
+    with open_store(tmp_path / "reasoning.db") as one, open_store(tmp_path / "reasoning.db") as two:
+        for number in range(6):
+            at, store = BEGIN + timedelta(milliseconds=number), (one, two)[number % 2]
+            sample = Sample(f"s{number}", at, "planning", "gpt", "fallback", "gateway", f"p{number}", "said")
+            failure = None if number == 0 else "invalid: empty"
+            said = AttemptRecord(
+                *(sample.id, at, "planning", "canary", "m", "key", None, None, failure, None, 20, None, None, "")
+            )
+            Samples(store).insert_many([sample])
+            Attempts(store).insert_many([said])
+        seen = watch(live_answers(one, "planning", BEGIN, BEGIN + timedelta(days=1)), "key", Gate(), STEPS)
+    assert (seen.asked, seen.in_a_row) == (6, 5)
+    assert seen.broken == "its last 5 answers were no good, mostly invalid: empty"
 
 
 def test_others_answers_do_not_count() -> None:
