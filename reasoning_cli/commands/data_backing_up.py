@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reasoning_cli.commands.data_options import IncludeForgottenOption
 from reasoning_cli.commands.options import DryRunOption, JsonOption, YesOption
 from reasoning_cli.commands.session import Session, session_of
 
@@ -40,6 +41,7 @@ def backup(
 def restore(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `data backup` wrote.")],
+    include_forgotten: IncludeForgottenOption = False,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     json: JsonOption = False,
@@ -48,6 +50,7 @@ def restore(
     from reasoning_cli.commands.asking import ask_about, show_dry_run
     from reasoning_cli.operations.backing_up import plan_restore, run_restore
     from reasoning_cli.terminal.progress import waiting
+    from reasoning_cli.terminal.units import counted
 
     session = session_of(ctx)
     terminal = session.terminal
@@ -63,13 +66,21 @@ def restore(
         show_dry_run(terminal, _facts(plan), record, json=json)
         return
     ask_about(terminal, _facts(plan), "Put this copy in place of the database?", yes=yes, show=not json)
-    with waiting(terminal, "copying") as shown:
-        run_restore(plan, _shows(shown))
+    try:
+        with waiting(terminal, "copying") as shown:
+            forgotten = run_restore(plan, session.now(), include_forgotten=include_forgotten, on_progress=_shows(shown))
+    except KeyboardInterrupt:
+        terminal.note("Interrupted. One of the two is in place, whole; the same command does it again.")
+        raise
     if json:
-        terminal.json(record)
+        terminal.json({**record, "forgotten": forgotten})
         return
     kept = f" What was there is {plan.aside}." if plan.present else ""
     terminal.say(f"{database} is as it was in {file}.{kept}")
+    if forgotten is None:
+        terminal.warn("what was there is broken, so it is not known what had been forgotten since the copy was made")
+    if forgotten:
+        terminal.say(f"{counted(forgotten, 'sample')} of it had been forgotten since, and stayed so.")
 
 
 def vacuum(ctx: typer.Context, json: JsonOption = False) -> None:

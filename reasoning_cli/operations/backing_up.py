@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from reasoning_cli.errors import DataError, NotFoundError, UsageError
+from reasoning_cli.operations.forgetting import forget_again
 from reasoning_cli.paths import make_private_dir
 from reasoning_cli.store.copying import (
     BackupSeen,
@@ -21,6 +22,8 @@ from reasoning_cli.store.copying import (
     silent,
 )
 from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.forgotten import Forgotten
+from reasoning_cli.store.schema import VERSION
 
 
 @dataclass(frozen=True)
@@ -80,10 +83,30 @@ def plan_restore(database: Path, realm: str, copy: Path, now: datetime) -> Resto
     return RestorePlan(copy, database, facts, present, aside)
 
 
-def run_restore(plan: RestorePlan, on_progress: Progress = silent) -> None:
-    """Put the copy in place of the database, which is kept beside it. Raises DataError while anybody uses that."""
+def run_restore(
+    plan: RestorePlan, now: datetime, *, include_forgotten: bool = False, on_progress: Progress = silent
+) -> int | None:
+    """Put the copy in place of the database, which is kept beside it. Raises DataError while anybody uses that.
+
+    What was deleted on request since the copy was made is deleted from it, unless it is wanted; how many samples, None
+    where the database was broken and does not tell.
+    """
     make_private_dir(plan.database.parent)
     put_in_place(plan.copy, plan.database, plan.aside, on_progress)
+    if include_forgotten or plan.present is None or plan.present.schema_version < VERSION:
+        return 0
+
+    def tell(doing: str, count: int) -> None:
+        on_progress(doing, min(1.0, count / max(1, plan.facts.samples)))
+
+    with open_store(plan.database, plan.facts.realm, create=False) as store:
+        try:
+            with open_store(plan.aside, plan.facts.realm, create=False) as since:
+                if not Forgotten(store).take_over(Forgotten(since)):
+                    return 0
+        except DataError:
+            return None
+        return forget_again(store, now, on_progress=tell)
 
 
 def vacuum(database: Path, realm: str, on_progress: Progress = silent) -> Vacuumed:

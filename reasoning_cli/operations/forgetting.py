@@ -11,6 +11,7 @@ from itertools import islice
 
 from reasoning_cli.decisions.answers import escape
 from reasoning_cli.errors import UsageError
+from reasoning_cli.operations.importing_chats import ORIGIN as CHAT_FILE
 from reasoning_cli.store.changing import beside, erasing, is_log_cut
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.events import Event, Events
@@ -102,6 +103,27 @@ def run_forget(
     with erasing(store) as step:
         deleted = forgotten.delete(step, plan.numbers, now, on_progress)
     return ForgetReport(deleted, is_log_cut(store))
+
+
+def forget_again(
+    store: Store, now: datetime, *, on_progress: Callable[[str, int], None] = lambda doing, count: None
+) -> int:
+    """Delete what the log knows to be forgotten and holds all the same, as one that was put back may; how many.
+
+    `on_progress` gets what is going on, and the samples looked at or gone so far.
+    """
+    forgotten, numbers, after, looked_at = Forgotten(store), array("q"), None, 0
+    while batch := list(islice(Samples(store).iterate(after=after), _BATCH)):
+        after = batch[-1].seq
+        gone = forgotten.among((one, None if one.origin == CHAT_FILE else one.created_at) for one in batch)
+        numbers.extend(one.seq for one in batch if one.id in gone)
+        looked_at += len(batch)
+        on_progress("looking for what was forgotten", looked_at)
+    if not numbers:
+        return 0
+    Events(store).add(Event(now, "operator", "forget_again", "training log", {"samples": len(numbers)}))
+    with erasing(store) as step:
+        return forgotten.delete(step, numbers, now, lambda count: on_progress("deleting what was forgotten", count))
 
 
 def _matching(store: Store, request: Request, on_progress: Callable[[int], None]) -> Iterator[Sample]:

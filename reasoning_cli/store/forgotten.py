@@ -71,7 +71,7 @@ class Forgotten:
 
     def among(self, found: Iterable[tuple[Sample, datetime | None]]) -> set[str]:
         """The ids of those that were forgotten; with each sample its time, None for one that tells none."""
-        if not self._store.number("SELECT EXISTS (SELECT 1 FROM forgotten)"):
+        if not self._any:
             return set()
         marks = [(sample.id, at, *mark) for sample, at in found for mark in self._marks(sample)]
         until = self._until(list({one for *_, one in marks}))
@@ -85,6 +85,27 @@ class Forgotten:
         """Keep no longer that these samples were forgotten; what was said of rooms, people and agents stays."""
         own = [one for sample in samples for is_own, one in self._of_sample(sample)]
         self._store.write_many("DELETE FROM forgotten WHERE hash=?", [(one,) for one in own])
+
+    def take_over(self, other: Forgotten) -> bool:
+        """Keep also what was forgotten in the other store; False when that is nothing that could be known again here.
+
+        Hashes of another log, made with a key of its own, say nothing in this one.
+        """
+        if not other._any:
+            return False
+        key = "SELECT value FROM about WHERE name = 'redaction'"
+        theirs = other._store.row(key)
+        assert theirs is not None
+        self._store.write("INSERT OR IGNORE INTO about(name, value) VALUES ('redaction', ?)", (theirs[0],))
+        ours = self._store.row(key)
+        if ours is None or ours[0] != theirs[0]:
+            return False
+        self._store.write_many(_KEEP, (tuple(row) for row in other._store.rows("SELECT hash, at FROM forgotten")))
+        return True
+
+    @property
+    def _any(self) -> bool:
+        return self._store.number("SELECT EXISTS (SELECT 1 FROM forgotten)") == 1
 
     def _until(self, marks: Sequence[bytes]) -> dict[bytes, int]:
         """Those of the hashes that are kept, and until when they hold."""

@@ -249,3 +249,16 @@ def test_forget_needs_to_be_told_what(reasoning: Run, store: Store, options: lis
     done = reasoning("data", "forget", *options, "--yes")
     assert done.exit_code == 2
     assert "--entity" in done.stderr
+
+
+def test_a_copy_that_is_put_back_holds_nothing_that_was_forgotten(reasoning: Run, store: Store, home: Path) -> None:
+    store.close()
+    copy = home / "copy.db"
+    assert reasoning("data", "backup", copy).exit_code == 0
+    assert reasoning("data", "forget", "--text", MAIL, "--yes").exit_code == 0
+    back = reasoning("data", "restore", copy, "--yes")
+    assert "1 sample of it had been forgotten since, and stayed so." in back.stdout
+    assert on_disk(home, MAIL) == []
+    assert len(stored(home)) == 9
+    wanted = json.loads(reasoning("data", "restore", copy, "--yes", "--include-forgotten", "--json").stdout)
+    assert (wanted["forgotten"], len(stored(home))) == (0, 10)

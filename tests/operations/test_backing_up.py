@@ -9,16 +9,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from reasoning_cli.errors import DataError, NotFoundError, ReasoningError, UsageError
 from reasoning_cli.operations.backing_up import back_up, plan_restore, run_restore, vacuum
+from reasoning_cli.operations.forgetting import Request, plan_forget, run_forget
 from reasoning_cli.store import schema
 from reasoning_cli.store.copying import last_backup
 from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.forgotten import Forgotten
 from reasoning_cli.store.samples import Sample, Samples
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -69,6 +72,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from reasoning_cli.store.database import open_store
+from reasoning_cli.store.forgotten import Forgotten
 from reasoning_cli.store.samples import Sample, Samples
 with open_store(Path(sys.argv[1])) as store:
     number = 0
@@ -122,7 +126,7 @@ def test_a_copy_comes_back_and_what_was_there_is_kept(path: Path, tmp_path: Path
     assert plan.present is not None
     assert (plan.facts.samples, plan.present.samples) == (10, 15)
     before = out.read_bytes()
-    run_restore(plan)
+    run_restore(plan, NOW)
     assert len(ids(path)) == 10
     assert len(ids(plan.aside)) == 15
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -131,12 +135,34 @@ def test_a_copy_comes_back_and_what_was_there_is_kept(path: Path, tmp_path: Path
     assert out.read_bytes() == before
 
 
+def test_what_was_forgotten_since_stays_so_unless_it_is_wanted(path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "copy.db"
+    with open_store(path) as store:
+        add(store, 0, 10)
+        back_up(store, out, NOW)
+        gone = sorted(ids(path))[3]
+        run_forget(store, plan_forget(store, Request(sample_id=gone)), NOW)
+    assert run_restore(plan_restore(path, "together", out, NOW), NOW) == 1
+    assert (len(ids(path)), gone in ids(path)) == (9, False)
+    with open_store(path) as store:
+        found = Forgotten(store).among([(replace(next(Samples(store).iterate()), id=gone), None)])
+    assert found == {gone}, "no import brings it back either"
+    later = plan_restore(path, "together", out, NOW + timedelta(seconds=1))
+    assert run_restore(later, NOW, include_forgotten=True) == 0
+    assert len(ids(path)) == 10
+    with closing(sqlite3.connect(path)) as broken:
+        broken.execute("DROP TABLE forgotten")
+    again = plan_restore(path, "together", out, NOW + timedelta(seconds=2))
+    assert run_restore(again, NOW) is None, "nobody knows"
+    assert len(ids(path)) == 10
+
+
 def test_a_copy_comes_back_where_there_is_nothing(store: Store, tmp_path: Path) -> None:
     back_up(store, tmp_path / "copy.db", NOW)
     elsewhere = tmp_path / "new" / "home" / "reasoning.db"
     plan = plan_restore(elsewhere, "together", tmp_path / "copy.db", NOW)
     assert plan.present is None
-    run_restore(plan)
+    run_restore(plan, NOW)
     assert len(ids(elsewhere)) == 300
 
 
@@ -158,7 +184,7 @@ def test_what_is_no_copy_of_ours_is_refused(store: Store, tmp_path: Path) -> Non
         "half": "malformed|not sound|damaged|cannot be read",
     }.items():
         with pytest.raises((DataError, NotFoundError), match=why):
-            run_restore(plan_restore(target, "together", tmp_path / name, NOW))
+            run_restore(plan_restore(target, "together", tmp_path / name, NOW), NOW)
         assert not target.exists()
 
 
