@@ -17,16 +17,19 @@ from typing import BinaryIO
 from reasoning_cli import __version__
 from reasoning_cli.errors import DataError, ReasoningError, UsageError
 from reasoning_cli.operations.exporting_batches import (
+    BATCH,
+    GROUP,
     WORTH_WORKERS,
     Batch,
     Facts,
     SideFacts,
+    Stream,
     in_batches,
     worker_count,
     write_alone,
     write_together,
 )
-from reasoning_cli.operations.exporting_files import Growing, checked, files_of, manifest_of, replacing, type_name
+from reasoning_cli.operations.exporting_files import HashedFile, checked, files_of, manifest_of, replacing, type_name
 from reasoning_cli.operations.exporting_lines import BYTES_PER_TOKEN, Rules, head_of
 from reasoning_cli.operations.splitting import SIDES, Dedupe, choose
 from reasoning_cli.store import schema
@@ -181,7 +184,7 @@ class _Run:
 
     def to_streams(self, streams: Sequence[BinaryIO], *, keep: bool = True) -> ExportReport:
         """Write to what is open already; `keep` on record that it was written."""
-        self._write(streams, [])
+        self._write(streams)
         report = self._report([None] * len(streams), [None] * len(streams), None)
         if keep:
             self._record([("-", "")], self._manifest(report))
@@ -193,10 +196,12 @@ class _Run:
             # The last to be opened is the first in place, so the manifest never stands there alone.
             beside = stack.enter_context(replacing(manifest_of(target)))
             streams = [stack.enter_context(replacing(file)) for file in reversed(files)][::-1]
-            growing = [stack.enter_context(Growing(stream)) for stream in streams]
-            self._write(streams, growing)
-            report = self._report(files, [one.sha256 for one in growing], manifest_of(target))
-            sizes = {one.path: grown.size_bytes for one, grown in zip(report.files, growing, strict=True)}
+            hashed = [stack.enter_context(HashedFile(stream)) for stream in streams]
+            self._write(hashed)
+            for one in hashed:
+                one.finish()
+            report = self._report(files, [one.sha256 for one in hashed], manifest_of(target))
+            sizes = {told.path: one.size_bytes for told, one in zip(report.files, hashed, strict=True)}
             report = replace(
                 report,
                 files=tuple(replace(one, size_bytes=sizes[one.path]) for one in report.files),
@@ -210,21 +215,21 @@ class _Run:
         self._record([(str(one.path), one.sha256 or "") for one in report.files], manifest)
         return report
 
-    def _write(self, streams: Sequence[BinaryIO], growing: Sequence[Growing]) -> None:
+    def _write(self, streams: Sequence[Stream]) -> None:
         rules = self._request.rules
         head = head_of(rules.fmt, rules.preference, type_name(self._request.wanted))
         rules = replace(rules, head=head)
         numbers = self._rows.numbers()
-        batches = in_batches(self._choice.among(numbers), bool(self._request.split))
-        together = False
+        size = GROUP if rules.fmt == "parquet" else BATCH
+        batches = in_batches(self._choice.among(numbers), bool(self._request.split), size)
         if rules.fmt == "parquet":
             from reasoning_cli.operations.exporting_parquet import write_parquet
 
             written: Generator[tuple[Batch, Facts]] = write_parquet(self._store, rules, batches, streams)
         else:
-            together = self._workers > 1 and self._matching >= WORTH_WORKERS and all(map(_has_descriptor, streams))
+            together = self._workers > 1 and self._matching >= WORTH_WORKERS
             written = (
-                write_together(self._store, rules, batches, streams, self._workers, ours=bool(growing))
+                write_together(self._store, rules, batches, streams, self._workers)
                 if together
                 else write_alone(self._store, rules, batches, streams)
             )
@@ -233,8 +238,6 @@ class _Run:
         with contextlib.closing(numbers), contextlib.closing(written):
             for batch, facts in written:
                 self._take(batch, facts)
-                for one, side in zip(growing, self._facts.sides, strict=False):
-                    one.catch_up(side.size_bytes if together else None)
                 done += len(batch[0])
                 if self._on_progress is not None:
                     self._on_progress(done, self._matching)
@@ -244,8 +247,6 @@ class _Run:
             self._end(streams)
         for stream in streams:
             stream.flush()
-        for one in growing:
-            one.finish()
 
     def _take(self, batch: Batch, facts: Facts) -> None:
         numbers, to = batch
@@ -260,7 +261,7 @@ class _Run:
             else:
                 held.update(compress(numbers, mine))
 
-    def _end(self, streams: Sequence[BinaryIO]) -> None:
+    def _end(self, streams: Sequence[Stream]) -> None:
         for stream, side in zip(streams, self._facts.sides, strict=True):
             metadata = {
                 "exported_at": _rfc3339(self._now),
@@ -342,15 +343,6 @@ class _Run:
             f"none of the {self._matching:,} matching samples can be trained on: {reasons}",
             hint="nothing was written; `reasoning data stats` shows what there is",
         )
-
-
-def _has_descriptor(stream: BinaryIO) -> bool:
-    """Whether other processes can write to it."""
-    try:
-        stream.fileno()
-    except (OSError, AttributeError):
-        return False
-    return True
 
 
 def _by_type(decisions: Mapping[str, int]) -> tuple[dict[str, int], dict[str, dict[str, int]]]:

@@ -1,38 +1,53 @@
-"""Batches of samples to bytes, by this process or by several that take turns at writing.
+"""Batches of samples to bytes, by this process or by several.
 
-The parent hands out batches of sample numbers in order, one worker after the other. Each renders its batch while the
-others render theirs, and waits for its turn, which goes from worker to worker through pipes and tells where the files
-end. Into a file it then writes at that place while the next one, which is told where this batch will end, writes too;
-into a pipe or a terminal it writes before it hands the turn on. So the bytes are in order, go straight from the one
-that made them to where they belong, and nobody holds more than a batch.
+This process hands out batches of sample numbers in order, one worker after the other. Each renders its batches into
+files in memory, of which it has several, so that it need not wait; in order again, this process copies what is in them
+to where it belongs. So nobody holds more than a few batches.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import mmap
 import os
-import struct
 import subprocess
 import sys
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import compress
-from typing import BinaryIO
+from operator import itemgetter
+from tempfile import TemporaryFile
+from typing import Protocol
+
+import orjson
 
 from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.operations.exporting_lines import BYTES_PER_TOKEN, Renderer, Rules, csv_row
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.export_rows import TextRow, texts
 
-BATCH = 250
+# Handed out at once, and of those so many rows read.
+BATCH = 500
+_ROWS = 250
+GROUP = 250  # rows of a group in Parquet
 MOST_WORKERS = 4
 # Below so many samples the start of other processes costs more than they save.
 WORTH_WORKERS = 20_000
 # glibc's malloc would give the memory of each batch back to the system, and ask for it anew for the next.
 _KEEPING = {"MALLOC_TRIM_THRESHOLD_": "16000000", "MALLOC_MMAP_THRESHOLD_": "8000000"}
-_AHEAD = 3  # batches of a worker that are under way at once; what is told of them fits into a pipe
+# Batches of a worker that are under way at once; what is told of them fits into a pipe.
+_AHEAD = 4
+_GROWN = 1 << 20  # bytes by which shared memory grows
+
+
+class Stream(Protocol):
+    """What an export is written to."""
+
+    def write(self, content: bytes | memoryview, /) -> int: ...
+
+    def flush(self) -> None: ...
 
 
 @dataclass
@@ -78,6 +93,8 @@ class Facts:
         return cls(sides=sides, **record)  # type: ignore[arg-type]
 
 
+_KIND = itemgetter(2, 5)  # type and decision of a row
+
 # Numbers of samples, and the file each goes to; no files named: all to the first.
 Batch = tuple[Sequence[int], bytes]
 
@@ -90,17 +107,26 @@ class Batcher:
         self._renderer = Renderer(rules)
 
     def render(self, numbers: Sequence[int], to: bytes) -> tuple[list[list[bytes]], Facts]:
-        """The pieces of each file, and what became of the batch.
+        """The pieces of each file, and what became of the batch."""
+        pieces: list[list[bytes]] = [[] for _ in range(self._sides)]
+        facts = Facts([SideFacts() for _ in range(self._sides)])
+        for first in range(0, len(numbers), _ROWS):
+            some, told = self._some(numbers[first : first + _ROWS], to[first : first + _ROWS])
+            for mine, more in zip(pieces, some, strict=True):
+                mine += more
+            facts.add(told)
+            facts.skipped += [first + place for place in told.skipped]
+        return pieces, facts
 
-        Done column by column for all of its rows, of which a few only are looked at one by one.
-        """
+    def _some(self, numbers: Sequence[int], to: bytes) -> tuple[list[list[bytes]], Facts]:
+        """Done column by column for all rows, of which a few only are looked at one by one."""
         renderer, most = self._renderer, self._rules.max_tokens
         rows = texts(self._store, numbers)
         pieces = renderer.quick_lines(rows)
-        sizes = [len(line or b"") for line in pieces]
-        kinds = [(row[2], row[5]) for row in rows]
+        sizes = [len(line) if line else 0 for line in pieces]
+        kinds = list(map(_KIND, rows))
         reasons: dict[int, str] = {}
-        for place in [place for place, line in enumerate(pieces) if line is None]:
+        for place in [place for place, size in enumerate(sizes) if not size]:
             turns = renderer.turns(rows[place])
             if isinstance(turns, str):
                 reasons[place] = turns
@@ -154,15 +180,15 @@ def _places(rows: Sequence[TextRow], numbers: Sequence[int]) -> list[int] | None
     return [place_of[row[0]] for row in rows]
 
 
-def in_batches(chosen: Iterator[tuple[list[int], bytes]], split: bool) -> Iterator[Batch]:
-    """Numbers of samples with the file each goes to, a batch at a time; a range where they go up by one."""
+def in_batches(chosen: Iterator[tuple[list[int], bytes]], split: bool, size: int) -> Iterator[Batch]:
+    """Numbers of samples with the file each goes to, `size` at a time; a range where they go up by one."""
     numbers, to = list[int](), bytearray()
     for some, theirs in chosen:
         numbers += some
         to += theirs if split else b""
-        while len(numbers) >= BATCH:
-            yield _in_a_row(numbers[:BATCH]), bytes(to[:BATCH])
-            del numbers[:BATCH], to[:BATCH]
+        while len(numbers) >= size:
+            yield _in_a_row(numbers[:size]), bytes(to[:size])
+            del numbers[:size], to[:size]
     if numbers:
         yield _in_a_row(numbers), bytes(to)
 
@@ -172,30 +198,35 @@ def _in_a_row(numbers: list[int]) -> Sequence[int]:
     return row if numbers[-1] == row[-1] and numbers == list(row) else numbers
 
 
+class _Ends:
+    """Where the pieces go: streams, each of which begins with the head of its format."""
+
+    def __init__(self, rules: Rules, streams: Sequence[Stream]) -> None:
+        self._head, self._is_json = rules.head.encode(), rules.fmt == "json"
+        self._streams = streams
+        self._begun = [False] * len(streams)
+
+    def put(self, side: int, content: memoryview, facts: Facts) -> None:
+        """Write some of what goes into one of them."""
+        if content and not self._begun[side]:
+            self._begun[side] = True
+            self._streams[side].write(self._head)
+            first = 1 if self._is_json else 0  # no comma before the first sample
+            content = content[first:]
+            facts.sides[side].size_bytes += len(self._head) - first
+        self._streams[side].write(content)
+
+
 def write_alone(
-    store: Store, rules: Rules, batches: Iterator[Batch], streams: Sequence[BinaryIO]
+    store: Store, rules: Rules, batches: Iterator[Batch], streams: Sequence[Stream]
 ) -> Generator[tuple[Batch, Facts]]:
     """Render and write the batches in this process; yields each with what became of it, once it is written."""
-    batcher = Batcher(store, rules, len(streams))
-    begun = 0
+    batcher, ends = Batcher(store, rules, len(streams)), _Ends(rules, streams)
     for batch in batches:
         pieces, facts = batcher.render(*batch)
-        contents = [b"".join(mine) for mine in pieces]
-        begun = begin_files(rules, contents, facts, begun)
-        for stream, content in zip(streams, contents, strict=True):
-            stream.write(content)
+        for side, mine in enumerate(pieces):
+            ends.put(side, memoryview(b"".join(mine)), facts)
         yield batch, facts
-
-
-def begin_files(rules: Rules, contents: list[bytes], facts: Facts, begun: int) -> int:
-    """Put the head before what is a file's first content, which in JSON follows no comma; `begun` holds a bit for each
-    file that has some, and comes back with those of these."""
-    for side, content in enumerate(contents):
-        if content and not begun >> side & 1:
-            begun |= 1 << side
-            contents[side] = rules.head.encode() + (content.removeprefix(b",") if rules.fmt == "json" else content)
-            facts.sides[side].size_bytes = len(contents[side])
-    return begun
 
 
 def worker_count() -> int:
@@ -205,31 +236,15 @@ def worker_count() -> int:
 
 
 def write_together(
-    store: Store, rules: Rules, batches: Iterator[Batch], streams: Sequence[BinaryIO], workers: int, *, ours: bool
+    store: Store, rules: Rules, batches: Iterator[Batch], streams: Sequence[Stream], workers: int
 ) -> Generator[tuple[Batch, Facts]]:
-    """Let `workers` processes render and write the batches; yields each, in order, once it is written.
+    """Let `workers` processes render the batches and write them in order; yields each once it is written.
 
-    Into files that are `ours` alone they write at the same time, each at its place. Leaving early ends the workers.
-    Errors of theirs are raised here: OSError of a write, ReasoningError.
+    Leaving early ends the workers. Errors of theirs are raised here: OSError of memory, ReasoningError.
     """
-    for stream in streams:
-        stream.flush()
-    ends = [0] * len(streams)
+    ends = _Ends(rules, streams)
     with contextlib.ExitStack() as stack:
-        ring = [os.pipe() for _ in range(workers)]
-        closing = stack.enter_context(contextlib.ExitStack())
-        for descriptor in (one for pipe in ring for one in pipe):
-            closing.callback(os.close, descriptor)
-        # Copies, since in a worker the number of stdout is what it answers on.
-        files = [os.dup(stream.fileno()) for stream in streams]
-        for descriptor in files:
-            closing.callback(os.close, descriptor)
-        os.write(ring[0][1], turn_of(0, ends))  # the first turn: nothing has been begun
-        team = [
-            stack.enter_context(_Worker(store, rules, files, ring[place][0], ring[(place + 1) % workers][1], ours))
-            for place in range(workers)
-        ]
-        closing.close()
+        team = [stack.enter_context(_Worker(store, rules, len(streams))) for _ in range(workers)]
         waiting: deque[tuple[_Worker, Batch]] = deque()
         for number, batch in enumerate(batches):
             worker = team[number % workers]
@@ -241,35 +256,22 @@ def write_together(
             yield _finished(*waiting.popleft(), ends)
         for worker in team:
             worker.done()
-    if ours:
-        for stream, end in zip(streams, ends, strict=True):
-            stream.seek(end)
 
 
-def turn_of(begun: int, ends: Sequence[int]) -> bytes:
-    """What workers hand on: which files have been begun, and where each ends."""
-    return struct.pack(f"<B{len(ends)}Q", begun, *ends)
-
-
-def read_turn(descriptor: int, files: int) -> tuple[int, list[int]] | None:
-    """Wait for it; None when no other worker is left to hand it on."""
-    form = struct.Struct(f"<B{files}Q")
-    turn = os.read(descriptor, form.size)
-    if not turn:
-        return None
-    begun, *ends = form.unpack(turn)
-    return begun, ends
+def _finished(worker: _Worker, batch: Batch, ends: _Ends) -> tuple[Batch, Facts]:
+    return batch, worker.finish(ends)
 
 
 class _Worker(contextlib.AbstractContextManager["_Worker"]):
     """Another process that runs `exporting_worker`; it ends with this one, and not by Ctrl-C on its own."""
 
-    def __init__(self, store: Store, rules: Rules, files: Sequence[int], turn: int, next_turn: int, ours: bool) -> None:
+    def __init__(self, store: Store, rules: Rules, sides: int) -> None:
+        self._rendered = deque(Shared.new() for _ in range(_AHEAD))  # the first is that of the oldest batch under way
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "reasoning_cli.operations.exporting_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            pass_fds=[turn, next_turn, *files],
+            pass_fds=[one.descriptor for one in self._rendered],
             env=os.environ | _KEEPING,
             process_group=0,
         )
@@ -278,10 +280,8 @@ class _Worker(contextlib.AbstractContextManager["_Worker"]):
                 "database": str(store.path.absolute()),
                 "realm": store.realm,
                 "rules": asdict(rules),
-                "files": list(files),
-                "turn": turn,
-                "next_turn": next_turn,
-                "ours": ours,
+                "sides": sides,
+                "rendered": [one.descriptor for one in self._rendered],
             }
         )
 
@@ -292,14 +292,16 @@ class _Worker(contextlib.AbstractContextManager["_Worker"]):
                 with contextlib.suppress(OSError):
                     pipe.close()
         self._process.wait()
+        for one in self._rendered:
+            os.close(one.descriptor)
 
     def begin(self, batch: Batch) -> None:
         numbers, to = batch
         told = [numbers.start, numbers.stop] if isinstance(numbers, range) else numbers
         self._tell({"range" if told is not numbers else "numbers": told, "to": to.hex()})
 
-    def finish(self) -> Facts:
-        """What became of the oldest batch that is under way; waits until it is written."""
+    def finish(self, ends: _Ends) -> Facts:
+        """Wait for the oldest batch that is under way, and write it; what became of it."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -307,12 +309,19 @@ class _Worker(contextlib.AbstractContextManager["_Worker"]):
                 "a process that wrote the export has ended before its time",
                 "memory may be short; run the command again",
             )
-        told = json.loads(line)
+        told = orjson.loads(line)
         if "errno" in told:
             raise OSError(told["errno"], told["message"])
         if "error" in told:
             raise ReasoningError(told["error"], told["hint"])
-        return Facts.read(told)
+        facts = Facts.read(told)
+        sizes = [one.size_bytes for one in facts.sides]
+        content = self._rendered[0].first(sum(sizes))
+        self._rendered.rotate(-1)
+        for side, size in enumerate(sizes):
+            ends.put(side, content[:size], facts)
+            content = content[size:]
+        return facts
 
     def done(self) -> None:
         """Let it end by itself: nothing is left to do."""
@@ -327,11 +336,28 @@ class _Worker(contextlib.AbstractContextManager["_Worker"]):
             self._process.stdin.flush()
 
 
-def _finished(worker: _Worker, batch: Batch, ends: list[int]) -> tuple[Batch, Facts]:
-    facts = worker.finish()
-    for side, told in enumerate(facts.sides):
-        ends[side] += told.size_bytes
-    return batch, facts
+class Shared:
+    """Memory that this process and another one see, by the descriptor of a file that is nowhere else."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._mapped = memoryview(b"")
+
+    @classmethod
+    def new(cls) -> Shared:
+        if hasattr(os, "memfd_create"):
+            return cls(os.memfd_create("batch"))
+        with TemporaryFile() as file:
+            return cls(os.dup(file.fileno()))
+
+    def first(self, size: int) -> memoryview:
+        """So many bytes of it; there are as many as either process has asked for."""
+        if size > len(self._mapped):
+            whole = (size // _GROWN + 1) * _GROWN
+            if os.fstat(self.descriptor).st_size < whole:
+                os.ftruncate(self.descriptor, whole)
+            self._mapped = memoryview(mmap.mmap(self.descriptor, whole))
+        return self._mapped[:size]
 
 
 def _sum_into(total: dict[str, int], more: dict[str, int]) -> None:

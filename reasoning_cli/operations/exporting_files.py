@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
+import io
+import mmap
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from reasoning_cli.errors import DataError
 from reasoning_cli.operations.exporting_lines import Format
@@ -18,12 +22,14 @@ from reasoning_cli.paths import replacing as replacing
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples import SampleFilter
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
 # What Together takes as one file.
 MOST_BYTES = 50 * 1000**3
-# Read at once to be hashed: it stays in the processor's cache meanwhile.
-_PIECE = 256 * 1024
-# Brought to the disk at once while more is written, so that little is left to wait for at the end.
-_SYNCED = 128 * 1024 * 1024
+# Written at once: with less a disk is not kept busy.
+_PIECE = 4 * 1024 * 1024
+_DIRECT = getattr(os, "O_DIRECT", 0)
 
 
 def target_name(wanted: SampleFilter, fmt: Format, today: date) -> str:
@@ -68,59 +74,79 @@ def checked(target: Path, files: Sequence[Path], store: Store, overwrite: bool) 
             raise DataError(f"`{file}` exists already", hint="replace it with `--force`, or name another file")
 
 
-class Growing(AbstractContextManager["Growing"]):
-    """A file that is being written by whatever process: hashed and brought to the disk meanwhile, in two threads."""
+class HashedFile(io.RawIOBase):
+    """A file that is written and hashed at the same time, a large piece after the other, by two threads.
+
+    Large pieces go around the system's memory for files, straight to the disk, where the system can do that: nothing is
+    copied twice, nothing else is pushed out of that memory, and at the end there is nothing left to wait for.
+    """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._descriptor = stream.fileno()
         self._hash = hashlib.sha256()
-        self._piece = memoryview(bytearray(_PIECE))
+        # Whole pages, as going around that memory takes: one is filled while the other is written.
+        self._pieces = [memoryview(mmap.mmap(-1, _PIECE)) for _ in range(2)]
+        self._filled = self.size_bytes = 0
         self._threads = ThreadPoolExecutor(max_workers=2)
-        self._reading: Future[None] | None = None
-        self._syncing: Future[None] | None = None
-        self._hashed = self._synced = self.size_bytes = 0
+        self._under_way: list[Future[None]] = []
 
     def __exit__(self, *problem: object) -> None:
         self._threads.shutdown(cancel_futures=True)
 
-    def catch_up(self, end: int | None = None) -> None:
-        """Begin to take in what stands there up to `end`, where nothing is missing before; all of it when None.
+    def writable(self) -> bool:
+        return True
 
-        Raises DataError when that is more than Together takes.
-        """
-        self.size_bytes = os.fstat(self._descriptor).st_size if end is None else end
+    def write(self, content: ReadableBuffer, /) -> int:
+        """Take in all of it. Raises DataError when the file gets larger than Together takes, OSError of the disk."""
+        left = memoryview(content).cast("B")
+        length = len(left)
+        self.size_bytes += length
         if self.size_bytes > MOST_BYTES:
             raise DataError(
                 "the file would be larger than the 50 GB Together takes", hint="take fewer: --limit, or --start-date"
             )
-        if self._reading is None or self._reading.done():
-            self._reading = self._begun(self._reading, self._read)
-        if self.size_bytes >= self._synced + _SYNCED and (self._syncing is None or self._syncing.done()):
-            self._synced = self.size_bytes
-            self._syncing = self._begun(self._syncing, self._sync)
+        while left:
+            some = left[: _PIECE - self._filled]
+            self._pieces[0][self._filled : self._filled + len(some)] = some
+            self._filled += len(some)
+            left = left[len(some) :]
+            if self._filled == _PIECE:
+                self._hand_over()
+        return length
 
     def finish(self) -> None:
-        """Take in what is left, and wait for it."""
-        self.catch_up()
-        for running in (self._reading, self._syncing):
-            if running is not None:
-                running.result()
-        self._read()
+        """Write what is left, and wait for all of it."""
+        self._hand_over()
+        self._wait()
 
-    def _begun(self, last: Future[None] | None, work: Callable[[], None]) -> Future[None]:
-        if last is not None:
-            last.result()  # raises what it ended with
-        return self._threads.submit(work)
+    def _hand_over(self) -> None:
+        self._wait()
+        piece = self._pieces[0][: self._filled]
+        self._under_way = [self._threads.submit(work, piece) for work in (self._hash.update, self._put)]
+        self._pieces.reverse()
+        self._filled = 0
 
-    def _read(self) -> None:
-        while (left := self.size_bytes - self._hashed) and (
-            length := os.preadv(self._descriptor, [self._piece[:left]], self._hashed)
-        ):
-            self._hash.update(self._piece[:length])
-            self._hashed += length
+    def _wait(self) -> None:
+        for one in self._under_way:
+            one.result()
 
-    def _sync(self) -> None:
-        os.fsync(self._descriptor)
+    def _put(self, piece: memoryview) -> None:
+        around = len(piece) == _PIECE
+        self._go_around(around)
+        while piece:
+            try:
+                piece = piece[os.write(self._descriptor, piece) :]
+            except OSError as error:
+                if not (around and error.errno == errno.EINVAL):
+                    raise
+            if around and piece:  # the disk is full, which only a write the usual way tells, or takes other lengths
+                around = False
+                self._go_around(around)
+
+    def _go_around(self, on: bool) -> None:
+        flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
+        with suppress(OSError):  # the file system cannot
+            fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags | _DIRECT if on else flags & ~_DIRECT)
 
     @property
     def sha256(self) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from orjson import dumps
-from pydantic_core import to_json
+from pydantic_core import SchemaSerializer
 
 from reasoning_cli.decisions.answers import (
     Answer,
@@ -94,6 +94,8 @@ class Renderer:
         self._redactor = Redactor(bytes.fromhex(rules.salt)) if rules.salt is not None else None
         # As they are written, so nothing is in them to be taken out.
         self._systems: dict[str | None, bytes] = dict(_NO_SYSTEM)
+        # The same JSON of UTF-8 as orjson's, which takes no bytes: they would have to be decoded and encoded again.
+        self._quoted = SchemaSerializer({"type": "bytes"}).to_json
         # The types of which most go into their file as they are stored.
         self._canonical = {
             model_type: canonical_check(model_type)
@@ -114,7 +116,7 @@ class Renderer:
         """
         made: list[bytes | None] = []
         add, join, canonical, systems, redactor = made.append, b"".join, self._canonical, self._systems, self._redactor
-        begin, end = self._begin + _MESSAGES, _END + self._end
+        begin, end, quoted = self._begin + _MESSAGES, _END + self._end, self._quoted
         for _, _, model_type, label, corrected, decision, system, output, prompt in rows:
             if (
                 decision is None
@@ -124,7 +126,7 @@ class Renderer:
                 or (is_canonical := canonical.get(model_type)) is None
                 or not is_canonical(output)
                 or not (prompt and (32 < prompt[0] < 127 or not prompt.decode(errors="replace").isspace()))
-                or b"\0" in prompt
+                or 0 in prompt
                 or "\0" in output
                 # What is escaped reads otherwise than what was written; nothing else could hide in an answer's frame.
                 or (redactor and ("&" in output or not redactor.leaves(join((prompt, b"\n", output.encode())))))
@@ -132,8 +134,7 @@ class Renderer:
                 add(None)
                 continue
             try:
-                # The same JSON as orjson's, which takes no bytes: it would have to be decoded and encoded again.
-                add(join((begin, before, _USER, to_json(prompt), _ASSISTANT, dumps(output), end)))
+                add(join((begin, before, _USER, quoted(prompt), _ASSISTANT, dumps(output), end)))
             except ValueError:  # no UTF-8
                 add(None)
         return made

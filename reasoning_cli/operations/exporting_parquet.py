@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from typing import BinaryIO
 
 import orjson
 
 from reasoning_cli.errors import ConfigurationError
-from reasoning_cli.operations.exporting_batches import Batch, Batcher, Facts
+from reasoning_cli.operations.exporting_batches import Batch, Batcher, Facts, Stream
 from reasoning_cli.operations.exporting_lines import Rules
 from reasoning_cli.store.database import Store
 
 
 def write_parquet(
-    store: Store, rules: Rules, batches: Iterator[Batch], streams: Sequence[BinaryIO]
+    store: Store, rules: Rules, batches: Iterator[Batch], streams: Sequence[Stream]
 ) -> Generator[tuple[Batch, Facts]]:
     """Render and write the batches, a row group each; yields each with what became of it."""
     try:

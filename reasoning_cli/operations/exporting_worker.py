@@ -1,19 +1,21 @@
-"""The process that renders its share of an export's batches and writes each when its turn has come.
+"""The process that renders its share of an export's batches.
 
-Reads what to do and then batches from stdin, one JSON object a line; says on stdout what became of each. Ends when its
-stdin does, so it cannot outlive the export.
+Reads what to do and then batches from stdin, one JSON object a line; puts the pieces of each into the next memory it
+shares with the export, and says on stdout what became of it. Ends when its stdin does, so it cannot outlive the export.
 """
 
 from __future__ import annotations
 
 import gc
 import json
-import os
 import sys
+from itertools import chain, cycle
 from pathlib import Path
 
+import orjson
+
 from reasoning_cli.errors import ReasoningError
-from reasoning_cli.operations.exporting_batches import Batcher, begin_files, read_turn, turn_of
+from reasoning_cli.operations.exporting_batches import Batcher, Facts, Shared
 from reasoning_cli.operations.exporting_lines import Rules
 from reasoning_cli.store.database import open_store
 
@@ -34,54 +36,24 @@ def _work() -> None:
         return  # the export ended while it was said
     job = json.loads(told)
     gc.disable()  # rows and lines have no circles
-    rules, files = Rules(**job["rules"]), job["files"]
     with open_store(Path(job["database"]), job["realm"], create=False) as store:
-        batcher = Batcher(store, rules, len(files))
-        for line in sys.stdin.buffer:
+        batcher = Batcher(store, Rules(**job["rules"]), job["sides"])
+        for line, shared in zip(sys.stdin.buffer, cycle(map(Shared, job["rendered"]))):
             if not line.endswith(b"\n"):
                 return
             batch = json.loads(line)
             numbers = range(*batch["range"]) if "range" in batch else batch["numbers"]
             pieces, facts = batcher.render(numbers, bytes.fromhex(batch["to"]))
-            contents = [b"".join(mine) for mine in pieces]
-            del pieces
-            turn = read_turn(job["turn"], len(files))
-            if turn is None:
-                return  # another worker ended
-            begun, ends = turn
-            begun = begin_files(rules, contents, facts, begun)
-            next_turn = turn_of(begun, [end + len(content) for end, content in zip(ends, contents, strict=True)])
-            if job["ours"] and not _hand_on(job["next_turn"], next_turn):
-                return
-            for file, content, end in zip(files, contents, ends, strict=True):
-                _write(file, memoryview(content), end if job["ours"] else None)
-            if not job["ours"] and not _hand_on(job["next_turn"], next_turn):
-                return
-            _say(vars(facts) | {"sides": [vars(side) for side in facts.sides]})
+            place, content = 0, shared.first(sum(side.size_bytes for side in facts.sides))
+            for piece in chain.from_iterable(pieces):
+                content[place : place + len(piece)] = piece
+                place += len(piece)
+            del pieces, content
+            _say(facts)
 
 
-def _hand_on(descriptor: int, turn: bytes) -> bool:
-    """Whether the one whose turn it is now was still there; its end is told by another than this one."""
-    try:
-        os.write(descriptor, turn)
-    except BrokenPipeError:
-        return False
-    return True
-
-
-def _write(file: int, content: memoryview, place: int | None) -> None:
-    """All of it, at a place in a file, or wherever the file stands."""
-    while content:
-        if place is None:
-            written = os.write(file, content)
-        else:
-            written = os.pwrite(file, content, place)
-            place += written
-        content = content[written:]
-
-
-def _say(record: dict[str, object]) -> None:
-    sys.stdout.buffer.write(json.dumps(record).encode() + b"\n")
+def _say(record: Facts | dict[str, object]) -> None:
+    sys.stdout.buffer.write(orjson.dumps(record) + b"\n")
     sys.stdout.buffer.flush()
 
 
