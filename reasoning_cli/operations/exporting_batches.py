@@ -26,7 +26,7 @@ import orjson
 from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.operations.exporting_lines import BYTES_PER_TOKEN, Renderer, Rules, csv_row
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.export_rows import TextRow, texts
+from reasoning_cli.store.export_rows import TextRow, each_page_once, texts
 
 # Handed out at once, and of those so many rows read.
 BATCH = 500
@@ -222,11 +222,12 @@ def write_alone(
 ) -> Generator[tuple[Batch, Facts]]:
     """Render and write the batches in this process; yields each with what became of it, once it is written."""
     batcher, ends = Batcher(store, rules, len(streams)), _Ends(rules, streams)
-    for batch in batches:
-        pieces, facts = batcher.render(*batch)
-        for side, mine in enumerate(pieces):
-            ends.put(side, memoryview(b"".join(mine)), facts)
-        yield batch, facts
+    with each_page_once(store):
+        for batch in batches:
+            pieces, facts = batcher.render(*batch)
+            for side, mine in enumerate(pieces):
+                ends.put(side, memoryview(b"".join(mine)), facts)
+            yield batch, facts
 
 
 def worker_count() -> int:

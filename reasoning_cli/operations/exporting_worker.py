@@ -18,6 +18,7 @@ from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.exporting_batches import Batcher, Facts, Shared
 from reasoning_cli.operations.exporting_lines import Rules
 from reasoning_cli.store.database import open_store
+from reasoning_cli.store.export_rows import each_page_once
 
 
 def main() -> None:
@@ -36,7 +37,7 @@ def _work() -> None:
         return  # the export ended while it was said
     job = json.loads(told)
     gc.disable()  # rows and lines have no circles
-    with open_store(Path(job["database"]), job["realm"], create=False) as store:
+    with open_store(Path(job["database"]), job["realm"], create=False) as store, each_page_once(store):
         batcher = Batcher(store, Rules(**job["rules"]), job["sides"])
         for line, shared in zip(sys.stdin.buffer, cycle(map(Shared, job["rendered"]))):
             if not line.endswith(b"\n"):
