@@ -36,7 +36,9 @@ class Figures:
         if len(self.reasons) >= _MOST_REASONS and (model_type, source, reason) not in self.reasons:
             reason = "other"
         self.reasons[model_type, source, reason] += 1
-        self.latencies.setdefault((model_type, source), deque(maxlen=_REMEMBERED_LATENCIES)).append(latency_ms)
+        if (known := self.latencies.get((model_type, source))) is None:
+            known = self.latencies[model_type, source] = deque(maxlen=_REMEMBERED_LATENCIES)
+        known.append(latency_ms)
 
     def snapshot(self) -> dict[str, Any]:
         """All of it as JSON can hold it, for `add` in another process."""

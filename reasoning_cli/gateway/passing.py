@@ -65,10 +65,12 @@ async def relay(gateway: Gateway, call: Call, body: bytes | None, decision: Deci
 
 
 async def _pass_back(call: Call, answer: Answer, decision: Decision | None) -> None:
+    headers = headers_down(answer.headers, answer.status)
     if decision is not None:
-        decision.status, decision.content_type = answer.status, answer.header(b"content-type")
-        decision.encoding = answer.header(b"content-encoding")
-    await call.begin(answer.status, headers_down(answer.headers, answer.status))
+        decision.status, named = answer.status, dict(reversed(headers))
+        decision.content_type = named.get(b"content-type", b"").decode("latin-1")
+        decision.encoding = named.get(b"content-encoding", b"").decode("latin-1")
+    await call.begin(answer.status, headers)
     piece, more = answer.taken(), not answer.ended  # nothing of the body yet: its head goes alone
     await call.send(piece, more=more)
     _listen(decision, piece)

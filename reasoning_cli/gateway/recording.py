@@ -75,7 +75,8 @@ class Recorder:
             self.figures.waiting_bytes += size
             decision.size_bytes = size
             self._queue.append(decision)
-        self._wake.set()
+        if not self._wake.is_set():
+            self._wake.set()
 
     def stop(self, seconds: float = 30.0) -> None:
         """Write what waits, then end."""
@@ -96,7 +97,9 @@ class Recorder:
                 batch = [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH_DECISIONS))]
                 made = self._made(batch, rooms)
                 try:
-                    store = store or self._open_store()
+                    if store is None:
+                        store = self._open_store()
+                        store.write_often()
                     self._write(store, made)
                 except ReasoningError as error:
                     self._failed(error, len(made))

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 _OPTIONS_VARIABLE = "_REASONING_GATEWAY"
 # What an answer of a thinking model may take; a call that lasts longer is cut.
 DRAIN_SECONDS = 60
-_PILED_UP = 20_000  # objects that hold others
+_PILED_UP = 10_000  # objects that hold others
 _BACKLOG = 2048
 _SETTLE_SECONDS = 60.0
 # How long an end takes before somebody who pressed Ctrl-C is told what it waits for.

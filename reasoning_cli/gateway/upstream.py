@@ -98,7 +98,12 @@ class Answer:
 
     async def _more(self) -> None:
         if self._error is not None:
-            raise self._error
+            # An error holds the frames it passes, and with them what holds it.
+            error, self._error = self._error, CutOff("the answer had ended")
+            try:
+                raise error
+            finally:
+                del error
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter
@@ -189,7 +194,10 @@ class Connection(asyncio.Protocol):
                 self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if in_chunks else piece)
                 while self._choked:
                     self._drained = asyncio.get_running_loop().create_future()
-                    await self._drained
+                    try:
+                        await self._drained
+                    finally:
+                        self._drained = None
                 self.heard = time.monotonic()
             if in_chunks:
                 self.transport.write(b"0\r\n\r\n")
@@ -262,6 +270,9 @@ class Connection(asyncio.Protocol):
         self.resume_writing()
         if self.lost is not None:
             self.lost(self)
+        # What refers to itself would stay, with all it holds, until the garbage collector comes by.
+        self.free = self.lost = None
+        self._parser = cast(Parser, None)
 
     # ---- what the parser tells
 
@@ -337,6 +348,7 @@ class Connection(asyncio.Protocol):
         self._closed = True
         if self._upload is not None and self._upload is not asyncio.current_task():
             self._upload.cancel()
+            self._upload = None  # one that was not begun yet does not say so itself
         if abort:
             self.transport.abort()
         else:

@@ -126,6 +126,14 @@ class Store:
             # A step of this pragma frees one page and gives no row; only executescript() steps to the end.
             self.connection.executescript(f"PRAGMA incremental_vacuum({pages})")
 
+    def write_often(self) -> None:
+        """Spend memory on writing all day long, a third less work a row: pages of indexes stay at hand (8 MB), and go
+        into the file from a write-ahead log of up to 16 MB instead of 4, having changed more often."""
+        with translated(self.path):
+            self.connection.execute("PRAGMA cache_size=-8000")
+            self.connection.execute("PRAGMA wal_autocheckpoint=4000").fetchall()
+            self.connection.execute("PRAGMA temp_store=MEMORY")  # journals of statements that write many rows
+
     @contextmanager
     def writing_back_apart(self) -> Iterator[None]:
         """Inside, no commit carries the write-ahead log into the file, which takes longer than most commits:
