@@ -73,19 +73,17 @@ class Redactor:
 
     def _at_places(self, text: bytes) -> str:
         """The lines in which RE2 finds something, redacted; the rest is not even looked at."""
-        places = self._places(text)
-        if any(gate.finds(text[start:end]) for gate in self._blocks.gates for start, end in places):
+        shapes = self._all.that_may_be_in(text)
+        if any(shape in BLOCKS for shape in shapes):
             text = self._settled(text.decode(), self._blocks, self.counts).encode()
-            places = self._places(text)
+            shapes = self._all.that_may_be_in(text)
         parts, position = [], 0
-        for start, end in places:
-            parts += [text[position:start].decode(), self._line(text[start:end].decode())]
-            position = end
+        for start, end in sorted({place for shape in shapes for place in _compiled(shape.gate).lines(text)}):
+            line = text[start:end].decode()
+            if any(True for shape in shapes for _ in shape.spans(line)):  # most often not: an id that begins as a card
+                parts += [text[position:start].decode(), self._line(line)]
+                position = end
         return "".join([*parts, text[position:].decode()])
-
-    def _places(self, text: bytes) -> list[tuple[int, int]]:
-        """Where the lines are that a gate finds something in."""
-        return sorted({place for gate in self._gates for place in gate.lines(text)})
 
     def _line(self, line: str) -> str:
         """A line that something may be in, redacted and counted; a sliding conversation shows it again and again."""
@@ -284,15 +282,17 @@ class _Shapes:
         """Whether no gate is in UTF-8: in one go, faster than one gate after the other. Never sure without RE2."""
         return self._is_quick and not self._set.Match(text)
 
+    def that_may_be_in(self, text: bytes) -> list[Shape]:
+        """Those whose gate is in UTF-8: in one go, faster than one gate after the other. Needs RE2."""
+        return [self._shapes[place] for place in sorted(self._set.Match(text) or ())]
+
     def worth_trying(self, text: str) -> Iterator[Shape]:
         """Those whose gate is in a text that holds one of them."""
-        places = None
+        found: list[Shape] = []
         if self._is_quick:
             with suppress(UnicodeEncodeError):
-                places = self._set.Match(text.encode())
-        if places:
-            return (self._shapes[place] for place in sorted(places))
-        return (shape for shape in self._shapes if _compiled(shape.gate).search(text))
+                found = self.that_may_be_in(text.encode())
+        return iter(found) if found else (one for one in self._shapes if _compiled(one.gate).search(text))
 
     @cached_property
     def _is_quick(self) -> bool:

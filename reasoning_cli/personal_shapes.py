@@ -103,6 +103,8 @@ _LATIN = "A-Za-z0-9À-ɏ"
 _TOKEN_CHARS = r"[A-Za-z0-9._~+/=-]"
 _NAMED = r"(?:api[_-]?key|access[_-]?key|secret|token|private[_-]?key|account[_-]?key|credentials?|auth[_-]?key)"
 _PASSWORDS = r"(?:passw(?:or)?d|passwort|passphrase|passcode|pwd)"
+# RE2 cannot look back. Most numbers of ids, which are everywhere in prompts, stand behind a dash.
+_NOT_BEHIND = r"(?m:^|[^\w.+\n-])"
 # A quote, as it is, in a string of JSON, or in an answer's XML.
 _QUOTE = r"(?:\\?[\"'\]`]|&quot;|&apos;)"
 _ASSIGN = rf"{_QUOTE}{{0,2}}\s{{0,3}}(?:=>|:=|[:=])\s{{0,3}}{_QUOTE}?"
@@ -224,7 +226,7 @@ SHAPES: tuple[Shape, ...] = (
     Shape(
         "card",
         _re(r"(?<![\w.+-])\d(?:[ -]?\d){12,18}(?![\w]|[.-]\d)"),
-        r"\b\d{4}[ -]\d{4}[ -]\d{4}|\b\d{4}[ -]\d{6}[ -]\d{4}|\b[2-6]\d{12}",
+        rf"{_NOT_BEHIND}(?:\d{{4}}[ -]\d{{4}}[ -]\d{{4}}|\d{{4}}[ -]\d{{6}}[ -]\d{{4}}|[2-6]\d{{12}})",
         is_card,
         digits_of,
     ),
@@ -234,7 +236,7 @@ SHAPES: tuple[Shape, ...] = (
             r"(?<![\w+/=.-])(?:\+|00)[1-9]\d{0,2}[ .-]?(?:\(\d{1,5}\)[ .-]?)?\d(?:[ ./-]?(?:\(\d{1,4}\)[ -]?)?\d){5,13}"
             r"(?!\w|[.,]\d)"
         ),
-        r"\+[1-9][\d (.-]{6}|\b00[1-9][\d ().-]{6}",
+        rf"\+[1-9][\d (.-]{{6}}|{_NOT_BEHIND}00[1-9][\d ().-]{{6}}",
         is_international,
         lambda text: digits_of(text).removeprefix("00"),
     ),
@@ -248,7 +250,7 @@ SHAPES: tuple[Shape, ...] = (
     Shape(
         "phone",
         _re(r"(?<![\w+./:,-])\(?0[1-9]\d{0,4}\)?[ /.-]\d{2,8}(?:[ .-]\d{2,8}){0,4}(?!\w|[.:/,-]\d)"),
-        r"\b0[1-9]\d{0,4}\)?[ /.-]\d{2,8}[ .-]\d\d|\b0[1-9]\d{1,4}\)?[ /.-]\d{5}",
+        rf"{_NOT_BEHIND}0[1-9](?:\d{{0,4}}\)?[ /.-]\d{{2,8}}[ .-]\d\d|\d{{1,4}}\)?[ /.-]\d{{5}})",
         is_national,
         digits_of,
     ),

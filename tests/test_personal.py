@@ -22,7 +22,7 @@ from reasoning_cli.decisions.answers import (
 from reasoning_cli.decisions.recognise import recognise
 from reasoning_cli.personal import Redactor, is_pseudonym
 from reasoning_cli.personal_checks import BASE58
-from reasoning_cli.personal_shapes import KINDS
+from reasoning_cli.personal_shapes import KINDS, SHAPES
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 PLACEHOLDER = re.compile(r"\[([A-Z_]+)_[0-9a-f]{8}\]")
@@ -375,3 +375,23 @@ def test_hostile_text_takes_linear_time(name: str) -> None:
     text = HOSTILE[name]
     short = min(seconds(text[: len(text) // 4]) for _ in range(2))
     assert seconds(text) < max(10 * short, 3.0), name
+
+
+@settings(max_examples=300)
+@given(
+    st.text("4 0-.+/:()\n,=aé是\"'x", max_size=6),
+    st.sampled_from(
+        ["4111 1111 1111 1111", "4111111111111111", "3782-822463-10005", "0049 30 1234567", "030 12345678"]
+    ),
+)
+@example("", "4111 1111 1111 1111")
+@example("a\n", "0049 30 1234567")
+@example("2e7a-", "4111-1111-1111-1111")
+def test_no_gate_keeps_a_number_from_the_shapes(before: str, number: str) -> None:
+    text = f"{before}{number}"
+    assert (redact(text) != text) == any(True for shape in SHAPES for _ in shape.spans(text))
+
+
+def test_ids_are_clean_at_first_sight() -> None:
+    ids = b"[c007a65f-9860-4541-9259-d8bccc18e89e] [a3da1292-0056-4283-8331-0b6b8dcdad54] 7-0112-34-567890"
+    assert Redactor(b"salt").leaves(ids) == personal._compiled("x").is_quick
