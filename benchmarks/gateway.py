@@ -208,13 +208,13 @@ def report(results: dict[str, Measured]) -> None:
     for name, one in medians.items():
         if "many" in one:
             print(f"{name}: {one['many']:.0f} MB after the many calls, at the most {one['most']:.0f} MB under overload")
-    ours = medians.get("reasoning relayed")
-    for name, other in medians.items():
-        if ours and not name.startswith("reasoning"):
-            print(
-                f"ours to {name}: added p50 {ours['+P50 US'] / other['+P50 US']:.2f}, "
-                f"calls a second of CPU {ours['CALLS/S'] / other['CALLS/S']:.2f}"
-            )
+    for mine, ours in medians.items():
+        for name, other in medians.items():
+            if mine.startswith("reasoning") and not name.startswith("reasoning"):
+                print(
+                    f"{mine} to {name}: added p50 {ours['+P50 US'] / other['+P50 US']:.2f}, "
+                    f"calls a second of CPU {ours['CALLS/S'] / other['CALLS/S']:.2f}"
+                )
 
 
 if __name__ == "__main__":

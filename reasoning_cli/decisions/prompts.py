@@ -106,10 +106,14 @@ def newest_lines(prompt: str) -> Iterator[tuple[str, str]]:
     """The messages of the prompt's conversation, newest first, each as (`09:15`, `[entity id] Name: text`)."""
     start = prompt.find(_CONVERSATION)
     end = prompt.rfind(_RECEIVED, 0, max(prompt.rfind(_FOCUS), 0))
-    if 0 <= start < end:
-        for line in reversed(prompt[start + len(_CONVERSATION) : end].split("\n")):
-            if (found := _SAID.match(line)) is not None:
-                yield found[1], found[2]
+    if not 0 <= start < end:
+        return
+    start += len(_CONVERSATION) - 1  # the break before the first line
+    while end > start:
+        line_break = prompt.rfind("\n", start, end)
+        if (found := _SAID.match(prompt, line_break + 1, end)) is not None:
+            yield found[1], found[2]
+        end = line_break
 
 
 def speaker_id(line: tuple[str, str]) -> str:

@@ -11,7 +11,8 @@ def to_ms(moment: datetime) -> int:
     """Milliseconds of an aware datetime; a naive one is a mistake of the caller."""
     if moment.tzinfo is None:
         raise ValueError(f"{moment!r} has no time zone")
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
 
 
 def from_ms(milliseconds: int) -> datetime:
