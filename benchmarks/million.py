@@ -1,8 +1,10 @@
 """What a log of a million decisions costs to use: `python -m benchmarks.million [--db FILE] [--rows 1000000]`.
 
 Makes the log (6 GB; `--db` takes one of `generate_log` instead, and its oldest rows go), and prints in one run: export
-against the `cat` limit, with redaction and removal of near-copies, memory at 10,000 rows and at all, `stats`, a
-filtered page, and how long a clean-up holds the lock while another program writes.
+by one process and by several against the `cat` limit, which is reading the log and copying the file with both in memory
+already, and against that with its bytes on the disk, where an export ends with them; with redaction and removal of
+near-copies, memory at 10,000 rows and at all, `stats`, a filtered page, and how long a clean-up holds the lock while
+another program writes.
 """
 
 from __future__ import annotations
@@ -69,14 +71,16 @@ def measure(command: Sequence[str], **options: object) -> Cost:
     """Run a command to its end; fails when it does."""
     began = time.perf_counter()
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **options)  # type: ignore[call-overload]
-    largest = together = 0.0
+    largest, together, looks = 0.0, 0.0, 0
     while True:
         ended, status, used = os.wait4(running.pid, os.WNOHANG)  # what it waited for counts with it
         if ended:
             break
-        if found := _memory(running.pid):
+        # Seldom in the long run: looking takes time from what is looked at.
+        if (looks < 50 or looks % 8 == 0) and (found := _memory(running.pid)):
             largest = max(largest, *(resident for resident, _ in found))
             together = max(together, sum(share for _, share in found))
+        looks += 1
         time.sleep(0.02)
     took = time.perf_counter() - began
     running.returncode = os.waitstatus_to_exitcode(status)
@@ -97,9 +101,14 @@ def _memory(pid: int) -> list[tuple[float, float]]:
     return [own, *(one for child in children for one in _memory(int(child)))]
 
 
+def median(runs: Sequence[Cost]) -> Cost:
+    """The one in the middle by the wall."""
+    return sorted(runs, key=lambda cost: cost.wall)[len(runs) // 2]
+
+
 def best(times: int, what: Callable[[], Cost]) -> Cost:
-    """The median of several runs by the wall."""
-    return sorted((what() for _ in range(times)), key=lambda cost: cost.wall)[times // 2]
+    """The median of several runs."""
+    return median([what() for _ in range(times)])
 
 
 def show(what: str, found: str, target: str) -> None:
@@ -107,44 +116,71 @@ def show(what: str, found: str, target: str) -> None:
 
 
 def exports(database: Path, folder: Path, times: int) -> None:
-    """Export in several ways, against reading the database and writing the file with `cat`."""
-    out = folder / "out.jsonl"
+    """Export in several ways, against reading the database and writing the file with `cat`.
+
+    Each in turn, so that all meet the same machine; each writes a new file, since what replaces one pays for its end as
+    well; and `cat` finds both of its files in memory, as it would not the export, which goes around that.
+    """
+    out, copy = folder / "out.jsonl", folder / "copy"
 
     def export(source: Path, *more: str) -> Callable[[], Cost]:
-        return lambda: measure((*CLI, "--db", str(source), "data", "export", "--all", "--force", "-o", str(out), *more))
+        return lambda: fresh((*CLI, "--db", str(source), "data", "export", "--all", "-o", str(out), *more))
 
-    plain = best(times, export(database, "--no-redact"))
-    copy = f"cat {database} > /dev/null; cat {out} > {folder / 'copy'}"
-    limit = best(times, lambda: measure(("sh", "-c", copy)))
-    synced = best(times, lambda: measure(("sh", "-c", f"{copy}; sync {folder / 'copy'}")))
-    (folder / "copy").unlink()
+    def fresh(command: Sequence[str]) -> Cost:
+        for left in (*folder.glob("out*"), *folder.glob("copy")):
+            left.unlink()
+        return measure(command)
+
+    def cat(more: str) -> Cost:
+        copy.unlink(missing_ok=True)
+        return measure(("sh", "-c", f"cat {database} > /dev/null; cat {out} > {copy}{more}"))
+
+    alone = (sys.executable, "-m", "benchmarks.export_speed", "--one", str(database), str(out))
+    found: dict[str, list[Cost]] = {name: [] for name in ("one", "plain", "limit", "synced", "full")}
+    for _ in range(times):
+        found["full"].append(export(database, "--redact", "--dedupe", "near")())
+        found["one"].append(fresh((*alone, '{"careful": false, "workers": 1}')))
+        found["plain"].append(export(database, "--no-redact")())
+        _, lines = lines_of(database), lines_of(out)
+        found["limit"].append(cat(""))
+        found["synced"].append(cat(f"; sync {copy}"))
+    one, plain, limit, synced, full = (median(found[name]) for name in ("one", "plain", "limit", "synced", "full"))
+    show("cat limit; with its bytes on the disk, as an export's", f"{limit.wall:.1f} s; {synced.wall:.1f} s", "")
     size = out.stat().st_size
-    lines = 0
-    with out.open("rb") as file:
-        while chunk := file.read(1 << 24):
-            lines += chunk.count(b"\n")
-    show("cat limit; brought to the disk as an export is", f"{limit.wall:.1f} s; {synced.wall:.1f} s", "")
+    for name, cost, target in (("two processes", plain, "<= 2x"), ("one", one, "<= 3x")):
+        show(
+            f"export of {lines:,} lines, {size / 1e9:.1f} GB, {name}",
+            f"{cost.wall:.1f} s, {cost.cpu:.1f} s CPU",
+            f"{cost.wall / limit.wall:.2f}x cat ({target}), {cost.wall / synced.wall:.2f}x on the disk",
+        )
     show(
-        f"export of {lines:,} lines, {size / 1e9:.1f} GB",
-        f"{plain.wall:.1f} s = {plain.wall / limit.wall:.2f}x, {plain.cpu:.1f} s CPU",
-        "<= 2x with two processes, 3x with one",
+        "redaction, near-copies left out, two processes",
+        f"{full.wall:.1f} s, {full.cpu:.1f} s CPU",
+        f"{full.wall / plain.wall:.2f}x plain (<= 2.5x), {full.cpu / plain.cpu:.2f}x its CPU",
     )
-    full = best(times, export(database, "--redact", "--dedupe", "near"))
-    show("redaction, near-copies left out", f"{full.wall:.1f} s = {full.wall / plain.wall:.2f}x plain", "<= 2.5x")
     start = best(3, lambda: measure((*CLI, "data", "export", "--help")))
     few = best(3, export(database, "--no-redact", "-l", "10000"))
     runs = (start, few, plain, full)
-    for kind, found in {
+    for kind, sizes in {
         "largest process": [run.largest for run in runs],
         "together": [run.together for run in runs],
     }.items():
         show(
             f"memory, {kind}: start, 10,000, all, redacted",
-            f"{', '.join(f'{one:.0f}' for one in found)} MB",
+            f"{', '.join(f'{size:.0f}' for size in sizes)} MB",
             "<= 40 MB over start, flat" if kind == "largest process" else "pages shared counted once",
         )
-    for left in folder.glob("out*"):
+    for left in (*folder.glob("out*"), *folder.glob("copy")):
         left.unlink()
+
+
+def lines_of(file: Path) -> int:
+    """How many line ends there are in a file, which stays in memory."""
+    lines = 0
+    with file.open("rb") as content:
+        while chunk := content.read(1 << 24):
+            lines += chunk.count(b"\n")
+    return lines
 
 
 def questions(database: Path) -> None:

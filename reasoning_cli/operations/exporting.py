@@ -17,8 +17,6 @@ from typing import BinaryIO
 from reasoning_cli import __version__
 from reasoning_cli.errors import DataError, ReasoningError, UsageError
 from reasoning_cli.operations.exporting_batches import (
-    BATCH,
-    GROUP,
     WORTH_WORKERS,
     Batch,
     Facts,
@@ -220,8 +218,7 @@ class _Run:
         head = head_of(rules.fmt, rules.preference, type_name(self._request.wanted))
         rules = replace(rules, head=head)
         numbers = self._rows.numbers()
-        size = GROUP if rules.fmt == "parquet" else BATCH
-        batches = in_batches(self._choice.among(numbers), bool(self._request.split), size)
+        batches = in_batches(self._choice.among(numbers), bool(self._request.split))
         if rules.fmt == "parquet":
             from reasoning_cli.operations.exporting_parquet import write_parquet
 

@@ -28,10 +28,7 @@ from reasoning_cli.operations.exporting_lines import BYTES_PER_TOKEN, Renderer, 
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.export_rows import TextRow, each_page_once, texts
 
-# Handed out at once, and of those so many rows read.
-BATCH = 500
-_ROWS = 250
-GROUP = 250  # rows of a group in Parquet
+BATCH = 250
 MOST_WORKERS = 4
 # Below so many samples the start of other processes costs more than they save.
 WORTH_WORKERS = 20_000
@@ -107,19 +104,10 @@ class Batcher:
         self._renderer = Renderer(rules)
 
     def render(self, numbers: Sequence[int], to: bytes) -> tuple[list[list[bytes]], Facts]:
-        """The pieces of each file, and what became of the batch."""
-        pieces: list[list[bytes]] = [[] for _ in range(self._sides)]
-        facts = Facts([SideFacts() for _ in range(self._sides)])
-        for first in range(0, len(numbers), _ROWS):
-            some, told = self._some(numbers[first : first + _ROWS], to[first : first + _ROWS])
-            for mine, more in zip(pieces, some, strict=True):
-                mine += more
-            facts.add(told)
-            facts.skipped += [first + place for place in told.skipped]
-        return pieces, facts
+        """The pieces of each file, and what became of the batch.
 
-    def _some(self, numbers: Sequence[int], to: bytes) -> tuple[list[list[bytes]], Facts]:
-        """Done column by column for all rows, of which a few only are looked at one by one."""
+        Done column by column for all of its rows, of which a few only are looked at one by one.
+        """
         renderer, most = self._renderer, self._rules.max_tokens
         rows = texts(self._store, numbers)
         pieces = renderer.quick_lines(rows)
@@ -180,15 +168,15 @@ def _places(rows: Sequence[TextRow], numbers: Sequence[int]) -> list[int] | None
     return [place_of[row[0]] for row in rows]
 
 
-def in_batches(chosen: Iterator[tuple[list[int], bytes]], split: bool, size: int) -> Iterator[Batch]:
-    """Numbers of samples with the file each goes to, `size` at a time; a range where they go up by one."""
+def in_batches(chosen: Iterator[tuple[list[int], bytes]], split: bool) -> Iterator[Batch]:
+    """Numbers of samples with the file each goes to, a batch at a time; a range where they go up by one."""
     numbers, to = list[int](), bytearray()
     for some, theirs in chosen:
         numbers += some
         to += theirs if split else b""
-        while len(numbers) >= size:
-            yield _in_a_row(numbers[:size]), bytes(to[:size])
-            del numbers[:size], to[:size]
+        while len(numbers) >= BATCH:
+            yield _in_a_row(numbers[:BATCH]), bytes(to[:BATCH])
+            del numbers[:BATCH], to[:BATCH]
     if numbers:
         yield _in_a_row(numbers), bytes(to)
 

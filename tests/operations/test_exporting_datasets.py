@@ -268,7 +268,7 @@ def test_several_processes_write_what_one_writes(
     busy: tuple[Store, Generator], out: Path, fmt: Format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, _ = busy
-    monkeypatch.setattr("reasoning_cli.operations.exporting.BATCH", 100)
+    monkeypatch.setattr("reasoning_cli.operations.exporting_batches.BATCH", 100)
     monkeypatch.setattr("reasoning_cli.operations.exporting.WORTH_WORKERS", 1)
     for split in ((), (0.7, 0.3)):
         request = ExportRequest(rules=Rules(fmt, salt=SALT), dedupe="near", split=split)
@@ -295,7 +295,7 @@ def test_a_process_that_dies_ends_the_export_and_leaves_nothing(
     busy: tuple[Store, Generator], out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, _ = busy
-    monkeypatch.setattr("reasoning_cli.operations.exporting.BATCH", 50)
+    monkeypatch.setattr("reasoning_cli.operations.exporting_batches.BATCH", 50)
     monkeypatch.setattr("reasoning_cli.operations.exporting.WORTH_WORKERS", 1)
     begun: list[subprocess.Popen[bytes]] = []
     start = subprocess.Popen
