@@ -8,6 +8,7 @@ import hashlib
 import io
 import mmap
 import os
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 # What Together takes as one file.
 MOST_BYTES = 50 * 1000**3
 # Written at once: with less a disk is not kept busy.
-_PIECE = 4 * 1024 * 1024
+_PIECE = 2 * 1024 * 1024
+_PIECES = 4
 _DIRECT = getattr(os, "O_DIRECT", 0)
 
 
@@ -84,14 +86,16 @@ class HashedFile(io.RawIOBase):
     def __init__(self, stream: BinaryIO) -> None:
         self._descriptor = stream.fileno()
         self._hash = hashlib.sha256()
-        # Whole pages, as going around that memory takes: one is filled while the other is written.
-        self._pieces = [memoryview(mmap.mmap(-1, _PIECE)) for _ in range(2)]
+        # Whole pages, as going around that memory takes: one is filled while others are hashed and written.
+        self._pieces = deque(memoryview(mmap.mmap(-1, _PIECE)) for _ in range(_PIECES))
         self._filled = self.size_bytes = 0
-        self._threads = ThreadPoolExecutor(max_workers=2)
-        self._under_way: list[Future[None]] = []
+        # One thread each, so that both come in order.
+        self._hashing, self._writing = ThreadPoolExecutor(max_workers=1), ThreadPoolExecutor(max_workers=1)
+        self._under_way: deque[Future[None]] = deque()
 
     def __exit__(self, *problem: object) -> None:
-        self._threads.shutdown(cancel_futures=True)
+        for thread in (self._hashing, self._writing):
+            thread.shutdown(cancel_futures=True)
 
     def writable(self) -> bool:
         return True
@@ -117,18 +121,17 @@ class HashedFile(io.RawIOBase):
     def finish(self) -> None:
         """Write what is left, and wait for all of it."""
         self._hand_over()
-        self._wait()
+        while self._under_way:
+            self._under_way.popleft().result()
 
     def _hand_over(self) -> None:
-        self._wait()
         piece = self._pieces[0][: self._filled]
-        self._under_way = [self._threads.submit(work, piece) for work in (self._hash.update, self._put)]
-        self._pieces.reverse()
+        self._under_way.append(self._hashing.submit(self._hash.update, piece))
+        self._under_way.append(self._writing.submit(self._put, piece))
+        self._pieces.rotate(-1)
         self._filled = 0
-
-    def _wait(self) -> None:
-        for one in self._under_way:
-            one.result()
+        while len(self._under_way) > 2 * (_PIECES - 1):  # until the next piece is free
+            self._under_way.popleft().result()
 
     def _put(self, piece: memoryview) -> None:
         around = len(piece) == _PIECE

@@ -22,6 +22,7 @@ DIRECT = getattr(os, "O_DIRECT", 0)
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporting_files, "_PIECE", 4 * PAGE)
+    monkeypatch.setattr(exporting_files, "_PIECES", 2)
 
 
 def written(file: Path, *pieces: bytes) -> HashedFile:
