@@ -34,8 +34,8 @@ MOST_WORKERS = 4
 WORTH_WORKERS = 20_000
 # glibc's malloc would give the memory of each batch back to the system, and ask for it anew for the next.
 _KEEPING = {"MALLOC_TRIM_THRESHOLD_": "16000000", "MALLOC_MMAP_THRESHOLD_": "8000000"}
-# Batches of a worker that are under way at once; what is told of them fits into a pipe.
-_AHEAD = 4
+# Batches that are under way at once, of all workers; what is told of one worker's fits into a pipe.
+_UNDER_WAY = 8
 _GROWN = 1 << 20  # bytes by which shared memory grows
 
 
@@ -231,15 +231,15 @@ def write_together(
 
     Leaving early ends the workers. Errors of theirs are raised here: OSError of memory, ReasoningError.
     """
-    ends = _Ends(rules, streams)
+    ends, ahead = _Ends(rules, streams), max(2, _UNDER_WAY // workers)
     with contextlib.ExitStack() as stack:
-        team = [stack.enter_context(_Worker(store, rules, len(streams))) for _ in range(workers)]
+        team = [stack.enter_context(_Worker(store, rules, len(streams), ahead)) for _ in range(workers)]
         waiting: deque[tuple[_Worker, Batch]] = deque()
         for number, batch in enumerate(batches):
             worker = team[number % workers]
             worker.begin(batch)
             waiting.append((worker, batch))
-            if len(waiting) >= workers * _AHEAD:
+            if len(waiting) >= workers * ahead:
                 yield _finished(*waiting.popleft(), ends)
         while waiting:
             yield _finished(*waiting.popleft(), ends)
@@ -254,8 +254,8 @@ def _finished(worker: _Worker, batch: Batch, ends: _Ends) -> tuple[Batch, Facts]
 class _Worker(contextlib.AbstractContextManager["_Worker"]):
     """Another process that runs `exporting_worker`; it ends with this one, and not by Ctrl-C on its own."""
 
-    def __init__(self, store: Store, rules: Rules, sides: int) -> None:
-        self._rendered = deque(Shared.new() for _ in range(_AHEAD))  # the first is that of the oldest batch under way
+    def __init__(self, store: Store, rules: Rules, sides: int, ahead: int) -> None:
+        self._rendered = deque(Shared.new() for _ in range(ahead))  # the first is that of the oldest batch under way
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "reasoning_cli.operations.exporting_worker"],
             stdin=subprocess.PIPE,
