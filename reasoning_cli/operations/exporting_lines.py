@@ -134,9 +134,7 @@ class Renderer:
                 add(None)
                 continue
             try:
-                # Of ASCII orjson makes it in half the time, decoding included.
-                user = dumps(str(prompt, "ascii")) if prompt.isascii() else quoted(prompt)
-                add(join((begin, before, _USER, user, _ASSISTANT, dumps(output), end)))
+                add(join((begin, before, _USER, quoted(prompt), _ASSISTANT, dumps(output), end)))
             except ValueError:  # no UTF-8
                 add(None)
         return made
