@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -252,6 +253,8 @@ def test_the_guard_goes_on_with_it_and_says_so(
     said: list[str] = []
 
     def asked_beside() -> bool:
+        # Each look moves the service's clock by minutes; what the guard began needs the machine's time between them.
+        time.sleep(1)
         said.append(typed("costs", "guard", "--once").stdout)
         return "is asked beside what answers: 0 of 50 live decisions" in said[-1]
 
