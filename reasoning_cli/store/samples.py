@@ -95,7 +95,7 @@ _INSERT = (
 )
 _INSERTS = {
     size: _INSERT.replace(") ON", ")" + f", ({', '.join('?' * len(_STORED))})" * (size - 1) + " ON")
-    for size in (64, 8, 1)
+    for size in (32, 8, 1)  # SQLite before 3.32 takes 999 parameters at the most
 }
 # SQLite gives a new row the number after the highest there is; where the highest is gone, it is the one after that.
 _NEXT = """SELECT max(CAST(value AS INTEGER), coalesce((SELECT max(seq) FROM samples), 0)) + 1 FROM about
