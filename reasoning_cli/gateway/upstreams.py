@@ -46,8 +46,11 @@ class Upstreams:
         """
         place, target = _parted(url)
         streamed = body is not None and not isinstance(body, bytes)
-        if not streamed and method not in _WITHOUT_BODY:
-            length = len(body) if isinstance(body, bytes) else 0
+        if isinstance(body, bytes) and body:
+            # Whatever the method: a body whose length is not told is the next request to who reads it.
+            length = len(body)
+        elif not streamed:
+            length = None if method in _WITHOUT_BODY else 0
         in_chunks = streamed and length is None
         head = _head(method, place, target, headers, length, in_chunks)
         while True:

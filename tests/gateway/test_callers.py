@@ -348,3 +348,24 @@ def test_no_event_is_held_back(gateway: Served) -> None:
                 assert piece == b"data: %d\n\n" % number
                 seen.release()
         assert number == count - 1
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/chat/completions"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "TRACE", "DELETE"])
+def test_a_body_is_never_taken_for_the_next_request(gateway: Served, method: str, path: str) -> None:
+    """Whatever the method: a body that went on without its length would be the next request of the provider, and the
+    next caller's answer would be the answer to it."""
+    hidden = b"GET /v1/hidden HTTP/1.1\r\nhost: x\r\nx-swallows: "
+    body = b"content-length: %d\r\n\r\n%b" % (len(hidden), hidden)
+    head = f"{method} {path} HTTP/1.1\r\nhost: x\r\n".encode()
+    for _ in range(3):  # so that the provider's connection is a kept one
+        with connected(gateway) as connection:
+            connection.sendall(head + b"connection: close\r\n" + body)
+            assert until_closed(connection).startswith(b"HTTP/1.1 200")
+        answer = gateway.client.post("/v1/embeddings", json={"input": "mine"}, headers={"authorization": "Bearer mine"})
+        assert answer.status_code == 200
+    seen = gateway.original.received
+    assert [one.method for one in seen] == [method, "POST"] * 3
+    assert not [one for one in seen if "hidden" in one.target or "Bearer mine" in one.body.decode()]
+    assert [one.body for one in seen if one.target == path] == [hidden] * 3
+    assert {one.header("authorization") for one in seen if one.target == "/v1/embeddings"} == {"Bearer mine"}
