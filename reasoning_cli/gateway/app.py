@@ -24,7 +24,7 @@ from reasoning_cli.gateway.recording import Recorder
 from reasoning_cli.gateway.relaying import HOP_HEADER, TOKEN_HEADER
 from reasoning_cli.gateway.routing import face_of
 from reasoning_cli.gateway.siblings import Siblings, worst
-from reasoning_cli.gateway.upstreams import Upstreams
+from reasoning_cli.gateway.upstream import Upstreams
 from reasoning_cli.gateway.waking import Waker
 from reasoning_cli.operations.model_tally import Tallies
 from reasoning_cli.store.attempts import AttemptRecord
@@ -85,6 +85,8 @@ class Gateway:
         await receive()
         self.recorder.start()
         self.book.start()
+        self.upstream.open()
+        self.models.open()
         telling = asyncio.ensure_future(self._tell_siblings(self.siblings)) if self.siblings is not None else None
         self.ready = True
         await send({"type": "lifespan.startup.complete"})
@@ -94,8 +96,8 @@ class Gateway:
             telling.cancel()
         if self.shadows:
             await asyncio.wait(self.shadows, timeout=10)
-        self.upstream.close()
-        self.models.close()
+        await self.upstream.close()
+        await self.models.close()
         self.book.stop()
         await asyncio.to_thread(self.recorder.stop)
         await send({"type": "lifespan.shutdown.complete"})

@@ -26,8 +26,7 @@ from reasoning_cli.gateway.faces.forms import Asked, Heard, Json, Reply, Unreada
 from reasoning_cli.gateway.relaying import unpacked
 from reasoning_cli.gateway.routing import Route
 from reasoning_cli.gateway.tool_calls import calls_decided, flaw_of_calls, named_anew
-from reasoning_cli.gateway.upstream import UpstreamError
-from reasoning_cli.gateway.upstreams import Upstreams
+from reasoning_cli.gateway.upstream import UpstreamError, Upstreams
 from reasoning_cli.operations.slots import SlotNow
 
 _log = logging.getLogger(__name__)

@@ -7,10 +7,12 @@ import json
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -146,52 +148,58 @@ def test_a_clock_that_jumps(gateway: Served, monkeypatch: pytest.MonkeyPatch) ->
     assert gateway.client.get("/stats").json()["slots"]["planning"]["circuit"] == "closed"
 
 
-@pytest.mark.parametrize("how", ["closes at once", "resets"])
 @pytest.mark.parametrize("path", [CHAT, "/v1/embeddings"])
-def test_a_kept_connection_that_is_closed_when_it_is_used_again_is_nobodys_loss(
-    gateway: Served, how: str, path: str
-) -> None:
-    """The original and the model answer once, and close when they are asked again over the same connection."""
-    connections: set[int] = set()
+def test_a_connection_that_is_closed_between_two_calls_is_nobodys_loss(gateway: Served, path: str) -> None:
+    """The original and the model close each connection once they have answered, without a word of it before."""
+
+    def closed() -> None:
+        until(lambda: all(one.left.is_set() for one in gateway.original.received + gateway.model.received), "the ends")
+        time.sleep(0.1)
 
     async def once(received: Received, answering: Answering) -> None:
-        if id(answering._writer) in connections:
-            await AT_THE_ORIGINAL[how](received, answering)
-            return
-        connections.add(id(answering._writer))
-        kept.append(answering._writer)
         await (canned.model if answering._writer.get_extra_info("sockname")[1] == port else canned.original)(
             received, answering
         )
+        answering.closes = True
 
-    kept: list[object] = []  # so that no id comes again
     port = gateway.model.port
     gateway.original.handler = gateway.model.handler = once
     for _ in range(5):
         assert gateway.client.post(path, json=request("chat", PROMPTS["other"])).status_code == 200
+        closed()
     asked_before = len(gateway.original.received)
-    answered(gateway, 5)
+    for _ in range(5):
+        answered(gateway)
+        closed()
     assert len(gateway.original.received) == asked_before
     assert gateway.gateway.figures.upstream_errors == {}
 
 
-def test_a_connection_that_breaks_late_is_not_used_to_ask_again(
-    gateway: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An original that worked on a request for long was not closed before it came: asking twice would cost twice."""
-    monkeypatch.setattr("reasoning_cli.gateway.upstreams._STALE_SECONDS", 0.05)
-    first = [True]
+@pytest.mark.parametrize("how", ["closes at once", "resets"])
+@pytest.mark.parametrize("path", [CHAT, "/v1/embeddings"])
+def test_what_costs_money_is_sent_once(gateway: Served, how: str, path: str) -> None:
+    """However many connections are kept, and each of them is closed when it is asked again: the original may have read
+    what it was asked, so that asking again could cost twice. The model's call is answered by the original."""
+    all_asked, again = asyncio.Event(), False
 
-    async def late(received: Received, answering: Answering) -> None:
-        if first.pop() if first else False:
-            await canned.original(received, answering)
+    async def then_closes(received: Received, answering: Answering) -> None:
+        if again:
+            await AT_THE_ORIGINAL[how](received, answering)
             return
-        await asyncio.sleep(0.3)
-        await AT_THE_ORIGINAL["closes at once"](received, answering)
+        if len(gateway.original.received) == 20:
+            all_asked.set()
+        await all_asked.wait()
+        await canned.original(received, answering)
 
-    gateway.original.handler = late
-    statuses = [gateway.client.post(CHAT, json=request("chat", PROMPTS["other"])).status_code for _ in range(2)]
-    assert (statuses, len(gateway.original.received)) == ([200, 502], 2)
+    gateway.original.handler = then_closes
+    with ThreadPoolExecutor(20) as callers:
+        first = callers.map(
+            lambda _: httpx.post(f"{gateway.url}{path}", json=request("chat", PROMPTS["other"]), timeout=60), range(20)
+        )
+        assert {one.status_code for one in first} == {200}
+    again = True
+    assert gateway.client.post(path, json=request("chat", PROMPTS["other"])).status_code == 502
+    assert len(gateway.original.received) == 21
 
 
 def test_a_log_of_calls_that_nobody_reads_holds_up_no_call(gateway: Served, monkeypatch: pytest.MonkeyPatch) -> None:
