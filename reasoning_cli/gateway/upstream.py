@@ -212,7 +212,7 @@ class Upstreams:
             await self._session.close()
 
     def open(self) -> ClientSession:
-        """Be ready; without it the first call waits for it. The library is loaded here: who asks nobody does not pay."""
+        """Be ready; the first call would have to wait for it. Who asks nobody does not load the library."""
         from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 
         context = ssl.create_default_context()  # what the system trusts, or SSL_CERT_FILE says
