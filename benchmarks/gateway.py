@@ -1,16 +1,29 @@
-"""What the gateway adds to a call, beside nginx, LiteLLM, TensorZero and Portkey in one run.
+"""What the gateway adds to a call, beside nginx, LiteLLM, TensorZero, Portkey and an older build of ours in one run.
 
     python -m benchmarks.gateway --load gwbench --peers FOLDER --rounds 3
+    python -m benchmarks.gateway --load gwbench --peers FOLDER --tls --before ENVIRONMENT --out figures.json
+    python -m benchmarks.gateway --load gwbench --tls --only reasoning,nginx --cases slot --scenarios c1,c32 --rounds 1
 
 `gwbench` is the load generator and the original in one: `serve ADDRESS` answers chat completions, whole or as 52
 events, and `load URL -c N -d SECONDS [--rate N] [--stream] --body FILE` prints one line of JSON (`ok`, `bad`, `err`,
 `p50` in microseconds). Peers are taken from FOLDER when they are there: `python -m venv FOLDER/litellm` with
 `litellm[proxy]`, `FOLDER/tensorzero` with `tensorzero`, `npm install --prefix FOLDER/portkey @portkey-ai/gateway`.
+ENVIRONMENT is a virtual environment with the older build in it.
 
 Ours runs with everything on, in three cases: a call that is no decision and passes; a decision that passes and is
 recorded; a decision that its slot's model answers. Each gateway has a CPU of its own, load and original share another;
 calls to the original itself are made beside every measurement, and rounds are interleaved. CPU time is the kernel's
-account of the gateway's processes, and what to trust where neighbours are noisy.
+account of the gateway's processes, and what to trust where neighbours are noisy. Ratios are taken within each round.
+
+With `--tls` the original and the slot's model stand behind nginx (the front, on the original's CPU), which speaks
+TLS 1.3 with a certificate of an authority made for the run. Every gateway is told of that authority, and first of all
+put before a front with a certificate of somebody else: one that gets an answer from it ends the run. The front counts
+connections (CONNS, beside CALLS, of all scenarios), so that one sees that they are kept.
+
+The load generator speaks plain HTTP, to gateways and originals. The call that a gateway is held against goes through a
+plain door of the front: the same nginx, the same original, no TLS. So `+P50` is what the gateway's hop adds, with the
+TLS of both ends of it, and nothing that is the same for all. Held against the original behind the front (`FROM ORIG`)
+the front's own hop counts as the gateway's, which brings all nearer to each other.
 """
 
 from __future__ import annotations
@@ -24,15 +37,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from benchmarks.gateway_rivals import Rival, free_port, rivals
+from benchmarks.gateway_rivals import CASES, Original, Rival, free_port, rivals
+from benchmarks.gateway_tls import Front
 
-_EVENTS = 52
 _GATEWAY_CPU, _LOAD_CPU = "1", "0"
 SCENARIOS = {
     "c1": ["-c", "1"],
@@ -41,14 +57,70 @@ SCENARIOS = {
     "s8": ["-c", "8", "--stream"],
     "r50": ["-c", "32", "--rate", "50"],
 }
-_COLUMNS = ("READY S", "+P50 US", "+P50 S1", "+P50 R50", "CPU C1", "CPU C32", "CALLS/S", "CPU/EVENT", "IDLE MB", "MB")
+_COLUMNS = {  # with how many digits
+    "READY S": 2,
+    "+P50 US": 0,
+    "FROM ORIG": 0,
+    "+P50 S1": 0,
+    "+P50 R50": 0,
+    "CPU C1": 0,
+    "CPU C32": 0,
+    "CALLS/S": 0,
+    "CPU/EVENT": 1,
+    "IDLE MB": 0,
+    "MB": 0,
+    "CONNS": 0,
+    "CALLS": 0,
+}
 Measured = dict[str, list[float]]
 
 
-class Running:
-    """A gateway that was started, ready when this returns."""
+@dataclass(frozen=True)
+class Target:
+    """What is wanted of one of ours: a figure of its own, or as many times that of another gateway."""
 
-    def __init__(self, rival: Rival) -> None:
+    name: str
+    column: str
+    bound: float
+    other: str = ""
+    is_least: bool = False
+
+    def said(self, results: dict[str, Measured]) -> str:
+        """A line with the figure and whether it is there yet; nothing where it was not measured."""
+        value = figure(results, self.name, self.column, self.other)
+        if value is None:
+            return ""
+        is_hit = value >= self.bound if self.is_least else value <= self.bound
+        of, bound = f" of {self.other}'s" if self.other else "", f"{'>=' if self.is_least else '<='} {self.bound:g}"
+        return f"{'hit ' if is_hit else 'MISS'} {self.name}: {self.column} {value:.2f}{of} ({bound})"
+
+
+TARGETS = [
+    Target("reasoning by slot", "CPU C32", 0.65, "before by slot"),
+    Target("reasoning recorded", "CPU C32", 0.75, "before recorded"),
+    Target("reasoning passing", "CPU C32", 0.85, "before passing"),
+    *(Target(f"reasoning {case}", "CALLS/S", 1.0, "TensorZero", is_least=True) for case in CASES.values()),
+    *(Target(f"reasoning {case}", "CALLS/S", 60, "LiteLLM", is_least=True) for case in CASES.values()),
+    Target("reasoning passing", "+P50 US", 1.8, "nginx"),
+    Target("reasoning recorded", "+P50 US", 1.8, "nginx"),
+    Target("reasoning passing", "CPU/EVENT", 8),
+    Target("reasoning recorded", "CPU/EVENT", 14),
+    *(Target(f"reasoning {case}", "IDLE MB", 60) for case in CASES.values()),
+]
+_RATIOS = {
+    "before": ("CPU C32", "CPU C1", "CPU/EVENT", "+P50 US", "IDLE MB"),
+    "nginx": ("+P50 US", "FROM ORIG", "CPU C32"),
+    "TensorZero": ("CALLS/S", "+P50 US"),
+    "LiteLLM": ("CALLS/S",),
+    "LiteLLM Rust": ("CALLS/S",),
+    "Portkey": ("CALLS/S",),
+}
+
+
+class Running:
+    """A gateway that was started, ready when this returns: it answers with 200, or at all where `anyhow`."""
+
+    def __init__(self, rival: Rival, *, anyhow: bool = False) -> None:
         self.rival = rival
         began = time.monotonic()
         if rival.says is not None:
@@ -61,7 +133,7 @@ class Running:
             stderr=(rival.folder / "stderr").open("w"),
             start_new_session=True,
         )
-        while not self._answers():
+        while (status := self.status()) != 200 and not (anyhow and status):
             if time.monotonic() - began > 60:
                 self.stop()
                 raise TimeoutError(f"{rival.name} does not answer: {(rival.folder / 'stderr').read_text()[-500:]}")
@@ -76,13 +148,16 @@ class Running:
             base = f"http://127.0.0.1:{urlsplit(base).port}"
         return base + self.rival.path
 
-    def _answers(self) -> bool:
+    def status(self) -> int:
+        """What it answers a call with; 0: it does not."""
         headers = dict(one.split(": ", 1) for one in self.rival.headers) | {"content-type": "application/json"}
         try:
             with urlopen(Request(self.url, self.rival.body.read_bytes(), headers), timeout=5) as response:
-                return bool(response.status == 200)
+                return int(response.status)
+        except HTTPError as error:
+            return error.code
         except (URLError, OSError):
-            return False
+            return 0
 
     def processes(self) -> list[Path]:
         """The gateway's processes: its session."""
@@ -128,34 +203,42 @@ class Load:
         return made
 
 
-def measure(rival: Rival, load: Load, direct: str, measured: Measured, many: int) -> None:
-    """One round of one gateway."""
+def measure(
+    rival: Rival, load: Load, original: Original, measured: Measured, scenarios: Sequence[str], *, up: str, many: int
+) -> None:
+    """One round of one gateway. `up`: where the original itself is."""
     running = Running(rival)
     try:
         time.sleep(0.5)
         measured["READY S"].append(running.ready_seconds)
         measured["IDLE MB"].append(running.memory_mb())
-        for name, flags in SCENARIOS.items():
-            load(running.url, rival, flags, 0.7)  # warms it up
-            beside = load(direct, rival, flags)
+        calls = 0.0
+        for name in scenarios:
+            flags = SCENARIOS[name]
+            calls += load(running.url, rival, flags, 0.7)["ok"]  # warms it up
+            beside = load(original.plain + rival.asks, rival, flags)
             before = running.cpu_seconds()
             made = load(running.url, rival, flags)
             time.sleep(0.3)  # what is written behind the answers counts too
-            calls = max(made["ok"], 1)
-            cpu = (running.cpu_seconds() - before) / calls * 1e6
-            added = made["p50"] - beside["p50"]
+            calls += made["ok"]
             measured["bad"].append(made["bad"] + made["err"])
+            if not made["ok"]:
+                continue
+            cpu = (running.cpu_seconds() - before) / made["ok"] * 1e6
+            added = made["p50"] - beside["p50"]
             if name == "c32":
                 measured["CPU C32"].append(cpu)
                 measured["CALLS/S"].append(1e6 / cpu)
             elif name == "c1":
                 measured["CPU C1"].append(cpu)
                 measured["+P50 US"].append(added)
+                measured["FROM ORIG"].append(made["p50"] - load(up + rival.asks, rival, flags)["p50"])
             elif name == "s8":
-                measured["CPU/EVENT"].append(cpu / _EVENTS)
+                measured["CPU/EVENT"].append(cpu / rival.events)
             else:
                 measured[f"+P50 {name.upper()}"].append(added)
         measured["MB"].append(running.memory_mb())
+        measured["CALLS"].append(calls)
         if many and rival.is_ours:
             done = 0.0
             while done < many:
@@ -167,54 +250,115 @@ def measure(rival: Rival, load: Load, direct: str, measured: Measured, many: int
         running.stop()
 
 
+def is_fooled(rival: Rival, front: Front) -> bool:
+    """Whether a gateway that was put before the stranger asks it, or gets an answer out of it."""
+    running = Running(rival, anyhow=True)
+    try:
+        return running.status() == 200 or bool(front.fooled())
+    finally:
+        running.stop()
+
+
 def main() -> int:
     """Measure in rounds; print medians, then the targets."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--load", default="gwbench", help="the load generator")
     parser.add_argument("--peers", type=Path, help="folder with peers")
-    parser.add_argument("--only", default="", help="names of gateways, with commas between")
+    parser.add_argument("--tls", action="store_true", help="the original and the slot's model behind TLS")
+    parser.add_argument("--before", type=Path, help="virtual environment with an older build, to be run beside")
+    parser.add_argument("--only", type=_several, default=[], help="how names of gateways begin, with commas between")
+    parser.add_argument("--cases", type=_several, default=list(CASES), help=f"of ours, out of {','.join(CASES)}")
+    parser.add_argument("--scenarios", type=_several, default=list(SCENARIOS), help=f"out of {','.join(SCENARIOS)}")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     parser.add_argument("--many", type=int, default=0, help="calls after which ours is weighed, and then overloaded")
+    parser.add_argument("--out", type=Path, help="file for all figures, as JSON")
     chosen = parser.parse_args()
+    for words, known in ((chosen.cases, CASES), (chosen.scenarios, SCENARIOS)):
+        if unknown := set(words) - set(known):
+            parser.error(f"none of {', '.join(known)}: {', '.join(unknown)}")
     load, results = Load(chosen.load, chosen.seconds), defaultdict[str, Measured](lambda: defaultdict(list))
-    with tempfile.TemporaryDirectory() as name:
-        up = free_port()
-        command = ["taskset", "-c", _LOAD_CPU, chosen.load, "serve", f"127.0.0.1:{up}"]
-        original = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        try:
-            wanted = [one for one in chosen.only.split(",") if one]
-            peers = chosen.peers.resolve() if chosen.peers else None
-            field = [one for one in rivals(Path(name), peers, up) if not wanted or one.name in wanted]
-            direct = f"http://127.0.0.1:{up}/v1/chat/completions"
-            for number in range(chosen.rounds):
-                for rival in field:
-                    print(f"round {number + 1}: {rival.name}", file=sys.stderr)
-                    measure(rival, load, direct, results[rival.name], chosen.many)
-        finally:
-            original.kill()
-    report(results)
+    peers = chosen.peers.resolve() if chosen.peers else None
+    before = chosen.before.absolute() if chosen.before else None
+    if before is not None and _build(str(before / "bin/python")) == _build(sys.executable):
+        parser.error(f"{before} has no build of its own")
+    with ExitStack() as opened:
+        work = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        port = free_port()
+        command = ["taskset", "-c", _LOAD_CPU, chosen.load, "serve", f"127.0.0.1:{port}"]
+        opened.callback(subprocess.Popen(command, stderr=subprocess.DEVNULL).kill)
+        up = f"http://127.0.0.1:{port}"
+
+        def wanted(name: str, original: Original) -> list[Rival]:
+            all_ = rivals(work / name, peers, original, before, chosen.cases)
+            return [one for one in all_ if not chosen.only or one.name.startswith(tuple(chosen.only))]
+
+        front, original = None, Original(up, up)
+        if chosen.tls:
+            front = opened.enter_context(Front(work / "front", port, _LOAD_CPU))
+            original = front.trusted
+            for rival in wanted("stranger", front.stranger):
+                if is_fooled(rival, front):
+                    raise SystemExit(f"{rival.name} does not verify certificates: {front.fooled()}")
+        field = wanted("field", original)
+        for number in range(chosen.rounds):
+            for rival in field:
+                print(f"round {number + 1}: {rival.name}", file=sys.stderr)
+                connections = len(front.opened()) if front else 0
+                measured = results[rival.name]
+                measure(rival, load, original, measured, chosen.scenarios, up=up, many=chosen.many)
+                if front:
+                    measured["CONNS"].append(len(front.opened()) - connections)
+        if front:
+            print(f"Nobody was fooled by a stranger. Connections: {dict(Counter(front.opened()))}")
+    print("versions: " + ", ".join(f"{one.name} {one.version}" for one in field if one.version))
+    targets = report(results)
+    if chosen.out is not None:
+        said = {key: value if not isinstance(value, Path) else value.name for key, value in vars(chosen).items()}
+        versions = {one.name: one.version for one in field if one.version}
+        chosen.out.write_text(json.dumps({**said, "versions": versions, "gateways": results, "targets": targets}))
     return 0
 
 
-def report(results: dict[str, Measured]) -> None:
-    """A line a gateway, medians of the rounds; microseconds where nothing else is said."""
+def _several(words: str) -> list[str]:
+    return [word for word in words.split(",") if word]
+
+
+def _build(python: str) -> str:
+    """Where that Python finds the product."""
+    code = "import reasoning_cli; print(reasoning_cli.__file__)"
+    return subprocess.check_output([python, "-c", code], cwd="/", env={**os.environ, "PYTHONPATH": ""}, text=True)
+
+
+def figure(results: dict[str, Measured], name: str, column: str, other: str = "") -> float | None:
+    """The median of the rounds, or of the ratios to another gateway within each."""
+    values = results.get(name, {}).get(column, [])
+    if other:
+        values = [one / of for one, of in zip(values, results.get(other, {}).get(column, []), strict=False) if of]
+    return statistics.median(values) if values else None
+
+
+def report(results: dict[str, Measured]) -> list[str]:
+    """A line a gateway, medians of the rounds; microseconds where nothing else is said. Returns how targets are met."""
     print(f"{'':20}" + "".join(f"{column:>10}" for column in _COLUMNS) + f"{'BAD':>7}")
-    medians = {name: {key: statistics.median(all_) for key, all_ in one.items()} for name, one in results.items()}
-    for name, one in medians.items():
-        digits = {"READY S": 2, "CPU/EVENT": 1}
-        cells = "".join(f"{one[column]:10.{digits.get(column, 0)}f}" for column in _COLUMNS)
-        print(f"{name:20}{cells}{sum(results[name]['bad']):7.0f}")
-    for name, one in medians.items():
-        if "many" in one:
-            print(f"{name}: {one['many']:.0f} MB after the many calls, at the most {one['most']:.0f} MB under overload")
-    for mine, ours in medians.items():
-        for name, other in medians.items():
-            if mine.startswith("reasoning") and not name.startswith("reasoning"):
-                print(
-                    f"{mine} to {name}: added p50 {ours['+P50 US'] / other['+P50 US']:.2f}, "
-                    f"calls a second of CPU {ours['CALLS/S'] / other['CALLS/S']:.2f}"
-                )
+    for name, measured in results.items():
+        cells = [(figure(results, name, column), digits) for column, digits in _COLUMNS.items()]
+        line = "".join(f"{'-':>10}" if value is None else f"{value:10.{digits}f}" for value, digits in cells)
+        print(f"{name:20}{line}{sum(measured['bad']):7.0f}")
+    for name in results:
+        if (after := figure(results, name, "many")) is not None:
+            most = figure(results, name, "most")
+            print(f"{name}: {after:.0f} MB after the many calls, at the most {most:.0f} MB under overload")
+    for case in CASES.values():
+        mine = f"reasoning {case}"
+        for other, columns in _RATIOS.items():
+            other = f"before {case}" if other == "before" else other
+            found = [(column, figure(results, mine, column, other)) for column in columns]
+            if said := ", ".join(f"{column} {value:.2f}" for column, value in found if value is not None):
+                print(f"{mine} to {other}: {said}")
+    targets = [line for one in TARGETS if (line := one.said(results))]
+    print("\n".join(targets))
+    return targets
 
 
 if __name__ == "__main__":
