@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 from benchmarks.gateway_rivals import Original, free_port
 
@@ -64,7 +68,12 @@ class Front:
             raise SystemExit("--tls needs nginx")
         command = ["taskset", "-c", self.cpu, nginx, "-p", str(self.folder), "-c", str(self.folder / "nginx.conf")]
         self.process = subprocess.Popen(command)
-        return self
+        place = urlsplit(self.trusted.base)
+        while self.process.poll() is None:  # who finds nobody here would pass for one that believes no stranger
+            with suppress(OSError), socket.create_connection((place.hostname, place.port), 1):
+                return self
+            time.sleep(0.01)
+        raise SystemExit("nginx does not start")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.process.terminate()
