@@ -1,0 +1,177 @@
+"""Run a case against a peer, and say in one normalised line what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable
+
+from tests.gateway.differential.answers import Answer
+from tests.gateway.differential.peers import Peer
+from tests.gateway.differential.wire import PATIENCE_SECONDS, Caller, Got, Origin, Seen, Where, Wire, own, shown
+from tests.gateway.differential.wire import well_behaved as asked
+
+# What came of a case, by what was asked and how.
+Verdict = dict[str, str]
+# Told the name of a case when it is over, and how many seconds it took.
+Tell = Callable[[str, float], None]
+# How long a caller waits where nothing is to come; and how long one gives a peer to notice what happened before.
+_HANGS_SECONDS, _NOTICES_SECONDS = 1.0, 0.02
+TALK = b'{"model": "m", "messages": [{"role": "user", "content": "hello"}]}'
+
+
+def silent(name: str, seconds: float) -> None:
+    """Tell nobody."""
+
+
+def told(verdict: Verdict) -> str:
+    """A verdict in one line: what is the same for all is said once."""
+    ways: dict[str, list[str]] = {}
+    for way, text in verdict.items():
+        ways.setdefault(text, []).append(way)
+    if len(ways) == 1:
+        return next(iter(ways))
+    return " | ".join(f"{', '.join(names)}: {text}" for text, names in ways.items())
+
+
+def answers(peer: Peer, cases: Iterable[Answer], tell: Tell) -> dict[str, Verdict]:
+    """The verdicts of a peer on what a provider answers."""
+
+    async def judged(case: Answer) -> Verdict:
+        return {
+            f"{method} {path.rpartition('/')[2]} {'kept' if kept else 'fresh'}": await _answer(
+                peer, case, method, path, kept=kept
+            )
+            for method, path in case.calls
+            for kept in (False, True)
+        }
+
+    return _each(peer, [(case.name, judged(case)) for case in cases], tell)
+
+
+def _each(peer: Peer, judged: list[tuple[str, Coroutine[None, None, Verdict]]], tell: Tell) -> dict[str, Verdict]:
+    """The verdicts by name, as many cases at once as the peer can have."""
+
+    async def run() -> dict[str, Verdict]:
+        some = asyncio.Semaphore(peer.at_once)
+
+        async def one(name: str, judging: Coroutine[None, None, Verdict]) -> tuple[str, Verdict]:
+            async with some:
+                began = time.monotonic()
+                verdict = await judging
+                tell(name, time.monotonic() - began)
+                return name, verdict
+
+        return dict(await asyncio.gather(*(one(*each) for each in judged)))
+
+    return asyncio.run(run())
+
+
+async def _answer(peer: Peer, case: Answer, method: str, path: str, *, kept: bool) -> str:
+    had, closed = asyncio.Event(), asyncio.Event()
+
+    async def answerer(wire: Wire, seen: Seen) -> bool:
+        try:
+            return await _play(wire, seen, case, had)
+        finally:
+            closed.set()
+
+    async with Origin(answerer) as origin, peer.toward(origin.port) as where:
+        body = TALK if method == "POST" else b""
+        async with await connected(where, peer.patience) as caller:
+            if kept and (said := await caller.ask("good-before")) != "own":
+                return f"the call before got {said}"
+            await caller.send(asked("odd", method, body, path))
+            got = await caller.read(method, _HANGS_SECONDS if case.hangs else None)
+            if got.end == "silent":
+                caller.close()
+            had.set()
+            if case.then != "keep" or case.later:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await closed.wait()
+                await asyncio.sleep(_NOTICES_SECONDS)
+            parts = [_got(got, case.shows)]
+            wrong = []
+            if got.end == "whole":
+                said = await caller.ask("good-next")
+                parts.append("caller " + ("kept" if said == "own" else "closed"))
+                if said not in ("own", "closed"):
+                    wrong.append(f"the next call got {said}")
+            wrong += await calls_beside(where, peer.patience, origin)
+    victims = [seen for seen in origin.seen if seen.id == "odd"]
+    after = {seen.connection for seen in origin.seen if seen.id in ("good-next", "good-1", "good-2")}
+    parts.append("upstream " + ("reused" if after & {seen.connection for seen in victims} else "new"))
+    if len(victims) != 1:
+        parts.append(f"asked {len(victims)} times")
+    wrong += [f"the provider got {what}" for what in origin.garbled]
+    return "; ".join(parts + [f"WRONG: {what}" for what in wrong])
+
+
+async def _play(wire: Wire, seen: Seen, case: Answer, had: asyncio.Event) -> bool:
+    """The provider's part. A caller that gave up, or a peer that heard enough, ends it."""
+    if not case.early:
+        await wire.read_body(seen)
+    for number, piece in enumerate(case.pieces):
+        if number and len(piece) < 1000:
+            await asyncio.sleep(0.003)  # that it does not come together with the one before
+        wire.writer.write(piece)
+        await wire.writer.drain()
+    if case.then == "reset":
+        await asyncio.sleep(_NOTICES_SECONDS)  # a reset takes what was not read yet
+        wire.reset()
+    if case.then != "keep":
+        return False
+    if case.later:
+        await had.wait()
+        await asyncio.sleep(_NOTICES_SECONDS)
+        wire.writer.write(case.later)
+        await wire.writer.drain()
+    if case.early:
+        await wire.read_body(seen)
+    return True
+
+
+async def connected(where: Where, patience: float) -> Caller:
+    """A connection, once somebody listens."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            try:
+                caller = await Caller.connect(where)
+                caller.patience = patience
+                return caller
+            except (ConnectionRefusedError, FileNotFoundError):
+                await asyncio.sleep(0.005)
+
+
+async def calls_beside(where: Where, patience: float, origin: Origin) -> list[str]:
+    """Two calls at once, each held by the provider until it has both: they take the two connections used last. What is
+    wrong with their answers."""
+    barrier = asyncio.Barrier(2)
+    origin.together = {"good-1": barrier, "good-2": barrier}
+
+    async def call(name: str, method: str, body: bytes) -> str | None:
+        async with await connected(where, patience) as caller:
+            said = await caller.ask(name, method, body)
+        return None if said == "own" else f"{name} got {said}"
+
+    found = await asyncio.gather(call("good-1", "GET", b""), call("good-2", "POST", b"my own body"))
+    return [what for what in found if what is not None]
+
+
+def _got(got: Got, shows: tuple[str, ...]) -> str:
+    """What a caller got. The text of a gateway's own error is its own matter."""
+    parts = [f"{status} x{times}" if times > 1 else f"{status}" for status, times in Counter(got.interim).items()]
+    if got.end == "nothing":
+        return ", ".join([*parts, "closed without an answer"])
+    if got.end in ("garbled", "silent") and not got.status:
+        return ", ".join([*parts, f"{got.end} {got.why}".strip()])
+    own_error = got.status in (400, 408, 411, 414, 421, 431, 500, 501, 502, 504, 505, 508)
+    parts.append(f"{got.status}" if own_error and got.end == "whole" else f"{got.status} {got.end} {shown(got.body)}")
+    for name in shows:
+        values = got.header(name)
+        parts.append(f"{name}: {', '.join(shown(one.encode('latin-1')) for one in values) if values else 'none'}")
+    return ", ".join(parts)
+
+
+__all__ = ["TALK", "Verdict", "answers", "calls_beside", "connected", "own", "told"]
