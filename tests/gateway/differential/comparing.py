@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tests.gateway.differential.answers import ANSWERS
 from tests.gateway.differential.differences import DIFFERENCES, FAULTS_TODAY
-from tests.gateway.differential.judging import Tell, Verdict, answers, silent, told
+from tests.gateway.differential.judging import Tell, Verdict, answers, requests, silent, told
 from tests.gateway.differential.peers import Peer
+from tests.gateway.differential.requests import REQUESTS
 
 RECORDED = Path(__file__).with_name("nginx.json")
 
@@ -20,9 +21,15 @@ def provider_verdicts(peer: Peer, only: str = "", tell: Tell = silent) -> dict[s
     return {f"provider: {name}": verdict for name, verdict in answers(peer, chosen, tell).items()}
 
 
+def caller_verdicts(peer: Peer, only: str = "", tell: Tell = silent) -> dict[str, Verdict]:
+    """What a peer does with each request of a caller whose name holds `only`."""
+    chosen = [one for one in REQUESTS if only in one.name]
+    return {f"caller: {name}": verdict for name, verdict in requests(peer, chosen, tell).items()}
+
+
 def verdicts(peer: Peer, only: str = "", tell: Tell = silent) -> dict[str, Verdict]:
     """What it does with the cases of both sides."""
-    return provider_verdicts(peer, only, tell)
+    return provider_verdicts(peer, only, tell) | caller_verdicts(peer, only, tell)
 
 
 def recorded() -> dict[str, Verdict]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 
 from tests.gateway.differential.answers import Answer
 from tests.gateway.differential.peers import Peer
+from tests.gateway.differential.requests import KEPT, PIPELINED, TALK, Request
 from tests.gateway.differential.wire import PATIENCE_SECONDS, Caller, Got, Origin, Seen, Where, Wire, own, shown
 from tests.gateway.differential.wire import well_behaved as asked
 
@@ -16,9 +18,9 @@ from tests.gateway.differential.wire import well_behaved as asked
 Verdict = dict[str, str]
 # Told the name of a case when it is over, and how many seconds it took.
 Tell = Callable[[str, float], None]
-# How long a caller waits where nothing is to come; and how long one gives a peer to notice what happened before.
-_HANGS_SECONDS, _NOTICES_SECONDS = 1.0, 0.02
-TALK = b'{"model": "m", "messages": [{"role": "user", "content": "hello"}]}'
+# How long a caller waits where nothing is to come; how long one gives a peer to notice what happened before, and a
+# provider to hear of a request that may not be for it.
+_HANGS_SECONDS, _NOTICES_SECONDS, _HEARS_SECONDS = 1.0, 0.02, 0.3
 
 
 def silent(name: str, seconds: float) -> None:
@@ -108,6 +110,108 @@ async def _answer(peer: Peer, case: Answer, method: str, path: str, *, kept: boo
     return "; ".join(parts + [f"WRONG: {what}" for what in wrong])
 
 
+def requests(peer: Peer, cases: Iterable[Request], tell: Tell) -> dict[str, Verdict]:
+    """The verdicts of a peer on what a caller sends."""
+
+    async def judged(case: Request) -> Verdict:
+        return {
+            f"{path.decode().rpartition('/')[2]} {way}": await _request(peer, case, path, way)
+            for path in case.paths
+            for way in case.ways
+        }
+
+    return _each(peer, [(case.name, judged(case)) for case in cases], tell)
+
+
+async def _request(peer: Peer, case: Request, path: bytes, way: str) -> str:
+    pieces = [piece.replace(b"PATH", path) for piece in case.pieces]
+    async with Origin() as origin, peer.toward(origin.port) as where:
+        async with await connected(where, peer.patience) as caller:
+            if way == KEPT and (said := await caller.ask("good-before")) != "own":
+                return f"the call before got {said}"
+            if way == PIPELINED:
+                pieces[-1] += asked("good-next")
+            parts = await _send(caller, case, pieces)
+            if case.leaves:
+                with contextlib.suppress(AssertionError):
+                    await _until(lambda: any(_is_odd(seen) for seen in origin.seen), _HEARS_SECONDS)
+                caller.close()
+            else:
+                parts += await _read_all(caller, case, said_next=way == PIPELINED)
+        wrong = await calls_beside(where, peer.patience, origin)
+        odd = [seen for seen in origin.seen if _is_odd(seen)]
+        if case.leaves:
+            await _until(lambda: all(seen.over for seen in odd), PATIENCE_SECONDS)
+    wrong += [f"the provider got {what}" for what in origin.garbled]
+    got = ["provider " + (" and ".join(_seen(seen, case.shows) for seen in odd) or "not asked")]
+    return "; ".join(got + parts + [f"WRONG: {what}" for what in wrong])
+
+
+def _is_odd(seen: Seen) -> bool:
+    return not seen.id.startswith("good")
+
+
+async def _send(caller: Caller, case: Request, pieces: list[bytes]) -> list[str]:
+    """Send the pieces; what came before the last one."""
+    for number, piece in enumerate(pieces):
+        if number and case.awaits:
+            got = await caller.read(case.method, stop_at_100=True)
+            if not got.interim:
+                return [f"no 100 but {_brief(got)}"]
+        elif number:
+            await asyncio.sleep(0.001)
+        await caller.send(piece)
+    return ["100"] if case.awaits else []
+
+
+async def _read_all(caller: Caller, case: Request, *, said_next: bool) -> list[str]:
+    """The answers up to that of the next call over this connection, or to its end."""
+    parts = []
+    for number in range(6):
+        got = await caller.read("GET" if number else case.method)
+        if own(got, "good-next") == "own":
+            return [*parts, "caller kept"]
+        if got.end == "nothing":
+            return [*parts, "closed"]
+        parts.append(_brief(got))
+        if got.end != "whole":
+            break
+        if not said_next:
+            said_next = True
+            await caller.send(asked("good-next"))
+    return parts
+
+
+def _brief(got: Got) -> str:
+    """What a caller got, without the body: each request has an answer of its own."""
+    interim = "".join(f"{one}, " for one in got.interim)
+    if got.end == "whole":
+        return f"{interim}{got.status}"
+    return f"{interim}{got.status or ''} {got.end} {got.why}".strip()
+
+
+def _seen(seen: Seen, shows: tuple[str, ...]) -> str:
+    """A request as the provider got it."""
+    target = seen.target if len(seen.target) < 60 else f"{len(seen.target)} characters"
+    text = f"{seen.method} {shown(target.encode('latin-1'))[1:-1]} {seen.framing}"
+    if seen.framing != "no body":
+        # How much of a body that was cut got through is a matter of timing.
+        text += f" {shown(seen.body)}" if seen.whole else " cut"
+    for name in shows:
+        values = seen.header(name)
+        text += f", {name}: {', '.join(shown(one.encode('latin-1')) for one in values) if values else 'none'}"
+    return text
+
+
+async def _until(happened: Callable[[], bool], seconds: float) -> None:
+    """Wait for it. Raises AssertionError when it does not come."""
+    give_up_at = time.monotonic() + seconds
+    while not happened():
+        if time.monotonic() >= give_up_at:
+            raise AssertionError(f"waited {seconds} seconds in vain")
+        await asyncio.sleep(0.005)
+
+
 async def _play(wire: Wire, seen: Seen, case: Answer, had: asyncio.Event) -> bool:
     """The provider's part. A caller that gave up, or a peer that heard enough, ends it."""
     if not case.early:
@@ -172,6 +276,3 @@ def _got(got: Got, shows: tuple[str, ...]) -> str:
         values = got.header(name)
         parts.append(f"{name}: {', '.join(shown(one.encode('latin-1')) for one in values) if values else 'none'}")
     return ", ".join(parts)
-
-
-__all__ = ["TALK", "Verdict", "answers", "calls_beside", "connected", "own", "told"]
