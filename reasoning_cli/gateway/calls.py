@@ -49,10 +49,11 @@ class Call:
         self.sent_bytes = 0
         self.notes: dict[str, Any] = {}
         self._receive, self._send = receive, send
-        self._when_left: Callable[[Callable[[], None]], None] | None = scope.get("extensions", {}).get("left")
+        self._caller_left: asyncio.Future[None] | None = scope.get("extensions", {}).get("left")
         self._held, self._holds = held, 0
         self._read: deque[bytes] = deque()
         self._whole = False  # the body was received to its end
+        self._waits = b"expect" in self._first  # for our word that it may send its body
         self._head_sent = self._finished = False
         self._left = False
         self._task = asyncio.current_task()
@@ -112,6 +113,7 @@ class Call:
         self._held.bytes += size
 
     async def _next(self) -> bytes:
+        self._waits = False
         message = await self._receive()
         if message["type"] == "http.disconnect":
             self._left = True
@@ -122,11 +124,11 @@ class Call:
 
     def watch(self) -> None:
         """From now on, with the body whole, a caller that leaves ends what is done for it."""
-        if self._when_left is not None:
-            self._when_left(self._leaves)
+        if self._caller_left is not None:
+            self._caller_left.add_done_callback(self._leaves)
 
-    def _leaves(self) -> None:
-        if not self._finished and self._task is not None:
+    def _leaves(self, _: object) -> None:
+        if not (self._finished or self._left) and self._task is not None:
             self._left = True
             self._task.cancel()
 
@@ -141,8 +143,10 @@ class Call:
         return self._head_sent
 
     async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        """Begin the answer: its head goes out with the first piece of its body, be it empty."""
+        """Begin the answer."""
         self.status, self._head_sent = status, True
+        if self._waits:  # whether its body comes nobody knows: what comes next may be that, or another call
+            headers = [*headers, (b"connection", b"close")]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def send(self, body: bytes, *, more: bool) -> None:
@@ -169,4 +173,6 @@ class Call:
     def end(self) -> None:
         """The call is over: stop watching."""
         self._finished = True
+        if self._caller_left is not None:
+            self._caller_left.remove_done_callback(self._leaves)
         self._hold(-self._holds)

@@ -1,21 +1,31 @@
-"""What uvicorn leaves open towards callers: how long and how slow a head may be, how many connections there are, what
-follows an upgrade nobody grants, HTTP/1.0, the last moment of a kept connection."""
+"""What uvicorn leaves open towards callers: how long and how slow a head may be, how much may come beside a body, how
+many connections there are, what follows an upgrade nobody grants, what a bad request may not do to the calls before it,
+HTTP/1.0, who left, the last moment of a kept connection. Requests are read and answers written by uvicorn itself."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import resource
-from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from reasoning_cli.gateway.exchange import Exchange
+App = Callable[[Any, Any, Any], Awaitable[None]]
 
-# Twice what nginx takes. A little more may pass: a piece of what arrives is read before it is counted.
+# Twice what nginx takes, for a head and for what comes beside a body: sizes of chunks with what they carry, trailers. A
+# little more may pass: a piece of what arrives is read before it is counted.
 LONGEST_HEAD_BYTES = 64 * 1024
+_BESIDE_A_BYTE = 16  # of a body in chunks; those who send it byte by byte take five
 MOST_HEADERS = 500
-# From the first byte of a connection, or of a request on it, to the end of its head.
+# Requests sent ahead of the answer under way.
+_MOST_AHEAD = 100
+# Of a body that nobody wants any more, as its answer is out: its sender reads that when it has sent all, often.
+_MOST_UNWANTED_BYTES = 64 * 1024 * 1024
+# From the first byte of a connection, or of a request on it, to the end of its head; from an answer to the end of a
+# body that it did not wait for.
 HEAD_SECONDS = 60.0
 # Without a byte of a body that was announced, though we would read it.
 BODY_SILENCE_SECONDS = 120.0
@@ -40,37 +50,43 @@ def most_connections() -> int:
 class Protocol(HttpToolsProtocol):
     """One connection of a caller."""
 
-    cycle: Exchange  # type: ignore[assignment]  # None before the first request
     most = 0  # connections at once; looked up by the first one
     head_seconds, body_seconds, look_seconds = HEAD_SECONDS, BODY_SILENCE_SECONDS, _LOOK_SECONDS
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._waiting = deque[Exchange]()  # sent ahead of the answer under way
-        self._in_head, self._head_bytes, self._completed = True, 0, False
+        self._answering: RequestResponseCycle | None = None  # `cycle` is the newest, which may wait in the pipeline
+        self._in_head, self._completed = True, False
+        self._beside = self._unwanted = 0  # bytes
         self._ending = self._resuming = False
         self._since = self._heard = self.loop.time()
-        self._look_later: asyncio.TimerHandle | None = self.loop.call_later(self.look_seconds, self._look)
+        self._look_later: asyncio.TimerHandle = self.loop.call_later(self.look_seconds, self._look)
         Protocol.most = Protocol.most or most_connections()
         if len(self.connections) > self.most:
             self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._look_later is not None:
-            self._look_later.cancel()
-            self._look_later = None
-        self.connections.discard(self)
-        if self.cycle is not None:
-            self.cycle.leaves()
-        self.flow.resume_writing()
-        if exc is None:
-            self.transport.close()
-        self.parser = None  # type: ignore[assignment]
+        """Let the call under way know, and let go of what refers to itself, which only the collector would find."""
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+        self._look_later.cancel()
+        under_way = self._under_way
+        self.pipeline.clear()
+        self._answering = self.cycle = None  # type: ignore[assignment]
+        if under_way is not None:
+            under_way.disconnected = True
+            under_way.message_event.set()
+            self._left.set_result(None)
+
+    @property
+    def _under_way(self) -> RequestResponseCycle | None:
+        """The call that is being answered."""
+        return None if self._answering is None or self._answering.response_complete else self._answering
 
     @property
     def idle_since(self) -> float | None:
         """When the last byte came, if no call is under way."""
-        return self._heard if self.cycle is None or self.cycle.response_complete else None
+        return self._heard if self._under_way is None else None
 
     def _make_room(self) -> None:
         """Close the connection that was idle longest: there are too many."""
@@ -78,148 +94,148 @@ class Protocol(HttpToolsProtocol):
         min(idle, key=lambda one: one.idle_since or 0.0).transport.abort()
 
     def data_received(self, data: bytes) -> None:
+        """As uvicorn does it, which would lose what comes behind the head of an upgrade in the same packet, and write a
+        400 into an answer under way."""
         if self.parser is None:  # refused already, or nothing but the answer under way is waited for
             return
-        now = self.loop.time()
-        if self._in_head and self._head_bytes == 0:
-            self._since = now
-        self._heard, self._completed = now, False
+        self._unset_keepalive_if_required()
+        self._heard = self.loop.time()
+        if self._in_head and self._beside == 0:
+            self._since = self._heard
+        self._completed = False
+        try:
+            self._read(data)
+        except httptools.HttpParserError:
+            self._refuse(b"400 Bad Request")
+        else:
+            self._count(0 if self._completed else len(data))
+
+    def _read(self, data: bytes) -> None:
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._stay(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            self._refuse(b"400 Bad Request")
-        if self._in_head and not self._completed:
-            self._head_bytes += len(data)
-            if self._head_bytes > LONGEST_HEAD_BYTES:
-                self._refuse(b"431 Request Header Fields Too Large")
+            self._stay()
+            self._read(data[upgrade.args[0] :])
 
-    def _stay(self, rest: bytes) -> None:
+    def _count(self, size: int) -> None:
+        """What came beside a body, and for nobody, must end."""
+        self._beside = max(0, self._beside + size) if size else 0
+        if self._beside > LONGEST_HEAD_BYTES:
+            self._refuse(b"431 Request Header Fields Too Large")
+        if self._in_head or self._under_way is not None:
+            self._unwanted = 0
+        else:
+            self._unwanted += size
+            if self._unwanted > _MOST_UNWANTED_BYTES:
+                self.transport.close()
+
+    def _should_upgrade(self) -> bool:
+        return False
+
+    def _stay(self) -> None:
         """We never change the protocol: a call that asks for it, as Java's client does at first, is answered as it is.
 
         The parser takes what follows for the other protocol, the body too. Another one is told how long the body is.
         """
-        framing = [one for one in self.headers if one[0] in (b"content-length", b"transfer-encoding")]
+        framing = [one for one in self.scope["headers"] if one[0] in (b"content-length", b"transfer-encoding")]
         head = b"".join(b"%s: %s\r\n" % one for one in framing)
         self.parser, self._resuming = httptools.HttpRequestParser(self), True
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as for the one before
         self.parser.feed_data(b"POST / HTTP/1.1\r\n%s\r\n" % head)
         self._resuming = False
-        if rest:
-            self.data_received(rest)
-
-    def on_message_begin(self) -> None:
-        if not self._resuming:
-            self.url, self.headers, self.expect_100_continue = b"", [], False
-
-    def on_url(self, url: bytes) -> None:
-        if not self._resuming:
-            super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_head:  # a trailer, which could pose as a header that a proxy before us had checked
-            return
-        if len(self.headers) >= MOST_HEADERS:
-            raise ValueError("too many headers")
-        name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._resuming:
             return
-        self._in_head = False
+        if len(self.headers) > MOST_HEADERS or len(self.pipeline) >= _MOST_AHEAD:
+            raise ValueError("too many headers, or requests")
         version = self.parser.get_http_version()
-        url = httptools.parse_url(self.url)
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": version,
-            "method": self.parser.get_method().decode("ascii"),
-            "path": url.path.decode("latin-1"),
-            "raw_path": url.path,
-            "query_string": url.query or b"",
-            "headers": self.headers,
-        }
-        under_way = self.cycle
-        self.cycle = Exchange(
-            scope,
-            self.transport,
-            self.flow,
-            self.app,
-            self.on_response_complete,
-            expects_100=self.expect_100_continue,
-            keep_alive=version != "1.0" and not self._ending and self.parser.should_keep_alive(),
-        )
-        if under_way is None or under_way.response_complete:
-            self._start(self.cycle)
-        else:  # one after the other, however they were sent
-            self.flow.pause_reading()
-            self._waiting.appendleft(self.cycle)
-
-    def _start(self, cycle: Exchange) -> None:
-        task = self.loop.create_task(cycle.run())
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
+        if version != "1.1" and (version != "1.0" or any(name == b"transfer-encoding" for name, _ in self.headers)):
+            raise ValueError("a version that is not ours, or chunks before there were any")
+        super().on_headers_complete()
+        self._in_head, self._beside = False, 0
+        # Whatever comes now is a trailer, which could pose as a header that a proxy before us had checked.
+        self.headers = []
+        if self._ending:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
-        if not self.cycle.response_complete:
-            self.cycle.add(body)
+        self._beside -= _BESIDE_A_BYTE * len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():  # its body comes yet
             return
-        self._in_head, self._head_bytes, self._completed = True, 0, True
-        if not self.cycle.response_complete:
-            self.cycle.whole()
+        self._in_head = self._completed = True
+        super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: App) -> None:
+        self._answering = cycle
+        self._left: asyncio.Future[None] = self.loop.create_future()
+        cycle.scope["extensions"] = {"left": self._left}  # type: ignore[dict-item]
+        super()._start_asgi_task(cycle, app if cycle.scope["http_version"] == "1.1" else _without_chunks(cycle, app))
+
+    def on_response_complete(self) -> None:
+        assert self._answering is not None
+        self._answering.body.clear()  # what nobody read of it
+        self._since = self._heard = self.loop.time()
+        super().on_response_complete()
 
     def _refuse(self, status: bytes) -> None:
-        """Answer with an error and close. A call that came whole before is answered first: it was sound."""
+        """Answer with an error and close. Calls that came whole before are answered first: they were sound."""
         self.parser = None  # type: ignore[assignment]
-        under_way = self.cycle is not None and not self.cycle.response_complete
-        if under_way and not self.cycle.more_body:
-            self.cycle.keep_alive = False
+        if not self._in_head and self.pipeline and self.pipeline[0][0] is self.cycle:
+            self.pipeline.popleft()  # it is the body of this one that is bad
+            self._in_head = True
+        under_way = self._under_way
+        if under_way is not None and self._in_head:
+            (self.pipeline[0][0] if self.pipeline else under_way).keep_alive = False
             return
-        if not (under_way and self.cycle.response_started):
+        if self._in_head or (under_way is not None and not under_way.response_started):
             self.transport.write(b"HTTP/1.1 %s\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status)
+        if under_way is not None:
+            under_way.disconnected = True  # it writes no more, not even before the connection is lost
         self.transport.close()
 
     def _look(self) -> None:
-        """Whether the caller takes too long; every few seconds, as a timer for each call would cost each call."""
+        """Whether the caller takes too long; every few seconds, as a timer for each call would cost each call. Who
+        keeps a connection for nothing is uvicorn's to close."""
         self._look_later = self.loop.call_later(self.look_seconds, self._look)
-        now, cycle = self.loop.time(), self.cycle
-        if cycle is None or cycle.response_complete:
-            slow = now - self._since > self.head_seconds
-            if self._head_bytes and slow:
-                self._refuse(b"408 Request Timeout")
-            elif now - self._heard > self.timeout_keep_alive if cycle is not None else slow:
-                self.transport.close()
-        elif (
-            cycle.more_body
-            and not (cycle.waiting_for_100_continue or self.flow.read_paused)
-            and (now - self._heard > self.body_seconds)
-        ):
+        now, under_way = self.loop.time(), self._under_way
+        if self._in_head:
+            late = (self._beside > 0 or self.cycle is None) and now - self._since > self.head_seconds
+        elif under_way is None:
+            late = now - self._since > self.head_seconds
+        else:
+            waits = self.cycle.waiting_for_100_continue or self.flow.read_paused
+            late = not waits and now - self._heard > self.body_seconds
+        if late and self._in_head and self._beside == 0:
+            self.transport.close()
+        elif late:
             self._refuse(b"408 Request Timeout")
-
-    def on_response_complete(self) -> None:
-        """As it was, without a timer for each call: `_look` sees who stays for too long."""
-        self.server_state.total_requests += 1
-        self._heard = self.loop.time()
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if self._waiting:
-            self._start(self._waiting.pop())
 
     def shutdown(self) -> None:
         """The gateway ends. A call that is on its way over a kept connection is still answered."""
         self._ending = True
-        if self.cycle is None or self.cycle.response_complete:
-            self.loop.call_later(_LAST_CALL_SECONDS, self._close_if_idle)
+        if self._under_way is None:
+            self.loop.call_later(_LAST_CALL_SECONDS, super().shutdown)
         else:
-            self.cycle.keep_alive = False
+            super().shutdown()
 
-    def _close_if_idle(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.close()
+
+def _without_chunks(cycle: RequestResponseCycle, app: App) -> App:
+    """The same for a caller who knows no chunks, which uvicorn would send: an answer whose length was not told ends
+    with the connection."""
+
+    async def called(scope: Any, receive: Any, send: Any) -> None:
+        async def sends(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                if all(name != b"content-length" for name, _ in message["headers"]):
+                    cycle.chunked_encoding, cycle.expected_content_length = False, math.inf  # type: ignore[assignment]
+            elif cycle.expected_content_length == math.inf and not message.get("more_body", False):
+                cycle.expected_content_length = len(message["body"])
+            await send(message)
+
+        await app(scope, receive, sends)
+
+    return called
