@@ -28,6 +28,7 @@ ROOMS_BELOW = {
 HOMES = {
     "httpx": {"together", "sources", "gateway"},
     "pydantic": {"together", "gateway"},
+    "brotli": {"gateway"},
     "sqlite3": {"store"},
     "psycopg": {"sources"},
     "sqlite_utils": {"store"},

@@ -240,6 +240,8 @@ def status_facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts.append(
         ("kept", f"{kept['stored']:,} in the log, {kept['unreadable']:,} unreadable, {kept['dropped']:,} dropped")
     )
+    reasons = list(kept.get("why_unreadable", {}).items())[:_MOST_REASONS]
+    facts += [("", f"   {count:,} {reason}") for reason, count in reasons]
     if kept["last_error"]:
         facts.append(("", kept["last_error"]))
     if record["upstream_errors"]:

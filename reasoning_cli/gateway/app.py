@@ -205,6 +205,7 @@ class Gateway:
             "recording": {
                 "stored": recorded.stored,
                 "unreadable": recorded.unreadable,
+                "why_unreadable": dict(recorded.why_unreadable),
                 "dropped": recorded.dropped,
                 "waiting_bytes": recorded.waiting_bytes,
                 "last_error": recorded.last_error,
@@ -216,11 +217,13 @@ class Gateway:
     def record(self) -> dict[str, Any]:
         """The figures of all workers, for machines."""
         workers = [self.snapshot(), *(self.siblings.others() if self.siblings is not None else [])]
-        figures, models, recording = Figures(), Tallies(), Counter[str]()
+        figures, models, recording, why = Figures(), Tallies(), Counter[str](), Counter[str]()
         for one in workers:
             figures.add(one["figures"])
             models.add(one["models"])
-            recording.update({name: count for name, count in one["recording"].items() if name != "last_error"})
+            kept = one["recording"]
+            recording.update({name: count for name, count in kept.items() if isinstance(count, int)})
+            why.update(kept["why_unreadable"])
         errors = [one["recording"]["last_error"] for one in workers if one["alive"]]
         summed = figures.record()
         for model_type, entry in summed["model_types"].items():
@@ -249,7 +252,11 @@ class Gateway:
                 }
                 for model_type, slot in self.book.view.slots.items()
             },
-            "recording": {**recording, "last_error": next(filter(None, errors), None)},
+            "recording": {
+                **recording,
+                "why_unreadable": dict(why.most_common()),
+                "last_error": next(filter(None, errors), None),
+            },
             "problem": self.book.problem,
         }
 

@@ -23,9 +23,9 @@ from reasoning_cli.decisions.answers import (
 from reasoning_cli.decisions.recognise import Recognition
 from reasoning_cli.gateway.faces import chat as chat_face
 from reasoning_cli.gateway.faces.forms import Asked, Heard, Json, Reply, Unreadable, objects
-from reasoning_cli.gateway.relaying import unpacked
 from reasoning_cli.gateway.routing import Route
 from reasoning_cli.gateway.tool_calls import calls_decided, flaw_of_calls, named_anew
+from reasoning_cli.gateway.unpacking import unpack
 from reasoning_cli.gateway.upstream import UpstreamError, Upstreams
 from reasoning_cli.operations.slots import SlotNow
 
@@ -128,9 +128,7 @@ async def _post(models: Models, slot: SlotNow, body: bytes) -> tuple[Json, int]:
                 parts.append(part)
         finally:
             answer.close()
-    content = unpacked(b"".join(parts), answer.header(b"content-encoding"), _LONGEST_ANSWER_BYTES)
-    if content is None:
-        raise ValueError("an encoding we do not know")
+    content = unpack(b"".join(parts), answer.header(b"content-encoding"), _LONGEST_ANSWER_BYTES)
     payload = orjson.loads(content) if answer.status == 200 else _problem(content)
     if not isinstance(payload, dict):
         raise ValueError("no object")

@@ -18,8 +18,9 @@ from reasoning_cli.gateway.circuit import OPEN, Circuit
 from reasoning_cli.gateway.faces.forms import Asked, Face, Json, Untranslatable
 from reasoning_cli.gateway.overheard import Decision
 from reasoning_cli.gateway.passing import relay
-from reasoning_cli.gateway.relaying import unpacked
+from reasoning_cli.gateway.relaying import joined
 from reasoning_cli.gateway.routing import Route, face_of, route
+from reasoning_cli.gateway.unpacking import unpack
 
 if TYPE_CHECKING:
     from reasoning_cli.gateway.app import Gateway
@@ -94,8 +95,7 @@ def _understood(face: Face, call: Call, body: bytes) -> tuple[Json | None, Asked
     """The parsed body and what it asks; (None, None) for what is no call of the dialect: the provider may judge it."""
     try:
         # What goes on is never this.
-        content = unpacked(body, (call.header(b"content-encoding") or b"").decode("latin-1"), LONGEST_READ_BYTES)
-        parsed = orjson.loads(content) if content is not None else None
+        parsed = orjson.loads(unpack(body, joined(call.headers, b"content-encoding"), LONGEST_READ_BYTES))
         return (parsed, face.read(parsed)) if isinstance(parsed, dict) else (None, None)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None, None

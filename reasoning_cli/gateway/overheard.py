@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,6 +19,7 @@ from reasoning_cli.gateway.faces.events import read_events
 from reasoning_cli.gateway.faces.forms import Asked, Face, Heard, Json, ToolCall, Unreadable
 from reasoning_cli.gateway.routing import Route
 from reasoning_cli.gateway.tool_calls import calls_decided, same_calls
+from reasoning_cli.gateway.unpacking import MOST_MEMBERS, Packed, unpack
 from reasoning_cli.store.attempts import AttemptRecord
 from reasoning_cli.store.samples import Sample
 from reasoning_cli.store.times import to_ms
@@ -28,15 +27,17 @@ from reasoning_cli.values import PromptForm
 
 ORIGIN = "gateway"
 _REMEMBERED_LINES = 20_000
+# Of an answer longer than this, packed or unpacked, nothing is kept for the log; it still passes.
+LONGEST_KEPT_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(slots=True)
 class Decision:
     """A decision and what became of it.
 
-    `chunks` are the bytes of the original's answer as they passed, `encoding` their content encoding; without any the
-    agent got `attempt`'s reply. `attempt` is also set when the original answered after or beside the model; `beside` is
-    what a model said that was asked beside another of ours.
+    `chunks` are the bytes of the original's answer as they passed, `encoding` their content encoding, `lost` why they
+    cannot be kept; without any the agent got `attempt`'s reply. `attempt` is also set when the original answered after
+    or beside the model; `beside` is what a model said that was asked beside another of ours.
     """
 
     face: Face
@@ -51,6 +52,7 @@ class Decision:
     content_type: str = ""
     encoding: str = ""
     chunks: list[bytes] = field(default_factory=list)
+    lost: str | None = None
     latency_ms: int = 0
     size_bytes: int = 0
 
@@ -95,22 +97,24 @@ class Rooms:
 
 def heard_of(decision: Decision) -> Heard:
     """The original's answer out of the bytes that passed. Raises Unreadable."""
-    content = _decoded(b"".join(decision.chunks), decision.encoding)
     try:
+        content = unpack(b"".join(decision.chunks), decision.encoding, LONGEST_KEPT_BYTES, members=MOST_MEMBERS)
         if decision.content_type.startswith("text/event-stream"):
             return decision.face.hear_events(read_events(content))
         payload = orjson.loads(content)
         if not isinstance(payload, dict):
             raise Unreadable("no object")
         return decision.face.hear(payload)
+    except (Unreadable, Packed) as why:
+        raise Unreadable(str(why)) from why
     except (ValueError, AttributeError, TypeError, KeyError) as error:
-        raise Unreadable(f"not an answer: {error}") from error
+        raise Unreadable("not an answer of its dialect") from error
 
 
-def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample | None, AttemptRecord | None]:
+def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample, AttemptRecord | None]:
     """The sample a decision makes, and the model's answer beside it when the agent got another.
 
-    No sample without a whole answer: an original that failed, or was cut, teaches nothing.
+    Raises Unreadable, in words fit for counting: an original that failed, or was cut, teaches nothing.
     """
     attempt, found = decision.attempt, decision.route.recognition
     assert found.model_type is not None
@@ -121,14 +125,13 @@ def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample | None, Attempt
         heard = Heard(output, attempt.slot.model, attempt.prompt_tokens, attempt.completion_tokens)
         source = "slot"
     else:
-        if decision.status != 200:
-            return None, None
-        try:
-            heard = heard_of(decision)
-        except Unreadable:
-            return None, None
-        if not heard.whole or not (heard.text.strip() or heard.tool_calls):
-            return None, None
+        if decision.lost is not None or decision.status != 200:
+            raise Unreadable(decision.lost or f"status {decision.status}")
+        heard = heard_of(decision)
+        if not heard.whole:
+            raise Unreadable("not whole")
+        if not (heard.text.strip() or heard.tool_calls):
+            raise Unreadable("empty")
         output, calls = heard.text, heard.tool_calls
         source = "fallback" if attempt is not None and not decision.route.shadow else "original"
     answer = read_answer(found.model_type, prompt, output)
@@ -220,20 +223,3 @@ def _storable(text: str) -> str:
     if "\0" in text:
         text = text.replace("\0", "")
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
-def _decoded(content: bytes, encoding: str) -> bytes:
-    match encoding.strip().lower():
-        case "" | "identity":
-            return content
-        case "gzip" | "x-gzip":
-            try:
-                return gzip.decompress(content)
-            except (OSError, EOFError, zlib.error) as error:
-                raise Unreadable("cut or broken gzip") from error
-        case "deflate":
-            try:
-                return zlib.decompress(content)
-            except zlib.error as error:
-                raise Unreadable("cut or broken deflate") from error
-    raise Unreadable(f"encoding {encoding}")

@@ -6,16 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from reasoning_cli.gateway.calls import Call, CallerLeft
-from reasoning_cli.gateway.overheard import Decision
-from reasoning_cli.gateway.relaying import headers_down, headers_up
+from reasoning_cli.gateway.overheard import LONGEST_KEPT_BYTES, Decision
+from reasoning_cli.gateway.relaying import headers_down, headers_up, joined
 from reasoning_cli.gateway.routing import face_of, split_path
 from reasoning_cli.gateway.upstream import Answer, UpstreamError
 
 if TYPE_CHECKING:
     from reasoning_cli.gateway.app import Gateway
 
-# Of an answer longer than this nothing is kept for the log; it still passes.
-_LONGEST_KEPT_BYTES = 8 * 1024 * 1024
 # A short body is held until it is sent, to be sent again over another connection when a kept one was closed just then.
 _SENT_AGAIN_BYTES = 256 * 1024
 
@@ -30,7 +28,7 @@ async def relay(gateway: Gateway, call: Call, body: bytes | None, decision: Deci
     if target is None:
         await call.refuse(400, "a call needs a path", None)
         return
-    headers = headers_up(call.headers, gateway.hop, is_read=decision is not None)
+    headers = headers_up(call.headers, gateway.hop)
     if body is None and call.has_body and 0 < call.announced_bytes <= _SENT_AGAIN_BYTES:
         body = await call.read(_SENT_AGAIN_BYTES)
     streamed = body is None and call.has_body
@@ -47,6 +45,8 @@ async def relay(gateway: Gateway, call: Call, body: bytes | None, decision: Deci
         kind = type(error).__name__
         gateway.figures.upstream_errors[kind] += 1
         call.note(f"the original provider cannot be reached: {kind}")
+        if decision is not None:
+            decision.lost = "no answer"
         face = face_of(call.method, call.path)
         await call.refuse(502, f"the original provider cannot be reached ({kind})", face.error if face else None)
         return
@@ -59,7 +59,7 @@ async def relay(gateway: Gateway, call: Call, body: bytes | None, decision: Deci
         gateway.figures.upstream_errors[type(error).__name__] += 1
         call.note(f"the original provider's answer was cut: {type(error).__name__}")
         if decision is not None:
-            decision.status = None
+            decision.lost = "cut at the original"
     finally:
         answer.close()
 
@@ -69,7 +69,7 @@ async def _pass_back(call: Call, answer: Answer, decision: Decision | None) -> N
     if decision is not None:
         decision.status, named = answer.status, dict(reversed(headers))
         decision.content_type = named.get(b"content-type", b"").decode("latin-1")
-        decision.encoding = named.get(b"content-encoding", b"").decode("latin-1")
+        decision.encoding = joined(headers, b"content-encoding")
     await call.begin(answer.status, headers)
     piece, more = answer.taken(), not answer.ended  # nothing of the body yet: its head goes alone
     await call.send(piece, more=more)
@@ -82,13 +82,13 @@ async def _pass_back(call: Call, answer: Answer, decision: Decision | None) -> N
 
 def _listen(decision: Decision | None, piece: bytes) -> None:
     """Keep a piece of the answer for the log, up to a length nobody trains on."""
-    if decision is None or decision.status is None:
+    if decision is None or decision.lost is not None:
         return
     decision.chunks.append(piece)
     decision.size_bytes += len(piece)
-    if decision.size_bytes > _LONGEST_KEPT_BYTES:
+    if decision.size_bytes > LONGEST_KEPT_BYTES:
         decision.chunks.clear()
-        decision.status = None
+        decision.lost = "too long"
 
 
 def _target(gateway: Gateway, call: Call) -> str | None:

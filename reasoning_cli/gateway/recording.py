@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import DataError, ReasoningError
+from reasoning_cli.gateway.faces.forms import Unreadable
 from reasoning_cli.gateway.overheard import Decision, Rooms, records_of
 from reasoning_cli.store.attempts import AttemptRecord, Attempts
 from reasoning_cli.store.samples import Sample, Samples
@@ -24,19 +25,24 @@ if TYPE_CHECKING:
 # Less than the last tenth of a second is lost to a kill.
 _BATCH_SECONDS = 0.05
 _BATCH_DECISIONS = 500
+# Characters that are held unpacked: of what waits packed, each may be a thousand times as long.
+_BATCH_CHARACTERS = 16 * 1024 * 1024
 _QUEUE_BYTES = 32 * 1024 * 1024
 _RETRY_SECONDS = 1.0
+# What a provider says cannot make a counter grow without end.
+_MOST_REASONS = 50
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class Recorded:
-    """What became of the decisions handed over: `unreadable` had no whole answer, `dropped` did not fit or could not be
-    written."""
+    """What became of the decisions handed over: `unreadable` had no whole answer, and why, `dropped` did not fit or
+    could not be written."""
 
     stored: int = 0
     unreadable: int = 0
+    why_unreadable: Counter[str] = field(default_factory=Counter)
     dropped: int = 0
     waiting_bytes: int = 0
     last_error: str | None = None
@@ -94,8 +100,7 @@ class Recorder:
                 time.sleep(_BATCH_SECONDS)  # what comes meanwhile shares the commit
             self._wake.clear()
             while self._queue:
-                batch = [self._queue.popleft() for _ in range(min(len(self._queue), _BATCH_DECISIONS))]
-                made = self._made(batch, rooms)
+                made, taken_bytes = self._next(rooms)
                 try:
                     if store is None:
                         store = self._open_store()
@@ -110,25 +115,29 @@ class Recorder:
                         time.sleep(_RETRY_SECONDS)
                 finally:
                     with self._lock:
-                        self.figures.waiting_bytes -= sum(one.size_bytes for one in batch)
+                        self.figures.waiting_bytes -= taken_bytes
             if self._stopping and not self._queue:
                 if store is not None:
                     store.close()
                 return
 
-    def _made(self, batch: list[Decision], rooms: Rooms) -> list[tuple[Sample, AttemptRecord | None]]:
-        made = []
-        for decision in batch:
+    def _next(self, rooms: Rooms) -> tuple[list[tuple[Sample, AttemptRecord | None]], int]:
+        """The records of what waits, as many as are written at once, and how much was waiting with them."""
+        made: list[tuple[Sample, AttemptRecord | None]] = []
+        taken_bytes = taken = characters = 0
+        while self._queue and taken < _BATCH_DECISIONS and characters < _BATCH_CHARACTERS:
+            decision = self._queue.popleft()
+            taken, taken_bytes = taken + 1, taken_bytes + decision.size_bytes
             try:
                 sample, attempt = records_of(decision, rooms)
-                if sample is None:
-                    self.figures.unreadable += 1
-                    continue
+                characters += len(sample.prompt) + len(sample.output)
                 made.append(self._alter(sample, attempt) if self._alter else (sample, attempt))
+            except Unreadable as why:
+                self._unreadable(str(why))
             except Exception as error:
                 # Whatever an answer holds must not end the thread that keeps the log.
                 self._failed(error, 1)
-        return made
+        return made, taken_bytes
 
     def _write(self, store: Store, made: list[tuple[Sample, AttemptRecord | None]]) -> None:
         """Store them; what no database can hold, such as a number of 65 bits, goes without the others."""
@@ -154,6 +163,11 @@ class Recorder:
         if self.on_recorded is not None:
             for sample, attempt in made:
                 self.on_recorded(sample, attempt)
+
+    def _unreadable(self, why: str) -> None:
+        counted = self.figures.why_unreadable
+        counted[why if why in counted or len(counted) < _MOST_REASONS else "other"] += 1
+        self.figures.unreadable += 1
 
     def _failed(self, error: Exception, count: int) -> None:
         self.figures.dropped += count

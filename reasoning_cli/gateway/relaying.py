@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterable, Sequence
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -28,31 +27,24 @@ TOKEN_HEADER = b"x-reasoning-token"
 # The client writes these itself, or they are meant for us alone.
 _NOT_SENT_UP = _HOP_BY_HOP | {b"host", b"content-length", b"expect", HOP_HEADER, TOKEN_HEADER}
 _NAMES_NOTHING = (b"keep-alive", b"close")
-# What the log can read again.
-_READABLE_ENCODINGS = ("gzip", "x-gzip", "deflate", "identity")
 # What no server sends on in a header's value, though our client reads it.
 _CONTROL, _CONTROLS = bytes({*range(32), 127} - {9}), re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]+")
 _FRAMING, _LENGTH = frozenset({b"connection", b"transfer-encoding"}), frozenset({b"content-length"})
 
 
-def headers_up(headers: Iterable[tuple[bytes, bytes]], hop: str, *, is_read: bool) -> list[tuple[bytes, bytes]]:
-    """The caller's headers as they go on. `is_read`: the log has to read the answer, so that it must not come in an
-    encoding which only the caller knows."""
-    made, hops, accepted = [], [], []
+def headers_up(headers: Iterable[tuple[bytes, bytes]], hop: str) -> list[tuple[bytes, bytes]]:
+    """The caller's headers as they go on."""
+    made, hops = [], []
     not_sent: frozenset[bytes] | set[bytes] = _NOT_SENT_UP
     for key, value in headers:
         if key == b"connection" and value.lower() not in _NAMES_NOTHING:
             not_sent = not_sent | _named([value])
         elif key == HOP_HEADER:
             hops.append(value)
-        elif key == b"accept-encoding" and is_read:
-            accepted.append(value)
         elif key not in not_sent:
             made.append((key, value))
     if not_sent is not _NOT_SENT_UP:  # what was named may have come before its naming
         made = [one for one in made if one[0] not in not_sent]
-    if accepted and b"accept-encoding" not in not_sent:
-        made.append((b"accept-encoding", readable(b",".join(accepted).decode("latin-1")).encode("latin-1")))
     made.append((HOP_HEADER, b", ".join([*hops, hop.encode()])))
     return made
 
@@ -72,31 +64,11 @@ def headers_down(headers: Iterable[tuple[bytes, bytes]], status: int = 200) -> l
     return [one for one in made if one[0] not in not_sent]
 
 
-def readable(accepted: str) -> str:
-    """Of the encodings a caller accepts, those that the log can read too."""
-    parts = [one.strip() for one in accepted.split(",")]
-    return ", ".join(one for one in parts if one.partition(";")[0].strip().lower() in _READABLE_ENCODINGS) or "identity"
+def joined(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
+    """The list in all headers of that (lower-case) name; empty without one."""
+    return ", ".join(value.decode("latin-1") for key, value in headers if key == name)
 
 
 def _named(values: Iterable[bytes]) -> set[bytes]:
     """The headers that `Connection` names: they end where it does."""
     return {name.strip() for value in values for name in value.lower().split(b",")}
-
-
-def unpacked(content: bytes, encoding: str, limit: int) -> bytes | None:
-    """A body without its content encoding; None for an encoding we do not know, and for what is not whole, longer than
-    `limit`, or followed by more."""
-    match encoding.strip().lower():
-        case "" | "identity":
-            return content
-        case "gzip" | "x-gzip":
-            unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        case "deflate":
-            unpacker = zlib.decompressobj()
-        case _:
-            return None
-    try:
-        made = unpacker.decompress(content, limit)
-    except zlib.error:
-        return None
-    return made if unpacker.eof and not unpacker.unused_data else None
