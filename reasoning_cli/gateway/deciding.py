@@ -127,17 +127,7 @@ async def _answered(gateway: Gateway, call: Call, decision: Decision) -> bool:
     _judge(circuit, decision.attempt)
     if answer is None:
         return False
-    headers = [(b"x-reasoning-source", b"slot"), (b"x-request-id", call.id.encode())]
-    if decision.asked.stream:
-        headers = [
-            (b"content-type", b"text/event-stream; charset=utf-8"),
-            (b"cache-control", b"no-cache"),
-            *headers,
-        ]
-        await call.begin(200, headers)
-        await call.send(answer, more=False)
-    else:
-        await call.answer(200, [(b"content-type", b"application/json"), *headers], answer)
+    await _send(call, decision, answer)
     _count_only(gateway, call, decision, "slot")
     beside = decision.route.beside
     if beside is None or beside.slot is None or not _may_be_asked_beside(gateway, beside.slot):
@@ -156,6 +146,22 @@ async def _answered(gateway: Gateway, call: Call, decision: Decision) -> bool:
 
     _after(gateway, _counted(gateway, beside.slot, ask_beside()))
     return True
+
+
+async def _send(call: Call, decision: Decision, answer: bytes) -> None:
+    """Send the model's answer. Raises CallerLeft where nobody took it."""
+    headers = [(b"x-reasoning-source", b"slot"), (b"x-request-id", call.id.encode())]
+    try:
+        if decision.asked.stream:
+            stream = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+            await call.begin(200, [*stream, *headers])
+            await call.send(answer, more=False)
+        else:
+            await call.answer(200, [(b"content-type", b"application/json"), *headers], answer)
+    except asyncio.CancelledError:
+        raise CallerLeft from None
+    if call.left:
+        raise CallerLeft
 
 
 def _circuit(gateway: Gateway, slot: SlotNow) -> Circuit:

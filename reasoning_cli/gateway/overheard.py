@@ -15,7 +15,7 @@ from reasoning_cli.decisions.answers import InvalidAnswer, agree, decision_of, r
 from reasoning_cli.decisions.prompts import agent_name, newest_lines, shape_of, speaker_id
 from reasoning_cli.decisions.recognise import without_codes
 from reasoning_cli.gateway.asking import Attempt
-from reasoning_cli.gateway.faces.events import read_events
+from reasoning_cli.gateway.faces.events import last_event, read_events
 from reasoning_cli.gateway.faces.forms import Asked, Face, Heard, Json, ToolCall, Unreadable
 from reasoning_cli.gateway.routing import Route
 from reasoning_cli.gateway.tool_calls import calls_decided, same_calls
@@ -36,8 +36,9 @@ class Decision:
     """A decision and what became of it.
 
     `chunks` are the bytes of the original's answer as they passed, `encoding` their content encoding, `lost` why they
-    cannot be kept; without any the agent got `attempt`'s reply. `attempt` is also set when the original answered after
-    or beside the model; `beside` is what a model said that was asked beside another of ours.
+    cannot be kept, `cut` whether their end may be missing; without any the agent got `attempt`'s reply. `attempt` is
+    also set when the original answered after or beside the model; `beside` is what a model said that was asked beside
+    another of ours.
     """
 
     face: Face
@@ -53,8 +54,13 @@ class Decision:
     encoding: str = ""
     chunks: list[bytes] = field(default_factory=list)
     lost: str | None = None
+    cut: bool = False
     latency_ms: int = 0
     size_bytes: int = 0
+
+    @property
+    def is_stream(self) -> bool:
+        return self.content_type.startswith("text/event-stream")
 
     @property
     def from_slot(self) -> bool:
@@ -95,11 +101,32 @@ class Rooms:
         return room
 
 
+def is_over(decision: Decision) -> bool:
+    """Whether the original has said all of its answer, though what ends it in HTTP has not come: Codex hangs up with
+    the last event."""
+    if decision.lost is not None:
+        return False
+    try:
+        content = _content(decision)
+        if decision.is_stream:
+            last = last_event(content)
+            return last is not None and decision.face.ends(*last)
+        return isinstance(orjson.loads(content), dict)
+    except (ValueError, AttributeError):
+        return False
+
+
+def _content(decision: Decision) -> bytes:
+    """The original's answer without its encodings. Raises Packed."""
+    content, encoding = b"".join(decision.chunks), decision.encoding
+    return unpack(content, encoding, LONGEST_KEPT_BYTES, members=MOST_MEMBERS, cut=decision.cut)
+
+
 def heard_of(decision: Decision) -> Heard:
     """The original's answer out of the bytes that passed. Raises Unreadable."""
     try:
-        content = unpack(b"".join(decision.chunks), decision.encoding, LONGEST_KEPT_BYTES, members=MOST_MEMBERS)
-        if decision.content_type.startswith("text/event-stream"):
+        content = _content(decision)
+        if decision.is_stream:
             return decision.face.hear_events(read_events(content))
         payload = orjson.loads(content)
         if not isinstance(payload, dict):

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from reasoning_cli.gateway.calls import Call, CallerLeft
-from reasoning_cli.gateway.overheard import LONGEST_KEPT_BYTES, Decision
+from reasoning_cli.gateway.overheard import LONGEST_KEPT_BYTES, Decision, is_over
 from reasoning_cli.gateway.relaying import headers_down, headers_up, joined
 from reasoning_cli.gateway.routing import face_of, split_path
 from reasoning_cli.gateway.upstream import Answer, UpstreamError
@@ -19,7 +19,8 @@ _SENT_AGAIN_BYTES = 256 * 1024
 
 
 async def relay(gateway: Gateway, call: Call, body: bytes | None, decision: Decision | None) -> None:
-    """Hand a call through. `body` is None when it was not read whole. Raises CallerLeft.
+    """Hand a call through. `body` is None when it was not read whole. Raises CallerLeft, but not where the original had
+    said all of its answer to a decision: that one is made.
 
     What cannot be begun is answered with 502; what is cut at the original is cut here, so that nobody takes it for
     whole.
@@ -53,12 +54,14 @@ async def relay(gateway: Gateway, call: Call, body: bytes | None, decision: Deci
     try:
         await _pass_back(call, answer, decision)
     except asyncio.CancelledError:
-        raise CallerLeft from None
+        if decision is None or not _is_over(decision, answer):
+            raise CallerLeft from None
+        call.note("caller left at the end of its answer")
     except UpstreamError as error:
         # The head is out: all that can be told is that this is not the end. The server cuts the connection.
         gateway.figures.upstream_errors[type(error).__name__] += 1
         call.note(f"the original provider's answer was cut: {type(error).__name__}")
-        if decision is not None:
+        if decision is not None and not _is_over(decision, answer):
             decision.lost = "cut at the original"
     finally:
         answer.close()
@@ -72,12 +75,19 @@ async def _pass_back(call: Call, answer: Answer, decision: Decision | None) -> N
         decision.encoding = joined(headers, b"content-encoding")
     await call.begin(answer.status, headers)
     piece, more = answer.taken(), not answer.ended  # nothing of the body yet: its head goes alone
-    await call.send(piece, more=more)
     _listen(decision, piece)
+    await call.send(piece, more=more)
     while more:
         piece, more = await answer.read(), not answer.ended
+        _listen(decision, piece)  # a caller may leave while it is sent
         await call.send(piece, more=more)
-        _listen(decision, piece)
+
+
+def _is_over(decision: Decision, answer: Answer) -> bool:
+    """Whether all of an answer that passes no further was heard."""
+    _listen(decision, answer.taken())
+    decision.cut = not answer.ended
+    return answer.ended or is_over(decision)
 
 
 def _listen(decision: Decision | None, piece: bytes) -> None:

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import orjson
 
-from reasoning_cli.gateway.faces.events import event
+from reasoning_cli.gateway.faces.events import DONE, event
 from reasoning_cli.gateway.faces.forms import (
     Asked,
     Face,
@@ -184,13 +184,17 @@ def hear(payload: Json) -> Heard:
     )
 
 
+def _ends(name: str, data: str) -> bool:
+    return data.strip() == DONE
+
+
 def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
     texts: list[str] = []
     calls: dict[int, Json] = {}
     usage: Json = {}
     model, finish = None, None
     for _, data in events:
-        if data.strip() == "[DONE]":
+        if _ends("", data):
             break
         chunk = orjson.loads(data)
         model, usage = chunk.get("model") or model, chunk.get("usage") or usage
@@ -215,4 +219,4 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
     )
 
 
-FACE = Face("chat", "openai", _read, _to_chat, _write, _events, error, hear, _hear_events)
+FACE = Face("chat", "openai", _read, _to_chat, _write, _events, error, hear, _hear_events, _ends)

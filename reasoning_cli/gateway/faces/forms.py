@@ -75,7 +75,8 @@ class Face:
     """One dialect. `to_chat` raises Untranslatable, `hear` and `hear_events` raise Unreadable.
 
     `read` takes a parsed body; None means it is no call of this dialect, to be handed through. `write` gives the JSON
-    body of an answer, `events` its server-sent events. `hear_events` takes (event name, data) pairs.
+    body of an answer, `events` its server-sent events. `hear_events` takes (event name, data) pairs; `ends` says of
+    such a pair whether it is a stream's last.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Face:
     error: Callable[[int, str], Json]
     hear: Callable[[Json], Heard]
     hear_events: Callable[[Iterable[tuple[str, str]]], Heard]
+    ends: Callable[[str, str], bool]
 
 
 _TEXT_ALONE = {"text"}

@@ -228,6 +228,10 @@ def _hear(payload: Json) -> Heard:
     )
 
 
+def _ends(name: str, data: str) -> bool:
+    return (name or orjson.loads(data).get("type")) in ("message_stop", "error")
+
+
 def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
     texts: list[str] = []
     calls: dict[int, Json] = {}
@@ -269,4 +273,4 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
     )
 
 
-FACE = Face("messages", "anthropic", _read, _to_chat, _write, _events, _error, _hear, _hear_events)
+FACE = Face("messages", "anthropic", _read, _to_chat, _write, _events, _error, _hear, _hear_events, _ends)

@@ -10,7 +10,7 @@ from uuid import uuid4
 import orjson
 
 from reasoning_cli.gateway.faces.chat import error
-from reasoning_cli.gateway.faces.events import event
+from reasoning_cli.gateway.faces.events import DONE, event
 from reasoning_cli.gateway.faces.forms import (
     Asked,
     Face,
@@ -30,6 +30,8 @@ from reasoning_cli.gateway.faces.forms import (
 _SYSTEM_ROLES = ("system", "developer")
 _SAMPLING = {"temperature": "temperature", "top_p": "top_p"}
 _TEXTS = {"text", "input_text", "output_text", "refusal"}
+_WITH_ANSWER = ("response.completed", "response.incomplete")
+_ENDS = (*_WITH_ANSWER, "response.failed", "error")
 _STATEFUL = ("previous_response_id", "conversation", "prompt", "background", "store")
 
 
@@ -233,12 +235,17 @@ def _hear(payload: Json) -> Heard:
     )
 
 
+def _ends(name: str, data: str) -> bool:
+    # Some say the common end after their own.
+    return name in _ENDS or data.strip() == DONE
+
+
 def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
     texts: list[str] = []
     for name, data in events:
         if name == "response.output_text.delta":
             texts.append(str(orjson.loads(data).get("delta") or ""))
-        elif name in ("response.completed", "response.incomplete"):
+        elif name in _WITH_ANSWER:
             heard = _hear(orjson.loads(data).get("response") or {})
             # Some leave the output out of the last event: it was told already.
             return heard if heard.text or heard.tool_calls else replace(heard, text="".join(texts))
@@ -247,4 +254,4 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
     return Heard("".join(texts), None, None, None, whole=False)
 
 
-FACE = Face("responses", "openai", _read, _to_chat, _write, _events, error, _hear, _hear_events)
+FACE = Face("responses", "openai", _read, _to_chat, _write, _events, error, _hear, _hear_events, _ends)
