@@ -32,6 +32,8 @@ def backup(
     terminal = session.terminal
     with waiting(terminal, "copying") as shown:
         facts = back_up(session.store, file, session.now(), force=force, on_progress=_shows(shown))
+    if facts.problem is not None:
+        terminal.warn(f"the copy {facts.problem}, and so it could not be put back: see `reasoning doctor`")
     if json:
         terminal.json({"path": file.absolute(), "size_bytes": facts.size_bytes, "samples": facts.samples})
     else:

@@ -72,7 +72,7 @@ def plan_restore(database: Path, realm: str, copy: Path, now: datetime) -> Resto
         raise UsageError(f"`{copy}` is the database itself", "give one that `reasoning data backup` wrote")
     facts = copy_facts(copy)
     if facts.problem is not None:
-        raise DataError(f"`{copy}` {facts.problem}", "give one that `reasoning data backup` wrote")
+        raise DataError(f"`{copy}` {facts.problem}", "nothing was changed; give one that `reasoning data backup` wrote")
     if facts.realm != realm:
         raise DataError(f"`{copy}` holds {facts.realm} data, not {realm} data; the two never mix", "give another copy")
     present = None

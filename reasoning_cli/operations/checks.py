@@ -90,6 +90,10 @@ def _database(settings: Settings, now: datetime) -> Iterator[Check]:
         return
     if found.problems:
         yield fail("database", f"{path} is damaged: {found.problems[0]}", f"mv {path} {path}.bad")
+    elif found.strangers:
+        first = found.strangers[0]
+        more = f", and {len(found.strangers) - 1} more" if len(found.strangers) > 1 else ""
+        yield fail("database", f"{path} holds {first}{more}", first.cure(path))
     else:
         megabytes = found.size_bytes / 1_000_000
         yield ok("database", f"database {megabytes:.1f} MB, schema {found.schema_version}, intact")

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from reasoning_cli.errors import DataError
 from reasoning_cli.store import schema
-from reasoning_cli.store.database import Store, translated
+from reasoning_cli.store.database import Store, opened, translated
+from reasoning_cli.store.strangers import listed, strangers
 from reasoning_cli.store.times import from_ms, to_ms
 
 Progress = Callable[[str, float], None]  # what is going on, and how far from 0 to 1
@@ -50,7 +51,7 @@ def copy_database(source: Path, out: Path, on_progress: Progress = silent) -> No
     """
     with _draft_of(out) as draft:
         require_space(out.parent, _size(source), f"a copy of `{source}`")
-        with closing(sqlite3.connect(source, isolation_level=None)) as reader, closing(_raw(draft)) as writer:
+        with closing(opened(source)) as reader, closing(_raw(draft)) as writer:
             # A transaction that has begun to read holds on to one state; without it each write of others would make
             # the copying begin anew.
             reader.execute("BEGIN")
@@ -100,6 +101,7 @@ def put_in_place(copy: Path, path: Path, aside: Path, on_progress: Progress = si
                 target.write(chunk)
                 done += len(chunk)
                 on_progress("copying", done / max(1, size))
+        _refuse_strangers(draft)
         check_copy(draft, on_progress)
         if present is not None:
             _without_log(present)
@@ -107,6 +109,13 @@ def put_in_place(copy: Path, path: Path, aside: Path, on_progress: Progress = si
     if aside.exists():
         with closing(_raw(aside)) as kept:
             kept.execute("PRAGMA journal_mode=WAL").fetchone()
+
+
+def _refuse_strangers(path: Path) -> None:
+    """Once more where it counts: what was looked at may have been another file than the one that was copied."""
+    with closing(_raw(path)) as connection:
+        if strange := strangers(connection):
+            raise DataError(f"the copy holds {listed(strange)}", "give one that `reasoning data backup` wrote")
 
 
 def refuse_if_used(path: Path) -> None:
@@ -123,7 +132,7 @@ def _without_log(connection: sqlite3.Connection) -> None:
 @contextmanager
 def alone(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection to a database that nobody else has open, nor can open until it ends. Raises DataError otherwise."""
-    with translated(path), closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+    with translated(path), closing(opened(path, timeout=0)) as connection:
         try:
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             connection.execute("BEGIN EXCLUSIVE")
@@ -143,7 +152,7 @@ def copy_facts(path: Path) -> CopyFacts:
     if path.with_name(f"{path.name}-wal").exists():
         return CopyFacts(0, "", 0, 0, "is in use, or was not closed; take a copy of it with `reasoning data backup`")
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+        with closing(opened(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
 
             def number(sql: str) -> int:
                 return int(connection.execute(sql).fetchone()[0] or 0)
@@ -151,9 +160,14 @@ def copy_facts(path: Path) -> CopyFacts:
             if number("PRAGMA application_id") != schema.APPLICATION_ID:
                 return CopyFacts(_size(path), "", 0, 0, "is no database of this program")
             version = number("PRAGMA user_version")
+            strange = strangers(connection)
+            problem = f"holds {listed(strange)}" if strange else None
+            if any(one.kind in ("table", "view") for one in strange):  # what is asked for next might answer as it likes
+                return CopyFacts(_size(path), "", version, 0, problem)
             realm = str(connection.execute("SELECT value FROM about WHERE name='realm'").fetchone()[0])
-            newer = f"was written by a newer `reasoning` (schema {version})" if version > schema.VERSION else None
-            return CopyFacts(_size(path), realm, version, number("SELECT count(*) FROM samples"), newer)
+            if version > schema.VERSION:
+                problem = f"was written by a newer `reasoning` (schema {version})"
+            return CopyFacts(_size(path), realm, version, number("SELECT count(*) FROM samples"), problem)
     except (sqlite3.Error, TypeError) as error:
         return CopyFacts(_size(path), "", 0, 0, f"cannot be read as a database: {error}")
 
@@ -233,7 +247,7 @@ def _draft_of(out: Path) -> Iterator[Path]:
 
 
 def _raw(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None)
+    connection = opened(path)
     connection.execute("PRAGMA synchronous=OFF")  # synced once, at the end
     return connection
 

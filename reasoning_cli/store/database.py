@@ -11,6 +11,7 @@ import fcntl
 import glob
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ from typing import Self
 
 from reasoning_cli.errors import DataError
 from reasoning_cli.store import schema
+from reasoning_cli.store.strangers import Stranger, strangers
 
 Value = str | int | float | bytes | None
 Parameters = Sequence[Value] | Mapping[str, Value]
@@ -39,6 +41,7 @@ class StoreCheck:
     schema_version: int
     size_bytes: int
     problems: tuple[str, ...]
+    strangers: tuple[Stranger, ...] = ()
 
 
 class Store:
@@ -165,8 +168,11 @@ class Store:
                 self.connection.execute(f"PRAGMA busy_timeout={int(BUSY_TIMEOUT_SECONDS * 1000)}")
 
     def check(self) -> StoreCheck:
-        """Quick integrity check, schema version and size; reading the whole file, so seconds per gigabyte."""
+        """Quick integrity check, schema version and size, and what no step of ours made; reading the whole file, so
+        seconds per gigabyte."""
+        strange: list[Stranger] = []
         try:
+            strange = strangers(self.connection)
             found = [str(row[0]) for row in self.connection.execute("PRAGMA quick_check(10)")]
         except sqlite3.DatabaseError as error:
             found = [str(error)]
@@ -176,6 +182,7 @@ class Store:
             schema_version=self.number("PRAGMA user_version"),
             size_bytes=self.size_bytes(),
             problems=tuple(line for line in found if line != "ok"),
+            strangers=tuple(strange),
         )
 
 
@@ -258,10 +265,35 @@ def _create(path: Path, realm: str) -> None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = opened(path, trusted=True, timeout=BUSY_TIMEOUT_SECONDS, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")
+    return connection
+
+
+def opened(
+    path: Path | str,
+    *,
+    trusted: bool = False,
+    timeout: float = 5.0,
+    uri: bool = False,
+    check_same_thread: bool = True,
+) -> sqlite3.Connection:
+    """A connection to a file that may be another's, or may have been in another's hands.
+
+    A damaged page is found before it is used, and what stands in the file cannot change how it is read. The functions
+    that views and triggers in it name are not run, unless it is `trusted`: our own triggers keep the search index, and
+    older SQLite (3.40) counts that among what only a trusted file may do.
+    """
+    connection = sqlite3.connect(
+        path, timeout=timeout, isolation_level=None, uri=uri, check_same_thread=check_same_thread
+    )
+    if not trusted:
+        connection.execute("PRAGMA trusted_schema=OFF")
+    connection.execute("PRAGMA cell_size_check=ON")
+    if sys.version_info >= (3, 12):
+        connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE)
     return connection
 
 

@@ -7,7 +7,9 @@ applied, so the usual start needs neither sqlite-utils nor a second query to kno
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from collections.abc import Iterator
 
 # "RSNG": tells our file from anybody else's SQLite database.
 APPLICATION_ID = 0x52534E47
@@ -398,6 +400,35 @@ STEPS: tuple[tuple[str, str], ...] = (
 )
 VERSION = len(STEPS)
 
+# The search index, made when it is first asked for and no step of its own: see `search`.
+SEARCH = tuple(
+    re.split(
+        r";\n(?=CREATE|INSERT INTO samples_unread SELECT)",
+        """\
+CREATE VIRTUAL TABLE samples_words USING fts5(message, answer, tokenize="unicode61 remove_diacritics 2");
+CREATE TABLE samples_unread(seq INTEGER PRIMARY KEY, version INTEGER NOT NULL);
+INSERT INTO samples_unread SELECT seq, 0 FROM samples;
+CREATE TRIGGER samples_added AFTER INSERT ON samples BEGIN
+  INSERT INTO samples_unread VALUES (new.seq, random());
+END;
+CREATE TRIGGER samples_gone AFTER DELETE ON samples BEGIN
+  DELETE FROM samples_words WHERE rowid = old.seq;
+  DELETE FROM samples_unread WHERE seq = old.seq;
+END;
+CREATE TRIGGER samples_changed AFTER UPDATE OF prompt, output, corrected ON samples
+WHEN old.prompt IS NOT new.prompt OR old.output IS NOT new.output OR old.corrected IS NOT new.corrected BEGIN
+  DELETE FROM samples_words WHERE rowid = old.seq;
+  DELETE FROM samples_unread WHERE seq = old.seq;
+  INSERT INTO samples_unread VALUES (old.seq, random());
+END""",
+    )
+)
+
+
+def statements(script: str) -> Iterator[str]:
+    """The statements of one step."""
+    return (statement for statement in script.split(";\n") if statement.strip())
+
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Apply the steps that are missing, all or none; the caller holds the start-up lock.
@@ -410,9 +441,8 @@ def migrate(connection: sqlite3.Connection) -> None:
     for number, (name, script) in enumerate(STEPS, start=1):
 
         def apply(database: Database, number: int = number, script: str = script) -> None:
-            for statement in script.split(";\n"):
-                if statement.strip():
-                    database.conn.execute(statement)
+            for statement in statements(script):
+                database.conn.execute(statement)
             database.conn.execute(f"PRAGMA user_version={number}")
 
         migrations(name=f"{number:04} {name}")(apply)

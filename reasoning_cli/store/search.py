@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from reasoning_cli.store import schema
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.keeping import Step
 from reasoning_cli.store.pages import SampleRow, sample_rows
@@ -24,29 +25,10 @@ BATCH = 200
 
 HIT_BEGINS, HIT_ENDS = "\x02", "\x03"
 
-_MAKE = """
-CREATE VIRTUAL TABLE samples_words USING fts5(message, answer, tokenize="unicode61 remove_diacritics 2");
-CREATE TABLE samples_unread(seq INTEGER PRIMARY KEY, version INTEGER NOT NULL);
-INSERT INTO samples_unread SELECT seq, 0 FROM samples;
-CREATE TRIGGER samples_added AFTER INSERT ON samples BEGIN
-  INSERT INTO samples_unread VALUES (new.seq, random());
-END;
-CREATE TRIGGER samples_gone AFTER DELETE ON samples BEGIN
-  DELETE FROM samples_words WHERE rowid = old.seq;
-  DELETE FROM samples_unread WHERE seq = old.seq;
-END;
-CREATE TRIGGER samples_changed AFTER UPDATE OF prompt, output, corrected ON samples
-WHEN old.prompt IS NOT new.prompt OR old.output IS NOT new.output OR old.corrected IS NOT new.corrected BEGIN
-  DELETE FROM samples_words WHERE rowid = old.seq;
-  DELETE FROM samples_unread WHERE seq = old.seq;
-  INSERT INTO samples_unread VALUES (old.seq, random());
-END
-"""
 _DROP = (
     *(f"DROP TRIGGER IF EXISTS samples_{name}" for name in ("added", "gone", "changed")),
     *(f"DROP TABLE IF EXISTS samples_{name}" for name in ("words", "unread")),
 )
-_STATEMENT = re.compile(r";\n(?=CREATE|INSERT INTO samples_unread SELECT)")
 
 # Scripts written without spaces between words: each of their characters is a word of its own here.
 _UNSPACED = re.compile(r"([\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0002fa1f])")
@@ -75,7 +57,7 @@ class Search:
         """Make the index, with nothing read yet."""
         with self._store.transaction() as connection:
             if not self.is_made:  # another process may have been quicker
-                for statement in _STATEMENT.split(_MAKE.strip()):
+                for statement in schema.SEARCH:
                     connection.execute(statement)
 
     def drop(self) -> None:

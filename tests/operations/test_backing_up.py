@@ -23,6 +23,7 @@ from reasoning_cli.store.copying import last_backup
 from reasoning_cli.store.database import Store, open_store
 from reasoning_cli.store.forgotten import Forgotten
 from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.search import Search
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -301,3 +302,68 @@ def test_an_upgrade_without_room_for_its_copy_changes_nothing(path: Path, monkey
         open_store(path)
     with closing(sqlite3.connect(path)) as left:
         assert left.execute("PRAGMA user_version").fetchone() == (3,)
+
+
+# What makes a database another's, though every row of it is ours.
+FOREIGN = {
+    "trigger `keep_one`": "CREATE TRIGGER keep_one AFTER INSERT ON samples"
+    " BEGIN DELETE FROM samples WHERE seq <> new.seq; END",
+    "view `samples_seen`": "CREATE VIEW samples_seen AS SELECT load_extension('/tmp/x.so') FROM samples",
+    "index `samples_slow`": "CREATE INDEX samples_slow ON samples(prompt)",
+    "table `notes`": "CREATE TABLE notes(text)",
+    "table `imports`": "ALTER TABLE imports ADD COLUMN more CHECK(length(randomblob(1000000000)) > 0)",
+    "index `samples_label`": "DROP INDEX samples_label",
+    "trigger `samples_last`": "DROP TRIGGER samples_last",
+    "table `samples_words_more`": "CREATE TABLE samples_words_more(text)",
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_a_copy_with_something_of_others_in_it_does_not_come_back(what: str, path: Path, tmp_path: Path) -> None:
+    """A trigger would run with the next import; each is refused by its name, and what is there stays."""
+    out = tmp_path / "copy.db"
+    with open_store(path) as store:
+        add(store, 0, 3)
+        Search(store).make()
+        back_up(store, out, NOW)
+    plan = plan_restore(path, "together", out, NOW)  # and one that was looked at before it was changed
+    with closing(sqlite3.connect(out)) as changed, changed:
+        changed.execute(FOREIGN[what])
+    before = path.read_bytes()
+    with pytest.raises(DataError, match=what):
+        plan_restore(path, "together", out, NOW)
+    with pytest.raises(DataError, match=what):
+        run_restore(plan, NOW)
+    assert path.read_bytes() == before
+    assert not plan.aside.exists()
+
+
+def test_a_view_in_the_place_of_a_table_is_not_asked(path: Path, tmp_path: Path) -> None:
+    """To count the samples of a file is to run what stands in it for the table."""
+    out = tmp_path / "copy.db"
+    open_store(path).close()
+    with closing(sqlite3.connect(out, isolation_level=None)) as made:
+        made.executescript(
+            f"PRAGMA application_id={schema.APPLICATION_ID}; PRAGMA user_version={schema.VERSION};"
+            "CREATE TABLE about(name, value); INSERT INTO about VALUES ('realm', 'together');"
+            "CREATE VIEW samples AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT i FROM n"
+        )
+    with pytest.raises(DataError, match="the table `about`, which is not as"):
+        plan_restore(path, "together", out, NOW)
+
+
+@pytest.mark.parametrize("version", range(2, schema.VERSION + 1))
+def test_a_copy_of_an_older_program_is_ours(
+    path: Path, tmp_path: Path, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "copy.db"
+    with monkeypatch.context() as past:
+        past.setattr(schema, "STEPS", schema.STEPS[:version])
+        past.setattr(schema, "VERSION", version)
+        open_store(out).close()
+    assert plan_restore(path, "together", out, NOW).facts.schema_version == version
+    with open_store(out) as store:
+        Search(store).make()
+    with open_store(out) as store:  # with the statistics that closing leaves
+        store.connection.execute("ANALYZE")
+        assert store.check().strangers == ()
