@@ -6,6 +6,7 @@ changed since, into a file beside the others, and a way back takes the newest st
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from reasoning_cli.errors import DataError, NotFoundError, ReasoningError, UsageError
+from reasoning_cli.errors import DataError, NotFoundError, UsageError
+from reasoning_cli.operations.archiving_files import HINT, REALM, check_file, pyarrow_of, read_rows, types_of
 from reasoning_cli.paths import make_private_dir, replacing
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.events import Event, Events
@@ -28,7 +30,6 @@ Period = Literal["day", "month"]
 
 _NAME = re.compile(r"(\d{4}-\d{2}(?:-\d{2})?)(?:\.(\d+))?\.parquet")
 _BATCH_BYTES = 32_000_000
-_REALM = b"reasoning.realm"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def plan_archive(
     store: Store, now: datetime, days: int, folder: Path, *, period: Period = "day", model_types: Sequence[str] = ()
 ) -> ArchivePlan:
     """Which days or months hold samples older than so many days; writes nothing."""
-    _pyarrow()
+    pyarrow_of()
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"`{folder}` is no folder", "an archive is a folder of files")
     try:
@@ -106,7 +107,7 @@ def run_archive(
             on_progress(name, written + already)
             begin, end = _bounds(name)
             hashes: dict[int, bytes] = {}
-            held = _held(plan.folder, name)
+            held = _held(plan.folder, name, rows.columns)
             fresh = _Fresh(
                 rows.read(to_ms(begin), min(to_ms(end), to_ms(plan.before)), plan.model_types, _BATCH_BYTES),
                 held,
@@ -136,7 +137,7 @@ def unarchive(
 ) -> Unarchived:
     """Put the samples of a file or a folder of files back as they were; what the log holds already stays as it is, and
     what was deleted on request stays away unless it is wanted."""
-    _pyarrow()
+    pyarrow_of()
     if not source.exists():
         raise NotFoundError(f"there is no `{source}`", "give a file or folder that `reasoning data archive` wrote")
     # Of a sample that was archived twice the later file has the later state, and the first to come back wins.
@@ -146,9 +147,9 @@ def unarchive(
     rows, forgotten = WholeRows(store), Forgotten(store)
     read = added = left_out = taken_back = 0
     for path in files:
-        _check_realm(path, store.realm)
+        check_file(path, rows.columns, store.realm)
     for path in files:
-        for batch in _read(path):
+        for batch in read_rows(path, rows.columns):
             read += len(batch)
             known = Imports(store).known([row["id"] for row in batch])
             absent = [_identity(row) for row in batch if row["id"] not in known]
@@ -168,11 +169,16 @@ def unarchive(
 
 
 def _identity(row: dict[str, Any]) -> Sample:
-    """What of an archived row tells which sample it is."""
+    """What of an archived row tells which sample it is. Raises DataError for one that could not be read back."""
     named = ("id", "model_type", "model", "source", "origin", "prompt", "output", "agent_id", "agent_name", "room_id")
-    return Sample(
-        created_at=from_ms(row["created_at"]), entity_id=row["entity_id"], **{name: row[name] for name in named}
-    )
+    try:
+        if not isinstance(json.loads(row["metadata"] or "{}"), dict):
+            raise ValueError("its metadata is no object")
+        return Sample(
+            created_at=from_ms(row["created_at"]), entity_id=row["entity_id"], **{name: row[name] for name in named}
+        )
+    except (LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise DataError(f"the archive holds a row that is none of ours: {error}", HINT) from error
 
 
 class _Fresh:
@@ -191,10 +197,8 @@ class _Fresh:
 
 def _write(path: Path, batches: _Fresh, columns: dict[str, str], realm: str) -> int:
     """Write batches as one file and read it back; the number of rows, 0 and no file for none."""
-    pyarrow, parquet = _pyarrow()
-    kinds = {"INTEGER": pyarrow.int64(), "REAL": pyarrow.float64(), "BLOB": pyarrow.binary()}
-    fields = [(name, kinds.get(kind, pyarrow.string())) for name, kind in columns.items()]
-    schema = pyarrow.schema(fields, metadata={_REALM: realm.encode()})
+    pyarrow, parquet = pyarrow_of()
+    schema = pyarrow.schema(list(types_of(columns).items()), metadata={REALM: realm.encode()})
     count, hashes = 0, []
     first = next(iterator := iter(batches), None)
     if first is None:
@@ -209,38 +213,10 @@ def _write(path: Path, batches: _Fresh, columns: dict[str, str], realm: str) -> 
                 batch = next(iterator, None)
     except OSError as error:
         raise DataError(f"cannot write `{path}`: {error.strerror or error}", "nothing was deleted") from error
-    if [hash_of(row) for part in _read(path) for row in part] != hashes:
+    if [hash_of(row) for part in read_rows(path, columns) for row in part] != hashes:
         path.unlink(missing_ok=True)
         raise DataError(f"`{path}` does not read back as it was written", "nothing was deleted; try another disk")
     return count
-
-
-def _read(path: Path) -> Iterator[list[dict[str, Any]]]:
-    """The rows of a file, a row group at a time."""
-    pyarrow, parquet = _pyarrow()
-    try:
-        with parquet.ParquetFile(path) as file:
-            for group in range(file.num_row_groups):
-                yield file.read_row_group(group).to_pylist()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(
-            f"`{path}` cannot be read as an archive: {error}", "give what `reasoning data archive` wrote"
-        ) from None
-
-
-def _check_realm(path: Path, realm: str) -> None:
-    pyarrow, parquet = _pyarrow()
-    try:
-        held = (parquet.read_schema(path).metadata or {}).get(_REALM, b"").decode()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(
-            f"`{path}` cannot be read as an archive: {error}", "give what `reasoning data archive` wrote"
-        ) from None
-    if held != realm:
-        raise DataError(
-            f"`{path}` holds {held or 'no'} data of ours, not {realm} data; the two never mix",
-            "give what `reasoning data archive` wrote",
-        )
 
 
 def _delete(store: Store, rows: WholeRows, hashes: dict[int, bytes]) -> int:
@@ -254,9 +230,10 @@ def _delete(store: Store, rows: WholeRows, hashes: dict[int, bytes]) -> int:
     return gone
 
 
-def _held(folder: Path, name: str) -> set[bytes]:
+def _held(folder: Path, name: str, columns: dict[str, str]) -> set[bytes]:
     """The hashes of all rows that files of this day or month hold."""
-    return {hash_of(row) for one, _, path in _files(folder) if one == name for part in _read(path) for row in part}
+    paths = [path for one, _, path in _files(folder) if one == name]
+    return {hash_of(row) for path in paths for part in read_rows(path, columns) for row in part}
 
 
 def _files(folder: Path) -> Iterator[tuple[str, int, Path]]:
@@ -281,14 +258,3 @@ def _bounds(name: str) -> tuple[datetime, datetime]:
         return begin, begin + timedelta(days=1)
     begin = datetime.fromisoformat(f"{name}-01").replace(tzinfo=UTC)
     return begin, (begin + timedelta(days=32)).replace(day=1)
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise ReasoningError(
-            "an archive needs pyarrow, which is not installed", "`pip install 'reasoning[parquet]'`"
-        ) from None
-    return pyarrow, parquet

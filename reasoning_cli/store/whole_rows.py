@@ -7,6 +7,7 @@ as well. A row is a mapping of column to value; what hangs on it stands under th
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -17,18 +18,23 @@ from reasoning_cli.store.keeping import Step
 
 WholeRow = dict[str, Value]
 
+# The columns of a sample that may be long.
+_LONG = ("system", "prompt", "output", "corrected", "metadata")
+
 # Columns that name another row of their own table by its number.
 _OWN = {"labels": ("undoes",)}
 
 
 @dataclass(frozen=True)
 class _Child:
-    """A table whose rows hang on a sample: by which of its columns, on which column of the sample; and its key."""
+    """A table whose rows hang on a sample: by which of its columns, on which column of the sample; its key, and all of
+    its columns."""
 
     table: str
     column: str
     parent: str
     key: str
+    columns: frozenset[str]
 
 
 class WholeRows:
@@ -58,7 +64,7 @@ class WholeRows:
     def read(
         self, since_ms: int, until_ms: int, model_types: Sequence[str], most_bytes: int
     ) -> Iterator[list[WholeRow]]:
-        """The rows of a time in order, as many at once as their prompts have bytes, so that memory stays flat."""
+        """The rows of a time in order, as many at once as their texts have bytes, so that memory stays flat."""
         types = json.dumps(list(model_types))
         batch: list[WholeRow] = []
         size = 0
@@ -68,7 +74,7 @@ class WholeRows:
             (since_ms, until_ms, types, types),
         ):
             batch.append(dict(row))
-            size += len(row["prompt"]) + len(row["output"])
+            size += sum(len(row[name] or "") for name in _LONG)
             if size >= most_bytes or len(batch) >= 2000:
                 yield self._with_children(batch)
                 batch, size = [], 0
@@ -76,13 +82,23 @@ class WholeRows:
             yield self._with_children(batch)
 
     def insert(self, rows: Sequence[Mapping[str, Value]]) -> int:
-        """Put rows back in one transaction; how many were not there. A number that is taken is given anew."""
+        """Put rows back in one transaction, all or none; how many were not there. A number that is taken is given
+        anew. Raises DataError for what fits into no table of ours."""
         unknown = {name for row in rows for name in row} - set(self.columns)
         if unknown:
             raise DataError(
                 f"the archive holds columns this database does not know: {', '.join(sorted(unknown))}",
                 "it was written by a newer `reasoning`: upgrade it with `pip install --upgrade reasoning`",
             )
+        try:
+            return self._insert(rows)
+        except (LookupError, TypeError, ValueError, ArithmeticError, RecursionError, sqlite3.IntegrityError) as error:
+            raise DataError(
+                f"the archive holds a row that is none of ours: {error}",
+                "what stands before it is put back; give what `reasoning data archive` wrote",
+            ) from error
+
+    def _insert(self, rows: Sequence[Mapping[str, Value]]) -> int:
         added = 0
         tables = {child.table for child in self._children}
         with self._store.transaction() as connection:
@@ -116,9 +132,10 @@ class WholeRows:
         for (table,) in list(self._store.rows("SELECT name FROM sqlite_master WHERE type='table' ORDER BY name")):
             for link in self._store.rows(f"PRAGMA foreign_key_list({table})"):
                 if link["table"] == "samples":
-                    columns = self._store.rows(f"PRAGMA table_info({table})")
+                    columns = list(self._store.rows(f"PRAGMA table_info({table})"))
                     key = next(column["name"] for column in columns if column["pk"])
-                    yield _Child(table, link["from"], link["to"], key)
+                    names = frozenset(str(column["name"]) for column in columns)
+                    yield _Child(table, link["from"], link["to"], key, names)
 
     def _with_children(self, rows: Iterable[WholeRow]) -> list[WholeRow]:
         every = list(rows)
@@ -140,6 +157,8 @@ class WholeRows:
             return
         renamed: dict[Value, Value] = {}
         for row in json.loads(text):
+            if unknown := set(row) - child.columns:  # the names go into a statement
+                raise ValueError(f"`{child.table}` has no column `{min(unknown)}`")
             row[child.column] = parent[child.parent]
             number = row[child.key]
             taken = f"SELECT 1 FROM {child.table} WHERE {child.key} = ?"

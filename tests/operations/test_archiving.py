@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reasoning_cli.errors import DataError, NotFoundError, UsageError
+from reasoning_cli.operations import archiving_files
 from reasoning_cli.operations.archiving import plan_archive, run_archive, unarchive
 from reasoning_cli.store.database import Store, open_store
 from reasoning_cli.store.samples import Sample, Samples
 from reasoning_cli.store.whole_rows import WholeRows
 
-pytest.importorskip("pyarrow")
+pyarrow = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -151,3 +157,165 @@ def test_days_that_are_none_and_folders_that_are_files(store: Store, tmp_path: P
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError):
         plan_archive(store, NOW, 5, tmp_path / "file")
+
+
+def archived(store: Store, folder: Path) -> tuple[Path, Any]:
+    """A file of the archive, and what it holds."""
+    run(store, folder)
+    path = folder / "2026-10-12.parquet"
+    return path, parquet.read_table(path)
+
+
+def write(path: Path, table: Any, **options: Any) -> None:
+    """A file as another would write it, that says it is of our realm."""
+    named = {key: value for key, value in table.schema.metadata.items() if b"ARROW" not in key}
+    with parquet.ParquetWriter(path, table.schema, store_schema=False, compression="zstd", **options) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({key.decode(): value.decode() for key, value in named.items()})
+
+
+def repeated(table: Any, rows: int, text: str) -> Any:
+    """So many rows with one prompt, which stands in the file once."""
+    first = table.slice(0, 1)
+    columns = {name: first[name].combine_chunks().take(pyarrow.array([0] * rows)) for name in table.column_names}
+    columns["id"] = pyarrow.array([f"many-{number}" for number in range(rows)])
+    columns["seq"] = pyarrow.array(range(1000, 1000 + rows), pyarrow.int64())
+    columns["prompt"] = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * rows, pyarrow.int32()), [text])
+    return pyarrow.table(columns).replace_schema_metadata(table.schema.metadata)
+
+
+MEASURE = """
+import resource, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from reasoning_cli.operations.archiving import plan_archive, unarchive
+from reasoning_cli.store.database import open_store
+def most(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+with open_store(Path(sys.argv[1])) as store:
+    unarchive(store, Path(sys.argv[2]), datetime.now(UTC))
+    before = most()
+    done = unarchive(store, Path(sys.argv[3]), datetime.now(UTC))
+    print(done.read, (most() - before) / 1024)
+"""
+
+
+def test_a_text_that_stands_in_a_file_once_and_is_meant_a_thousand_times_takes_little_memory(
+    store: Store, tmp_path: Path
+) -> None:
+    path, table = archived(store, tmp_path / "archive")
+    evil = tmp_path / "evil.parquet"
+    write(evil, repeated(table, 300, "x" * 1_500_000), dictionary_pagesize_limit=1 << 30)
+    assert evil.stat().st_size < 50_000  # of 450 MB
+    add(store, 40)
+    row = Sample("", NOW, "planning", "m", "original", "test", "short", "o")
+    Samples(store).insert_many([replace(row, id=f"many-{number}") for number in range(300)])  # nothing is to be stored
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(store.path), str(path), str(evil)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    read, grown = done.stdout.split()
+    assert read == "300"
+    assert float(grown) < 120, f"{grown} MB"
+
+
+def test_rows_that_are_read_a_few_at_a_time_are_the_same(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = everything(store)
+    _, table = archived(store, tmp_path / "archive")
+    big = tmp_path / "big.parquet"
+    write(big, repeated(table, 50, "y" * 20_000))
+    run(store, tmp_path / "archive", days=1, delete=True)
+    monkeypatch.setattr(archiving_files, "_AT_ONCE_BYTES", 30_000)
+    monkeypatch.setattr(archiving_files, "_GIVEN_BYTES", 100)
+    assert unarchive(store, tmp_path / "archive", NOW).added == 12
+    assert everything(store) == before
+    monkeypatch.setattr(archiving_files, "_GIVEN_BYTES", 45_000)
+    with open_store(tmp_path / "other.db") as other:
+        assert unarchive(other, big, NOW).added == 50
+        assert {one.prompt for one in Samples(other).iterate()} == {"y" * 20_000}
+    sizes = [len(part) for part in archiving_files.read_rows(big, WholeRows(store).columns)]
+    assert sizes == [2] * 25
+
+
+def test_a_row_larger_than_any_of_ours_is_refused_before_it_is_unpacked(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether its text stands there itself or in a dictionary, and whatever the file says of its columns."""
+    _, table = archived(store, tmp_path / "archive")
+    before = everything(store)
+    monkeypatch.setattr(archiving_files, "MOST_BYTES", 1_000_000, raising=False)
+    monkeypatch.setattr(archiving_files, "_AT_ONCE_BYTES", 500_000, raising=False)
+    evil = tmp_path / "evil.parquet"
+    for options in ({"dictionary_pagesize_limit": 1 << 30}, {"use_dictionary": False}):
+        write(evil, repeated(table, 2, "x" * 1_100_000), **options)
+        allocated = pyarrow.total_allocated_bytes()
+        with pytest.raises(DataError, match="to read a row of it"):
+            unarchive(store, evil, NOW)
+        assert pyarrow.total_allocated_bytes() <= allocated + 100_000
+    assert everything(store) == before
+
+
+def test_a_file_written_in_other_ways_than_ours_is_refused(store: Store, tmp_path: Path) -> None:
+    """Of an encoding by differences a bit is a megabyte; of lists in lists nobody knows how deep they go."""
+    _, table = archived(store, tmp_path / "archive")
+    before = everything(store)
+    evil = tmp_path / "evil.parquet"
+    other = {
+        "deltas": (table, {"use_dictionary": False, "column_encoding": {"prompt": "DELTA_BYTE_ARRAY"}}),
+        "packed": (table, {"compression": "gzip"}),
+        "lists": (_with(table, "metadata", [[["x"]]] * 3), {}),
+        "numbers": (_with(table, "id", [1, 2, 3]), {}),
+        "columns": (table.append_column("more", [["x"] * 3]), {}),
+    }
+    for name, (content, options) in other.items():
+        parquet.write_table(content, evil, **{"compression": "zstd", **options})
+        with pytest.raises(DataError, match=r"cannot be read as an archive|columns this database does not know"):
+            unarchive(store, evil, NOW)
+        assert everything(store) == before, name
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("labels", '[{"number": 1, "by) SELECT 1, 1, 1, hex(value) FROM about --": 1}]'),
+        ("labels", "[" * 100_000 + "]" * 100_000),
+        ("labels", '[{"number": 99999999999999999999, "at": 1, "by": "x"}]'),
+        ("labels", '[{"number": 1, "at": [1], "by": {"a": 1}}]'),
+        ("labels", "5"),
+        ("labels", "no JSON"),
+        ("attempts", "[1]"),
+        ("model_type", "else"),
+        ("created_at", 1 << 62),
+        ("created_at", None),
+        ("id", None),
+        ("prompt", None),
+        ("metadata", "[" * 100_000 + "]" * 100_000),
+    ],
+)
+def test_a_row_that_is_none_of_ours_is_refused_and_nothing_of_it_stored(
+    store: Store, tmp_path: Path, column: str, value: object
+) -> None:
+    _, table = archived(store, tmp_path / "archive")
+    evil = tmp_path / "evil.parquet"
+    parquet.write_table(_with(table, column, [value] * 3), evil, compression="zstd")
+    with open_store(tmp_path / "other.db") as other:
+        with pytest.raises(DataError):
+            unarchive(other, evil, NOW)
+        assert (Samples(other).count(), other.number("SELECT count(*) FROM labels")) == (0, 0)
+
+
+def test_a_file_that_is_damaged_anywhere_is_an_error_of_ours(store: Store, tmp_path: Path) -> None:
+    path, _ = archived(store, tmp_path / "archive")
+    whole = path.read_bytes()
+    evil = tmp_path / "evil.parquet"
+    with open_store(tmp_path / "other.db") as other:
+        for place in range(0, len(whole), 37):
+            evil.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+            with contextlib.suppress(DataError):
+                unarchive(other, evil, NOW)
+
+
+def _with(table: Any, column: str, values: list[Any]) -> Any:
+    fits = table.schema.field(column).type if isinstance(values[0], str | None) else None
+    return table.set_column(table.column_names.index(column), column, pyarrow.array(values, fits))
