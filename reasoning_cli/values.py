@@ -255,8 +255,19 @@ def parse_speed(value: str) -> Decimal:
 
 
 def parse_url(value: str) -> str:
+    """An address of HTTP, its scheme in small letters. Signs that one reader of addresses takes for the end of the host
+    and another does not are refused: what is judged must be what is called."""
+    from urllib.parse import urlsplit
+
     url = value.strip().rstrip("/")
-    if not url.startswith(("http://", "https://")) or len(url) < 10:
+    scheme, colon, rest = url.partition(":")
+    url = f"{scheme.lower()}{colon}{rest}"
+    try:
+        parts = urlsplit(url)
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # half an IPv6 address, or no port number
+        named = False
+    if not named or not url.startswith(("http://", "https://")) or not url.isprintable() or set(url) & set(" \\"):
         raise ValueError("is no http:// or https:// address")
     return url
 

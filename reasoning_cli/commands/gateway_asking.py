@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from reasoning_cli import settings as s
+from reasoning_cli.addresses import is_loopback
 from reasoning_cli.commands.options import FormatOption, JsonOption, chosen_format
 from reasoning_cli.commands.session import session_of
 from reasoning_cli.errors import DataError, NotFoundError
@@ -25,7 +26,7 @@ def env(
     json: JsonOption = False,
 ) -> None:
     """Print the variables that lead an agent here: `eval "$(reasoning gateway env)"`, or into its .env."""
-    from reasoning_cli.operations.agent_env import agent_caveat, agent_variables, is_loopback
+    from reasoning_cli.operations.agent_env import agent_caveat, agent_variables
 
     session = session_of(ctx)
     variables = agent_variables(agent, port or session.settings.get(s.GATEWAY_PORT))

@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Coroutine, Mapping
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
 
+from reasoning_cli.addresses import is_loopback
 from reasoning_cli.gateway.asking import NOT_RUNNING, UNSURE, Attempt, ask
 from reasoning_cli.gateway.calls import LONGEST_READ_BYTES, Call, CallerLeft
 from reasoning_cli.gateway.circuit import OPEN, Circuit
@@ -85,8 +85,7 @@ def _from_elsewhere(origin: bytes | None) -> bool:
     if origin is None:
         return False
     try:
-        host = urlsplit(origin.decode("latin-1")).hostname or ""
-        return host != "localhost" and not ip_address(host).is_loopback
+        return not is_loopback(urlsplit(origin.decode("latin-1")).hostname or "")
     except ValueError:
         return True
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from reasoning_cli import settings as s
+from reasoning_cli.addresses import is_loopback
 from reasoning_cli.errors import ConfigurationError, ReasoningError
 from reasoning_cli.gateway.access_log import AccessLog
 from reasoning_cli.gateway.app import Gateway
@@ -32,7 +33,7 @@ from reasoning_cli.gateway.book import Book, View
 from reasoning_cli.gateway.recording import Recorder
 from reasoning_cli.gateway.siblings import Siblings
 from reasoning_cli.gateway.waking import Tell, Waker
-from reasoning_cli.operations.agent_env import is_loopback, refuse_circle
+from reasoning_cli.operations.agent_env import refuse_circle
 from reasoning_cli.operations.slots import READY, SlotNow, closed_by, read_slots
 from reasoning_cli.paths import find_paths
 from reasoning_cli.settings import Settings, environment, load_settings

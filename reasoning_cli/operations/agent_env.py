@@ -10,7 +10,6 @@ import errno
 import os
 import socket
 from dataclasses import dataclass
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from reasoning_cli.errors import ConfigurationError
@@ -45,16 +44,6 @@ def agent_caveat(agent: Agent) -> str | None:
     if agent is Agent.ELIZAOS:
         return "plugin-anthropic 1.0.x ignores ANTHROPIC_BASE_URL and always calls Anthropic; 1.5.12 obeys it"
     return None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach what listens on `host`; of a name nobody knows where it leads."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def is_gateway(url: str, port: int) -> bool:

@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from reasoning_cli import __version__
+from reasoning_cli.addresses import is_loopback
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.redact import remember
 from reasoning_cli.together.problems import BusyError, UnreachableError, explain
@@ -24,8 +25,6 @@ CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0
 ATTEMPTS = 4
 LONGEST_WAIT_SECONDS = 60.0
-
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 Json = dict[str, object]
 
@@ -54,7 +53,7 @@ class Connection:
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
             transport=transport,
             # A proxy set for the world does not know this machine's own sandbox.
-            trust_env=httpx.URL(base_url).host not in LOOPBACK,
+            trust_env=not is_loopback(httpx.URL(base_url).host),
         )
         self.base_url = base_url
         self.trust_env = self._http.trust_env

@@ -11,7 +11,7 @@ from typing import Self
 import httpx
 
 from reasoning_cli import __version__
-from reasoning_cli.together.connection import LOOPBACK
+from reasoning_cli.addresses import is_loopback
 from reasoning_cli.together.problems import BusyError, RequestRefusedError, UnreachableError
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ def _host(url: str) -> str:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
         raise RequestRefusedError("Together gave an address for a part that is none") from error
-    if parsed.scheme != "https" and parsed.host not in LOOPBACK:
+    if parsed.scheme != "https" and not is_loopback(parsed.host):
         raise RequestRefusedError(f"Together wants parts sent to `{parsed.host}` without encryption")
     return parsed.host
 
