@@ -232,6 +232,9 @@ def root(
     db: Annotated[
         Path | None, typer.Option("--db", metavar="FILE", help="Database for this call instead of `store.path`.")
     ] = None,
+    allow_plain_http: Annotated[
+        bool, typer.Option("--allow-plain-http", help="Send keys and prompts to other machines by http:// too.")
+    ] = False,
     verbose: Annotated[
         int,
         typer.Option("--verbose", "-v", count=True, show_default=False, help="Say what is done; twice: each request."),
@@ -245,5 +248,12 @@ def root(
     """Build what this run works with; nothing is opened before a command needs it."""
     from reasoning_cli.commands.session import Session
 
-    ctx.obj = Session.start(profile=profile, sandbox=sandbox, database=db, verbosity=verbose, color=color)
+    ctx.obj = Session.start(
+        profile=profile,
+        sandbox=sandbox,
+        database=db,
+        plain_http=allow_plain_http,
+        verbosity=verbose,
+        color=color,
+    )
     ctx.call_on_close(ctx.obj.close)

@@ -3,6 +3,10 @@
 Precedence: flag > environment > `.env` in the working folder > settings file (TOML) > default. In a profile the account
 and its ledger (`Setting.of_account`) are taken from flag and file alone: a key exported for one account must not deploy
 there in the name of another.
+
+A working folder may be anybody's: a repository just cloned, an archive unpacked. Its `.env` can name addresses, but no
+key from elsewhere goes there (`Setting.carries`), unless the operator's own settings name the same address. What must
+not be used cannot be read: `get` refuses it.
 """
 
 from __future__ import annotations
@@ -10,8 +14,9 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -45,6 +50,7 @@ from reasoning_cli.settings_table import MODE as MODE
 from reasoning_cli.settings_table import MODEL as MODEL
 from reasoning_cli.settings_table import OF_TYPE as OF_TYPE
 from reasoning_cli.settings_table import OPENAI_UPSTREAM as OPENAI_UPSTREAM
+from reasoning_cli.settings_table import PLAIN_HTTP as PLAIN_HTTP
 from reasoning_cli.settings_table import POLL_SECONDS as POLL_SECONDS
 from reasoning_cli.settings_table import PROJECT_ID as PROJECT_ID
 from reasoning_cli.settings_table import PROMPT_FORM as PROMPT_FORM
@@ -84,6 +90,10 @@ class Source(StrEnum):
     DEFAULT = "default"
 
 
+class RefusedAddressError(ConfigurationError):
+    """An address that makes sense, and must not get what would be sent there."""
+
+
 @dataclass(frozen=True)
 class Resolved(Generic[T_co]):
     """A value with its source; `where` names the variable or file."""
@@ -111,7 +121,7 @@ class Settings:
     outside: Settings | None = None
 
     def get(self, setting: Setting[T]) -> T:
-        """The value that wins. Raises ConfigurationError when it makes no sense."""
+        """The value that wins. Raises ConfigurationError when it makes no sense, or is an address not to be used."""
         return self.resolve(setting).value
 
     def resolve(self, setting: Setting[T]) -> Resolved[T]:
@@ -122,6 +132,8 @@ class Settings:
         value = setting.read(raw, where)
         if setting.secret:
             remember(raw.strip())
+        if setting.carries is not None:
+            self._check_address(setting, str(value), where, setting.carries)
         return Resolved(setting, value, source, where)
 
     def find(self, setting: Setting[T]) -> tuple[str | None, Source, str]:
@@ -131,16 +143,75 @@ class Settings:
         if setting.name in self.flags:
             return self.flags[setting.name], Source.FLAG, "command line"
         for variables, source in ((self.environ, Source.ENVIRONMENT), (self.dotenv, Source.DOTENV)):
-            for name in () if self.ignores_variables(setting) else setting.variables:
+            for name in () if self.ignores_variables(setting, source) else setting.variables:
                 if variables.get(name, "").strip():
                     return variables[name], source, name if source is Source.ENVIRONMENT else f"{name} in .env"
         if setting.name in self.file:
             return self.file[setting.name], Source.FILE, str(self.paths.config_file)
         return None, Source.DEFAULT, ""
 
-    def ignores_variables(self, setting: Setting[object]) -> bool:
-        """Whether no variable counts for `setting`, because a profile has its own account and ledger."""
+    def ignores_variables(self, setting: Setting[object], source: Source) -> bool:
+        """Whether no variable of `source` counts for `setting`: a profile has its own account and ledger, and some
+        things are not for a working folder to say."""
+        if setting.of_operator and source is Source.DOTENV:
+            return True
         return setting.of_account and self.paths.profile is not None
+
+    def is_of_folder(self, setting: Setting[object]) -> bool:
+        """Whether the working folder alone says what `setting` is: not where the operator's own settings say the same,
+        in other places or by default."""
+        text, source, _ = self.find(setting)
+        if text is None or source is not Source.DOTENV:
+            return False
+        own = replace(self, dotenv={}).find(setting)[0]
+        try:
+            return setting.parse(text) != (setting.default if own is None else setting.parse(own))
+        except ValueError:
+            return True
+
+    def keep_from_folder(self, setting: Setting[object], what: str, or_else: str = "") -> None:
+        """Raise RefusedAddressError where the working folder alone names this address: `what` does not go there."""
+        if not self.is_of_folder(setting):
+            return
+        text, _, where = self.find(setting)
+        typed = "" if setting.secret else f" {shlex.quote(str(setting.parse(text or '')))}"
+        shown = mask(text or "") if setting.secret else typed.strip()
+        raise RefusedAddressError(
+            f"{where} names `{shown}` as {setting.name}: {what} does not go to an address of the working folder",
+            f"`reasoning config set {setting.name}{typed}` makes it yours, if you know it{or_else}; else take it out"
+            " of .env",
+        )
+
+    def with_key(self, key: str) -> Settings:
+        """The same with an API key that is tried: a typed one is not the working folder's, and must not go to its
+        address."""
+        known = (self.find(API_KEY)[0] or "").strip()
+        return self if key == known else replace(self, flags={**self.flags, API_KEY.name: key})
+
+    def _check_address(
+        self, setting: Setting[object], address: str, where: str, carries: Setting[str | None] | str
+    ) -> None:
+        """Refuse an address that would get a key from elsewhere, or get it so that others can read it."""
+        if isinstance(carries, str):
+            self.keep_from_folder(setting, carries)
+        else:
+            key, source, of = self.find(carries)
+            if key is not None and source is not Source.DOTENV:
+                beside = f", or put a key for it beside it ({carries.variables[0]})"
+                self.keep_from_folder(setting, f"{carries.name} ({of})", beside)
+        if address.startswith("http:") and not self.get(PLAIN_HTTP):
+            self._refuse_plain(setting, address, where)
+
+    def _refuse_plain(self, setting: Setting[object], address: str, where: str) -> None:
+        from reasoning_cli.addresses import is_plain
+
+        if is_plain(address):
+            raise RefusedAddressError(
+                f"{where}: `{mask(address) if setting.secret else address}` ({setting.name}) is another machine, and"
+                " anybody on the way there can read plain HTTP",
+                "use https://; or allow it: `reasoning --allow-plain-http …`, for good `reasoning config set"
+                f" {PLAIN_HTTP.name} true`",
+            )
 
     def database(self) -> Path:
         """The database file of this run."""

@@ -49,6 +49,8 @@ class Setting(Generic[T_co]):
     """One thing the operator can choose. `parse` raises ValueError with a reason that follows the value.
 
     One `of_account` says whose account or ledger is worked on: in a profile its file or a flag says so, no variable.
+    One `of_operator` is never read from the working folder. One that is an address `carries` what is sent there: a key,
+    by its setting, or in words what no working folder may send anywhere.
     """
 
     name: str
@@ -58,6 +60,8 @@ class Setting(Generic[T_co]):
     other_variables: tuple[str, ...] = ()
     secret: bool = False
     of_account: bool = False
+    of_operator: bool = False
+    carries: Setting[str | None] | str | None = None
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -94,6 +98,7 @@ BASE_URL = Setting(
     "address of Together's API",
     ("TOGETHER_BASE_URL", "TOGETHER_AI_BASE_URL"),
     of_account=True,
+    carries=API_KEY,
 )
 PROJECT_ID: Setting[str | None] = Setting(
     "together.project_id",
@@ -158,7 +163,12 @@ TYPE_HOURS: dict[str, Setting[Hours | None]] = {
 }
 GUARD_INTERVAL = Setting("guard.interval_seconds", parse_seconds, Decimal(60), "seconds between two looks of the guard")
 WEBHOOK: Setting[str | None] = Setting(
-    "guard.webhook_url", parse_url, None, "where the guard posts what it did, as JSON", secret=True
+    "guard.webhook_url",
+    parse_url,
+    None,
+    "where the guard posts what it did, as JSON",
+    secret=True,
+    carries="word of what runs and what it costs",
 )
 TYPE_BUDGET: dict[str, Setting[Decimal | None]] = {
     model_type: Setting(
@@ -306,18 +316,19 @@ PROMPT_FORM: dict[str, Setting[PromptForm]] = {
     )
     for model_type in MODEL_TYPES
 }
+PROVIDER_KEY: dict[str, Setting[str | None]] = {
+    model_type: Setting(f"{model_type}.provider_key", parse_key, None, "key for that address", secret=True)
+    for model_type in MODEL_TYPES
+}
 PROVIDER_URL: dict[str, Setting[str | None]] = {
     model_type: Setting(
         f"{model_type}.provider_url",
         parse_url,
         None,
         "OpenAI-compatible address with /v1 (vLLM, Ollama, llama.cpp) that serves the model in Together's place",
+        carries=key,
     )
-    for model_type in MODEL_TYPES
-}
-PROVIDER_KEY: dict[str, Setting[str | None]] = {
-    model_type: Setting(f"{model_type}.provider_key", parse_key, None, "key for that address", secret=True)
-    for model_type in MODEL_TYPES
+    for model_type, key in PROVIDER_KEY.items()
 }
 # What there is of each setting that a model type has of its own, in the order they are shown.
 OF_TYPE: tuple[dict[str, Setting[object]], ...] = (
@@ -346,9 +357,11 @@ GATEWAY_ENABLED = Setting(
     "whether the gateway lets models answer at all; false: it only hands calls through",
     ("ANTHROPIC_PROXY_ENABLED",),
 )
-GATEWAY_HOST = Setting("gateway.host", parse_text, "127.0.0.1", "address the agent's calls arrive at")
 GATEWAY_TOKEN: Setting[str | None] = Setting(
     "gateway.token", parse_key, None, "what a caller must show when the gateway listens beyond this host", secret=True
+)
+GATEWAY_HOST = Setting(
+    "gateway.host", parse_text, "127.0.0.1", "address the agent's calls arrive at", carries=GATEWAY_TOKEN
 )
 GATEWAY_PORT = Setting(
     "gateway.port", parse_whole(1, 65535), 8001, "port the agent's calls arrive at", ("ANTHROPIC_PROXY_PORT",)
@@ -358,12 +371,22 @@ OPENAI_UPSTREAM = Setting(
     parse_url,
     "https://api.openai.com/v1",
     "where the agent's OpenAI calls were going, with /v1",
+    carries="the agent's own key",
 )
 ANTHROPIC_UPSTREAM = Setting(
     "gateway.anthropic_upstream",
     parse_url,
     "https://api.anthropic.com/v1",
     "where the agent's Anthropic calls were going, with /v1",
+    carries="the agent's own key",
+)
+PLAIN_HTTP = Setting(
+    "network.allow_plain_http",
+    parse_boolean,
+    False,
+    "whether keys and prompts may go to other machines by http://, where anybody on the way can read them",
+    ("REASONING_ALLOW_PLAIN_HTTP",),
+    of_operator=True,
 )
 SANDBOX = Setting("sandbox.enabled", parse_boolean, False, "work on the embedded sandbox, free", ("REASONING_SANDBOX",))
 SANDBOX_SPEED = Setting("sandbox.speed", parse_speed, Decimal(60), "how much faster than real the sandbox's clock runs")
@@ -395,6 +418,7 @@ ALL: tuple[Setting[object], ...] = (
     GATEWAY_TOKEN,
     OPENAI_UPSTREAM,
     ANTHROPIC_UPSTREAM,
+    PLAIN_HTTP,
     SANDBOX,
     SANDBOX_SPEED,
 )

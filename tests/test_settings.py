@@ -64,6 +64,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "gateway.port": ("9000", "9001"),
     "gateway.openai_upstream": ("https://openrouter.ai/api/v1/", "https://api.openai.com/v1"),
     "gateway.anthropic_upstream": ("http://127.0.0.1:4000/v1", "https://api.anthropic.com/v1"),
+    "network.allow_plain_http": ("true", "false"),
     "sandbox.enabled": ("off", "false"),
     "sandbox.speed": ("600x", "1"),
 }
@@ -79,6 +80,7 @@ OTHER_VARIABLES = {
     "TRAINING_DATA_COLLECTION": "data.collect",
     "ANTHROPIC_PROXY_PORT": "gateway.port",
     "ANTHROPIC_PROXY_ENABLED": "gateway.enabled",
+    "REASONING_ALLOW_PLAIN_HTTP": "network.allow_plain_http",
     "REASONING_SANDBOX": "sandbox.enabled",
     **{
         f"{family}_{suffix}": name
@@ -143,7 +145,13 @@ def test_each_stronger_source_hides_the_weaker(setting: s.Setting[object], paths
 
     assert resolved({}, {}) == (setting.parse(low), Source.FILE, str(paths.config_file))
     Path(".env").write_text(f"{variable}={high}\n")
-    assert resolved({}, {}) == (setting.parse(high), Source.DOTENV, f"{variable} in .env")
+    if isinstance(setting.carries, str):
+        with pytest.raises(s.RefusedAddressError, match=f"^{variable} in .env"):
+            resolved({}, {})
+    elif setting.of_operator:
+        assert resolved({}, {}) == (setting.parse(low), Source.FILE, str(paths.config_file))
+    else:
+        assert resolved({}, {}) == (setting.parse(high), Source.DOTENV, f"{variable} in .env")
     assert resolved({variable: low}, {}) == (setting.parse(low), Source.ENVIRONMENT, variable)
     assert resolved({variable: low}, {setting.name: high}) == (setting.parse(high), Source.FLAG, "command line")
 

@@ -202,7 +202,9 @@ def _key_text(row: Profile) -> str:
 
 def _value_text(row: Shown) -> str:
     text = "–" if row.value is None else s.spell(row.value)
-    return f"{text} (wrong)" if row.problem else text
+    if row.problem is None:
+        return text
+    return f"{text} ({'refused' if isinstance(row.problem, s.RefusedAddressError) else 'wrong'})"
 
 
 def _variable(row: Shown) -> str:

@@ -144,6 +144,7 @@ def _opened(session: Session, text: str, options: ImportOptions, shown: Waiting)
         stdin=sys.stdin.buffer,
         token=environment().get(TOKEN_VARIABLE, "").strip() or None,
         ask_token=ask_token if session.terminal.can_ask else None,
+        plain_http=session.settings.get(s.PLAIN_HTTP),
     )
 
 

@@ -83,15 +83,15 @@ def _switches(wanted: Serving) -> tuple[tuple[str, bool], ...]:
 
 def _options(session: Session, host: str, port: int, *, access_log: bool) -> Options:
     settings = session.settings
-    together_url, key = settings.get(s.BASE_URL), None
+    url, key = None, None
     if session.in_sandbox:
         from reasoning_cli.operations.sandbox import KEY, start_sandbox
 
-        together_url, key = start_sandbox(settings.paths.sandbox_state, settings.get(s.SANDBOX_SPEED)).url, KEY
+        url, key = start_sandbox(settings.paths.sandbox_state, settings.get(s.SANDBOX_SPEED)).url, KEY
     return Options(
         host,
         port,
-        together_url,
+        url,
         key,
         session.profile,
         session.flags,

@@ -79,19 +79,27 @@ def running(session: Session, port: int | None = None) -> dict[str, Any]:
     """The figures of the gateway that runs. Raises RemoteError when none does."""
     from reasoning_cli.gateway.reaching import gateway_record
 
-    get = session.settings.get
-    return gateway_record(get(s.GATEWAY_HOST), port or get(s.GATEWAY_PORT), get(s.GATEWAY_TOKEN))
+    settings = session.settings
+    host, token = settings.get(s.GATEWAY_HOST), settings.get(s.GATEWAY_TOKEN) if port else _token(settings)
+    return gateway_record(host, port or settings.get(s.GATEWAY_PORT), token)
 
 
 def running_or_none(session: Session) -> dict[str, Any] | None:
     """The same where none need run; asked of settings that may make no sense."""
     from reasoning_cli.gateway.reaching import gateway_record
 
-    get = session.settings_as_found.get
+    settings = session.settings_as_found
     try:
-        return gateway_record(get(s.GATEWAY_HOST), get(s.GATEWAY_PORT), get(s.GATEWAY_TOKEN))
+        return gateway_record(settings.get(s.GATEWAY_HOST), settings.get(s.GATEWAY_PORT), _token(settings))
     except (RemoteError, ConfigurationError):
         return None
+
+
+def _token(settings: s.Settings) -> str | None:
+    """What is shown to the gateway; nothing on a port that the working folder names, where another program may be."""
+    token = settings.resolve(s.GATEWAY_TOKEN)
+    strange = settings.is_of_folder(s.GATEWAY_PORT) and token.source is not s.Source.DOTENV
+    return None if strange else token.value
 
 
 def _history(session: Session, since: str | None) -> dict[str, Any]:

@@ -296,8 +296,12 @@ def _post(session: Session, record: dict[str, object]) -> None:
     """Tell the webhook, if one is set; that it cannot be told never keeps the guard from its work."""
     from reasoning_cli.webhook import post_json
 
-    url = session.settings.get(s.WEBHOOK)
-    if url is not None and (problem := post_json(url, record)):
+    try:
+        url = session.settings.get(s.WEBHOOK)
+        problem = post_json(url, record) if url is not None else None
+    except ConfigurationError as error:
+        problem = error.message
+    if problem:
         session.terminal.warn(f"the webhook was not told: {problem}")
 
 

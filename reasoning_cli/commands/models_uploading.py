@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reasoning_cli import settings as s
 from reasoning_cli.commands.asking import ask_about, show_dry_run
 from reasoning_cli.commands.completion import complete_names
 from reasoning_cli.commands.model_options import remember_models
@@ -119,6 +120,7 @@ def _fetch(
     token = token or next((variables[one] for one in TOKEN_VARIABLES if variables.get(one)), None)
     if token is not None:
         remember(token)
+        session.settings.keep_from_folder(s.BASE_URL, "the Hugging Face token")
     try:
         with waiting(terminal, f"uploading {name}") as shown:
 

@@ -42,7 +42,14 @@ class Session:
 
     @classmethod
     def start(
-        cls, *, profile: str | None, sandbox: bool, database: Path | None, verbosity: int, color: Color
+        cls,
+        *,
+        profile: str | None,
+        sandbox: bool,
+        database: Path | None,
+        plain_http: bool,
+        verbosity: int,
+        color: Color,
     ) -> Session:
         """The session of this process. Reads nothing yet. Raises UsageError for a profile that cannot be."""
         environ = environment()
@@ -53,6 +60,8 @@ class Session:
             flags[s.SANDBOX.name] = "true"
         if database is not None:
             flags[s.STORE_PATH.name] = str(database)
+        if plain_http:
+            flags[s.PLAIN_HTTP.name] = "true"
         session = cls(terminal, flags, profile)
         terminal.command = " ".join(("reasoning", *session._profile_options))
         return session
@@ -67,8 +76,9 @@ class Session:
 
     @property
     def global_options(self) -> tuple[str, ...]:
-        """The options that lead another run to the same account and data."""
-        return (*self._profile_options, *(("--sandbox",) if self.in_sandbox else ()))
+        """The options that lead another run to the same account and data, by the same ways."""
+        plain = ("--allow-plain-http",) if s.PLAIN_HTTP.name in self.flags else ()
+        return (*self._profile_options, *(("--sandbox",) if self.in_sandbox else ()), *plain)
 
     @cached_property
     def settings(self) -> Settings:
@@ -134,10 +144,11 @@ class Session:
         return self.connect(key)
 
     def connect(self, key: str) -> TogetherClient:
-        """A connection to Together with another key, to try it; the caller closes it."""
+        """A connection to Together with another key, to try it; the caller closes it. Raises ConfigurationError for an
+        address that must not get it."""
         from reasoning_cli.together.client import TogetherClient
 
-        settings = self.settings
+        settings = self.settings.with_key(key)
         return TogetherClient(settings.get(s.BASE_URL), key, project_id=settings.get(s.PROJECT_ID), sleep=self.sleep)
 
     @property

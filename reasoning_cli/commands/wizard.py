@@ -66,6 +66,8 @@ def _tried(session: Session, key: str) -> Answers | None:
         if not session.prompter.confirm("Go on with this key, unchecked?"):
             raise
         return {}
+    except s.RefusedAddressError:
+        raise  # another key would not mend it
     except ReasoningError as error:
         session.terminal.warn(error.message)
         return None

@@ -62,14 +62,14 @@ _KEEP_ALIVE_SECONDS = 75
 
 @dataclass(frozen=True)
 class Options:
-    """What a worker needs beside the settings. `together_url` is where slots' models are asked; `hop` names the gateway
-    to others it sends calls through; `siblings` is the folder where workers leave their figures, `parent` the process
-    that started them."""
+    """What a worker needs beside the settings. `sandbox_url` and `sandbox_key` are where slots' models are asked in
+    the sandbox; `hop` names the gateway to others it sends calls through; `siblings` is the folder where workers leave
+    their figures, `parent` the process that started them."""
 
     host: str
     port: int
-    together_url: str
-    together_key_of_sandbox: str | None = None
+    sandbox_url: str | None = None
+    sandbox_key: str | None = None
     profile: str | None = None
     flags: Mapping[str, str] | None = None
     access_log: bool = False
@@ -80,9 +80,12 @@ class Options:
 
 
 def check(settings: Settings, host: str, port: int) -> None:
-    """Refuse (ConfigurationError) what must not start: an upstream that is ourselves, a door open to everybody."""
+    """Refuse (ConfigurationError) what must not start: an address that is not to be used or is our own, a door open to
+    everybody."""
     for upstream in (s.OPENAI_UPSTREAM, s.ANTHROPIC_UPSTREAM):
         refuse_circle(settings.get(upstream), port)
+    for of_model in (s.BASE_URL, *s.PROVIDER_URL.values()):
+        settings.get(of_model)
     if not is_loopback(host) and settings.get(s.GATEWAY_TOKEN) is None:
         raise ConfigurationError(
             f"on `{host}` others can reach the gateway, and no token is set: they would spend your money",
@@ -258,11 +261,11 @@ def _wake(options: Options, slot: SlotNow, tell: Tell) -> None:
 
     settings = _settings(options)
     assert slot.deployment_key is not None
-    key = options.together_key_of_sandbox or settings.get(s.API_KEY) or ""
+    url, key = _together(options, settings)
     with hold_alone(settings.database(), f"wake-{slot.model_type}") as mine, _open(settings) as store:
         if not mine:
             return
-        client = TogetherClient(options.together_url, key, project_id=settings.get(s.PROJECT_ID))
+        client = TogetherClient(url, key or "", project_id=settings.get(s.PROJECT_ID))
         try:
             if not slot.wakes:
                 tell(closed_by(look(client, store, slot.deployment_key).state))
@@ -289,6 +292,13 @@ def _settings(options: Options) -> Settings:
     return load_settings(find_paths(environ, options.profile), environ, options.flags)
 
 
+def _together(options: Options, settings: Settings) -> tuple[str, str | None]:
+    """Where slots' models are asked, and with which key: of one moment, as a key must not go where another one may."""
+    if options.sandbox_url is not None:
+        return options.sandbox_url, options.sandbox_key
+    return settings.get(s.BASE_URL), settings.get(s.API_KEY)
+
+
 def _open(settings: Settings) -> Store:
     return open_store(settings.database(), "sandbox" if settings.outside is not None else "together")
 
@@ -301,12 +311,13 @@ def _reader(options: Options) -> Callable[[], View]:
         settings = _settings(options)
         if not stores:
             stores.append(_open(settings))
+        url, key = _together(options, settings)
         slots = read_slots(
             settings,
             stores[0],
             ledger_now(stores[0], in_sandbox=settings.outside is not None),
-            together_url=options.together_url,
-            together_key=options.together_key_of_sandbox or settings.get(s.API_KEY),
+            together_url=url,
+            together_key=key,
         )
         check(settings, options.host, options.port)
         return View(

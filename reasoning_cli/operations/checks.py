@@ -152,6 +152,9 @@ def _settings(settings: Settings) -> Iterator[Check]:
             settings.get(setting)
         except ConfigurationError as error:
             good = False
+            if isinstance(error, s.RefusedAddressError):
+                yield failed("settings", error)
+                continue
             _, source, where = settings.find(setting)
             fix = f"reasoning config unset {setting.name}" if source is s.Source.FILE else f"change or unset {where}"
             yield fail("settings", error.message, fix, error.exit_code)
@@ -163,7 +166,7 @@ def _variables(settings: Settings) -> Iterator[Check]:
     """Variables that look like settings and do nothing: mistyped, of the original plugin, or overruled by another."""
     known = {name: setting for setting in s.ALL for name in setting.variables}
     families = ("REASONING_", "CUSTOM_REASONING_", "TOGETHER_AI_", "ANTHROPIC_PROXY_")
-    for variables, place in ((settings.environ, "environment"), (settings.dotenv, ".env")):
+    for variables, place in ((settings.environ, s.Source.ENVIRONMENT), (settings.dotenv, s.Source.DOTENV)):
         present = {name: value.strip() for name, value in variables.items() if value.strip()}
         for name in sorted(present):
             if variables is settings.environ and name in (HOME_VARIABLE, PROFILE_VARIABLE):
@@ -173,9 +176,12 @@ def _variables(settings: Settings) -> Iterator[Check]:
                 fix = f"rename it to {near[0]}, or unset it" if near else f"unset {name}"
                 yield warn("variables", f"{name} ({place}) has no effect", fix)
         for setting in s.ALL:
-            if settings.ignores_variables(setting):
-                continue
             first, *others = [name for name in setting.variables if name in present] or [""]
+            if settings.ignores_variables(setting, place):
+                if first and setting.of_operator:
+                    fix = f"reasoning config set {setting.name} {s.spell(present[first])}"
+                    yield warn("variables", f"{first} ({place}) has no effect: no working folder may say so", fix)
+                continue
             for name in others:
                 if present[name] != present[first]:
                     yield warn("variables", f"{name} ({place}) has no effect: {first} wins", f"unset {name}")

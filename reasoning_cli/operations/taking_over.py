@@ -9,7 +9,7 @@ import contextlib
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from reasoning_cli import settings as s
@@ -71,6 +71,10 @@ _NO_EFFECT = (
     (r"DATA_SPLIT_(TRAIN|VALIDATION|TEST)|MODEL_TRAINING_\w+", "this version does not train"),
     (r"TRAINING_RECORDINGS_DIR", "samples are kept in the database: store.path"),
     (rf"{HOME_VARIABLE}|{PROFILE_VARIABLE}", "it chooses where settings are: export it"),
+    (
+        r"REASONING_(NETWORK_)?ALLOW_PLAIN_HTTP",
+        "you alone can allow it: `reasoning config set network.allow_plain_http`",
+    ),
     (r"REASONING_SANDBOX\w*", "the sandbox is chosen for a run: `reasoning --sandbox`"),
 )
 _FAMILIES = ("REASONING_", "CUSTOM_REASONING_", "TOGETHER_AI_", "ANTHROPIC_PROXY_")
@@ -94,7 +98,8 @@ def plan_taking_over(variables: Mapping[str, str], settings: s.Settings) -> Plan
     """Decide what becomes of each variable. `settings` are those of the run; only what their file says counts."""
     present = {name: value.strip() for name, value in variables.items() if _NAME.fullmatch(name)}
     of_file = s.Settings(settings.paths, file=settings.file)
-    judge = _Judge(present, of_file, rehearsing=settings.outside is not None)
+    own = replace(settings, dotenv={})  # it may be the very file
+    judge = _Judge(present, of_file, own, rehearsing=settings.outside is not None)
     fates = [judge.fate(name) for name in present]
     changes = {one.setting: judge.text(one.name) for one in fates if one.fate is Fate.SET and one.setting is not None}
     return Plan(tuple(fates), changes)
@@ -106,6 +111,7 @@ class _Judge:
 
     present: Mapping[str, str]
     of_file: s.Settings
+    own: s.Settings
     rehearsing: bool
 
     def text(self, name: str) -> str:
@@ -181,4 +187,15 @@ class _Judge:
         if setting is s.API_KEY and now is not None:
             why = f"another, {before}, is set; `reasoning config set-key` tries a new one before it takes its place"
             return Variable(name, Fate.NO_EFFECT, setting.name, before=before, why=why)
+        if (key := self._key_from_elsewhere(setting)) is not None:
+            why = f"{key} is not from this file, and would go there; `reasoning config set {setting.name}` if it may"
+            return Variable(name, Fate.NO_EFFECT, setting.name, before=before, why=why)
         return Variable(name, Fate.SET, setting.name, shown, before)
+
+    def _key_from_elsewhere(self, setting: s.Setting[object]) -> str | None:
+        """A key, if there is one, that would go to the address that `setting` becomes, and is not in the same file."""
+        if not isinstance(setting.carries, s.Setting):
+            return None  # where the agent's own key goes, its file may say
+        beside = self.present.get(self._winner(setting.carries) or "")
+        known = {(one.find(setting.carries)[0] or beside or "").strip() for one in (self.of_file, self.own)}
+        return setting.carries.name if known - {beside or ""} else None

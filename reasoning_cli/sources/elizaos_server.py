@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
+from reasoning_cli.addresses import is_plain
 from reasoning_cli.errors import ConfigurationError, NotFoundError, RemoteError
 from reasoning_cli.sources.postgres import without_password
 from reasoning_cli.sources.rows import Position, Row, Wanted, parsed
@@ -48,16 +49,24 @@ class _Reading:
 
 
 class ServerSource:
-    """An ElizaOS server. `ask_token` is asked when it wants a token and none is known; None when nobody can be."""
+    """An ElizaOS server. `ask_token` is asked when it wants a token and none is known; None when nobody can be. With
+    `plain_http` a token is sent without encryption too."""
 
     unit: Literal["bytes", "rows"] = "rows"
     picks_agent = True
 
     def __init__(
-        self, url: str, wanted: Wanted, token: str | None = None, ask_token: Callable[[], str] | None = None
+        self,
+        url: str,
+        wanted: Wanted,
+        token: str | None = None,
+        ask_token: Callable[[], str] | None = None,
+        *,
+        plain_http: bool = False,
     ) -> None:
         self._url, self._wanted = url.rstrip("/").removesuffix("/api"), wanted
         self._token, self._ask_token = token, ask_token
+        self._shows_token = not is_plain(self._url) or plain_http
         self.name = f"`{without_password(self._url)}`"
         self.key: str | None = f"server:{without_password(self._url)}"
         self.total: int | None = None
@@ -163,6 +172,11 @@ class ServerSource:
         return content["data"]
 
     def _asked(self, client: httpx.Client, path: str, query: Mapping[str, Any]) -> httpx.Response:
+        if self._token and not self._shows_token:
+            raise ConfigurationError(
+                f"{self.name} is another machine, and anybody on the way there can read a token in plain HTTP",
+                "use https://; or allow it: `reasoning --allow-plain-http data import …`",
+            )
         headers = {"X-API-KEY": self._token} if self._token else {}
         return client.get(f"{self._url}{path}", params=query, headers=headers)
 

@@ -22,10 +22,12 @@ def open_source(
     stdin: BinaryIO | None = None,
     token: str | None = None,
     ask_token: Callable[[], str] | None = None,
+    plain_http: bool = False,
 ) -> Source:
     """The source called `text`; nothing is connected to before its rows are asked for.
 
-    `token` is for an ElizaOS server. Raises NotFoundError or DataError for a file that cannot be read at all.
+    `token` is for an ElizaOS server, which with `plain_http` gets it without encryption too. Raises NotFoundError or
+    DataError for a file that cannot be read at all.
     """
     if text == STDIN and stdin is not None:
         return FileSource(stdin)
@@ -33,7 +35,7 @@ def open_source(
     if lowered.startswith(postgres.PREFIXES):
         return postgres.PostgresSource(text, wanted)
     if lowered.startswith(elizaos_server.PREFIXES):
-        return elizaos_server.ServerSource(text, wanted, token, ask_token)
+        return elizaos_server.ServerSource(text, wanted, token, ask_token, plain_http=plain_http)
     if "://" in text:
         raise UsageError(f"`{text}` is an address of no kind known here", "there are postgresql://… and http://…")
     path = Path(text).expanduser()
