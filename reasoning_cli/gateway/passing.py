@@ -14,8 +14,8 @@ from reasoning_cli.gateway.upstream import Answer, UpstreamError
 if TYPE_CHECKING:
     from reasoning_cli.gateway.app import Gateway
 
-# A short body is held until it is sent, to be sent again over another connection when a kept one was closed just then.
-_SENT_AGAIN_BYTES = 256 * 1024
+# A short body goes out in one piece with its head.
+_IN_ONE_PIECE_BYTES = 64 * 1024
 
 
 async def relay(gateway: Gateway, call: Call, body: bytes | None, decision: Decision | None) -> None:
@@ -30,8 +30,8 @@ async def relay(gateway: Gateway, call: Call, body: bytes | None, decision: Deci
         await call.refuse(400, "a call needs a path", None)
         return
     headers = headers_up(call.headers, gateway.hop)
-    if body is None and call.has_body and 0 < call.announced_bytes <= _SENT_AGAIN_BYTES:
-        body = await call.read(_SENT_AGAIN_BYTES)
+    if body is None and call.has_body and 0 < call.announced_bytes <= _IN_ONE_PIECE_BYTES:
+        body = await call.read(_IN_ONE_PIECE_BYTES)
     streamed = body is None and call.has_body
     length = call.announced_bytes if streamed and call.announced_bytes >= 0 else None
     if not streamed:
