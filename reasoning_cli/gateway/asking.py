@@ -22,7 +22,7 @@ from reasoning_cli.decisions.answers import (
 )
 from reasoning_cli.decisions.recognise import Recognition
 from reasoning_cli.gateway.faces import chat as chat_face
-from reasoning_cli.gateway.faces.forms import Asked, Heard, Json, Reply, Unreadable, objects
+from reasoning_cli.gateway.faces.forms import Asked, Heard, Json, Reply, Unreadable, json_of, objects
 from reasoning_cli.gateway.routing import Route
 from reasoning_cli.gateway.tool_calls import calls_decided, flaw_of_calls, named_anew
 from reasoning_cli.gateway.unpacking import unpack
@@ -129,7 +129,7 @@ async def _post(models: Models, slot: SlotNow, body: bytes) -> tuple[Json, int]:
         finally:
             answer.close()
     content = unpack(b"".join(parts), answer.header(b"content-encoding"), _LONGEST_ANSWER_BYTES)
-    payload = orjson.loads(content) if answer.status == 200 else _problem(content)
+    payload = json_of(content) if answer.status == 200 else _problem(content)
     if not isinstance(payload, dict):
         raise ValueError("no object")
     return payload, answer.status
@@ -137,7 +137,7 @@ async def _post(models: Models, slot: SlotNow, body: bytes) -> tuple[Json, int]:
 
 def _problem(content: bytes) -> Json:
     try:
-        payload = orjson.loads(content)
+        payload = json_of(content)
     except ValueError:
         return {}
     return payload if isinstance(payload, dict) else {}

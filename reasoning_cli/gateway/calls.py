@@ -128,8 +128,8 @@ class Call:
             self._caller_left.add_done_callback(self._leaves)
 
     def _leaves(self, _: object) -> None:
-        known, self._left = self._left, True
-        if not (self._finished or known) and self._task is not None:
+        if not (self._finished or self._left) and self._task is not None:
+            self._left = True
             self._task.cancel()
 
     @property

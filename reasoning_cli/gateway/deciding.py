@@ -15,7 +15,7 @@ from reasoning_cli.addresses import is_loopback
 from reasoning_cli.gateway.asking import NOT_RUNNING, UNSURE, Attempt, ask
 from reasoning_cli.gateway.calls import LONGEST_READ_BYTES, Call, CallerLeft
 from reasoning_cli.gateway.circuit import OPEN, Circuit
-from reasoning_cli.gateway.faces.forms import Asked, Face, Json, Untranslatable
+from reasoning_cli.gateway.faces.forms import Asked, Face, Json, Untranslatable, json_of
 from reasoning_cli.gateway.overheard import Decision
 from reasoning_cli.gateway.passing import relay
 from reasoning_cli.gateway.relaying import joined
@@ -94,7 +94,7 @@ def _understood(face: Face, call: Call, body: bytes) -> tuple[Json | None, Asked
     """The parsed body and what it asks; (None, None) for what is no call of the dialect: the provider may judge it."""
     try:
         # What goes on is never this.
-        parsed = orjson.loads(unpack(body, joined(call.headers, b"content-encoding"), LONGEST_READ_BYTES))
+        parsed = json_of(unpack(body, joined(call.headers, b"content-encoding"), LONGEST_READ_BYTES))
         return (parsed, face.read(parsed)) if isinstance(parsed, dict) else (None, None)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None, None
@@ -148,7 +148,7 @@ async def _answered(gateway: Gateway, call: Call, decision: Decision) -> bool:
 
 
 async def _send(call: Call, decision: Decision, answer: bytes) -> None:
-    """Send the model's answer. Raises CallerLeft where nobody took it."""
+    """Send the model's answer. Raises CallerLeft."""
     headers = [(b"x-reasoning-source", b"slot"), (b"x-request-id", call.id.encode())]
     try:
         if decision.asked.stream:
@@ -159,8 +159,6 @@ async def _send(call: Call, decision: Decision, answer: bytes) -> None:
             await call.answer(200, [(b"content-type", b"application/json"), *headers], answer)
     except asyncio.CancelledError:
         raise CallerLeft from None
-    if call.left:
-        raise CallerLeft
 
 
 def _circuit(gateway: Gateway, slot: SlotNow) -> Circuit:

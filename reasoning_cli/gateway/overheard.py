@@ -9,14 +9,12 @@ from hashlib import blake2b
 from itertools import chain
 from random import getrandbits
 
-import orjson
-
 from reasoning_cli.decisions.answers import InvalidAnswer, agree, decision_of, read_answer
 from reasoning_cli.decisions.prompts import agent_name, newest_lines, shape_of, speaker_id
 from reasoning_cli.decisions.recognise import without_codes
 from reasoning_cli.gateway.asking import Attempt
 from reasoning_cli.gateway.faces.events import last_event, read_events
-from reasoning_cli.gateway.faces.forms import Asked, Face, Heard, Json, ToolCall, Unreadable
+from reasoning_cli.gateway.faces.forms import Asked, Face, Heard, Json, ToolCall, Unreadable, json_of
 from reasoning_cli.gateway.routing import Route
 from reasoning_cli.gateway.tool_calls import calls_decided, same_calls
 from reasoning_cli.gateway.unpacking import MOST_MEMBERS, Packed, unpack
@@ -111,7 +109,7 @@ def is_over(decision: Decision) -> bool:
         if decision.is_stream:
             last = last_event(content)
             return last is not None and decision.face.ends(*last)
-        return isinstance(orjson.loads(content), dict)
+        return isinstance(json_of(content), dict)
     except (ValueError, AttributeError):
         return False
 
@@ -128,7 +126,7 @@ def heard_of(decision: Decision) -> Heard:
         content = _content(decision)
         if decision.is_stream:
             return decision.face.hear_events(read_events(content))
-        payload = orjson.loads(content)
+        payload = json_of(content)
         if not isinstance(payload, dict):
             raise Unreadable("no object")
         return decision.face.hear(payload)

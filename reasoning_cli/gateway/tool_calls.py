@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import orjson
 
-from reasoning_cli.gateway.faces.forms import Json, ToolCall, objects
+from reasoning_cli.gateway.faces.forms import Json, ToolCall, json_of, objects
 
 
 def flaw_of_calls(chat: Json, calls: Sequence[ToolCall]) -> str | None:
@@ -22,7 +22,7 @@ def flaw_of_calls(chat: Json, calls: Sequence[ToolCall]) -> str | None:
         if call.name not in offered:
             return "invalid: a tool that was not offered"
         try:
-            arguments = orjson.loads(call.arguments)
+            arguments = json_of(call.arguments)
         except ValueError:
             arguments = None
         if not isinstance(arguments, dict):
@@ -67,7 +67,7 @@ def _plain(calls: Sequence[ToolCall]) -> list[bytes]:
     made = []
     for call in calls:
         try:
-            arguments = orjson.loads(call.arguments)
+            arguments = json_of(call.arguments)
         except ValueError:
             arguments = call.arguments
         made.append(orjson.dumps([call.name, arguments], option=orjson.OPT_SORT_KEYS))

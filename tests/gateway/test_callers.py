@@ -217,6 +217,16 @@ def test_a_packed_body_that_might_be_read_otherwise_is_for_the_original_to_judge
         assert (asked.body, asked.header("content-encoding")) == (body, encoding)
 
 
+def test_a_body_of_a_million_lists_is_not_made_into_them(gateway: Served) -> None:
+    """That takes seconds, in which all other calls would wait."""
+    gateway.original.handler = AT_THE_ORIGINAL["400"]
+    body = DECISION[:-1] + b', "metadata": [' + b"[]," * 1_000_000 + b"0]}"
+    for content, encoding in ((body, "identity"), (packed(body, "zstd"), "zstd")):
+        assert sent(gateway, post(content, f"content-encoding: {encoding}")).startswith(b"HTTP/1.1 400 ")
+    assert [one.body for one in gateway.original.received] == [body, packed(body, "zstd")]
+    assert gateway.gateway.figures.relayed == 2
+
+
 @pytest.mark.parametrize("face", PATHS)
 @pytest.mark.parametrize(
     "body",

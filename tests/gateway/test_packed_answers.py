@@ -138,6 +138,24 @@ def test_many_long_answers_that_wait_packed_are_not_all_unpacked_at_once(
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_an_answer_of_a_million_lists_is_not_made_into_them(gateway: Served, stream: bool) -> None:
+    lists = b', "logprobs": [' + b"[]," * 1_000_000 + b"0]}"
+
+    async def handler(request: Received, answering: Answering) -> None:
+        if stream:
+            first, *events = canned.chat_events(TEXT)
+            await answering.events([first[:-3] + lists + b"\n\n", *events])
+        else:
+            await answering.whole(200, packed(WHOLE[:-1] + lists, "gzip"), {"content-encoding": "gzip"})
+
+    gateway.original.handler = handler
+    ask(gateway, stream=stream)
+    recorded = gateway.gateway.recorder.figures
+    until(lambda: recorded.unreadable + recorded.stored == 1, "it to be looked at")
+    assert (recorded.unreadable, recorded.stored) == (1, 0)
+
+
 FLAWED = {
     "an encoding nobody knows": ("dcb", WHOLE, "encoding dcb is not known"),
     "not what it says": ("br", WHOLE, "broken br"),

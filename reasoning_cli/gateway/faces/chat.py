@@ -18,6 +18,7 @@ from reasoning_cli.gateway.faces.forms import (
     ToolCall,
     Unreadable,
     Untranslatable,
+    json_of,
     kinds_of,
     objects,
     sampling,
@@ -196,7 +197,7 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
     for _, data in events:
         if _ends("", data):
             break
-        chunk = orjson.loads(data)
+        chunk = json_of(data)
         model, usage = chunk.get("model") or model, chunk.get("usage") or usage
         for choice in objects(chunk.get("choices"))[:1]:
             delta = choice.get("delta") or {}

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 import orjson
 
-from reasoning_cli.gateway.faces.forms import Json
+from reasoning_cli.gateway.faces.forms import Json, json_of
 
 # What OpenAI's streams end with, and those of many who speak its dialects.
 DONE = "[DONE]"
+# From the end of a stream: what follows its last event is a comment or two.
+_LOOKED_AT = 16
 
 
 def event(data: Json, name: str | None = None) -> bytes:
@@ -20,21 +22,25 @@ def event(data: Json, name: str | None = None) -> bytes:
 
 def read_events(content: bytes) -> Iterator[tuple[str, str]]:
     """The (name, data) of each whole event of a stream; a last one that was cut is left out."""
-    return filter(None, map(_event, _blocks(content)))
+    text, at = _text(content), 0
+    while (end := text.find("\n\n", at)) >= 0:  # one by one: all at once they would hold up who does something else
+        if (found := _event(text[at:end])) is not None:
+            yield found
+        at = end + 2
+    if (found := _unended(text[at:])) is not None:
+        yield found
 
 
 def last_event(content: bytes) -> tuple[str, str] | None:
-    """The last whole event of a stream. Those before it are not read: it may be long."""
-    return next(filter(None, map(_event, reversed(_blocks(content)))), None)
+    """The last whole event of a stream, however long it is; None where nothing but comments stand for long."""
+    *blocks, last = _text(content).rsplit("\n\n", _LOOKED_AT)
+    if len(blocks) == _LOOKED_AT:
+        del blocks[0]  # all there is before the others
+    return _unended(last) or next(filter(None, map(_event, reversed(blocks))), None)
 
 
-def _blocks(content: bytes) -> list[str]:
-    text = content.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
-    *blocks, last = text.split("\n\n")
-    # Where a stream was cut, only the line may be missing that ends an event.
-    if (found := _event(last)) is not None and _is_whole(found[1]):
-        blocks.append(last)
-    return blocks
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _event(block: str) -> tuple[str, str] | None:
@@ -49,8 +55,11 @@ def _event(block: str) -> tuple[str, str] | None:
     return (name, "\n".join(data)) if data else None
 
 
-def _is_whole(data: str) -> bool:
+def _unended(block: str) -> tuple[str, str] | None:
+    """The event at the end of a stream, if what it lacks, where it was cut, is only the line that ends an event."""
+    found = _event(block)
     try:
-        return data.strip() == DONE or isinstance(orjson.loads(data), dict)
+        is_whole = found is not None and (found[1].strip() == DONE or isinstance(json_of(found[1]), dict))
     except ValueError:
-        return False
+        return None
+    return found if is_whole else None

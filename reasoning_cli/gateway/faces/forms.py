@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import orjson
+
 Json = dict[str, Any]
 Finish = Literal["stop", "length", "tool_calls"]
 Upstream = Literal["openai", "anthropic"]
@@ -92,6 +94,8 @@ class Face:
 
 
 _TEXT_ALONE = {"text"}
+# Those that stand in texts are counted too.
+MOST_OBJECTS = 250_000
 
 
 def text_of(content: object, kinds: Sequence[str] = ("text", "input_text", "output_text")) -> str:
@@ -114,6 +118,18 @@ def kinds_of(content: object) -> set[str]:
 def objects(value: object) -> list[Json]:
     """The objects of a list; what is none is left out."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def json_of(content: bytes | str) -> Any:
+    """JSON of others, of no more objects and lists than any of them has need of: while more are made, and looked at by
+    the garbage collector, all calls stand still. Raises ValueError."""
+    if isinstance(content, bytes):
+        begun = content.count(b"[") + content.count(b"{")
+    else:
+        begun = content.count("[") + content.count("{")
+    if begun > MOST_OBJECTS:
+        raise ValueError("too many objects")
+    return orjson.loads(content)
 
 
 def whole_number(value: object) -> int | None:

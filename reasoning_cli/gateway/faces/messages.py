@@ -17,6 +17,7 @@ from reasoning_cli.gateway.faces.forms import (
     ToolCall,
     Unreadable,
     Untranslatable,
+    json_of,
     kinds_of,
     objects,
     sampling,
@@ -229,7 +230,7 @@ def _hear(payload: Json) -> Heard:
 
 
 def _ends(name: str, data: str) -> bool:
-    return (name or orjson.loads(data).get("type")) in ("message_stop", "error")
+    return (name or json_of(data).get("type")) in ("message_stop", "error")
 
 
 def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
@@ -237,7 +238,7 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
     calls: dict[int, Json] = {}
     model, usage, stop, ended = None, {}, None, False
     for name, data in events:
-        said = orjson.loads(data)
+        said = json_of(data)
         match name or said.get("type"):
             case "message_start":
                 message = said.get("message") or {}

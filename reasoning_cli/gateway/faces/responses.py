@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from uuid import uuid4
 
-import orjson
-
 from reasoning_cli.gateway.faces.chat import error
 from reasoning_cli.gateway.faces.events import DONE, event
 from reasoning_cli.gateway.faces.forms import (
@@ -20,6 +18,7 @@ from reasoning_cli.gateway.faces.forms import (
     ToolCall,
     Unreadable,
     Untranslatable,
+    json_of,
     kinds_of,
     objects,
     sampling,
@@ -244,9 +243,9 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
     texts: list[str] = []
     for name, data in events:
         if name == "response.output_text.delta":
-            texts.append(str(orjson.loads(data).get("delta") or ""))
+            texts.append(str(json_of(data).get("delta") or ""))
         elif name in _WITH_ANSWER:
-            heard = _hear(orjson.loads(data).get("response") or {})
+            heard = _hear(json_of(data).get("response") or {})
             # Some leave the output out of the last event: it was told already.
             return heard if heard.text or heard.tool_calls else replace(heard, text="".join(texts))
     if not texts:
