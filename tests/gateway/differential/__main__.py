@@ -40,12 +40,12 @@ def main() -> None:
         version = peers.nginx_version()
         if version is None:
             parser.error("no nginx is installed here")
-        made = verdicts(peers.Nginx(), given.only, tell)
+        made = verdicts(peers.Nginx(), tell=tell)
         RECORDED.write_text(json.dumps({"nginx": version, "verdicts": made}, indent=1) + "\n")
         say(f"{len(made)} cases in {time.monotonic() - began:.1f} s\n")
         return
     with peers.ours() as ours:
-        found = verdicts(ours, given.only, tell)
+        found = verdicts(ours, lambda name: given.only in name, tell)
     if given.save:
         given.save.write_text(json.dumps(found, indent=1) + "\n")
     if given.against:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,24 +13,31 @@ from tests.gateway.differential.judging import Tell, Verdict, answers, requests,
 from tests.gateway.differential.peers import Peer
 from tests.gateway.differential.requests import REQUESTS
 
+# Whether a case of that name is judged.
+Chosen = Callable[[str], bool]
 RECORDED = Path(__file__).with_name("nginx.json")
+_WRONG = "WRONG: "  # nothing excuses it: a caller got what was not its own, or the provider what is no request
 
 
-def provider_verdicts(peer: Peer, only: str = "", tell: Tell = silent) -> dict[str, Verdict]:
-    """What a peer does with each answer of a provider whose name holds `only`."""
-    chosen = [one for one in ANSWERS if only in one.name]
-    return {f"provider: {name}": verdict for name, verdict in answers(peer, chosen, tell).items()}
+def every(name: str) -> bool:
+    return True
 
 
-def caller_verdicts(peer: Peer, only: str = "", tell: Tell = silent) -> dict[str, Verdict]:
-    """What a peer does with each request of a caller whose name holds `only`."""
-    chosen = [one for one in REQUESTS if only in one.name]
-    return {f"caller: {name}": verdict for name, verdict in requests(peer, chosen, tell).items()}
+def provider_verdicts(peer: Peer, chosen: Chosen = every, tell: Tell = silent) -> dict[str, Verdict]:
+    """What a peer does with the chosen answers of a provider."""
+    cases = [one for one in ANSWERS if chosen(f"provider: {one.name}")]
+    return {f"provider: {name}": verdict for name, verdict in answers(peer, cases, tell).items()}
 
 
-def verdicts(peer: Peer, only: str = "", tell: Tell = silent) -> dict[str, Verdict]:
+def caller_verdicts(peer: Peer, chosen: Chosen = every, tell: Tell = silent) -> dict[str, Verdict]:
+    """What a peer does with the chosen requests of a caller."""
+    cases = [one for one in REQUESTS if chosen(f"caller: {one.name}")]
+    return {f"caller: {name}": verdict for name, verdict in requests(peer, cases, tell).items()}
+
+
+def verdicts(peer: Peer, chosen: Chosen = every, tell: Tell = silent) -> dict[str, Verdict]:
     """What it does with the cases of both sides."""
-    return provider_verdicts(peer, only, tell) | caller_verdicts(peer, only, tell)
+    return provider_verdicts(peer, chosen, tell) | caller_verdicts(peer, chosen, tell)
 
 
 def recorded() -> dict[str, Verdict]:
@@ -57,21 +65,21 @@ def compared(ours: dict[str, Verdict], theirs: dict[str, Verdict], side: str | N
     found = []
     for name, verdict in ours.items():
         mine, nginx = told(verdict), told(theirs[name]) if name in theirs else "not recorded"
-        listed = [
-            (kind, table[name]) for kind, table in (("", DIFFERENCES), ("FAULT: ", FAULTS_TODAY)) if name in table
-        ]
+        meant, fault = DIFFERENCES.get(name), FAULTS_TODAY.get(name)
         flaw = None
-        if len(listed) > 1:
+        if meant and fault:
             flaw = "listed twice"
-        elif mine == nginx and listed:
-            flaw = "listed as a difference, and is none"
-        elif mine != nginx and not listed:
-            flaw = "a difference that is not listed"
-        elif listed and listed[0][1].ours != mine:
-            flaw = f"listed as: {listed[0][1].ours}"
-        elif "WRONG" in mine and not (listed and listed[0][0]):
+        elif fault:
+            flaw = None if mine != nginx or _WRONG in mine else "listed as a fault, and is none"
+        elif _WRONG in mine:
             flaw = "wrong, whatever nginx does"
-        why = "; ".join(kind + one.because for kind, one in listed) or "NOT LISTED"
+        elif mine == nginx:
+            flaw = "listed as a difference, and is none" if meant else None
+        elif meant is None:
+            flaw = "a difference that is not listed"
+        elif meant.ours != mine:
+            flaw = f"listed as: {meant.ours}"
+        why = f"FAULT: {fault}" if fault else meant.because if meant else "NOT LISTED"
         found.append(Compared(name, mine, nginx, why, flaw))
     if side is not None:
         left = [name for name in (*DIFFERENCES, *FAULTS_TODAY) if name.startswith(side) and name not in ours]

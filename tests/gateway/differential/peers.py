@@ -97,7 +97,7 @@ http {{
 class Nginx:
     """An nginx. It is told by its configuration whom to ask, so that each provider has an nginx of its own."""
 
-    patience, at_once = 2.0, 10  # it leaves some callers without an answer
+    patience, at_once = 2.0, 8  # it leaves some callers without an answer
 
     @contextlib.asynccontextmanager
     async def toward(self, port: int) -> AsyncIterator[Where]:
