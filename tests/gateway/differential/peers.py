@@ -36,17 +36,17 @@ class Ours:
 
     def __init__(self, running: list[Served]) -> None:
         self.at_once = len(running)
-        self._free = running
+        self.free = running
 
     @contextlib.asynccontextmanager
     async def toward(self, port: int) -> AsyncIterator[Where]:
-        running = self._free.pop(0)
+        running = self.free.pop(0)
         try:
             base, book = f"http://127.0.0.1:{port}/v1", running.gateway.book
             book.view = replace(book.view, openai_upstream=base, anthropic_upstream=base)
             yield int(running.url.rpartition(":")[2])
         finally:
-            self._free.append(running)
+            self.free.append(running)
 
 
 @contextlib.contextmanager
