@@ -21,7 +21,7 @@ Verdict = dict[str, str]
 Tell = Callable[[str, float], None]
 # How long a caller waits where nothing is to come; how long one gives a peer to notice what happened before, and a
 # provider to hear of a request that may not be for it.
-_HANGS_SECONDS, _NOTICES_SECONDS, _HEARS_SECONDS = 1.0, 0.02, 0.3
+_HANGS_SECONDS, _NOTICES_SECONDS, _HEARS_SECONDS = 1.0, 0.02, 0.6
 # What the provider is called by us, and by nginx.
 _OWN_HOST = re.compile(r"127\.0\.0\.1:[0-9]+\Z|provider\Z")
 
@@ -232,7 +232,7 @@ async def _play(wire: Wire, seen: Seen, case: Answer, had: asyncio.Event) -> boo
         wire.writer.write(piece)
         await wire.writer.drain()
     if case.then == "reset":
-        await asyncio.sleep(_NOTICES_SECONDS)  # a reset takes what was not read yet
+        await asyncio.sleep(0.2)  # a reset takes what was not read yet
         wire.reset()
     if case.then != "keep":
         return False
@@ -241,6 +241,10 @@ async def _play(wire: Wire, seen: Seen, case: Answer, had: asyncio.Event) -> boo
         await asyncio.sleep(_NOTICES_SECONDS)
         wire.writer.write(case.later)
         await wire.writer.drain()
+        # The next call comes when the peer has closed this connection, or does not seem to.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                return await wire.reader.read(1) != b""
     if case.early:
         await wire.read_body(seen)
     return True
