@@ -41,7 +41,8 @@ def main() -> None:
         if version is None:
             parser.error("no nginx is installed here")
         made = verdicts(peers.Nginx(), tell=tell)
-        RECORDED.write_text(json.dumps({"nginx": version, "verdicts": made}, indent=1) + "\n")
+        lines = {name: told(verdict) for name, verdict in made.items()}
+        RECORDED.write_text(json.dumps({"nginx": version, "verdicts": lines}, indent=1) + "\n")
         say(f"{len(made)} cases in {time.monotonic() - began:.1f} s\n")
         return
     with peers.ours() as ours:
@@ -65,4 +66,5 @@ def main() -> None:
     say(f"\n{len(found)} cases in {time.monotonic() - began:.1f} s\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -40,8 +40,9 @@ def verdicts(peer: Peer, chosen: Chosen = every, tell: Tell = silent) -> dict[st
     return provider_verdicts(peer, chosen, tell) | caller_verdicts(peer, chosen, tell)
 
 
-def recorded() -> dict[str, Verdict]:
-    found: dict[str, Verdict] = json.loads(RECORDED.read_text())["verdicts"]
+def recorded() -> dict[str, str]:
+    """What nginx did, each verdict in a line."""
+    found: dict[str, str] = json.loads(RECORDED.read_text())["verdicts"]
     return found
 
 
@@ -60,17 +61,17 @@ class Compared:
         return self.ours == self.theirs
 
 
-def compared(ours: dict[str, Verdict], theirs: dict[str, Verdict], side: str | None = "") -> list[Compared]:
+def compared(ours: dict[str, Verdict], theirs: dict[str, str], side: str | None = "") -> list[Compared]:
     """Each case of ours. `side`: how the names begin of which these are all: what is listed besides is a flaw."""
     found = []
     for name, verdict in ours.items():
-        mine, nginx = told(verdict), told(theirs[name]) if name in theirs else "not recorded"
+        mine, nginx = told(verdict), theirs.get(name, "not recorded")
         meant, fault = DIFFERENCES.get(name), FAULTS_TODAY.get(name)
         flaw = None
         if meant and fault:
             flaw = "listed twice"
         elif fault:
-            flaw = None if mine != nginx or _WRONG in mine else "listed as a fault, and is none"
+            flaw = None if fault.ours in mine else "the fault is gone, or another"
         elif _WRONG in mine:
             flaw = "wrong, whatever nginx does"
         elif mine == nginx:
@@ -79,7 +80,7 @@ def compared(ours: dict[str, Verdict], theirs: dict[str, Verdict], side: str | N
             flaw = "a difference that is not listed"
         elif meant.ours != mine:
             flaw = f"listed as: {meant.ours}"
-        why = f"FAULT: {fault}" if fault else meant.because if meant else "NOT LISTED"
+        why = f"FAULT: {fault.because}" if fault else meant.because if meant else "NOT LISTED"
         found.append(Compared(name, mine, nginx, why, flaw))
     if side is not None:
         left = [name for name in (*DIFFERENCES, *FAULTS_TODAY) if name.startswith(side) and name not in ours]

@@ -177,7 +177,7 @@ async def _send(caller: Caller, case: Request, pieces: list[bytes]) -> list[str]
 
 async def _read_all(caller: Caller, case: Request, *, said_next: bool) -> list[str]:
     """The answers up to that of the next call over this connection, or to its end."""
-    parts = []
+    parts: list[str] = []
     for number in range(6):
         got = await caller.read("GET" if number else case.method)
         if own(got, "good-next") == "own":
