@@ -34,8 +34,7 @@ _CODED = (
 )
 _KEEP_1_0 = "we keep an HTTP/1.0 connection that says keep-alive, as it says; nginx closes it"
 _INTERIM = (
-    "interim answers end with us; this nginx (before 1.29) knows none: it takes them for the answer, "
-    "and its caller hangs"
+    "interim answers end with us; this nginx (1.22) knows none: it takes them for the answer, and its caller hangs"
 )
 _SWITCH = "we never ask for another protocol: 502; nginx passes the 101 and what follows as if the caller had asked"
 _HEAD_NEW = "until it closes, a GET's answer would say: our parser does not keep such a connection, nginx does"
