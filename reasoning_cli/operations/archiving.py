@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from reasoning_cli.errors import DataError, NotFoundError, UsageError
-from reasoning_cli.operations.archiving_files import HINT, REALM, check_file, pyarrow_of, read_rows, types_of
+from reasoning_cli.operations.archiving_files import HINT, REALM, check_file, read_rows, types_of
+from reasoning_cli.operations.parquet_pages import pyarrow_of
 from reasoning_cli.paths import make_private_dir, replacing
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.events import Event, Events

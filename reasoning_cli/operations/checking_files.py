@@ -19,10 +19,11 @@ import orjson
 from reasoning_cli.decisions.answers import ACTIONS, InvalidAnswer, decision_of, parse_answer
 from reasoning_cli.decisions.prompts import shape_of
 from reasoning_cli.decisions.recognise import recognise
-from reasoning_cli.errors import ConfigurationError, DataError, NotFoundError
+from reasoning_cli.errors import DataError, NotFoundError
 from reasoning_cli.operations.checking_lines import Kind, SampleCheck, check_sample
 from reasoning_cli.operations.exporting_files import MOST_BYTES
 from reasoning_cli.operations.exporting_lines import BYTES_PER_TOKEN
+from reasoning_cli.operations.parquet_pages import ANY, PagedFile, PageError, opened
 from reasoning_cli.personal import Redactor
 from reasoning_cli.store.hashes import masked_hash
 
@@ -194,32 +195,28 @@ class _Check:
 
     def _parquet(self) -> None:
         try:
-            from pyarrow import ArrowException, parquet
-        except ImportError:
-            raise ConfigurationError(
-                "Parquet needs pyarrow, which is not installed", "`pip install 'reasoning[parquet]'`"
-            ) from None
-        try:
-            table = parquet.ParquetFile(self._path)
-        except (ArrowException, OSError):
-            return self._refuse(0, "not Parquet")
-        names = set(table.schema_arrow.names)
+            with opened(self._path, ANY) as file:
+                self._rows(file)
+        except PageError as error:
+            self._refuse(0, "not Parquet" if error.__cause__ is not None else f"Parquet of another kind: {error}")
+
+    def _rows(self, file: PagedFile) -> None:
+        names = set(file.schema.names)
         tokenised = "input_ids" in names
         if not tokenised:
             self._refuse(0, "Parquet without a column input_ids: Together takes it with tokens only")
         for name in sorted(names - {"input_ids", "attention_mask", "labels", "position_ids"}) if tokenised else ():
             self._refuse(0, f"a column Together does not know: {name}")
         number = 0
-        for batch in table.iter_batches(batch_size=_STEP):
-            for row in batch.to_pylist():
+        for part in file.rows():
+            for row in part:
                 number += 1
                 if tokenised:
                     self._tokenised(number, row)
                 else:
-                    self._sample(number, check_sample(row), orjson.dumps(row))
+                    self._sample(number, check_sample(row), orjson.dumps(row, default=str))
             if self._on_progress is not None:
-                self._on_progress(self._size * number // max(1, table.metadata.num_rows), self._size)
-        return None
+                self._on_progress(self._size * number // max(1, file.count), self._size)
 
     def _tokenised(self, number: int, row: dict[str, object]) -> None:
         self._kinds["tokenised"] = None

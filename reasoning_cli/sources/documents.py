@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterator
 from typing import IO
 
+from reasoning_cli.sources.rows import TOO_MANY, is_too_many
+
 _LISTS = ("samples", "data", "logs", "rows")
 _PIECE = 1024 * 1024
 _SHOWN = 4096
@@ -111,6 +113,8 @@ class _Text:
     def value(self) -> object:
         self.peek()
         while True:
+            if is_too_many(self._text, self._at):
+                raise BrokenDocument(TOO_MANY, self._text[self._at : self._at + _SHOWN])
             try:
                 value, end = self._scan(self._text, self._at)
             except RecursionError:

@@ -14,6 +14,10 @@ from typing import Literal, NamedTuple, Protocol
 
 import orjson
 
+# Each empty list takes three bytes of a text and thirty times that in memory. No real row has nearly as many values.
+MOST_VALUES = 4_000_000
+TOO_MANY = "more values in one row than any has"
+
 # Fit for JSON; only the source that made it can read it.
 Position = Mapping[str, object]
 
@@ -57,6 +61,8 @@ class Source(Protocol):
 
 def parsed(text: bytes) -> tuple[object, str | None]:
     """The JSON value in a text, or why there is none."""
+    if is_too_many(text):
+        return None, TOO_MANY
     try:
         return orjson.loads(text), None
     except orjson.JSONDecodeError:
@@ -69,3 +75,12 @@ def parsed(text: bytes) -> tuple[object, str | None]:
         return None, "nested too deeply"
     except ValueError:
         return None, "not JSON"
+
+
+def is_too_many(text: bytes | str, start: int = 0) -> bool:
+    """Whether more values than any row has may stand in a text; what looks like some in its strings counts as well."""
+    if len(text) - start < MOST_VALUES:
+        return False
+    if isinstance(text, bytes):
+        return sum(text.count(sign, start) for sign in (b",", b"[", b"{")) > MOST_VALUES
+    return sum(text.count(sign, start) for sign in (",", "[", "{")) > MOST_VALUES

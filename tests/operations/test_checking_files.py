@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.errors import DataError, NotFoundError
+from reasoning_cli.operations import parquet_pages
 from reasoning_cli.operations.checking_files import FileCheck, check_file
 
 USER = {"role": "user", "content": "Write a function that adds."}
@@ -192,6 +193,34 @@ def test_parquet_must_be_tokens(tmp_path: Path) -> None:
     assert texts.kinds == ("conversational",)
     (tmp_path / "e.parquet").write_bytes(b"nothing")
     assert check_file(tmp_path / "e.parquet").refusals == {"not Parquet": 1}
+
+
+def test_parquet_that_unpacks_to_more_than_fits_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text that stands there once and is meant often, in lists as well; a page that grows; values without bytes."""
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    path = tmp_path / "a.parquet"
+    monkeypatch.setattr(parquet_pages, "MOST_BYTES", 1_000_000, raising=False)
+    monkeypatch.setattr(parquet_pages, "_AT_ONCE_BYTES", 500_000, raising=False)
+    monkeypatch.setattr(parquet_pages, "_GIVEN_BYTES", 500_000, raising=False)
+    big = {"role": "user", "content": "x" * 20_000}
+    for messages in ([[USER, {**ANSWER, "content": "x" * 1_100_000}]], [[big] * 60]):
+        parquet.write_table(pyarrow.table({"messages": messages}), path, compression="zstd")
+        before = pyarrow.total_allocated_bytes()
+        assert "Parquet of another kind" in str(check_file(path).refusals)
+        assert pyarrow.total_allocated_bytes() <= before + 100_000
+    parquet.write_table(pyarrow.table({"messages": [[USER, big]] * 200}), path, compression="zstd")
+    assert check_file(path).samples == 200
+    tokens = pyarrow.table({"input_ids": [[7] * 100_000]})
+    parquet.write_table(tokens, path, compression="zstd")
+    assert "Parquet of another kind" in str(check_file(path).refusals)
+    parquet.write_table(
+        pyarrow.table({"text": ["a", "b"]}), path, column_encoding={"text": "DELTA_BYTE_ARRAY"}, use_dictionary=False
+    )
+    assert "written in a way" in str(check_file(path).refusals)
 
 
 def test_what_cannot_be_read_at_all_is_an_error(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from reasoning_cli.errors import DataError
 from reasoning_cli.operations.importing import BATCH_ROWS, ImportReport
-from reasoning_cli.sources import documents, files
+from reasoning_cli.sources import documents, files, rows
 from reasoning_cli.sources.files import FileSource
 from reasoning_cli.store.database import Store, open_store
 from reasoning_cli.store.samples import Samples
@@ -232,6 +232,23 @@ def test_a_document_with_a_row_without_end_is_given_up(
     path.write_text(json.dumps([WHOLE[0], {"a": "b" * 50_000}]))
     report = import_file(path, store)
     assert (report.added, report.bad_lines[0].why) == (1, "not JSON from here on: a row without end")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("as_lines", [False, True])
+def test_a_row_of_a_million_values_is_not_made_of_them(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool, as_lines: bool
+) -> None:
+    """Each takes three bytes of the text, a thousandth of one packed, and ninety in memory."""
+    monkeypatch.setattr(rows, "MOST_VALUES", 50_000, raising=False)
+    monkeypatch.setattr(documents, "_PIECE", 1000)
+    many = '{"a": [' + "[]," * 200_000 + "[]]}"
+    text = f"{json.dumps(WHOLE[0])}\n{many}\n" if as_lines else f"[{json.dumps(WHOLE[0])}, {many}]"
+    path = tmp_path / "rows"
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    report = import_file(path, store)
+    assert (report.added, report.bad) == (1, 1)
+    assert "more values in one row than any has" in report.bad_lines[0].why
 
 
 def test_progress_tells_how_much_of_the_file_is_read(store: Store, tmp_path: Path) -> None:
