@@ -1,8 +1,15 @@
-"""Keys and tokens out of text: every log line and every error passes through `redact`."""
+"""Keys, tokens and passwords out of text: every log line and every error passes through `redact`, every address that
+is shown through `without_passwords`."""
 
 from __future__ import annotations
 
 import re
+from typing import TypeVar, cast
+from urllib.parse import unquote
+
+_T = TypeVar("_T")
+
+_SHORTEST = 3  # of what is looked for in a sentence: of a shorter one nothing would be left of the sentence
 
 _known: set[str] = set()
 
@@ -38,6 +45,80 @@ _IN_LOGS = (
 _SHAPES = re.compile("|".join((*KEY_SHAPES, *_IN_LOGS)), re.ASCII)
 
 
+# An address up to what ends it in a sentence, in JSON or in a table; and what of its parameters is nobody's business.
+_URL = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]{1,30}://)([^\s\"'`<>|]+)")
+_SECRET_NAMES = (
+    r"(?:ssl)?pass(?:word|wd|phrase)?|pwd|secret|(?:client|app)[_-]?secret|credentials?|sig|signature|auth|authorization"
+    r"|(?:access|refresh|id|auth|bearer|api|session|sas)?[_-]?token|(?:(?:api|access|account|secret|private|auth)[_-]?)?key"
+    r"|x-(?:amz|goog)-(?:signature|credential|security-token)|AWSAccessKeyId|code"
+)
+_PARAMETER = re.compile(rf"(?i)([?&;#](?:{_SECRET_NAMES})=)[^&;#\s]+")
+# What libraries for PostgreSQL quote of their own strings: `host=h password=p`.
+_CONNECTION = re.compile(r"(?i)\b((?:ssl)?password\s?=\s?)('(?:[^'\\]|\\.)*'|[^\s&;'\"`,)]+)")
+
+
+def without_passwords(text: str) -> str:
+    """`text` with the password of every address in it left out: `scheme://user:…@host/?password=…`."""
+    return _URL.sub(_address, text) if "://" in text else text
+
+
+def without_passwords_in(value: _T) -> _T:
+    """The same of all that is in a value such as JSON holds."""
+    found: object = value
+    if isinstance(value, str):
+        found = without_passwords(value)
+    elif isinstance(value, dict):
+        found = {key: without_passwords_in(one) for key, one in value.items()}
+    elif isinstance(value, list):
+        found = [without_passwords_in(one) for one in value]
+    return cast(_T, found)
+
+
+def bare_address(url: str) -> str:
+    """An address as it may be kept to know it again: without password, and without parameters, which may hold one."""
+    scheme, _, rest = url.partition("://")
+    authority, path = _split(rest)
+    user, at, host = authority.rpartition("@")
+    return f"{scheme.lower()}://{user.partition(':')[0]}{at}{host}{re.split('[?#]', path)[0]}"
+
+
+def secrets_of(url: str) -> list[str]:
+    """What of an address must not be told, as it stands there and as it is meant, and the parts a library may take it
+    for when it was written with `@`, `:` or `/` in it; the longest first."""
+    authority, path = _split(url.partition("://")[2])
+    found = {authority.rpartition("@")[0].partition(":")[2]}
+    found |= {one[0].removeprefix(one[1]) for one in _PARAMETER.finditer(path)}
+    found |= {part for one in found for part in re.split(r"[@:/?#\[\]]", one)}
+    found |= {unquote(one) for one in found}
+    return sorted((one for one in found if len(one) >= _SHORTEST), key=len, reverse=True)
+
+
+def _address(found: re.Match[str]) -> str:
+    scheme, rest = found[1], found[2]
+    authority, path = _split(rest)
+    user, at, host = authority.rpartition("@")
+    name, colon, _ = user.partition(":")
+    if colon:
+        user = f"{name}:…"
+    elif user and scheme.lower().startswith("http"):
+        user = "…"  # nobody has a name alone there: it is a token
+    return scheme + user + at + host + _PARAMETER.sub(r"\1…", path)
+
+
+def _split(rest: str) -> tuple[str, str]:
+    """Who and where, and what follows. A password may have been written as it is, with `/`, `?` or `#` in it: then what
+    stands before those has a colon with no port behind it."""
+    end = re.search(r"[/?#]", rest)
+    authority = rest[: end.start()] if end else rest
+    port = authority.rpartition(":")[2]
+    if "@" not in authority and ":" in authority and port and not port.isdigit() and not authority.startswith("["):
+        name, at, after = rest.rpartition("@")
+        if at:
+            host, path = _split(after)
+            return f"{name}@{host}", path
+    return authority, rest[len(authority) :]
+
+
 def remember(secret: str) -> None:
     """Keep `secret` out of all later output, whatever it looks like."""
     if len(secret) >= 6:
@@ -53,4 +134,5 @@ def redact(text: str) -> str:
     """`text` with every remembered secret and everything that looks like a key masked."""
     for secret in sorted(_known, key=len, reverse=True):  # one may be the beginning of another
         text = text.replace(secret, mask(secret))
+    text = _CONNECTION.sub(r"\1…", without_passwords(text))
     return _SHAPES.sub(lambda found: mask(found.group()), text)

@@ -22,9 +22,13 @@ def read_file(path: Path) -> dict[str, str | None]:
     except OSError as error:
         raise ConfigurationError(f"cannot read `{path}`: {error.strerror}", "mend or move the file") from error
     except ValueError as error:  # no TOML, or not even UTF-8
-        raise ConfigurationError(
-            f"`{path}` is no valid TOML: {error}", "`reasoning config edit` mends that line; or move the file away"
-        ) from error
+        raise _no_toml(path, str(error)) from error
+
+
+def _no_toml(path: Path, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"`{path}` is no valid TOML: {why}", "`reasoning config edit` mends that line; or move the file away"
+    )
 
 
 def read_text(text: str) -> dict[str, str | None]:
@@ -32,7 +36,11 @@ def read_text(text: str) -> dict[str, str | None]:
     import tomllib
 
     values: dict[str, str | None] = {}
-    for group, table in tomllib.loads(text, parse_float=str).items():
+    try:
+        read = tomllib.loads(text, parse_float=str)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    for group, table in read.items():
         for key, value in table.items() if isinstance(table, dict) else ((None, table),):
             name = f"{group}.{key}" if key else group
             if isinstance(value, dict | list):
@@ -75,7 +83,10 @@ def change_file(path: Path, changes: Mapping[str, str | int | None]) -> None:
     import tomlkit
 
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    document = tomlkit.parse(text)
+    try:
+        document = tomlkit.parse(text)
+    except (ValueError, RecursionError) as error:  # it takes less depth than what reads the file
+        raise _no_toml(path, str(error)) from error
     for name, value in changes.items():
         if name in document:  # written in quotes, or without a group
             document.remove(name)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from reasoning_cli.errors import ConfigurationError, UsageError
-from reasoning_cli.redact import mask
+from reasoning_cli.redact import mask, without_passwords
 from reasoning_cli.values import (
     MODEL_TYPES,
     Hours,
@@ -73,7 +73,7 @@ class Setting(Generic[T_co]):
         try:
             return self.parse(text)
         except ValueError as error:
-            shown = mask(text) if self.secret else text
+            shown = mask(text) if self.secret else without_passwords(text)
             raise ConfigurationError(f"{where}: `{shown}` {error}", f"{self.name}: {self.help}") from None
 
 

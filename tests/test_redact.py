@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reasoning_cli import redact as module
-from reasoning_cli.redact import mask, redact, remember
+from reasoning_cli.redact import bare_address, mask, redact, remember, secrets_of, without_passwords
 
 # Made up, in the shapes vendors print.
 KEYS = [
@@ -98,3 +98,55 @@ def test_a_mask_shows_four_characters_at_most_and_of_short_ones_none(secret: str
 def test_short_words_are_not_remembered() -> None:
     remember("the")
     assert redact("the key") == "the key"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://me:hunter2@host/db", "postgresql://me:…@host/db"),
+        ("POSTGRES://me:hunter2@host:5432/db", "POSTGRES://me:…@host:5432/db"),
+        ("`https://me:hunter2@host/v1`, not", "`https://me:…@host/v1`, not"),
+        ('{"url": "https://me:hunter2@[::1]:80/x"}', '{"url": "https://me:…@[::1]:80/x"}'),
+        ("https://:hunter2@host", "https://:…@host"),
+        ("https://hunter2@host/x", "https://…@host/x"),
+        ("postgres://me@host/db", "postgres://me@host/db"),
+        ("postgres://me:hun@ter2@host/db", "postgres://me:…@host/db"),
+        ("postgres://me:hun/ter2@host/db", "postgres://me:…@host/db"),
+        ("postgres://me:hun?ter#2@host/db?sslmode=require", "postgres://me:…@host/db?sslmode=require"),
+        ("postgres://h/db?user=me&password=hunter2&x=1", "postgres://h/db?user=me&password=…&x=1"),
+        ("postgres://h/db?sslpassword=hunter2", "postgres://h/db?sslpassword=…"),
+        ("https://h/a?api_key=hunter2&key=hunter2&access_token=hunter2", "https://h/a?api_key=…&key=…&access_token=…"),
+        ("https://b/f?X-Amz-Signature=hunter2&X-Amz-Date=1", "https://b/f?X-Amz-Signature=…&X-Amz-Date=1"),
+        ("https://h:8080/path/@me", "https://h:8080/path/@me"),
+        ("https://h/users/a@b.example?tokens=5", "https://h/users/a@b.example?tokens=5"),
+        ("two: http://a:hunter2@b http://c:hunter2@d", "two: http://a:…@b http://c:…@d"),
+        ("no address: a:b@c", "no address: a:b@c"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(text: str, shown: str) -> None:
+    assert without_passwords(text) == shown
+    assert redact(text) == shown
+    assert without_passwords(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["host=h password=hunter2 user=me", "sslpassword = 'hun\\'ter2' host=h", "Password=hunter2;Host=h"]
+)
+def test_what_a_library_quotes_of_its_own_strings_is_masked(text: str) -> None:
+    assert "ter2" not in redact(text)
+    assert "h" in redact(text)
+
+
+@given(st.text(max_size=40), st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="\"'`<>|")))
+def test_no_password_survives_whatever_is_in_it(user: str, password: str) -> None:
+    name = "".join(one for one in user if one.isalnum())
+    url = f"postgres://{name}:zq{password}@host.example/db"
+    assert f"zq{password}" not in without_passwords(url)
+    assert f"zq{password}" not in bare_address(url)
+
+
+def test_the_parts_of_a_password_a_library_may_have_taken_for_a_host_are_known() -> None:
+    found = secrets_of("postgres://u:p%40ss/hun@ter2:x@h/d?sslpassword=other")
+    assert {"p%40ss/hun@ter2:x", "p%40ss", "p@ss", "hun", "ter2", "other"} <= set(found)
+    assert found == sorted(found, key=len, reverse=True)
+    assert secrets_of("postgres://u@h/d") == []

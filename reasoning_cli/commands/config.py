@@ -13,7 +13,7 @@ from reasoning_cli.commands.options import FormatOption, JsonOption, QuietOption
 from reasoning_cli.commands.session import Session, session_of
 from reasoning_cli.errors import ConfigurationError, UsageError
 from reasoning_cli.paths import Paths
-from reasoning_cli.redact import mask, remember
+from reasoning_cli.redact import mask, remember, without_passwords
 from reasoning_cli.settings_file import change_file, read_file
 from reasoning_cli.terminal.listing import Column, Format, Listing
 
@@ -66,7 +66,7 @@ def get(ctx: typer.Context, name: NameArgument) -> None:
     if shown.value is None:
         session.terminal.note(f"{setting.name} is not set.")
     else:
-        session.terminal.print(s.spell(shown.value))
+        session.terminal.print(without_passwords(s.spell(shown.value)))
 
 
 @app.command("set")

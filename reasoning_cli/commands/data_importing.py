@@ -17,6 +17,7 @@ from reasoning_cli.commands.data_options import IncludeForgottenOption, ask_for_
 from reasoning_cli.commands.options import DryRunOption, JsonOption, YesOption
 from reasoning_cli.commands.session import Session, session_of
 from reasoning_cli.errors import UsageError
+from reasoning_cli.redact import bare_address
 from reasoning_cli.settings import environment
 from reasoning_cli.values import parse_model_type
 
@@ -81,7 +82,6 @@ def import_(
     from reasoning_cli.operations.importing_manifest import exported
     from reasoning_cli.operations.redacting import on_write
     from reasoning_cli.operations.reporting_dates import parse_span
-    from reasoning_cli.sources.postgres import without_password
     from reasoning_cli.terminal.progress import waiting
 
     session = session_of(ctx)
@@ -105,7 +105,7 @@ def import_(
     )
     if include_forgotten and not dry_run:
         ask_for_forgotten(terminal, yes=yes)
-    state, begun = f"reading {without_password(source) if '://' in source else source}", time.monotonic()
+    state, begun = f"reading {bare_address(source) if '://' in source else source}", time.monotonic()
     with waiting(terminal, state) as shown:
         opened = _opened(session, source, options, shown)
         try:
@@ -150,9 +150,8 @@ def _opened(session: Session, text: str, options: ImportOptions, shown: Waiting)
 
 def _rejects(session: Session, source: str) -> Path:
     """Where bad lines are kept: named after the source, without what an address may hold of secrets."""
-    from reasoning_cli.sources.postgres import without_password
 
-    shown = without_password(source) if "://" in source else Path(source).name
+    shown = bare_address(source) if "://" in source else Path(source).name
     name = re.sub(r"[^\w.]+", "-", shown).strip("-.")[-60:] or "stdin"
     at = session.now().strftime("%Y%m%d-%H%M%S")
     return session.settings.paths.data_dir / "rejects" / f"{name}-{at}.jsonl"

@@ -73,7 +73,7 @@ def show(
     from reasoning_cli.commands.data_looking_views import card, look_record, raw_lines
     from reasoning_cli.operations.looking import find_sample, look_at, newest_sample
     from reasoning_cli.store.samples import SampleFilter
-    from reasoning_cli.terminal.console import visible
+    from reasoning_cli.terminal.cleaning import visible
 
     session = session_of(ctx)
     terminal, store = session.terminal, session.store
@@ -82,7 +82,7 @@ def show(
     samples = [newest_sample(store, SampleFilter())] if last else [find_sample(store, one) for one in ids or ()]
     looks = [look_at(store, sample) for sample in samples]
     if json:
-        terminal.json([look_record(look, raw=raw) for look in looks])
+        terminal.json([look_record(look, raw=raw) for look in looks], exact=True)
         return
     for number, look in enumerate(looks):
         if number:

@@ -14,7 +14,8 @@ from reasoning_cli.store.labels import LabelRecord
 from reasoning_cli.store.pages import SampleRow
 from reasoning_cli.store.samples import Sample
 from reasoning_cli.store.search import HIT_BEGINS, HIT_ENDS, Hit
-from reasoning_cli.terminal.console import Terminal, visible
+from reasoning_cli.terminal.cleaning import visible
+from reasoning_cli.terminal.console import Terminal
 from reasoning_cli.terminal.listing import Column, Listing
 from reasoning_cli.terminal.units import counted, moment
 from reasoning_cli.terminal.wrapping import fold
@@ -61,7 +62,7 @@ def sample_columns(id_chars: int) -> list[Column[SampleRow]]:
 
 def page_listing(page: Page) -> Listing[SampleRow]:
     """A page of decisions."""
-    return Listing(sample_columns(page.id_chars), page.rows, id=lambda row: row.id)
+    return Listing(sample_columns(page.id_chars), page.rows, id=lambda row: row.id, exact=True)
 
 
 def hit_listing(found: Found) -> Listing[Hit]:
@@ -72,7 +73,7 @@ def hit_listing(found: Found) -> Listing[Hit]:
         if column.key != "message"
     ]
     columns.append(Column("snippet", lambda hit: _marked(hit.snippet, "", "")))
-    return Listing(columns, found.hits, id=lambda hit: hit.row.id)
+    return Listing(columns, found.hits, id=lambda hit: hit.row.id, exact=True)
 
 
 def hit_lines(found: Found, terminal: Terminal) -> list[str]:
@@ -107,7 +108,7 @@ def label_listing(changes: Sequence[LabelRecord]) -> Listing[LabelRecord]:
         Column("undoes", lambda one: one.undoes, "UNDOES", right=True, from_width=100),
         Column("note", lambda one: one.note, "NOTE", from_width=100),
     ]
-    return Listing(columns, changes, id=lambda one: str(one.number))
+    return Listing(columns, changes, id=lambda one: str(one.number), exact=True)
 
 
 def one_line(text: str) -> str:

@@ -18,7 +18,8 @@ from reasoning_cli.operations.reviewing import Review
 from reasoning_cli.paths import write_private
 from reasoning_cli.store.labels import Labelling
 from reasoning_cli.store.samples import Sample
-from reasoning_cli.terminal.console import Terminal, visible
+from reasoning_cli.terminal.cleaning import visible
+from reasoning_cli.terminal.console import Terminal
 from reasoning_cli.terminal.keys import CLOSED, ESCAPE, RESIZED, Keyboard
 from reasoning_cli.terminal.units import counted
 from reasoning_cli.terminal.wrapping import fold
@@ -244,7 +245,7 @@ class Screen:
         terminal = self._terminal
         clear = "" if terminal.environ.get("TERM") == "dumb" else _CLEAR
         encoding = terminal.err.encoding or "utf-8"
-        text = "\n".join(terminal.paint(text, style, terminal.err) for text, style in lines)
+        text = "\n".join(terminal.paint(visible(text), style, terminal.err) for text, style in lines)
         terminal.err.write(clear + text.encode(encoding, "replace").decode(encoding) + "\n")
         terminal.err.flush()
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from reasoning_cli.gateway.calls import Call
+from reasoning_cli.redact import redact
 
 _MOST_LINES = 10_000
 _LAST_SECONDS = 1.0
@@ -53,6 +54,6 @@ class AccessLog:
     def _run(self) -> None:
         while (line := self._lines.get()) is not None:
             try:
-                self._write(line)
+                self._write(redact(line))
             except (OSError, ValueError):
                 return  # nobody reads it any more

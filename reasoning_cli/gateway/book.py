@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.slots import SlotNow
+from reasoning_cli.redact import redact
 
 _log = logging.getLogger(__name__)
 REFRESH_SECONDS = 1.0
@@ -52,11 +53,11 @@ class Book:
             self.view = self._read()
             self.problem = None
         except Exception as error:  # whatever it is, the next look may go well
-            if self.problem != str(error):
+            if self.problem != redact(str(error)):
                 _log.warning("settings and slots stay as they were: %s", error)
                 if not isinstance(error, ReasoningError):
                     _log.debug("unexpected while settings were read", exc_info=error)
-            self.problem = str(error)
+            self.problem = redact(str(error))
 
     def _run(self) -> None:
         while not self._stop.wait(REFRESH_SECONDS):

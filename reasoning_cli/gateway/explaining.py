@@ -73,7 +73,11 @@ def _explain(number: int, request: Mapping[str, Any], slots: Mapping[str, SlotNo
         asked = None
     if asked is None or not isinstance(body, dict):
         return original(f"no request of the {face.name} dialect")
-    where = route(asked, headers, slots, len(orjson.dumps(body)), {})
+    try:
+        size = len(orjson.dumps(body))
+    except TypeError:
+        return original("its body is nested too deeply")
+    where = route(asked, headers, slots, size, {})
     to_slot, reason = where.to_slot, where.reason
     if to_slot:
         try:

@@ -36,6 +36,7 @@ from reasoning_cli.gateway.waking import Tell, Waker
 from reasoning_cli.operations.agent_env import refuse_circle
 from reasoning_cli.operations.slots import READY, SlotNow, closed_by, read_slots
 from reasoning_cli.paths import find_paths
+from reasoning_cli.redact import redact
 from reasoning_cli.settings import Settings, environment, load_settings
 from reasoning_cli.store.database import Store, open_store
 from reasoning_cli.store.deployments import Deployments
@@ -200,9 +201,18 @@ def _serve_many(options: Options, door: socket.socket, workers: int, config: Cal
         raise KeyboardInterrupt
 
 
+class _Redacted(logging.Formatter):
+    """What a worker says goes past the terminal of the command that started it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
 def make_app() -> Gateway:
     """The application of one of several worker processes."""
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    shown = logging.StreamHandler()
+    shown.setFormatter(_Redacted("%(levelname)s: %(message)s"))
+    logging.basicConfig(handlers=[shown], level=logging.WARNING)
     made = _make(Options(**json.loads(os.environ[_OPTIONS_VARIABLE])))
     _collect_seldom()
     return made

@@ -33,6 +33,7 @@ from reasoning_cli.decisions.compact import compact
 from reasoning_cli.decisions.people import people_of
 from reasoning_cli.decisions.quick_answers import canonical_check, is_canonical, quick_answer
 from reasoning_cli.personal import Redactor
+from reasoning_cli.spreadsheet import cell
 from reasoning_cli.store.export_rows import TextRow
 from reasoning_cli.values import MODEL_TYPES
 
@@ -284,10 +285,10 @@ def flaw_of_text(role: str, text: str) -> str | None:
 
 
 def csv_row(turns: Turns) -> bytes:
-    """The turns as one row of CSV, its end included; see `head_of` for the columns."""
+    """The turns as one row of CSV, its end included; see `head_of` for the columns. A spreadsheet runs none of it."""
     text = io.StringIO()
     cells = [turns.system or "", turns.prompt, turns.answer]
-    csv.writer(text).writerow(cells if turns.rejected is None else [*cells, turns.rejected])
+    csv.writer(text).writerow(map(cell, cells if turns.rejected is None else [*cells, turns.rejected]))
     return text.getvalue().encode()
 
 

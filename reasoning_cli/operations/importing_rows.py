@@ -16,6 +16,7 @@ from uuid import UUID, uuid5
 from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, read_answer
 from reasoning_cli.decisions.prompts import agent_name, sender_id, shape_of
 from reasoning_cli.decisions.recognise import recognise, without_codes
+from reasoning_cli.sources.rows import parsed
 from reasoning_cli.store.samples import Sample
 
 ORIGIN = "elizaos-logs"
@@ -108,8 +109,8 @@ def _object(value: object) -> Mapping[str, object] | None:
     """An object, also when it was written as a string of JSON."""
     if isinstance(value, str):
         try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
+            value, _ = parsed(value.encode())
+        except UnicodeEncodeError:
             return None
     return value if isinstance(value, dict) else None
 

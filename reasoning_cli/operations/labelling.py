@@ -191,7 +191,7 @@ def _records(stream: TextIO, fmt: str) -> Iterator[tuple[int, Mapping[str, objec
             continue
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             yield number, DataError("not JSON")
             continue
         yield number, record if isinstance(record, dict) else DataError("no JSON object")

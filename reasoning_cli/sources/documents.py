@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import IO
 
-from reasoning_cli.sources.rows import TOO_MANY, is_too_many
+from reasoning_cli.sources.rows import TOO_DEEP, TOO_MANY, is_too_deep, is_too_many
 
 _LISTS = ("samples", "data", "logs", "rows")
 _PIECE = 1024 * 1024
@@ -118,7 +118,7 @@ class _Text:
             try:
                 value, end = self._scan(self._text, self._at)
             except RecursionError:
-                raise BrokenDocument("nested too deeply", self._text[self._at :]) from None
+                raise BrokenDocument(TOO_DEEP, self._text[self._at :]) from None
             except ValueError as error:
                 if len(self._text) - self._at > self._longest:
                     raise BrokenDocument("a row without end", self._text[self._at :]) from None
@@ -129,6 +129,8 @@ class _Text:
             # A number at the end of a piece may go on in the next.
             if end == len(self._text) and not isinstance(value, dict | list | str) and self._more():
                 continue
+            if is_too_deep(value, self._text.count("[", self._at, end) + self._text.count("{", self._at, end)):
+                raise BrokenDocument(TOO_DEEP, self._text[self._at :])
             self._at = end
             return value
 

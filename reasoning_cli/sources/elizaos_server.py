@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from reasoning_cli.addresses import is_plain
 from reasoning_cli.errors import ConfigurationError, NotFoundError, RemoteError
-from reasoning_cli.sources.postgres import without_password
+from reasoning_cli.redact import bare_address
 from reasoning_cli.sources.rows import Position, Row, Wanted, parsed
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ class ServerSource:
         self._url, self._wanted = url.rstrip("/").removesuffix("/api"), wanted
         self._token, self._ask_token = token, ask_token
         self._shows_token = not is_plain(self._url) or plain_http
-        self.name = f"`{without_password(self._url)}`"
-        self.key: str | None = f"server:{without_password(self._url)}"
+        self.name = f"`{bare_address(self._url)}`"
+        self.key: str | None = f"server:{bare_address(self._url)}"
         self.total: int | None = None
         self.done = 0
         self.went_on = False

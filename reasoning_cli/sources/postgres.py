@@ -10,9 +10,9 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit, urlunsplit
 
 from reasoning_cli.errors import ConfigurationError, NotFoundError, RemoteError
+from reasoning_cli.redact import bare_address, secrets_of
 from reasoning_cli.sources.rows import Position, Row, Wanted, parsed
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ class PostgresSource:
 
     def __init__(self, url: str, wanted: Wanted) -> None:
         self._url, self._wanted = url, wanted
-        self.name = f"`{without_password(url)}`"
-        self.key: str | None = f"postgres:{without_password(url)}"
+        self.name = f"`{bare_address(url)}`"
+        self.key: str | None = f"postgres:{bare_address(url)}"
         self.total: int | None = None
         self.done = 0
         self.went_on = False
@@ -128,16 +128,11 @@ class PostgresSource:
             ) from error
         except psycopg.Error as error:
             said = " ".join(str(error).split()) or type(error).__name__
+            for secret in secrets_of(self._url):  # parts of a password that the library took for a host or a port
+                said = said.replace(secret, "…")
             raise RemoteError(
                 f"cannot read {self.name}: {said}", "what was read before that is stored; run the command again"
             ) from error
-
-
-def without_password(url: str) -> str:
-    """The URL as it may be shown and kept: without its password, and without its parameters, which may hold one."""
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    return urlunsplit((parts.scheme, f"{user.partition(':')[0]}{at}{host}", parts.path, "", ""))
 
 
 def _library() -> Any:

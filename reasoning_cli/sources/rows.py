@@ -7,7 +7,7 @@ so far, so a caller that has stored these may remember it.
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
@@ -16,6 +16,9 @@ import orjson
 
 # Each empty list takes three bytes of a text and thirty times that in memory. No real row has nearly as many values.
 MOST_VALUES = 4_000_000
+# What writes JSON goes less deep than what reads it.
+MOST_DEPTH = 200
+TOO_DEEP = "nested too deeply"
 TOO_MANY = "more values in one row than any has"
 
 # Fit for JSON; only the source that made it can read it.
@@ -64,17 +67,37 @@ def parsed(text: bytes) -> tuple[object, str | None]:
     if is_too_many(text):
         return None, TOO_MANY
     try:
-        return orjson.loads(text), None
-    except orjson.JSONDecodeError:
-        pass
-    try:  # what is refused may still be JSON, as Python and JavaScript write it
-        return json.loads(text.decode()), None
+        value = _loaded(text)
     except UnicodeDecodeError:
         return None, "not UTF-8"
     except RecursionError:
-        return None, "nested too deeply"
+        return None, TOO_DEEP
     except ValueError:
         return None, "not JSON"
+    return (None, TOO_DEEP) if is_too_deep(value, text.count(b"[") + text.count(b"{")) else (value, None)
+
+
+def _loaded(text: bytes) -> object:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:  # what is refused may still be JSON, as Python and JavaScript write it
+        return json.loads(text.decode())
+
+
+def is_too_deep(value: object, brackets: int) -> bool:
+    """Whether a value could be read and not be written again; `brackets` are those in its text, as a first look."""
+    if brackets <= MOST_DEPTH:
+        return False
+    level = [value]
+    for _ in range(MOST_DEPTH):
+        level = [part for one in level for part in _parts(one)]
+        if not level:
+            return False
+    return True
+
+
+def _parts(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def is_too_many(text: bytes | str, start: int = 0) -> bool:

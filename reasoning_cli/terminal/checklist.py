@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from reasoning_cli.redact import redact
-from reasoning_cli.terminal.console import Terminal, visible
+from reasoning_cli.terminal.cleaning import visible
+from reasoning_cli.terminal.console import Terminal
 from reasoning_cli.terminal.wrapping import wrap
 
 _WORD = 6

@@ -14,8 +14,18 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from reasoning_cli.errors import ReasoningError, UsageError
-from reasoning_cli.redact import redact
-from reasoning_cli.terminal.listing import Format, Listing, json_escaped, to_json, to_json_lines, to_separated
+from reasoning_cli.redact import redact, without_passwords, without_passwords_in
+from reasoning_cli.terminal.cleaning import drawn, visible, visible_json
+from reasoning_cli.terminal.listing import (
+    Column,
+    Format,
+    Listing,
+    json_escaped,
+    plain,
+    to_json,
+    to_json_lines,
+    to_separated,
+)
 from reasoning_cli.terminal.wrapping import wrap, wrap_lines
 
 if TYPE_CHECKING:
@@ -113,30 +123,38 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """A sentence that is the result, for a person: wrapped where a terminal is narrow."""
-        self._write(self.out, self._wrapped(text, self.out))
+        self._write(self.out, self._wrapped(visible(without_passwords(text), but="\n"), self.out))
 
-    def json(self, value: object) -> None:
-        """One JSON document."""
-        self._write(self.out, to_json(value), json_escaped)
+    def json(self, value: object, *, exact: bool = False) -> None:
+        """One JSON document. Passwords in addresses are left out, unless it is `exact`: what agents said stays."""
+        found = plain(value)
+        self._write_json(to_json(found if exact else without_passwords_in(found)))
 
-    def json_lines(self, records: Iterable[dict[str, object]]) -> None:
-        """One JSON object a line."""
-        self._write(self.out, to_json_lines(records), json_escaped)
+    def json_lines(self, records: Iterable[dict[str, object]], *, exact: bool = False) -> None:
+        """One JSON object a line; `exact` as for `json`."""
+        self._write_json(to_json_lines(records if exact else map(without_passwords_in, records)))
+
+    def _write_json(self, text: str) -> None:
+        self._write(self.out, visible_json(text) if self.out_is_terminal else text, json_escaped)
 
     def show(self, listing: Listing[Row], fmt: Format, *, quiet: bool = False, empty: str = "") -> None:
         """A listing in the format asked for; `empty` is said on stderr when a person would see nothing."""
         if quiet:
             for row in listing.rows:
-                self.print(listing.id(row))
+                shown = listing.id(row)
+                self.print(visible(shown) if self.out_is_terminal else shown)
             return
+        exact = listing.exact
         match fmt:
             case Format.JSON:
-                self.json(listing.records())
+                self.json(listing.records(), exact=exact)
             case Format.JSONL:
                 if listing.rows:
-                    self.json_lines(listing.records())
+                    self.json_lines(listing.records(), exact=exact)
             case Format.CSV | Format.TSV:
-                self.print(to_separated([column.key for column in listing.columns], listing.records(), fmt))
+                records = listing.records() if exact else map(without_passwords_in, listing.records())
+                clean = visible if self.out_is_terminal else None
+                self.print(to_separated([column.key for column in listing.columns], records, fmt, clean))
             case Format.TABLE:
                 if listing.rows:
                     self.table(listing)
@@ -153,12 +171,17 @@ class Terminal:
         from reasoning_cli.terminal.table import lay_out
 
         width = self.width
+
+        def cell(column: Column[Row], row: Row) -> str:
+            text = column.cell(row)
+            return visible(text if listing.exact else without_passwords(text))
+
         columns = [column for column in listing.columns if column.header is not None and width >= column.from_width]
         shrinks = next((number for number, column in enumerate(columns) if column.shrink), None)
         return lay_out(
             [column.header or "" for column in columns],
             [
-                [(visible(column.cell(row)), column.style(row) if column.style else "") for column in columns]
+                [(cell(column, row), column.style(row) if column.style else "") for column in columns]
                 for row in listing.rows
             ],
             right=[column.right for column in columns],
@@ -230,7 +253,7 @@ class Terminal:
             return True
         if not self.can_ask:
             raise UsageError("this needs a yes, and nobody is there to give it", f"add {needs}")
-        self.err.write(f"{self._wrapped(f'{visible(question)} [y/N]', self.err)} ")
+        self.err.write(f"{self._wrapped(f'{visible(redact(question))} [y/N]', self.err)} ")
         self.err.flush()
         answer = ""
         try:
@@ -243,6 +266,7 @@ class Terminal:
     def _write(self, stream: TextIO, text: str, spelt: Callable[[str], str] | None = None) -> None:
         """`spelt` says the same in characters that every stream can show; without it something is lost there."""
         encoding = stream.encoding or "utf-8"
+        text = drawn(text) if _is_terminal(stream) else text
         try:
             text.encode(encoding)
         except UnicodeEncodeError:
@@ -259,13 +283,6 @@ _ASCII = str.maketrans(
 
 # One of our commands, at the start of a text or of what stands in backticks.
 _OURS = re.compile(r"(^|`)reasoning (?!--profile )(--sandbox )?")
-
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
-
-
-def visible(text: str, but: str = "") -> str:
-    """Control characters spelt out: a name from the network must not move the cursor or recolour the screen."""
-    return text.translate({code: shown for code, shown in _CONTROL.items() if chr(code) not in but})
 
 
 def _is_terminal(stream: TextIO) -> bool:

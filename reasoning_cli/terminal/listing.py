@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from reasoning_cli.spreadsheet import cell
 from reasoning_cli.terminal.units import iso
 
 Row = TypeVar("Row")
@@ -59,11 +60,13 @@ class Column(Generic[Row]):
 
 @dataclass(frozen=True)
 class Listing(Generic[Row]):
-    """Columns and rows, and which value is a row's id (`--quiet`)."""
+    """Columns and rows, and which value is a row's id (`--quiet`). What is `exact` keeps the passwords that stand in
+    addresses in it: what agents said is what it is."""
 
     columns: Sequence[Column[Row]]
     rows: Sequence[Row]
     id: Callable[[Row], str]
+    exact: bool = False
 
     def records(self) -> list[dict[str, object]]:
         """The rows as machines read them."""
@@ -101,20 +104,33 @@ def json_escaped(text: str) -> str:
     return _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
-def to_separated(keys: Sequence[str], records: Iterable[dict[str, object]], fmt: Format) -> str:
-    """CSV (RFC 4180 quoting) or TSV with a header line; empty for none."""
+def to_separated(
+    keys: Sequence[str],
+    records: Iterable[Mapping[str, object]],
+    fmt: Format,
+    clean: Callable[[str], str] | None = None,
+) -> str:
+    """CSV (RFC 4180 quoting) or TSV with a header line; empty for none. Text that a spreadsheet would run gets an
+    apostrophe before it; `clean` is what each cell passes besides."""
     import csv
     import io
 
-    out = io.StringIO()
-    writer = csv.writer(out, delimiter="\t" if fmt is Format.TSV else ",", lineterminator="\n")
-    writer.writerow(keys)
+    def line(cells: Iterable[str]) -> str:
+        # With this end the writer quotes both of its characters: a cell with one must not begin another row.
+        out = io.StringIO()
+        csv.writer(out, delimiter="\t" if fmt is Format.TSV else ",", lineterminator="\r\n").writerow(cells)
+        return out.getvalue().removesuffix("\r\n")
+
+    lines = [line(keys)]
     for record in records:
-        writer.writerow(["" if record[key] is None else _flat(record[key]) for key in keys])
-    return out.getvalue().removesuffix("\n")
+        cells = ("" if record[key] is None else _flat(record[key]) for key in keys)
+        lines.append(line(map(clean, cells) if clean else cells))
+    return "\n".join(lines)
 
 
 def _flat(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    return cell(value) if isinstance(value, str) else str(value)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from reasoning_cli.redact import redact
+from reasoning_cli.terminal.cleaning import drawn, visible
 from reasoning_cli.terminal.console import Terminal
 from reasoning_cli.terminal.units import duration
 
@@ -32,7 +34,7 @@ class Waiting:
 
     def show(self, state: str, detail: str = "") -> None:
         """Say `state`; `detail` (elapsed time, a count) changes too often for a log."""
-        line = f"{state}  {detail}" if detail else state
+        line = visible(redact(f"{state}  {detail}" if detail else state))
         if self._status is not None:
             from rich.text import Text
 
@@ -87,7 +89,9 @@ def watching(terminal: Terminal) -> Iterator[Callable[[list[str]], None]]:
     from rich.text import Text
 
     with Live(console=terminal.console(terminal.out), auto_refresh=False) as live:
-        yield lambda lines: live.update(Text.from_ansi("\n".join(lines), no_wrap=True, overflow="crop"), refresh=True)
+        yield lambda lines: live.update(
+            Text.from_ansi(drawn("\n".join(lines)), no_wrap=True, overflow="crop"), refresh=True
+        )
 
 
 @contextlib.contextmanager
@@ -96,6 +100,8 @@ def waiting(terminal: Terminal, first: str) -> Iterator[Waiting]:
     if not terminal.err_is_terminal or terminal.environ.get("TERM") == "dumb":
         yield Waiting(terminal, None, first)
         return
+    from rich.text import Text
+
     console = terminal.console(terminal.err)
-    with console.status(first, spinner="dots") as status:
+    with console.status(Text(visible(redact(first))), spinner="dots") as status:
         yield Waiting(terminal, status, first)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from reasoning_cli.terminal.cleaning import visible
+
 if TYPE_CHECKING:
     from prompt_toolkit.output import Output
 
@@ -40,30 +42,32 @@ class TerminalPrompter:
     def text(self, question: str, default: str = "") -> str:
         import questionary
 
-        return str(questionary.text(question, default=default, output=_stderr()).unsafe_ask()).strip()
+        return str(questionary.text(visible(question), default=default, output=_stderr()).unsafe_ask()).strip()
 
     def secret(self, question: str) -> str:
         import questionary
 
-        return str(questionary.password(question, output=_stderr()).unsafe_ask()).strip()
+        return str(questionary.password(visible(question), output=_stderr()).unsafe_ask()).strip()
 
     def choose(self, question: str, choices: Sequence[Choice]) -> str:
         import questionary
 
-        options = [questionary.Choice(choice.title, value=choice.value) for choice in choices]
+        options = [questionary.Choice(visible(choice.title), value=choice.value) for choice in choices]
         first = next((option for option, choice in zip(options, choices, strict=True) if choice.ticked), None)
-        return str(questionary.select(question, options, default=first, output=_stderr()).unsafe_ask())
+        return str(questionary.select(visible(question), options, default=first, output=_stderr()).unsafe_ask())
 
     def tick(self, question: str, choices: Sequence[Choice]) -> list[str]:
         import questionary
 
-        options = [questionary.Choice(choice.title, value=choice.value, checked=choice.ticked) for choice in choices]
-        return [str(value) for value in questionary.checkbox(question, options, output=_stderr()).unsafe_ask()]
+        options = [
+            questionary.Choice(visible(choice.title), value=choice.value, checked=choice.ticked) for choice in choices
+        ]
+        return [str(value) for value in questionary.checkbox(visible(question), options, output=_stderr()).unsafe_ask()]
 
     def confirm(self, question: str, default: bool = False) -> bool:
         import questionary
 
-        return bool(questionary.confirm(question, default=default, output=_stderr()).unsafe_ask())
+        return bool(questionary.confirm(visible(question), default=default, output=_stderr()).unsafe_ask())
 
 
 def _stderr() -> Output:

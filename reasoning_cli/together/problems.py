@@ -108,7 +108,7 @@ def _read(body: bytes) -> tuple[str, str]:
     """Message and code of either shape; what is no JSON is shown cut."""
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body[:200].decode(errors="replace").strip(), ""
     if not isinstance(answer, dict):
         return "", ""

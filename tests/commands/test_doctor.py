@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -422,3 +423,19 @@ def test_labels_without_a_copy_are_told(
         assert reasoning("data", "backup", tmp_path / "copy.db").exit_code == 0
     _, found = checks(reasoning, "--offline")
     assert [check["status"] for check in found.get("backup", [])] == ([status] if status else [])
+
+
+def test_what_others_put_into_the_database_is_a_failure_with_the_words_that_end_it(reasoning: Run, file: Path) -> None:
+    path = file.parent / "reasoning.db"
+    open_store(path).close()
+    with contextlib.closing(sqlite3.connect(path)) as store, store:
+        store.execute('CREATE TRIGGER "it\'s \u202e mine" AFTER INSERT ON samples BEGIN DELETE FROM samples; END')
+    code, found = checks(reasoning, "--offline")
+    check = found["database"][0]
+    assert (code, check["status"]) == (1, "fail")
+    assert "the trigger `it's \u202e mine`, which this program did not make" in str(check["detail"])
+    assert "\u202e" not in reasoning("doctor", "--offline").stdout
+    fix = shlex.split(str(check["fix"]))
+    with contextlib.closing(sqlite3.connect(fix[1])) as store, store:
+        store.execute(fix[2])
+    assert checks(reasoning, "--offline")[1]["database"][0]["status"] == "ok"

@@ -14,7 +14,8 @@ import pytest
 from reasoning_cli.errors import NotFoundError, RemoteError
 from reasoning_cli.gateway.recorded import read_exchange
 from reasoning_cli.operations.importing import ImportOptions, ImportReport, import_decisions
-from reasoning_cli.sources.postgres import PostgresSource, without_password
+from reasoning_cli.redact import bare_address
+from reasoning_cli.sources.postgres import PostgresSource
 from reasoning_cli.sources.rows import Wanted
 from reasoning_cli.store.database import Store, open_store
 from reasoning_cli.store.samples import Sample, Samples
@@ -196,7 +197,7 @@ def test_a_password_is_neither_shown_nor_kept(url: str, store: Store) -> None:
     take(secret, store)
     [kept] = store.rows("SELECT source FROM imports")
     assert kept[0] == f"postgres:{url}"
-    assert without_password("postgres://u:p@[::1]:5432/db?password=x") == "postgres://u@[::1]:5432/db"
+    assert bare_address("postgres://u:p@[::1]:5432/db?password=x") == "postgres://u@[::1]:5432/db"
 
 
 def test_the_command_reads_a_database(url: str, reasoning: Run) -> None:

