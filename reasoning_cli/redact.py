@@ -12,6 +12,7 @@ _T = TypeVar("_T")
 _SHORTEST = 3  # of what is looked for in a sentence: of a shorter one nothing would be left of the sentence
 
 _known: set[str] = set()
+_hidden: set[str] = set()  # passwords, of which not even the end is shown
 
 # What the keys of vendors look like, by the prefix they print. Written so that both `re` and RE2 read them: no looking
 # around, one line, and nothing that takes more than linear time. `personal` looks for the same ones in decisions.
@@ -125,6 +126,11 @@ def remember(secret: str) -> None:
         _known.add(secret)
 
 
+def hide(url: str) -> None:
+    """Keep the secrets of an address out of all later output, and not only where the address itself is shown."""
+    _hidden.update(secret for secret in secrets_of(url) if len(secret) >= 6)
+
+
 def mask(secret: str) -> str:
     """A key as a person may see it: its last four characters, or none of a short one."""
     return f"…{secret[-4:]}" if len(secret) >= 12 else "…"
@@ -135,4 +141,6 @@ def redact(text: str) -> str:
     for secret in sorted(_known, key=len, reverse=True):  # one may be the beginning of another
         text = text.replace(secret, mask(secret))
     text = _CONNECTION.sub(r"\1…", without_passwords(text))
+    for secret in sorted(_hidden, key=len, reverse=True):
+        text = text.replace(secret, "…")
     return _SHAPES.sub(lambda found: mask(found.group()), text)

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from reasoning_cli.addresses import is_plain
-from reasoning_cli.errors import ConfigurationError, NotFoundError, RemoteError
-from reasoning_cli.redact import bare_address
+from reasoning_cli.errors import ConfigurationError, NotFoundError, RemoteError, UsageError
+from reasoning_cli.redact import bare_address, hide
 from reasoning_cli.sources.rows import Position, Row, Wanted, parsed
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class ServerSource:
         *,
         plain_http: bool = False,
     ) -> None:
+        hide(url)
         self._url, self._wanted = url.rstrip("/").removesuffix("/api"), wanted
         self._token, self._ask_token = token, ask_token
         self._shows_token = not is_plain(self._url) or plain_http
@@ -156,6 +157,8 @@ class ServerSource:
             if answer.status_code in (401, 403) and self._token is None and self._ask_token is not None:
                 self._token = self._ask_token()
                 answer = self._asked(client, path, query)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise UsageError(f"{self.name} is no address: {error}", "such as http://127.0.0.1:3000") from error
         except httpx.HTTPError as error:
             raise RemoteError(f"cannot reach {self.name}: {error or type(error).__name__}", _AGAIN) from error
         if answer.status_code in (401, 403):

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from reasoning_cli.errors import ConfigurationError, NotFoundError, RemoteError
-from reasoning_cli.redact import bare_address, secrets_of
+from reasoning_cli.redact import bare_address, hide, secrets_of
 from reasoning_cli.sources.rows import Position, Row, Wanted, parsed
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class PostgresSource:
     picks_agent = True
 
     def __init__(self, url: str, wanted: Wanted) -> None:
+        hide(url)
         self._url, self._wanted = url, wanted
         self.name = f"`{bare_address(url)}`"
         self.key: str | None = f"postgres:{bare_address(url)}"
