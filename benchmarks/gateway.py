@@ -1,8 +1,9 @@
-"""What the gateway adds to a call, beside nginx, LiteLLM, TensorZero, Portkey and an older build of ours in one run.
+r"""What the gateway adds to a call, beside nginx, LiteLLM, TensorZero, Portkey and an older build of ours in one run.
 
     python -m benchmarks.gateway --load gwbench --peers FOLDER --rounds 3
     python -m benchmarks.gateway --load gwbench --peers FOLDER --tls --before ENVIRONMENT --out figures.json
-    python -m benchmarks.gateway --load gwbench --tls --only reasoning,nginx --cases slot --scenarios c1,c32 --rounds 1
+    python -m benchmarks.gateway --load gwbench --tls --before ENVIRONMENT --only reasoning,before --rounds 0 \
+        --pairs 40 --cases slot --scenarios c32
 
 `gwbench` is the load generator and the original in one: `serve ADDRESS` answers chat completions, whole or as 52
 events, and `load URL -c N -d SECONDS [--rate N] [--stream] --body FILE` prints one line of JSON (`ok`, `bad`, `err`,
@@ -14,6 +15,7 @@ Ours runs with everything on, in three cases: a call that is no decision and pas
 recorded; a decision that its slot's model answers. Each gateway has a CPU of its own, load and original share another;
 calls to the original itself are made beside every measurement, and rounds are interleaved. CPU time is the kernel's
 account of the gateway's processes, and what to trust where neighbours are noisy. Ratios are taken within each round.
+The older build is told from ours more finely: both run at once and are asked in turn, half a second each (`--pairs`).
 
 With `--tls` the original and the slot's model stand behind nginx (the front, on the original's CPU), which speaks
 TLS 1.3 with a certificate of an authority made for the run. Every gateway is told of that authority, and first of all
@@ -50,6 +52,7 @@ from benchmarks.gateway_rivals import CASES, Original, Rival, free_port, rivals
 from benchmarks.gateway_tls import Front
 
 _GATEWAY_CPU, _LOAD_CPU = "1", "0"
+_PAIRS_WARM = 2
 SCENARIOS = {
     "c1": ["-c", "1"],
     "c32": ["-c", "32"],
@@ -63,6 +66,9 @@ _COLUMNS = {  # with how many digits
     "FROM ORIG": 0,
     "+P50 S1": 0,
     "+P50 R50": 0,
+    "PAIR C1": 0,
+    "PAIR C32": 0,
+    "PAIR S8": 0,
     "CPU C1": 0,
     "CPU C32": 0,
     "CALLS/S": 0,
@@ -96,9 +102,9 @@ class Target:
 
 
 TARGETS = [
-    Target("reasoning by slot", "CPU C32", 0.65, "before by slot"),
-    Target("reasoning recorded", "CPU C32", 0.75, "before recorded"),
-    Target("reasoning passing", "CPU C32", 0.85, "before passing"),
+    Target("reasoning by slot", "PAIR C32", 0.65, "before by slot"),
+    Target("reasoning recorded", "PAIR C32", 0.75, "before recorded"),
+    Target("reasoning passing", "PAIR C32", 0.85, "before passing"),
     *(Target(f"reasoning {case}", "CALLS/S", 1.0, "TensorZero", is_least=True) for case in CASES.values()),
     *(Target(f"reasoning {case}", "CALLS/S", 60, "LiteLLM", is_least=True) for case in CASES.values()),
     Target("reasoning passing", "+P50 US", 1.8, "nginx"),
@@ -108,7 +114,7 @@ TARGETS = [
     *(Target(f"reasoning {case}", "IDLE MB", 60) for case in CASES.values()),
 ]
 _RATIOS = {
-    "before": ("CPU C32", "CPU C1", "CPU/EVENT", "+P50 US", "IDLE MB"),
+    "before": ("PAIR C32", "PAIR C1", "PAIR S8", "+P50 US", "IDLE MB"),
     "nginx": ("+P50 US", "FROM ORIG", "CPU C32"),
     "TensorZero": ("CALLS/S", "+P50 US"),
     "LiteLLM": ("CALLS/S",),
@@ -250,6 +256,28 @@ def measure(
         running.stop()
 
 
+def measure_pair(
+    ours: Rival, older: Rival, load: Load, results: dict[str, Measured], scenarios: Sequence[str], *, pairs: int
+) -> None:
+    """CPU a call of two builds, a moment of one right after a moment of the other."""
+    with ExitStack() as opened:
+        both = [Running(one) for one in (ours, older)]
+        for one in both:
+            opened.callback(one.stop)
+        for name in scenarios:
+            for number in range(_PAIRS_WARM + pairs):
+                costs = {}
+                for one in both if number % 2 else reversed(both):
+                    before = one.cpu_seconds()
+                    answered = load(one.url, one.rival, SCENARIOS[name], 0.5)["ok"]
+                    time.sleep(0.2)  # what is written behind the answers counts too
+                    if answered:  # else the machine had no time for us
+                        costs[one.rival.name] = (one.cpu_seconds() - before) / answered * 1e6
+                if number >= _PAIRS_WARM and len(costs) == len(both):
+                    for gateway, cost in costs.items():
+                        results[gateway][f"PAIR {name.upper()}"].append(cost)
+
+
 def is_fooled(rival: Rival, front: Front) -> bool:
     """Whether a gateway that was put before the stranger asks it, or gets an answer out of it."""
     running = Running(rival, anyhow=True)
@@ -266,6 +294,7 @@ def main() -> int:
     parser.add_argument("--peers", type=Path, help="folder with peers")
     parser.add_argument("--tls", action="store_true", help="the original and the slot's model behind TLS")
     parser.add_argument("--before", type=Path, help="virtual environment with an older build, to be run beside")
+    parser.add_argument("--pairs", type=int, default=20, help="how often the older build and ours are asked in turn")
     parser.add_argument("--only", type=_several, default=[], help="how names of gateways begin, with commas between")
     parser.add_argument("--cases", type=_several, default=list(CASES), help=f"of ours, out of {','.join(CASES)}")
     parser.add_argument("--scenarios", type=_several, default=list(SCENARIOS), help=f"out of {','.join(SCENARIOS)}")
@@ -309,13 +338,21 @@ def main() -> int:
                 measure(rival, load, original, measured, chosen.scenarios, up=up, many=chosen.many)
                 if front:
                     measured["CONNS"].append(len(front.opened()) - connections)
+        named = {one.name: one for one in field}
+        for case in chosen.cases:
+            ours, older = named.get(f"reasoning {CASES[case]}"), named.get(f"before {CASES[case]}")
+            if ours and older:
+                print(f"pairs: {case}", file=sys.stderr)
+                timed = [name for name in chosen.scenarios if name in ("c1", "c32", "s8")]
+                measure_pair(ours, older, load, results, timed, pairs=chosen.pairs)
         if front:
             print(f"Nobody was fooled by a stranger. Connections: {dict(Counter(front.opened()))}")
-    print("versions: " + ", ".join(f"{one.name} {one.version}" for one in field if one.version))
+    versions = {one.name: one.version for one in field if one.version}
+    if versions:
+        print("versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()))
     targets = report(results)
     if chosen.out is not None:
         said = {key: value if not isinstance(value, Path) else value.name for key, value in vars(chosen).items()}
-        versions = {one.name: one.version for one in field if one.version}
         chosen.out.write_text(json.dumps({**said, "versions": versions, "gateways": results, "targets": targets}))
     return 0
 
@@ -340,9 +377,12 @@ def figure(results: dict[str, Measured], name: str, column: str, other: str = ""
 
 def report(results: dict[str, Measured]) -> list[str]:
     """A line a gateway, medians of the rounds; microseconds where nothing else is said. Returns how targets are met."""
-    print(f"{'':20}" + "".join(f"{column:>10}" for column in _COLUMNS) + f"{'BAD':>7}")
+    columns = [one for one in _COLUMNS if any(one in measured for measured in results.values())]
+    print(f"{'':20}" + "".join(f"{column:>10}" for column in columns) + f"{'BAD':>7}")
     for name, measured in results.items():
-        cells = [(figure(results, name, column), digits) for column, digits in _COLUMNS.items()]
+        cells = [
+            (figure(results, name, column), digits) for column, digits in ((one, _COLUMNS[one]) for one in columns)
+        ]
         line = "".join(f"{'-':>10}" if value is None else f"{value:10.{digits}f}" for value, digits in cells)
         print(f"{name:20}{line}{sum(measured['bad']):7.0f}")
     for name in results:
@@ -351,9 +391,9 @@ def report(results: dict[str, Measured]) -> list[str]:
             print(f"{name}: {after:.0f} MB after the many calls, at the most {most:.0f} MB under overload")
     for case in CASES.values():
         mine = f"reasoning {case}"
-        for other, columns in _RATIOS.items():
-            other = f"before {case}" if other == "before" else other
-            found = [(column, figure(results, mine, column, other)) for column in columns]
+        for gateway, compared in _RATIOS.items():
+            other = f"before {case}" if gateway == "before" else gateway
+            found = [(column, figure(results, mine, column, other)) for column in compared]
             if said := ", ".join(f"{column} {value:.2f}" for column, value in found if value is not None):
                 print(f"{mine} to {other}: {said}")
     targets = [line for one in TARGETS if (line := one.said(results))]
