@@ -38,6 +38,7 @@ from reasoning_cli.settings_table import DEADLINE_MS as DEADLINE_MS
 from reasoning_cli.settings_table import ENABLED as ENABLED
 from reasoning_cli.settings_table import GATEWAY_ENABLED as GATEWAY_ENABLED
 from reasoning_cli.settings_table import GATEWAY_HOST as GATEWAY_HOST
+from reasoning_cli.settings_table import GATEWAY_HOSTS as GATEWAY_HOSTS
 from reasoning_cli.settings_table import GATEWAY_PORT as GATEWAY_PORT
 from reasoning_cli.settings_table import GATEWAY_TOKEN as GATEWAY_TOKEN
 from reasoning_cli.settings_table import GUARD_CLEANUP as GUARD_CLEANUP

@@ -23,6 +23,7 @@ from reasoning_cli.values import (
     PromptForm,
     parse_boolean,
     parse_daily_hours,
+    parse_host_names,
     parse_hours,
     parse_idle_minutes,
     parse_key,
@@ -363,6 +364,12 @@ GATEWAY_TOKEN: Setting[str | None] = Setting(
 GATEWAY_HOST = Setting(
     "gateway.host", parse_text, "127.0.0.1", "address the agent's calls arrive at", carries=GATEWAY_TOKEN
 )
+GATEWAY_HOSTS: Setting[str | None] = Setting(
+    "gateway.hosts",
+    parse_host_names,
+    None,
+    "names it may be called by where no token is asked for, beside localhost: host.docker.internal,gateway",
+)
 GATEWAY_PORT = Setting(
     "gateway.port", parse_whole(1, 65535), 8001, "port the agent's calls arrive at", ("ANTHROPIC_PROXY_PORT",)
 )
@@ -416,6 +423,7 @@ ALL: tuple[Setting[object], ...] = (
     GATEWAY_HOST,
     GATEWAY_PORT,
     GATEWAY_TOKEN,
+    GATEWAY_HOSTS,
     OPENAI_UPSTREAM,
     ANTHROPIC_UPSTREAM,
     PLAIN_HTTP,

@@ -272,6 +272,14 @@ def parse_url(value: str) -> str:
     return url
 
 
+def parse_host_names(value: str) -> str:
+    """`host.docker.internal, gateway`: names or addresses, without scheme and port, as `a,b`."""
+    names = [one.strip().lower() for one in value.split(",")]
+    if not all(re.fullmatch(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*", one) for one in names):
+        raise ValueError("is no list of names such as host.docker.internal,gateway, without http:// and port")
+    return ",".join(names)
+
+
 def parse_together_url(value: str) -> str:
     # The original and OpenAI clients write the base with /v1; paths here carry their own version.
     return parse_url(value).removesuffix("/v1")

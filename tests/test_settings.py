@@ -43,6 +43,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     **{f"{one}.provider_key": ("local-key-one", "local-key-two") for one in ("should_respond", "planning", "coding")},
     "gateway.enabled": ("false", "true"),
     "gateway.host": ("0.0.0.0", "::1"),
+    "gateway.hosts": ("host.docker.internal", "gateway,::1"),
     "gateway.token": ("gateway-token-one", "gateway-token-two"),
     "guard.interval_seconds": ("30", "120"),
     "guard.webhook_url": ("https://hooks.example/one", "https://hooks.example/two"),

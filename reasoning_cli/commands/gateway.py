@@ -21,6 +21,10 @@ def serve(
         int | None, typer.Option(metavar="PORT", help="Default: gateway.port; 0 = any free one.", min=0, max=65535)
     ] = None,
     workers: Annotated[int, typer.Option(metavar="N", help="Processes that share the port.", min=1, max=64)] = 1,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="May be called so too (repeatable). Default: gateway.hosts."),
+    ] = None,
     access_log: Annotated[bool, typer.Option("--access-log", help="A line of JSON on stderr for each call.")] = False,
     guard: Annotated[bool, typer.Option("--guard", help="Run the guard inside, as `costs guard` would.")] = False,
     wake: Annotated[
@@ -33,7 +37,7 @@ def serve(
     from reasoning_cli.commands.guard import warn_about_key
 
     session = session_of(ctx)
-    serving = Serving(host, port, workers, access_log=access_log, guard=guard, wake=wake)
+    serving = Serving(host, port, workers, access_log=access_log, guard=guard, wake=wake, hosts=tuple(allow_host or ()))
     if print_systemd:
         session.terminal.print(systemd_unit(session, serving))
         warn_about_key(session)

@@ -26,18 +26,18 @@ class Serving:
     access_log: bool
     guard: bool
     wake: bool
+    hosts: tuple[str, ...] = ()
 
 
 def run_gateway(session: Session, wanted: Serving) -> None:
     """Open the port, then serve until told to stop. Raises before anything is started when it must not, or cannot."""
     from reasoning_cli.commands.guard import guard_beside
 
+    _set_flags(session, wanted)
     settings = session.settings
     host = wanted.host or settings.get(s.GATEWAY_HOST)
     port = settings.get(s.GATEWAY_PORT) if wanted.port is None else wanted.port
     check(settings, host, port)
-    if wanted.wake:
-        session.flags |= {setting.name: "true" for setting in s.WAKE.values()}
     with listen(host, port) as door:
         port = door.getsockname()[1]
         options = _options(session, host, port, access_log=wanted.access_log)
@@ -45,6 +45,15 @@ def run_gateway(session: Session, wanted: Serving) -> None:
         session.terminal.note(f"listening on http://{shown}:{port} (Ctrl-C ends it)")
         with guard_beside(session) if wanted.guard else nullcontext():
             serve(options, door, wanted.workers, say=session.terminal.note)
+
+
+def _set_flags(session: Session, wanted: Serving) -> None:
+    """Let options that settings exist for too be read as such, in each worker."""
+    if wanted.wake:
+        session.flags |= {setting.name: "true" for setting in s.WAKE.values()}
+    if wanted.hosts:
+        session.flags[s.GATEWAY_HOSTS.name] = ",".join(wanted.hosts)
+    session.read_settings_again()
 
 
 def systemd_unit(session: Session, wanted: Serving) -> str:
@@ -55,6 +64,7 @@ def systemd_unit(session: Session, wanted: Serving) -> str:
     words += ["--host", wanted.host] if wanted.host else []
     words += ["--port", str(wanted.port)] if wanted.port is not None else []
     words += ["--workers", str(wanted.workers)] if wanted.workers > 1 else []
+    words += [word for name in wanted.hosts for word in ("--allow-host", name)]
     words += [f"--{name}" for name, on in _switches(wanted) if on]
     profile = session.settings.paths.profile
     unit = f"reasoning-gateway-{profile}" if profile else "reasoning-gateway"

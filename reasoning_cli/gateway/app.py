@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import os
 import signal
@@ -11,9 +10,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote_to_bytes
 from uuid import uuid4
 
+from reasoning_cli.gateway.admitting import refusal, take_token
 from reasoning_cli.gateway.asking import Models
 from reasoning_cli.gateway.book import Book
 from reasoning_cli.gateway.calls import Call, CallerLeft, Held
@@ -21,7 +20,7 @@ from reasoning_cli.gateway.circuit import Circuit
 from reasoning_cli.gateway.deciding import decide
 from reasoning_cli.gateway.figures import Figures
 from reasoning_cli.gateway.recording import Recorder
-from reasoning_cli.gateway.relaying import HOP_HEADER, TOKEN_HEADER
+from reasoning_cli.gateway.relaying import HOP_HEADER
 from reasoning_cli.gateway.routing import face_of
 from reasoning_cli.gateway.siblings import Siblings, worst
 from reasoning_cli.gateway.upstream import Upstreams
@@ -39,7 +38,6 @@ _log = logging.getLogger(__name__)
 _TELL_SECONDS = 1.0
 # A call that came through so many gateways runs in a circle, even if none of them knows itself in it.
 _MOST_HOPS = 8
-_TOKEN_PATH = "/t/"
 
 
 class Gateway:
@@ -111,19 +109,18 @@ class Gateway:
                 signal.raise_signal(signal.SIGTERM)
 
     async def _serve(self, call: Call) -> None:
-        shown = _token_of(call)
+        shown = take_token(call)
         if await self._admin(call, shown):
             return
         self.figures.requests += 1
         self.figures.in_flight += 1
         try:
-            if not self._admitted(shown):
-                await call.refuse(401, "this gateway asks for its token", self._error_of(call))
+            error = self._error_of(call)
+            if (refused := refusal(call, self.book.view, shown)) is not None:
+                status, why, headers = refused
+                await call.refuse(status, why, error, headers)
             elif self._in_circle(call):
                 await call.refuse(508, "the gateway was told to call itself: check gateway.*_upstream", None)
-            elif call.header(b"transfer-encoding") is not None and _is_coded(call.headers):
-                # What it names belongs to this connection, and would be lost on the next.
-                await call.refuse(501, "no transfer-encoding but chunked is known here", self._error_of(call))
             else:
                 await decide(self, call)
         except CallerLeft:
@@ -137,11 +134,6 @@ class Gateway:
             call.end()
             if self.access_log is not None:
                 self.access_log(call)
-
-    def _admitted(self, shown: bytes) -> bool:
-        """Whether the caller may be here: anyone where no token is set, which only loopback allows."""
-        token = self.book.view.token
-        return token is None or hmac.compare_digest(shown, token.encode())
 
     def _in_circle(self, call: Call) -> bool:
         """Whether a call has been here before, on its way through whatever other gateways."""
@@ -162,9 +154,9 @@ class Gateway:
                 await call.answer_json(200, {"status": "ok"})
             case "GET" | "HEAD", "/ready":
                 await call.answer_json(200 if self.ready else 503, {"ready": self.ready})
-            case "GET", "/stats" if self._admitted(shown):
+            case "GET", "/stats" if refusal(call, self.book.view, shown) is None:
                 await call.answer_json(200, self.record())
-            case "GET", "/metrics" if self._admitted(shown):
+            case "GET", "/metrics" if refusal(call, self.book.view, shown) is None:
                 # Its library is loaded when somebody asks: most gateways are never asked.
                 from reasoning_cli.gateway.metrics import metrics_text
 
@@ -259,18 +251,3 @@ class Gateway:
             },
             "problem": self.book.problem,
         }
-
-
-def _is_coded(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether a body comes in another form than chunks."""
-    return any(key == b"transfer-encoding" and value.lower() != b"chunked" for key, value in headers)
-
-
-def _token_of(call: Call) -> bytes:
-    """What a caller shows: a header, or for clients that can set none the begin of the path, `/t/TOKEN/v1/...`, which
-    is taken off it, so that it is neither logged nor sent on."""
-    if call.path.startswith(_TOKEN_PATH):
-        shown, slash, rest = call.path[len(_TOKEN_PATH) :].partition("/")
-        call.path = slash + rest
-        return unquote_to_bytes(shown)
-    return call.header(TOKEN_HEADER) or b""

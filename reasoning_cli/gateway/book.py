@@ -19,7 +19,8 @@ REFRESH_SECONDS = 1.0
 class View:
     """What the operator wants at one moment: the slots, and where what is no decision of ours goes (bases with /v1).
 
-    `token` is what callers have to show, None where everybody may come in; `redact`: before decisions are stored.
+    `token` is what callers have to show, None where everybody may come in; `hosts` are names it is called by beside
+    those of this machine itself, None where any name will do; `redact`: before decisions are stored.
     """
 
     slots: Mapping[str, SlotNow]
@@ -27,6 +28,7 @@ class View:
     anthropic_upstream: str
     token: str | None = None
     redact: bool = False
+    hosts: frozenset[str] | None = frozenset()
 
 
 class Book:

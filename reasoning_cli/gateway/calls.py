@@ -17,6 +17,7 @@ _READ = [(name, name.encode()) for name in HEADERS_READ]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
 
 # A decision's prompt is read whole, to be recognised. What is longer goes through as it comes, unread; so does what
 # would be too much together with what other calls hold.
@@ -41,7 +42,8 @@ class Call:
         self.method: str = scope["method"]
         self.path: str = scope["raw_path"].decode("latin-1") if scope.get("raw_path") else scope["path"]
         self.query: bytes = scope["query_string"]
-        self.headers: list[tuple[bytes, bytes]] = list(scope["headers"])
+        self.version: str = scope["http_version"]
+        self.headers: Headers = list(scope["headers"])
         self._first = dict(reversed(self.headers))
         self.id = f"{getrandbits(128):032x}"
         self.started = time.perf_counter()
@@ -142,7 +144,7 @@ class Call:
         """Whether a byte of the answer is out: from then on no other answer can be given."""
         return self._head_sent
 
-    async def begin(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    async def begin(self, status: int, headers: Headers) -> None:
         """Begin the answer."""
         self.status, self._head_sent = status, True
         if self._waits:  # whether its body comes nobody knows: what comes next may be that, or another call
@@ -155,20 +157,26 @@ class Call:
         self._finished = self._finished or not more
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
-    async def answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a whole answer."""
         await self.begin(status, [*headers, (b"content-length", b"%d" % len(body))])
         await self.send(b"" if self.method == "HEAD" else body, more=False)
 
-    async def answer_json(self, status: int, value: object, headers: list[tuple[bytes, bytes]] | None = None) -> None:
+    async def answer_json(self, status: int, value: object, headers: Headers | None = None) -> None:
         """Send a whole answer of JSON."""
         await self.answer(status, [(b"content-type", b"application/json"), *(headers or [])], orjson.dumps(value))
 
-    async def refuse(self, status: int, message: str, error: Callable[[int, str], dict[str, Any]] | None) -> None:
+    async def refuse(
+        self,
+        status: int,
+        message: str,
+        error: Callable[[int, str], dict[str, Any]] | None,
+        headers: Headers | None = None,
+    ) -> None:
         """Answer with an error in the caller's dialect, if nothing was sent yet."""
         if not self._head_sent and not self._left:
             value = error(status, message) if error is not None else {"error": {"message": message}}
-            await self.answer_json(status, value, [(b"x-request-id", self.id.encode())])
+            await self.answer_json(status, value, [(b"x-request-id", self.id.encode()), *(headers or [])])
 
     def end(self) -> None:
         """The call is over: stop watching."""

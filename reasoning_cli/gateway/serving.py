@@ -316,6 +316,7 @@ def _open(settings: Settings) -> Store:
 def _reader(options: Options) -> Callable[[], View]:
     """What reads the settings and the ledger anew, over one connection of its own."""
     stores: list[Store] = []
+    on_loopback = is_loopback(options.host)  # open to whoever is on this machine, and to pages in a browser there
 
     def read() -> View:
         settings = _settings(options)
@@ -334,8 +335,9 @@ def _reader(options: Options) -> Callable[[], View]:
             slots,
             settings.get(s.OPENAI_UPSTREAM),
             settings.get(s.ANTHROPIC_UPSTREAM),
-            token=None if is_loopback(options.host) else settings.get(s.GATEWAY_TOKEN),
+            token=None if on_loopback else settings.get(s.GATEWAY_TOKEN),
             redact=settings.get(s.REDACT_ON_WRITE),
+            hosts=frozenset(filter(None, (settings.get(s.GATEWAY_HOSTS) or "").split(","))) if on_loopback else None,
         )
 
     return read

@@ -276,6 +276,24 @@ def test_the_token_is_followed_and_never_given_up(still: Service, original: Prov
     assert "-token" not in said.replace("gateway.token", "")
 
 
+def test_names_it_may_be_called_by(still: Service, original: Provider, home: Path) -> None:
+    def status(gateway: Running, host: str) -> int:
+        return gateway.client.get("/v1/models", headers={"host": host}).status_code
+
+    with serving("--allow-host", "host.docker.internal", "--allow-host", "Gateway", "--workers", "2") as gateway:
+        assert [status(gateway, one) for one in ("host.docker.internal:1", "gateway", "evil.example")] == [
+            200,
+            200,
+            421,
+        ]
+    (home / "config.toml").write_text("")
+    with serving() as gateway:
+        assert status(gateway, "agents.internal") == 421
+        (home / "config.toml").write_text('[gateway]\nhosts = "agents.internal, other"\n')
+        until(lambda: status(gateway, "agents.internal") == 200, "the name to be known")
+        assert status(gateway, "evil.example") == 421
+
+
 def test_the_guard_runs_inside_and_only_one_acts(still: Service, original: Provider, process: Run) -> None:
     with serving("--guard") as gateway:
         until(lambda: (seen := find_guard(still.store.path)) is not None and seen.running, "the guard's sign of life")

@@ -100,6 +100,7 @@ def served(folder: Path, *, slots: bool = True, token: str | None = None, **chan
         f"{original.url}/v1",
         f"{original.url}/v1",
         token,
+        hosts=frozenset() if token is None else None,
     )
     book = Book(lambda: view)
     book.start = lambda: None  # type: ignore[method-assign]  # the test changes the view itself

@@ -54,11 +54,29 @@ def sent(gateway: Served, content: bytes) -> bytes:
 
 
 def post(body: bytes, *headers: str, path: str = "/v1/chat/completions", version: str = "1.1") -> bytes:
-    lines = "".join(f"{one}\r\n" for one in ("host: x", "connection: close", *headers))
+    lines = "".join(f"{one}\r\n" for one in ("host: localhost", "connection: close", *headers))
     return f"POST {path} HTTP/{version}\r\n{lines}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
+CHUNKED = (
+    b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+)
 SMUGGLED = {
+    "a length of more than any": b"content-length: 18446744073709551616\r\n\r\n",
+    "a length beyond what has a sign": b"content-length: 9223372036854775808\r\n\r\n",
+    "a negative length": b"content-length: -1\r\n\r\n",
+    "a list of lengths": b"content-length: 5, 5\r\n\r\nabcde",
+    "chunks and a length": b"transfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n",
+    "chunks twice": b"transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a coding after chunks": b"transfer-encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+    "a chunk of more than any": b"transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\nabc",
+    "a chunk longer than told": b"transfer-encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n",
+    "a chunk ended by LF": b"transfer-encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n",
+    "a line in what a chunk carries": b"transfer-encoding: chunked\r\n\r\n3;a=\nb\r\nabc\r\n0\r\n\r\n",
+    "a trailer of two lines": b"transfer-encoding: chunked\r\n\r\n0\r\nx: 1\r\n y: 2\r\n\r\n",
+    "a CR alone": b"x-a: 1\rx-b: 2\r\n\r\n",
+    "a NUL in a name": b"x\0a: 1\r\n\r\n",
+    "another host": b"host: 127.0.0.1\r\n\r\n",
     "a length and chunks": b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     "two lengths": b"content-length: 5\r\ncontent-length: 6\r\n\r\nabcde",
     "the same length twice": b"content-length: 5\r\ncontent-length: 5\r\n\r\nabcde",
@@ -75,7 +93,7 @@ SMUGGLED = {
 
 @pytest.mark.parametrize("how", SMUGGLED)
 def test_a_request_with_two_meanings_is_refused(gateway: Served, how: str) -> None:
-    answer = sent(gateway, b"POST /v1/embeddings HTTP/1.1\r\nhost: x\r\nconnection: close\r\n" + SMUGGLED[how])
+    answer = sent(gateway, b"POST /v1/embeddings HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n" + SMUGGLED[how])
     assert answer.split(b" ")[1] in (b"400", b"501")
     assert gateway.original.received == []
 
@@ -94,7 +112,7 @@ def test_a_request_with_two_meanings_is_refused(gateway: Served, how: str) -> No
     ],
 )
 def test_no_target_leads_elsewhere_than_to_the_original(gateway: Served, target: str, there: str) -> None:
-    answer = sent(gateway, f"GET {target} HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n".encode())
+    answer = sent(gateway, f"GET {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 200 ")
     (asked,) = gateway.original.received
     assert (asked.target, asked.header("host")) == (there, urlsplit(gateway.original.url).netloc)
@@ -102,15 +120,14 @@ def test_no_target_leads_elsewhere_than_to_the_original(gateway: Served, target:
 
 @pytest.mark.parametrize("line", ["OPTIONS * HTTP/1.1", "CONNECT evil.example:443 HTTP/1.1", "GET evil HTTP/1.1"])
 def test_a_target_without_a_path_goes_nowhere(gateway: Served, line: str) -> None:
-    answer = sent(gateway, f"{line}\r\nhost: evil.example\r\nconnection: close\r\n\r\n".encode())
+    answer = sent(gateway, f"{line}\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert gateway.original.received == []
 
 
 def test_trailers_are_no_headers(gateway: Served) -> None:
     chunks = b"%x\r\n%s\r\n0\r\nauthorization: Bearer evil\r\nx-trailer: 1\r\n\r\n" % (len(OTHER), OTHER)
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
-    assert b" 200 " in sent(gateway, head + chunks)
+    assert b" 200 " in sent(gateway, CHUNKED + chunks)
     (asked,) = gateway.original.received
     assert (asked.body, asked.header("authorization"), asked.header("x-trailer")) == (OTHER, None, None)
 
@@ -124,10 +141,9 @@ def test_headers_of_the_connection_end_here(gateway: Served) -> None:
     assert asked.header("x-kept") == "ä".encode().decode("latin-1")  # the same bytes
 
 
-@pytest.mark.parametrize("upgrade", ["h2c", "websocket"])
-def test_an_upgrade_is_not_granted_and_costs_no_body(gateway: Served, upgrade: str) -> None:
+def test_an_upgrade_is_not_granted_and_costs_no_body(gateway: Served) -> None:
     """As Java's client asks with each of its first calls."""
-    asks = ("connection: upgrade, http2-settings", f"upgrade: {upgrade}", "http2-settings: AAMAAABkAAQ")
+    asks = ("connection: upgrade, http2-settings", "upgrade: h2c", "http2-settings: AAMAAABkAAQ")
     with connected(gateway) as connection:
         connection.sendall(post(DECISION, *asks).replace(b"connection: close\r\n", b"") + post(OTHER))
         answers = until_closed(connection)
@@ -188,8 +204,7 @@ def test_a_web_page_gets_no_more_than_it_would_have_without_us(gateway: Served, 
 def test_a_body_in_chunks_is_understood(gateway: Served, size: int) -> None:
     pieces = [DECISION[start : start + size] for start in range(0, len(DECISION), size)]
     chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
-    head = b"POST /v1/chat/completions HTTP/1.1\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n"
-    assert b"The model thought" in sent(gateway, head + chunks)
+    assert b"The model thought" in sent(gateway, CHUNKED + chunks)
 
 
 @pytest.mark.parametrize("encoding", [*PACKERS, *LAYERED])
@@ -247,9 +262,9 @@ def test_long_heads_and_many_headers_are_refused(gateway: Served) -> None:
         for _ in range(1000):
             connection.sendall(b"a" * 65536)
     many = "".join(f"x-{number}: 1\r\n" for number in range(limits.MOST_HEADERS + 1))
-    assert sent(gateway, f"GET / HTTP/1.1\r\n{many}\r\n".encode()).startswith(b"HTTP/1.1 400 ")
+    assert sent(gateway, f"GET / HTTP/1.1\r\nhost: localhost\r\n{many}\r\n".encode()).startswith(b"HTTP/1.1 400 ")
     fits = "".join(f"x-{number}: 1\r\n" for number in range(limits.MOST_HEADERS - 5)) + "connection: close\r\n"
-    assert sent(gateway, f"GET / HTTP/1.1\r\n{fits}\r\n".encode()).startswith(b"HTTP/1.1 200 ")
+    assert sent(gateway, f"GET / HTTP/1.1\r\nhost: localhost\r\n{fits}\r\n".encode()).startswith(b"HTTP/1.1 200 ")
     assert len(gateway.original.received) == 1
 
 
@@ -316,7 +331,7 @@ def test_who_leaves_in_the_middle_of_a_stream_ends_it_at_the_original(gateway: S
     path = "/v1/responses/resp_1?stream=true" if method == "GET" else "/v1/chat/completions"
     with connected(gateway) as connection:
         content = post(OTHER, path=path)
-        connection.sendall(content if method == "POST" else f"GET {path} HTTP/1.1\r\n\r\n".encode())
+        connection.sendall(content if method == "POST" else f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
         assert b" 200 " in connection.recv(65536)
     assert gateway.original.received[0].left.wait(60)
 
@@ -339,7 +354,9 @@ def test_who_leaves_in_the_middle_of_an_upload_ends_it_at_the_original(gateway: 
         view.slots, f"http://127.0.0.1:{sink.getsockname()[1]}/v1", "http://127.0.0.1:1"
     )
     with connected(gateway) as connection:
-        connection.sendall(b"POST /v1/files HTTP/1.1\r\ncontent-length: 1000000000\r\n\r\n" + b"x" * 100_000)
+        connection.sendall(
+            b"POST /v1/files HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000000\r\n\r\n" + b"x" * 100_000
+        )
         until(lambda: heads, "the head")
     assert ended.wait(60)
     assert b"content-length: 1000000000" in heads[0].lower()

@@ -31,7 +31,7 @@ def gateway(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Served]:
 
 
 def head(body: bytes, length: int, path: str = "/v1/chat/completions") -> bytes:
-    return b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (path.encode(), length, body)
+    return b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%s" % (path.encode(), length, body)
 
 
 def garbage() -> Counter[str]:

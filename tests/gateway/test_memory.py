@@ -105,7 +105,7 @@ def still(value: Callable[[], int]) -> int:
 
 def upload(connection: socket.socket, path: str, mb: int, *, chunked: bool = False) -> None:
     framing = b"transfer-encoding: chunked" if chunked else b"content-length: %d" % (mb * MB)
-    connection.sendall(b"POST %s HTTP/1.1\r\nhost: x\r\n%s\r\n\r\n" % (path.encode(), framing))
+    connection.sendall(b"POST %s HTTP/1.1\r\nhost: localhost\r\n%s\r\n\r\n" % (path.encode(), framing))
     block = b"%x\r\n%s\r\n" % (MB, BLOCK) if chunked else BLOCK
     for _ in range(mb):
         connection.sendall(block)
@@ -131,7 +131,7 @@ def test_an_original_that_reads_slowly_makes_the_caller_wait(program: Program, o
     original.goes.clear()
 
     def send(connection: socket.socket) -> None:
-        connection.sendall(b"POST /v1/files HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (200 * MB))
+        connection.sendall(b"POST /v1/files HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % (200 * MB))
         for _ in range(200):
             connection.sendall(BLOCK)
             sent[0] += MB
@@ -151,7 +151,7 @@ def test_an_original_that_reads_slowly_makes_the_caller_wait(program: Program, o
 def test_a_caller_that_reads_slowly_makes_the_original_wait(program: Program, original: Original) -> None:
     before = program.memory_mb()
     with connect(program) as connection:
-        connection.sendall(b"GET /v1/files/300 HTTP/1.1\r\nhost: x\r\n\r\n")
+        connection.sendall(b"GET /v1/files/300 HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert still(lambda: original.written_bytes) < 60 * MB
         assert program.memory_mb() - before < 20
         read = 0
@@ -168,7 +168,7 @@ def test_many_long_bodies_at_once_are_not_all_held(program: Program, original: O
     with ExitStack() as stack:
         for _ in range(60):
             connection = stack.enter_context(connect(program))
-            head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (7 * MB)
+            head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % (7 * MB)
             connection.sendall(head + BLOCK * 6)
         time.sleep(0.5)
         assert program.memory_mb() - before < 64 + 50
