@@ -244,6 +244,8 @@ def _home_of(session: Session, setting: s.Setting[object]) -> Paths:
 
 
 def _say_if_hidden(session: Session, setting: s.Setting[object]) -> None:
-    hidden_by = s.overrides(session.settings_as_found, setting)
-    if hidden_by is not None:
+    session.read_settings_again()
+    settings = session.settings_as_found
+    hidden_by = s.overrides(settings, setting)
+    if hidden_by is not None and settings.find(setting)[0] != settings.file.get(setting.name):
         session.terminal.warn(f"{hidden_by} is set too, and wins over the file")

@@ -22,14 +22,13 @@ import pytest
 from reasoning_cli.together.connection import Connection
 from reasoning_cli.together.downloads import download
 from reasoning_cli.together.problems import MissingError
-from tests.commands.test_gateway import original, serving
+from tests.commands.test_gateway import serving
 from tests.conftest import Run
+from tests.gateway import canned
 from tests.gateway.provider import Provider
 from tests.sources.eliza_server import Eliza, eliza_server
 from tests.together.service import KEY, Service
 from tests.waiting import until
-
-__all__ = ["original"]
 
 STORED = "tgp_v1_Jx7Qm2Vt9Zb4Wn1Lk6Rc3Yd8Fg5Hp0"
 BESIDE = "tgp_v1_Aa1Bb2Cc3Dd4Ee5Ff6Gg7Hh8Ii9Jj0"
@@ -133,7 +132,8 @@ def test_an_address_made_ones_own_gets_the_key(home: Path, strange: Strange, rea
     stored(home, together={"api_key": STORED})
     folder(TOGETHER_BASE_URL=f"{strange.url}/v1")
     assert reasoning("models", "status").exit_code == 4
-    assert reasoning("config", "set", "together.base_url", strange.url).exit_code == 0
+    done = reasoning("config", "set", "together.base_url", f"{strange.url}/v1")
+    assert (done.exit_code, done.stderr) == (0, f"together.base_url is {strange.url}/v1 now.\n")
     reasoning("models", "status")
     assert STORED in strange.arrived[0]
 
@@ -157,8 +157,22 @@ def test_a_token_for_others_stays_here(
     monkeypatch.delenv("TOGETHER_API_KEY")
     monkeypatch.delenv("TOGETHER_BASE_URL")
     monkeypatch.setenv("HF_TOKEN", "hf_notarealtokenbutlongenough")
+    monkeypatch.setenv("REASONING_DEPLOY_POLL_SECONDS", "0.02")
+    still.run_clock()
     folder(TOGETHER_BASE_URL=still.url, TOGETHER_API_KEY=KEY)
-    done = reasoning("models", "upload", "mine", "--from", "acme/mine", "--base", "Qwen/Qwen3-8B", "--yes")
+    upload = (
+        "models",
+        "upload",
+        "mine",
+        "--from",
+        "acme/mine",
+        "--base",
+        "Qwen/Qwen3-8B",
+        "--yes",
+        "--timeout",
+        "0.1s",
+    )
+    done = reasoning(*upload)
     assert (done.exit_code, [one for one in still.journal("POST") if "uploads" in one["path"]]) == (4, [])
     assert "the Hugging Face token does not go to an address of the working folder" in done.stderr
 
@@ -198,26 +212,20 @@ def test_a_gateway_does_not_start(home: Path, strange: Strange, variable: str, o
     assert "reasoning config set " in done.stderr
 
 
-def test_a_running_gateway_stays_with_what_it_had(
-    home: Path, original: Provider, strange: Strange, reasoning: Run
-) -> None:
-    """The originals are in the settings file here: a variable would win over `.env` anyway."""
-    import os
-
-    upstreams = {f"{name}_upstream": f"{original.url}/v1" for name in ("openai", "anthropic")}
-    for name in upstreams:
-        del os.environ[f"REASONING_GATEWAY_{name.upper()}"]
-    stored(home, gateway=upstreams)
-    with serving() as gateway:
+def test_a_running_gateway_stays_with_what_it_had(home: Path, strange: Strange) -> None:
+    own = Provider(canned.original)
+    stored(home, gateway={f"{name}_upstream": f"{own.url}/v1" for name in ("openai", "anthropic")})
+    with contextlib.closing(own), serving() as gateway:
         folder(REASONING_GATEWAY_OPENAI_UPSTREAM=f"{strange.url}/v1")
-        until(lambda: gateway.stats()["problem"], "the gateway to see it", seconds=10)
-        answer = gateway.client.post(
-            "/v1/chat/completions",
-            json={"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}]},
-            headers={"authorization": "Bearer sk-mine"},
-        )
-        assert (answer.status_code, strange.arrived) == (200, [])
-        assert original.received[-1].header("authorization") == "Bearer sk-mine"
+
+        def ask() -> int:
+            question = {"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}]}
+            mine = {"authorization": "Bearer sk-mine"}
+            return gateway.client.post("/v1/chat/completions", json=question, headers=mine).status_code
+
+        until(lambda: ask() and (strange.arrived or gateway.stats()["problem"]), "the gateway to see it")
+        assert (ask(), strange.arrived) == (200, [])
+        assert own.received[-1].header("authorization") == "Bearer sk-mine"
         assert "does not go to an address of the working folder" in str(gateway.stats()["problem"])
 
 

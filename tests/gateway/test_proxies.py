@@ -64,7 +64,8 @@ def ask(program: Program, prompt: str = "planning") -> httpx.Response:
 
 def test_a_forward_proxy_gets_what_goes_to_the_original_and_to_a_model(proxy: Proxy, tmp_path: Path) -> None:
     named = {"HTTP_PROXY": f"http://me:secret@127.0.0.1:{proxy.port}", "NO_PROXY": "direct.invalid"}
-    program = Program(tmp_path, "http://original.invalid", "http://model.invalid", named)
+    plain = {"REASONING_ALLOW_PLAIN_HTTP": "true"}
+    program = Program(tmp_path, "http://original.invalid", "http://model.invalid", {**named, **plain})
     try:
         assert [ask(program, prompt).status_code for prompt in ("planning", "other")] == [200, 200]
         asked = [one.target for one in proxy.received]
