@@ -7,7 +7,7 @@ from dataclasses import dataclass
 READ_WHOLE, AS_IT_COMES = b"/v1/chat/completions", b"/v1/other"
 TALK = b'{"model": "m", "messages": [{"role": "user", "content": "hello"}]}'
 # As a body: whoever takes it for the next request gives it away by asking for `stolen`.
-STOLEN = b"GET /v1/stolen HTTP/1.1\r\nhost: gateway\r\n\r\n"
+STOLEN = b"GET /v1/stolen HTTP/1.1\r\nhost: localhost\r\n\r\n"
 FRESH, KEPT, PIPELINED = "fresh", "kept", "pipelined"
 
 
@@ -33,7 +33,7 @@ def _case(name: str, *pieces: bytes, **more: object) -> Request:
 
 
 def _post(name: str, lines: bytes, body: bytes, **more: object) -> Request:
-    return _case(name, b"POST PATH HTTP/1.1\r\nhost: gateway\r\n" + lines + b"\r\n" + body, **more)
+    return _case(name, b"POST PATH HTTP/1.1\r\nhost: localhost\r\n" + lines + b"\r\n" + body, **more)
 
 
 def _chunked(name: str, body: bytes, **more: object) -> Request:
@@ -42,14 +42,14 @@ def _chunked(name: str, body: bytes, **more: object) -> Request:
 
 def _get(name: str, lines: bytes, **more: object) -> Request:
     """A GET with odd lines in its head."""
-    return _case(name, b"GET PATH HTTP/1.1\r\nhost: gateway\r\n" + lines + b"\r\n", method="GET", **more)
+    return _case(name, b"GET PATH HTTP/1.1\r\nhost: localhost\r\n" + lines + b"\r\n", method="GET", **more)
 
 
 def _target(name: str, target: bytes, **more: object) -> Request:
-    return _case(name, b"GET " + target + b" HTTP/1.1\r\nhost: gateway\r\n\r\n", method="GET", ways=(FRESH,), **more)
+    return _case(name, b"GET " + target + b" HTTP/1.1\r\nhost: localhost\r\n\r\n", method="GET", ways=(FRESH,), **more)
 
 
-def _line(name: str, line: bytes, lines: bytes = b"host: gateway\r\n", **more: object) -> Request:
+def _line(name: str, line: bytes, lines: bytes = b"host: localhost\r\n", **more: object) -> Request:
     return _case(name, line + b"\r\n" + lines + b"\r\n", **{"method": "GET", "ways": (FRESH,), **more})
 
 
@@ -73,7 +73,7 @@ REQUESTS = [
     *(
         _case(
             f"{method} with {name}",
-            b"%b PATH HTTP/1.1\r\nhost: gateway\r\n%b\r\n%b" % (method.encode(), lines, body),
+            b"%b PATH HTTP/1.1\r\nhost: localhost\r\n%b\r\n%b" % (method.encode(), lines, body),
             method=method,
             paths=_BOTH if method == "POST" else (AS_IT_COMES,),
         )
@@ -81,10 +81,10 @@ REQUESTS = [
         for name, (lines, body) in _BODIES.items()
     ),
     _case(
-        "POST of a talk", b"POST PATH HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(TALK) + TALK, paths=_BOTH
+        "POST of a talk", b"POST PATH HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(TALK) + TALK, paths=_BOTH
     ),
-    _case("get", b"get PATH HTTP/1.1\r\nhost: gateway\r\n\r\n", method="GET"),
-    _case("G T", b"G T PATH HTTP/1.1\r\nhost: gateway\r\n\r\n", method="GET"),
+    _case("get", b"get PATH HTTP/1.1\r\nhost: localhost\r\n\r\n", method="GET"),
+    _case("G T", b"G T PATH HTTP/1.1\r\nhost: localhost\r\n\r\n", method="GET"),
     _case("CONNECT", b"CONNECT evil.example:443 HTTP/1.1\r\nhost: evil.example\r\n\r\n", method="GET", ways=(FRESH,)),
     # ---- lengths
     _post("the same length twice", _LENGTH_5 * 2, b"hello"),
@@ -139,7 +139,7 @@ REQUESTS = [
     # ---- heads
     _get("a header of two lines", b"x-a: 1\r\n 2\r\n", shows=("x-a",)),
     _get("lines ended by LF within", b"x-a: 1\nx-b: 2\r\n", shows=("x-a", "x-b")),
-    _case("lines ended by LF", b"GET PATH HTTP/1.1\nhost: gateway\n\n", method="GET"),
+    _case("lines ended by LF", b"GET PATH HTTP/1.1\nhost: localhost\n\n", method="GET"),
     _get("a NUL in a value", b"x-a: 1\0002\r\n", shows=("x-a",)),
     _get("a CR in a value", b"x-a: 1\r2\r\n", shows=("x-a",)),
     _get("a control character in a value", b"x-a: 1\x012\x7f\r\n", shows=("x-a",)),
@@ -156,19 +156,19 @@ REQUESTS = [
     _get("a header of 30 KB", b"x-a: " + b"a" * 30_000 + b"\r\n", shows=("x-a",)),
     _get("a header of 300 KB", b"x-a: " + b"a" * 300_000 + b"\r\n", ways=(FRESH, KEPT)),
     _line("no host", b"GET /v1/other HTTP/1.1", b"", shows=("host",)),
-    _line("two hosts", b"GET /v1/other HTTP/1.1", b"host: gateway\r\nhost: evil.example\r\n"),
+    _line("two hosts", b"GET /v1/other HTTP/1.1", b"host: localhost\r\nhost: evil.example\r\n"),
     _line("an empty host", b"GET /v1/other HTTP/1.1", b"host:\r\n", shows=("host",)),
     _line("a host that is none", b"GET /v1/other HTTP/1.1", b"host: a b/c\r\n"),
     _line("another host", b"GET /v1/other HTTP/1.1", b"host: evil.example\r\n", shows=("host",)),
-    _case("an empty line before", b"\r\nGET PATH HTTP/1.1\r\nhost: gateway\r\n\r\n", method="GET"),
-    _case("a space before the first header", b"GET PATH HTTP/1.1\r\n x-a: 1\r\nhost: gateway\r\n\r\n", method="GET"),
+    _case("an empty line before", b"\r\nGET PATH HTTP/1.1\r\nhost: localhost\r\n\r\n", method="GET"),
+    _case("a space before the first header", b"GET PATH HTTP/1.1\r\n x-a: 1\r\nhost: localhost\r\n\r\n", method="GET"),
     # ---- targets
     _target("a target with a query", b"/v1/other?a=b&c=%20d"),
     _target("an absolute target", b"http://evil.example/v1/other?a=b"),
     _target("an absolute target of https", b"https://evil.example/v1/other"),
     _target("an authority", b"evil.example:443"),
     _target("an asterisk", b"*"),
-    _case("OPTIONS of an asterisk", b"OPTIONS * HTTP/1.1\r\nhost: gateway\r\n\r\n", method="OPTIONS", ways=(FRESH,)),
+    _case("OPTIONS of an asterisk", b"OPTIONS * HTTP/1.1\r\nhost: localhost\r\n\r\n", method="OPTIONS", ways=(FRESH,)),
     _target("two slashes", b"//evil.example/v1/other"),
     _target("two slashes within", b"/v1//other"),
     _target("dots", b"/v1/a/../../etc/passwd"),
@@ -190,7 +190,7 @@ REQUESTS = [
     _target("a target of 200 KB", b"/v1/" + b"a" * 200_000),
     # ---- versions
     _line("HTTP/1.0", b"GET /v1/other HTTP/1.0"),
-    _line("HTTP/1.0 kept alive", b"GET /v1/other HTTP/1.0", b"host: x\r\nconnection: keep-alive\r\n"),
+    _line("HTTP/1.0 kept alive", b"GET /v1/other HTTP/1.0", b"host: localhost\r\nconnection: keep-alive\r\n"),
     _line(
         "HTTP/1.0 in chunks",
         b"POST /v1/other HTTP/1.0",
@@ -207,7 +207,7 @@ REQUESTS = [
     # ---- expectations and upgrades
     _case(
         "expects 100",
-        b"POST PATH HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n" + _LENGTH_5 + b"\r\n",
+        b"POST PATH HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n" + _LENGTH_5 + b"\r\n",
         b"hello",
         awaits=True,
         ways=(FRESH, KEPT),
@@ -255,12 +255,12 @@ REQUESTS = [
     ),
     # ---- early ends and slow ones
     _case("leaves in the request line", b"POST PA", leaves=True),
-    _case("leaves in a head", b"POST PATH HTTP/1.1\r\nhost: gateway\r\nx-", **_EARLY),
-    _case("leaves after a head", b"POST PATH HTTP/1.1\r\nhost: gateway\r\n" + _LENGTH_5 + b"\r\n", **_EARLY),
-    _case("leaves in a body", b"POST PATH HTTP/1.1\r\nhost: gateway\r\n" + _LENGTH_5 + b"\r\nhel", **_EARLY),
+    _case("leaves in a head", b"POST PATH HTTP/1.1\r\nhost: localhost\r\nx-", **_EARLY),
+    _case("leaves after a head", b"POST PATH HTTP/1.1\r\nhost: localhost\r\n" + _LENGTH_5 + b"\r\n", **_EARLY),
+    _case("leaves in a body", b"POST PATH HTTP/1.1\r\nhost: localhost\r\n" + _LENGTH_5 + b"\r\nhel", **_EARLY),
     _case(
         "leaves in a long body",
-        b"POST PATH HTTP/1.1\r\nhost: x\r\ncontent-length: 900000\r\n\r\n" + b"a" * 500_000,
+        b"POST PATH HTTP/1.1\r\nhost: localhost\r\ncontent-length: 900000\r\n\r\n" + b"a" * 500_000,
         **_EARLY,
     ),
     _chunked("leaves in the line of a size", b"5\r\nhello\r\n1", **_EARLY),
@@ -268,16 +268,16 @@ REQUESTS = [
     _chunked("leaves before the last chunk", b"5\r\nhello\r\n", **_EARLY),
     _chunked("leaves in the last chunk", b"5\r\nhello\r\n0\r\n", **_EARLY),
     _case(
-        "a long body", b"POST PATH HTTP/1.1\r\nhost: x\r\ncontent-length: 900000\r\n\r\n" + b"a" * 900_000, paths=_BOTH
+        "a long body", b"POST PATH HTTP/1.1\r\nhost: localhost\r\ncontent-length: 900000\r\n\r\n" + b"a" * 900_000, paths=_BOTH
     ),
     _case(
         "byte by byte",
-        *(b"%c" % one for one in b"POST /v1/other HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello"),
+        *(b"%c" % one for one in b"POST /v1/other HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\nhello"),
         ways=(FRESH, KEPT),
     ),
     _case(
         "chunks byte by byte",
-        b"POST PATH HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n",
+        b"POST PATH HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n",
         *(b"%c" % one for one in _in_chunks(b"hello")),
         ways=(FRESH, KEPT),
         paths=_BOTH,

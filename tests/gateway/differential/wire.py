@@ -332,7 +332,7 @@ class Caller:
 
 def well_behaved(name: str, method: str = "GET", body: bytes = b"", path: str = "/v1/other") -> bytes:
     framing = f"content-length: {len(body)}\r\n" if body or method in ("POST", "PUT", "PATCH") else ""
-    return f"{method} {path}?id={name} HTTP/1.1\r\nhost: gateway\r\n{framing}\r\n".encode() + body
+    return f"{method} {path}?id={name} HTTP/1.1\r\nhost: localhost\r\n{framing}\r\n".encode() + body
 
 
 def own(got: Got, name: str, method: str = "GET", body: bytes = b"") -> str:
