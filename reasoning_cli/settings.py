@@ -40,6 +40,8 @@ from reasoning_cli.settings_table import GATEWAY_ENABLED as GATEWAY_ENABLED
 from reasoning_cli.settings_table import GATEWAY_HOST as GATEWAY_HOST
 from reasoning_cli.settings_table import GATEWAY_HOSTS as GATEWAY_HOSTS
 from reasoning_cli.settings_table import GATEWAY_PORT as GATEWAY_PORT
+from reasoning_cli.settings_table import GATEWAY_TLS_CERT as GATEWAY_TLS_CERT
+from reasoning_cli.settings_table import GATEWAY_TLS_KEY as GATEWAY_TLS_KEY
 from reasoning_cli.settings_table import GATEWAY_TOKEN as GATEWAY_TOKEN
 from reasoning_cli.settings_table import GUARD_CLEANUP as GUARD_CLEANUP
 from reasoning_cli.settings_table import GUARD_INTERVAL as GUARD_INTERVAL

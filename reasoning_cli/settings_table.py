@@ -370,6 +370,15 @@ GATEWAY_HOSTS: Setting[str | None] = Setting(
     None,
     "names it may be called by where no token is asked for, beside localhost: host.docker.internal,gateway",
 )
+GATEWAY_TLS_CERT: Setting[Path | None] = Setting(
+    "gateway.tls_cert",
+    parse_path,
+    None,
+    "certificate (PEM) to answer callers with over TLS; without it there is no TLS",
+)
+GATEWAY_TLS_KEY: Setting[Path | None] = Setting(
+    "gateway.tls_key", parse_path, None, "its key (PEM, without a password)"
+)
 GATEWAY_PORT = Setting(
     "gateway.port", parse_whole(1, 65535), 8001, "port the agent's calls arrive at", ("ANTHROPIC_PROXY_PORT",)
 )
@@ -424,6 +433,8 @@ ALL: tuple[Setting[object], ...] = (
     GATEWAY_PORT,
     GATEWAY_TOKEN,
     GATEWAY_HOSTS,
+    GATEWAY_TLS_CERT,
+    GATEWAY_TLS_KEY,
     OPENAI_UPSTREAM,
     ANTHROPIC_UPSTREAM,
     PLAIN_HTTP,

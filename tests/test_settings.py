@@ -44,6 +44,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "gateway.enabled": ("false", "true"),
     "gateway.host": ("0.0.0.0", "::1"),
     "gateway.hosts": ("host.docker.internal", "gateway,::1"),
+    "gateway.tls_cert": ("~/certificate.pem", "/srv/certificate.pem"),
+    "gateway.tls_key": ("~/key.pem", "/srv/key.pem"),
     "gateway.token": ("gateway-token-one", "gateway-token-two"),
     "guard.interval_seconds": ("30", "120"),
     "guard.webhook_url": ("https://hooks.example/one", "https://hooks.example/two"),

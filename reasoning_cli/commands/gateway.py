@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,6 +26,10 @@ def serve(
         list[str] | None,
         typer.Option(metavar="NAME", help="May be called so too (repeatable). Default: gateway.hosts."),
     ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Certificate to serve TLS with. Default: gateway.tls_cert.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its key. Default: gateway.tls_key.")] = None,
     access_log: Annotated[bool, typer.Option("--access-log", help="A line of JSON on stderr for each call.")] = False,
     guard: Annotated[bool, typer.Option("--guard", help="Run the guard inside, as `costs guard` would.")] = False,
     wake: Annotated[
@@ -37,7 +42,17 @@ def serve(
     from reasoning_cli.commands.guard import warn_about_key
 
     session = session_of(ctx)
-    serving = Serving(host, port, workers, access_log=access_log, guard=guard, wake=wake, hosts=tuple(allow_host or ()))
+    serving = Serving(
+        host,
+        port,
+        workers,
+        access_log=access_log,
+        guard=guard,
+        wake=wake,
+        hosts=tuple(allow_host or ()),
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+    )
     if print_systemd:
         session.terminal.print(systemd_unit(session, serving))
         warn_about_key(session)

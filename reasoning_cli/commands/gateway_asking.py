@@ -26,10 +26,11 @@ def env(
     json: JsonOption = False,
 ) -> None:
     """Print the variables that lead an agent here: `eval "$(reasoning gateway env)"`, or into its .env."""
-    from reasoning_cli.operations.agent_env import agent_caveat, agent_variables
+    from reasoning_cli.operations.agent_env import agent_caveat, agent_variables, tls_caveat
 
     session = session_of(ctx)
-    variables = agent_variables(agent, port or session.settings.get(s.GATEWAY_PORT))
+    certificate = session.settings.get(s.GATEWAY_TLS_CERT)
+    variables = agent_variables(agent, port or session.settings.get(s.GATEWAY_PORT), tls=certificate is not None)
     if json:
         session.terminal.json({one.name: one.value for one in variables})
     else:
@@ -37,10 +38,12 @@ def env(
             session.terminal.print(f"{one.name}={one.value}")
     if caveat := agent_caveat(agent):
         session.terminal.note(caveat)
+    if certificate is not None:
+        session.terminal.note(tls_caveat(certificate))
     if not is_loopback(session.settings.get(s.GATEWAY_HOST)):
         session.terminal.note(
             "From another machine: its name in place of 127.0.0.1, and gateway.token as the header x-reasoning-token"
-            " or in the base address, as in http://HOST:PORT/t/TOKEN/v1"
+            f" or in the base address, as in {'http' if certificate is None else 'https'}://HOST:PORT/t/TOKEN/v1"
         )
 
 

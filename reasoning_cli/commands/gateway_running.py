@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reasoning_cli import settings as s
+from reasoning_cli.addresses import is_loopback
+from reasoning_cli.gateway.certificate import Certificate, certificate_of
 from reasoning_cli.gateway.serving import DRAIN_SECONDS, Options, check, ledger_now, listen, serve
 from reasoning_cli.operations.slots import SlotNow, read_slots
 
@@ -27,6 +30,8 @@ class Serving:
     guard: bool
     wake: bool
     hosts: tuple[str, ...] = ()
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
 
 
 def run_gateway(session: Session, wanted: Serving) -> None:
@@ -38,11 +43,18 @@ def run_gateway(session: Session, wanted: Serving) -> None:
     host = wanted.host or settings.get(s.GATEWAY_HOST)
     port = settings.get(s.GATEWAY_PORT) if wanted.port is None else wanted.port
     check(settings, host, port)
+    certificate = certificate_of(settings)
+    if certificate is not None:
+        certificate.context()
     with listen(host, port) as door:
         port = door.getsockname()[1]
-        options = _options(session, host, port, access_log=wanted.access_log)
+        options = _options(session, host, port, certificate, access_log=wanted.access_log)
         shown = f"[{host}]" if ":" in host else host
-        session.terminal.note(f"listening on http://{shown}:{port} (Ctrl-C ends it)")
+        scheme = "http" if certificate is None else "https"
+        session.terminal.note(f"listening on {scheme}://{shown}:{port} (Ctrl-C ends it)")
+        if certificate is None and not is_loopback(host):
+            session.terminal.warn("without TLS the token and every prompt come from other machines in clear")
+            session.terminal.hint("`--tls-cert FILE --tls-key FILE`, or a proxy in front that speaks TLS")
         with guard_beside(session) if wanted.guard else nullcontext():
             serve(options, door, wanted.workers, say=session.terminal.note)
 
@@ -53,6 +65,8 @@ def _set_flags(session: Session, wanted: Serving) -> None:
         session.flags |= {setting.name: "true" for setting in s.WAKE.values()}
     if wanted.hosts:
         session.flags[s.GATEWAY_HOSTS.name] = ",".join(wanted.hosts)
+    for setting, path in _files(wanted):
+        session.flags[setting.name] = str(path)
     session.read_settings_again()
 
 
@@ -65,6 +79,8 @@ def systemd_unit(session: Session, wanted: Serving) -> str:
     words += ["--port", str(wanted.port)] if wanted.port is not None else []
     words += ["--workers", str(wanted.workers)] if wanted.workers > 1 else []
     words += [word for name in wanted.hosts for word in ("--allow-host", name)]
+    for setting, path in _files(wanted):
+        words += [f"--{setting.name.partition('.')[2].replace('_', '-')}", str(path)]
     words += [f"--{name}" for name, on in _switches(wanted) if on]
     profile = session.settings.paths.profile
     unit = f"reasoning-gateway-{profile}" if profile else "reasoning-gateway"
@@ -87,11 +103,17 @@ LimitNOFILE=65536
 WantedBy=default.target"""
 
 
+def _files(wanted: Serving) -> list[tuple[s.Setting[Path | None], Path]]:
+    """The files that were named, as they are called from anywhere."""
+    named = (s.GATEWAY_TLS_CERT, wanted.tls_cert), (s.GATEWAY_TLS_KEY, wanted.tls_key)
+    return [(setting, path.expanduser().absolute()) for setting, path in named if path is not None]
+
+
 def _switches(wanted: Serving) -> tuple[tuple[str, bool], ...]:
     return ("access-log", wanted.access_log), ("guard", wanted.guard), ("wake", wanted.wake)
 
 
-def _options(session: Session, host: str, port: int, *, access_log: bool) -> Options:
+def _options(session: Session, host: str, port: int, certificate: Certificate | None, *, access_log: bool) -> Options:
     settings = session.settings
     url, key = None, None
     if session.in_sandbox:
@@ -107,6 +129,8 @@ def _options(session: Session, host: str, port: int, *, access_log: bool) -> Opt
         session.flags,
         access_log,
         poll_seconds=session.poll_seconds,
+        tls_cert=None if certificate is None else str(certificate.certificate.absolute()),
+        tls_key=None if certificate is None else str(certificate.key.absolute()),
     )
 
 

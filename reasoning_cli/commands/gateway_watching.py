@@ -81,7 +81,7 @@ def running(session: Session, port: int | None = None) -> dict[str, Any]:
 
     settings = session.settings
     host, token = settings.get(s.GATEWAY_HOST), settings.get(s.GATEWAY_TOKEN) if port else _token(settings)
-    return gateway_record(host, port or settings.get(s.GATEWAY_PORT), token)
+    return gateway_record(host, port or settings.get(s.GATEWAY_PORT), token, settings.get(s.GATEWAY_TLS_CERT))
 
 
 def running_or_none(session: Session) -> dict[str, Any] | None:
@@ -90,7 +90,8 @@ def running_or_none(session: Session) -> dict[str, Any] | None:
 
     settings = session.settings_as_found
     try:
-        return gateway_record(settings.get(s.GATEWAY_HOST), settings.get(s.GATEWAY_PORT), _token(settings))
+        where = settings.get(s.GATEWAY_HOST), settings.get(s.GATEWAY_PORT)
+        return gateway_record(*where, _token(settings), settings.get(s.GATEWAY_TLS_CERT))
     except (RemoteError, ConfigurationError):
         return None
 

@@ -131,7 +131,8 @@ def env(
     if json:
         from reasoning_cli.operations.agent_env import agent_variables
 
-        variables = agent_variables(agent, session.settings.get(s.GATEWAY_PORT))
+        tls = session.settings.get(s.GATEWAY_TLS_CERT) is not None
+        variables = agent_variables(agent, session.settings.get(s.GATEWAY_PORT), tls=tls)
         session.terminal.json({variable.name: variable.value for variable in variables})
     else:
         _show_environment(session, agent, shell)
@@ -192,11 +193,11 @@ def _agreed(session: Session, answers: dict[str, str | None]) -> bool:
 def _show_environment(session: Session, agent: Agent, syntax: Syntax) -> None:
     """The lines on stdout; on stderr, what stands in the way of using them."""
     from reasoning_cli.commands.gateway_watching import running_or_none
-    from reasoning_cli.operations.agent_env import agent_caveat, agent_variables, why_not_free
+    from reasoning_cli.operations.agent_env import agent_caveat, agent_variables, tls_caveat, why_not_free
 
     terminal = session.terminal
-    port = session.settings.get(s.GATEWAY_PORT)
-    for variable in agent_variables(agent, port):
+    port, certificate = session.settings.get(s.GATEWAY_PORT), session.settings.get(s.GATEWAY_TLS_CERT)
+    for variable in agent_variables(agent, port, tls=certificate is not None):
         value = shlex.quote(variable.value)
         match syntax:
             case Syntax.SH:
@@ -207,6 +208,8 @@ def _show_environment(session: Session, agent: Agent, syntax: Syntax) -> None:
                 terminal.print(f"{variable.name}={variable.value}")
     if caveat := agent_caveat(agent):
         terminal.note(caveat)
+    if certificate is not None:
+        terminal.note(tls_caveat(certificate))
     if running_or_none(session) is not None:
         terminal.note(f"The gateway runs on port {port}: an agent sent there gets its answers.")
     elif why_not_free(port):

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from reasoning_cli.errors import RemoteError
+from reasoning_cli.gateway.certificate import trusting
 
 
-def gateway_record(host: str, port: int, token: str | None = None) -> dict[str, Any]:
-    """What `/stats` of the gateway at `host` and `port` says. RemoteError when none answers there."""
+def gateway_record(host: str, port: int, token: str | None = None, certificate: Path | None = None) -> dict[str, Any]:
+    """What `/stats` of the gateway at `host` and `port` says, over TLS when it has a certificate. RemoteError when none
+    answers there."""
     import httpx
 
     shown = f"[{host}]" if ":" in host else host
     headers = {"x-reasoning-token": token} if token else {}
+    scheme, verify = ("https", trusting(certificate)) if certificate else ("http", True)
     try:
         # Never through a proxy: it is on this machine, or one the operator named.
-        with httpx.Client(timeout=5, trust_env=False) as client:
-            answer = client.get(f"http://{shown}:{port}/stats", headers=headers)
+        with httpx.Client(timeout=5, trust_env=False, verify=verify) as client:
+            answer = client.get(f"{scheme}://{shown}:{port}/stats", headers=headers)
         record = answer.json() if answer.status_code == 200 else None
     except (httpx.HTTPError, ValueError):
         record = None
     if not isinstance(record, dict) or "model_types" not in record:
         raise RemoteError(
-            f"no gateway answers at {shown}:{port}", "start one with `reasoning gateway serve`, or name its --port"
+            f"no gateway answers at {shown}:{port}{' over TLS' if certificate else ''}",
+            "start one with `reasoning gateway serve`, or name its --port",
         )
     return record
 

@@ -78,6 +78,8 @@ class Options:
     siblings: str | None = None
     parent: int | None = None
     poll_seconds: float = 5.0
+    tls_cert: str | None = None
+    tls_key: str | None = None
 
 
 def check(settings: Settings, host: str, port: int) -> None:
@@ -131,6 +133,7 @@ def serve(
     """
     import uvicorn
 
+    from reasoning_cli.gateway.certificate import LOOK_SECONDS, Certificate
     from reasoning_cli.gateway.limits import Protocol
 
     class Server(uvicorn.Server):
@@ -161,6 +164,14 @@ def serve(
         proxy_headers=False,  # nothing here asks who called
         http=Protocol,
     )
+    if options.tls_cert is not None and options.tls_key is not None:
+        certificate = Certificate(Path(options.tls_cert), Path(options.tls_key))
+        config = partial(
+            config,
+            ssl_context_factory=certificate.serve,
+            callback_notify=certificate.renew,
+            timeout_notify=LOOK_SECONDS,
+        )
     if workers > 1:
         _serve_many(options, door, workers, config)
         return

@@ -10,6 +10,7 @@ import errno
 import os
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from reasoning_cli.errors import ConfigurationError
@@ -26,9 +27,9 @@ class Variable:
     value: str
 
 
-def agent_variables(agent: Agent, port: int) -> tuple[Variable, ...]:
+def agent_variables(agent: Agent, port: int, *, tls: bool = False) -> tuple[Variable, ...]:
     """The variables that lead `agent` to the gateway on `port`."""
-    base = f"http://{HOST}:{port}"
+    base = f"{'https' if tls else 'http'}://{HOST}:{port}"
     openai = Variable("OPENAI_BASE_URL", f"{base}/v1")
     match agent:
         case Agent.ELIZAOS:
@@ -44,6 +45,14 @@ def agent_caveat(agent: Agent) -> str | None:
     if agent is Agent.ELIZAOS:
         return "plugin-anthropic 1.0.x ignores ANTHROPIC_BASE_URL and always calls Anthropic; 1.5.12 obeys it"
     return None
+
+
+def tls_caveat(certificate: Path) -> str:
+    """What an agent needs beside the variables where the gateway speaks TLS."""
+    return (
+        f"The agent has to trust `{certificate}` (NODE_EXTRA_CA_CERTS or SSL_CERT_FILE), unless an authority it knows"
+        f" signed it; where {HOST} is no name in it, put one that is in its place"
+    )
 
 
 def is_gateway(url: str, port: int) -> bool:

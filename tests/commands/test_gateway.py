@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -64,8 +65,8 @@ class Running:
 
 
 @contextlib.contextmanager
-def serving(*arguments: str, host: str = "127.0.0.1") -> Iterator[Running]:
-    """A gateway on a free port, ready."""
+def serving(*arguments: str, host: str = "127.0.0.1", trusted: Path | None = None) -> Iterator[Running]:
+    """A gateway on a free port, ready; over TLS when a certificate is `trusted`."""
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "reasoning_cli", "gateway", "serve", "--port", "0", "--host", host, *arguments],
         stdin=subprocess.DEVNULL,
@@ -75,10 +76,12 @@ def serving(*arguments: str, host: str = "127.0.0.1") -> Iterator[Running]:
     ) as process:
         try:
             assert process.stderr is not None
-            found = re.search(r"listening on http://.*:(\d+) ", line := process.stderr.readline())
+            found = re.search(r"listening on (https?)://.*:(\d+) ", line := process.stderr.readline())
             assert found, line + process.stderr.read()
-            url = f"http://127.0.0.1:{found[1]}"
-            with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+            assert found[1] == ("http" if trusted is None else "https")
+            url = f"{found[1]}://127.0.0.1:{found[2]}"
+            verify = True if trusted is None else ssl.create_default_context(cafile=str(trusted))
+            with httpx.Client(base_url=url, timeout=60, trust_env=False, verify=verify) as client:
                 # The port is open already: the answer comes when it is ready.
                 assert client.get("/ready").json() == {"ready": True}
                 yield Running(process, url, client)

@@ -81,7 +81,9 @@ REQUESTS = [
         for name, (lines, body) in _BODIES.items()
     ),
     _case(
-        "POST of a talk", b"POST PATH HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(TALK) + TALK, paths=_BOTH
+        "POST of a talk",
+        b"POST PATH HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(TALK) + TALK,
+        paths=_BOTH,
     ),
     _case("get", b"get PATH HTTP/1.1\r\nhost: localhost\r\n\r\n", method="GET"),
     _case("G T", b"G T PATH HTTP/1.1\r\nhost: localhost\r\n\r\n", method="GET"),
@@ -268,7 +270,9 @@ REQUESTS = [
     _chunked("leaves before the last chunk", b"5\r\nhello\r\n", **_EARLY),
     _chunked("leaves in the last chunk", b"5\r\nhello\r\n0\r\n", **_EARLY),
     _case(
-        "a long body", b"POST PATH HTTP/1.1\r\nhost: localhost\r\ncontent-length: 900000\r\n\r\n" + b"a" * 900_000, paths=_BOTH
+        "a long body",
+        b"POST PATH HTTP/1.1\r\nhost: localhost\r\ncontent-length: 900000\r\n\r\n" + b"a" * 900_000,
+        paths=_BOTH,
     ),
     _case(
         "byte by byte",
