@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from reasoning_cli.decisions.examples import EXAMPLES
 
-_CHAT = "/v1/chat/completions"
+CHAT = "/v1/chat/completions"
 _MESSAGES = "/v1/messages"
 CASES = {"passing": "passing", "recorded": "recorded", "slot": "by slot"}
 _TALK = ("User alice: hey nova, can you tell me what happened with the deploy last night? " * 40)[:1800]
@@ -89,11 +89,11 @@ class Rival:
     folder: Path
     port: int
     body: Path
-    path: str = _CHAT
+    path: str = CHAT
     headers: tuple[str, ...] = ()
     environ: dict[str, str] = field(default_factory=dict)
     says: Path | None = None
-    asks: str = _CHAT
+    asks: str = CHAT
     events: int = 52
     version: str = ""
 
@@ -144,7 +144,7 @@ def rivals(
         }
         (chat := work / "claude.json").write_text(_body("claude", _TALK))
         for name, body, path, events, more in (
-            ("LiteLLM", talk, _CHAT, 52, {}),
+            ("LiteLLM", talk, CHAT, 52, {}),
             ("LiteLLM Rust", chat, _MESSAGES, 55, {"LITELLM_RUST": "true"}),
         ):
             port, folder = free_port(), _folder(work, name.replace(" ", "-"))
@@ -159,7 +159,7 @@ def rivals(
         (body := folder / "body.json").write_text(_body("tensorzero::model_name::gpt-4o", _TALK))
         says = folder / "url"
         command = [str(python), "start.py", "tensorzero.toml", str(says)]
-        rival = Rival("TensorZero", command, folder, 0, body, f"/openai{_CHAT}", environ=trusted, says=says)
+        rival = Rival("TensorZero", command, folder, 0, body, f"/openai{CHAT}", environ=trusted, says=says)
         found.append(replace(rival, version=_version(peers / "tensorzero", "tensorzero")))
     if (script := peers / "portkey/node_modules/@portkey-ai/gateway/build/start-server.js").exists():
         port = free_port()
