@@ -211,12 +211,14 @@ class Upstreams:
 
     def open(self) -> ClientSession:
         """Be ready; the first call would have to wait for it. Who asks nobody does not load the library."""
-        from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+        from aiohttp import ClientSession, ClientTimeout, DummyCookieJar
+
+        from reasoning_cli.gateway.connections import Connector
 
         context = ssl.create_default_context()  # what the system trusts, or SSL_CERT_FILE says
         context.set_alpn_protocols(["http/1.1"])
         self._session = ClientSession(
-            connector=TCPConnector(
+            connector=Connector(
                 limit=0, ssl=context, keepalive_timeout=KEPT_SECONDS, ttl_dns_cache=_NAMES_KEPT_SECONDS
             ),
             timeout=ClientTimeout(connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),

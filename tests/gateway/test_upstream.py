@@ -258,6 +258,32 @@ def test_once_a_byte_came_nothing_is_sent_again(run: Run, said: bytes) -> None:
     run(test())
 
 
+@pytest.mark.parametrize("said", [OK.replace(b"{}", b"[]"), b"HTTP/1.1 408 Late\r\ncontent-length: 0\r\n\r\n", b"x"])
+def test_what_nobody_asked_for_is_nobodys_answer(run: Run, said: bytes) -> None:
+    async def test() -> None:
+        closed = asyncio.Event()
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await request(reader)
+            writer.write(OK)
+            if server.connections == 1:
+                await writer.drain()
+                await given.wait()
+                writer.write(said)
+                await reader.read()
+                closed.set()
+
+        given = asyncio.Event()
+        async with serving(talk) as (server, pool):
+            assert await got(pool, server.url) == (200, b"{}")
+            given.set()
+            await closed.wait()
+            assert await got(pool, server.url) == (200, b"{}")
+            assert server.connections == 2
+
+    run(test())
+
+
 def test_a_new_connection_that_is_closed_is_told(run: Run) -> None:
     async def test() -> None:
         async with serving(answering(b"")) as (server, pool):
