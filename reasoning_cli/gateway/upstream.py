@@ -199,10 +199,10 @@ class Upstreams:
                 unsent = isinstance(error.__cause__, ClientConnectionResetError)
                 if not unsent or not (body is None or isinstance(body, bytes)):
                     raise _error(error) from None
-        if 200 <= response.status < 600:
-            return Answer(response)
-        response.close()
-        raise NotHttp(f"status {response.status}")
+        if flaw := _flaw(response):
+            response.close()
+            raise NotHttp(flaw)
+        return Answer(response)
 
     async def close(self) -> None:
         """Close all of them, those in use too."""
@@ -278,6 +278,19 @@ def _url(base: str, target: str) -> URL:
     # No sign beyond ASCII has a place in a request's first line.
     target = "".join(sign if sign.isascii() else f"%{ord(sign):02X}" for sign in target)
     return URL(base + target.partition("#")[0], encoded=True)
+
+
+def _flaw(response: ClientResponse) -> str | None:
+    """Why no client can use an answer that the library took for one, or None."""
+    if not 200 <= response.status < 600:
+        return f"status {response.status}"
+    if response.version not in ((1, 0), (1, 1)):
+        return "a version of HTTP that is not ours"
+    # The header that names a coding ends here, and with it what tells the caller how to read the body.
+    codings = response.headers.getall("Transfer-Encoding", ())
+    if any(one.strip().lower() not in ("chunked", "identity") for one in codings):
+        return "a transfer-encoding but chunked"
+    return None
 
 
 def _error(error: Exception) -> UpstreamError:

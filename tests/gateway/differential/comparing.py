@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.gateway.differential.answers import ANSWERS
-from tests.gateway.differential.differences import DIFFERENCES, FAULTS_TODAY
+from tests.gateway.differential.differences import DIFFERENCES
 from tests.gateway.differential.judging import Tell, Verdict, answers, requests, silent, told
 from tests.gateway.differential.peers import Peer
 from tests.gateway.differential.requests import REQUESTS
@@ -66,13 +66,8 @@ def compared(ours: dict[str, Verdict], theirs: dict[str, str], side: str | None 
     found = []
     for name, verdict in ours.items():
         mine, nginx = told(verdict), theirs.get(name, "not recorded")
-        meant, fault = DIFFERENCES.get(name), FAULTS_TODAY.get(name)
-        flaw = None
-        if meant and fault:
-            flaw = "listed twice"
-        elif fault:
-            flaw = None if fault.ours in mine else "the fault is gone, or another"
-        elif _WRONG in mine:
+        meant, flaw = DIFFERENCES.get(name), None
+        if _WRONG in mine:
             flaw = "wrong, whatever nginx does"
         elif mine == nginx:
             flaw = "listed as a difference, and is none" if meant else None
@@ -80,9 +75,9 @@ def compared(ours: dict[str, Verdict], theirs: dict[str, str], side: str | None 
             flaw = "a difference that is not listed"
         elif meant.ours != mine:
             flaw = f"listed as: {meant.ours}"
-        why = f"FAULT: {fault.because}" if fault else meant.because if meant else "NOT LISTED"
+        why = meant.because if meant else "NOT LISTED"
         found.append(Compared(name, mine, nginx, why, flaw))
     if side is not None:
-        left = [name for name in (*DIFFERENCES, *FAULTS_TODAY) if name.startswith(side) and name not in ours]
+        left = [name for name in DIFFERENCES if name.startswith(side) and name not in ours]
         found += [Compared(name, "", "", "", "listed, and no case") for name in left]
     return found

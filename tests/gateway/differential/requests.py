@@ -7,7 +7,7 @@ from dataclasses import dataclass
 READ_WHOLE, AS_IT_COMES = b"/v1/chat/completions", b"/v1/other"
 TALK = b'{"model": "m", "messages": [{"role": "user", "content": "hello"}]}'
 # As a body: whoever takes it for the next request gives it away by asking for `stolen`.
-STOLEN = b"GET /v1/stolen HTTP/1.1\r\nhost: localhost\r\n\r\n"
+STOLEN = b"GET /v1/stolen HTTP/1.1\r\nhost: gateway\r\n\r\n"
 FRESH, KEPT, PIPELINED = "fresh", "kept", "pipelined"
 
 
