@@ -51,7 +51,7 @@ def ask_and_leave(gateway: Served, face: str, *, when: Callable[[bytes], bool], 
     body = json.dumps(request(face, PROMPTS["planning"], stream=stream)).encode()
     place = urlsplit(gateway.url)
     with socket.create_connection((place.hostname, place.port), timeout=60) as connection:
-        head = f"POST {PATHS[face]} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+        head = f"POST {PATHS[face]} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n".encode()
         connection.sendall(head + body)
         found = b""
         while not when(found) and (piece := connection.recv(65536)):

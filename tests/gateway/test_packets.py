@@ -50,7 +50,7 @@ def written(
         config = uvicorn.Config(app, http=Protocol, log_config=None, access_log=False)
         protocol, transport = Protocol(config, ServerState(), {}), Written()
         protocol.connection_made(transport)
-        protocol.data_received(f"{method} / HTTP/{version}\r\nhost: x\r\n\r\n".encode())
+        protocol.data_received(f"{method} / HTTP/{version}\r\nhost: localhost\r\n\r\n".encode())
         await asyncio.sleep(0)  # one turn of the loop: what it wrote now leaves together
         return b"".join(transport.packets)
 
