@@ -218,7 +218,14 @@ class Protocol(HttpToolsProtocol):
         """The gateway ends. A call that is on its way over a kept connection is still answered."""
         self._ending = True
         if self._under_way is None:
-            self.loop.call_later(_LAST_CALL_SECONDS, super().shutdown)
+            self.loop.call_later(_LAST_CALL_SECONDS, self._end)
+        else:
+            super().shutdown()
+
+    def _end(self) -> None:
+        """Nothing is left to say: over TLS a caller who reads nothing would else be waited for, half a minute."""
+        if self._under_way is None:
+            self.transport.abort()
         else:
             super().shutdown()
 

@@ -34,6 +34,8 @@ _NAMES_KEPT_SECONDS = 60
 LONGEST_HEADER_BYTES = 32 * 1024
 MOST_HEADERS = 256
 _HELD_BYTES = 64 * 1024
+# A longer body goes out in pieces, each of which waits for the provider.
+_PIECE_BYTES = 256 * 1024
 
 
 class UpstreamError(Exception):
@@ -170,6 +172,9 @@ class Upstreams:
 
         place, target = _parted(url)
         made = _text(headers)
+        if isinstance(body, bytes) and len(body) > _PIECE_BYTES:
+            length = len(body)
+            body = _sliced(body)
         if length is not None:
             made.append(("Content-Length", str(length)))
         if place.authorization is not None:
@@ -231,6 +236,11 @@ class Upstreams:
             read_bufsize=_HELD_BYTES,
         )
         return self._session
+
+
+async def _sliced(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), _PIECE_BYTES):
+        yield body[start : start + _PIECE_BYTES]
 
 
 async def _pieces(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
