@@ -60,8 +60,10 @@ class Running:
     def end(self, sign: int = signal.SIGTERM) -> tuple[int, str]:
         """The exit code, and what it said."""
         self.process.send_signal(sign)
-        _, said = self.process.communicate(timeout=60)
-        return self.process.returncode, said
+        assert self.process.stderr is not None
+        # What came with the line that was read already waits in the reader, where `communicate` does not look.
+        said = self.process.stderr.read()
+        return self.process.wait(60), said
 
 
 @contextlib.contextmanager

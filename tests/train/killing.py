@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from reasoning_cli.commands.demo_agent import agent_log, make_decisions
 from reasoning_cli.store.database import open_store
@@ -81,6 +82,7 @@ class Killing:
     def __init__(self, folder: Path, command: Command) -> None:
         self.command = command
         self._folder = folder
+        self._calls: list[Call] = []
         begin = folder / "begin"
         with world_in(begin) as world:
             world.behave(provisioning_seconds=5, scaling_seconds=5, stopping_seconds=5)
@@ -99,12 +101,13 @@ class Killing:
             made = world.journal()[before:]
             wrong = self._wrong(home, world)
             assert not wrong, wrong
-            return [Call(number, one["method"], one["path"]) for number, one in enumerate(made, 1)]
+            self._calls = [Call(number, one["method"], one["path"]) for number, one in enumerate(made, 1)]
+            return self._calls
 
     def kill(self, call: Call, moment: str, seed: int = 0) -> Verdict:
         """Kill the command at that call, type it again, and look at what came of it."""
         with self._copy(f"{call.number}-{moment}") as (home, world):
-            world.fault(".", hold=moment, skip=call.number - 1, times=1)
+            world.fault(".", hold=moment, times=1, **self._which(call))
             pause = random.Random(f"{self.command.name} {call.number} {seed}").uniform(0, LOCAL_SECONDS)
             was_killed = False
             for _ in range(_MOST_LOOKS):
@@ -118,6 +121,13 @@ class Killing:
                 faults += self._through(home, world)
             faults += [*self._wrong(home, world), *wrong_with_money(home, world)]
             return Verdict(call, moment, was_killed, jobs_cents(world), tuple(faults))
+
+    def _which(self, call: Call) -> dict[str, Any]:
+        """How a call is told from others. How often a command looks before it takes away differs from run to run."""
+        if call.method not in ("PATCH", "DELETE"):
+            return {"skip": call.number - 1}
+        before = [one for one in self._calls if one.method == call.method and one.number < call.number]
+        return {"method": call.method, "skip": len(before)}
 
     def _through(self, home: Path, world: Service) -> list[str]:
         """Type the command until all is done; what went wrong."""
