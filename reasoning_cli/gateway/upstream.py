@@ -165,8 +165,8 @@ class Upstreams:
         """Send a request and wait for the head of its answer. Raises UpstreamError and ValueError.
 
         `headers` go out as they are, behind those for host and length; `length` is that of a body sent as it comes,
-        which goes in chunks without it. Nothing is sent twice but what has no effect, such as a GET: over a connection
-        that was closed before a byte went out, nothing was sent.
+        which goes in chunks without it. Nothing is sent twice but what has no effect, such as a GET. Where a kept
+        connection turned out closed before a byte went out, nothing was sent: that is tried once more.
         """
         from aiohttp import ClientConnectionResetError, ClientError
 
@@ -188,6 +188,7 @@ class Upstreams:
                 made += for_proxy
         where = _url(place.url, target)
         session = self._session or self.open()
+        may_try_again = body is None or isinstance(body, bytes)
         while True:
             try:
                 response = await session.request(
@@ -201,9 +202,9 @@ class Upstreams:
                 )
                 break
             except (ClientError, OSError) as error:
-                unsent = isinstance(error.__cause__, ClientConnectionResetError)
-                if not unsent or not (body is None or isinstance(body, bytes)):
+                if not may_try_again or not isinstance(error.__cause__, ClientConnectionResetError):
                     raise _error(error) from None
+                may_try_again = False
         if flaw := _flaw(response):
             response.close()
             raise NotHttp(flaw)

@@ -245,6 +245,20 @@ def test_what_has_an_effect_is_sent_once(run: Run, method: str, most: int) -> No
     run(test())
 
 
+def test_who_closes_every_connection_is_not_asked_without_end(run: Run) -> None:
+    async def test() -> None:
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.transport.abort()
+
+        async with serving(talk) as (server, pool):
+            for number in range(1, 51):
+                with pytest.raises(CutOff):
+                    await got(pool, server.url)
+                assert server.connections <= 2 * number
+
+    run(test())
+
+
 @pytest.mark.parametrize("said", [b"H", OK[:-1]])
 def test_once_a_byte_came_nothing_is_sent_again(run: Run, said: bytes) -> None:
     async def test() -> None:
