@@ -163,7 +163,8 @@ def test_a_caller_that_reads_slowly_makes_the_original_wait(program: Program, or
 
 
 def test_many_long_bodies_at_once_are_not_all_held(program: Program, original: Original) -> None:
-    """None of them is whole, so that each would be held until its caller goes on."""
+    """None of them is whole, so that each would be held until its caller goes on: 360 MB. The heap may keep as much
+    again as is held in it (64 MB), where pieces came and went between."""
     before = program.memory_mb()
     with ExitStack() as stack:
         for _ in range(60):
@@ -171,4 +172,4 @@ def test_many_long_bodies_at_once_are_not_all_held(program: Program, original: O
             head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % (7 * MB)
             connection.sendall(head + BLOCK * 6)
         time.sleep(0.5)
-        assert program.memory_mb() - before < 64 + 50
+        assert program.memory_mb() - before < 2 * 64 + 50
