@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from uuid import uuid4
 
 import orjson
 
-from reasoning_cli.gateway.faces.forms import Json, ToolCall, json_of, objects
+from reasoning_cli.gateway.faces.forms import Json, ToolCall, json_of, new_id, objects
 
 
 def flaw_of_calls(chat: Json, calls: Sequence[ToolCall]) -> str | None:
@@ -50,7 +49,7 @@ def _flaw_of_choice(chat: Json, calls: Sequence[ToolCall]) -> str | None:
 def named_anew(calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
     """The calls with ids of ours. Models number theirs anew in each answer or put signs into them, and an original
     provider that is asked later in the conversation takes neither."""
-    return tuple(replace(call, id=f"call_{uuid4().hex}") for call in calls)
+    return tuple(replace(call, id=new_id("call_")) for call in calls)
 
 
 def calls_decided(calls: Sequence[ToolCall]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from uuid import uuid4
 
 import orjson
 
@@ -20,6 +19,7 @@ from reasoning_cli.gateway.faces.forms import (
     Untranslatable,
     json_of,
     kinds_of,
+    new_id,
     objects,
     sampling,
     text_of,
@@ -101,7 +101,7 @@ def _to_chat(body: Json) -> Json:
 
 
 def _head(reply: Reply) -> Json:
-    return {"id": f"chatcmpl-{uuid4().hex}", "created": int(time.time()), "model": reply.model}
+    return {"id": new_id("chatcmpl-"), "created": int(time.time()), "model": reply.model}
 
 
 def _calls(reply: Reply) -> list[Json]:

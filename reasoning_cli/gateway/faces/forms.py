@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from random import getrandbits
 from typing import Any, Literal
 
 import orjson
@@ -113,6 +114,11 @@ def kinds_of(content: object) -> set[str]:
     if not isinstance(content, list):
         return _TEXT_ALONE
     return {str(part.get("type")) if isinstance(part, dict) else "text" for part in content}
+
+
+def new_id(prefix: str) -> str:
+    """An id such as providers give. Made without the system: the loop would wait there for the log's writer."""
+    return f"{prefix}{getrandbits(128):032x}"
 
 
 def objects(value: object) -> list[Json]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from uuid import uuid4
 
 import orjson
 
@@ -19,6 +18,7 @@ from reasoning_cli.gateway.faces.forms import (
     Untranslatable,
     json_of,
     kinds_of,
+    new_id,
     objects,
     sampling,
     text_of,
@@ -152,7 +152,7 @@ def _usage(reply: Reply, output_tokens: int) -> Json:
 
 def _message(reply: Reply, content: list[Json], stop_reason: str | None, output_tokens: int) -> Json:
     return {
-        "id": f"msg_{uuid4().hex}",
+        "id": new_id("msg_"),
         "type": "message",
         "role": "assistant",
         "model": reply.model,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from uuid import uuid4
 
 from reasoning_cli.gateway.faces.chat import error
 from reasoning_cli.gateway.faces.events import DONE, event
@@ -20,6 +19,7 @@ from reasoning_cli.gateway.faces.forms import (
     Untranslatable,
     json_of,
     kinds_of,
+    new_id,
     objects,
     sampling,
     text_of,
@@ -119,7 +119,7 @@ def _output(reply: Reply) -> list[Json]:
         content = [{"type": "output_text", "text": reply.text, "annotations": [], "logprobs": []}]
         items.append(
             {
-                "id": f"msg_{uuid4().hex}",
+                "id": new_id("msg_"),
                 "type": "message",
                 "status": "completed",
                 "role": "assistant",
@@ -128,7 +128,7 @@ def _output(reply: Reply) -> list[Json]:
         )
     items += [
         {
-            "id": f"fc_{uuid4().hex}",
+            "id": new_id("fc_"),
             "type": "function_call",
             "status": "completed",
             "call_id": call.id,
@@ -182,11 +182,11 @@ def _end(reply: Reply) -> str:
 
 
 def _write(reply: Reply) -> Json:
-    return _response(reply, _output(reply), _end(reply), f"resp_{uuid4().hex}")
+    return _response(reply, _output(reply), _end(reply), new_id("resp_"))
 
 
 def _events(reply: Reply, body: Json) -> Iterator[bytes]:
-    response_id, output = f"resp_{uuid4().hex}", _output(reply)
+    response_id, output = new_id("resp_"), _output(reply)
     number = iter(range(1_000_000))
 
     def said(kind: str, **fields: object) -> bytes:
