@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from reasoning_cli.gateway.calls import Call, CallerLeft
@@ -51,12 +52,14 @@ async def relay(gateway: Gateway, call: Call, body: bytes | None, decision: Deci
         face = face_of(call.method, call.path)
         await call.refuse(502, f"the original provider cannot be reached ({kind})", face.error if face else None)
         return
+    end = answer.close
     try:
         await _pass_back(call, answer, decision)
     except asyncio.CancelledError:
         if decision is None or not _is_over(decision, answer):
             raise CallerLeft from None
         call.note("caller left at the end of its answer")
+        end = partial(gateway.upstream.finish, answer)
     except UpstreamError as error:
         # The head is out: all that can be told is that this is not the end. The server cuts the connection.
         gateway.figures.upstream_errors[type(error).__name__] += 1
@@ -64,7 +67,7 @@ async def relay(gateway: Gateway, call: Call, body: bytes | None, decision: Deci
         if decision is not None and not _is_over(decision, answer):
             decision.lost = "cut at the original"
     finally:
-        answer.close()
+        end()
 
 
 async def _pass_back(call: Call, answer: Answer, decision: Decision | None) -> None:

@@ -30,6 +30,8 @@ SILENCE_SECONDS = 900.0
 # before a request goes out would lose it, and a request that costs money is not sent again.
 KEPT_SECONDS = 4.0
 _NAMES_KEPT_SECONDS = 60
+# For what comes behind the last event of an answer, so that its connection can be used again.
+_LEFTOVER_SECONDS = 1.0
 # What an answer may hold in its head, and how much of its body waits for the caller before the provider has to.
 LONGEST_HEADER_BYTES = 32 * 1024
 MOST_HEADERS = 256
@@ -153,6 +155,7 @@ class Upstreams:
 
     def __init__(self) -> None:
         self._session: ClientSession | None = None
+        self.finishing: set[asyncio.Future[None]] = set()
 
     async def ask(
         self,
@@ -210,8 +213,16 @@ class Upstreams:
             raise NotHttp(flaw)
         return Answer(response)
 
+    def finish(self, answer: Answer) -> None:
+        """Read what little is left of an answer whose caller has left with the last event, then close it."""
+        finishing = asyncio.ensure_future(_finish(answer))
+        self.finishing.add(finishing)
+        finishing.add_done_callback(self.finishing.discard)
+
     async def close(self) -> None:
         """Close all of them, those in use too."""
+        for finishing in self.finishing:
+            finishing.cancel()
         if self._session is not None:
             await self._session.close()
 
@@ -237,6 +248,17 @@ class Upstreams:
             read_bufsize=_HELD_BYTES,
         )
         return self._session
+
+
+async def _finish(answer: Answer) -> None:
+    try:
+        async with asyncio.timeout(_LEFTOVER_SECONDS):
+            while not answer.ended:
+                await answer.read()
+    except (UpstreamError, TimeoutError):
+        pass
+    finally:
+        answer.close()
 
 
 async def _sliced(body: bytes) -> AsyncIterator[bytes]:

@@ -16,13 +16,14 @@ Json = dict[str, Any]
 @dataclass
 class Received:
     """One request as it arrived. `body` is raw; `json` parses it. `left` is set when the caller closed the connection
-    before the answer was whole."""
+    before the answer was whole; `port` is the caller's, one for each of its connections."""
 
     method: str
     target: str
     headers: list[tuple[str, str]]
     body: bytes
     left: threading.Event = field(default_factory=threading.Event)
+    port: int = 0
 
     @property
     def json(self) -> Json:
@@ -122,6 +123,7 @@ class Provider:
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while (request := await _request(reader)) is not None:
+                request.port = writer.get_extra_info("peername")[1]
                 self.received.append(request)
                 answering = Answering(reader, writer, request.method)
                 try:

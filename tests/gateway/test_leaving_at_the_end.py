@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import Callable
@@ -100,6 +101,25 @@ def test_who_leaves_one_event_earlier_has_had_none(gateway: Served, face: str) -
         ask_and_leave(gateway, face, when=had(EVENTS[face][-2]))
     nothing_is_kept(gateway)
     assert all(one.left.wait(60) for one in [*gateway.original.received, *gateway.model.received])
+
+
+@every_face
+def test_the_connection_that_said_all_is_used_again(gateway: Served, face: str) -> None:
+    gateway.change("planning", closed="no model is deployed")
+
+    async def late(request: Received, answering: Answering) -> None:
+        await answering.head(200, {"content-type": "text/event-stream"})
+        for one in EVENTS[face]:
+            await answering.chunk(one)
+        await asyncio.sleep(0.1)
+        await answering.chunk(b"")
+
+    gateway.original.handler = late
+    for number in range(1, 4):
+        ask_and_leave(gateway, face, when=had(EVENTS[face][-1]))
+        gateway.samples(number)
+        until(lambda: not gateway.gateway.upstream.finishing, "the rest of the answer")
+    assert len({one.port for one in gateway.original.received}) == 1
 
 
 @every_face
