@@ -24,7 +24,7 @@ from uuid import UUID
 
 from reasoning_cli.decisions.prompts import shape_of
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.samples.training_log import Sample, Samples
 
 BATCH = 2000
 WINDOW = 12  # messages in a prompt, at most

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from benchmarks.generate_log import Generator
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.samples.training_log import Sample, Samples
 
 MODES = ("import", "label", "cleanup")
 ROWS = 4000  # that a command works on; when it is through them before it was killed, it gets new ones
@@ -36,7 +36,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from reasoning_cli.store.database import open_store
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.samples.training_log import Sample, Samples
 with open_store(Path(sys.argv[1])) as store:
     for number in range(10**9):
         name = f"{sys.argv[2]}-{number}"

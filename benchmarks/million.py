@@ -23,10 +23,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from reasoning_cli.store.database import open_store
-from reasoning_cli.store.keeping import Cut, delete_cut, small_steps
-from reasoning_cli.store.pages import Pages
-from reasoning_cli.store.samples import SampleFilter
-from reasoning_cli.store.times import from_ms
+from reasoning_cli.store.samples.listing import Pages
+from reasoning_cli.store.samples.retention import Cut, delete_cut, small_steps
+from reasoning_cli.store.samples.training_log import SampleFilter
+from reasoning_cli.store.timestamps import from_ms
 from reasoning_cli.values import MODEL_TYPES
 
 CLI = (sys.executable, "-m", "reasoning_cli")
@@ -37,7 +37,7 @@ import signal, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
 from reasoning_cli.store.database import open_store
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.samples.training_log import Sample, Samples
 waits = []
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in its background without
 with open_store(Path(sys.argv[1])) as store:

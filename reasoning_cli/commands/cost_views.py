@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reasoning_cli.operations.budget import Standing
     from reasoning_cli.operations.ledger import Usage
     from reasoning_cli.operations.reporting import CostLine, CostReport
-    from reasoning_cli.store.sample_figures import Traffic
+    from reasoning_cli.store.samples.stats import Traffic
 
 
 _PERIODS = {Period.MONTH: " this month", Period.DAY: " today", Period.TOTAL: " in total"}

@@ -107,7 +107,7 @@ def set_cap(
 
 def change_settings(session: Session, action: str, changes: Sequence[tuple[s.Setting[object], str | None]]) -> None:
     """Write settings that money depends on, remember who did it, and say when a variable hides one."""
-    from reasoning_cli.store.events import Event, Events
+    from reasoning_cli.store.audit_log import Event, Events
 
     for setting, text in changes:
         s.write_setting(session.settings.paths, setting, text)

@@ -11,7 +11,7 @@ from reasoning_cli.commands.session import session_of
 from reasoning_cli.terminal.listing import Format
 
 if TYPE_CHECKING:
-    from reasoning_cli.store.events import Event
+    from reasoning_cli.store.audit_log import Event
 
 
 def events(
@@ -24,7 +24,7 @@ def events(
 ) -> None:
     """Who deployed, started, stopped or changed a limit, when and why: the operator, the guard or traffic."""
     from reasoning_cli.operations.reporting_dates import parse_span
-    from reasoning_cli.store.events import Events
+    from reasoning_cli.store.audit_log import Events
     from reasoning_cli.terminal.listing import Column, Listing
     from reasoning_cli.terminal.units import moment
 

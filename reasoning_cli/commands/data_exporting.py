@@ -111,8 +111,8 @@ def export(
     from reasoning_cli.operations.exporting_files import target_name
     from reasoning_cli.operations.exporting_lines import FORMATS, Rules
     from reasoning_cli.operations.splitting import DEDUPES, parse_split
-    from reasoning_cli.store.exports import seeded_salt
-    from reasoning_cli.store.samples import SampleFilter
+    from reasoning_cli.store.samples.exports import seeded_salt
+    from reasoning_cli.store.samples.training_log import SampleFilter
     from reasoning_cli.terminal.listing import to_json
     from reasoning_cli.terminal.progress import Pace, waiting
 

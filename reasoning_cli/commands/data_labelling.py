@@ -114,7 +114,7 @@ def labels(
     """Who labelled what, when, and what it was before; the newest first."""
     from reasoning_cli.commands.data_looking_views import label_listing
     from reasoning_cli.operations.looking import whole_id
-    from reasoning_cli.store.labels import Labels
+    from reasoning_cli.store.samples.labels import Labels
 
     session = session_of(ctx)
     store = session.store

@@ -72,7 +72,7 @@ def show(
     """Show decisions as a person reads them: what was said, what was answered, by whom, and what it was worth."""
     from reasoning_cli.commands.data_looking_views import card, look_record, raw_lines
     from reasoning_cli.operations.looking import find_sample, look_at, newest_sample
-    from reasoning_cli.store.samples import SampleFilter
+    from reasoning_cli.store.samples.training_log import SampleFilter
     from reasoning_cli.terminal.cleaning import visible
 
     session = session_of(ctx)
@@ -122,7 +122,7 @@ def search(
     """Search what people wrote and what was answered, the newest first. The first search makes an index."""
     from reasoning_cli.commands.data_looking_views import hit_lines, hit_listing
     from reasoning_cli.operations.searching import search_samples
-    from reasoning_cli.store.search import Search
+    from reasoning_cli.store.samples.search import Search
 
     session = session_of(ctx)
     terminal, store = session.terminal, session.store

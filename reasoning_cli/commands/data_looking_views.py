@@ -10,10 +10,10 @@ from decimal import Decimal
 from reasoning_cli.decisions.reading import message_of
 from reasoning_cli.operations.looking import Look, Page, corrected_decision
 from reasoning_cli.operations.searching import Found
-from reasoning_cli.store.labels import LabelRecord
-from reasoning_cli.store.pages import SampleRow
-from reasoning_cli.store.samples import Sample
-from reasoning_cli.store.search import HIT_BEGINS, HIT_ENDS, Hit
+from reasoning_cli.store.samples.labels import LabelRecord
+from reasoning_cli.store.samples.listing import SampleRow
+from reasoning_cli.store.samples.search import HIT_BEGINS, HIT_ENDS, Hit
+from reasoning_cli.store.samples.training_log import Sample
 from reasoning_cli.terminal.cleaning import visible
 from reasoning_cli.terminal.console import Terminal
 from reasoning_cli.terminal.listing import Column, Listing

@@ -14,7 +14,7 @@ from reasoning_cli.errors import UsageError
 from reasoning_cli.values import parse_model_type, parse_text
 
 if TYPE_CHECKING:
-    from reasoning_cli.store.samples import SampleFilter
+    from reasoning_cli.store.samples.training_log import SampleFilter
     from reasoning_cli.terminal.console import Terminal
 
 TypesOption = Annotated[
@@ -63,7 +63,7 @@ def filter_of(
     from datetime import timedelta
 
     from reasoning_cli.operations.reporting_dates import parse_span
-    from reasoning_cli.store.samples import SampleFilter
+    from reasoning_cli.store.samples.training_log import SampleFilter
 
     if label is not None and label.lower() not in LABEL_FILTERS:
         raise UsageError(f"`{label}` is no label", f"there are {', '.join(LABEL_FILTERS[:-1])} and {LABEL_FILTERS[-1]}")

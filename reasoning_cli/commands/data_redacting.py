@@ -32,7 +32,7 @@ def redact(
     from dataclasses import asdict
 
     from reasoning_cli.operations.redacting import parse_kinds, redact_log
-    from reasoning_cli.store.samples import SampleFilter, Samples
+    from reasoning_cli.store.samples.training_log import SampleFilter, Samples
     from reasoning_cli.terminal.progress import Pace, waiting
     from reasoning_cli.terminal.units import counted
     from reasoning_cli.values import parse_model_type
@@ -105,7 +105,7 @@ def forget(
     """
     from reasoning_cli.commands.asking import ask_about, show_dry_run
     from reasoning_cli.operations.forgetting import Request, plan_forget, run_forget
-    from reasoning_cli.store.samples import Samples
+    from reasoning_cli.store.samples.training_log import Samples
     from reasoning_cli.terminal.progress import Pace, waiting
     from reasoning_cli.terminal.units import counted
 
@@ -189,7 +189,7 @@ def _what_sticks(request: Request) -> str:
 
 def _left_to_do(session: Session, plan: ForgetPlan) -> list[str]:
     """What this command cannot delete."""
-    from reasoning_cli.store.training_runs import TrainingRuns
+    from reasoning_cli.store.train.runs import TrainingRuns
 
     left = [
         f"no import brings back {_what_sticks(plan.request)}; the agent's own database still holds them: delete them"

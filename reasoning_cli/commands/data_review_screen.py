@@ -16,8 +16,8 @@ from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.looking import look_at
 from reasoning_cli.operations.reviewing import Review
 from reasoning_cli.paths import write_private
-from reasoning_cli.store.labels import Labelling
-from reasoning_cli.store.samples import Sample
+from reasoning_cli.store.samples.labels import Labelling
+from reasoning_cli.store.samples.training_log import Sample
 from reasoning_cli.terminal.cleaning import visible
 from reasoning_cli.terminal.console import Terminal
 from reasoning_cli.terminal.keys import CLOSED, ESCAPE, RESIZED, Keyboard

@@ -77,7 +77,7 @@ def review(
 
 def _disagreeing(session: Session, number: int) -> tuple[str, ...]:
     """The decisions on which a model of an evaluation differed from what is held to be right."""
-    from reasoning_cli.store.evaluations import Evaluations
+    from reasoning_cli.store.evaluate.evaluations import Evaluations
 
     evaluations = Evaluations(session.store)
     if evaluations.get(number) is None:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import date, timedelta
 
 from reasoning_cli.operations.samples import SampleStatistics
-from reasoning_cli.store.sample_figures import SampleFigures, TypeFigures
+from reasoning_cli.store.samples.stats import SampleFigures, TypeFigures
 from reasoning_cli.terminal.listing import Column, Listing
 from reasoning_cli.terminal.units import bar, counted, percent, size, spark
 from reasoning_cli.values import spell_model_type

@@ -80,7 +80,7 @@ def ways_to_wait(session: Session, timeout: timedelta, tell: Callable[[Progress]
 
 def remember_models(session: Session, *names: str) -> None:
     """What TAB offers from now on: the models set, what is deployed, and `names`."""
-    from reasoning_cli.store.deployments import Deployments
+    from reasoning_cli.store.deploy.deployments import Deployments
 
     records = [*Deployments(session.store).live(), *Deployments(session.store).riders()]
     deployed = [name for record in records for name in (record.endpoint_name, record.model_name)]

@@ -213,7 +213,7 @@ def _plan(session: Session, request: DeployRequest, *, may_ask: bool) -> DeployP
 def _warn_about_form(session: Session, plan: DeployPlan | AttachPlan) -> None:
     """A model of ours is asked in the form of prompts it was trained on, or it answers worse than it could."""
     from reasoning_cli.operations.training_plan import other_form
-    from reasoning_cli.store.training_runs import TrainingRuns
+    from reasoning_cli.store.train.runs import TrainingRuns
 
     run = TrainingRuns(session.store).of_model(plan.model.id)
     asked = str(session.settings.get(s.PROMPT_FORM[plan.model_type]))

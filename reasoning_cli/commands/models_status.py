@@ -41,7 +41,7 @@ def money_lines(session: Session, at: datetime) -> list[str]:
     """What is spent, and what went wrong with a deployment."""
     from reasoning_cli.commands.cost_views import spent_line
     from reasoning_cli.operations.budget import standings
-    from reasoning_cli.store.deployments import Deployments
+    from reasoning_cli.store.deploy.deployments import Deployments
 
     broken = [one for one in Deployments(session.store).live() if one.last_error]
     return [

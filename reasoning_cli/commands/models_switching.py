@@ -78,7 +78,7 @@ def disable(ctx: typer.Context, model_type: TypeArgument) -> None:
 
 def _write(session: Session, action: str, model_type: str, changes: dict[s.Setting[object], str]) -> None:
     """Write the settings together, remember who did it, and say when a variable hides one."""
-    from reasoning_cli.store.events import Event, Events
+    from reasoning_cli.store.audit_log import Event, Events
 
     s.write_settings(session.settings.paths, {setting.name: text for setting, text in changes.items()})
     for setting in changes:

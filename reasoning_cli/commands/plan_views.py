@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reasoning_cli.operations.foreign import AdoptPlan
     from reasoning_cli.operations.replacing import Replaced, Shift
     from reasoning_cli.operations.stopping import StopPlan
-    from reasoning_cli.store.deployments import DeploymentRecord
+    from reasoning_cli.store.deploy.deployments import DeploymentRecord
 
 
 def plan_facts(plan: DeployPlan | AttachPlan) -> list[tuple[str, str]]:

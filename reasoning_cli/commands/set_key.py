@@ -14,7 +14,7 @@ from reasoning_cli.redact import mask, remember
 if TYPE_CHECKING:
     from reasoning_cli.commands.session import Session
     from reasoning_cli.operations.keys import KeyProject
-    from reasoning_cli.store.deployments import DeploymentRecord
+    from reasoning_cli.store.deploy.deployments import DeploymentRecord
 
 
 def change_key(session: Session, new: str, *, offline: bool, yes: bool) -> None:

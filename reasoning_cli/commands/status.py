@@ -82,7 +82,7 @@ def _foreign_lines(session: Session) -> list[str]:
 
 
 def _samples_line(session: Session) -> str:
-    from reasoning_cli.store.samples import SampleFilter, Samples
+    from reasoning_cli.store.samples.training_log import SampleFilter, Samples
 
     count = Samples(session.store).count(SampleFilter())
     return f"DATA   {count:,} decisions kept"

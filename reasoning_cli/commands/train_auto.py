@@ -30,7 +30,7 @@ from reasoning_cli.values import parse_model_type, parse_usd, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.auto_training import Keeper, Means
-    from reasoning_cli.store.loops import Counted, Loop
+    from reasoning_cli.store.train.auto_loops import Counted, Loop
 
 _EVERY = re.compile(r"(\d{1,4})\s*([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -79,7 +79,7 @@ def auto(
 
     The guard goes on with it, one step each time it looks. Without a TYPE: how each loop stands.
     """
-    from reasoning_cli.store.loops import Loops
+    from reasoning_cli.store.train.auto_loops import Loops
 
     session, chosen = session_of(ctx), chosen_format(fmt, json)
     conditions = [one for one in (every, min_new, count, max_cost, unattended) if one is not None]
@@ -152,8 +152,8 @@ def _set(
 ) -> Loop | None:
     """Set a loop up, or its conditions anew; None where that was a dry run."""
     from reasoning_cli.operations.auto_training import rest
-    from reasoning_cli.store.events import Event, Events, current_user
-    from reasoning_cli.store.loops import Loops
+    from reasoning_cli.store.audit_log import Event, Events, current_user
+    from reasoning_cli.store.train.auto_loops import Loops
 
     terminal, name = session.terminal, spell_model_type(model_type)
     every_text, min_new, count, max_cost, unattended = given
@@ -206,9 +206,9 @@ def _say_set(session: Session, loop: Loop) -> None:
 
 
 def _off(session: Session, model_type: str) -> None:
-    from reasoning_cli.store.deployments import Deployments
-    from reasoning_cli.store.events import Event, Events
-    from reasoning_cli.store.loops import Loops
+    from reasoning_cli.store.audit_log import Event, Events
+    from reasoning_cli.store.deploy.deployments import Deployments
+    from reasoning_cli.store.train.auto_loops import Loops
 
     terminal, name = session.terminal, spell_model_type(model_type)
     loop = Loops(session.store).get(model_type)
@@ -257,7 +257,7 @@ def _means(session: Session, loop: Loop) -> Means:
     from reasoning_cli.operations.promoting import Desk
     from reasoning_cli.operations.training_plan import TrainRequest
     from reasoning_cli.settings import Settings
-    from reasoning_cli.store.samples import SampleFilter, Samples
+    from reasoning_cli.store.samples.training_log import SampleFilter, Samples
 
     model_type, get = loop.model_type, session.settings.get
     wanted = SampleFilter(model_types=(model_type,))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from reasoning_cli.operations.evaluating import EvaluationPlan
     from reasoning_cli.operations.evaluating_choice import EvaluateRequest
     from reasoning_cli.operations.prices import TokenPrice
-    from reasoning_cli.store.evaluations import EvaluationRecord
+    from reasoning_cli.store.evaluate.evaluations import EvaluationRecord
 
 OptionalTypeArgument = Annotated[
     str | None,
@@ -146,7 +146,7 @@ def evaluations(
 ) -> None:
     """Evaluations that were made, newest first; `train eval --show NUMBER` shows one whole."""
     from reasoning_cli.commands.train_eval_views import evaluation_columns
-    from reasoning_cli.store.evaluations import Evaluations
+    from reasoning_cli.store.evaluate.evaluations import Evaluations
     from reasoning_cli.terminal.listing import Listing
 
     session = session_of(ctx)
@@ -196,7 +196,7 @@ def _show(session: Session, record: EvaluationRecord, fmt: Format, disagreements
         say_report,
     )
     from reasoning_cli.operations.evaluating_report import read_report
-    from reasoning_cli.store.evaluations import Evaluations
+    from reasoning_cli.store.evaluate.evaluations import Evaluations
 
     terminal = session.terminal
     assert record.report is not None
@@ -217,7 +217,7 @@ def _show(session: Session, record: EvaluationRecord, fmt: Format, disagreements
 
 
 def _stored(session: Session, number: int) -> EvaluationRecord:
-    from reasoning_cli.store.evaluations import Evaluations
+    from reasoning_cli.store.evaluate.evaluations import Evaluations
 
     record = Evaluations(session.store).get(number)
     if record is None:

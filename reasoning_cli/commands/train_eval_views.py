@@ -11,7 +11,7 @@ from reasoning_cli.operations.evaluating import EvaluationPlan
 from reasoning_cli.operations.evaluating_models import ORIGINAL
 from reasoning_cli.operations.evaluating_report import Difference, EvaluationReport, ModelReport, report_record
 from reasoning_cli.operations.intervals import Figure
-from reasoning_cli.store.evaluations import Disagreement, EvaluationRecord
+from reasoning_cli.store.evaluate.evaluations import Disagreement, EvaluationRecord
 from reasoning_cli.terminal.console import Terminal
 from reasoning_cli.terminal.listing import Column, Listing
 from reasoning_cli.terminal.units import counted, moment, money

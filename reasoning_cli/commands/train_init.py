@@ -29,7 +29,7 @@ def init(
     from reasoning_cli.operations.exporting_lines import Rules
     from reasoning_cli.operations.training_advice import advise, fullest_type
     from reasoning_cli.operations.training_plan import TrainRequest
-    from reasoning_cli.store.samples import SampleFilter
+    from reasoning_cli.store.samples.training_log import SampleFilter
     from reasoning_cli.terminal.progress import waiting
 
     session = session_of(ctx)

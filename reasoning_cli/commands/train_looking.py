@@ -57,7 +57,7 @@ def show(ctx: typer.Context, run: RunArgument, json: JsonOption = False) -> None
     from reasoning_cli.commands.train_starting import ways_of
     from reasoning_cli.commands.train_views import next_commands, trained_facts, trained_record
     from reasoning_cli.operations.training_looking import find_trained, refresh_trained
-    from reasoning_cli.store.training_runs import TrainingRuns
+    from reasoning_cli.store.train.runs import TrainingRuns
 
     session = session_of(ctx)
     found = _find(session, run)

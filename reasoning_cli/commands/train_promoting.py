@@ -19,7 +19,7 @@ from reasoning_cli.values import Mode, parse_duration, parse_model_type, spell_m
 if TYPE_CHECKING:
     from reasoning_cli.operations.promoting import Desk, Look
     from reasoning_cli.operations.promoting_plan import PromoteRequest, PromotionPlan
-    from reasoning_cli.store.promotions import Promotion
+    from reasoning_cli.store.promote.promotions import Promotion
     from reasoning_cli.terminal.progress import Waiting
 
 GateOption = Annotated[
@@ -69,7 +69,7 @@ def promote(
     """
     from reasoning_cli.commands.train_promoting_views import promise_lines
     from reasoning_cli.operations.promoting import in_hand
-    from reasoning_cli.store.promotions import WATCHED, Promotions
+    from reasoning_cli.store.promote.promotions import WATCHED, Promotions
 
     session, chosen = session_of(ctx), parse_model_type(model_type)
     request = _request(chosen, to, steps, hold, interval, mode, keep_loser)
@@ -175,7 +175,7 @@ def _begin(
     from reasoning_cli.commands.train_promoting_views import criteria_lines, plan_facts, plan_record
     from reasoning_cli.operations.gates import refusal
     from reasoning_cli.operations.promoting import begin, bring_in
-    from reasoning_cli.store.events import current_user
+    from reasoning_cli.store.audit_log import current_user
     from reasoning_cli.terminal.progress import waiting
 
     terminal, name = session.terminal, spell_model_type(request.model_type)
@@ -219,7 +219,7 @@ def _plan(session: Session, request: PromoteRequest, gate_file: Path | None, goi
     from reasoning_cli.operations.promoting_plan import answering, find_candidate, plan_promotion
     from reasoning_cli.operations.promoting_steps import percents
     from reasoning_cli.operations.status import refresh
-    from reasoning_cli.store.deployments import Deployments
+    from reasoning_cli.store.deploy.deployments import Deployments
 
     store, settings, model_type = session.store, session.settings, request.model_type
     refresh(session.client, store)  # what stands still by now answers nobody
@@ -316,7 +316,7 @@ def _watch(session: Session, promotion: Promotion, limit: timedelta, *, json: bo
             done = run_watch(_desk(session, limit, shown), promotion, tell).promotion
     except KeyboardInterrupt:
         from reasoning_cli.operations.promoting_steps import percents, step_text
-        from reasoning_cli.store.promotions import Promotions
+        from reasoning_cli.store.promote.promotions import Promotions
 
         now = Promotions(session.store).get(promotion.number) or promotion
         where = step_text(percents(now)[now.step])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reasoning_cli.operations.promoting_back import BackPlan
     from reasoning_cli.operations.promoting_plan import PromotionPlan
     from reasoning_cli.operations.promoting_watch import Promise
-    from reasoning_cli.store.promotions import Promotion
+    from reasoning_cli.store.promote.promotions import Promotion
 
 _MARKS = {True: "✓", False: "✗", None: "–"}
 

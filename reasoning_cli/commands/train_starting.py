@@ -18,7 +18,7 @@ from reasoning_cli.values import parse_duration, parse_model_type, parse_share, 
 if TYPE_CHECKING:
     from reasoning_cli.operations.training import Asked, Ways
     from reasoning_cli.operations.training_plan import Method, TrainingPlan, TrainRequest
-    from reasoning_cli.store.training_runs import TrainingRun
+    from reasoning_cli.store.train.runs import TrainingRun
 
 # What says how it is done, not what is trained.
 _MANNERS = ("model_type", "yes", "dry_run", "json", "detach", "timeout", "max_cost", "keep_files", "again")
@@ -109,7 +109,7 @@ def start(
     from reasoning_cli.operations.exporting_lines import Rules
     from reasoning_cli.operations.splitting import DEDUPES, parse_split
     from reasoning_cli.operations.training_plan import METHODS, TrainRequest
-    from reasoning_cli.store.samples import SampleFilter
+    from reasoning_cli.store.samples.training_log import SampleFilter
 
     session, name = session_of(ctx), parse_model_type(model_type)
     deduped = next((one for one in DEDUPES if one == dedupe), None)
@@ -193,7 +193,7 @@ def follow(
     from reasoning_cli.commands.train_views import next_commands, price_question, progress_texts
     from reasoning_cli.operations.training import advance
     from reasoning_cli.operations.training_watch import run_training, watch_training
-    from reasoning_cli.store.training_runs import TrainingRuns
+    from reasoning_cli.store.train.runs import TrainingRuns
     from reasoning_cli.terminal.progress import waiting
 
     terminal = session.terminal
@@ -240,7 +240,7 @@ def show_end(session: Session, run: TrainingRun, *, json: bool, hints: list[str]
     """Where a run stands, with an exit code of 1 for one that failed."""
     from reasoning_cli.commands.train_views import trained_record
     from reasoning_cli.operations.training_looking import find_trained
-    from reasoning_cli.store.training_runs import TrainingRuns
+    from reasoning_cli.store.train.runs import TrainingRuns
     from reasoning_cli.terminal.units import money
 
     terminal, name = session.terminal, spell_model_type(run.model_type)
@@ -293,7 +293,7 @@ def slot_form(session: Session, model_type: str) -> str:
 
 def _going(session: Session, request: TrainRequest) -> TrainingRun | None:
     """The run of this type that goes on. UsageError when what was typed is another wish than the one that began it."""
-    from reasoning_cli.store.training_runs import TrainingRuns
+    from reasoning_cli.store.train.runs import TrainingRuns
 
     run = TrainingRuns(session.store).going(request.model_type)
     if run is None or not request.typed or dict(request.typed) == run.plan["typed"]:
@@ -307,7 +307,7 @@ def _going(session: Session, request: TrainRequest) -> TrainingRun | None:
 
 def _agree_to_more(session: Session, run: TrainingRun, request: TrainRequest) -> TrainingRun:
     """A --max-cost that is typed later is agreed to from now on."""
-    from reasoning_cli.store.training_runs import TrainingRuns
+    from reasoning_cli.store.train.runs import TrainingRuns
 
     if request.max_cost_usd is None:
         return run
@@ -352,7 +352,7 @@ def _begin(session: Session, request: TrainRequest, *, again: bool, yes: bool, j
     from reasoning_cli.commands.train_views import next_commands, plan_facts
     from reasoning_cli.operations.training import begin_training
     from reasoning_cli.operations.training_kept import is_same_again
-    from reasoning_cli.store.training_runs import TrainingRuns
+    from reasoning_cli.store.train.runs import TrainingRuns
 
     terminal, plan = session.terminal, _plan(session, request)
     last = TrainingRuns(session.store).latest(request.model_type)

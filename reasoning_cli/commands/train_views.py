@@ -14,7 +14,7 @@ from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.training import Asked, Progress
-    from reasoning_cli.store.training_runs import TrainingRun
+    from reasoning_cli.store.train.runs import TrainingRun
 
 Fact = tuple[str, str]
 

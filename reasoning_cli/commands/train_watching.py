@@ -73,8 +73,8 @@ def status(
     from reasoning_cli.commands.train_views import next_commands, progress_texts, trained_columns
     from reasoning_cli.operations.training_looking import newest_of_each
     from reasoning_cli.operations.training_watch import going
-    from reasoning_cli.store.loops import Loops
-    from reasoning_cli.store.training_runs import TrainingRuns
+    from reasoning_cli.store.train.auto_loops import Loops
+    from reasoning_cli.store.train.runs import TrainingRuns
 
     session = session_of(ctx)
     terminal, chosen = session.terminal, chosen_format(fmt, json)

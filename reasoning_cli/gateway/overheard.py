@@ -18,9 +18,9 @@ from reasoning_cli.gateway.faces.forms import Asked, Face, Heard, Json, ToolCall
 from reasoning_cli.gateway.routing import Route
 from reasoning_cli.gateway.tool_calls import calls_decided, same_calls
 from reasoning_cli.gateway.unpacking import MOST_MEMBERS, Packed, unpack
-from reasoning_cli.store.attempts import AttemptRecord
-from reasoning_cli.store.samples import Sample
-from reasoning_cli.store.times import to_ms
+from reasoning_cli.store.samples.training_log import Sample
+from reasoning_cli.store.serving.attempts import AttemptRecord
+from reasoning_cli.store.timestamps import to_ms
 from reasoning_cli.values import PromptForm
 
 ORIGIN = "gateway"

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.gateway.faces.forms import Unreadable
 from reasoning_cli.gateway.overheard import Decision, Rooms, records_of
-from reasoning_cli.store.attempts import AttemptRecord, Attempts
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.samples.training_log import Sample, Samples
+from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
 
 if TYPE_CHECKING:
     from reasoning_cli.store.database import Store

@@ -39,14 +39,14 @@ from reasoning_cli.paths import find_paths
 from reasoning_cli.redact import redact
 from reasoning_cli.settings import Settings, environment, load_settings
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.deployments import Deployments
-from reasoning_cli.store.ledger import Ledger
+from reasoning_cli.store.deploy.deployments import Deployments
+from reasoning_cli.store.deploy.meter_readings import Ledger
 
 if TYPE_CHECKING:
     from uvicorn import Config
 
-    from reasoning_cli.store.attempts import AttemptRecord
-    from reasoning_cli.store.samples import Sample
+    from reasoning_cli.store.samples.training_log import Sample
+    from reasoning_cli.store.serving.attempts import AttemptRecord
 
 # How a worker process learns what its parent was told; holds no secret.
 _OPTIONS_VARIABLE = "_REASONING_GATEWAY"

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import ReasoningError
-from reasoning_cli.store.deployments import DeploymentRecord
+from reasoning_cli.store.deploy.deployments import DeploymentRecord
 
 if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient

@@ -18,14 +18,14 @@ from reasoning_cli.errors import DataError, NotFoundError, UsageError
 from reasoning_cli.operations.archiving_files import HINT, REALM, check_file, read_rows, types_of
 from reasoning_cli.operations.parquet_pages import pyarrow_of
 from reasoning_cli.paths import make_private_dir, replacing
+from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.events import Event, Events
-from reasoning_cli.store.forgotten import Forgotten
-from reasoning_cli.store.imports import Imports
-from reasoning_cli.store.keeping import small_steps
-from reasoning_cli.store.samples import Sample
-from reasoning_cli.store.times import from_ms, to_ms
-from reasoning_cli.store.whole_rows import WholeRow, WholeRows, hash_of
+from reasoning_cli.store.samples.full_rows import WholeRow, WholeRows, hash_of
+from reasoning_cli.store.samples.import_cursors import Imports
+from reasoning_cli.store.samples.retention import small_steps
+from reasoning_cli.store.samples.tombstones import Forgotten
+from reasoning_cli.store.samples.training_log import Sample
+from reasoning_cli.store.timestamps import from_ms, to_ms
 
 Period = Literal["day", "month"]
 

@@ -24,10 +24,10 @@ from reasoning_cli.operations.handing_over import former, hand_over
 from reasoning_cli.operations.ledger import observe
 from reasoning_cli.operations.stopping import StopPlan, run_stop
 from reasoning_cli.operations.waiting import Waiting, try_answer, wait_for
+from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import CREATING, DELETED, DeploymentRecord, Deployments
-from reasoning_cli.store.events import Event, Events
-from reasoning_cli.store.replacements import Replacements
+from reasoning_cli.store.deploy.deployments import CREATING, DELETED, DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.rollouts import Replacements
 from reasoning_cli.together.problems import MissingError
 from reasoning_cli.values import spell_model_type
 

@@ -29,9 +29,9 @@ from reasoning_cli.operations.promoting_plan import (
 )
 from reasoning_cli.operations.sequential import Verdict
 from reasoning_cli.operations.stopping import StopPlan, run_stop
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.evaluations import EvaluationRecord
-from reasoning_cli.store.replacements import Replacements
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.rollouts import Replacements
+from reasoning_cli.store.evaluate.evaluations import EvaluationRecord
 from reasoning_cli.values import Mode
 
 if TYPE_CHECKING:
@@ -139,8 +139,8 @@ def judge_model(bench: Bench, model_type: str, run: int) -> Judged:
 
 def cost_cents(bench: Bench, run: int | None, key: str | None) -> Decimal:
     """What a round has cost so far: its job, and the hours of its model with all doubts."""
-    from reasoning_cli.store.fine_tunes import FineTunes
-    from reasoning_cli.store.training_runs import TrainingRuns
+    from reasoning_cli.store.train.fine_tunes import FineTunes
+    from reasoning_cli.store.train.runs import TrainingRuns
 
     store = bench.desk.store
     found = TrainingRuns(store).get(run) if run is not None else None

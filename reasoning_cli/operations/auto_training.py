@@ -27,13 +27,13 @@ from reasoning_cli.operations.sequential import Verdict
 from reasoning_cli.operations.training import Ways, advance, begin_training
 from reasoning_cli.operations.training_plan import TrainRequest, plan_training
 from reasoning_cli.operations.training_watch import look as look_at_job
+from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.events import Event, Events
-from reasoning_cli.store.live_answers import decisions_since
-from reasoning_cli.store.loops import Loop, Loops, Step
-from reasoning_cli.store.promotions import WATCHED, Promotion, Promotions
-from reasoning_cli.store.training_runs import TrainingRuns
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.promote.promotions import WATCHED, Promotion, Promotions
+from reasoning_cli.store.serving.online_answers import decisions_since
+from reasoning_cli.store.train.auto_loops import Loop, Loops, Step
+from reasoning_cli.store.train.runs import TrainingRuns
 from reasoning_cli.values import spell_model_type
 
 ACTOR = "loop"

@@ -9,7 +9,7 @@ from pathlib import Path
 from reasoning_cli.errors import DataError, NotFoundError, UsageError
 from reasoning_cli.operations.forgetting import forget_again
 from reasoning_cli.paths import make_private_dir
-from reasoning_cli.store.copying import (
+from reasoning_cli.store.backup import (
     BackupSeen,
     CopyFacts,
     Progress,
@@ -22,8 +22,8 @@ from reasoning_cli.store.copying import (
     silent,
 )
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.forgotten import Forgotten
-from reasoning_cli.store.schema import VERSION
+from reasoning_cli.store.migrations import VERSION
+from reasoning_cli.store.samples.tombstones import Forgotten
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from reasoning_cli.operations.deploying import Action, DeployPlan
 from reasoning_cli.operations.handing_over import hand_over
 from reasoning_cli.operations.ledger import observe
 from reasoning_cli.operations.waiting import Waiting, cost_warning, try_answer, wait_for
+from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import CREATING, DELETED, DeploymentRecord, Deployments
-from reasoning_cli.store.events import Event, Events
+from reasoning_cli.store.deploy.deployments import CREATING, DELETED, DeploymentRecord, Deployments
 from reasoning_cli.together.problems import BusyError, UnreachableError
 from reasoning_cli.values import together_idle_minutes
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.catalogue import Hardware, choose_hardware, find_model, serving_options
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.together.problems import MissingError, RequestRefusedError
 
 if TYPE_CHECKING:

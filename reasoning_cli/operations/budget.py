@@ -13,8 +13,8 @@ from reasoning_cli.errors import LimitError
 from reasoning_cli.operations.ledger import Usage, usage_by_deployment
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.fine_tunes import FineTunes
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.train.fine_tunes import FineTunes
 from reasoning_cli.values import Period, spell_model_type
 
 # Nothing is billed in these states, and nothing starts again from them by itself.

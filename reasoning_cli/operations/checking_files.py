@@ -25,7 +25,7 @@ from reasoning_cli.operations.exporting_files import MOST_BYTES
 from reasoning_cli.operations.exporting_lines import BYTES_PER_TOKEN
 from reasoning_cli.operations.parquet_pages import ANY, PagedFile, PageError, opened
 from reasoning_cli.personal import Redactor
-from reasoning_cli.store.hashes import masked_hash
+from reasoning_cli.store.fingerprints import masked_hash
 
 FileFormat = Literal["jsonl", "csv", "parquet"]
 

@@ -19,10 +19,10 @@ from reasoning_cli.operations.training_plan import slot_model
 from reasoning_cli.operations.training_watch import unseen
 from reasoning_cli.paths import HOME_VARIABLE, PROFILE_VARIABLE, is_private
 from reasoning_cli.settings import Settings
-from reasoning_cli.store.copying import BackupSeen, last_backup
+from reasoning_cli.store.backup import BackupSeen, last_backup
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.samples import Samples
-from reasoning_cli.store.training_runs import TrainingRun, TrainingRuns
+from reasoning_cli.store.samples.training_log import Samples
+from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
 from reasoning_cli.together.client import TogetherClient
 from reasoning_cli.values import MODEL_TYPES, spell_model_type
 

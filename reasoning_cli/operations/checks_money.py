@@ -11,7 +11,7 @@ from reasoning_cli.operations.check import Check, database_path, existing_store,
 from reasoning_cli.operations.guard_lock import find_guard
 from reasoning_cli.operations.status import last_look
 from reasoning_cli.settings import Settings
-from reasoning_cli.store.deployments import Deployments
+from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.together.wire import Deployment
 from reasoning_cli.values import spell_model_type
 

@@ -11,7 +11,7 @@ from reasoning_cli.operations.budget import AT_REST
 from reasoning_cli.operations.check import Check, existing_store, failed, ok, warn
 from reasoning_cli.redact import mask
 from reasoning_cli.settings import Settings
-from reasoning_cli.store.deployments import Deployments
+from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.together.client import TogetherClient
 from reasoning_cli.together.wire import Deployment
 

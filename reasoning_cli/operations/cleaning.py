@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reasoning_cli.errors import UsageError
+from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.events import Event, Events
-from reasoning_cli.store.keeping import Cut, CutRange, delete_cut, nth_newest, range_of_cut, small_steps
+from reasoning_cli.store.samples.retention import Cut, CutRange, delete_cut, nth_newest, range_of_cut, small_steps
 from reasoning_cli.values import MODEL_TYPES
 
 OPERATOR = "operator"

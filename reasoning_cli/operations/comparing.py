@@ -14,9 +14,9 @@ from math import ceil
 
 from reasoning_cli.operations.prices import TokenPrice
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.sample_figures import Traffic, traffic
-from reasoning_cli.store.samples import SampleFilter, Samples
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.samples.stats import Traffic, traffic
+from reasoning_cli.store.samples.training_log import SampleFilter, Samples
 from reasoning_cli.values import MODEL_TYPES, Hours
 
 DAY = timedelta(days=1)

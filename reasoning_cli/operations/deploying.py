@@ -18,8 +18,8 @@ from reasoning_cli.operations.finding import find_live
 from reasoning_cli.operations.handing_over import former
 from reasoning_cli.operations.status import refresh
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.replacements import Replacements
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.rollouts import Replacements
 from reasoning_cli.values import MODEL_TYPES, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from reasoning_cli.operations.evaluating_files import batched
 from reasoning_cli.operations.evaluating_models import Candidate, find_candidate
 from reasoning_cli.operations.prices import TokenPrice
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.evaluations import EvaluationRecord, Evaluations
-from reasoning_cli.store.exports import NumberSet
+from reasoning_cli.store.evaluate.evaluations import EvaluationRecord, Evaluations
+from reasoning_cli.store.samples.exports import NumberSet
 from reasoning_cli.values import spell_model_type
 
 

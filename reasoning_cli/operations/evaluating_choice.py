@@ -15,11 +15,11 @@ from reasoning_cli.operations.evaluating_files import batched, open_dataset
 from reasoning_cli.operations.evaluating_models import COPY, TRAINED, Candidate, trained_on
 from reasoning_cli.operations.exporting_lines import BYTES_PER_TOKEN
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.evaluation_rows import ChoiceRow, EvaluationRows
-from reasoning_cli.store.evaluations import EvaluationRecord, Evaluations
-from reasoning_cli.store.exports import NumberSet
-from reasoning_cli.store.samples import SampleFilter
-from reasoning_cli.store.training_runs import TrainingRuns
+from reasoning_cli.store.evaluate.evaluations import EvaluationRecord, Evaluations
+from reasoning_cli.store.evaluate.reader import ChoiceRow, EvaluationRows
+from reasoning_cli.store.samples.exports import NumberSet
+from reasoning_cli.store.samples.training_log import SampleFilter
+from reasoning_cli.store.train.runs import TrainingRuns
 
 # Why a decision is not asked, beside having been trained on.
 OURS = "answered by your own model, and not labelled"

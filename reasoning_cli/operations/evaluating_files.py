@@ -24,11 +24,11 @@ from reasoning_cli.operations.evaluating_models import COPY, TRAINED, Candidate,
 from reasoning_cli.operations.exporting_lines import Renderer, Rules
 from reasoning_cli.operations.training_kept import request_of
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.evaluation_rows import EvaluationRows
-from reasoning_cli.store.export_rows import texts
-from reasoning_cli.store.exports import NumberSet, exported_numbers, seeded_salt
-from reasoning_cli.store.hashes import masked_hash
-from reasoning_cli.store.training_runs import TrainingRuns
+from reasoning_cli.store.evaluate.reader import EvaluationRows
+from reasoning_cli.store.fingerprints import masked_hash
+from reasoning_cli.store.samples.export_reader import texts
+from reasoning_cli.store.samples.exports import NumberSet, exported_numbers, seeded_salt
+from reasoning_cli.store.train.runs import TrainingRuns
 from reasoning_cli.values import spell_model_type
 
 FORMS = ("exact", "compact")

@@ -11,9 +11,9 @@ from typing import Literal
 from reasoning_cli.errors import NotFoundError, ReasoningError, UsageError
 from reasoning_cli.operations.prices import TokenPrice
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.exports import NumberSet
-from reasoning_cli.store.training_runs import TrainingRun, TrainingRuns
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.samples.exports import NumberSet
+from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
 from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 ORIGINAL = "original"

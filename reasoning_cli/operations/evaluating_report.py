@@ -32,8 +32,8 @@ from reasoning_cli.operations.intervals import (
     unbounded_mean,
 )
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.evaluations import AnswerRecord, EvaluationRecord, Evaluations
-from reasoning_cli.store.samples import SampleFilter, Samples
+from reasoning_cli.store.evaluate.evaluations import AnswerRecord, EvaluationRecord, Evaluations
+from reasoning_cli.store.samples.training_log import SampleFilter, Samples
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.evaluating import EvaluationPlan

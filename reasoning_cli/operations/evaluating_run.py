@@ -25,8 +25,8 @@ from reasoning_cli.operations.evaluating_models import ORIGINAL, Candidate
 from reasoning_cli.operations.evaluating_report import build_report, report_record
 from reasoning_cli.operations.prices import TokenPrice
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.evaluation_rows import AskedRow, EvaluationRows
-from reasoning_cli.store.evaluations import AnswerRecord, EvaluationRecord, Evaluations
+from reasoning_cli.store.evaluate.evaluations import AnswerRecord, EvaluationRecord, Evaluations
+from reasoning_cli.store.evaluate.reader import AskedRow, EvaluationRows
 from reasoning_cli.together.problems import BusyError, NotServingError, RequestRefusedError, UnreachableError
 
 if TYPE_CHECKING:

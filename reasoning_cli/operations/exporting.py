@@ -30,12 +30,12 @@ from reasoning_cli.operations.exporting_batches import (
 from reasoning_cli.operations.exporting_files import HashedFile, checked, files_of, manifest_of, replacing, type_name
 from reasoning_cli.operations.exporting_lines import BYTES_PER_TOKEN, Rules, head_of
 from reasoning_cli.operations.splitting import SIDES, Dedupe, choose
-from reasoning_cli.store import schema
+from reasoning_cli.store import migrations
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.export_rows import ExportRows
-from reasoning_cli.store.exports import NumberSet, record_export
-from reasoning_cli.store.samples import SampleFilter
-from reasoning_cli.store.times import from_ms
+from reasoning_cli.store.samples.export_reader import ExportRows
+from reasoning_cli.store.samples.exports import NumberSet, record_export
+from reasoning_cli.store.samples.training_log import SampleFilter
+from reasoning_cli.store.timestamps import from_ms
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
@@ -307,7 +307,7 @@ class _Run:
             if value is not None and value != ()
         }
         return {
-            "program": {"name": "reasoning", "version": __version__, "schema": schema.VERSION},
+            "program": {"name": "reasoning", "version": __version__, "schema": migrations.VERSION},
             "exported_at": _rfc3339(self._now),
             "format": rules.fmt,
             "kind": "preference" if rules.preference else "conversational",

@@ -26,7 +26,7 @@ import orjson
 from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.operations.exporting_lines import BYTES_PER_TOKEN, Renderer, Rules, csv_row
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.export_rows import TextRow, each_page_once, texts
+from reasoning_cli.store.samples.export_reader import TextRow, each_page_once, texts
 
 BATCH = 250
 MOST_WORKERS = 4

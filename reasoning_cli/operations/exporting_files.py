@@ -21,7 +21,7 @@ from reasoning_cli.operations.exporting_lines import Format
 from reasoning_cli.operations.splitting import SIDES
 from reasoning_cli.paths import replacing as replacing
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.samples import SampleFilter
+from reasoning_cli.store.samples.training_log import SampleFilter
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

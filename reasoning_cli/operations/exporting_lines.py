@@ -34,7 +34,7 @@ from reasoning_cli.decisions.people import people_of
 from reasoning_cli.decisions.quick_answers import canonical_check, is_canonical, quick_answer
 from reasoning_cli.personal import Redactor
 from reasoning_cli.spreadsheet import cell
-from reasoning_cli.store.export_rows import TextRow
+from reasoning_cli.store.samples.export_reader import TextRow
 from reasoning_cli.values import MODEL_TYPES
 
 Format = Literal["jsonl", "json", "parquet", "csv"]

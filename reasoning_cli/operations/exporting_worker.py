@@ -18,7 +18,7 @@ from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.exporting_batches import Batcher, Facts, Shared
 from reasoning_cli.operations.exporting_lines import Rules
 from reasoning_cli.store.database import open_store
-from reasoning_cli.store.export_rows import each_page_once
+from reasoning_cli.store.samples.export_reader import each_page_once
 
 
 def main() -> None:

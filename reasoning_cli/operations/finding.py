@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import ConfigurationError, NotFoundError
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.together.problems import MissingError
 
 if TYPE_CHECKING:

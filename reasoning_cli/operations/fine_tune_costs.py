@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.fine_tunes import NANO_DOLLARS_PER_CENT, FineTuneRecord, FineTunes
-from reasoning_cli.store.training_runs import TrainingRuns
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.train.fine_tunes import NANO_DOLLARS_PER_CENT, FineTuneRecord, FineTunes
+from reasoning_cli.store.train.runs import TrainingRuns
 from reasoning_cli.together.problems import BusyError, MissingError, RequestRefusedError
 from reasoning_cli.values import MODEL_TYPES
 

@@ -14,10 +14,10 @@ from reasoning_cli.operations.budget import Limits, Standing, burn, check_deploy
 from reasoning_cli.operations.ledger import Usage, integrate, observe, ready_since
 from reasoning_cli.operations.status import ModelStatus
 from reasoning_cli.operations.waiting import Progress, Waiting
+from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DELETED, DeploymentRecord, Deployments
-from reasoning_cli.store.events import Event, Events
-from reasoning_cli.store.ledger import Ledger, Reading
+from reasoning_cli.store.deploy.deployments import DELETED, DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.meter_readings import Ledger, Reading
 from reasoning_cli.together.problems import MissingError, RequestRefusedError
 
 if TYPE_CHECKING:

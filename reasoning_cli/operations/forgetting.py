@@ -12,12 +12,12 @@ from itertools import islice
 from reasoning_cli.decisions.answers import escape
 from reasoning_cli.errors import UsageError
 from reasoning_cli.operations.importing_chats import ORIGIN as CHAT_FILE
-from reasoning_cli.store.changing import beside, erasing, is_log_cut
+from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.events import Event, Events
-from reasoning_cli.store.exports import ExportRecord, exports_holding
-from reasoning_cli.store.forgotten import Forgotten
-from reasoning_cli.store.samples import Sample, SampleFilter, Samples
+from reasoning_cli.store.samples.exports import ExportRecord, exports_holding
+from reasoning_cli.store.samples.rewrite import beside, erasing, is_log_cut
+from reasoning_cli.store.samples.tombstones import Forgotten
+from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
 
 _BATCH = 200
 

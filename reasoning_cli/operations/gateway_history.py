@@ -7,9 +7,9 @@ from typing import Any
 
 from reasoning_cli.operations.model_tally import Tallies
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import Deployments
-from reasoning_cli.store.gateway_figures import agreement, answers
-from reasoning_cli.store.live_answers import live_answers
+from reasoning_cli.store.deploy.deployments import Deployments
+from reasoning_cli.store.serving.gateway_stats import agreement, answers
+from reasoning_cli.store.serving.online_answers import live_answers
 
 
 def model_names(store: Store) -> dict[str, str]:

@@ -18,12 +18,12 @@ from reasoning_cli.operations.budget import AT_REST, Limits, Standing, burn, che
 from reasoning_cli.operations.cleaning import Retention, plan_cleanup, run_cleanup
 from reasoning_cli.operations.ledger import observe, ready_since
 from reasoning_cli.operations.status import refresh
-from reasoning_cli.store.attempts import Attempts
+from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.events import Event, Events
-from reasoning_cli.store.ledger import Ledger
-from reasoning_cli.store.samples import Samples
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.meter_readings import Ledger
+from reasoning_cli.store.samples.training_log import Samples
+from reasoning_cli.store.serving.attempts import Attempts
 from reasoning_cli.values import Hours, spell_model_type
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from reasoning_cli.operations.budget import burn
 from reasoning_cli.operations.stopping import StopPlan, run_stop
 from reasoning_cli.operations.waiting import Waiting
+from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.events import Event, Events
-from reasoning_cli.store.replacements import Replacements
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.rollouts import Replacements
 
 if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient

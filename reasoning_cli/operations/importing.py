@@ -23,11 +23,11 @@ from reasoning_cli.operations.importing_rows import BadRow, NoDecision, read_row
 from reasoning_cli.operations.outcomes import note_outcomes
 from reasoning_cli.sources.files import HINT
 from reasoning_cli.sources.rows import Row, Source
+from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.events import Event, Events
-from reasoning_cli.store.forgotten import Forgotten
-from reasoning_cli.store.imports import Imports
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.samples.import_cursors import Imports
+from reasoning_cli.store.samples.tombstones import Forgotten
+from reasoning_cli.store.samples.training_log import Sample, Samples
 
 FORMATS = ("elizaos", "requests", "chat")
 BATCH_ROWS = 500

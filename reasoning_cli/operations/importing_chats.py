@@ -15,7 +15,7 @@ from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, read_ans
 from reasoning_cli.decisions.prompts import agent_name, sender_id, shape_of
 from reasoning_cli.decisions.recognise import WEAK_SIGNS, recognise, without_codes
 from reasoning_cli.operations.importing_rows import TOON, BadRow, NoDecision, content_id, storable
-from reasoning_cli.store.samples import Sample
+from reasoning_cli.store.samples.training_log import Sample
 
 ORIGIN = "chat-file"
 

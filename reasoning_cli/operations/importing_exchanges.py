@@ -24,7 +24,7 @@ from reasoning_cli.operations.importing_rows import (
     moment_of,
     storable,
 )
-from reasoning_cli.store.samples import Sample
+from reasoning_cli.store.samples.training_log import Sample
 
 ORIGIN = "request-log"
 

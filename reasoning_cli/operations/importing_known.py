@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from reasoning_cli.decisions.answers import InvalidAnswer, read_answer, render_answer
 from reasoning_cli.operations.importing_chats import ORIGIN as CHAT_FILE
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.forgotten import Forgotten
-from reasoning_cli.store.imports import Imports
-from reasoning_cli.store.samples import Sample
+from reasoning_cli.store.samples.import_cursors import Imports
+from reasoning_cli.store.samples.tombstones import Forgotten
+from reasoning_cli.store.samples.training_log import Sample
 
 
 @dataclass(frozen=True)

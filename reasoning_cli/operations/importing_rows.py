@@ -17,7 +17,7 @@ from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, read_ans
 from reasoning_cli.decisions.prompts import agent_name, sender_id, shape_of
 from reasoning_cli.decisions.recognise import recognise, without_codes
 from reasoning_cli.sources.rows import parsed
-from reasoning_cli.store.samples import Sample
+from reasoning_cli.store.samples.training_log import Sample
 
 ORIGIN = "elizaos-logs"
 TOON = "answer in TOON, which is not supported"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import ReasoningError
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 
 if TYPE_CHECKING:
     from reasoning_cli.store.database import Store

@@ -16,8 +16,8 @@ from reasoning_cli.decisions.correcting import canonical, decisions_for, with_de
 from reasoning_cli.errors import DataError, ReasoningError, UsageError
 from reasoning_cli.operations.looking import find_sample
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.labels import Labelling, Labels
-from reasoning_cli.store.samples import Sample
+from reasoning_cli.store.samples.labels import Labelling, Labels
+from reasoning_cli.store.samples.training_log import Sample
 from reasoning_cli.values import spell_model_type
 
 BATCH = 500

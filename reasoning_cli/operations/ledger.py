@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from reasoning_cli.errors import NotFoundError, RemoteError
 from reasoning_cli.operations.finding import find_made
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import CREATING, DELETED, DeploymentRecord, Deployments
-from reasoning_cli.store.ledger import Ledger, Reading
+from reasoning_cli.store.deploy.deployments import CREATING, DELETED, DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.meter_readings import Ledger, Reading
 from reasoning_cli.together.problems import MissingError, RequestRefusedError
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from reasoning_cli.errors import NotFoundError, UsageError
 from reasoning_cli.operations.gates import Gate
 from reasoning_cli.operations.sequential import Finding, Verdict, against_floor, paired, unpaired
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.live_answers import LiveAnswer, decisions_since, labels_of_original, live_answers
-from reasoning_cli.store.replacements import Replacements
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.rollouts import Replacements
+from reasoning_cli.store.serving.online_answers import LiveAnswer, decisions_since, labels_of_original, live_answers
 from reasoning_cli.values import spell_model_type
 
 ORIGINAL = "original"

@@ -10,9 +10,9 @@ from reasoning_cli.decisions.prompts import received_message
 from reasoning_cli.decisions.reading import Parts, message_of, parts_of, talk_of
 from reasoning_cli.errors import NotFoundError, UsageError
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.labels import LabelRecord, Labels
-from reasoning_cli.store.pages import TAIL_CHARS, Pages, SampleRow
-from reasoning_cli.store.samples import Sample, SampleFilter, Samples
+from reasoning_cli.store.samples.labels import LabelRecord, Labels
+from reasoning_cli.store.samples.listing import TAIL_CHARS, Pages, SampleRow
+from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
 
 # Below that an id in a table looks like a number.
 _SHORTEST_ID = 8

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.rooms import ANSWERED, STOPPED, RoomRow, Rooms
-from reasoning_cli.store.samples import Sample
+from reasoning_cli.store.samples.rooms import ANSWERED, STOPPED, RoomRow, Rooms
+from reasoning_cli.store.samples.training_log import Sample
 
 WITHIN = timedelta(minutes=30)
 

@@ -43,10 +43,10 @@ from reasoning_cli.operations.replacing import move
 from reasoning_cli.operations.waiting import Waiting, try_answer, wait_for
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.live_answers import live_answers
-from reasoning_cli.store.promotions import WATCHED, Promotion, Promotions
-from reasoning_cli.store.replacements import Replacements
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.rollouts import Replacements
+from reasoning_cli.store.promote.promotions import WATCHED, Promotion, Promotions
+from reasoning_cli.store.serving.online_answers import live_answers
 from reasoning_cli.values import MODEL_TYPES, Mode
 
 if TYPE_CHECKING:

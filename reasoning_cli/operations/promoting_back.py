@@ -15,10 +15,10 @@ from reasoning_cli.operations.deploying import DeployPlan
 from reasoning_cli.operations.promoting import Desk, in_hand, look, send_back
 from reasoning_cli.operations.replacing import Return, Shift, plan_rollback, run_replace, run_return
 from reasoning_cli.operations.stopping import StopPlan, run_stop
+from reasoning_cli.store.audit_log import Event, Events, current_user
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import Deployments
-from reasoning_cli.store.events import Event, Events, current_user
-from reasoning_cli.store.promotions import Promotion, Promotions
+from reasoning_cli.store.deploy.deployments import Deployments
+from reasoning_cli.store.promote.promotions import Promotion, Promotions
 from reasoning_cli.values import Mode, spell_model_type
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from reasoning_cli.operations.intervals import Figure, proportion
 from reasoning_cli.operations.live_comparing import CompareRequest, compare_live
 from reasoning_cli.operations.promoting_plan import Candidate
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DeploymentRecord
-from reasoning_cli.store.evaluations import EvaluationRecord, Evaluations
+from reasoning_cli.store.deploy.deployments import DeploymentRecord
+from reasoning_cli.store.evaluate.evaluations import EvaluationRecord, Evaluations
 
 _STAY_OUT = ("IGNORE", "STOP")
 

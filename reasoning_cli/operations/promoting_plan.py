@@ -16,10 +16,10 @@ from reasoning_cli.operations.gates import Criterion, Gate
 from reasoning_cli.operations.promoting_watch import Promise, promise
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.promotions import Promotion
-from reasoning_cli.store.replacements import Replacements
-from reasoning_cli.store.training_runs import TrainingRun, TrainingRuns
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.rollouts import Replacements
+from reasoning_cli.store.promote.promotions import Promotion
+from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
 from reasoning_cli.values import Mode, PromptForm, spell_model_type
 
 if TYPE_CHECKING:

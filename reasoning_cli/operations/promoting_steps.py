@@ -11,10 +11,10 @@ from reasoning_cli.operations.ledger import observe
 from reasoning_cli.operations.promoting_plan import UNSEEN
 from reasoning_cli.operations.replacing import move
 from reasoning_cli.operations.stopping import StopPlan, run_stop
-from reasoning_cli.store.deployments import DELETED, DeploymentRecord, Deployments
-from reasoning_cli.store.events import Event, Events
-from reasoning_cli.store.promotions import Promotion, Promotions
-from reasoning_cli.store.replacements import Replacements
+from reasoning_cli.store.audit_log import Event, Events
+from reasoning_cli.store.deploy.deployments import DELETED, DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.rollouts import Replacements
+from reasoning_cli.store.promote.promotions import Promotion, Promotions
 from reasoning_cli.values import Mode, spell_model_type
 
 if TYPE_CHECKING:

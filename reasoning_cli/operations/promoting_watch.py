@@ -9,7 +9,7 @@ from math import log
 
 from reasoning_cli.operations.gates import Gate
 from reasoning_cli.operations.sequential import Finding, Verdict, against_floor, log_evidence
-from reasoning_cli.store.live_answers import LiveAnswer
+from reasoning_cli.store.serving.online_answers import LiveAnswer
 
 # What the gateway's circuit breaker calls broken; of a model whose answers are valid as often as they must be it is
 # one chance in three million.

@@ -9,11 +9,11 @@ from datetime import datetime
 from reasoning_cli.operations.evaluating_report import read_report
 from reasoning_cli.operations.intervals import Figure
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.evaluations import Evaluations
-from reasoning_cli.store.live_answers import Served, served
-from reasoning_cli.store.promotions import Promotion, Promotions
-from reasoning_cli.store.training_runs import TrainingRun, TrainingRuns
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.evaluate.evaluations import Evaluations
+from reasoning_cli.store.promote.promotions import Promotion, Promotions
+from reasoning_cli.store.serving.online_answers import Served, served
+from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
 
 
 @dataclass(frozen=True)

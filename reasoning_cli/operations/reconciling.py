@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from reasoning_cli.errors import UsageError
 from reasoning_cli.operations.ledger import Usage, integrate_over, readings_by_deployment
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.fine_tunes import FineTunes
+from reasoning_cli.store.train.fine_tunes import FineTunes
 from reasoning_cli.together.problems import MissingError
 
 if TYPE_CHECKING:

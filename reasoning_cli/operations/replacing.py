@@ -17,10 +17,10 @@ from reasoning_cli.operations.deploying import DeployPlan, DeployRequest, plan_d
 from reasoning_cli.operations.ledger import observe
 from reasoning_cli.operations.stopping import StopPlan, run_stop
 from reasoning_cli.operations.waiting import Progress, Waiting, try_answer, wait_for
+from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DELETED, DeploymentRecord, Deployments
-from reasoning_cli.store.events import Event, Events
-from reasoning_cli.store.replacements import Replacement, Replacements
+from reasoning_cli.store.deploy.deployments import DELETED, DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.rollouts import Replacement, Replacements
 from reasoning_cli.together.problems import BusyError, UnreachableError
 from reasoning_cli.values import spell_model_type
 

@@ -17,10 +17,10 @@ from reasoning_cli.operations.ledger import Span, Usage, integrate, integrate_ov
 from reasoning_cli.operations.reporting_dates import day_edges, hour_edges
 from reasoning_cli.operations.reporting_decisions import decisions_by_deployment
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.fine_tunes import FineTuneRecord, FineTunes
-from reasoning_cli.store.ledger import Reading
-from reasoning_cli.store.sample_figures import Traffic, traffic
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.meter_readings import Reading
+from reasoning_cli.store.samples.stats import Traffic, traffic
+from reasoning_cli.store.train.fine_tunes import FineTuneRecord, FineTunes
 from reasoning_cli.values import MODEL_TYPES
 
 if TYPE_CHECKING:

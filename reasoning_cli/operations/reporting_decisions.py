@@ -8,10 +8,10 @@ from datetime import datetime
 from itertools import pairwise
 
 from reasoning_cli.operations.ledger import spans
-from reasoning_cli.store.answered import adapters, answered
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DeploymentRecord
-from reasoning_cli.store.ledger import Reading
+from reasoning_cli.store.deploy.deployments import DeploymentRecord
+from reasoning_cli.store.deploy.meter_readings import Reading
+from reasoning_cli.store.serving.answered_by import adapters, answered
 
 Readings = Mapping[str, Sequence[Reading]]
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.labels import Labelling, Labels
-from reasoning_cli.store.pages import Pages
-from reasoning_cli.store.reviews import Reviews
-from reasoning_cli.store.samples import Sample, SampleFilter, Samples
+from reasoning_cli.store.samples.labels import Labelling, Labels
+from reasoning_cli.store.samples.listing import Pages
+from reasoning_cli.store.samples.reviews import Reviews
+from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
 
 _PAGE = 100
 _LABELS = ("good", "bad", "corrected")

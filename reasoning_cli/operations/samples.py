@@ -10,7 +10,7 @@ from typing import Literal
 
 from reasoning_cli.personal import Redactor
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.sample_figures import SampleFigures, TypeFigures, sample_figures, spread_samples
+from reasoning_cli.store.samples.stats import SampleFigures, TypeFigures, sample_figures, spread_samples
 from reasoning_cli.values import spell_model_type
 
 Quality = Literal["Insufficient", "Limited", "Narrow", "Stale", "Good", "Excellent"]

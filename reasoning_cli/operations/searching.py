@@ -10,9 +10,9 @@ from reasoning_cli.decisions.reading import message_of, words_of
 from reasoning_cli.errors import DataError, UsageError
 from reasoning_cli.operations.looking import find_sample
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.pages import Pages
-from reasoning_cli.store.samples import SampleFilter
-from reasoning_cli.store.search import Hit, Search, spaced
+from reasoning_cli.store.samples.listing import Pages
+from reasoning_cli.store.samples.search import Hit, Search, spaced
+from reasoning_cli.store.samples.training_log import SampleFilter
 
 # Of a text that is longer the beginning is searched.
 _MOST_CHARS = 20_000

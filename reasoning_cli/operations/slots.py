@@ -10,10 +10,10 @@ from reasoning_cli import settings as s
 from reasoning_cli.operations.budget import read_limits, standings
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.loops import TRYING, Loops
-from reasoning_cli.store.promotions import Promotions
-from reasoning_cli.store.replacements import Replacement, Replacements
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.rollouts import Replacement, Replacements
+from reasoning_cli.store.promote.promotions import Promotions
+from reasoning_cli.store.train.auto_loops import TRYING, Loops
 from reasoning_cli.values import MODEL_TYPES, Mode, PromptForm
 
 READY = "READY"

@@ -18,7 +18,7 @@ from typing import Literal
 
 from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, parse_answer
 from reasoning_cli.errors import ReasoningError, UsageError
-from reasoning_cli.store.export_rows import ExportRows
+from reasoning_cli.store.samples.export_reader import ExportRows
 
 Dedupe = Literal["none", "exact", "near"]
 DEDUPES: tuple[Dedupe, ...] = ("none", "exact", "near")

@@ -12,9 +12,9 @@ from reasoning_cli.operations.budget import burn, period_start
 from reasoning_cli.operations.fine_tune_costs import note_fine_tunes
 from reasoning_cli.operations.ledger import Usage, observe, ready_since, usage_by_deployment
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.ledger import Ledger
-from reasoning_cli.store.replacements import Replacements
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.meter_readings import Ledger
+from reasoning_cli.store.deploy.rollouts import Replacements
 from reasoning_cli.values import MODEL_TYPES, Mode, Period
 
 if TYPE_CHECKING:

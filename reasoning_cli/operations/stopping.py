@@ -15,10 +15,10 @@ from reasoning_cli.operations.budget import AT_REST, burn
 from reasoning_cli.operations.finding import find_live, find_made
 from reasoning_cli.operations.ledger import close, observe
 from reasoning_cli.operations.waiting import Waiting, wait_for
+from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DELETED, DeploymentRecord, Deployments
-from reasoning_cli.store.events import Event, Events
-from reasoning_cli.store.replacements import Replacements
+from reasoning_cli.store.deploy.deployments import DELETED, DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.rollouts import Replacements
 from reasoning_cli.together.problems import BusyError, MissingError, RequestRefusedError, UnreachableError
 from reasoning_cli.values import MODEL_TYPES, spell_model_type, together_idle_minutes
 

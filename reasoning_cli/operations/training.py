@@ -26,9 +26,9 @@ from reasoning_cli.operations.guard_lock import hold_alone
 from reasoning_cli.operations.training_kept import job_request, kept, request_of
 from reasoning_cli.operations.training_plan import TrainingPlan, check_price, with_salt
 from reasoning_cli.paths import make_private_dir
+from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.events import Event, Events
-from reasoning_cli.store.training_runs import TrainingRun, TrainingRuns
+from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
 from reasoning_cli.together.problems import MissingError, QuotaError, RequestRefusedError, UnreachableError
 from reasoning_cli.values import spell_model_type
 

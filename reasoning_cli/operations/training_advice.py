@@ -13,7 +13,7 @@ from reasoning_cli.operations.samples import sample_statistics
 from reasoning_cli.operations.splitting import UnsplittableError
 from reasoning_cli.operations.training_prices import billions_of
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.sample_figures import sample_figures
+from reasoning_cli.store.samples.stats import sample_figures
 from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 if TYPE_CHECKING:

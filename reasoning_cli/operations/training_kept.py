@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from reasoning_cli.operations.exporting import ExportRequest
 from reasoning_cli.operations.exporting_lines import Rules
 from reasoning_cli.operations.training_plan import Figures, TrainingPlan, TrainRequest
-from reasoning_cli.store.samples import SampleFilter
-from reasoning_cli.store.training_runs import TrainingRun
+from reasoning_cli.store.samples.training_log import SampleFilter
+from reasoning_cli.store.train.runs import TrainingRun
 
 if TYPE_CHECKING:
     from reasoning_cli.together.fine_tune_requests import JobRequest

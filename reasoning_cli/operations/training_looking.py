@@ -13,11 +13,11 @@ from reasoning_cli.operations.fine_tune_costs import note_fine_tunes
 from reasoning_cli.operations.training import Ways, alone_with, clear_away, fail
 from reasoning_cli.operations.training_kept import job_request
 from reasoning_cli.operations.training_watch import look
+from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import Deployments
-from reasoning_cli.store.events import Event, Events
-from reasoning_cli.store.fine_tunes import FineTuneRecord, FineTunes
-from reasoning_cli.store.training_runs import TrainingRun, TrainingRuns
+from reasoning_cli.store.deploy.deployments import Deployments
+from reasoning_cli.store.train.fine_tunes import FineTuneRecord, FineTunes
+from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
 from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 if TYPE_CHECKING:

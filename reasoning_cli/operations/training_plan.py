@@ -19,9 +19,9 @@ from reasoning_cli.operations.exporting import ExportReport, ExportRequest, expo
 from reasoning_cli.operations.splitting import UnsplittableError
 from reasoning_cli.operations.training_prices import RoughPrice, billions_of, rough_price, rough_time
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import Deployments
-from reasoning_cli.store.exports import seeded_salt
-from reasoning_cli.store.training_runs import TrainingRuns
+from reasoning_cli.store.deploy.deployments import Deployments
+from reasoning_cli.store.samples.exports import seeded_salt
+from reasoning_cli.store.train.runs import TrainingRuns
 from reasoning_cli.together.problems import MissingError
 from reasoning_cli.values import spell_model_type
 

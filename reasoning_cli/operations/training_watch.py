@@ -9,9 +9,9 @@ from reasoning_cli.errors import ReasoningError, RemoteError
 from reasoning_cli.operations.catalogue import serving_options
 from reasoning_cli.operations.fine_tune_costs import note_fine_tunes
 from reasoning_cli.operations.training import Progress, Ways, advance, clear_away, fail
+from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.events import Event, Events
-from reasoning_cli.store.training_runs import TrainingRun, TrainingRuns
+from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
 from reasoning_cli.together.problems import BusyError, MissingError, UnreachableError
 from reasoning_cli.values import spell_model_type
 

@@ -11,7 +11,7 @@ from reasoning_cli.decisions.answers import Answer, InvalidAnswer, decision_of, 
 from reasoning_cli.decisions.examples import EXAMPLES
 from reasoning_cli.operations.finding import find_live
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.samples import SampleFilter, Samples
+from reasoning_cli.store.samples.training_log import SampleFilter, Samples
 
 if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient

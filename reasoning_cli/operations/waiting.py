@@ -12,7 +12,7 @@ from reasoning_cli.errors import ReasoningError, RemoteError
 from reasoning_cli.operations.budget import AT_REST
 from reasoning_cli.operations.ledger import observe
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DELETED, DeploymentRecord
+from reasoning_cli.store.deploy.deployments import DELETED, DeploymentRecord
 from reasoning_cli.together.problems import BusyError, NotServingError, UnreachableError
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from reasoning_cli.errors import NotFoundError
 from reasoning_cli.operations.budget import AT_REST, Limits, check_unwatched_start
 from reasoning_cli.operations.ledger import observe
+from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.events import Event, Events
-from reasoning_cli.store.ledger import Ledger
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.meter_readings import Ledger
 from reasoning_cli.values import Hours, spell_model_type
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from types import TracebackType
 from typing import Self
 
 from reasoning_cli.errors import DataError
-from reasoning_cli.store import schema
-from reasoning_cli.store.strangers import Stranger, strangers
+from reasoning_cli.store import migrations
+from reasoning_cli.store.foreign_schema import Stranger, strangers
 
 Value = str | int | float | bytes | None
 Parameters = Sequence[Value] | Mapping[str, Value]
@@ -207,7 +207,7 @@ def open_store(path: Path, realm: str = "together", *, create: bool = True) -> S
         connection = _connect(path)
         try:
             _check_ours(connection, path, realm)
-            if _version(connection) < schema.VERSION:
+            if _version(connection) < migrations.VERSION:
                 with _start_lock(path):
                     _upgrade(connection, path)
         except BaseException:
@@ -222,16 +222,16 @@ def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
     The newest copy is kept, older ones go. The caller holds the start-up lock.
     """
     version = _version(connection)
-    if version >= schema.VERSION:
+    if version >= migrations.VERSION:
         return  # another start was quicker
     tables = [name for name, since in (("deployments", 1), ("samples", 2)) if version >= since]
     holds = any(connection.execute(f"SELECT EXISTS(SELECT 1 FROM {table})").fetchone()[0] for table in tables)
     copy = path.with_name(f"{path.name}.schema-{version}.bak")
     if holds:
-        from reasoning_cli.store.copying import copy_database
+        from reasoning_cli.store.backup import copy_database
 
         copy_database(path, copy)
-    schema.migrate(connection)
+    migrations.migrate(connection)
     for older in path.parent.glob(f"{glob.escape(path.name)}.schema-*.bak"):
         if holds and older != copy:
             older.unlink(missing_ok=True)
@@ -255,8 +255,8 @@ def _create(path: Path, realm: str) -> None:
             connection.execute("PRAGMA page_size=4096")
             connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
             connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
-            schema.migrate(connection)
+            connection.execute(f"PRAGMA application_id={migrations.APPLICATION_ID}")
+            migrations.migrate(connection)
             connection.execute("INSERT INTO about(name, value) VALUES ('realm', ?)", (realm,))
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         finally:
@@ -303,14 +303,14 @@ def _version(connection: sqlite3.Connection) -> int:
 
 def _check_ours(connection: sqlite3.Connection, path: Path, realm: str) -> None:
     """Refuse a stranger's database, one of a newer program, and one of the other realm, before anything is written."""
-    if connection.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
+    if connection.execute("PRAGMA application_id").fetchone()[0] != migrations.APPLICATION_ID:
         raise DataError(
             f"`{path}` is a database of another program", hint="name another file, or move this one out of the way"
         )
     version = _version(connection)
-    if version > schema.VERSION:
+    if version > migrations.VERSION:
         raise DataError(
-            f"`{path}` was written by a newer `reasoning` (schema {version}, this one knows {schema.VERSION})",
+            f"`{path}` was written by a newer `reasoning` (schema {version}, this one knows {migrations.VERSION})",
             hint="upgrade it with `pip install --upgrade reasoning`",
         )
     row = connection.execute("SELECT value FROM about WHERE name='realm'").fetchone()

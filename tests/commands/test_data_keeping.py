@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.store.database import open_store
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.samples.training_log import Sample, Samples
 from tests.conftest import Run
 
 NOW = datetime.now(UTC)

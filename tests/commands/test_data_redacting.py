@@ -10,11 +10,11 @@ import pytest
 
 from reasoning_cli.decisions.prompts import shape_of
 from reasoning_cli.operations.redacting import redact_log
-from reasoning_cli.store.attempts import AttemptRecord, Attempts
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.exports import NumberSet, record_export
-from reasoning_cli.store.labels import Labelling, Labels
-from reasoning_cli.store.samples import Sample, SampleFilter, Samples, derived
+from reasoning_cli.store.samples.exports import NumberSet, record_export
+from reasoning_cli.store.samples.labels import Labelling, Labels
+from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples, derived
+from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
 from tests.conftest import Run
 from tests.test_personal import PROMPT
 

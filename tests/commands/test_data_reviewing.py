@@ -13,8 +13,8 @@ import pytest
 
 from reasoning_cli.decisions.answers import parse_answer
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.labels import Labels
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.samples.labels import Labels
+from reasoning_cli.store.samples.training_log import Sample, Samples
 from tests.commands.screens import Person
 from tests.conftest import Run
 

@@ -21,10 +21,10 @@ import httpx
 import pytest
 
 from reasoning_cli.operations.guard_lock import find_guard
-from reasoning_cli.store.attempts import Attempts
-from reasoning_cli.store.deployments import Deployments
-from reasoning_cli.store.events import Events
-from reasoning_cli.store.samples import Samples
+from reasoning_cli.store.audit_log import Events
+from reasoning_cli.store.deploy.deployments import Deployments
+from reasoning_cli.store.samples.training_log import Samples
+from reasoning_cli.store.serving.attempts import Attempts
 from tests.conftest import Run
 from tests.gateway import canned
 from tests.gateway.prompts import PATHS, PROMPTS, request

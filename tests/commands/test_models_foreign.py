@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reasoning_cli.store.deployments import Deployments
+from reasoning_cli.store.deploy.deployments import Deployments
 from tests.conftest import Run
 from tests.together.service import KEY, MODELS, Service, service
 

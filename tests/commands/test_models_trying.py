@@ -11,7 +11,7 @@ import pytest
 
 from reasoning_cli.decisions.examples import EXAMPLES
 from reasoning_cli.decisions.recognise import recognise
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.samples.training_log import Sample, Samples
 from tests.conftest import Run
 from tests.together.service import KEY, Service, service
 

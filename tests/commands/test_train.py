@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks.generate_log import Generator, fill
-from reasoning_cli.store.training_runs import TrainingRun, TrainingRuns
+from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
 from tests.conftest import Run
 from tests.together.service import INSTANCE_TYPES, Service
 

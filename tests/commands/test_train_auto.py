@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from reasoning_cli.store.deployments import Deployments
-from reasoning_cli.store.events import Events
-from reasoning_cli.store.loops import Loop, Loops
-from reasoning_cli.store.promotions import Promotions
-from reasoning_cli.store.training_runs import TrainingRuns
+from reasoning_cli.store.audit_log import Events
+from reasoning_cli.store.deploy.deployments import Deployments
+from reasoning_cli.store.promote.promotions import Promotions
+from reasoning_cli.store.train.auto_loops import Loop, Loops
+from reasoning_cli.store.train.runs import TrainingRuns
 from tests.commands.town import Town, log_file, town
 from tests.conftest import Run
 from tests.together.service import MODELS, Service

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from reasoning_cli.operations.guard_lock import hold_alone
-from reasoning_cli.store.training_runs import TrainingRuns
+from reasoning_cli.store.train.runs import TrainingRuns
 from tests.commands.screens import Person
 from tests.commands.test_train import JOBS, START, files, jobs, newest
 from tests.commands.test_train import trained as trained

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from reasoning_cli.store.attempts import AttemptRecord, Attempts
-from reasoning_cli.store.deployments import Deployments
-from reasoning_cli.store.labels import Labelling, Labels
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.deploy.deployments import Deployments
+from reasoning_cli.store.samples.labels import Labelling, Labels
+from reasoning_cli.store.samples.training_log import Sample, Samples
+from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
 from tests.conftest import Run
 from tests.gateway import canned
 from tests.gateway.prompts import PROMPTS

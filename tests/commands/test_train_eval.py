@@ -18,10 +18,10 @@ import pytest
 from reasoning_cli.decisions.answers import ShouldRespondAnswer, render_answer
 from reasoning_cli.decisions.prompts import shape_of
 from reasoning_cli.operations.reviewing import Asked, Review
-from reasoning_cli.store.evaluations import Evaluations
-from reasoning_cli.store.labels import Labelling, Labels
-from reasoning_cli.store.samples import Sample, SampleFilter, Samples
-from reasoning_cli.store.training_runs import TrainingRuns
+from reasoning_cli.store.evaluate.evaluations import Evaluations
+from reasoning_cli.store.samples.labels import Labelling, Labels
+from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
+from reasoning_cli.store.train.runs import TrainingRuns
 from tests.conftest import Result, Run
 from tests.sandbox.decisions import Decision, decisions
 from tests.together.service import Service

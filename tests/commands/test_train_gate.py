@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from reasoning_cli.store.promotions import Promotions
-from reasoning_cli.store.samples import Samples
-from reasoning_cli.store.training_runs import TrainingRuns
+from reasoning_cli.store.promote.promotions import Promotions
+from reasoning_cli.store.samples.training_log import Samples
+from reasoning_cli.store.train.runs import TrainingRuns
 from tests.commands.test_train_eval import WEAK, samples
 from tests.conftest import Run
 from tests.sandbox.decisions import decisions

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from reasoning_cli.store.deployments import Deployments
-from reasoning_cli.store.promotions import Promotions
-from reasoning_cli.store.training_runs import TrainingRuns
+from reasoning_cli.store.deploy.deployments import Deployments
+from reasoning_cli.store.promote.promotions import Promotions
+from reasoning_cli.store.train.runs import TrainingRuns
 from tests.commands.town import Town, log_file, town
 from tests.conftest import SHARED, Run
 from tests.together.service import MODELS, Service

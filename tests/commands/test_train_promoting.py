@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.gateway.circuit import Circuit
-from reasoning_cli.store.deployments import Deployments
-from reasoning_cli.store.events import Events
-from reasoning_cli.store.promotions import Promotions
+from reasoning_cli.store.audit_log import Events
+from reasoning_cli.store.deploy.deployments import Deployments
+from reasoning_cli.store.promote.promotions import Promotions
 from tests.commands.promoting import CONTRARY, GOOD, HANGS, JUNK, World, world
 from tests.conftest import Run
 from tests.together.service import MODELS, Service

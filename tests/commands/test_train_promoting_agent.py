@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reasoning_cli.store.promotions import Promotions
-from reasoning_cli.store.samples import SampleFilter, Samples
+from reasoning_cli.store.promote.promotions import Promotions
+from reasoning_cli.store.samples.training_log import SampleFilter, Samples
 from tests.commands.promoting import JUNK, world
 from tests.conftest import Run
 from tests.gateway.eliza import provider, run_agent

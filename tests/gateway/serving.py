@@ -17,9 +17,9 @@ from reasoning_cli.gateway.book import Book, View
 from reasoning_cli.gateway.limits import Protocol
 from reasoning_cli.gateway.recording import Recorder
 from reasoning_cli.operations.slots import SlotNow
-from reasoning_cli.store.attempts import AttemptRecord, Attempts
 from reasoning_cli.store.database import open_store
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.samples.training_log import Sample, Samples
+from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
 from reasoning_cli.values import MODEL_TYPES, Mode
 from tests.gateway import canned
 from tests.gateway.provider import Provider

@@ -23,9 +23,9 @@ from reasoning_cli.gateway.faces import chat
 from reasoning_cli.gateway.overheard import Decision
 from reasoning_cli.gateway.recording import Recorder
 from reasoning_cli.gateway.routing import route
-from reasoning_cli.store.attempts import AttemptRecord
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.samples.training_log import Sample, Samples
+from reasoning_cli.store.serving.attempts import AttemptRecord
 from tests.gateway import canned
 from tests.gateway.faults import AT_THE_ORIGINAL, exchange, less
 from tests.gateway.prompts import PATHS, PROMPTS, request

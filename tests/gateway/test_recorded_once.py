@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from reasoning_cli.store.database import open_store
-from reasoning_cli.store.samples import Samples
+from reasoning_cli.store.samples.training_log import Samples
 from tests.gateway.prompts import PROMPTS
 from tests.gateway.serving import Served
 from tests.gateway.test_decisions_through_the_gateway import ask

@@ -15,8 +15,8 @@ from typing import Any
 
 from reasoning_cli.operations.ledger import Usage, integrate
 from reasoning_cli.operations.status import refresh
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.ledger import Ledger
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.meter_readings import Ledger
 from tests.together.service import EVENTS, PROJECT, Service
 
 EVER = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)

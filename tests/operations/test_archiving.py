@@ -17,8 +17,8 @@ from reasoning_cli.errors import DataError, NotFoundError, UsageError
 from reasoning_cli.operations import archiving_files, parquet_pages
 from reasoning_cli.operations.archiving import plan_archive, run_archive, unarchive
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.samples import Sample, Samples
-from reasoning_cli.store.whole_rows import WholeRows
+from reasoning_cli.store.samples.full_rows import WholeRows
+from reasoning_cli.store.samples.training_log import Sample, Samples
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")

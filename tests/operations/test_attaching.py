@@ -26,8 +26,8 @@ from reasoning_cli.operations.guarding import Guard, Rules
 from reasoning_cli.operations.replacing import Return, plan_rollback
 from reasoning_cli.operations.status import model_statuses, refresh
 from reasoning_cli.operations.stopping import plan_stop, plan_stop_all
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.events import Events
+from reasoning_cli.store.audit_log import Events
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from tests.together.service import MODELS, NO_LIMITS, PROJECT, Service, service
 
 BASE = "Qwen/Qwen3-8B"

@@ -18,12 +18,12 @@ import pytest
 from reasoning_cli.errors import DataError, NotFoundError, ReasoningError, UsageError
 from reasoning_cli.operations.backing_up import back_up, plan_restore, run_restore, vacuum
 from reasoning_cli.operations.forgetting import Request, plan_forget, run_forget
-from reasoning_cli.store import schema
-from reasoning_cli.store.copying import last_backup
+from reasoning_cli.store import migrations
+from reasoning_cli.store.backup import last_backup
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.forgotten import Forgotten
-from reasoning_cli.store.samples import Sample, Samples
-from reasoning_cli.store.search import Search
+from reasoning_cli.store.samples.search import Search
+from reasoning_cli.store.samples.tombstones import Forgotten
+from reasoning_cli.store.samples.training_log import Sample, Samples
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -58,7 +58,7 @@ def test_a_copy_is_private_checked_and_remembered(store: Store, tmp_path: Path) 
     out = tmp_path / "copy.db"
     seen: list[tuple[str, float]] = []
     facts = back_up(store, out, NOW, on_progress=lambda doing, share: seen.append((doing, share)))
-    assert (facts.samples, facts.realm, facts.schema_version) == (300, "together", schema.VERSION)
+    assert (facts.samples, facts.realm, facts.schema_version) == (300, "together", migrations.VERSION)
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     assert {doing for doing, _ in seen} == {"copying", "checking"}
     assert all(0 <= share <= 1 for _, share in seen)
@@ -73,8 +73,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from reasoning_cli.store.database import open_store
-from reasoning_cli.store.forgotten import Forgotten
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.samples.tombstones import Forgotten
+from reasoning_cli.store.samples.training_log import Sample, Samples
 with open_store(Path(sys.argv[1])) as store:
     number = 0
     while True:
@@ -200,7 +200,7 @@ def test_a_database_is_written_anew_without_gaps(path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with open_store(path) as store:
         assert (store.check().problems, Samples(store).count()) == ((), 200)
-        for pragma, value in {"auto_vacuum": 2, "page_size": 4096, "application_id": schema.APPLICATION_ID}.items():
+        for pragma, value in {"auto_vacuum": 2, "page_size": 4096, "application_id": migrations.APPLICATION_ID}.items():
             assert store.number(f"PRAGMA {pragma}") == value
         assert store.row("PRAGMA journal_mode")[0] == "wal"  # type: ignore[index]
 
@@ -260,10 +260,10 @@ def test_a_disk_that_gets_full_leaves_no_half_copy(store: Store, tmp_path: Path,
 
 
 def test_an_upgrade_keeps_a_copy_of_what_it_changes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    older = schema.VERSION - 1
+    older = migrations.VERSION - 1
     with monkeypatch.context() as past:
-        past.setattr(schema, "STEPS", schema.STEPS[:older])
-        past.setattr(schema, "VERSION", older)
+        past.setattr(migrations, "STEPS", migrations.STEPS[:older])
+        past.setattr(migrations, "VERSION", older)
         with open_store(path) as store:
             add(store, 0, 20)
     stale = path.with_name("reasoning.db.schema-2.bak")
@@ -280,8 +280,8 @@ def test_an_upgrade_keeps_a_copy_of_what_it_changes(path: Path, monkeypatch: pyt
 
 def test_an_upgrade_of_an_empty_database_needs_no_copy(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as past:
-        past.setattr(schema, "STEPS", schema.STEPS[:3])
-        past.setattr(schema, "VERSION", 3)
+        past.setattr(migrations, "STEPS", migrations.STEPS[:3])
+        past.setattr(migrations, "VERSION", 3)
         open_store(path).close()
     open_store(path).close()
     assert [one.name for one in path.parent.iterdir() if "bak" in one.name] == []
@@ -289,8 +289,8 @@ def test_an_upgrade_of_an_empty_database_needs_no_copy(path: Path, monkeypatch: 
 
 def test_an_upgrade_without_room_for_its_copy_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as past:
-        past.setattr(schema, "STEPS", schema.STEPS[:3])
-        past.setattr(schema, "VERSION", 3)
+        past.setattr(migrations, "STEPS", migrations.STEPS[:3])
+        past.setattr(migrations, "VERSION", 3)
         with open_store(path) as store:
             store.write(
                 "INSERT INTO deployments(key, model_name, endpoint_name, deployment_name, idle_minutes, min_replicas,"
@@ -344,7 +344,7 @@ def test_a_view_in_the_place_of_a_table_is_not_asked(path: Path, tmp_path: Path)
     open_store(path).close()
     with closing(sqlite3.connect(out, isolation_level=None)) as made:
         made.executescript(
-            f"PRAGMA application_id={schema.APPLICATION_ID}; PRAGMA user_version={schema.VERSION};"
+            f"PRAGMA application_id={migrations.APPLICATION_ID}; PRAGMA user_version={migrations.VERSION};"
             "CREATE TABLE about(name, value); INSERT INTO about VALUES ('realm', 'together');"
             "CREATE VIEW samples AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT i FROM n"
         )
@@ -352,14 +352,14 @@ def test_a_view_in_the_place_of_a_table_is_not_asked(path: Path, tmp_path: Path)
         plan_restore(path, "together", out, NOW)
 
 
-@pytest.mark.parametrize("version", range(2, schema.VERSION + 1))
+@pytest.mark.parametrize("version", range(2, migrations.VERSION + 1))
 def test_a_copy_of_an_older_program_is_ours(
     path: Path, tmp_path: Path, version: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "copy.db"
     with monkeypatch.context() as past:
-        past.setattr(schema, "STEPS", schema.STEPS[:version])
-        past.setattr(schema, "VERSION", version)
+        past.setattr(migrations, "STEPS", migrations.STEPS[:version])
+        past.setattr(migrations, "VERSION", version)
         open_store(out).close()
     assert plan_restore(path, "together", out, NOW).facts.schema_version == version
     with open_store(out) as store:

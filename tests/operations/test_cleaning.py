@@ -13,10 +13,10 @@ import pytest
 
 from reasoning_cli.errors import UsageError
 from reasoning_cli.operations.cleaning import Retention, plan_cleanup, run_cleanup
+from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.events import Events
-from reasoning_cli.store.keeping import Cut, delete_cut, small_steps
-from reasoning_cli.store.samples import Sample, SampleFilter, SampleRange, Samples
+from reasoning_cli.store.samples.retention import Cut, delete_cut, small_steps
+from reasoning_cli.store.samples.training_log import Sample, SampleFilter, SampleRange, Samples
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MONTH = Retention(days=30)

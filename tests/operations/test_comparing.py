@@ -16,8 +16,8 @@ from reasoning_cli.commands.costs_compare import comparison_lines
 from reasoning_cli.operations.comparing import Comparison, compare
 from reasoning_cli.operations.prices import parse_prices, shipped_prices
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.samples.training_log import Sample, Samples
 
 NOW = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
 PRICES = parse_prices(shipped_prices())

@@ -16,8 +16,8 @@ from reasoning_cli.operations.bringing_up import run_deploy
 from reasoning_cli.operations.budget import Limits
 from reasoning_cli.operations.deploying import Action
 from reasoning_cli.operations.waiting import TRIES_TO_ANSWER, TRIES_TO_REACH, Waiting
-from reasoning_cli.store.deployments import CREATING, DELETED, Deployments
-from reasoning_cli.store.events import Events
+from reasoning_cli.store.audit_log import Events
+from reasoning_cli.store.deploy.deployments import CREATING, DELETED, Deployments
 from reasoning_cli.together.problems import QuotaError, RequestRefusedError
 from tests.together.service import DEPLOYMENTS, ENDPOINTS, MODELS, PROJECT, SOLD_OUT, Service, service
 

@@ -32,9 +32,9 @@ from reasoning_cli.operations.exporting_lines import Format, Rules
 from reasoning_cli.operations.importing_chats import read_chat
 from reasoning_cli.operations.splitting import parse_split
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.exports import NumberSet, exports_holding, seeded_salt
-from reasoning_cli.store.hashes import masked_hash
-from reasoning_cli.store.samples import Sample, SampleFilter, Samples
+from reasoning_cli.store.fingerprints import masked_hash
+from reasoning_cli.store.samples.exports import NumberSet, exports_holding, seeded_salt
+from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SALT = "5a" * 16

@@ -21,7 +21,7 @@ from reasoning_cli.operations.exporting_files import target_name
 from reasoning_cli.operations.exporting_lines import Format, Rules
 from reasoning_cli.operations.importing_rows import BadRow, read_row
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.samples import Sample, SampleFilter, Samples
+from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
 
 ROWS = Path(__file__).parents[1] / "data" / "elizaos-logs.jsonl"
 DUMP = Path(__file__).parents[2].parent / "shared" / "traffic" / "elizaos-logs.jsonl"

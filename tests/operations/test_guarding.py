@@ -20,9 +20,9 @@ from reasoning_cli.operations.budget import Limits
 from reasoning_cli.operations.cleaning import Retention
 from reasoning_cli.operations.guard_lock import find_guard, hold_guard
 from reasoning_cli.operations.guarding import Guard, Round, Rules, Why, run_guard
-from reasoning_cli.store.attempts import AttemptRecord, Attempts
-from reasoning_cli.store.events import Events
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.audit_log import Events
+from reasoning_cli.store.samples.training_log import Sample, Samples
+from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
 from reasoning_cli.together.problems import KeyRefusedError, UnreachableError
 from reasoning_cli.values import Hours, parse_daily_hours
 from tests.together.service import MODELS, NO_LIMITS, Service, service

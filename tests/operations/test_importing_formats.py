@@ -16,7 +16,7 @@ from reasoning_cli.decisions.examples import EXAMPLES
 from reasoning_cli.operations.importing import ImportReport
 from reasoning_cli.operations.importing_manifest import exported
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.samples.training_log import Sample, Samples
 from tests.conftest import Run
 from tests.operations.taking_in import import_file
 

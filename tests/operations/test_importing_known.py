@@ -18,8 +18,8 @@ from reasoning_cli.operations.forgetting import Request, plan_forget, run_forget
 from reasoning_cli.operations.importing import ImportReport
 from reasoning_cli.operations.importing_rows import read_row
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.imports import RECORDED
-from reasoning_cli.store.samples import Sample, SampleFilter, Samples
+from reasoning_cli.store.samples.import_cursors import RECORDED
+from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
 from tests.conftest import Run
 from tests.operations.taking_in import import_file
 

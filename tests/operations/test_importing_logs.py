@@ -18,8 +18,8 @@ from reasoning_cli.errors import DataError, ExitCode, NotFoundError, ReasoningEr
 from reasoning_cli.operations.importing import BATCH_ROWS, BadLine, ImportReport
 from reasoning_cli.sources import files
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.sample_figures import sample_figures
-from reasoning_cli.store.samples import Samples
+from reasoning_cli.store.samples.stats import sample_figures
+from reasoning_cli.store.samples.training_log import Samples
 from tests.operations.taking_in import import_file
 
 ROWS = Path(__file__).parents[1] / "data" / "elizaos-logs.jsonl"

@@ -15,7 +15,7 @@ import pytest
 from reasoning_cli.operations.importing import BATCH_ROWS
 from reasoning_cli.operations.importing_rows import read_row
 from reasoning_cli.store.database import open_store
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.samples.training_log import Sample, Samples
 from tests.operations.taking_in import import_file
 
 ROWS = Path(__file__).parents[1] / "data" / "elizaos-logs.jsonl"

@@ -19,8 +19,8 @@ from reasoning_cli.operations.attaching import AttachPlan, plan_serving, run_att
 from reasoning_cli.operations.bringing_up import run_deploy
 from reasoning_cli.operations.deploying import DeployPlan
 from reasoning_cli.operations.ledger import observe
-from reasoning_cli.store.deployments import Deployments
-from reasoning_cli.store.replacements import Replacements
+from reasoning_cli.store.deploy.deployments import Deployments
+from reasoning_cli.store.deploy.rollouts import Replacements
 from reasoning_cli.together.client import TogetherClient
 from tests.operations.test_attaching import attach, attached, serving, tuned
 from tests.together.service import KEY, MODELS, NO_LIMITS, Service, service

@@ -19,10 +19,10 @@ from reasoning_cli.operations.bringing_up import run_deploy
 from reasoning_cli.operations.ledger import Usage, integrate, observe, ready_since
 from reasoning_cli.operations.status import refresh
 from reasoning_cli.operations.stopping import plan_stop
-from reasoning_cli.store import schema
+from reasoning_cli.store import migrations
 from reasoning_cli.store.database import open_store
-from reasoning_cli.store.deployments import Deployments
-from reasoning_cli.store.ledger import KnownBy, Ledger, Reading
+from reasoning_cli.store.deploy.deployments import Deployments
+from reasoning_cli.store.deploy.meter_readings import KnownBy, Ledger, Reading
 from reasoning_cli.together.client import TogetherClient
 from reasoning_cli.together.wire import Deployment
 from tests.together.service import DEPLOYMENTS, EVENTS, INSTANCE_TYPES, KEY, PROJECT, Service, service
@@ -551,8 +551,8 @@ def test_a_price_that_together_does_not_tell_goes_on_as_last_known(together: Ser
 
 def test_readings_of_an_older_database_keep_their_meaning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as past:
-        past.setattr(schema, "STEPS", schema.STEPS[:2])
-        past.setattr(schema, "VERSION", 2)
+        past.setattr(migrations, "STEPS", migrations.STEPS[:2])
+        past.setattr(migrations, "VERSION", 2)
         with open_store(tmp_path / "old.db") as store:
             store.write(
                 "INSERT INTO deployments VALUES ('k', NULL, 'm', NULL, 'e', NULL, 'd', NULL, NULL, NULL, NULL,"

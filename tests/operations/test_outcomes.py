@@ -11,7 +11,7 @@ import pytest
 
 from reasoning_cli.operations.outcomes import note_outcomes
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.samples.training_log import Sample, Samples
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 

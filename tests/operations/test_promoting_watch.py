@@ -12,10 +12,10 @@ import pytest
 
 from reasoning_cli.operations.gates import DEFAULTS, Gate
 from reasoning_cli.operations.promoting_watch import may_go_on, promise, watch
-from reasoning_cli.store.attempts import AttemptRecord, Attempts
 from reasoning_cli.store.database import open_store
-from reasoning_cli.store.live_answers import LiveAnswer, live_answers
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.samples.training_log import Sample, Samples
+from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
+from reasoning_cli.store.serving.online_answers import LiveAnswer, live_answers
 
 BEGIN = datetime(2026, 11, 21, tzinfo=UTC)
 STEPS, HOLD = 4, 50

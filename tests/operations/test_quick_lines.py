@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from benchmarks.generate_log import Generator
 from reasoning_cli.operations.exporting_lines import Renderer, Rules
-from reasoning_cli.store.export_rows import TextRow
+from reasoning_cli.store.samples.export_reader import TextRow
 
 SALT = "5a" * 16
 CANONICAL = (

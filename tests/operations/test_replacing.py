@@ -22,8 +22,8 @@ from reasoning_cli.operations.replacing import (
     run_replace,
     run_return,
 )
-from reasoning_cli.store.deployments import DeploymentRecord, Deployments
-from reasoning_cli.store.replacements import Replacements
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.rollouts import Replacements
 from tests.together.service import MODELS, NO_LIMITS, PROJECT, Service, service
 
 NEXT = "Qwen/Qwen3-8B"

@@ -20,8 +20,8 @@ from reasoning_cli.operations.reporting import By, CostReport, cost_report
 from reasoning_cli.operations.reporting_dates import day_edges, hour_edges, parse_span
 from reasoning_cli.operations.reporting_decisions import Owners
 from reasoning_cli.operations.status import refresh
-from reasoning_cli.store.deployments import Deployments
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.deploy.deployments import Deployments
+from reasoning_cli.store.samples.training_log import Sample, Samples
 from tests.together.service import EVENTS, MODELS, NO_LIMITS, Service, service
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)

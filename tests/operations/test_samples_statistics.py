@@ -13,8 +13,8 @@ import pytest
 
 from reasoning_cli.operations.samples import judge, sample_statistics
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.sample_figures import sample_figures
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.samples.stats import sample_figures
+from reasoning_cli.store.samples.training_log import Sample, Samples
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

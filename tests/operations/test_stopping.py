@@ -9,8 +9,8 @@ import pytest
 
 from reasoning_cli.errors import ConfigurationError, NotFoundError, RemoteError
 from reasoning_cli.operations.stopping import plan_stop, run_stop, set_idle_stop
-from reasoning_cli.store.deployments import Deployments
-from reasoning_cli.store.events import Events
+from reasoning_cli.store.audit_log import Events
+from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.together.client import TogetherClient
 from reasoning_cli.together.problems import BusyError
 from tests.together.service import KEY, MODELS, PROJECT, Service, service

@@ -13,8 +13,8 @@ import pytest
 from reasoning_cli.errors import LimitError
 from reasoning_cli.operations.budget import Limits
 from reasoning_cli.operations.waking import Woken, look, wake
-from reasoning_cli.store.deployments import Deployments
-from reasoning_cli.store.events import Events
+from reasoning_cli.store.audit_log import Events
+from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.values import Hours, parse_daily_hours
 from tests.together.service import NO_LIMITS, Service, service
 

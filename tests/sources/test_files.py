@@ -17,7 +17,7 @@ from reasoning_cli.operations.importing import BATCH_ROWS, ImportReport
 from reasoning_cli.sources import documents, files, rows
 from reasoning_cli.sources.files import FileSource
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.samples import Samples
+from reasoning_cli.store.samples.training_log import Samples
 from tests.operations.taking_in import import_file
 
 ROWS = Path(__file__).parents[1] / "data" / "elizaos-logs.jsonl"

@@ -17,7 +17,7 @@ from reasoning_cli.gateway.recorded import read_exchange
 from reasoning_cli.operations.importing import import_decisions
 from reasoning_cli.sources.pglite import SCRIPT, PgliteSource, database_folder
 from reasoning_cli.store.database import open_store
-from reasoning_cli.store.samples import Samples
+from reasoning_cli.store.samples.training_log import Samples
 from tests.conftest import Run
 
 ROWS = Path(__file__).parents[1] / "data" / "elizaos-logs.jsonl"

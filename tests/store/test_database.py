@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.errors import DataError
-from reasoning_cli.store import schema
+from reasoning_cli.store import migrations
 from reasoning_cli.store.database import open_store
 
 OPEN_AND_WRITE = """
 import sys
 from pathlib import Path
 from reasoning_cli.store.database import open_store
-from reasoning_cli.store.events import Event, Events
+from reasoning_cli.store.audit_log import Event, Events
 from datetime import datetime, UTC
 sys.stdin.readline()
 with open_store(Path(sys.argv[1])) as store:
@@ -58,7 +58,7 @@ def test_the_check_reports_an_intact_database(path: Path) -> None:
         check = store.check()
     assert check.problems == ()
     assert check.realm == "sandbox"
-    assert check.schema_version == schema.VERSION
+    assert check.schema_version == migrations.VERSION
     assert check.size_bytes >= path.stat().st_size
 
 
@@ -85,13 +85,13 @@ def test_processes_that_start_together_on_a_fresh_path_all_succeed(path: Path) -
 
 def test_an_older_database_is_upgraded_and_keeps_its_rows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as past:
-        past.setattr(schema, "STEPS", schema.STEPS[:1])
-        past.setattr(schema, "VERSION", 1)
+        past.setattr(migrations, "STEPS", migrations.STEPS[:1])
+        past.setattr(migrations, "VERSION", 1)
         with open_store(path) as store:
             store.write("INSERT INTO events(at, actor, action, subject, detail) VALUES (1, 'a', 'b', 'c', '{}')")
             assert store.check().schema_version == 1
     with open_store(path) as store:
-        assert store.check().schema_version == schema.VERSION
+        assert store.check().schema_version == migrations.VERSION
         assert store.number("SELECT count(*) FROM events") == 1
         assert store.number("SELECT count(*) FROM samples") == 0
 
@@ -100,9 +100,9 @@ def test_a_step_that_fails_leaves_the_older_database_as_it_was(path: Path, monke
     with open_store(path):
         pass
     with monkeypatch.context() as future:
-        steps = (*schema.STEPS, ("broken", "CREATE TABLE halfway(x);\nCREATE TABLE events(x);\n"))
-        future.setattr(schema, "STEPS", steps)
-        future.setattr(schema, "VERSION", len(steps))
+        steps = (*migrations.STEPS, ("broken", "CREATE TABLE halfway(x);\nCREATE TABLE events(x);\n"))
+        future.setattr(migrations, "STEPS", steps)
+        future.setattr(migrations, "VERSION", len(steps))
         with pytest.raises(DataError, match="already exists"):
             open_store(path)
     with open_store(path) as store:
@@ -112,7 +112,7 @@ def test_a_step_that_fails_leaves_the_older_database_as_it_was(path: Path, monke
 def test_a_newer_schema_is_refused_and_not_touched(path: Path) -> None:
     with open_store(path):
         pass
-    set_pragma(path, f"user_version={schema.VERSION + 1}")
+    set_pragma(path, f"user_version={migrations.VERSION + 1}")
     before = path.read_bytes()
     with pytest.raises(DataError, match="newer `reasoning`") as refused:
         open_store(path)

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.generate_log import Generator, fill
-from reasoning_cli.store.changing import beside
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.evaluations import AnswerRecord, EvaluationRecord, Evaluations
-from reasoning_cli.store.exports import NumberSet
-from reasoning_cli.store.samples import Samples
+from reasoning_cli.store.evaluate.evaluations import AnswerRecord, EvaluationRecord, Evaluations
+from reasoning_cli.store.samples.exports import NumberSet
+from reasoning_cli.store.samples.rewrite import beside
+from reasoning_cli.store.samples.training_log import Samples
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

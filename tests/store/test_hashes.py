@@ -8,7 +8,7 @@ from hashlib import blake2b
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_cli.store.hashes import masked, masked_hash, text_hash
+from reasoning_cli.store.fingerprints import masked, masked_hash, text_hash
 
 # What `masked` does, in one slow pattern: an id, a short id in brackets, a number.
 CHANGING = re.compile(

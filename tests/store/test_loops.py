@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.labels import Labelling, Labels
-from reasoning_cli.store.loops import Counted, Loop, Loops
-from reasoning_cli.store.samples import Sample, Samples
+from reasoning_cli.store.samples.labels import Labelling, Labels
+from reasoning_cli.store.samples.training_log import Sample, Samples
+from reasoning_cli.store.train.auto_loops import Counted, Loop, Loops
 
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

@@ -11,9 +11,9 @@ import pytest
 from reasoning_cli.errors import UsageError
 from reasoning_cli.operations.searching import bring_up_to_date, expression_of, search_samples
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.labels import Labelling, Labels
-from reasoning_cli.store.samples import SampleFilter, Samples
-from reasoning_cli.store.search import BATCH, HIT_BEGINS, HIT_ENDS, Search
+from reasoning_cli.store.samples.labels import Labelling, Labels
+from reasoning_cli.store.samples.search import BATCH, HIT_BEGINS, HIT_ENDS, Search
+from reasoning_cli.store.samples.training_log import SampleFilter, Samples
 from tests.store.test_training_log import NOON, sample
 
 ANY = SampleFilter()

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from reasoning_cli.errors import DataError
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.sample_figures import sample_figures
-from reasoning_cli.store.samples import Sample, SampleFilter, SampleRange, Samples
+from reasoning_cli.store.samples.stats import sample_figures
+from reasoning_cli.store.samples.training_log import Sample, SampleFilter, SampleRange, Samples
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.store.database import Store, open_store
-from reasoning_cli.store.exports import NumberSet, record_export
-from reasoning_cli.store.training_runs import TrainingRuns
+from reasoning_cli.store.samples.exports import NumberSet, record_export
+from reasoning_cli.store.train.runs import TrainingRuns
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

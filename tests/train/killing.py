@@ -19,13 +19,13 @@ from typing import Any
 
 from reasoning_cli.commands.demo_agent import agent_log, make_decisions
 from reasoning_cli.store.database import open_store
-from reasoning_cli.store.deployments import Deployments
-from reasoning_cli.store.evaluations import Evaluations
-from reasoning_cli.store.fine_tunes import FineTunes
-from reasoning_cli.store.loops import Loops
-from reasoning_cli.store.promotions import Promotions
-from reasoning_cli.store.samples import Sample, Samples
-from reasoning_cli.store.training_runs import TrainingRuns
+from reasoning_cli.store.deploy.deployments import Deployments
+from reasoning_cli.store.evaluate.evaluations import Evaluations
+from reasoning_cli.store.promote.promotions import Promotions
+from reasoning_cli.store.samples.training_log import Sample, Samples
+from reasoning_cli.store.train.auto_loops import Loops
+from reasoning_cli.store.train.fine_tunes import FineTunes
+from reasoning_cli.store.train.runs import TrainingRuns
 from tests.operations.killing import (
     LOCAL_SECONDS,
     Call,

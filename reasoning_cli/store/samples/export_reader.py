@@ -1,0 +1,126 @@
+"""What an export reads: which samples in which order, what they share with each other, and their texts.
+
+The choice reads indexes and small columns only; the texts are read a batch at a time, by number.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import Literal
+
+from reasoning_cli.store.database import Parameters, Store, translated
+from reasoning_cli.store.samples.training_log import SampleFilter, Samples, where
+
+Copies = Literal["exact", "near"]
+
+_NUMBERS = 1000  # read at once
+_FEW_PAGES = 16
+_HASHES: dict[Copies, str] = {"exact": "prompt_hash", "near": "shape_hash"}
+# What could be trained on, as far as small columns tell.
+USABLE = "label IS NOT 'bad' AND (corrected IS NOT NULL OR decision IS NOT NULL)"
+
+# seq, created_at, model_type, label, corrected, decision, system, output, and the prompt in UTF-8: it is long, and most
+# go into a file without ever being a str
+TextRow = tuple[int, int, str, str | None, str | None, str | None, str | None, str, bytes]
+
+
+class ExportRows:
+    """The samples of one export in a store."""
+
+    def __init__(self, store: Store, wanted: SampleFilter) -> None:
+        self._store, self._wanted = store, wanted
+        self._conditions, self._parameters = Samples(store).bounds(wanted)
+
+    def count(self) -> int:
+        """How many match."""
+        return self._store.number(f"SELECT count(*) FROM samples {where(self._conditions)}", self._parameters)
+
+    def numbers(self) -> Generator[list[int]]:
+        """The numbers of the matching samples, oldest first, some hundreds at a time."""
+        sql = f"SELECT seq FROM samples {where(self._conditions)} ORDER BY created_at, seq"
+        with translated(self._store.path), closing(self._store.connection.cursor()) as cursor:
+            cursor.row_factory = None
+            cursor.execute(sql, self._parameters)
+            while rows := cursor.fetchmany(_NUMBERS):
+                yield [number for (number,) in rows]
+
+    def span(self) -> tuple[int, int]:
+        """The smallest and the largest number in the table; 1 and 0 when it is empty."""
+        row = self._store.row("SELECT (SELECT min(seq) FROM samples), (SELECT max(seq) FROM samples)")
+        return (row[0], row[1]) if row is not None and row[0] is not None else (1, 0)
+
+    def copies(self, kind: Copies) -> Generator[int]:
+        """The numbers of the matching samples that are copies of another one, which is kept.
+
+        Of each group that is a labelled one, else one whose answer can be used, else the newest. Which hashes come
+        more than once an index tells, so that of the rows only theirs are read.
+        """
+        column = _HASHES[kind]
+        group_of = f"model_type, {column}"
+        several = (
+            f"({group_of}) IN (SELECT {group_of} FROM samples {where(self._conditions)}"
+            f" GROUP BY {group_of} HAVING count(*) > 1)"
+        )
+        before: tuple[str, bytes] | None = None
+        for seq, model_type, value in self._store.rows(
+            f"SELECT seq, model_type, {column} FROM samples {where([*self._conditions, several])}"
+            f" ORDER BY model_type, {column}, (label = 'bad') IS TRUE, label IS NULL,"
+            " corrected IS NULL AND decision IS NULL, created_at DESC, seq DESC",
+            self._parameters,
+        ):
+            group = (model_type, value)
+            if group == before:
+                yield seq
+            before = group
+
+    def shared(self, kind: Copies) -> Generator[tuple[int, bytes, str | None, bool]]:
+        """Number, hash, room and use of the matching samples, those of one hash together, of whatever type."""
+        column = _HASHES[kind]
+        for row in self._store.rows(
+            f"SELECT seq, {column}, room_id, {USABLE} FROM samples {where(self._conditions)} ORDER BY {column}",
+            self._parameters,
+        ):
+            yield row[0], row[1], row[2], bool(row[3])
+
+    def decisions(self) -> Generator[tuple[int, str, str | None, str | None]]:
+        """Number, type, decision and correction of the matching samples that can be used, oldest first."""
+        for row in self._store.rows(
+            f"SELECT seq, model_type, decision, corrected FROM samples {where([*self._conditions, USABLE])}"
+            " ORDER BY created_at, seq",
+            self._parameters,
+        ):
+            yield row[0], row[1], row[2], row[3]
+
+
+@contextmanager
+def each_page_once(store: Store) -> Iterator[None]:
+    """Inside, texts are read in a tenth less time: what is read once and never again leaves the processor's cache to
+    what is made of it."""
+    [pages] = store.connection.execute("PRAGMA cache_size").fetchone()
+    store.connection.execute(f"PRAGMA cache_size={_FEW_PAGES}")
+    try:
+        yield
+    finally:
+        store.connection.execute(f"PRAGMA cache_size={pages}")
+
+
+def texts(store: Store, numbers: Sequence[int]) -> list[TextRow]:
+    """The samples with these numbers, in that order; those that were deleted meanwhile are not there.
+
+    Those of a range that goes up by one are read as they lie in the file.
+    """
+    if isinstance(numbers, range):
+        source = "samples AS s WHERE s.seq BETWEEN ? AND ? ORDER BY s.seq"
+        parameters: Parameters = (numbers[0], numbers[-1])
+    else:
+        source = "json_each(?) AS chosen CROSS JOIN samples AS s ON s.seq = chosen.value"
+        parameters = (json.dumps(numbers),)
+    with translated(store.path), closing(store.connection.cursor()) as cursor:
+        cursor.row_factory = None
+        return cursor.execute(
+            "SELECT s.seq, s.created_at, s.model_type, s.label, s.corrected, s.decision, s.system, s.output,"
+            f" CAST(s.prompt AS BLOB) FROM {source}",
+            parameters,
+        ).fetchall()
