@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.generate_log import Generator, fill
-from reasoning_cli.operations.evaluating_run import _KEPT_AT_ONCE
+from reasoning_cli.operations.evaluate.run import _KEPT_AT_ONCE
 from tests.together.service import KEY, Service, service
 
 CHAT = r"^/v1/chat/completions$"

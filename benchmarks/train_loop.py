@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 
 from reasoning_cli.commands.demo_agent import Answers, Made, make_decisions
 from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, read_answer
-from reasoning_cli.operations.gates import Bounds, Evidence, judge, read_gate
-from reasoning_cli.operations.intervals import Figure, moments, paired_difference, proportion
-from reasoning_cli.operations.sequential import ALPHA, Verdict, paired
+from reasoning_cli.operations.promote.gate import Bounds, Evidence, judge, read_gate
+from reasoning_cli.operations.statistics.intervals import Figure, moments, paired_difference, proportion
+from reasoning_cli.operations.statistics.sequential import ALPHA, Verdict, paired
 from reasoning_cli.sandbox.answers import answer as weak_answer
 from reasoning_cli.sandbox.blobs import Blobs
 from reasoning_cli.sandbox.learned import answer as learned_answer

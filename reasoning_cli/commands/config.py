@@ -18,7 +18,7 @@ from reasoning_cli.settings_file import change_file, read_file
 from reasoning_cli.terminal.listing import Column, Format, Listing
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.profiles import Profile
+    from reasoning_cli.operations.account.profiles import Profile
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -133,7 +133,7 @@ def profiles(
     ctx: typer.Context, fmt: FormatOption = Format.TABLE, json: JsonOption = False, quiet: QuietOption = False
 ) -> None:
     """Show the profiles of this host: `--profile NAME` works with one, and the first use makes it."""
-    from reasoning_cli.operations.profiles import list_profiles
+    from reasoning_cli.operations.account.profiles import list_profiles
 
     session = session_of(ctx)
     found = list_profiles(s.environment(), session.profile)

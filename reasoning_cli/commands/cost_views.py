@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from reasoning_cli.operations.reporting import By
+from reasoning_cli.operations.costs.report import By
 from reasoning_cli.terminal.listing import Column
 from reasoning_cli.terminal.units import bar, counted, duration, hours, moment, money, percent, whole_cents
 from reasoning_cli.values import Period, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.budget import Standing
-    from reasoning_cli.operations.ledger import Usage
-    from reasoning_cli.operations.reporting import CostLine, CostReport
+    from reasoning_cli.operations.costs.budget import Standing
+    from reasoning_cli.operations.costs.ledger import Usage
+    from reasoning_cli.operations.costs.report import CostLine, CostReport
     from reasoning_cli.store.samples.stats import Traffic
 
 

@@ -59,8 +59,8 @@ def set_budget(
 ) -> None:
     """Refuse deploys that the budget could not pay; the guard stops what would break it."""
     from reasoning_cli.commands.cost_views import budget_text
-    from reasoning_cli.operations.budget import standing
-    from reasoning_cli.operations.status import last_look
+    from reasoning_cli.operations.costs.budget import standing
+    from reasoning_cli.operations.deploy.status import last_look
 
     session = session_of(ctx)
     terminal = session.terminal
@@ -137,7 +137,7 @@ def auto_shutdown(
     ] = None,
 ) -> None:
     """Stop models that nobody asks anything: what runs now, and what is deployed from now on."""
-    from reasoning_cli.operations.stopping import set_idle_stop
+    from reasoning_cli.operations.deploy.teardown import set_idle_stop
 
     session = session_of(ctx)
     terminal = session.terminal

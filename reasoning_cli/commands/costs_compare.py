@@ -13,7 +13,7 @@ from reasoning_cli.terminal.listing import Format
 from reasoning_cli.values import parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.comparing import Comparison, Original
+    from reasoning_cli.operations.costs.breakeven import Comparison, Original
     from reasoning_cli.terminal.listing import Column
 
 
@@ -29,8 +29,8 @@ def compare(
 ) -> None:
     """What a decision costs on your model and at the original provider, and when yours pays. Asks nobody."""
     from reasoning_cli.commands.costs_prices import prices_file
-    from reasoning_cli.operations.comparing import compare
-    from reasoning_cli.operations.prices import read_prices
+    from reasoning_cli.operations.costs.breakeven import compare
+    from reasoning_cli.operations.costs.token_prices import read_prices
     from reasoning_cli.terminal.listing import Listing
 
     session = session_of(ctx)

@@ -23,7 +23,7 @@ def events(
     quiet: QuietOption = False,
 ) -> None:
     """Who deployed, started, stopped or changed a limit, when and why: the operator, the guard or traffic."""
-    from reasoning_cli.operations.reporting_dates import parse_span
+    from reasoning_cli.operations.costs.date_range import parse_span
     from reasoning_cli.store.audit_log import Events
     from reasoning_cli.terminal.listing import Column, Listing
     from reasoning_cli.terminal.units import moment

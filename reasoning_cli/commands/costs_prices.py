@@ -22,7 +22,7 @@ def prices(
     quiet: QuietOption = False,
 ) -> None:
     """What original providers charge for tokens: a dated table that is yours to edit."""
-    from reasoning_cli.operations.prices import TokenPrice, create_prices, read_prices
+    from reasoning_cli.operations.costs.token_prices import TokenPrice, create_prices, read_prices
     from reasoning_cli.terminal.listing import Column, Listing
 
     session = session_of(ctx)
@@ -56,7 +56,7 @@ def prices_file(session: Session) -> Path:
 def _edit(file: Path) -> bool:
     """Edit a copy; only what makes sense takes the place of the table. Whether it changed."""
     from reasoning_cli.commands.editor import run_editor
-    from reasoning_cli.operations.prices import parse_prices
+    from reasoning_cli.operations.costs.token_prices import parse_prices
     from reasoning_cli.paths import write_private
     from reasoning_cli.settings import environment
 

@@ -11,7 +11,7 @@ from reasoning_cli.commands.session import session_of
 from reasoning_cli.terminal.listing import Format
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.reconciling import DayCompared, Reconciliation
+    from reasoning_cli.operations.costs.reconcile import DayCompared, Reconciliation
     from reasoning_cli.terminal.listing import Column
 
 
@@ -23,8 +23,8 @@ def reconcile(
     quiet: QuietOption = False,
 ) -> None:
     """Compare the ledger with Together's own bill, day by day, where the organisation may see it."""
-    from reasoning_cli.operations.reconciling import parse_month, reconcile
-    from reasoning_cli.operations.status import refresh
+    from reasoning_cli.operations.costs.reconcile import parse_month, reconcile
+    from reasoning_cli.operations.deploy.status import refresh
     from reasoning_cli.terminal.listing import Listing
 
     session = session_of(ctx)

@@ -15,7 +15,7 @@ from reasoning_cli.terminal.listing import Format
 from reasoning_cli.values import Period, parse_duration
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.reporting import CostLine, CostReport
+    from reasoning_cli.operations.costs.report import CostLine, CostReport
     from reasoning_cli.terminal.listing import Listing
 
 
@@ -90,22 +90,22 @@ class Asked:
 
 
 def _last_look(session: Session) -> datetime:
-    from reasoning_cli.operations.status import last_look
+    from reasoning_cli.operations.deploy.status import last_look
 
     return last_look(session.store) or session.now()
 
 
 def _look(session: Session) -> datetime:
-    from reasoning_cli.operations.status import refresh
+    from reasoning_cli.operations.deploy.status import refresh
 
     return refresh(session.client, session.store)
 
 
 def _bill(session: Session, asked: Asked, at: datetime, *, online: bool) -> CostReport:
-    from reasoning_cli.operations.budget import period_start
-    from reasoning_cli.operations.fine_tune_costs import note_fine_tunes
-    from reasoning_cli.operations.reporting import By, cost_report
-    from reasoning_cli.operations.reporting_dates import parse_span
+    from reasoning_cli.operations.costs.budget import period_start
+    from reasoning_cli.operations.costs.date_range import parse_span
+    from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
+    from reasoning_cli.operations.costs.report import By, cost_report
 
     since, until = parse_span(asked.since, asked.until, at, period_start(Period.MONTH, at))
     if online and not note_fine_tunes(session.client, session.store):

@@ -36,7 +36,7 @@ def archive(
 ) -> None:
     """Write old samples, labels included, to compressed Parquet files. Running it again adds what is new."""
     from reasoning_cli.commands.asking import ask_about, show_dry_run
-    from reasoning_cli.operations.archiving import plan_archive, run_archive
+    from reasoning_cli.operations.data.archive import plan_archive, run_archive
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import counted, moment
 
@@ -97,7 +97,7 @@ def unarchive(
     from dataclasses import asdict
 
     from reasoning_cli.commands.data_views import forgotten_lines
-    from reasoning_cli.operations.archiving import unarchive as put_back
+    from reasoning_cli.operations.data.archive import unarchive as put_back
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import counted
 

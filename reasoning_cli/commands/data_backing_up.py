@@ -13,7 +13,7 @@ from reasoning_cli.commands.options import DryRunOption, JsonOption, YesOption
 from reasoning_cli.commands.session import Session, session_of
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.backing_up import RestorePlan
+    from reasoning_cli.operations.data.backup import RestorePlan
     from reasoning_cli.terminal.progress import Waiting
 
 
@@ -24,7 +24,7 @@ def backup(
     json: JsonOption = False,
 ) -> None:
     """Copy the database, samples and ledger, to a file while everything goes on; the copy is checked."""
-    from reasoning_cli.operations.backing_up import back_up
+    from reasoning_cli.operations.data.backup import back_up
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import counted, size
 
@@ -50,7 +50,7 @@ def restore(
 ) -> None:
     """Put a copy back in place of the database, which is kept beside it. Nothing may use it meanwhile."""
     from reasoning_cli.commands.asking import ask_about, show_dry_run
-    from reasoning_cli.operations.backing_up import plan_restore, run_restore
+    from reasoning_cli.operations.data.backup import plan_restore, run_restore
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import counted
 
@@ -87,7 +87,7 @@ def restore(
 
 def vacuum(ctx: typer.Context, json: JsonOption = False) -> None:
     """Write the database anew without gaps. Nothing may use it meanwhile, and it needs its own space once more."""
-    from reasoning_cli.operations.backing_up import vacuum as write_anew
+    from reasoning_cli.operations.data.backup import vacuum as write_anew
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import size
 

@@ -30,7 +30,7 @@ def check(
     from reasoning_cli.commands.data_checking_views import check_lines, check_record
     from reasoning_cli.commands.data_views import report
     from reasoning_cli.errors import ExitCode
-    from reasoning_cli.operations.checking_files import check_file
+    from reasoning_cli.operations.data.validate.file import check_file
     from reasoning_cli.terminal.progress import Pace, waiting
     from reasoning_cli.values import MODEL_TYPES
 

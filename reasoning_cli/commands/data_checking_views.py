@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from reasoning_cli.commands.data_views import Fact
-from reasoning_cli.operations.checking_files import FileCheck
+from reasoning_cli.operations.data.validate.file import FileCheck
 from reasoning_cli.terminal.units import counted, percent, size
 from reasoning_cli.values import spell_model_type
 

@@ -17,7 +17,7 @@ from reasoning_cli.values import MODEL_TYPES, parse_model_type, parse_share, spe
 
 if TYPE_CHECKING:
     from reasoning_cli.commands.session import Session
-    from reasoning_cli.operations.exporting import ExportRequest
+    from reasoning_cli.operations.data.export.run import ExportRequest
 
 
 def export(
@@ -107,10 +107,10 @@ def export(
     """Write decisions as a file to fine-tune on (Together's conversational format), checked line by line."""
     from reasoning_cli.commands.data_exporting_views import export_lines, export_record
     from reasoning_cli.commands.data_views import report
-    from reasoning_cli.operations.exporting import ExportRequest, export_samples, new_salt, parse_range
-    from reasoning_cli.operations.exporting_files import target_name
-    from reasoning_cli.operations.exporting_lines import FORMATS, Rules
-    from reasoning_cli.operations.splitting import DEDUPES, parse_split
+    from reasoning_cli.operations.data.export.files import target_name
+    from reasoning_cli.operations.data.export.render import FORMATS, Rules
+    from reasoning_cli.operations.data.export.run import ExportRequest, export_samples, new_salt, parse_range
+    from reasoning_cli.operations.data.export.split import DEDUPES, parse_split
     from reasoning_cli.store.samples.exports import seeded_salt
     from reasoning_cli.store.samples.training_log import SampleFilter
     from reasoning_cli.terminal.listing import to_json

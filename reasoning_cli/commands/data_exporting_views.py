@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from reasoning_cli.commands.data_views import Fact, reasons, types_text
-from reasoning_cli.operations.exporting import ExportReport
+from reasoning_cli.operations.data.export.run import ExportReport
 from reasoning_cli.terminal.units import counted, moment, percent, size
 
 _FAR_OFF = 0.02  # a share of all samples by which a split may miss what was asked for without a word

@@ -22,7 +22,7 @@ from reasoning_cli.settings import environment
 from reasoning_cli.values import parse_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.importing import ImportOptions, ImportReport
+    from reasoning_cli.operations.data.ingest.pipeline import ImportOptions, ImportReport
     from reasoning_cli.sources.rows import Source
     from reasoning_cli.terminal.progress import Waiting
 
@@ -78,10 +78,10 @@ def import_(
     """Take in decisions an agent made already, each once; the same source again adds what is new."""
     from reasoning_cli.commands.data_importing_views import import_record, progress_line, show_import
     from reasoning_cli.gateway.recorded import read_exchange
-    from reasoning_cli.operations.importing import ImportOptions, import_decisions
-    from reasoning_cli.operations.importing_manifest import exported
-    from reasoning_cli.operations.redacting import on_write
-    from reasoning_cli.operations.reporting_dates import parse_span
+    from reasoning_cli.operations.costs.date_range import parse_span
+    from reasoning_cli.operations.data.ingest.manifest import exported
+    from reasoning_cli.operations.data.ingest.pipeline import ImportOptions, import_decisions
+    from reasoning_cli.operations.data.redact import on_write
     from reasoning_cli.terminal.progress import waiting
 
     session = session_of(ctx)

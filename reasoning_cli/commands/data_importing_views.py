@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import timedelta
 
 from reasoning_cli.commands.data_views import forgotten_lines, reasons, types_text
-from reasoning_cli.operations.importing import ImportReport
+from reasoning_cli.operations.data.ingest.pipeline import ImportReport
 from reasoning_cli.store.samples.rooms import ANSWERED, STOPPED
 from reasoning_cli.terminal.console import Terminal
 from reasoning_cli.terminal.units import counted, duration, percent, size

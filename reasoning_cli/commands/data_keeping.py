@@ -14,7 +14,7 @@ from reasoning_cli.errors import ExitCode
 from reasoning_cli.values import parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.cleaning import CleanupPlan, Retention
+    from reasoning_cli.operations.data.retention import CleanupPlan, Retention
 
 
 def cleanup(
@@ -35,7 +35,7 @@ def cleanup(
 
     With neither --days nor --max-samples, data.retention_days and data.max_samples_per_type say what is kept.
     """
-    from reasoning_cli.operations.cleaning import Retention, plan_cleanup, run_cleanup
+    from reasoning_cli.operations.data.retention import Retention, plan_cleanup, run_cleanup
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import counted
 
@@ -80,7 +80,7 @@ def cleanup(
 
 def retention_of(session: Session) -> Retention:
     """What the settings say is kept."""
-    from reasoning_cli.operations.cleaning import Retention
+    from reasoning_cli.operations.data.retention import Retention
 
     return Retention(session.settings.get(s.RETENTION_DAYS), session.settings.get(s.MAX_SAMPLES))
 

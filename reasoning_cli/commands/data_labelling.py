@@ -50,7 +50,7 @@ def label(
     json: JsonOption = False,
 ) -> None:
     """Label decisions good or bad, or put the right answer in the place of the one that was given."""
-    from reasoning_cli.operations.labelling import Verdict, label_samples, take_back
+    from reasoning_cli.operations.data.labels import Verdict, label_samples, take_back
     from reasoning_cli.terminal.units import counted
 
     session = session_of(ctx)
@@ -113,7 +113,7 @@ def labels(
 ) -> None:
     """Who labelled what, when, and what it was before; the newest first."""
     from reasoning_cli.commands.data_looking_views import label_listing
-    from reasoning_cli.operations.looking import whole_id
+    from reasoning_cli.operations.data.browse import whole_id
     from reasoning_cli.store.samples.labels import Labels
 
     session = session_of(ctx)
@@ -128,7 +128,7 @@ def labels(
 def _from_file(session: Session, source: str, who: str, *, dry_run: bool, json: bool) -> None:
     from dataclasses import asdict
 
-    from reasoning_cli.operations.labelling import label_from_file, open_text
+    from reasoning_cli.operations.data.labels import label_from_file, open_text
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import counted
 

@@ -45,7 +45,7 @@ def list_(
 ) -> None:
     """List decisions, the newest first."""
     from reasoning_cli.commands.data_looking_views import page_listing
-    from reasoning_cli.operations.looking import ids_of, page_of
+    from reasoning_cli.operations.data.browse import ids_of, page_of
 
     session = session_of(ctx)
     wanted = filter_of(session, model_type, agent, room, source, label, decision, since, until)
@@ -71,7 +71,7 @@ def show(
 ) -> None:
     """Show decisions as a person reads them: what was said, what was answered, by whom, and what it was worth."""
     from reasoning_cli.commands.data_looking_views import card, look_record, raw_lines
-    from reasoning_cli.operations.looking import find_sample, look_at, newest_sample
+    from reasoning_cli.operations.data.browse import find_sample, look_at, newest_sample
     from reasoning_cli.store.samples.training_log import SampleFilter
     from reasoning_cli.terminal.cleaning import visible
 
@@ -121,7 +121,7 @@ def search(
 ) -> None:
     """Search what people wrote and what was answered, the newest first. The first search makes an index."""
     from reasoning_cli.commands.data_looking_views import hit_lines, hit_listing
-    from reasoning_cli.operations.searching import search_samples
+    from reasoning_cli.operations.data.search import search_samples
     from reasoning_cli.store.samples.search import Search
 
     session = session_of(ctx)
@@ -152,7 +152,7 @@ def search(
 
 def _read_the_new(session: Session) -> None:
     """Bring the search index up to date, which takes minutes the first time."""
-    from reasoning_cli.operations.searching import bring_up_to_date
+    from reasoning_cli.operations.data.search import bring_up_to_date
     from reasoning_cli.terminal.progress import waiting
 
     what = "reading decisions for the search"

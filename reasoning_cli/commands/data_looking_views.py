@@ -8,8 +8,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 from reasoning_cli.decisions.reading import message_of
-from reasoning_cli.operations.looking import Look, Page, corrected_decision
-from reasoning_cli.operations.searching import Found
+from reasoning_cli.operations.data.browse import Look, Page, corrected_decision
+from reasoning_cli.operations.data.search import Found
 from reasoning_cli.store.samples.labels import LabelRecord
 from reasoning_cli.store.samples.listing import SampleRow
 from reasoning_cli.store.samples.search import HIT_BEGINS, HIT_ENDS, Hit

@@ -62,7 +62,7 @@ def filter_of(
     """What was typed as a filter. UsageError for what makes no sense."""
     from datetime import timedelta
 
-    from reasoning_cli.operations.reporting_dates import parse_span
+    from reasoning_cli.operations.costs.date_range import parse_span
     from reasoning_cli.store.samples.training_log import SampleFilter
 
     if label is not None and label.lower() not in LABEL_FILTERS:

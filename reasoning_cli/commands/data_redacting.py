@@ -12,7 +12,7 @@ from reasoning_cli.commands.session import session_of
 
 if TYPE_CHECKING:
     from reasoning_cli.commands.session import Session
-    from reasoning_cli.operations.forgetting import ForgetPlan, Request
+    from reasoning_cli.operations.data.erasure import ForgetPlan, Request
 
 
 def redact(
@@ -31,7 +31,7 @@ def redact(
     """Take keys and personal data out of the log itself; what was there before is gone from the file."""
     from dataclasses import asdict
 
-    from reasoning_cli.operations.redacting import parse_kinds, redact_log
+    from reasoning_cli.operations.data.redact import parse_kinds, redact_log
     from reasoning_cli.store.samples.training_log import SampleFilter, Samples
     from reasoning_cli.terminal.progress import Pace, waiting
     from reasoning_cli.terminal.units import counted
@@ -104,7 +104,7 @@ def forget(
     No import brings it back, unless it is told to with --include-forgotten.
     """
     from reasoning_cli.commands.asking import ask_about, show_dry_run
-    from reasoning_cli.operations.forgetting import Request, plan_forget, run_forget
+    from reasoning_cli.operations.data.erasure import Request, plan_forget, run_forget
     from reasoning_cli.store.samples.training_log import Samples
     from reasoning_cli.terminal.progress import Pace, waiting
     from reasoning_cli.terminal.units import counted

@@ -13,8 +13,8 @@ from reasoning_cli.commands.editor import run_editor
 from reasoning_cli.decisions.answers import InvalidAnswer
 from reasoning_cli.decisions.correcting import canonical, decisions_for, with_decision
 from reasoning_cli.errors import ReasoningError
-from reasoning_cli.operations.looking import look_at
-from reasoning_cli.operations.reviewing import Review
+from reasoning_cli.operations.data.browse import look_at
+from reasoning_cli.operations.data.review import Review
 from reasoning_cli.paths import write_private
 from reasoning_cli.store.samples.labels import Labelling
 from reasoning_cli.store.samples.training_log import Sample

@@ -45,7 +45,7 @@ def review(
     by: AsOption = None,
 ) -> None:
     """Go through decisions one by one: accept, reject or correct what was answered. Typed again, it goes on."""
-    from reasoning_cli.operations.reviewing import Asked, Review
+    from reasoning_cli.operations.data.review import Asked, Review
 
     session = session_of(ctx)
     terminal = session.terminal

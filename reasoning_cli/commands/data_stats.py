@@ -24,7 +24,7 @@ def stats(
 ) -> None:
     """What was collected, whether it is enough to train on, and what would help."""
     from reasoning_cli.commands.data_stats_views import days_listing, stats_facts, stats_line, stats_record
-    from reasoning_cli.operations.samples import LOOKED_AT, sample_statistics
+    from reasoning_cli.operations.data.stats import LOOKED_AT, sample_statistics
 
     session = session_of(ctx)
     terminal = session.terminal

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import date, timedelta
 
-from reasoning_cli.operations.samples import SampleStatistics
+from reasoning_cli.operations.data.stats import SampleStatistics
 from reasoning_cli.store.samples.stats import SampleFigures, TypeFigures
 from reasoning_cli.terminal.listing import Column, Listing
 from reasoning_cli.terminal.units import bar, counted, percent, size, spark

@@ -23,9 +23,9 @@ def doctor(
     """Check keys, paths, network, what is left running and who watches it. The first failure decides the exit code."""
     from reasoning_cli.commands.gateway_watching import running_or_none
     from reasoning_cli.gateway.reaching import look
-    from reasoning_cli.operations.check import Check
-    from reasoning_cli.operations.checks import exit_code, run_checks
-    from reasoning_cli.operations.checks_gateway import Probes
+    from reasoning_cli.operations.doctor.check import Check
+    from reasoning_cli.operations.doctor.gateway import Probes
+    from reasoning_cli.operations.doctor.run import exit_code, run_checks
     from reasoning_cli.terminal.checklist import show_check
 
     session = session_of(ctx)

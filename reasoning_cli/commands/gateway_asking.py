@@ -26,7 +26,7 @@ def env(
     json: JsonOption = False,
 ) -> None:
     """Print the variables that lead an agent here: `eval "$(reasoning gateway env)"`, or into its .env."""
-    from reasoning_cli.operations.agent_env import agent_caveat, agent_variables, tls_caveat
+    from reasoning_cli.operations.agents.env import agent_caveat, agent_variables, tls_caveat
 
     session = session_of(ctx)
     certificate = session.settings.get(s.GATEWAY_TLS_CERT)

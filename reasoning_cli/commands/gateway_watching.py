@@ -56,7 +56,7 @@ def stats(
     Of the gateway that runs; with --since, or where none runs, by the training log.
     """
     from reasoning_cli.commands.gateway_views import stats_lines
-    from reasoning_cli.operations.gateway_history import model_names
+    from reasoning_cli.operations.gateway.history import model_names
 
     session = session_of(ctx)
 
@@ -106,8 +106,8 @@ def _token(settings: s.Settings) -> str | None:
 def _history(session: Session, since: str | None) -> dict[str, Any]:
     from datetime import timedelta
 
-    from reasoning_cli.operations.gateway_history import history
-    from reasoning_cli.operations.reporting_dates import parse_span
+    from reasoning_cli.operations.costs.date_range import parse_span
+    from reasoning_cli.operations.gateway.history import history
 
     now: datetime = session.now()
     begin, end = parse_span(since, None, now, now - timedelta(days=1))

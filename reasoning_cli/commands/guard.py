@@ -22,8 +22,8 @@ from reasoning_cli.terminal.listing import Format
 from reasoning_cli.values import parse_daily_hours, parse_duration, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.auto_training import Keeper
-    from reasoning_cli.operations.guarding import Round, Rules
+    from reasoning_cli.operations.guard.loop import Round, Rules
+    from reasoning_cli.operations.train.auto.controller import Keeper
     from reasoning_cli.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -116,9 +116,9 @@ def guard_beside(session: Session) -> Iterator[None]:
 
 
 def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> None:
-    from reasoning_cli.operations.auto_training import Keeper
-    from reasoning_cli.operations.guard_lock import hold_guard
-    from reasoning_cli.operations.guarding import Guard, run_guard
+    from reasoning_cli.operations.guard.lock import hold_guard
+    from reasoning_cli.operations.guard.loop import Guard, run_guard
+    from reasoning_cli.operations.train.auto.controller import Keeper
     from reasoning_cli.together.problems import KeyRefusedError
 
     terminal = session.terminal
@@ -161,8 +161,8 @@ def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> N
 
 def _look_at_promotions(session: Session, fmt: Format) -> bool:
     """Go on with promotions whose command is gone, and tell what came of it; whether there are any under way."""
-    from reasoning_cli.operations.promoting import GUARD, Desk, watch_promotions
-    from reasoning_cli.operations.waiting import Waiting
+    from reasoning_cli.operations.deploy.wait import Waiting
+    from reasoning_cli.operations.promote.controller import GUARD, Desk, watch_promotions
 
     def settings_now() -> Settings:
         session.read_settings_again()
@@ -196,7 +196,7 @@ def _look_at_promotions(session: Session, fmt: Format) -> bool:
 
 def _rules(session: Session, interval: timedelta) -> Rules:
     from reasoning_cli.commands.data_keeping import retention_of
-    from reasoning_cli.operations.guarding import Rules
+    from reasoning_cli.operations.guard.loop import Rules
 
     get = session.settings.get
     speed = float(get(s.SANDBOX_SPEED)) if session.in_sandbox else 1.0

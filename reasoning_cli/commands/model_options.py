@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reasoning_cli.commands.session import Session
-    from reasoning_cli.operations.replacing import Shift
-    from reasoning_cli.operations.waiting import Progress, Waiting
+    from reasoning_cli.operations.deploy.rollout import Shift
+    from reasoning_cli.operations.deploy.wait import Progress, Waiting
 
 TypeArgument = Annotated[
     str, typer.Argument(metavar="TYPE", help="should-respond, planning or coding.", autocompletion=complete_model_types)
@@ -51,7 +51,7 @@ def read_timeout(session: Session, text: str | None) -> timedelta:
 
 def read_shift(canary: int | None, steps: str | None, interval: str | None, keep_old: bool) -> Shift:
     """How the traffic is to move: all at once, to a canary's share, or step by step."""
-    from reasoning_cli.operations.replacing import Shift
+    from reasoning_cli.operations.deploy.rollout import Shift
 
     if canary is not None and steps is not None:
         raise UsageError("--canary is one step and --steps are several", "say one of them")
@@ -73,7 +73,7 @@ def _parse_steps(text: str) -> tuple[int, ...]:
 
 def ways_to_wait(session: Session, timeout: timedelta, tell: Callable[[Progress], None]) -> Waiting:
     """How this run waits."""
-    from reasoning_cli.operations.waiting import Waiting
+    from reasoning_cli.operations.deploy.wait import Waiting
 
     return Waiting(session.poll_seconds, timeout, session.sleep, tell)
 

@@ -11,7 +11,7 @@ from reasoning_cli.terminal.units import duration, money, whole_cents
 from reasoning_cli.values import Mode, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.status import ModelStatus
+    from reasoning_cli.operations.deploy.status import ModelStatus
 
 
 def _name(one: ModelStatus) -> str:

@@ -20,7 +20,7 @@ from reasoning_cli.commands.session import Session, session_of
 from reasoning_cli.terminal.listing import Format
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.status import ModelStatus
+    from reasoning_cli.operations.deploy.status import ModelStatus
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -61,8 +61,8 @@ def list_models(
         listing = Listing(list_columns(session.now()), _statuses(session, None), id=lambda one: one.name)
         session.terminal.show(listing, chosen, quiet=quiet)
         return
-    from reasoning_cli.operations.foreign import foreign_statuses
-    from reasoning_cli.operations.status import refresh
+    from reasoning_cli.operations.deploy.status import refresh
+    from reasoning_cli.operations.deploy.unmanaged import foreign_statuses
     from reasoning_cli.terminal.units import money
 
     at = refresh(session.client, session.store)
@@ -78,6 +78,6 @@ def list_models(
 
 
 def _statuses(session: Session, at: datetime | None) -> list[ModelStatus]:
-    from reasoning_cli.operations.status import model_statuses
+    from reasoning_cli.operations.deploy.status import model_statuses
 
     return model_statuses(session.store, session.models, session.enabled, at or session.now(), session.uses)

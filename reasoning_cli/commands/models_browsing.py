@@ -13,8 +13,8 @@ from reasoning_cli.commands.session import session_of
 from reasoning_cli.terminal.listing import Format
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.browsing import FoundModel, ModelFacts, Offer
-    from reasoning_cli.operations.catalogue import Hardware
+    from reasoning_cli.operations.deploy.catalog import Hardware
+    from reasoning_cli.operations.deploy.search import FoundModel, ModelFacts, Offer
     from reasoning_cli.terminal.listing import Column
 
 
@@ -29,7 +29,7 @@ def hardware(
     quiet: QuietOption = False,
 ) -> None:
     """GPUs with today's price an hour and what is free where; for a model, what would be chosen."""
-    from reasoning_cli.operations.browsing import hardware_offers
+    from reasoning_cli.operations.deploy.search import hardware_offers
     from reasoning_cli.terminal.listing import Listing
 
     session = session_of(ctx)
@@ -48,7 +48,7 @@ def search(
     quiet: QuietOption = False,
 ) -> None:
     """Models with this in their name: your own, then Together's catalogue."""
-    from reasoning_cli.operations.browsing import search_models
+    from reasoning_cli.operations.deploy.search import search_models
     from reasoning_cli.terminal.listing import Column, Listing
 
     session = session_of(ctx)
@@ -79,7 +79,7 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """All about one model: its base, its weights, what can serve it, where it is deployed from here."""
-    from reasoning_cli.operations.browsing import model_facts
+    from reasoning_cli.operations.deploy.search import model_facts
 
     session = session_of(ctx)
     facts = model_facts(session.client, session.store, model)

@@ -29,9 +29,9 @@ from reasoning_cli.values import parse_idle_minutes, parse_model_type, spell_mod
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from reasoning_cli.operations.attaching import AttachPlan
-    from reasoning_cli.operations.deploying import DeployPlan, DeployRequest
-    from reasoning_cli.operations.waiting import Progress
+    from reasoning_cli.operations.deploy.lora import AttachPlan
+    from reasoning_cli.operations.deploy.plan import DeployPlan, DeployRequest
+    from reasoning_cli.operations.deploy.wait import Progress
 
 
 def deploy(
@@ -87,8 +87,8 @@ def deploy(
     is brought up beside it, tried, and given the traffic before the old one is stopped.
     """
     from reasoning_cli.commands.models_replacing import carry_out_replacement, whole_only
-    from reasoning_cli.operations.attaching import AttachPlan
-    from reasoning_cli.operations.deploying import DeployRequest
+    from reasoning_cli.operations.deploy.lora import AttachPlan
+    from reasoning_cli.operations.deploy.plan import DeployRequest
 
     session = session_of(ctx)
     request = DeployRequest(
@@ -145,7 +145,7 @@ def start(
     json: JsonOption = False,
 ) -> None:
     """Start a stopped model again, with the model and hardware it had, if the budget allows."""
-    from reasoning_cli.operations.attaching import plan_start
+    from reasoning_cli.operations.deploy.lora import plan_start
 
     session = session_of(ctx)
     limit = read_timeout(session, timeout)
@@ -168,7 +168,7 @@ def adopt(
 ) -> None:
     """Take over a deployment made elsewhere: into a slot, the ledger and the budget, from now on."""
     from reasoning_cli.commands.plan_views import adopt_facts, adopt_record
-    from reasoning_cli.operations.foreign import plan_adopt, run_adopt
+    from reasoning_cli.operations.deploy.unmanaged import plan_adopt, run_adopt
 
     session = session_of(ctx)
     terminal = session.terminal
@@ -190,7 +190,7 @@ def _plan(session: Session, request: DeployRequest, *, may_ask: bool) -> DeployP
     """The plan; on a terminal, how to serve an adapter is asked where nobody said it. Raises TwoWaysError elsewhere."""
     from dataclasses import replace
 
-    from reasoning_cli.operations.attaching import TwoWaysError, plan_serving
+    from reasoning_cli.operations.deploy.lora import TwoWaysError, plan_serving
     from reasoning_cli.terminal.prompts import Choice
     from reasoning_cli.terminal.units import money
 
@@ -212,7 +212,7 @@ def _plan(session: Session, request: DeployRequest, *, may_ask: bool) -> DeployP
 
 def _warn_about_form(session: Session, plan: DeployPlan | AttachPlan) -> None:
     """A model of ours is asked in the form of prompts it was trained on, or it answers worse than it could."""
-    from reasoning_cli.operations.training_plan import other_form
+    from reasoning_cli.operations.train.plan import other_form
     from reasoning_cli.store.train.runs import TrainingRuns
 
     run = TrainingRuns(session.store).of_model(plan.model.id)
@@ -227,9 +227,9 @@ def carry_out(
 ) -> None:
     """Show the plan, ask, do it, and say how it ended; `limit` is how long to wait, None not at all."""
     from reasoning_cli.commands.plan_views import deployed_record, plan_facts, plan_record
-    from reasoning_cli.operations.attaching import AttachPlan, run_attach
-    from reasoning_cli.operations.bringing_up import run_deploy
-    from reasoning_cli.operations.deploying import Action
+    from reasoning_cli.operations.deploy.apply import run_deploy
+    from reasoning_cli.operations.deploy.lora import AttachPlan, run_attach
+    from reasoning_cli.operations.deploy.plan import Action
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import clock_duration, money
 

@@ -25,10 +25,10 @@ from reasoning_cli.values import parse_model_type, spell_model_type
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from reasoning_cli.operations.attaching import AttachPlan
-    from reasoning_cli.operations.deploying import DeployPlan
-    from reasoning_cli.operations.replacing import Return, Shift
-    from reasoning_cli.operations.waiting import Progress
+    from reasoning_cli.operations.deploy.lora import AttachPlan
+    from reasoning_cli.operations.deploy.plan import DeployPlan
+    from reasoning_cli.operations.deploy.rollout import Return, Shift
+    from reasoning_cli.operations.deploy.wait import Progress
 
 
 def promote(
@@ -43,7 +43,7 @@ def promote(
     json: JsonOption = False,
 ) -> None:
     """Give a model that is half way in all of the traffic, at once or in steps, and stop the old one."""
-    from reasoning_cli.operations.replacing import plan_promote
+    from reasoning_cli.operations.deploy.rollout import plan_promote
 
     session = session_of(ctx)
     shift, limit = read_shift(None, steps, interval, keep_old), read_timeout(session, timeout)
@@ -61,7 +61,7 @@ def rollback(
     json: JsonOption = False,
 ) -> None:
     """Go back to the former model: take back what is half way in, else bring the one before up again."""
-    from reasoning_cli.operations.replacing import Return, Shift, plan_rollback
+    from reasoning_cli.operations.deploy.rollout import Return, Shift, plan_rollback
 
     session = session_of(ctx)
     limit = read_timeout(session, timeout)
@@ -98,8 +98,8 @@ def carry_out_replacement(
     """
     from reasoning_cli.commands.models_deploying import carry_out
     from reasoning_cli.commands.plan_views import replacement_facts, replacement_record
-    from reasoning_cli.operations.attaching import AttachPlan
-    from reasoning_cli.operations.replacing import run_replace
+    from reasoning_cli.operations.deploy.lora import AttachPlan
+    from reasoning_cli.operations.deploy.rollout import run_replace
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import clock_duration, money
 
@@ -148,7 +148,7 @@ def carry_out_replacement(
 def _carry_out_return(
     session: Session, plan: Return, limit: timedelta, *, yes: bool, dry_run: bool, json: bool
 ) -> None:
-    from reasoning_cli.operations.replacing import run_return
+    from reasoning_cli.operations.deploy.rollout import run_return
     from reasoning_cli.terminal.progress import waiting
 
     terminal, old, new = session.terminal, plan.old, plan.new

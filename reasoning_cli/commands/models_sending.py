@@ -13,8 +13,8 @@ from reasoning_cli.commands.asking import ask_about, show_dry_run
 from reasoning_cli.commands.models_uploading import Record, show_uploaded
 from reasoning_cli.commands.session import Session
 from reasoning_cli.errors import ExitCode
-from reasoning_cli.operations.uploading import Patience, Step, wait_until_valid
-from reasoning_cli.operations.uploading_local import (
+from reasoning_cli.operations.weights.upload import Patience, Step, wait_until_valid
+from reasoning_cli.operations.weights.upload_local import (
     LocalPlan,
     Mover,
     Moving,

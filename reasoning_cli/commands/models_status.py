@@ -15,7 +15,7 @@ from reasoning_cli.terminal.listing import Format
 from reasoning_cli.values import parse_duration
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.status import ModelStatus
+    from reasoning_cli.operations.deploy.status import ModelStatus
     from reasoning_cli.terminal.listing import Listing
 
 WatchOption = Annotated[bool, typer.Option("--watch", "-w", help="Look again and again until Ctrl-C.")]
@@ -40,7 +40,7 @@ def status(
 def money_lines(session: Session, at: datetime) -> list[str]:
     """What is spent, and what went wrong with a deployment."""
     from reasoning_cli.commands.cost_views import spent_line
-    from reasoning_cli.operations.budget import standings
+    from reasoning_cli.operations.costs.budget import standings
     from reasoning_cli.store.deploy.deployments import Deployments
 
     broken = [one for one in Deployments(session.store).live() if one.last_error]
@@ -68,7 +68,7 @@ def show_status(session: Session, fmt: Format, below: Lines, *, quiet: bool = Fa
 
 def _look(session: Session) -> tuple[Listing[ModelStatus], datetime]:
     from reasoning_cli.commands.model_views import status_columns
-    from reasoning_cli.operations.status import model_statuses, refresh, with_activity
+    from reasoning_cli.operations.deploy.status import model_statuses, refresh, with_activity
     from reasoning_cli.terminal.listing import Listing
 
     at = refresh(session.client, session.store)

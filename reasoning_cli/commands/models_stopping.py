@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from reasoning_cli.operations.stopping import Stopped, StopPlan
-    from reasoning_cli.operations.waiting import Progress, Waiting
+    from reasoning_cli.operations.deploy.teardown import Stopped, StopPlan
+    from reasoning_cli.operations.deploy.wait import Progress, Waiting
     from reasoning_cli.terminal.progress import Waiting as Shown
 
 
@@ -67,7 +67,7 @@ def _stop_one(
     session: Session, target: str, limit: timedelta, *, keep: bool, yes: bool, dry_run: bool, json: bool
 ) -> None:
     from reasoning_cli.commands.plan_views import stop_facts, stop_record
-    from reasoning_cli.operations.stopping import run_stop
+    from reasoning_cli.operations.deploy.teardown import run_stop
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import money
 
@@ -111,9 +111,9 @@ def _stop_one(
 
 def _plan_stop(session: Session, target: str, keep: bool) -> tuple[StopPlan, bool]:
     """What is meant, and whether it is ours; what is not is looked for at Together by its own name."""
-    from reasoning_cli.operations.budget import burn
-    from reasoning_cli.operations.foreign import find_foreign
-    from reasoning_cli.operations.stopping import StopPlan, plan_stop
+    from reasoning_cli.operations.costs.budget import burn
+    from reasoning_cli.operations.deploy.teardown import StopPlan, plan_stop
+    from reasoning_cli.operations.deploy.unmanaged import find_foreign
 
     try:
         return plan_stop(session.store, target, keep=keep), True
@@ -129,8 +129,8 @@ def _plan_stop(session: Session, target: str, keep: bool) -> tuple[StopPlan, boo
 
 def _stop_foreign(session: Session, plan: StopPlan, wait: Waiting) -> Stopped:
     """What is stopped here is on record here from then on: so a stop that breaks off can be finished."""
-    from reasoning_cli.operations.foreign import is_legacy, run_legacy_stop, take_over
-    from reasoning_cli.operations.stopping import Stopped, StopPlan, run_stop
+    from reasoning_cli.operations.deploy.teardown import Stopped, StopPlan, run_stop
+    from reasoning_cli.operations.deploy.unmanaged import is_legacy, run_legacy_stop, take_over
 
     if is_legacy(plan.record):
         return Stopped(run_legacy_stop(session.client, plan.record, wait, keep=plan.keep))
@@ -141,7 +141,7 @@ def _stop_foreign(session: Session, plan: StopPlan, wait: Waiting) -> Stopped:
 def _stop_all(session: Session, limit: timedelta, *, keep: bool, yes: bool, dry_run: bool, json: bool) -> None:
     """One question for all of them; the exit code of the first that went wrong."""
     from reasoning_cli.commands.plan_views import stop_all_facts, stop_record
-    from reasoning_cli.operations.stopping import plan_stop_all, run_stop_all
+    from reasoning_cli.operations.deploy.teardown import plan_stop_all, run_stop_all
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import counted, money
 

@@ -13,7 +13,7 @@ from reasoning_cli.errors import UsageError
 from reasoning_cli.values import Mode, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.status import ModelStatus
+    from reasoning_cli.operations.deploy.status import ModelStatus
 
 _FOLLOWS = "A gateway that runs follows within a second."
 
@@ -92,7 +92,7 @@ def _write(session: Session, action: str, model_type: str, changes: dict[s.Setti
 
 
 def _status(session: Session, model_type: str) -> ModelStatus:
-    from reasoning_cli.operations.status import model_statuses
+    from reasoning_cli.operations.deploy.status import model_statuses
 
     every = model_statuses(session.store, session.models, session.enabled, session.now(), session.uses)
     return next(one for one in every if one.model_type == model_type)

@@ -26,7 +26,7 @@ def test(
     """Ask a deployed model a real decision, and check the answer as the agent would. Exit code 1 when it is invalid."""
     from dataclasses import asdict
 
-    from reasoning_cli.operations.trying import Question, choose_question, try_model
+    from reasoning_cli.operations.deploy.smoke_test import Question, choose_question, try_model
 
     session, wanted = session_of(ctx), parse_model_type(model_type)
     terminal = session.terminal

@@ -18,7 +18,7 @@ from reasoning_cli.errors import ExitCode, UsageError
 from reasoning_cli.values import parse_duration
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.uploading import Step
+    from reasoning_cli.operations.weights.upload import Step
     from reasoning_cli.together.wire import Model, Revision
 
 TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
@@ -62,7 +62,7 @@ def upload(
 ) -> None:
     """Send a folder of weights, or let Together fetch them, and wait until they are valid. Running it again goes on."""
     from reasoning_cli.commands.models_sending import abort_sending, send
-    from reasoning_cli.operations.weights import local_folder
+    from reasoning_cli.operations.weights.folder import local_folder
 
     session = session_of(ctx)
     limit: timedelta = typed(parse_duration, wait, "--timeout 2h")
@@ -93,7 +93,7 @@ def _fetch(
     json: bool,
 ) -> None:
     """Let Together fetch the weights from elsewhere."""
-    from reasoning_cli.operations.uploading import Patience, plan_upload, run_upload
+    from reasoning_cli.operations.weights.upload import Patience, plan_upload, run_upload
     from reasoning_cli.redact import remember
     from reasoning_cli.settings import environment
     from reasoning_cli.terminal.progress import waiting

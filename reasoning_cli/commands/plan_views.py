@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reasoning_cli.commands.cost_views import budget_text
-from reasoning_cli.operations.attaching import AttachPlan
-from reasoning_cli.operations.deploying import Action, DeployPlan
+from reasoning_cli.operations.deploy.lora import AttachPlan
+from reasoning_cli.operations.deploy.plan import Action, DeployPlan
 from reasoning_cli.terminal.units import money, whole_cents
 from reasoning_cli.values import spell_model_type, together_idle_minutes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reasoning_cli.operations.bringing_up import Deployed
-    from reasoning_cli.operations.foreign import AdoptPlan
-    from reasoning_cli.operations.replacing import Replaced, Shift
-    from reasoning_cli.operations.stopping import StopPlan
+    from reasoning_cli.operations.deploy.apply import Deployed
+    from reasoning_cli.operations.deploy.rollout import Replaced, Shift
+    from reasoning_cli.operations.deploy.teardown import StopPlan
+    from reasoning_cli.operations.deploy.unmanaged import AdoptPlan
     from reasoning_cli.store.deploy.deployments import DeploymentRecord
 
 

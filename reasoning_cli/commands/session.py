@@ -22,8 +22,8 @@ from reasoning_cli.settings import Settings, checked, environment, read_settings
 from reasoning_cli.terminal.console import Color, Terminal
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.budget import Limits
-    from reasoning_cli.operations.status import SlotUse
+    from reasoning_cli.operations.costs.budget import Limits
+    from reasoning_cli.operations.deploy.status import SlotUse
     from reasoning_cli.store.database import Store
     from reasoning_cli.terminal.prompts import Prompter
     from reasoning_cli.together.client import TogetherClient
@@ -180,7 +180,7 @@ class Session:
     @property
     def uses(self) -> dict[str, SlotUse]:
         """What the gateway makes of each slot's model, and of one that is served elsewhere."""
-        from reasoning_cli.operations.status import SlotUse
+        from reasoning_cli.operations.deploy.status import SlotUse
 
         get = self.settings.get
         return {one: SlotUse(get(s.MODE[one]), get(s.SHARE[one]), get(s.PROVIDER_URL[one])) for one in s.MODE}
@@ -195,7 +195,7 @@ class Session:
     @property
     def limits(self) -> Limits:
         """Budget and hourly cap as set."""
-        from reasoning_cli.operations.budget import read_limits
+        from reasoning_cli.operations.costs.budget import read_limits
 
         return read_limits(self.settings)
 

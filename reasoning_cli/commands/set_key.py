@@ -13,7 +13,7 @@ from reasoning_cli.redact import mask, remember
 
 if TYPE_CHECKING:
     from reasoning_cli.commands.session import Session
-    from reasoning_cli.operations.keys import KeyProject
+    from reasoning_cli.operations.account.api_key import KeyProject
     from reasoning_cli.store.deploy.deployments import DeploymentRecord
 
 
@@ -40,7 +40,7 @@ def change_key(session: Session, new: str, *, offline: bool, yes: bool) -> None:
 
 def _tried(session: Session, new: str) -> KeyProject | None:
     """The project of the new key; None when nobody could be asked and that is accepted."""
-    from reasoning_cli.operations.keys import project_of_key
+    from reasoning_cli.operations.account.api_key import project_of_key
     from reasoning_cli.together.problems import KeyRefusedError
 
     with closing(session.connect(new)) as client:
@@ -61,7 +61,7 @@ def _tried(session: Session, new: str) -> KeyProject | None:
 
 def _agreed(session: Session, project: KeyProject, *, yes: bool) -> bool:
     """Whether another project than so far is meant. What runs belongs to the old one, out of this program's reach."""
-    from reasoning_cli.operations.keys import left_behind
+    from reasoning_cli.operations.account.api_key import left_behind
 
     left: list[DeploymentRecord] = []
     if session.settings.database().exists():
@@ -79,7 +79,7 @@ def _agreed(session: Session, project: KeyProject, *, yes: bool) -> bool:
 
 
 def _project_before(session: Session) -> KeyProject | None:
-    from reasoning_cli.operations.keys import project_so_far
+    from reasoning_cli.operations.account.api_key import project_so_far
 
     try:
         old = session.settings.get(s.API_KEY)

@@ -129,7 +129,7 @@ def env(
     """Print the variables that lead an agent's calls here, as lines for its shell or `.env`."""
     session = session_of(ctx)
     if json:
-        from reasoning_cli.operations.agent_env import agent_variables
+        from reasoning_cli.operations.agents.env import agent_variables
 
         tls = session.settings.get(s.GATEWAY_TLS_CERT) is not None
         variables = agent_variables(agent, session.settings.get(s.GATEWAY_PORT), tls=tls)
@@ -170,7 +170,7 @@ def _types(enabled: list[str]) -> dict[str, str]:
 
 def _check(session: Session, answers: dict[str, str | None]) -> None:
     """Refuse what makes no sense before anything is asked or tried."""
-    from reasoning_cli.operations.agent_env import refuse_circle
+    from reasoning_cli.operations.agents.env import refuse_circle
 
     for name, text in answers.items():
         setting = s.BY_NAME[name]
@@ -193,7 +193,7 @@ def _agreed(session: Session, answers: dict[str, str | None]) -> bool:
 def _show_environment(session: Session, agent: Agent, syntax: Syntax) -> None:
     """The lines on stdout; on stderr, what stands in the way of using them."""
     from reasoning_cli.commands.gateway_watching import running_or_none
-    from reasoning_cli.operations.agent_env import agent_caveat, agent_variables, tls_caveat, why_not_free
+    from reasoning_cli.operations.agents.env import agent_caveat, agent_variables, tls_caveat, why_not_free
 
     terminal = session.terminal
     port, certificate = session.settings.get(s.GATEWAY_PORT), session.settings.get(s.GATEWAY_TLS_CERT)

@@ -7,7 +7,7 @@ from pathlib import Path
 from reasoning_cli import settings as s
 from reasoning_cli.commands.session import Session
 from reasoning_cli.errors import DataError, NotFoundError, ReasoningError
-from reasoning_cli.operations.taking_over import Fate, Plan, Variable, plan_taking_over
+from reasoning_cli.operations.agents.migrate_env import Fate, Plan, Variable, plan_taking_over
 from reasoning_cli.settings_file import parse_dotenv
 from reasoning_cli.terminal.checklist import show_check
 

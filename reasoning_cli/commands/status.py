@@ -36,7 +36,7 @@ def _everything(session: Session, at: datetime) -> list[str]:
 
 
 def _guard_line(session: Session) -> str:
-    from reasoning_cli.operations.guard_lock import find_guard
+    from reasoning_cli.operations.guard.lock import find_guard
     from reasoning_cli.terminal.units import duration
 
     seen = find_guard(session.settings.database())
@@ -66,7 +66,7 @@ def _gateway_line(session: Session) -> str:
 def _foreign_lines(session: Session) -> list[str]:
     """What runs in this account and was not made from here: the forgotten one that is found on the invoice."""
     from reasoning_cli.errors import ReasoningError
-    from reasoning_cli.operations.foreign import foreign_statuses
+    from reasoning_cli.operations.deploy.unmanaged import foreign_statuses
     from reasoning_cli.terminal.units import money
 
     try:
@@ -94,7 +94,7 @@ def _training_lines(session: Session) -> list[str]:
 
     from reasoning_cli.commands.train_starting import ways_of
     from reasoning_cli.errors import ReasoningError
-    from reasoning_cli.operations.training_watch import look_at_all, unseen
+    from reasoning_cli.operations.train.monitor import look_at_all, unseen
     from reasoning_cli.values import spell_model_type
 
     lines = []

@@ -29,7 +29,7 @@ from reasoning_cli.terminal.listing import Column, Format, Listing
 from reasoning_cli.values import parse_model_type, parse_usd, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.auto_training import Keeper, Means
+    from reasoning_cli.operations.train.auto.controller import Keeper, Means
     from reasoning_cli.store.train.auto_loops import Counted, Loop
 
 _EVERY = re.compile(r"(\d{1,4})\s*([mhdw])")
@@ -151,7 +151,7 @@ def _set(
     json: bool,
 ) -> Loop | None:
     """Set a loop up, or its conditions anew; None where that was a dry run."""
-    from reasoning_cli.operations.auto_training import rest
+    from reasoning_cli.operations.train.auto.controller import rest
     from reasoning_cli.store.audit_log import Event, Events, current_user
     from reasoning_cli.store.train.auto_loops import Loops
 
@@ -225,7 +225,7 @@ def _off(session: Session, model_type: str) -> None:
 
 def _once(session: Session, loop: Loop, fmt: Format) -> None:
     """Take the steps that can be taken now, each shown with its line."""
-    from reasoning_cli.operations.auto_training import loop_in_hand, take_steps
+    from reasoning_cli.operations.train.auto.controller import loop_in_hand, take_steps
 
     terminal = session.terminal
     with loop_in_hand(session.settings.database(), loop.model_type) as mine:
@@ -247,15 +247,15 @@ def _means(session: Session, loop: Loop) -> Means:
     from reasoning_cli.commands.costs_prices import prices_file
     from reasoning_cli.commands.model_options import read_timeout, ways_to_wait
     from reasoning_cli.commands.train_starting import slot_form, ways_of, window_of
-    from reasoning_cli.operations.auto_candidate import Bench
-    from reasoning_cli.operations.auto_training import ACTOR, TYPED, Means
-    from reasoning_cli.operations.evaluating_choice import EvaluateRequest
-    from reasoning_cli.operations.evaluating_run import Ways as EvaluatingWays
-    from reasoning_cli.operations.exporting import ExportRequest
-    from reasoning_cli.operations.exporting_lines import Rules
-    from reasoning_cli.operations.prices import read_prices
-    from reasoning_cli.operations.promoting import Desk
-    from reasoning_cli.operations.training_plan import TrainRequest
+    from reasoning_cli.operations.costs.token_prices import read_prices
+    from reasoning_cli.operations.data.export.render import Rules
+    from reasoning_cli.operations.data.export.run import ExportRequest
+    from reasoning_cli.operations.evaluate.run import Ways as EvaluatingWays
+    from reasoning_cli.operations.evaluate.sampling import EvaluateRequest
+    from reasoning_cli.operations.promote.controller import Desk
+    from reasoning_cli.operations.train.auto.candidate import Bench
+    from reasoning_cli.operations.train.auto.controller import ACTOR, TYPED, Means
+    from reasoning_cli.operations.train.plan import TrainRequest
     from reasoning_cli.settings import Settings
     from reasoning_cli.store.samples.training_log import SampleFilter, Samples
 

@@ -18,8 +18,8 @@ from reasoning_cli.values import parse_model_type, spell_model_type
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from reasoning_cli.operations.gates import Gate
-    from reasoning_cli.operations.live_comparing import CompareRequest, Figures, LiveComparison, Question, Side
+    from reasoning_cli.operations.evaluate.online import CompareRequest, Figures, LiveComparison, Question, Side
+    from reasoning_cli.operations.promote.gate import Gate
 
 _WATCH_SECONDS = 5.0
 
@@ -54,9 +54,9 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """By live traffic in shadow or canary: is a model better, worse, or not yet known? Look as often as you like."""
-    from reasoning_cli.operations.gates import read_gate
-    from reasoning_cli.operations.live_comparing import CompareRequest
-    from reasoning_cli.operations.sequential import Verdict
+    from reasoning_cli.operations.evaluate.online import CompareRequest
+    from reasoning_cli.operations.promote.gate import read_gate
+    from reasoning_cli.operations.statistics.sequential import Verdict
     from reasoning_cli.terminal.progress import watching
 
     session, chosen = session_of(ctx), parse_model_type(model_type)
@@ -80,9 +80,9 @@ def compare(
 
 def _compared(session: Session, request: CompareRequest, rules: Gate) -> LiveComparison:
     from reasoning_cli.commands.costs_prices import prices_file
-    from reasoning_cli.operations.comparing import compare as costs
-    from reasoning_cli.operations.live_comparing import compare_live
-    from reasoning_cli.operations.prices import read_prices
+    from reasoning_cli.operations.costs.breakeven import compare as costs
+    from reasoning_cli.operations.costs.token_prices import read_prices
+    from reasoning_cli.operations.evaluate.online import compare_live
 
     prices = costs(session.store, read_prices(prices_file(session)), session.now())
     original = next((one.original for one in prices if one.model_type == request.model_type), None)

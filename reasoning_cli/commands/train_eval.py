@@ -27,9 +27,9 @@ from reasoning_cli.terminal.listing import Format
 from reasoning_cli.values import parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.evaluating import EvaluationPlan
-    from reasoning_cli.operations.evaluating_choice import EvaluateRequest
-    from reasoning_cli.operations.prices import TokenPrice
+    from reasoning_cli.operations.costs.token_prices import TokenPrice
+    from reasoning_cli.operations.evaluate.plan import EvaluationPlan
+    from reasoning_cli.operations.evaluate.sampling import EvaluateRequest
     from reasoning_cli.store.evaluate.evaluations import EvaluationRecord
 
 OptionalTypeArgument = Annotated[
@@ -95,8 +95,8 @@ def evaluate(
     on, or shows the stored result."""
     from reasoning_cli.commands.costs_prices import prices_file
     from reasoning_cli.commands.train_eval_views import plan_facts, plan_record
-    from reasoning_cli.operations.evaluating import plan_evaluation
-    from reasoning_cli.operations.prices import read_prices
+    from reasoning_cli.operations.costs.token_prices import read_prices
+    from reasoning_cli.operations.evaluate.plan import plan_evaluation
     from reasoning_cli.terminal.progress import waiting
 
     session = session_of(ctx)
@@ -164,7 +164,7 @@ def _run(
     run_tests: bool,
     again: bool,
 ) -> EvaluationRecord:
-    from reasoning_cli.operations.evaluating_run import Ways, run_evaluation
+    from reasoning_cli.operations.evaluate.run import Ways, run_evaluation
     from reasoning_cli.terminal.progress import Pace, waiting
 
     total = plan.count * len(plan.candidates)
@@ -195,7 +195,7 @@ def _show(session: Session, record: EvaluationRecord, fmt: Format, disagreements
         report_record_of,
         say_report,
     )
-    from reasoning_cli.operations.evaluating_report import read_report
+    from reasoning_cli.operations.evaluate.report import read_report
     from reasoning_cli.store.evaluate.evaluations import Evaluations
 
     terminal = session.terminal
@@ -243,7 +243,7 @@ def _request(
 
     from reasoning_cli import settings as s
     from reasoning_cli.commands.data_options import filter_of
-    from reasoning_cli.operations.evaluating_choice import EvaluateRequest, Weights
+    from reasoning_cli.operations.evaluate.sampling import EvaluateRequest, Weights
 
     last, sample, seed, holdout = which
     since, until, agent, label = filters

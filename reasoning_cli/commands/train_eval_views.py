@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from reasoning_cli.commands.data_views import Fact, reasons
-from reasoning_cli.operations.evaluating import EvaluationPlan
-from reasoning_cli.operations.evaluating_models import ORIGINAL
-from reasoning_cli.operations.evaluating_report import Difference, EvaluationReport, ModelReport, report_record
-from reasoning_cli.operations.intervals import Figure
+from reasoning_cli.operations.evaluate.candidates import ORIGINAL
+from reasoning_cli.operations.evaluate.plan import EvaluationPlan
+from reasoning_cli.operations.evaluate.report import Difference, EvaluationReport, ModelReport, report_record
+from reasoning_cli.operations.statistics.intervals import Figure
 from reasoning_cli.store.evaluate.evaluations import Disagreement, EvaluationRecord
 from reasoning_cli.terminal.console import Terminal
 from reasoning_cli.terminal.listing import Column, Listing
@@ -182,7 +182,7 @@ def evaluation_columns() -> list[Column[EvaluationRecord]]:
     def result(one: EvaluationRecord) -> str:
         if one.report is None:
             return "not finished"
-        from reasoning_cli.operations.evaluating_report import read_report
+        from reasoning_cli.operations.evaluate.report import read_report
 
         told = _told(read_report(one.report))
         return "; ".join(map(_brief, told)) or "no difference to tell"

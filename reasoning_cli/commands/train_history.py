@@ -13,7 +13,7 @@ from reasoning_cli.terminal.listing import Format
 from reasoning_cli.values import MODEL_TYPES, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.promotion_history import Stint
+    from reasoning_cli.operations.promote.history import Stint
     from reasoning_cli.terminal.listing import Column
 
 
@@ -28,7 +28,7 @@ def history(
     quiet: QuietOption = False,
 ) -> None:
     """Every model that answered or was on its way: when, how often, trained on what, judged how, and by whom."""
-    from reasoning_cli.operations.promotion_history import history
+    from reasoning_cli.operations.promote.history import history
     from reasoning_cli.terminal.listing import Listing
 
     session = session_of(ctx)

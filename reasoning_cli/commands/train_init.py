@@ -25,10 +25,10 @@ def init(
     """Recommend what to train with, say what to expect of it, and what would help more. Changes nothing."""
     from reasoning_cli.commands.train_starting import slot_form, window_of
     from reasoning_cli.commands.train_views import plan_facts, plan_record
-    from reasoning_cli.operations.exporting import ExportRequest
-    from reasoning_cli.operations.exporting_lines import Rules
-    from reasoning_cli.operations.training_advice import advise, fullest_type
-    from reasoning_cli.operations.training_plan import TrainRequest
+    from reasoning_cli.operations.data.export.render import Rules
+    from reasoning_cli.operations.data.export.run import ExportRequest
+    from reasoning_cli.operations.train.plan import TrainRequest
+    from reasoning_cli.operations.train.recommend import advise, fullest_type
     from reasoning_cli.store.samples.training_log import SampleFilter
     from reasoning_cli.terminal.progress import waiting
 

@@ -24,7 +24,7 @@ from reasoning_cli.terminal.listing import Column, Format, Listing
 from reasoning_cli.values import parse_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.training_looking import Kind, Trained
+    from reasoning_cli.operations.train.jobs import Kind, Trained
 
 
 def list_(
@@ -41,7 +41,7 @@ def list_(
     """Every training run, and the account's jobs that were not started from here; newest first."""
     from reasoning_cli.commands.train_starting import ways_of
     from reasoning_cli.commands.train_views import trained_columns
-    from reasoning_cli.operations.training_looking import all_trained, refresh_trained
+    from reasoning_cli.operations.train.jobs import all_trained, refresh_trained
 
     session = session_of(ctx)
     wanted = None if model_type is None else parse_model_type(model_type)
@@ -56,7 +56,7 @@ def show(ctx: typer.Context, run: RunArgument, json: JsonOption = False) -> None
     """Everything about one run: what it was trained on, with what, at which price, and what came of it."""
     from reasoning_cli.commands.train_starting import ways_of
     from reasoning_cli.commands.train_views import next_commands, trained_facts, trained_record
-    from reasoning_cli.operations.training_looking import find_trained, refresh_trained
+    from reasoning_cli.operations.train.jobs import find_trained, refresh_trained
     from reasoning_cli.store.train.runs import TrainingRuns
 
     session = session_of(ctx)
@@ -113,8 +113,8 @@ def cancel(
     """Give a training up: its job is stopped (what it has done is billed), or never made."""
     from reasoning_cli.commands.train_starting import ways_of
     from reasoning_cli.commands.train_views import trained_facts, trained_record
-    from reasoning_cli.operations.training_looking import cancel as cancel_training
-    from reasoning_cli.operations.training_looking import check_cancel
+    from reasoning_cli.operations.train.jobs import cancel as cancel_training
+    from reasoning_cli.operations.train.jobs import check_cancel
     from reasoning_cli.terminal.units import money
 
     session = session_of(ctx)
@@ -142,8 +142,8 @@ def delete(
     """Delete a job and its files at Together. What it cost and was trained on stays known; its models stay."""
     from reasoning_cli.commands.train_starting import ways_of
     from reasoning_cli.commands.train_views import trained_facts, trained_record
-    from reasoning_cli.operations.training_looking import check_delete
-    from reasoning_cli.operations.training_looking import delete as delete_training
+    from reasoning_cli.operations.train.jobs import check_delete
+    from reasoning_cli.operations.train.jobs import delete as delete_training
 
     session = session_of(ctx)
     terminal, found = session.terminal, _find(session, run)
@@ -169,8 +169,8 @@ def download(
     json: JsonOption = False,
 ) -> None:
     """Take the weights home, as one packed file (tar, zstd)."""
-    from reasoning_cli.operations.training_looking import KINDS
-    from reasoning_cli.operations.training_looking import download as download_training
+    from reasoning_cli.operations.train.jobs import KINDS
+    from reasoning_cli.operations.train.jobs import download as download_training
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import size
 
@@ -194,8 +194,8 @@ def download(
 
 def _find(session: Session, name: str) -> Trained:
     """What is meant; of a job nobody here has heard of, Together is asked."""
-    from reasoning_cli.operations.fine_tune_costs import note_fine_tunes
-    from reasoning_cli.operations.training_looking import find_trained
+    from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
+    from reasoning_cli.operations.train.jobs import find_trained
 
     try:
         return find_trained(session.store, name)

@@ -17,8 +17,8 @@ from reasoning_cli.errors import ExitCode, ReasoningError, UsageError
 from reasoning_cli.values import Mode, parse_duration, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.promoting import Desk, Look
-    from reasoning_cli.operations.promoting_plan import PromoteRequest, PromotionPlan
+    from reasoning_cli.operations.promote.controller import Desk, Look
+    from reasoning_cli.operations.promote.plan import PromoteRequest, PromotionPlan
     from reasoning_cli.store.promote.promotions import Promotion
     from reasoning_cli.terminal.progress import Waiting
 
@@ -68,7 +68,7 @@ def promote(
     with it when this command is gone.
     """
     from reasoning_cli.commands.train_promoting_views import promise_lines
-    from reasoning_cli.operations.promoting import in_hand
+    from reasoning_cli.operations.promote.controller import in_hand
     from reasoning_cli.store.promote.promotions import WATCHED, Promotions
 
     session, chosen = session_of(ctx), parse_model_type(model_type)
@@ -110,7 +110,7 @@ def rollback(
 ) -> None:
     """Go back to what answered before the last promotion: its model and its mode, or the original."""
     from reasoning_cli.commands.train_promoting_views import back_facts, promotion_record, sent_back_lines
-    from reasoning_cli.operations.promoting_back import plan_back, run_back
+    from reasoning_cli.operations.promote.rollback import plan_back, run_back
     from reasoning_cli.terminal.progress import waiting
 
     session, chosen = session_of(ctx), parse_model_type(model_type)
@@ -139,7 +139,7 @@ def _request(
     mode: Mode,
     keep_loser: bool,
 ) -> PromoteRequest:
-    from reasoning_cli.operations.promoting_plan import HOLD, STEPS, UNSEEN, PromoteRequest
+    from reasoning_cli.operations.promote.plan import HOLD, STEPS, UNSEEN, PromoteRequest
 
     if mode is Mode.LIVE and steps is not None:
         raise UsageError("--mode live has no steps", "leave --steps away")
@@ -173,8 +173,8 @@ def _begin(
 ) -> Promotion | None:
     """Plan it, hold it against the gate, ask, and bring the model in; None where this was a dry run."""
     from reasoning_cli.commands.train_promoting_views import criteria_lines, plan_facts, plan_record
-    from reasoning_cli.operations.gates import refusal
-    from reasoning_cli.operations.promoting import begin, bring_in
+    from reasoning_cli.operations.promote.controller import begin, bring_in
+    from reasoning_cli.operations.promote.gate import refusal
     from reasoning_cli.store.audit_log import current_user
     from reasoning_cli.terminal.progress import waiting
 
@@ -213,12 +213,12 @@ def _plan(session: Session, request: PromoteRequest, gate_file: Path | None, goi
     from dataclasses import replace
 
     from reasoning_cli import settings as s
-    from reasoning_cli.operations.gates import judge, read_gate, rules_of_watch
-    from reasoning_cli.operations.promoting import gate_of
-    from reasoning_cli.operations.promoting_evidence import find_evidence
-    from reasoning_cli.operations.promoting_plan import answering, find_candidate, plan_promotion
-    from reasoning_cli.operations.promoting_steps import percents
-    from reasoning_cli.operations.status import refresh
+    from reasoning_cli.operations.deploy.status import refresh
+    from reasoning_cli.operations.promote.controller import gate_of
+    from reasoning_cli.operations.promote.evidence import find_evidence
+    from reasoning_cli.operations.promote.gate import judge, read_gate, rules_of_watch
+    from reasoning_cli.operations.promote.plan import answering, find_candidate, plan_promotion
+    from reasoning_cli.operations.promote.transitions import percents
     from reasoning_cli.store.deploy.deployments import Deployments
 
     store, settings, model_type = session.store, session.settings, request.model_type
@@ -265,14 +265,14 @@ def _plan(session: Session, request: PromoteRequest, gate_file: Path | None, goi
 
 
 def _refuse_another(session: Session, request: PromoteRequest, going: Promotion) -> None:
-    from reasoning_cli.operations.promoting_plan import refuse_another
+    from reasoning_cli.operations.promote.plan import refuse_another
 
     refuse_another(session.store, request, going)
 
 
 def _desk(session: Session, limit: timedelta, shown: Waiting | None = None) -> Desk:
-    from reasoning_cli.operations.promoting import Desk
-    from reasoning_cli.operations.waiting import Progress
+    from reasoning_cli.operations.deploy.wait import Progress
+    from reasoning_cli.operations.promote.controller import Desk
     from reasoning_cli.terminal.units import clock_duration
 
     def tell(progress: Progress) -> None:
@@ -296,8 +296,8 @@ def _desk(session: Session, limit: timedelta, shown: Waiting | None = None) -> D
 def _watch(session: Session, promotion: Promotion, limit: timedelta, *, json: bool) -> None:
     """Look until it is over, and say how it ended; sent back is exit 1."""
     from reasoning_cli.commands.train_promoting_views import look_line, promotion_record
-    from reasoning_cli.operations.guard_lock import find_guard
-    from reasoning_cli.operations.promoting import run_watch
+    from reasoning_cli.operations.guard.lock import find_guard
+    from reasoning_cli.operations.promote.controller import run_watch
     from reasoning_cli.terminal.progress import waiting
 
     terminal, name = session.terminal, spell_model_type(promotion.model_type)
@@ -315,7 +315,7 @@ def _watch(session: Session, promotion: Promotion, limit: timedelta, *, json: bo
 
             done = run_watch(_desk(session, limit, shown), promotion, tell).promotion
     except KeyboardInterrupt:
-        from reasoning_cli.operations.promoting_steps import percents, step_text
+        from reasoning_cli.operations.promote.transitions import percents, step_text
         from reasoning_cli.store.promote.promotions import Promotions
 
         now = Promotions(session.store).get(promotion.number) or promotion

@@ -10,11 +10,11 @@ from reasoning_cli.terminal.units import counted, money
 from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.gates import Criterion
-    from reasoning_cli.operations.promoting import Look
-    from reasoning_cli.operations.promoting_back import BackPlan
-    from reasoning_cli.operations.promoting_plan import PromotionPlan
-    from reasoning_cli.operations.promoting_watch import Promise
+    from reasoning_cli.operations.promote.controller import Look
+    from reasoning_cli.operations.promote.gate import Criterion
+    from reasoning_cli.operations.promote.guardrails import Promise
+    from reasoning_cli.operations.promote.plan import PromotionPlan
+    from reasoning_cli.operations.promote.rollback import BackPlan
     from reasoning_cli.store.promote.promotions import Promotion
 
 _MARKS = {True: "✓", False: "✗", None: "–"}
@@ -76,9 +76,9 @@ def _promise(promise: Promise, hold: int) -> str:
 
 def promise_lines(promotion: Promotion) -> list[str]:
     """When it goes back by itself, said when the watch begins."""
-    from reasoning_cli.operations.promoting import gate_of
-    from reasoning_cli.operations.promoting_steps import percents
-    from reasoning_cli.operations.promoting_watch import promise
+    from reasoning_cli.operations.promote.controller import gate_of
+    from reasoning_cli.operations.promote.guardrails import promise
+    from reasoning_cli.operations.promote.transitions import percents
 
     hold = int(str(promotion.plan["hold"]))
     found = promise(gate_of(promotion), len(percents(promotion)), hold)
@@ -114,7 +114,7 @@ def _criterion(one: Criterion) -> dict[str, object]:
 
 def look_line(seen: Look) -> tuple[str, str]:
     """(where it stands, what it has shown there) for a line that moves."""
-    from reasoning_cli.operations.promoting_steps import percents, step_text
+    from reasoning_cli.operations.promote.transitions import percents, step_text
 
     promotion = seen.promotion
     where = step_text(percents(promotion)[promotion.step])
@@ -134,7 +134,7 @@ def look_line(seen: Look) -> tuple[str, str]:
 
 def promotion_record(one: Promotion) -> dict[str, object]:
     """A promotion for machines."""
-    from reasoning_cli.operations.promoting_steps import percents
+    from reasoning_cli.operations.promote.transitions import percents
 
     steps = percents(one)
     return {
@@ -158,7 +158,7 @@ def promotion_record(one: Promotion) -> dict[str, object]:
 
 def back_facts(plan: BackPlan) -> list[tuple[str, str]]:
     """A way back as a person decides on it."""
-    from reasoning_cli.operations.replacing import Return
+    from reasoning_cli.operations.deploy.rollout import Return
 
     one = plan.promotion
     facts = [("back to", plan.back_to), ("away", f"{one.model} is stopped")]

@@ -16,8 +16,8 @@ from reasoning_cli.errors import ExitCode, ReasoningError, UsageError
 from reasoning_cli.values import parse_duration, parse_model_type, parse_share, parse_usd, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.training import Asked, Ways
-    from reasoning_cli.operations.training_plan import Method, TrainingPlan, TrainRequest
+    from reasoning_cli.operations.train.plan import Method, TrainingPlan, TrainRequest
+    from reasoning_cli.operations.train.run import Asked, Ways
     from reasoning_cli.store.train.runs import TrainingRun
 
 # What says how it is done, not what is trained.
@@ -105,10 +105,10 @@ def start(
 
     Running it again goes on where it was, whatever broke it off; it never trains twice. Ctrl-C leaves the job running.
     """
-    from reasoning_cli.operations.exporting import ExportRequest, parse_range
-    from reasoning_cli.operations.exporting_lines import Rules
-    from reasoning_cli.operations.splitting import DEDUPES, parse_split
-    from reasoning_cli.operations.training_plan import METHODS, TrainRequest
+    from reasoning_cli.operations.data.export.render import Rules
+    from reasoning_cli.operations.data.export.run import ExportRequest, parse_range
+    from reasoning_cli.operations.data.export.split import DEDUPES, parse_split
+    from reasoning_cli.operations.train.plan import METHODS, TrainRequest
     from reasoning_cli.store.samples.training_log import SampleFilter
 
     session, name = session_of(ctx), parse_model_type(model_type)
@@ -191,8 +191,8 @@ def follow(
 ) -> None:
     """Bring a run to its end, or (detached) to its job; show what goes on, and how it ended by exit code too."""
     from reasoning_cli.commands.train_views import next_commands, price_question, progress_texts
-    from reasoning_cli.operations.training import advance
-    from reasoning_cli.operations.training_watch import run_training, watch_training
+    from reasoning_cli.operations.train.monitor import run_training, watch_training
+    from reasoning_cli.operations.train.run import advance
     from reasoning_cli.store.train.runs import TrainingRuns
     from reasoning_cli.terminal.progress import waiting
 
@@ -239,7 +239,7 @@ def follow(
 def show_end(session: Session, run: TrainingRun, *, json: bool, hints: list[str]) -> None:
     """Where a run stands, with an exit code of 1 for one that failed."""
     from reasoning_cli.commands.train_views import trained_record
-    from reasoning_cli.operations.training_looking import find_trained
+    from reasoning_cli.operations.train.jobs import find_trained
     from reasoning_cli.store.train.runs import TrainingRuns
     from reasoning_cli.terminal.units import money
 
@@ -266,7 +266,7 @@ def show_end(session: Session, run: TrainingRun, *, json: bool, hints: list[str]
 
 def ways_of(session: Session) -> Ways:
     """How this run of the program carries a training out; it tells nobody, and agrees to nothing."""
-    from reasoning_cli.operations.training import Ways
+    from reasoning_cli.operations.train.run import Ways
 
     return Ways(
         folder=session.settings.paths.data_dir / "training",
@@ -318,7 +318,7 @@ def _agree_to_more(session: Session, run: TrainingRun, request: TrainRequest) ->
 def _show_plan(session: Session, request: TrainRequest, going: TrainingRun | None, *, json: bool) -> None:
     """What a run would do, or do next."""
     from reasoning_cli.commands.train_views import going_facts, plan_facts, plan_record, trained_record
-    from reasoning_cli.operations.training_looking import find_trained
+    from reasoning_cli.operations.train.jobs import find_trained
 
     if going is not None:
         record = trained_record(find_trained(session.store, str(going.number)))
@@ -331,7 +331,7 @@ def _show_plan(session: Session, request: TrainRequest, going: TrainingRun | Non
 
 
 def _plan(session: Session, request: TrainRequest) -> TrainingPlan:
-    from reasoning_cli.operations.training_plan import plan_training
+    from reasoning_cli.operations.train.plan import plan_training
     from reasoning_cli.terminal.progress import Pace, waiting
 
     with waiting(session.terminal, "looking at the log") as shown:
@@ -350,8 +350,8 @@ def _plan(session: Session, request: TrainRequest) -> TrainingPlan:
 def _begin(session: Session, request: TrainRequest, *, again: bool, yes: bool, json: bool) -> TrainingRun | None:
     """A new run, once it is agreed to; None when there is nothing new to train on."""
     from reasoning_cli.commands.train_views import next_commands, plan_facts
-    from reasoning_cli.operations.training import begin_training
-    from reasoning_cli.operations.training_kept import is_same_again
+    from reasoning_cli.operations.train.plan_record import is_same_again
+    from reasoning_cli.operations.train.run import begin_training
     from reasoning_cli.store.train.runs import TrainingRuns
 
     terminal, plan = session.terminal, _plan(session, request)
@@ -370,7 +370,7 @@ def _begin(session: Session, request: TrainRequest, *, again: bool, yes: bool, j
 
 def _remarks(session: Session, run: TrainingRun) -> None:
     """What should be known of a model before it serves: what it cannot do, and what its slot is now."""
-    from reasoning_cli.operations.training_plan import other_form, slot_model
+    from reasoning_cli.operations.train.plan import other_form, slot_model
 
     if run.problem:
         session.terminal.warn(run.problem)

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from reasoning_cli.commands.cost_views import budget_text
-from reasoning_cli.operations.training_looking import Trained
-from reasoning_cli.operations.training_plan import TrainingPlan
+from reasoning_cli.operations.train.jobs import Trained
+from reasoning_cli.operations.train.plan import TrainingPlan
 from reasoning_cli.terminal.listing import Column
 from reasoning_cli.terminal.units import clock_duration, counted, duration, moment, money, percent, spark, whole_cents
 from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.training import Asked, Progress
+    from reasoning_cli.operations.train.run import Asked, Progress
     from reasoning_cli.store.train.runs import TrainingRun
 
 Fact = tuple[str, str]

@@ -14,7 +14,7 @@ from reasoning_cli.terminal.listing import Format, Listing
 from reasoning_cli.values import parse_duration
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.training import Progress
+    from reasoning_cli.operations.train.run import Progress
 
 RunArgument = Annotated[
     str,
@@ -40,8 +40,8 @@ def watch(
     """Watch a training until it is over. It goes on at Together whether or not anybody does; Ctrl-C leaves."""
     from reasoning_cli.commands.train_starting import follow, show_end
     from reasoning_cli.commands.train_views import next_commands
-    from reasoning_cli.operations.training_looking import find_trained
-    from reasoning_cli.operations.training_watch import going
+    from reasoning_cli.operations.train.jobs import find_trained
+    from reasoning_cli.operations.train.monitor import going
 
     session = session_of(ctx)
     if run is None:
@@ -71,8 +71,8 @@ def status(
     """What is being trained now, and what came of the last run of each type. Looks at Together first."""
     from reasoning_cli.commands.train_auto import loop_line
     from reasoning_cli.commands.train_views import next_commands, progress_texts, trained_columns
-    from reasoning_cli.operations.training_looking import newest_of_each
-    from reasoning_cli.operations.training_watch import going
+    from reasoning_cli.operations.train.jobs import newest_of_each
+    from reasoning_cli.operations.train.monitor import going
     from reasoning_cli.store.train.auto_loops import Loops
     from reasoning_cli.store.train.runs import TrainingRuns
 
@@ -104,9 +104,9 @@ def _look(session: Session) -> list[Progress]:
     from datetime import timedelta
 
     from reasoning_cli.commands.train_starting import ways_of
-    from reasoning_cli.operations.fine_tune_costs import note_fine_tunes
-    from reasoning_cli.operations.training import Progress
-    from reasoning_cli.operations.training_watch import look_at_all, losses_of, told
+    from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
+    from reasoning_cli.operations.train.monitor import look_at_all, losses_of, told
+    from reasoning_cli.operations.train.run import Progress
 
     client, seen = session.client, []
     note_fine_tunes(client, session.store)

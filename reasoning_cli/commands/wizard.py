@@ -5,7 +5,7 @@ from __future__ import annotations
 from reasoning_cli import settings as s
 from reasoning_cli.commands.session import Session
 from reasoning_cli.errors import ConfigurationError, ReasoningError, RemoteError
-from reasoning_cli.operations.agent_env import refuse_circle
+from reasoning_cli.operations.agents.env import refuse_circle
 from reasoning_cli.redact import mask, remember
 from reasoning_cli.terminal.prompts import Choice
 from reasoning_cli.values import MODEL_TYPES, spell_model_type

@@ -25,7 +25,7 @@ from reasoning_cli.gateway.routing import face_of
 from reasoning_cli.gateway.siblings import Siblings, worst
 from reasoning_cli.gateway.upstream import Upstreams
 from reasoning_cli.gateway.waking import Waker
-from reasoning_cli.operations.model_tally import Tallies
+from reasoning_cli.operations.gateway.model_counts import Tallies
 from reasoning_cli.store.samples.training_log import Sample
 from reasoning_cli.store.serving.attempts import AttemptRecord
 from reasoning_cli.values import MODEL_TYPES

@@ -27,7 +27,7 @@ from reasoning_cli.gateway.routing import Route
 from reasoning_cli.gateway.tool_calls import calls_decided, flaw_of_calls, named_anew
 from reasoning_cli.gateway.unpacking import unpack
 from reasoning_cli.gateway.upstream import UpstreamError, Upstreams
-from reasoning_cli.operations.slots import SlotNow
+from reasoning_cli.operations.deploy.slots import SlotNow
 
 _log = logging.getLogger(__name__)
 UNSURE = "not confident enough"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from reasoning_cli.errors import ReasoningError
-from reasoning_cli.operations.slots import SlotNow
+from reasoning_cli.operations.deploy.slots import SlotNow
 from reasoning_cli.redact import redact
 
 _log = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from reasoning_cli.gateway.unpacking import unpack
 
 if TYPE_CHECKING:
     from reasoning_cli.gateway.app import Gateway
-    from reasoning_cli.operations.slots import SlotNow
+    from reasoning_cli.operations.deploy.slots import SlotNow
 
 _log = logging.getLogger(__name__)
 # Calls of one model under way that no agent waits for. Where agents ask faster than a model answers, more would only

@@ -11,7 +11,7 @@ import orjson
 from reasoning_cli.errors import DataError
 from reasoning_cli.gateway.faces.forms import Untranslatable
 from reasoning_cli.gateway.routing import face_of, route
-from reasoning_cli.operations.slots import SlotNow
+from reasoning_cli.operations.deploy.slots import SlotNow
 
 _FORM = 'one request, or one a line: {"request": {"method", "path", "headers", "body"}}'
 # What reading a body raises that has the right keys with the wrong things in them.

@@ -9,7 +9,7 @@ from reasoning_cli.gateway.faces import chat, messages, responses
 from reasoning_cli.gateway.faces.events import read_events
 from reasoning_cli.gateway.faces.forms import Face, Heard, Unreadable
 from reasoning_cli.gateway.routing import face_of
-from reasoning_cli.operations.importing_exchanges import Exchange
+from reasoning_cli.operations.data.ingest.http_exchanges import Exchange
 
 
 def read_exchange(path: str, body: Mapping[str, object], answer: object) -> Exchange | None:

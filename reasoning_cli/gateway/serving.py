@@ -33,8 +33,8 @@ from reasoning_cli.gateway.book import Book, View
 from reasoning_cli.gateway.recording import Recorder
 from reasoning_cli.gateway.siblings import Siblings
 from reasoning_cli.gateway.waking import Tell, Waker
-from reasoning_cli.operations.agent_env import refuse_circle
-from reasoning_cli.operations.slots import READY, SlotNow, closed_by, read_slots
+from reasoning_cli.operations.agents.env import refuse_circle
+from reasoning_cli.operations.deploy.slots import READY, SlotNow, closed_by, read_slots
 from reasoning_cli.paths import find_paths
 from reasoning_cli.redact import redact
 from reasoning_cli.settings import Settings, environment, load_settings
@@ -263,7 +263,7 @@ def _redaction(
         if not book.view.redact:
             return sample, attempt
         if not made:
-            from reasoning_cli.operations.redacting import on_record
+            from reasoning_cli.operations.data.redact import on_record
 
             with _open(_settings(options)) as store:
                 made.append(on_record(store))
@@ -275,9 +275,9 @@ def _redaction(
 def _wake(options: Options, slot: SlotNow, tell: Tell) -> None:
     """Start a slot's model and look at it until it is READY, which opens the slot; where traffic starts nothing, only
     look. One worker does it."""
-    from reasoning_cli.operations.budget import AT_REST, read_limits
-    from reasoning_cli.operations.guard_lock import hold_alone
-    from reasoning_cli.operations.waking import look, wake
+    from reasoning_cli.operations.costs.budget import AT_REST, read_limits
+    from reasoning_cli.operations.deploy.wake import look, wake
+    from reasoning_cli.operations.guard.lock import hold_alone
     from reasoning_cli.together.client import TogetherClient
 
     settings = _settings(options)

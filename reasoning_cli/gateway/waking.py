@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from reasoning_cli.errors import ReasoningError
-from reasoning_cli.operations.slots import SlotNow
+from reasoning_cli.operations.deploy.slots import SlotNow
 
 _log = logging.getLogger(__name__)
 # Between two looks at one model, however many decisions come in.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.decisions.prompts import shape_of
-from reasoning_cli.operations.redacting import redact_log
+from reasoning_cli.operations.data.redact import redact_log
 from reasoning_cli.store.database import Store, open_store
 from reasoning_cli.store.samples.exports import NumberSet, record_export
 from reasoning_cli.store.samples.labels import Labelling, Labels

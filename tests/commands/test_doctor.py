@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.operations.check import Check, Status
-from reasoning_cli.operations.checks import exit_code, run_checks
-from reasoning_cli.operations.checks_gateway import Probes
-from reasoning_cli.operations.checks_together import MOST_SKEW_SECONDS
-from reasoning_cli.operations.guard_lock import hold_guard
+from reasoning_cli.operations.doctor.check import Check, Status
+from reasoning_cli.operations.doctor.gateway import Probes
+from reasoning_cli.operations.doctor.run import exit_code, run_checks
+from reasoning_cli.operations.doctor.together import MOST_SKEW_SECONDS
+from reasoning_cli.operations.guard.lock import hold_guard
 from reasoning_cli.paths import find_paths
 from reasoning_cli.sandbox.server import SandboxServer
 from reasoning_cli.settings import load_settings

@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from reasoning_cli.operations.guard_lock import find_guard
+from reasoning_cli.operations.guard.lock import find_guard
 from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.samples.training_log import Samples

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from reasoning_cli.operations.catalogue import find_model
-from reasoning_cli.operations.weights import PART_BYTES
+from reasoning_cli.operations.deploy.catalog import find_model
+from reasoning_cli.operations.weights.folder import PART_BYTES
 from tests.conftest import Run
 from tests.together.service import KEY, PROJECT, Service, service
 from tests.waiting import until

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.operations.agent_env import is_gateway, why_not_free
+from reasoning_cli.operations.agents.env import is_gateway, why_not_free
 from reasoning_cli.sandbox.server import SandboxServer
 from reasoning_cli.terminal.console import Terminal
 from reasoning_cli.terminal.prompts import Choice

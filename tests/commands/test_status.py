@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.operations.guard_lock import hold_guard
+from reasoning_cli.operations.guard.lock import hold_guard
 from tests.commands.test_models import program
 from tests.conftest import Run
 from tests.together.service import Service

@@ -458,7 +458,7 @@ def test_what_cannot_be_fine_tuned_is_no_base(reasoning: Run, trained: Service) 
 def test_a_price_that_cannot_be_foretold_needs_a_bound(
     reasoning: Run, trained: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reasoning_cli.operations.training_prices._RATES", ())
+    monkeypatch.setattr("reasoning_cli.operations.train.estimate._RATES", ())
     refused = reasoning(*START)
     assert (refused.exit_code, "add --max-cost USD" in refused.stderr) == (2, True)
     assert reasoning(*START, "--max-cost", "5").exit_code == 0

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from reasoning_cli.operations.guard_lock import hold_alone
+from reasoning_cli.operations.guard.lock import hold_alone
 from reasoning_cli.store.train.runs import TrainingRuns
 from tests.commands.screens import Person
 from tests.commands.test_train import JOBS, START, files, jobs, newest

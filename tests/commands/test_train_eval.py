@@ -17,7 +17,7 @@ import pytest
 
 from reasoning_cli.decisions.answers import ShouldRespondAnswer, render_answer
 from reasoning_cli.decisions.prompts import shape_of
-from reasoning_cli.operations.reviewing import Asked, Review
+from reasoning_cli.operations.data.review import Asked, Review
 from reasoning_cli.store.evaluate.evaluations import Evaluations
 from reasoning_cli.store.samples.labels import Labelling, Labels
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from reasoning_cli.gateway.routing import in_share
-from reasoning_cli.operations.gateway_history import history
-from reasoning_cli.operations.model_tally import Tallies
-from reasoning_cli.operations.slots import Challenger, SlotBeside, SlotNow
+from reasoning_cli.operations.deploy.slots import Challenger, SlotBeside, SlotNow
+from reasoning_cli.operations.gateway.history import history
+from reasoning_cli.operations.gateway.model_counts import Tallies
 from reasoning_cli.store.database import open_store
 from reasoning_cli.values import Mode
 from tests.gateway import canned

@@ -9,7 +9,7 @@ import pytest
 
 from reasoning_cli import settings as s
 from reasoning_cli.decisions.compact import compact
-from reasoning_cli.operations.slots import read_slots
+from reasoning_cli.operations.deploy.slots import read_slots
 from reasoning_cli.paths import find_paths
 from reasoning_cli.settings import load_settings
 from reasoning_cli.store.database import open_store

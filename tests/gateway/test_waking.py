@@ -9,7 +9,7 @@ import pytest
 
 from reasoning_cli.errors import LimitError
 from reasoning_cli.gateway.waking import Waker
-from reasoning_cli.operations.slots import SlotNow
+from reasoning_cli.operations.deploy.slots import SlotNow
 from reasoning_cli.values import Mode
 from tests.gateway.prompts import PATHS, PROMPTS, request
 from tests.gateway.serving import Served, open_slot

@@ -13,8 +13,8 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from reasoning_cli.operations.ledger import Usage, integrate
-from reasoning_cli.operations.status import refresh
+from reasoning_cli.operations.costs.ledger import Usage, integrate
+from reasoning_cli.operations.deploy.status import refresh
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.meter_readings import Ledger
 from tests.together.service import EVENTS, PROJECT, Service

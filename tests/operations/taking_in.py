@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from reasoning_cli.gateway.recorded import read_exchange
-from reasoning_cli.operations.importing import ImportOptions, ImportReport, Progress, import_decisions
+from reasoning_cli.operations.data.ingest.pipeline import ImportOptions, ImportReport, Progress, import_decisions
 from reasoning_cli.sources.files import FileSource
 from reasoning_cli.store.database import Store
 

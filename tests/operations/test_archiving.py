@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from reasoning_cli.errors import DataError, NotFoundError, UsageError
-from reasoning_cli.operations import archiving_files, parquet_pages
-from reasoning_cli.operations.archiving import plan_archive, run_archive, unarchive
+from reasoning_cli.operations.data import archive_reader, parquet_pages
+from reasoning_cli.operations.data.archive import plan_archive, run_archive, unarchive
 from reasoning_cli.store.database import Store, open_store
 from reasoning_cli.store.samples.full_rows import WholeRows
 from reasoning_cli.store.samples.training_log import Sample, Samples
@@ -106,9 +106,9 @@ def test_archiving_again_writes_only_what_is_new_or_changed(store: Store, tmp_pa
 def test_a_change_between_reading_and_deleting_is_seen(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reasoning_cli.operations import archiving
+    from reasoning_cli.operations.data import archive
 
-    write = archiving._write
+    write = archive._write
 
     def write_then_change(*arguments: object) -> int:
         count = write(*arguments)  # type: ignore[arg-type]
@@ -116,7 +116,7 @@ def test_a_change_between_reading_and_deleting_is_seen(
             store.write("UPDATE samples SET label='good' WHERE id='40-0'")
         return count
 
-    monkeypatch.setattr(archiving, "_write", write_then_change)
+    monkeypatch.setattr(archive, "_write", write_then_change)
     assert run(store, tmp_path / "archive", delete=True) == (9, 0, 8)
     assert {one.id for one in Samples(store).iterate()} == {"40-0", "5-0", "5-1", "5-2"}
 
@@ -188,7 +188,7 @@ MEASURE = """
 import resource, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from reasoning_cli.operations.archiving import plan_archive, unarchive
+from reasoning_cli.operations.data.archive import plan_archive, unarchive
 from reasoning_cli.store.database import open_store
 def most(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 with open_store(Path(sys.argv[1])) as store:
@@ -234,7 +234,7 @@ def test_rows_that_are_read_a_few_at_a_time_are_the_same(
     with open_store(tmp_path / "other.db") as other:
         assert unarchive(other, big, NOW).added == 50
         assert {one.prompt for one in Samples(other).iterate()} == {"y" * 20_000}
-    sizes = [len(part) for part in archiving_files.read_rows(big, WholeRows(store).columns)]
+    sizes = [len(part) for part in archive_reader.read_rows(big, WholeRows(store).columns)]
     assert (set(sizes), sum(sizes)) == ({1, 2}, 50)
 
 

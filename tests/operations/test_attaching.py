@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError, UsageError
-from reasoning_cli.operations.attaching import (
+from reasoning_cli.operations.costs.budget import Limits
+from reasoning_cli.operations.deploy.apply import Deployed, run_deploy
+from reasoning_cli.operations.deploy.lora import (
     AttachPlan,
     TwoWaysError,
     plan_serving,
@@ -19,13 +21,11 @@ from reasoning_cli.operations.attaching import (
     run_attach,
     spellings,
 )
-from reasoning_cli.operations.bringing_up import Deployed, run_deploy
-from reasoning_cli.operations.budget import Limits
-from reasoning_cli.operations.deploying import Action, DeployPlan
-from reasoning_cli.operations.guarding import Guard, Rules
-from reasoning_cli.operations.replacing import Return, plan_rollback
-from reasoning_cli.operations.status import model_statuses, refresh
-from reasoning_cli.operations.stopping import plan_stop, plan_stop_all
+from reasoning_cli.operations.deploy.plan import Action, DeployPlan
+from reasoning_cli.operations.deploy.rollout import Return, plan_rollback
+from reasoning_cli.operations.deploy.status import model_statuses, refresh
+from reasoning_cli.operations.deploy.teardown import plan_stop, plan_stop_all
+from reasoning_cli.operations.guard.loop import Guard, Rules
 from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from tests.together.service import MODELS, NO_LIMITS, PROJECT, Service, service

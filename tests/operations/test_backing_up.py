@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.errors import DataError, NotFoundError, ReasoningError, UsageError
-from reasoning_cli.operations.backing_up import back_up, plan_restore, run_restore, vacuum
-from reasoning_cli.operations.forgetting import Request, plan_forget, run_forget
+from reasoning_cli.operations.data.backup import back_up, plan_restore, run_restore, vacuum
+from reasoning_cli.operations.data.erasure import Request, plan_forget, run_forget
 from reasoning_cli.store import migrations
 from reasoning_cli.store.backup import last_backup
 from reasoning_cli.store.database import Store, open_store
@@ -235,7 +235,7 @@ import resource, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from reasoning_cli.errors import ReasoningError
-from reasoning_cli.operations.backing_up import back_up
+from reasoning_cli.operations.data.backup import back_up
 from reasoning_cli.store.database import open_store
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 with open_store(Path(sys.argv[1])) as store:

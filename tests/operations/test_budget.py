@@ -12,9 +12,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reasoning_cli.errors import LimitError
-from reasoning_cli.operations.budget import Limits, Standing, burn, check_deploy, period_end, period_start, standing
-from reasoning_cli.operations.ledger import Usage
-from reasoning_cli.operations.status import refresh
+from reasoning_cli.operations.costs.budget import (
+    Limits,
+    Standing,
+    burn,
+    check_deploy,
+    period_end,
+    period_start,
+    standing,
+)
+from reasoning_cli.operations.costs.ledger import Usage
+from reasoning_cli.operations.deploy.status import refresh
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.values import Period, parse_usd
 from tests.together.service import MODELS, NO_LIMITS, Service, service

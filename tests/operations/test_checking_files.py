@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.errors import DataError, NotFoundError
-from reasoning_cli.operations import parquet_pages
-from reasoning_cli.operations.checking_files import FileCheck, check_file
+from reasoning_cli.operations.data import parquet_pages
+from reasoning_cli.operations.data.validate.file import FileCheck, check_file
 
 USER = {"role": "user", "content": "Write a function that adds."}
 ANSWER = {"role": "assistant", "content": "Sure."}

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError, UsageError
-from reasoning_cli.operations.bringing_up import run_deploy
-from reasoning_cli.operations.budget import Limits
-from reasoning_cli.operations.deploying import Action
-from reasoning_cli.operations.waiting import TRIES_TO_ANSWER, TRIES_TO_REACH, Waiting
+from reasoning_cli.operations.costs.budget import Limits
+from reasoning_cli.operations.deploy.apply import run_deploy
+from reasoning_cli.operations.deploy.plan import Action
+from reasoning_cli.operations.deploy.wait import TRIES_TO_ANSWER, TRIES_TO_REACH, Waiting
 from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.deploy.deployments import CREATING, DELETED, Deployments
 from reasoning_cli.together.problems import QuotaError, RequestRefusedError

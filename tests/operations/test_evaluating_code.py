@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.decisions.scoring import Parsed
-from reasoning_cli.operations.evaluating_code import CodeChecks
+from reasoning_cli.operations.evaluate.code_checks import CodeChecks
 from tests.waiting import until
 
 

@@ -24,13 +24,13 @@ from reasoning_cli.decisions.answers import read_answer
 from reasoning_cli.decisions.examples import EXAMPLES
 from reasoning_cli.decisions.prompts import shape_of
 from reasoning_cli.errors import DataError, ReasoningError, UsageError
-from reasoning_cli.operations import exporting_batches
-from reasoning_cli.operations.checking_files import check_file
-from reasoning_cli.operations.exporting import ExportReport, ExportRequest, export_samples
-from reasoning_cli.operations.exporting_batches import Facts, SideFacts
-from reasoning_cli.operations.exporting_lines import Format, Rules
-from reasoning_cli.operations.importing_chats import read_chat
-from reasoning_cli.operations.splitting import parse_split
+from reasoning_cli.operations.data.export import batches
+from reasoning_cli.operations.data.export.batches import Facts, SideFacts
+from reasoning_cli.operations.data.export.render import Format, Rules
+from reasoning_cli.operations.data.export.run import ExportReport, ExportRequest, export_samples
+from reasoning_cli.operations.data.export.split import parse_split
+from reasoning_cli.operations.data.ingest.chat_jsonl import read_chat
+from reasoning_cli.operations.data.validate.file import check_file
 from reasoning_cli.store.database import Store, open_store
 from reasoning_cli.store.fingerprints import masked_hash
 from reasoning_cli.store.samples.exports import NumberSet, exports_holding, seeded_salt
@@ -268,8 +268,8 @@ def test_several_processes_write_what_one_writes(
     busy: tuple[Store, Generator], out: Path, fmt: Format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, _ = busy
-    monkeypatch.setattr("reasoning_cli.operations.exporting_batches.BATCH", 100)
-    monkeypatch.setattr("reasoning_cli.operations.exporting.WORTH_WORKERS", 1)
+    monkeypatch.setattr("reasoning_cli.operations.data.export.batches.BATCH", 100)
+    monkeypatch.setattr("reasoning_cli.operations.data.export.run.WORTH_WORKERS", 1)
     for split in ((), (0.7, 0.3)):
         request = ExportRequest(rules=Rules(fmt, salt=SALT), dedupe="near", split=split)
         alone = export(store, out / f"a.{fmt}", request, workers=1)
@@ -295,8 +295,8 @@ def test_a_process_that_dies_ends_the_export_and_leaves_nothing(
     busy: tuple[Store, Generator], out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, _ = busy
-    monkeypatch.setattr("reasoning_cli.operations.exporting_batches.BATCH", 50)
-    monkeypatch.setattr("reasoning_cli.operations.exporting.WORTH_WORKERS", 1)
+    monkeypatch.setattr("reasoning_cli.operations.data.export.batches.BATCH", 50)
+    monkeypatch.setattr("reasoning_cli.operations.data.export.run.WORTH_WORKERS", 1)
     begun: list[subprocess.Popen[bytes]] = []
     start = subprocess.Popen
 
@@ -304,7 +304,7 @@ def test_a_process_that_dies_ends_the_export_and_leaves_nothing(
         begun.append(start(*arguments, **options))  # type: ignore[call-overload]
         return begun[-1]
 
-    monkeypatch.setattr(exporting_batches.subprocess, "Popen", started)
+    monkeypatch.setattr(batches.subprocess, "Popen", started)
 
     def kill(done: int, total: int) -> None:
         os.kill(begun[1].pid, signal.SIGKILL)
@@ -322,14 +322,14 @@ import resource, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from reasoning_cli.errors import DataError
-from reasoning_cli.operations import exporting
+from reasoning_cli.operations.data.export import run
 from reasoning_cli.store.database import open_store
-exporting.WORTH_WORKERS = 1
+run.WORTH_WORKERS = 1
 with open_store(Path({str(store.path)!r})) as store:
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
     for workers in (1, 2):
         try:
-            exporting.export_samples(store, Path({str(out / "a.jsonl")!r}), exporting.ExportRequest(),
+            run.export_samples(store, Path({str(out / "a.jsonl")!r}), run.ExportRequest(),
                                      now=datetime.now(UTC), workers=workers)
         except DataError as error:
             print(error.message, error.hint)

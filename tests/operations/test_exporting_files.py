@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.operations import exporting_files
-from reasoning_cli.operations.exporting_batches import Shared
-from reasoning_cli.operations.exporting_files import HashedFile
+from reasoning_cli.operations.data.export import files
+from reasoning_cli.operations.data.export.batches import Shared
+from reasoning_cli.operations.data.export.files import HashedFile
 
 PAGE = 4096
 DIRECT = getattr(os, "O_DIRECT", 0)
@@ -21,8 +21,8 @@ DIRECT = getattr(os, "O_DIRECT", 0)
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting_files, "_PIECE", 4 * PAGE)
-    monkeypatch.setattr(exporting_files, "_PIECES", 2)
+    monkeypatch.setattr(files, "_PIECE", 4 * PAGE)
+    monkeypatch.setattr(files, "_PIECES", 2)
 
 
 def written(file: Path, *pieces: bytes) -> HashedFile:

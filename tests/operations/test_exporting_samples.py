@@ -16,10 +16,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from reasoning_cli.errors import DataError, ReasoningError, UsageError
-from reasoning_cli.operations.exporting import ExportRequest, export_samples, parse_range
-from reasoning_cli.operations.exporting_files import target_name
-from reasoning_cli.operations.exporting_lines import Format, Rules
-from reasoning_cli.operations.importing_rows import BadRow, read_row
+from reasoning_cli.operations.data.export.files import target_name
+from reasoning_cli.operations.data.export.render import Format, Rules
+from reasoning_cli.operations.data.export.run import ExportRequest, export_samples, parse_range
+from reasoning_cli.operations.data.ingest.elizaos_logs import BadRow, read_row
 from reasoning_cli.store.database import Store, open_store
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.errors import ConfigurationError, DataError
-from reasoning_cli.operations.gates import DEFAULTS, MEANINGS, Bounds, Evidence, Gate, judge, read_gate, refusal
-from reasoning_cli.operations.sequential import Verdict
+from reasoning_cli.operations.promote.gate import DEFAULTS, MEANINGS, Bounds, Evidence, Gate, judge, read_gate, refusal
+from reasoning_cli.operations.statistics.sequential import Verdict
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 GOOD = Evidence(

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.errors import DataError, ReasoningError
-from reasoning_cli.operations.budget import Limits
-from reasoning_cli.operations.cleaning import Retention
-from reasoning_cli.operations.guard_lock import find_guard, hold_guard
-from reasoning_cli.operations.guarding import Guard, Round, Rules, Why, run_guard
+from reasoning_cli.operations.costs.budget import Limits
+from reasoning_cli.operations.data.retention import Retention
+from reasoning_cli.operations.guard.lock import find_guard, hold_guard
+from reasoning_cli.operations.guard.loop import Guard, Round, Rules, Why, run_guard
 from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
@@ -359,7 +359,7 @@ def test_a_second_guard_says_so_and_a_dead_one_is_no_guard(tmp_path: Path) -> No
     database = tmp_path / "reasoning.db"
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from reasoning_cli.operations.guard_lock import hold_guard\n"
+        "from reasoning_cli.operations.guard.lock import hold_guard\n"
         "with hold_guard(Path(sys.argv[1])) as lock:\n"
         "    lock.sign(60); print('held', flush=True); time.sleep(60)\n"
     )

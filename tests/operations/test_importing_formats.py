@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from reasoning_cli.decisions.examples import EXAMPLES
-from reasoning_cli.operations.importing import ImportReport
-from reasoning_cli.operations.importing_manifest import exported
+from reasoning_cli.operations.data.ingest.manifest import exported
+from reasoning_cli.operations.data.ingest.pipeline import ImportReport
 from reasoning_cli.store.database import Store, open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from tests.conftest import Run

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from reasoning_cli.operations.archiving import plan_archive, run_archive, unarchive
-from reasoning_cli.operations.cleaning import Retention, plan_cleanup, run_cleanup
-from reasoning_cli.operations.forgetting import Request, plan_forget, run_forget
-from reasoning_cli.operations.importing import ImportReport
-from reasoning_cli.operations.importing_rows import read_row
+from reasoning_cli.operations.data.archive import plan_archive, run_archive, unarchive
+from reasoning_cli.operations.data.erasure import Request, plan_forget, run_forget
+from reasoning_cli.operations.data.ingest.elizaos_logs import read_row
+from reasoning_cli.operations.data.ingest.pipeline import ImportReport
+from reasoning_cli.operations.data.retention import Retention, plan_cleanup, run_cleanup
 from reasoning_cli.store.database import Store, open_store
 from reasoning_cli.store.samples.import_cursors import RECORDED
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.errors import DataError, ExitCode, NotFoundError, ReasoningError
-from reasoning_cli.operations.importing import BATCH_ROWS, BadLine, ImportReport
+from reasoning_cli.operations.data.ingest.pipeline import BATCH_ROWS, BadLine, ImportReport
 from reasoning_cli.sources import files
 from reasoning_cli.store.database import Store, open_store
 from reasoning_cli.store.samples.stats import sample_figures

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_cli.operations.intervals import (
+from reasoning_cli.operations.statistics.intervals import (
     Figure,
     Moments,
     bootstrap,

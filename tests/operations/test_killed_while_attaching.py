@@ -15,10 +15,10 @@ import httpx
 import pytest
 
 from reasoning_cli.errors import NotFoundError, ReasoningError
-from reasoning_cli.operations.attaching import AttachPlan, plan_serving, run_attach
-from reasoning_cli.operations.bringing_up import run_deploy
-from reasoning_cli.operations.deploying import DeployPlan
-from reasoning_cli.operations.ledger import observe
+from reasoning_cli.operations.costs.ledger import observe
+from reasoning_cli.operations.deploy.apply import run_deploy
+from reasoning_cli.operations.deploy.lora import AttachPlan, plan_serving, run_attach
+from reasoning_cli.operations.deploy.plan import DeployPlan
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.deploy.rollouts import Replacements
 from reasoning_cli.together.client import TogetherClient

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reasoning_cli.errors import ConfigurationError, RemoteError
-from reasoning_cli.operations.bringing_up import run_deploy
-from reasoning_cli.operations.ledger import Usage, integrate, observe, ready_since
-from reasoning_cli.operations.status import refresh
-from reasoning_cli.operations.stopping import plan_stop
+from reasoning_cli.operations.costs.ledger import Usage, integrate, observe, ready_since
+from reasoning_cli.operations.deploy.apply import run_deploy
+from reasoning_cli.operations.deploy.status import refresh
+from reasoning_cli.operations.deploy.teardown import plan_stop
 from reasoning_cli.store import migrations
 from reasoning_cli.store.database import open_store
 from reasoning_cli.store.deploy.deployments import Deployments

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.operations.outcomes import note_outcomes
+from reasoning_cli.operations.data.outcomes import note_outcomes
 from reasoning_cli.store.database import Store, open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
 

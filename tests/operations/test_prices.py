@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.errors import ConfigurationError
-from reasoning_cli.operations.prices import create_prices, parse_prices, read_prices, shipped_prices
+from reasoning_cli.operations.costs.token_prices import create_prices, parse_prices, read_prices, shipped_prices
 
 
 def test_every_shipped_price_says_when_and_where_it_was_looked_up() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic_core import to_json
 
 from benchmarks.generate_log import Generator
-from reasoning_cli.operations.exporting_lines import Renderer, Rules
+from reasoning_cli.operations.data.export.render import Renderer, Rules
 from reasoning_cli.store.samples.export_reader import TextRow
 
 SALT = "5a" * 16

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.errors import UsageError
-from reasoning_cli.operations.reconciling import Reconciliation, parse_month, reconcile
-from reasoning_cli.operations.status import refresh
+from reasoning_cli.operations.costs.reconcile import Reconciliation, parse_month, reconcile
+from reasoning_cli.operations.deploy.status import refresh
 from tests.together.service import EVENTS, MODELS, Service, service
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError, UsageError
-from reasoning_cli.operations.budget import Limits
-from reasoning_cli.operations.deploying import DeployPlan
-from reasoning_cli.operations.replacing import (
+from reasoning_cli.operations.costs.budget import Limits
+from reasoning_cli.operations.deploy.plan import DeployPlan
+from reasoning_cli.operations.deploy.rollout import (
     Replaced,
     Return,
     Shift,

@@ -13,13 +13,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from reasoning_cli.errors import UsageError
-from reasoning_cli.operations.budget import Limits
-from reasoning_cli.operations.fine_tune_costs import note_fine_tunes
-from reasoning_cli.operations.ledger import readings_by_deployment
-from reasoning_cli.operations.reporting import By, CostReport, cost_report
-from reasoning_cli.operations.reporting_dates import day_edges, hour_edges, parse_span
-from reasoning_cli.operations.reporting_decisions import Owners
-from reasoning_cli.operations.status import refresh
+from reasoning_cli.operations.costs.attribution import Owners
+from reasoning_cli.operations.costs.budget import Limits
+from reasoning_cli.operations.costs.date_range import day_edges, hour_edges, parse_span
+from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
+from reasoning_cli.operations.costs.ledger import readings_by_deployment
+from reasoning_cli.operations.costs.report import By, CostReport, cost_report
+from reasoning_cli.operations.deploy.status import refresh
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from tests.together.service import EVENTS, MODELS, NO_LIMITS, Service, service

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from reasoning_cli.operations.sequential import (
+from reasoning_cli.operations.statistics.sequential import (
     ALPHA,
     Interval,
     Verdict,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.errors import ConfigurationError, NotFoundError, RemoteError
-from reasoning_cli.operations.stopping import plan_stop, run_stop, set_idle_stop
+from reasoning_cli.operations.deploy.teardown import plan_stop, run_stop, set_idle_stop
 from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.together.client import TogetherClient

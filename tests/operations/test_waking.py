@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.errors import LimitError
-from reasoning_cli.operations.budget import Limits
-from reasoning_cli.operations.waking import Woken, look, wake
+from reasoning_cli.operations.costs.budget import Limits
+from reasoning_cli.operations.deploy.wake import Woken, look, wake
 from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.values import Hours, parse_daily_hours

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.errors import DataError, NotFoundError, ReasoningError, UsageError
-from reasoning_cli.operations.weights import PART_BYTES, WeightFile, local_folder, read_folder
+from reasoning_cli.operations.weights.folder import PART_BYTES, WeightFile, local_folder, read_folder
 from tests.weights import write_adapter, write_model, write_shards, write_tensors
 
 BASE = "Qwen/Qwen3-8B"

@@ -12,7 +12,7 @@ import pytest
 
 from reasoning_cli.errors import ConfigurationError, NotFoundError, RemoteError
 from reasoning_cli.gateway.recorded import read_exchange
-from reasoning_cli.operations.importing import ImportOptions, ImportReport, import_decisions
+from reasoning_cli.operations.data.ingest.pipeline import ImportOptions, ImportReport, import_decisions
 from reasoning_cli.sources import elizaos_server
 from reasoning_cli.sources.elizaos_server import PAGE_ROWS, ServerSource
 from reasoning_cli.sources.rows import Wanted
@@ -88,7 +88,7 @@ def test_only_what_is_new_is_asked_for_the_next_time(eliza: Eliza, store: Store)
 def test_an_import_that_failed_goes_on_though_rows_were_added(
     eliza: Eliza, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reasoning_cli.operations.importing.BATCH_ROWS", 50)
+    monkeypatch.setattr("reasoning_cli.operations.data.ingest.pipeline.BATCH_ROWS", 50)
     eliza.rows = rows(16 * PAGE_ROWS)
     eliza.fails_after = 6
     with pytest.raises(RemoteError, match="answered 500"):

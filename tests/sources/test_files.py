@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from reasoning_cli.errors import DataError
-from reasoning_cli.operations.importing import BATCH_ROWS, ImportReport
+from reasoning_cli.operations.data.ingest.pipeline import BATCH_ROWS, ImportReport
 from reasoning_cli.sources import documents, files, rows
 from reasoning_cli.sources.files import FileSource
 from reasoning_cli.store.database import Store, open_store

@@ -13,7 +13,7 @@ import pytest
 
 from reasoning_cli.errors import NotFoundError, RemoteError
 from reasoning_cli.gateway.recorded import read_exchange
-from reasoning_cli.operations.importing import ImportOptions, ImportReport, import_decisions
+from reasoning_cli.operations.data.ingest.pipeline import ImportOptions, ImportReport, import_decisions
 from reasoning_cli.redact import bare_address
 from reasoning_cli.sources.postgres import PostgresSource
 from reasoning_cli.sources.rows import Wanted

@@ -12,12 +12,12 @@ from typing import Any
 
 import httpx
 
-from reasoning_cli.operations.bringing_up import Deployed, run_deploy
-from reasoning_cli.operations.budget import Limits
-from reasoning_cli.operations.deploying import DeployPlan, DeployRequest, plan_deploy
-from reasoning_cli.operations.ledger import Usage, usage_by_deployment
-from reasoning_cli.operations.stopping import Stopped, plan_stop, run_stop
-from reasoning_cli.operations.waiting import Progress, Waiting
+from reasoning_cli.operations.costs.budget import Limits
+from reasoning_cli.operations.costs.ledger import Usage, usage_by_deployment
+from reasoning_cli.operations.deploy.apply import Deployed, run_deploy
+from reasoning_cli.operations.deploy.plan import DeployPlan, DeployRequest, plan_deploy
+from reasoning_cli.operations.deploy.teardown import Stopped, plan_stop, run_stop
+from reasoning_cli.operations.deploy.wait import Progress, Waiting
 from reasoning_cli.sandbox.server import SandboxServer
 from reasoning_cli.store.database import Store, open_store
 from reasoning_cli.together.client import TogetherClient

@@ -1,0 +1,153 @@
+"""What a decision costs on our own model and at the original provider, and from how many an hour ours pays.
+
+A deployment costs by the hour, whatever it is asked; the original provider costs by the token. So there is a number
+of decisions an hour at which both cost the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from math import ceil
+
+from reasoning_cli.operations.costs.token_prices import TokenPrice
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.samples.stats import Traffic, traffic
+from reasoning_cli.store.samples.training_log import SampleFilter, Samples
+from reasoning_cli.values import MODEL_TYPES, Hours
+
+DAY = timedelta(days=1)
+# Where our own model answered everything of the last day, what the original's answers cost is taken from so far back.
+LOOK_BACK = timedelta(days=30)
+CHARS_PER_TOKEN = 4
+
+
+@dataclass(frozen=True)
+class Original:
+    """The original provider's model that answered most: how many tokens a decision has there, and what they cost.
+
+    `estimated` decisions of `decisions` have no token counts in the log: theirs are characters / 4.
+    """
+
+    model: str
+    decisions: int
+    estimated: int
+    prompt_tokens: Decimal
+    completion_tokens: Decimal
+    price: TokenPrice | None
+
+    @property
+    def cents_per_decision(self) -> Decimal | None:
+        if self.price is None:
+            return None
+        return self.price.cents(self.prompt_tokens, self.completion_tokens)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One model type at the traffic of the last day.
+
+    `cents_per_hour` is what its deployment costs while it runs, with the replicas it runs on; None when none ever did.
+    `busy` is the span of a day in which it pays, when it pays in some hours and not over the day.
+    """
+
+    model_type: str
+    decisions: int
+    running: bool
+    cents_per_hour: int | None
+    original: Original | None
+    busy: Hours | None = None
+
+    @property
+    def decisions_per_hour(self) -> Decimal:
+        return Decimal(self.decisions) / 24
+
+    @property
+    def own_cents_per_decision(self) -> Decimal | None:
+        if self.cents_per_hour is None or not self.decisions:
+            return None
+        return self.cents_per_hour / self.decisions_per_hour
+
+    @property
+    def pays_from(self) -> int | None:
+        """Decisions an hour from which the deployment is cheaper; None where a price is missing or nothing is paid."""
+        each = self.original.cents_per_decision if self.original else None
+        if self.cents_per_hour is None or not each:
+            return None
+        return ceil(self.cents_per_hour / each)
+
+    @property
+    def saved_cents_per_hour(self) -> Decimal | None:
+        """What the deployment saves an hour; negative when it costs more."""
+        each = self.original.cents_per_decision if self.original else None
+        if self.cents_per_hour is None or each is None:
+            return None
+        return each * self.decisions_per_hour - self.cents_per_hour
+
+
+def compare(store: Store, prices: Mapping[str, TokenPrice], now: datetime) -> list[Comparison]:
+    """Every model type with decisions in the last day, or with a deployment."""
+    samples = Samples(store)
+    recent, older = traffic(store, now - DAY, now), traffic(store, now - LOOK_BACK, now)
+    found = []
+    for model_type in MODEL_TYPES:
+        decisions = sum(one.decisions for one in recent if one.model_type == model_type)
+        record = _deployment(store, model_type)
+        if not decisions and record is None:
+            continue
+        running = record is not None and record.ready_replicas > 0
+        price = record.price_cents_per_hour if record is not None else None
+        one = Comparison(
+            model_type,
+            decisions,
+            running,
+            price * max(1, record.ready_replicas) if price is not None and record is not None else None,
+            _original(model_type, recent, prices) or _original(model_type, older, prices),
+        )
+        found.append(_with_busy_hours(samples, one, now))
+    return found
+
+
+def _deployment(store: Store, model_type: str) -> DeploymentRecord | None:
+    """What serves the type, else the newest that ever did."""
+    own = [one for one in Deployments(store).all() if one.model_type == model_type]
+    return max(own, key=lambda one: (one.deleted_at is None, one.ready_replicas > 0, one.created_at), default=None)
+
+
+def _original(model_type: str, seen: Sequence[Traffic], prices: Mapping[str, TokenPrice]) -> Original | None:
+    by_model: dict[str, list[Traffic]] = {}
+    for one in seen:
+        if one.model_type == model_type and one.source != "slot":
+            by_model.setdefault(one.model, []).append(one)
+    if not by_model:
+        return None
+    model, rows = max(by_model.items(), key=lambda item: sum(one.decisions for one in item[1]))
+    decisions = sum(one.decisions for one in rows)
+    asked = sum((one.prompt_tokens + Decimal(one.uncounted_prompt_chars) / CHARS_PER_TOKEN for one in rows), Decimal(0))
+    answered = sum(
+        (one.completion_tokens + Decimal(one.uncounted_output_chars) / CHARS_PER_TOKEN for one in rows), Decimal(0)
+    )
+    estimated = decisions - sum(one.counted for one in rows)
+    return Original(model, decisions, estimated, asked / decisions, answered / decisions, prices.get(model))
+
+
+def _with_busy_hours(samples: Samples, one: Comparison, now: datetime) -> Comparison:
+    """With the longest run of hours of the last day in which it would have paid, where it does not over the day."""
+    pays_from = one.pays_from
+    if pays_from is None or one.decisions_per_hour >= pays_from or one.decisions < pays_from:
+        return one
+    full = now.astimezone().replace(minute=0, second=0, microsecond=0)
+    best: list[datetime] = []
+    run: list[datetime] = []
+    for back in range(24, 0, -1):
+        begin = full - timedelta(hours=back)
+        wanted = SampleFilter(model_types=(one.model_type,), since=begin, until=begin + timedelta(hours=1))
+        run = [*run, begin] if samples.count(wanted) >= pays_from else []
+        best = max(best, run, key=len)
+    if not best or len(best) == 24:
+        return one
+    hours = Hours(best[0].time(), (best[-1] + timedelta(hours=1)).time())
+    return Comparison(one.model_type, one.decisions, one.running, one.cents_per_hour, one.original, hours)

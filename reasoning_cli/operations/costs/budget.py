@@ -1,0 +1,177 @@
+"""Budget and hourly cap: what is spent, what burns, how long it lasts, and when to say no."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from math import ceil
+
+from reasoning_cli import settings as s
+from reasoning_cli.errors import LimitError
+from reasoning_cli.operations.costs.ledger import Usage, usage_by_deployment
+from reasoning_cli.settings import Settings
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.train.fine_tunes import FineTunes
+from reasoning_cli.values import Period, spell_model_type
+
+# Nothing is billed in these states, and nothing starts again from them by itself.
+AT_REST = ("STOPPED", "FAILED", "DELETED")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the operator allows: dollars a period, dollars an hour, and how many hours a deploy must be able to last.
+
+    `by_type` holds budgets of single model types, of the same period. At `warn_percent` of a budget the guard warns.
+    """
+
+    budget_usd: Decimal | None
+    hour_usd: Decimal | None
+    reserve_hours: Decimal
+    period: Period = Period.MONTH
+    by_type: Mapping[str, Decimal] = field(default_factory=dict)
+    warn_percent: int = 80
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where the money stands: spent since the period began, and what burns at most from now on.
+
+    With a `model_type` it is about the budget of that type alone.
+    """
+
+    limits: Limits
+    at: datetime
+    start: datetime
+    usage: Usage
+    burn_cents_per_hour: int
+    model_type: str | None = None
+
+    @property
+    def budget_usd(self) -> Decimal | None:
+        return self.limits.by_type.get(self.model_type) if self.model_type else self.limits.budget_usd
+
+    @property
+    def limit_cents(self) -> int | None:
+        return None if self.budget_usd is None else int(self.budget_usd * 100)
+
+    @property
+    def left_cents(self) -> Decimal | None:
+        """What the budget still holds; doubts count as spent."""
+        return None if self.limit_cents is None else max(Decimal(0), self.limit_cents - self.usage.high_cents)
+
+    def lasts(self, added_cents_per_hour: int = 0) -> timedelta | None:
+        """How long the rest lasts at this rate; None without a budget or when nothing burns."""
+        rate = self.burn_cents_per_hour + added_cents_per_hour
+        if self.left_cents is None or rate == 0:
+            return None
+        return timedelta(hours=float(self.left_cents / rate))
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When the budget is gone at this rate; None when it outlasts its period, or nothing burns."""
+        lasts, end = self.lasts(), period_end(self.limits.period, self.start)
+        if lasts is None or (end is not None and self.at + lasts >= end):
+            return None
+        return self.at + lasts
+
+
+def read_limits(settings: Settings) -> Limits:
+    """The limits as they are set."""
+    get = settings.get
+    return Limits(
+        budget_usd=get(s.BUDGET_LIMIT),
+        hour_usd=get(s.MAX_COST_PER_HOUR),
+        reserve_hours=get(s.RESERVE_HOURS),
+        period=get(s.BUDGET_PERIOD),
+        by_type={one: amount for one, setting in s.TYPE_BUDGET.items() if (amount := get(setting)) is not None},
+        warn_percent=get(s.WARN_PERCENT),
+    )
+
+
+def period_start(period: Period, at: datetime) -> datetime:
+    """The first moment of the calendar day or month that `at` is in, UTC; of all time for a total."""
+    day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    match period:
+        case Period.DAY:
+            return day
+        case Period.MONTH:
+            return day.replace(day=1)
+        case Period.TOTAL:
+            return datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def period_end(period: Period, start: datetime) -> datetime | None:
+    """When a period that began at `start` is over; a total never is."""
+    match period:
+        case Period.DAY:
+            return start + timedelta(days=1)
+        case Period.MONTH:
+            return (start + timedelta(days=32)).replace(day=1)
+        case Period.TOTAL:
+            return None
+
+
+def burn(record: DeploymentRecord) -> int:
+    """Cents an hour that a deployment costs at most until somebody stops it: all replicas it may scale to."""
+    if record.state in AT_REST or record.deleted_at is not None:
+        return 0
+    return (record.price_cents_per_hour or 0) * max(record.ready_replicas, record.max_replicas)
+
+
+def standing(store: Store, limits: Limits, at: datetime, model_type: str | None = None) -> Standing:
+    """Where the money stands by what the store knows, asking nobody: all of it, or that of one model type.
+
+    Fine-tuning jobs count whole when they were made, as last seen.
+    """
+    start = period_start(limits.period, at)
+    records = [one for one in Deployments(store).all() if model_type in (None, one.model_type)]
+    used = usage_by_deployment(store, start, at)
+    tuned = FineTunes(store).cents(start, model_type)
+    usage = sum((used[one.key] for one in records if one.key in used), Usage(low_cents=tuned, high_cents=tuned))
+    return Standing(limits, at, start, usage, sum(burn(one) for one in records), model_type)
+
+
+def standings(store: Store, limits: Limits, at: datetime) -> list[Standing]:
+    """Where each budget stands: the whole first, then those of single model types."""
+    return [standing(store, limits, at), *(standing(store, limits, at, one) for one in limits.by_type)]
+
+
+def check_deploy(standing: Standing, name: str, added_cents_per_hour: int) -> None:
+    """Refuse (LimitError) what the rest of a budget, or the hourly cap, cannot pay.
+
+    What is left must pay for `reserve_hours` of everything that would then be running.
+    """
+    rate = standing.burn_cents_per_hour + added_cents_per_hour
+    beside = f", ${standing.burn_cents_per_hour / 100:.2f} runs already" if standing.burn_cents_per_hour else ""
+    price = f"${added_cents_per_hour / 100:.2f}"
+    cap = standing.limits.hour_usd
+    if standing.model_type is None and cap is not None and rate > cap * 100:
+        raise LimitError(
+            f"the cap of ${cap} an hour would be broken: `{name}` costs {price} an hour{beside}",
+            f"raise it with `reasoning costs set-cap {ceil(rate / 100)}`, or stop something: `reasoning models status`",
+        )
+    if standing.limit_cents is None or standing.left_cents is None:
+        return
+    needed = rate * standing.limits.reserve_hours
+    if standing.left_cents < needed or standing.left_cents == 0:
+        spent = standing.usage.high_cents / 100
+        # Something must be left even where no reserve is asked for.
+        enough = ceil(max(standing.usage.high_cents + needed, standing.usage.high_cents + 1) / 100)
+        whose = f" --model-type {spell_model_type(standing.model_type)}" if standing.model_type else ""
+        raise LimitError(
+            f"the budget of ${standing.budget_usd} would be broken: ${spent:.2f} used,"
+            f" `{name}` costs {price} an hour{beside}",
+            f"raise it with `reasoning costs set-budget {enough}{whose}`, or stop something: `reasoning models status`",
+        )
+
+
+def check_unwatched_start(store: Store, limits: Limits, record: DeploymentRecord, at: datetime) -> None:
+    """Refuse (LimitError) to start what nobody watches starting, if it could not run for an hour at least."""
+    careful = replace(limits, reserve_hours=max(limits.reserve_hours, Decimal(1)))
+    for one in standings(store, careful, at):
+        if one.model_type in (None, record.model_type):
+            check_deploy(one, record.endpoint_name, (record.price_cents_per_hour or 0) * max(1, record.min_replicas))

@@ -1,0 +1,60 @@
+"""Reading the files of an archive: only what ours are written with, and only of this realm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from reasoning_cli.errors import DataError
+from reasoning_cli.operations.data.parquet_pages import OURS, PageError, opened, pyarrow_of
+
+REALM = b"reasoning.realm"
+HINT = "give what `reasoning data archive` wrote"
+
+
+def read_rows(path: Path, columns: Mapping[str, str]) -> Iterator[list[dict[str, Any]]]:
+    """The rows of a file, some at a time. `columns` are those that may stand in it, with SQLite's types."""
+    with _archive(path, columns) as file:
+        yield from file.rows()
+
+
+def check_file(path: Path, columns: Mapping[str, str], realm: str) -> None:
+    """Raise DataError for a file that is no archive of this realm, or cannot be read in bounded memory."""
+    with _archive(path, columns) as file:
+        held = (file.schema.metadata or {}).get(REALM, b"").decode("utf-8", "replace")
+    if held != realm:
+        raise DataError(f"`{path}` holds {held or 'no'} data of ours, not {realm} data; the two never mix", HINT)
+
+
+def types_of(columns: Mapping[str, str]) -> dict[str, Any]:
+    """The columns with their types in a file."""
+    pyarrow, _ = pyarrow_of()
+    types = {"INTEGER": pyarrow.int64(), "REAL": pyarrow.float64(), "BLOB": pyarrow.binary()}
+    return {name: types.get(kind, pyarrow.string()) for name, kind in columns.items()}
+
+
+@contextmanager
+def _archive(path: Path, columns: Mapping[str, str]) -> Iterator[Any]:
+    try:
+        with opened(path, OURS) as file:
+            _check_columns(path, file.schema, columns)
+            yield file
+    except PageError as error:
+        raise DataError(f"`{path}` cannot be read as an archive: {error}", HINT) from None
+
+
+def _check_columns(path: Path, schema: Any, columns: Mapping[str, str]) -> None:
+    unknown = sorted(set(schema.names) - set(columns))
+    if unknown:
+        raise DataError(
+            f"`{path}` holds columns this database does not know: {', '.join(unknown[:5])}",
+            "it was written by a newer `reasoning`: upgrade it with `pip install --upgrade reasoning`",
+        )
+    if len(schema.names) != len(set(schema.names)):
+        raise PageError("a column stands there twice")
+    types = types_of(columns)
+    for field in schema:
+        if field.type != types[field.name]:
+            raise PageError(f"`{field.name}` is {field.type}, not {types[field.name]}")

@@ -1,0 +1,100 @@
+"""One line of a fine-tuning file in a chat format, read as a sample somebody chose to train on.
+
+    {"messages": [{"role": "system"}?, {"role": "user"}, {"role": "assistant"}]}
+    {"input": {"messages": [...]}, "preferred_output": [...], "non_preferred_output": [...]}
+
+are what this program exports, too: with the manifest beside such a file its samples come back as what they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, read_answer, render_answer
+from reasoning_cli.decisions.prompts import agent_name, sender_id, shape_of
+from reasoning_cli.decisions.recognise import WEAK_SIGNS, recognise, without_codes
+from reasoning_cli.operations.data.ingest.elizaos_logs import TOON, BadRow, NoDecision, content_id, storable
+from reasoning_cli.store.samples.training_log import Sample
+
+ORIGIN = "chat-file"
+
+_ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+
+
+def read_chat(row: Mapping[str, object], model_type: str | None, at: datetime) -> Sample | NoDecision:
+    """The sample in a line, or why there is none; `model_type` where the prompt does not tell, `at` its time.
+
+    Raises BadRow for what is no such line.
+    """
+    preferred, rejected = row.get("preferred_output"), row.get("non_preferred_output")
+    asked = row["input"] if isinstance(row.get("input"), dict) else row
+    said = _messages(asked.get("messages")) if isinstance(asked, dict) else []
+    if preferred is not None or rejected is not None:
+        said += _messages(preferred)
+    turns = [message for message in said if message[0] in ("user", "assistant", "tool", "function")]
+    if not any(role == "user" for role, _ in turns):
+        raise BadRow("no user message")
+    if turns[-1][0] != "assistant" or not turns[-1][1].strip():
+        return NoDecision("no answer")
+    if len(turns) != 2:
+        return NoDecision("conversation of several turns")
+
+    text, answer = turns[0][1], turns[1][1]
+    found = recognise(text)
+    kind = found.model_type
+    if model_type is not None and (kind is None or found.reason in WEAK_SIGNS):
+        kind = model_type  # type: ignore[assignment]
+    if kind is None:
+        return NoDecision(f"{found.reason}: --model-type says what it is")
+    if found.fmt != "xml":
+        return NoDecision(TOON)
+
+    prompt = without_codes(text)
+    better, worse = read_answer(kind, prompt, answer), None
+    if rejected is not None:
+        worse = _messages(rejected)[-1][1]
+        if isinstance(better, InvalidAnswer):
+            return NoDecision(f"preferred answer: {better.reason}")
+    given = better if worse is None else read_answer(kind, prompt, worse)
+    return storable(
+        Sample(
+            id=content_id([kind, *said, worse]),
+            created_at=at,
+            model_type=kind,
+            model="unknown",
+            source="original",
+            origin=ORIGIN,
+            prompt=prompt,
+            output=answer if worse is None else worse,
+            corrected=None if worse is None or isinstance(better, InvalidAnswer) else render_answer(better),
+            system="\n".join(content for role, content in said if role in ("system", "developer")) or None,
+            decision=None if isinstance(given, InvalidAnswer) else decision_of(given),
+            agent_name=agent_name(prompt),
+            entity_id=sender_id(prompt),
+            label="corrected" if worse is not None else None if isinstance(better, InvalidAnswer) else "good",
+            shape=shape_of(prompt),
+        )
+    )
+
+
+def _messages(value: object) -> list[tuple[str, str]]:
+    """The messages by role and text."""
+    if not isinstance(value, list):
+        raise BadRow("no list of messages")
+    found = []
+    for message in value:
+        role = message.get("role") if isinstance(message, dict) else None
+        if role not in _ROLES:
+            raise BadRow("a message without a known role")
+        content = message.get("content")
+        if isinstance(content, list):
+            parts = [part.get("text") if isinstance(part, dict) else part for part in content]
+            texts = [part for part in parts if isinstance(part, str)]
+            if len(texts) < len(parts):
+                raise BadRow("a message with a part that is no text")
+            content = "\n".join(texts)
+        if content is not None and not isinstance(content, str):
+            raise BadRow("a message whose content is no text")
+        found.append((role, content or ""))
+    return found

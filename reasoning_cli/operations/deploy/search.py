@@ -1,0 +1,127 @@
+"""What there is to choose from: hardware with today's prices, models by name, and all about one model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reasoning_cli.errors import ReasoningError
+from reasoning_cli.operations.deploy.catalog import Hardware, choose_hardware, find_model, serving_options
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.together.problems import MissingError, RequestRefusedError
+
+if TYPE_CHECKING:
+    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.together.wire import InstanceType, Model, Revision
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One instance type: price of a running replica and what is free by region (None: not told).
+
+    For a model, `config_id` is the config that serves it there, and one offer `is_chosen`: what a deploy would take.
+    """
+
+    name: str
+    description: str
+    price_cents_per_hour: int
+    regions: tuple[tuple[str, int | None], ...]
+    headroom: int | None
+    config_id: str | None = None
+    is_chosen: bool = False
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """A model that can be named: of this project's registry, or of the platform's catalogue."""
+
+    name: str
+    id: str
+    is_ours: bool
+    base: str | None
+    products: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """All about one model. `base` is a name, or an id where the name is not told; no `options`: it cannot be served."""
+
+    model: Model
+    base: str | None
+    revisions: tuple[Revision, ...]
+    options: tuple[Hardware, ...]
+    chosen: Hardware | None
+    why_not: str | None
+    deployed: tuple[DeploymentRecord, ...]
+
+
+def hardware_offers(client: TogetherClient, wanted: str | None = None) -> list[Offer]:
+    """Every instance type, cheapest first; for a model only those that can serve it."""
+    types = sorted(client.instance_types(), key=lambda one: (one.price_cents_per_hour, one.name))
+    if wanted is None:
+        return [_offer(one) for one in types]
+    model = find_model(client, wanted)
+    options = {one.name: one for one in reversed(serving_options(client, model))}
+    if not options:
+        choose_hardware(client, model)  # says why it cannot be served
+    chosen, _ = _chosen(client, model)
+    return [_offer(one, options[one.name], chosen) for one in types if one.name in options]
+
+
+def search_models(client: TogetherClient, text: str) -> list[FoundModel]:
+    """Models with `text` in their name, in any case: the registry's, then the catalogue's."""
+    registry = [one for one in client.models() if text.lower() in one.name.lower()]
+    names = {one.name for one in registry}
+    found = [FoundModel(one.name, one.id, True, one.base_model_id, ("DEDICATED",)) for one in registry]
+    for one in client.supported_models(text):
+        if one.name not in names and (model := one.model) is not None:
+            products = tuple(product.removeprefix("PRODUCT_") for product in one.products)
+            found.append(FoundModel(one.name, model.id, False, None, products))
+    return found
+
+
+def model_facts(client: TogetherClient, store: Store, wanted: str) -> ModelFacts:
+    """Where a model lives, what became of its weights, what can serve it, and where it is deployed from here."""
+    model = find_model(client, wanted)
+    chosen, why_not = _chosen(client, model)
+    return ModelFacts(
+        model=model,
+        base=_base(client, model),
+        revisions=tuple(client.revisions(model)),
+        options=tuple(serving_options(client, model)),
+        chosen=chosen,
+        why_not=why_not,
+        deployed=tuple(
+            one for one in (*Deployments(store).live(), *Deployments(store).riders()) if one.model_id == model.id
+        ),
+    )
+
+
+def _base(client: TogetherClient, model: Model) -> str | None:
+    if model.base_model_id is None:
+        return None
+    try:
+        return client.model(model.base_model_id).name
+    except (MissingError, RequestRefusedError):  # the platform's own are not everybody's to read
+        return model.base_model_id
+
+
+def _chosen(client: TogetherClient, model: Model) -> tuple[Hardware | None, str | None]:
+    """What a deploy would take now, or why it would take nothing."""
+    try:
+        return choose_hardware(client, model).hardware, None
+    except ReasoningError as refusal:
+        return None, refusal.message
+
+
+def _offer(kind: InstanceType, option: Hardware | None = None, chosen: Hardware | None = None) -> Offer:
+    return Offer(
+        name=kind.name,
+        description=kind.description,
+        price_cents_per_hour=kind.price_cents_per_hour,
+        regions=tuple((one.name, one.headroom.value or 0 if one.headroom else None) for one in kind.regions),
+        headroom=kind.headroom,
+        config_id=option.config_id if option else None,
+        is_chosen=option is not None and option == chosen,
+    )

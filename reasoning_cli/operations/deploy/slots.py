@@ -1,0 +1,182 @@
+"""What each slot may do right now: who answers for it, how, and what keeps it closed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from reasoning_cli import settings as s
+from reasoning_cli.operations.costs.budget import read_limits, standings
+from reasoning_cli.settings import Settings
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.rollouts import Replacement, Replacements
+from reasoning_cli.store.promote.promotions import Promotions
+from reasoning_cli.store.train.auto_loops import TRYING, Loops
+from reasoning_cli.values import MODEL_TYPES, Mode, PromptForm
+
+READY = "READY"
+
+
+@dataclass(frozen=True)
+class SlotNow:
+    """One slot at this moment.
+
+    `url` is an OpenAI-compatible base with `/v1`, `model` the name to ask for there. `closed` says why no decision may
+    go there, in words fit for counting; None when it may. `deployment_key` is None for another provider than Together.
+    `wakes`: traffic may start its model when it stands still. While a promotion is `watched`, what the model does not
+    answer it is asked beside, so that there is something to compare.
+    """
+
+    model_type: str
+    url: str | None
+    api_key: str | None
+    model: str | None
+    mode: Mode
+    share_percent: int
+    deadline_seconds: float
+    max_tokens: int
+    window_tokens: int
+    confidence: float | None
+    tools: bool
+    collect: bool
+    closed: str | None
+    deployment_key: str | None = None
+    wakes: bool = False
+    prompt_form: PromptForm = PromptForm.EXACT
+    challenger: Challenger | None = None
+    watched: bool = False
+
+    @property
+    def circuit(self) -> str:
+        """The name of its circuit: what comes in beside the slot's own model has another."""
+        return self.model_type
+
+    @property
+    def asleep(self) -> bool:
+        """Whether nothing but a standing model keeps it closed, and traffic may start that."""
+        return self.wakes and self.closed in (closed_by("STOPPED"), closed_by("FAILED"))
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """A model on its way into a slot: it answers `percent` of the people, always the same ones, and the slot's own
+    model the others. `slot` is the slot with it in the place of that one."""
+
+    slot: SlotNow
+    percent: int
+
+
+@dataclass(frozen=True)
+class SlotBeside(SlotNow):
+    """The slot as a challenger fills it."""
+
+    @property
+    def circuit(self) -> str:
+        return f"{self.model_type} {self.deployment_key}"
+
+
+def read_slots(
+    settings: Settings, store: Store, at: datetime, *, together_url: str, together_key: str | None
+) -> Mapping[str, SlotNow]:
+    """Every slot by its model type, as settings and ledger have it at `at`."""
+    deployments = Deployments(store)
+    serving = {
+        slot.model_type: deployments.get(slot.deployment_key) for slot in deployments.slots() if slot.deployment_key
+    }
+    spent = {one.model_type for one in standings(store, read_limits(settings), at) if one.left_cents == 0}
+    slots = {
+        model_type: _slot(settings, model_type, serving.get(model_type), spent, together_url, together_key)
+        for model_type in MODEL_TYPES
+    }
+    return {model_type: _with_challenger(store, slot) for model_type, slot in slots.items()}
+
+
+def _with_challenger(store: Store, slot: SlotNow) -> SlotNow:
+    """The slot with the model that is half way in. Each is then named so that its own deployment answers, and whose
+    answer it was is known: where two share an endpoint, the split of that would choose."""
+    if slot.deployment_key is None:
+        return slot
+    promotion = Promotions(store).going(slot.model_type)
+    loop = Loops(store).get(slot.model_type)
+    tried = loop is not None and loop.step in TRYING
+    slot = replace(slot, watched=tried or (promotion is not None and promotion.stage == "watching"))
+    going = Replacements(store).going(slot.model_type)
+    if going is None or slot.deployment_key != going.old_key:
+        return slot
+    old, new = Deployments(store).get(going.old_key), Deployments(store).get(going.new_key)
+    if old is None or new is None or new.state != READY or new.serving_name is None:
+        return slot
+    slot = replace(slot, model=_own_name(old, going, new))
+    there = {name: getattr(slot, name) for name in SlotNow.__dataclass_fields__}
+    form = promotion.plan.get("prompt_form") if promotion is not None and promotion.model_key == new.key else None
+    if form is not None:
+        there["prompt_form"] = PromptForm(str(form))
+    challenger = SlotBeside(**there | {"model": _own_name(new, going, old), "deployment_key": new.key, "wakes": False})
+    if challenger.closed == closed_by(old.state):
+        challenger = replace(challenger, closed=None)  # that is the other's state
+    return replace(slot, challenger=Challenger(challenger, going.percent))
+
+
+def _own_name(record: DeploymentRecord, going: Replacement, other: DeploymentRecord) -> str | None:
+    if record.rides_on is not None or record.endpoint_name != other.endpoint_name:
+        return record.serving_name
+    if going.percent == 0 and record.key == going.old_key:
+        return record.serving_name  # all of the endpoint's traffic is its own
+    return f"{record.serving_name}/{record.deployment_name}"
+
+
+def _slot(
+    settings: Settings,
+    model_type: str,
+    record: DeploymentRecord | None,
+    spent: set[str | None],
+    together_url: str,
+    together_key: str | None,
+) -> SlotNow:
+    get = settings.get
+    elsewhere = get(s.PROVIDER_URL[model_type])
+    url = elsewhere.rstrip("/") if elsewhere else f"{together_url.rstrip('/')}/v1"
+    key = get(s.PROVIDER_KEY[model_type]) if elsewhere else together_key
+    model = get(s.MODEL[model_type]) if elsewhere else record.serving_name if record else None
+    return SlotNow(
+        model_type=model_type,
+        url=url,
+        api_key=key,
+        model=model,
+        mode=get(s.MODE[model_type]),
+        share_percent=get(s.SHARE[model_type]),
+        deadline_seconds=get(s.DEADLINE_MS[model_type]) / 1000,
+        max_tokens=get(s.MAX_TOKENS[model_type]),
+        window_tokens=get(s.WINDOW_TOKENS[model_type]),
+        confidence=None if (least := get(s.CONFIDENCE[model_type])) is None else float(least),
+        tools=get(s.TOOLS[model_type]),
+        collect=get(s.COLLECT) and get(s.TYPE_COLLECT[model_type]),
+        closed=_closed(settings, model_type, elsewhere, record, spent),
+        deployment_key=record.key if record is not None and elsewhere is None else None,
+        wakes=get(s.WAKE[model_type]) and record is not None and elsewhere is None,
+        prompt_form=get(s.PROMPT_FORM[model_type]),
+    )
+
+
+def _closed(
+    settings: Settings, model_type: str, elsewhere: str | None, record: DeploymentRecord | None, spent: set[str | None]
+) -> str | None:
+    """Why a slot takes no decision now, or None."""
+    if not settings.get(s.GATEWAY_ENABLED):
+        return "the gateway only hands through"
+    if not settings.get(s.ENABLED[model_type]):
+        return "the slot is disabled"
+    if elsewhere is not None:
+        return None
+    if record is None or record.serving_name is None or record.deleted_at is not None:
+        return "no model is deployed"
+    if None in spent or model_type in spent:
+        return "the budget is spent"
+    return None if record.state == READY else closed_by(record.state)
+
+
+def closed_by(state: str) -> str:
+    """What a slot whose model is in `state` is closed with."""
+    return f"the model is {state}"

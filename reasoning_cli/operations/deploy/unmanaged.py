@@ -1,0 +1,256 @@
+"""What runs in the project but was not made from here: seen, priced, taken over, and stopped only by its own name."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError
+from reasoning_cli.operations.costs.budget import Limits, Standing, burn, check_deploy, standing, standings
+from reasoning_cli.operations.costs.ledger import Usage, integrate, observe, ready_since
+from reasoning_cli.operations.deploy.status import ModelStatus
+from reasoning_cli.operations.deploy.wait import Progress, Waiting
+from reasoning_cli.store.audit_log import Event, Events
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.deploy.deployments import DELETED, DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.meter_readings import Ledger, Reading
+from reasoning_cli.together.problems import MissingError, RequestRefusedError
+
+if TYPE_CHECKING:
+    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.together.wire import Deployment, Endpoint, LegacyEndpoint
+
+LEGACY = "endpoint-"  # how ids of v1 begin
+
+
+@dataclass(frozen=True)
+class AdoptPlan:
+    """A deployment that becomes ours: for which decisions, and what it adds to what burns."""
+
+    status: ModelStatus
+    record: DeploymentRecord
+    model_type: str
+    standing: Standing
+
+
+def foreign_statuses(client: TogetherClient, store: Store) -> list[ModelStatus]:
+    """Every deployment of the project that is not on record here as live, then what is left of v1."""
+    ours = {one.deployment_id for one in Deployments(store).live()}
+    prices = {one.name: one.price_cents_per_hour for one in client.instance_types()}
+    names = {model.id: model.name for model in client.models()}
+    found = []
+    for endpoint in client.endpoints():
+        deployments = client.deployments(endpoint.id)
+        alone = len(deployments) == 1
+        for one in deployments:
+            if one.id not in ours:
+                record = _record(client, endpoint, one, names, prices)
+                found.append(
+                    _status(
+                        client, record, record.endpoint_name if alone else f"{record.endpoint_name}/{_bare(one.name)}"
+                    )
+                )
+    return [*found, *_legacy_statuses(client)]
+
+
+def find_foreign(client: TogetherClient, store: Store, name: str) -> ModelStatus:
+    """The one that is meant by a name, a serving name or an id. Raises NotFoundError, also when several are."""
+    found = [
+        one for one in foreign_statuses(client, store) if one.record is not None and name in _names(one.record, one)
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(f"{one.name} ({one.record.deployment_id})" for one in found if one.record)
+        raise NotFoundError(f"`{name}` holds several deployments: {ids}", "name one of them by its id")
+    raise NotFoundError(f"`{name}` runs neither here nor elsewhere in this project", "`reasoning models list --all`")
+
+
+def is_legacy(record: DeploymentRecord) -> bool:
+    """Whether it is an endpoint of v1."""
+    return (record.endpoint_id or "").startswith(LEGACY)
+
+
+def plan_adopt(client: TogetherClient, store: Store, limits: Limits, name: str, model_type: str) -> AdoptPlan:
+    """Find a foreign deployment and check that the budget can carry it. Changes nothing.
+
+    Raises NotFoundError, LimitError, and ReasoningError for an endpoint of v1, which nothing here could start again.
+    """
+    status = find_foreign(client, store, name)
+    record = status.record
+    assert record is not None
+    if is_legacy(record):
+        raise ReasoningError(
+            f"`{name}` is an endpoint of v1, which cannot be adopted: once stopped it can never be started again",
+            f"deploy its model anew: `reasoning models deploy {status.model_name} --as TYPE`",
+        )
+    at = client.now()
+    for one in standings(store, limits, at):
+        if one.model_type in (None, model_type):
+            check_deploy(one, status.name, burn(record))
+    return AdoptPlan(status, record, model_type, standing(store, limits, at))
+
+
+def run_adopt(client: TogetherClient, store: Store, plan: AdoptPlan) -> DeploymentRecord:
+    """Put it into its slot and, from now on, into the ledger."""
+    record = take_over(client, store, replace(plan.record, model_type=plan.model_type))
+    Deployments(store).set_slot(plan.model_type, record.key, now=client.now())
+    return record
+
+
+def take_over(client: TogetherClient, store: Store, record: DeploymentRecord) -> DeploymentRecord:
+    """Keep a foreign deployment on record as one of ours; what it cost before is not ours."""
+    record = Deployments(store).record_intent(record)
+    if not Ledger(store).readings(record.key):
+        price = record.price_cents_per_hour or 0
+        Ledger(store).add_readings(
+            [Reading(record.key, record.state_at, record.ready_replicas, price, record.state, known_by="polled")]
+        )
+        detail = {"deployment_id": record.deployment_id, "model_type": record.model_type}
+        Events(store).add(Event(client.now(), "operator", "adopt", record.endpoint_name, detail))
+    return observe(client, store, record)
+
+
+def run_legacy_stop(client: TogetherClient, record: DeploymentRecord, wait: Waiting, *, keep: bool) -> DeploymentRecord:
+    """Stop an endpoint of v1 and wait until it is, or delete it, which needs no stop."""
+    endpoint_id = record.endpoint_id or ""
+    if not keep:
+        client.delete_legacy(endpoint_id)
+        return replace(record, state=DELETED, ready_replicas=0)
+    seen = client.stop_legacy(endpoint_id)
+    started = client.now()
+    while seen.state not in ("STOPPED", "ERROR"):
+        elapsed = client.now() - started
+        wait.tell(Progress(record, seen.state, elapsed))
+        if elapsed >= wait.timeout:
+            raise RemoteError(f"`{record.endpoint_name}` is still {seen.state}", "`reasoning models list --all`")
+        wait.sleep(wait.poll_seconds)
+        seen = client.legacy_endpoint(endpoint_id)
+    return replace(record, state=seen.state, ready_replicas=0)
+
+
+def _names(record: DeploymentRecord, status: ModelStatus) -> tuple[str | None, ...]:
+    deployment = f"{record.serving_name}/{record.deployment_name}"
+    return (
+        status.name,
+        record.endpoint_name,
+        record.serving_name,
+        record.endpoint_id,
+        record.deployment_id,
+        deployment,
+    )
+
+
+def _bare(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _record(
+    client: TogetherClient,
+    endpoint: Endpoint,
+    one: Deployment,
+    names: dict[str, str],
+    prices: Mapping[str, int],
+) -> DeploymentRecord:
+    model_id = one.model_id or _bare(one.model)
+    if model_id not in names:
+        try:
+            names[model_id] = client.model(model_id).name
+        except (MissingError, RequestRefusedError):
+            names[model_id] = one.model or model_id
+    return DeploymentRecord(
+        key=str(uuid.uuid4()),
+        model_type=None,
+        model_name=names[model_id],
+        model_id=model_id,
+        endpoint_name=_bare(endpoint.name),
+        endpoint_id=endpoint.id,
+        deployment_name=_bare(one.name),
+        deployment_id=one.id,
+        serving_name=endpoint.name,
+        project_id=client.project.id,
+        hardware=one.hardware,
+        price_cents_per_hour=prices.get(one.hardware or ""),
+        config=one.config or None,
+        idle_minutes=one.inactive_timeout or 0,
+        min_replicas=one.autoscaling.min_replicas,
+        max_replicas=one.autoscaling.max_replicas,
+        state=one.state,
+        ready_replicas=one.status.ready_replicas,
+        created_at=one.created_at,
+        state_at=client.now(),
+    )
+
+
+def _status(client: TogetherClient, record: DeploymentRecord, name: str) -> ModelStatus:
+    readings = _history(client, record)
+    usage = integrate(readings, record.created_at, record.state_at)
+    since = ready_since(readings) if record.ready_replicas else None
+    return ModelStatus(name, None, None, record.model_name, record, usage, since, ours=False)
+
+
+def _history(client: TogetherClient, record: DeploymentRecord) -> list[Reading]:
+    """Its readings as its events tell them, at today's price; between its making and now where they do not."""
+    price = record.price_cents_per_hour or 0
+
+    def reading(at: datetime, replicas: int, known: bool) -> Reading:
+        return Reading(record.key, at, replicas, price, record.state, known_by="event" if known else "polled")
+
+    begin = reading(record.created_at, 0, False)
+    end = reading(max(record.state_at, record.created_at), record.ready_replicas, False)
+    try:
+        events = client.events(record.endpoint_id or "", since=record.created_at, types=("deployment.scaled",))
+    except (RemoteError, NotFoundError, RequestRefusedError):
+        events = []
+    scaled = [
+        reading(one.created_at, one.new_replicas or 0, True)
+        for one in events
+        if one.deployment_id == record.deployment_id
+    ]
+    if scaled and scaled[-1].ready_replicas == record.ready_replicas:
+        return [*scaled, end]
+    return [begin, end]
+
+
+def _legacy_statuses(client: TogetherClient) -> list[ModelStatus]:
+    endpoints = client.legacy_endpoints()
+    if not endpoints:
+        return []
+    prices = client.legacy_prices()
+    return [_legacy_status(client, one, prices.get(one.hardware), client.now()) for one in endpoints]
+
+
+def _legacy_status(client: TogetherClient, one: LegacyEndpoint, price: int | None, at: datetime) -> ModelStatus:
+    """v1 tells neither since when it runs nor how many replicas are ready: all of its life is the upper bound."""
+    running = one.state in ("PENDING", "STARTING", "STARTED", "STOPPING")
+    replicas = max(1, one.autoscaling.max_replicas) if one.state in ("STARTED", "STOPPING") else 0
+    record = DeploymentRecord(
+        key=one.id,
+        model_type=None,
+        model_name=one.model,
+        model_id=None,
+        endpoint_name=one.name,
+        endpoint_id=one.id,
+        deployment_name=one.name,
+        deployment_id=None,
+        serving_name=one.name,
+        project_id=None,
+        hardware=one.hardware,
+        price_cents_per_hour=price,
+        config=None,
+        idle_minutes=0,
+        min_replicas=one.autoscaling.min_replicas,
+        max_replicas=one.autoscaling.max_replicas if running else 0,
+        state="FAILED" if one.state == "ERROR" else one.state,
+        ready_replicas=replicas,
+        created_at=one.created_at,
+        state_at=at,
+    )
+    life = max(at - one.created_at, timedelta()) * replicas
+    cents = Decimal(life // timedelta(milliseconds=1)) * (price or 0) / 3_600_000
+    usage = Usage(timedelta(), life, Decimal(0), cents)
+    return ModelStatus(one.id, None, None, one.model, record, usage, None, ours=False)

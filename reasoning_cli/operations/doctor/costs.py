@@ -1,0 +1,112 @@
+"""What `doctor` says about money: how much of each budget is used, and whether anybody watches what runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from reasoning_cli.errors import ConfigurationError, ReasoningError
+from reasoning_cli.operations.costs.budget import Limits, Standing, burn, read_limits, standings
+from reasoning_cli.operations.deploy.status import last_look
+from reasoning_cli.operations.doctor.check import Check, database_path, existing_store, fail, ok, warn
+from reasoning_cli.operations.guard.lock import find_guard
+from reasoning_cli.settings import Settings
+from reasoning_cli.store.deploy.deployments import Deployments
+from reasoning_cli.together.wire import Deployment
+from reasoning_cli.values import spell_model_type
+
+MOST_INTERVALS = 3  # of a guard, after which it counts as gone
+
+
+def check_budget(settings: Settings, now: datetime) -> Iterator[Check]:
+    """Each budget with what is used of it, as far as the ledger knows."""
+    try:
+        limits = read_limits(settings)
+    except ConfigurationError:
+        return  # shown among the settings
+    used = _standings(settings, limits, now)
+    cap = f", at most ${limits.hour_usd} an hour" if limits.hour_usd else ""
+    if limits.budget_usd is None:
+        yield warn("budget", "no budget is set", "reasoning costs set-budget 100")
+    else:
+        yield _budget(f"budget ${limits.budget_usd} {limits.period.spoken}", used.get(None), cap)
+    for model_type, amount in limits.by_type.items():
+        name = spell_model_type(model_type)
+        yield _budget(f"budget for {name} ${amount} {limits.period.spoken}", used.get(model_type), "")
+
+
+def _standings(settings: Settings, limits: Limits, now: datetime) -> dict[str | None, Standing]:
+    """Where each budget stands, by model type; none without a ledger, or with one that is damaged."""
+    try:
+        store = existing_store(settings)
+        if store is None:
+            return {}
+        with store:
+            # The sandbox's clock is ahead of ours.
+            at = max(now, last_look(store) or now)
+            return {one.model_type: one for one in standings(store, limits, at)}
+    except ReasoningError:
+        return {}
+
+
+def _budget(what: str, standing: Standing | None, cap: str) -> Check:
+    if standing is None or standing.limit_cents is None:
+        return ok("budget", f"{what}, nothing used{cap}")
+    share = standing.usage.high_cents * 100 / standing.limit_cents
+    text = f"{what}, ${standing.usage.high_cents / 100:.2f} used ({share:.0f} %){cap}"
+    if share >= standing.limits.warn_percent:
+        return warn("budget", text, "reasoning costs report")
+    return ok("budget", text)
+
+
+def check_guard(settings: Settings, running: Sequence[Deployment] | None, now: datetime) -> Iterator[Check]:
+    """Whether a guard watches what runs: by Together's word, or (None) as last seen.
+
+    Without one only Together's idle stop is left, and a deployment without that costs until somebody remembers it.
+    """
+    database = database_path(settings)
+    if database is None:
+        return
+    seen = find_guard(database)
+    age = max(now - seen.at, timedelta()) if seen else None
+    if seen is not None and age is not None and age <= MOST_INTERVALS * timedelta(seconds=seen.interval_seconds):
+        yield ok("guard", f"a guard looked {_spoken(age)} ago")
+        return
+    watched = _as_last_seen(settings) if running is None else _as_running(running)
+    if not watched:
+        return
+    who = "no guard was ever seen here"
+    if seen is not None and age is not None:
+        who = f"the guard (process {seen.pid}) " if seen.running else "the last guard "
+        who += f"has not looked for {_spoken(age)}" if seen.running else f"looked {_spoken(age)} ago"
+    fix = "reasoning costs guard --print-systemd"
+    endless = [name for name, stops in watched.items() if not stops]
+    if endless:
+        yield fail("guard", f"nothing stops {', '.join(endless)}: no idle stop at Together, and {who}", fix)
+    else:
+        yield warn("guard", f"{', '.join(watched)}: only Together's idle stop watches, {who}", fix)
+
+
+def _as_running(running: Sequence[Deployment]) -> dict[str, bool]:
+    """What runs, by its endpoint, and whether Together stops it when it is idle."""
+    return {one.name.split("/")[-2:][0]: bool(one.inactive_timeout) for one in running}
+
+
+def _as_last_seen(settings: Settings) -> dict[str, bool]:
+    """The same by our own book."""
+    try:
+        store = existing_store(settings)
+        if store is None:
+            return {}
+        with store:
+            return {one.endpoint_name: one.idle_minutes > 0 for one in Deployments(store).live() if burn(one)}
+    except ReasoningError:
+        return {}  # shown as the database's own trouble
+
+
+def _spoken(time: timedelta) -> str:
+    seconds = int(time.total_seconds())
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

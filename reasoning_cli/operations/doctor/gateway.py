@@ -1,0 +1,99 @@
+"""What `doctor` says about the gateway: who listens on its port, how it does, and whether the originals are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reasoning_cli import settings as s
+from reasoning_cli.errors import ConfigurationError, ExitCode
+from reasoning_cli.operations.agents.env import agent_caveat, is_gateway, why_not_free
+from reasoning_cli.operations.doctor.check import Check, fail, ok, warn
+from reasoning_cli.settings import Settings
+from reasoning_cli.values import Agent, spell_model_type
+
+
+@dataclass(frozen=True)
+class Probes:
+    """How the gateway and others are asked: `gateway` gives the figures of one that runs, None when none of ours does;
+    `look` sends a GET without a key, and gives the status or why there is none."""
+
+    gateway: Callable[[], Mapping[str, Any] | None]
+    look: Callable[[str], int | str]
+
+
+def check_gateway(settings: Settings, probes: Probes, *, online: bool) -> Iterator[Check]:
+    """The port and who has it, what is wrong in a gateway that runs, and (online) every address calls go to."""
+    try:
+        port = settings.get(s.GATEWAY_PORT)
+    except ConfigurationError:
+        return  # shown among the settings
+    reason = why_not_free(port)
+    running = probes.gateway() if reason is not None else None
+    if running is not None:
+        yield from _running(port, running)
+    elif reason is not None:
+        yield warn("gateway", f"gateway port {port}: {reason}", f"reasoning config set gateway.port {port + 1}")
+    else:
+        yield ok("gateway", f"gateway port {port} is free; no gateway runs")
+    for setting in (s.OPENAI_UPSTREAM, s.ANTHROPIC_UPSTREAM):
+        try:
+            url = settings.get(setting)
+        except ConfigurationError:
+            continue
+        if is_gateway(url, port):
+            yield fail(
+                "gateway",
+                f"{setting.name} is the gateway itself; its calls would come back to it for ever",
+                f"reasoning config set {setting.name} {setting.default}",
+                ExitCode.CONFIGURATION,
+            )
+        elif online and (running is not None or url != setting.default):
+            seen = probes.look(url)
+            if isinstance(seen, str):
+                fix = f"reasoning config set {setting.name} URL"
+                yield warn("gateway", f"{setting.name} {url} cannot be reached: {seen}", fix)
+    yield from _elsewhere(settings, probes, online=online)
+
+
+def _running(port: int, record: Mapping[str, Any]) -> Iterator[Check]:
+    decisions = sum(entry["decisions"] for entry in record["model_types"].values())
+    own = sum(entry["by_source"].get("slot", {}).get("count", 0) for entry in record["model_types"].values())
+    yield ok("gateway", f"a gateway runs on port {port}: {decisions:,} decisions, {own:,} answered by your models")
+    for model_type, slot in record["slots"].items():
+        name = spell_model_type(model_type)
+        waking = f" ({slot['waking']})" if slot["waking"] else ""
+        if slot["closed"] is not None:
+            yield ok("gateway", f"{name}: the original answers, {slot['closed']}{waking}")
+        elif slot["circuit"] != "closed":
+            fix = f"reasoning models test {name}"
+            yield warn("gateway", f"{name}: its model failed too often, the original answers for a while", fix)
+    kept = record["recording"]
+    if kept["dropped"]:
+        why = f": {kept['last_error']}" if kept["last_error"] else ""
+        yield warn("gateway", f"{kept['dropped']:,} decisions were not kept{why}", "reasoning gateway status")
+    if record["problem"]:
+        yield warn("gateway", f"it works with settings of before: {record['problem']}", "reasoning config")
+    yield ok("gateway", f"agents: {agent_caveat(Agent.ELIZAOS)}")
+
+
+def _elsewhere(settings: Settings, probes: Probes, *, online: bool) -> Iterator[Check]:
+    """Models that are served elsewhere than at Together: whether there is an API where they are looked for."""
+    for model_type, setting in s.PROVIDER_URL.items():
+        try:
+            url = settings.get(setting)
+        except ConfigurationError:
+            continue
+        if url is None or not online:
+            continue
+        seen, fix = probes.look(f"{url}/models"), f"reasoning config set {setting.name} URL"
+        name = spell_model_type(model_type)
+        if isinstance(seen, str):
+            yield warn("gateway", f"{name} is served at {url}, which cannot be reached: {seen}", fix)
+        elif seen in (404, 405):
+            yield warn(
+                "gateway", f"{name} is served at {url}, where no OpenAI-compatible API is (is /v1 missing?)", fix
+            )
+        else:
+            yield ok("gateway", f"{name} is served at {url}, which answers")

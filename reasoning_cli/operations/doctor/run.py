@@ -1,0 +1,187 @@
+"""What `doctor` looks at: is everything in place to run models and to know what they cost. Nothing is changed here."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import platform
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from reasoning_cli import __version__
+from reasoning_cli import settings as s
+from reasoning_cli.errors import ConfigurationError, ExitCode, ReasoningError
+from reasoning_cli.operations.doctor.check import Check, Status, database_path, existing_store, fail, failed, ok, warn
+from reasoning_cli.operations.doctor.costs import check_budget, check_guard
+from reasoning_cli.operations.doctor.gateway import Probes, check_gateway
+from reasoning_cli.operations.doctor.together import check_account
+from reasoning_cli.operations.train.monitor import unseen
+from reasoning_cli.operations.train.plan import slot_model
+from reasoning_cli.paths import HOME_VARIABLE, PROFILE_VARIABLE, is_private
+from reasoning_cli.settings import Settings
+from reasoning_cli.store.backup import BackupSeen, last_backup
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.samples.training_log import Samples
+from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
+from reasoning_cli.together.client import TogetherClient
+from reasoning_cli.values import MODEL_TYPES, spell_model_type
+
+_WORTH_A_COPY = 50  # labelled samples
+_OLD_COPY_DAYS = 30
+
+
+def run_checks(
+    settings: Settings, connect: Callable[[], TogetherClient] | None, now: Callable[[], datetime], probes: Probes
+) -> Iterator[Check]:
+    """Every check in turn, quick ones first. Without `connect` the network is left alone."""
+    yield ok("program", f"python {platform.python_version()}, reasoning {__version__}")
+    if settings.paths.profile:
+        yield ok("profile", f"profile {settings.paths.profile}: account and database are its own")
+    yield from _folders(settings)
+    yield from _settings(settings)
+    yield from _variables(settings)
+    yield from _database(settings, now())
+    yield from check_budget(settings, now())
+    yield from check_gateway(settings, probes, online=connect is not None)
+    running = None
+    if settings.problems and connect is not None:
+        yield warn("account", "Together was not asked: the settings come first")
+    elif connect is not None:
+        running = yield from check_account(settings, connect, now)
+    yield from check_guard(settings, running, now())
+
+
+def exit_code(checks: list[Check]) -> ExitCode:
+    """That of the first failure; warnings are no failure."""
+    return next((check.exit_code for check in checks if check.status is Status.FAIL), ExitCode.OK)
+
+
+# --- this machine ---
+
+
+def _folders(settings: Settings) -> Iterator[Check]:
+    database = database_path(settings)
+    files = [settings.paths.config_file, *([database] if database else [])]
+    for folder in dict.fromkeys([*(file.parent for file in files), settings.paths.cache_dir]):
+        # What does not exist yet is made in the nearest folder that does.
+        existing = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+            yield fail("folders", f"nothing can be written in {folder}", f"export {HOME_VARIABLE}=FOLDER")
+    for file in files:
+        if file.is_file() and not is_private(file):
+            yield warn("modes", f"{file.name} can be read by others", f"chmod 600 {file}")
+
+
+def _database(settings: Settings, now: datetime) -> Iterator[Check]:
+    path = database_path(settings)
+    if path is None:
+        return
+    try:
+        store = existing_store(settings)
+        if store is None:
+            yield ok("database", "no database yet; it is made when first needed")
+            return
+        with store:
+            found = store.check()
+            copied, labelled = last_backup(store), Samples(store).labelled()
+            runs, forms = unseen(store), list(_forms(settings, store))
+    except ReasoningError as error:
+        yield failed("database", error)
+        return
+    if found.problems:
+        yield fail("database", f"{path} is damaged: {found.problems[0]}", f"mv {path} {path}.bad")
+    elif found.strangers:
+        first = found.strangers[0]
+        more = f", and {len(found.strangers) - 1} more" if len(found.strangers) > 1 else ""
+        yield fail("database", f"{path} holds {first}{more}", first.cure(path))
+    else:
+        megabytes = found.size_bytes / 1_000_000
+        yield ok("database", f"database {megabytes:.1f} MB, schema {found.schema_version}, intact")
+        yield from _copies(copied, labelled, now)
+        yield from map(_training, runs)
+        yield from forms
+
+
+def _forms(settings: Settings, store: Store) -> Iterator[Check]:
+    """Models in slots that are asked in another form of prompts than they were trained on."""
+    for model_type in MODEL_TYPES:
+        name = slot_model(store, model_type)
+        run = TrainingRuns(store).of_model(name) if name is not None else None
+        trained = run.plan.get("prompt_form") if run is not None else None
+        try:
+            asked = str(settings.get(s.PROMPT_FORM[model_type]))
+        except ConfigurationError:
+            continue  # shown among the settings
+        if trained is not None and trained != asked:
+            what = f"{name} was trained on {trained} prompts, and its slot asks {asked}"
+            yield warn("training", what, f"reasoning config set {model_type}.prompt_form {trained}")
+
+
+def _training(run: TrainingRun) -> Check:
+    """A training that goes on, or whose end nobody has been shown."""
+    what = f"run {run.number} for {spell_model_type(run.model_type)}"
+    if run.stage == "failed":
+        return warn("training", f"{what} failed: {run.problem}", f"reasoning train show {run.number}")
+    if run.over:
+        return ok("training", f"{what} is {run.stage}: `reasoning train show {run.number}`")
+    if run.problem:
+        return warn("training", f"{what} waits: {run.problem}", f"reasoning train show {run.number}")
+    return ok("training", f"{what} goes on ({run.job_status or run.stage}): `reasoning train status`")
+
+
+def _copies(copied: BackupSeen | None, labelled: int, now: datetime) -> Iterator[Check]:
+    """Labels are people's work, and nothing brings them back: whether there is a copy of them."""
+    fix = "reasoning data backup FILE"
+    if copied is None:
+        if labelled >= _WORTH_A_COPY:
+            yield warn("backup", f"{labelled:,} samples are labelled, and there is no copy of them", fix)
+        return
+    days = (now - copied.at).days
+    text = f"last copy {days} d ago: {copied.path}"
+    yield warn("backup", text, fix) if labelled >= _WORTH_A_COPY and days > _OLD_COPY_DAYS else ok("backup", text)
+
+
+# --- settings ---
+
+
+def _settings(settings: Settings) -> Iterator[Check]:
+    good = not settings.problems
+    yield from (failed("settings", problem) for problem in settings.problems)
+    for setting in s.ALL:
+        try:
+            settings.get(setting)
+        except ConfigurationError as error:
+            good = False
+            if isinstance(error, s.RefusedAddressError):
+                yield failed("settings", error)
+                continue
+            _, source, where = settings.find(setting)
+            fix = f"reasoning config unset {setting.name}" if source is s.Source.FILE else f"change or unset {where}"
+            yield fail("settings", error.message, fix, error.exit_code)
+    if good:
+        yield ok("settings", f"settings make sense, file {settings.paths.config_file}")
+
+
+def _variables(settings: Settings) -> Iterator[Check]:
+    """Variables that look like settings and do nothing: mistyped, of the original plugin, or overruled by another."""
+    known = {name: setting for setting in s.ALL for name in setting.variables}
+    families = ("REASONING_", "CUSTOM_REASONING_", "TOGETHER_AI_", "ANTHROPIC_PROXY_")
+    for variables, place in ((settings.environ, s.Source.ENVIRONMENT), (settings.dotenv, s.Source.DOTENV)):
+        present = {name: value.strip() for name, value in variables.items() if value.strip()}
+        for name in sorted(present):
+            if variables is settings.environ and name in (HOME_VARIABLE, PROFILE_VARIABLE):
+                continue
+            if name.startswith(families) and name not in known:
+                near = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
+                fix = f"rename it to {near[0]}, or unset it" if near else f"unset {name}"
+                yield warn("variables", f"{name} ({place}) has no effect", fix)
+        for setting in s.ALL:
+            first, *others = [name for name in setting.variables if name in present] or [""]
+            if settings.ignores_variables(setting, place):
+                if first and setting.of_operator:
+                    fix = f"reasoning config set {setting.name} {s.spell(present[first])}"
+                    yield warn("variables", f"{first} ({place}) has no effect: no working folder may say so", fix)
+                continue
+            for name in others:
+                if present[name] != present[first]:
+                    yield warn("variables", f"{name} ({place}) has no effect: {first} wins", f"unset {name}")

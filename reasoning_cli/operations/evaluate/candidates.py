@@ -1,0 +1,168 @@
+"""Which models an evaluation asks: how each is reached, what it costs, and what it was trained on."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from reasoning_cli.errors import NotFoundError, ReasoningError, UsageError
+from reasoning_cli.operations.costs.token_prices import TokenPrice
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.samples.exports import NumberSet
+from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
+from reasoning_cli.values import MODEL_TYPES, spell_model_type
+
+ORIGINAL = "original"
+
+# Why a decision is not asked.
+TRAINED = "in the training of {}"
+COPY = "a near-copy of what {} was trained on"
+
+Training = Literal["known", "unknown", "none"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model to be asked. `name` is what it was asked for by, `serving_name` what a chat call names.
+
+    One that is deployed costs `cents_per_hour`, whatever it is asked; a serverless one `price` for its tokens, None
+    when the table of prices has none. `form` is the form of the prompts it was trained on. `training`: whether it is
+    known what it was trained on, or a catalogue's model, which nobody here trained. `run` is the training run that
+    made it.
+    """
+
+    name: str
+    serving_name: str
+    form: str
+    model_name: str
+    model_id: str | None = None
+    deployment_key: str | None = None
+    cents_per_hour: int | None = None
+    price: TokenPrice | None = None
+    training: Training = "none"
+    run: int | None = None
+
+    @property
+    def is_deployed(self) -> bool:
+        return self.deployment_key is not None
+
+    def identity(self, max_tokens: int) -> str:
+        """What its answers depend on, as JSON: the same prompt to the same identity has the same answer."""
+        parts = [self.serving_name, self.model_name, self.model_id, self.deployment_key, self.form, str(max_tokens)]
+        return json.dumps([part for part in parts if part is not None])
+
+
+def find_candidate(
+    store: Store, name: str, model_type: str, *, form: str, prices: Mapping[str, TokenPrice]
+) -> Candidate:
+    """The model meant by a type's name (its slot), a deployment's or model's name or id, a job's id, a training run's
+    number, or a serverless model's name. `form` is the slot's.
+
+    NotFoundError where nothing answers to it, ReasoningError where what does stands still.
+    """
+    record = _deployed(store, name)
+    if record is not None:
+        return _of_deployment(store, name, record, form)
+    runs = TrainingRuns(store)
+    run = runs.get(int(name)) if name.isdecimal() else runs.of_model(name)
+    if run is not None:
+        made = (run.model_id, run.model_name, run.adapter_id, run.adapter_name)
+        found = (record for each in made if each and (record := _deployed(store, each)) is not None)
+        record = next(found, None)
+        if record is None:
+            what = f"{run.model_name or run.model_id or name} --as {spell_model_type(run.model_type)}"
+            serving = Deployments(store).get(Deployments(store).serving(run.model_type) or "")
+            if serving is not None and serving.deleted_at is None:
+                what += " --canary 0"  # beside what answers now, and nobody gets it
+            raise NotFoundError(
+                f"the model of training run {run.number} is not deployed",
+                f"`reasoning models deploy {what}`; it can be stopped again after the evaluation",
+            )
+        return _of_deployment(store, name, record, form)
+    if name == ORIGINAL:
+        raise UsageError("the original's answers are always shown", "`--model` names a model to compare with them")
+    if "/" in name:
+        return Candidate(name, name, form, name, price=prices.get(name))
+    live = Deployments(store).live()
+    near = difflib.get_close_matches(name, [one.endpoint_name for one in live], n=1)
+    known = ", ".join(one.endpoint_name for one in live) or "nothing"
+    raise NotFoundError(
+        f"`{name}` is no model that can be asked",
+        f"did you mean `{near[0]}`?"
+        if near
+        else f"deployed from here: {known}; a serverless model has a name like meta-llama/Llama-3",
+    )
+
+
+def trained_on(store: Store, run_number: int) -> NumberSet | None:
+    """The samples a run's model was trained on, also by the jobs it goes on from; None where one is not known."""
+    runs = TrainingRuns(store)
+    found = NumberSet()
+    run: TrainingRun | None = runs.get(run_number)
+    seen: set[int] = set()
+    while run is not None and run.number not in seen:
+        seen.add(run.number)
+        one = runs.trained_on(run.number)
+        if one is None:
+            return None
+        found.update(one)
+        before = run.plan.get("from_job")
+        if not before:
+            return found
+        run = runs.of_model(str(before))
+    return None
+
+
+def _deployed(store: Store, name: str) -> DeploymentRecord | None:
+    """What runs, or stands still, under that name: of a model the newest."""
+    deployments = Deployments(store)
+    record = deployments.find(name)
+    if record is not None and record.deleted_at is None:
+        return record
+    bare = name.rpartition("/")[2]
+    return next(
+        (
+            one
+            for one in reversed([*deployments.live(), *deployments.riders()])
+            if name in (one.model_id, one.model_name) or one.model_name.rpartition("/")[2] == bare
+        ),
+        None,
+    )
+
+
+def _of_deployment(store: Store, name: str, record: DeploymentRecord, form: str) -> Candidate:
+    if record.serving_name is None or (record.state != "READY" and record.rides_on is None):
+        raise ReasoningError(
+            f"`{record.endpoint_name}` cannot be asked: it is {record.state}",
+            f"`reasoning models start {record.endpoint_name}`; `reasoning models status` looks at Together first",
+        )
+    runs = TrainingRuns(store)
+    run = next(
+        (run for each in (record.model_id, record.model_name) if each and (run := runs.of_model(each)) is not None),
+        None,
+    )
+    hardware = record if record.rides_on is None else Deployments(store).get(record.rides_on)
+    price = hardware.price_cents_per_hour if hardware is not None else None
+    return Candidate(
+        name=record.endpoint_name if name.replace("-", "_") in MODEL_TYPES else name,
+        serving_name=_pinned(store, record),
+        form=str(run.plan.get("prompt_form") or form) if run is not None else form,
+        model_name=record.model_name,
+        model_id=record.model_id,
+        deployment_key=record.key,
+        cents_per_hour=None if price is None or hardware is None else price * max(1, hardware.ready_replicas),
+        training="unknown" if run is None or trained_on(store, run.number) is None else "known",
+        run=run.number if run is not None else None,
+    )
+
+
+def _pinned(store: Store, record: DeploymentRecord) -> str:
+    """The name that reaches this deployment alone: where two share an endpoint, its split would choose."""
+    assert record.serving_name is not None
+    shared = [one for one in Deployments(store).live() if one.endpoint_name == record.endpoint_name]
+    pinned = len(shared) > 1 and record.rides_on is None
+    return f"{record.serving_name}/{record.deployment_name}" if pinned else record.serving_name

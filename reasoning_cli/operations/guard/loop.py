@@ -1,0 +1,312 @@
+"""The guard: one loop that looks, writes the ledger, and stops what is idle, over budget, over the cap or out of hours.
+
+Nothing is remembered between rounds but what the ledger holds: a guard that was killed and started again decides the
+same. What it stopped is stopped again each round until Together says STOPPED.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError
+from reasoning_cli.operations.costs.budget import AT_REST, Limits, Standing, burn, check_unwatched_start, standings
+from reasoning_cli.operations.costs.ledger import observe, ready_since
+from reasoning_cli.operations.data.retention import Retention, plan_cleanup, run_cleanup
+from reasoning_cli.operations.deploy.status import refresh
+from reasoning_cli.store.audit_log import Event, Events
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.meter_readings import Ledger
+from reasoning_cli.store.samples.training_log import Samples
+from reasoning_cli.store.serving.attempts import Attempts
+from reasoning_cli.values import Hours, spell_model_type
+
+if TYPE_CHECKING:
+    from reasoning_cli.together.client import TogetherClient
+
+ACTOR = "guard"
+CLEANUP_INTERVAL = timedelta(hours=1)
+CLEANUP_SECONDS = 10.0  # a round; what is left then waits for the next one, the money does not
+
+
+class Why(StrEnum):
+    """The rule that a deployment broke, or that starts it."""
+
+    BUDGET = "budget"
+    CAP = "cap"
+    IDLE = "idle"
+    HOURS = "hours"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the guard keeps to; read anew each round, so that a change counts without a restart.
+
+    `idle_minutes` and `hours` are by model type; 0 idle minutes is never. `interval` is the service time until the next
+    look: a budget is stopped before what burns until then would break it. `retention` is what is kept of the
+    training log, None when the guard leaves it alone.
+    """
+
+    limits: Limits
+    idle_minutes: Mapping[str, int]
+    default_idle_minutes: int
+    hours: Mapping[str, Hours]
+    interval: timedelta
+    retention: Retention | None = None
+
+    def idle(self, record: DeploymentRecord) -> timedelta:
+        """How long a deployment may stand idle; zero is for ever."""
+        return timedelta(minutes=self.idle_minutes.get(record.model_type or "", self.default_idle_minutes))
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One live deployment as a round sees it. `quiet_for` is how long nobody has asked it anything, None if unknown."""
+
+    record: DeploymentRecord
+    quiet_for: timedelta | None = None
+    stopped_for: Why | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What has to be done about a deployment, by which rule, in words for the operator."""
+
+    record: DeploymentRecord
+    why: Why
+    text: str
+    start: bool = False
+
+
+@dataclass(frozen=True)
+class Round:
+    """One look: what runs, where the money stands, what was decided, what was done and what went wrong."""
+
+    at: datetime
+    watched: tuple[Watched, ...]
+    standing: Standing
+    done: tuple[Verdict, ...]
+    stopping: tuple[DeploymentRecord, ...]
+    stopped: tuple[DeploymentRecord, ...]
+    warnings: tuple[str, ...]
+    problems: tuple[ReasoningError, ...]
+    samples_deleted: int = 0
+
+
+@dataclass
+class Guard:
+    """The state of one running guard: only what keeps it from saying the same thing twice."""
+
+    store: Store
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    cleaned_at: datetime | None = None
+    asked: set[str] = field(default_factory=set)
+    warned: set[str] = field(default_factory=set)
+
+    def look(self, client: TogetherClient, rules: Rules) -> Round:
+        """One round. Raises what keeps it from looking at all; a single deployment's trouble is in the result."""
+        at = refresh(client, self.store)
+        live = Deployments(self.store).live()
+        stopped = tuple(one for one in Deployments(self.store).all() if one.key in self.asked and one.state in AT_REST)
+        self.asked -= {one.key for one in stopped}
+        watched, problems = [], []
+        for record in live:
+            try:
+                watched.append(_watch(client, self.store, record, rules, at))
+            except ReasoningError as problem:
+                problems.append(problem)
+                watched.append(Watched(record))
+        every = standings(self.store, rules.limits, at)
+        done = []
+        for verdict in judge(watched, every, rules, at):
+            try:
+                self._act(client, verdict, rules, at)
+                done.append(verdict)
+            except LimitError as refusal:
+                if verdict.record.key not in self.warned:
+                    problems.append(refusal)
+                    self.warned.add(verdict.record.key)
+            except ReasoningError as problem:
+                problems.append(problem)
+        deleted = 0
+        try:
+            deleted = self._keep_to(rules.retention)
+        except ReasoningError as problem:
+            problems.append(problem)
+        return Round(
+            at=at,
+            watched=tuple(watched),
+            standing=every[0],
+            done=tuple(done),
+            stopping=tuple(one for one in Deployments(self.store).live() if one.key in self.asked),
+            stopped=stopped,
+            warnings=tuple(self._warnings(every)),
+            problems=tuple(problems),
+            samples_deleted=deleted,
+        )
+
+    def _keep_to(self, retention: Retention | None) -> int:
+        """Once an hour delete samples that are kept no longer, after the money was looked after; how many went.
+
+        By our own clock: the sandbox's is ahead of it, and samples are dated by ours.
+        """
+        now = self.now()
+        if retention is None or (self.cleaned_at is not None and now - self.cleaned_at < CLEANUP_INTERVAL):
+            return 0
+        plan = plan_cleanup(self.store, now, retention)
+        gone = run_cleanup(self.store, plan, now, actor=ACTOR, seconds=CLEANUP_SECONDS)
+        if gone >= plan.count:
+            self.cleaned_at = now
+        return gone
+
+    def _act(self, client: TogetherClient, verdict: Verdict, rules: Rules, at: datetime) -> None:
+        record = verdict.record
+        if record.endpoint_id is None or record.deployment_id is None:
+            raise NotFoundError(f"`{record.endpoint_name}` is not known at Together yet", "`reasoning models status`")
+        if verdict.start:
+            low = max(1, record.min_replicas)
+            check_unwatched_start(self.store, rules.limits, record, at)
+            client.scale(record.endpoint_id, record.deployment_id, low, max(low, record.max_replicas))
+            self.warned.discard(record.key)
+        elif record.state != "STOPPING":
+            client.scale(record.endpoint_id, record.deployment_id, 0, 0)
+        if not (verdict.record.key in self.asked and not verdict.start):
+            detail = {"why": str(verdict.why), "text": verdict.text}
+            action = "start" if verdict.start else "stop"
+            Events(self.store).add(Event(at, ACTOR, action, record.endpoint_name, detail))
+        if not verdict.start:
+            self.asked.add(record.key)
+        observe(client, self.store, record)
+
+    def _warnings(self, every: Sequence[Standing]) -> list[str]:
+        """Budgets that passed their warning mark, each said once a period."""
+        said = []
+        for one in every:
+            if one.limit_cents is None or one.limits.warn_percent >= 100:
+                continue
+            share = one.usage.high_cents * 100 / one.limit_cents
+            mark = f"{one.model_type}:{one.start.isoformat()}:{one.limit_cents}"
+            if share >= one.limits.warn_percent and mark not in self.warned:
+                self.warned.add(mark)
+                whose = f" for {spell_model_type(one.model_type)}" if one.model_type else ""
+                used = f"${one.usage.high_cents / 100:.2f} of ${one.budget_usd}"
+                said.append(f"{share:.0f} % of the budget{whose} is used: {used}")
+        return said
+
+
+def judge(watched: Sequence[Watched], every: Sequence[Standing], rules: Rules, at: datetime) -> list[Verdict]:
+    """What has to be stopped or started now, each deployment once: money first, then hours, then idleness.
+
+    Pure: the same facts give the same verdicts.
+    """
+    verdicts: dict[str, Verdict] = {}
+
+    def stop(one: DeploymentRecord, why: Why, text: str) -> None:
+        verdicts.setdefault(one.key, Verdict(one, why, text))
+
+    burning = [one.record for one in watched if burn(one.record)]
+    for standing in every:
+        if not _breaks(standing, rules.interval):
+            continue
+        whose = f" for {spell_model_type(standing.model_type)}" if standing.model_type else ""
+        spent = f"${standing.usage.high_cents / 100:.2f} of ${standing.budget_usd}"
+        for record in burning:
+            if standing.model_type in (None, record.model_type):
+                stop(record, Why.BUDGET, f"the budget{whose} is used up: {spent}")
+    rate = sum(burn(record) for record in burning if record.key not in verdicts)
+    cap = rules.limits.hour_usd
+    for record in sorted(burning, key=lambda one: one.created_at, reverse=True):
+        if cap is not None and rate > cap * 100 and record.key not in verdicts:
+            stop(record, Why.CAP, f"everything running costs ${Decimal(rate) / 100:.2f} an hour, the cap is ${cap}")
+            rate -= burn(record)
+    for one in watched:
+        hours = rules.hours.get(one.record.model_type or "")
+        if hours is not None and not hours.contain(at):
+            if burn(one.record):
+                stop(one.record, Why.HOURS, f"its hours are {hours}")
+        elif hours is not None and one.record.state == "STOPPED" and one.stopped_for is Why.HOURS:
+            verdicts[one.record.key] = Verdict(one.record, Why.HOURS, f"its hours are {hours}", start=True)
+        idle = rules.idle(one.record)
+        if idle and one.record.ready_replicas and one.quiet_for is not None and one.quiet_for >= idle:
+            minutes = int(one.quiet_for.total_seconds() // 60)
+            stop(one.record, Why.IDLE, f"nobody has asked it anything for {minutes} minutes")
+    return list(verdicts.values())
+
+
+def _breaks(standing: Standing, interval: timedelta) -> bool:
+    """Whether a budget is used up, or would be before the next look."""
+    if standing.left_cents is None or not standing.burn_cents_per_hour:
+        return False
+    until_next = standing.burn_cents_per_hour * Decimal(interval.total_seconds()) / 3600
+    return standing.left_cents <= until_next
+
+
+def _watch(client: TogetherClient, store: Store, record: DeploymentRecord, rules: Rules, at: datetime) -> Watched:
+    """How long a deployment has been quiet, by our log and by Together's count; and why it was stopped last.
+
+    Quiet is only said when both agree that nothing came in all the time it may be idle.
+    """
+    if record.state == "STOPPED":
+        return Watched(record, stopped_for=_stopped_for(store, record))
+    since = ready_since(Ledger(store).readings(record.key)) if record.ready_replicas else None
+    idle = rules.idle(record)
+    if since is None or not idle or record.endpoint_id is None or record.deployment_id is None:
+        return Watched(record)
+    quiet_for = at - max([since, *_asked(store, record)])
+    if quiet_for < idle:
+        return Watched(record, quiet_for)
+    # Together counts by whole minutes: begin with the one the idle time began in.
+    begin = (at - idle).replace(second=0, microsecond=0)
+    requests = client.requests(record.endpoint_id, record.deployment_id, begin, at)
+    return Watched(record, None if requests is None else quiet_for if requests == 0 else timedelta())
+
+
+def _asked(store: Store, record: DeploymentRecord) -> list[datetime]:
+    """When it was last asked, by our log: to answer, or beside the original, which leaves an attempt alone."""
+    if record.model_type is None:
+        return []
+    return list(filter(None, (Samples(store).newest(record.model_type), Attempts(store).newest(record.model_type))))
+
+
+def _stopped_for(store: Store, record: DeploymentRecord) -> Why | None:
+    """Why the guard stopped it, if that is the last thing that was done to it."""
+    last = next((one for one in reversed(Events(store).list()) if one.subject == record.endpoint_name), None)
+    if last is None or last.actor != ACTOR or last.action != "stop":
+        return None
+    return Why(str(last.detail.get("why")))
+
+
+Tell = Callable[[Round], None]
+
+
+def run_guard(
+    guard: Guard,
+    connect: Callable[[], TogetherClient],
+    rules: Callable[[], Rules],
+    *,
+    pause: Callable[[Round | None], None] | None,
+    tell: Tell,
+    trouble: Callable[[ReasoningError], None],
+) -> None:
+    """Look again and again. Whatever goes wrong is told and the next round comes all the same.
+
+    `connect` and `rules` are asked each round, so that a new key or limit counts. Without `pause` there is one
+    round, whose error is raised.
+    """
+    while True:
+        seen: Round | None = None
+        try:
+            seen = guard.look(connect(), rules())
+            tell(seen)
+        except ReasoningError as problem:
+            if pause is None:
+                raise
+            trouble(problem)
+        if pause is None:
+            return
+        pause(seen)

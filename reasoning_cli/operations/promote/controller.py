@@ -1,0 +1,255 @@
+"""Bring a model into its slot by steps, watch it, and take it back by itself when it breaks.
+
+One look (`look`) finds from the store how far a promotion has come, judges what it has shown since its step began, and
+does what follows. Whoever looks next goes on from there: the command that began it, the same command after a crash, or
+the guard. A promotion is in one hand at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reasoning_cli.errors import ReasoningError, RemoteError
+from reasoning_cli.operations.costs.budget import AT_REST
+from reasoning_cli.operations.costs.ledger import observe
+from reasoning_cli.operations.deploy.apply import bring_up, cost_told, route
+from reasoning_cli.operations.deploy.lora import AttachPlan
+from reasoning_cli.operations.deploy.rollout import move
+from reasoning_cli.operations.deploy.wait import Waiting, try_answer, wait_for
+from reasoning_cli.operations.guard.lock import hold_alone
+from reasoning_cli.operations.promote.gate import Gate
+from reasoning_cli.operations.promote.guardrails import Watched, may_go_on, watch
+from reasoning_cli.operations.promote.plan import PromotionPlan
+from reasoning_cli.operations.promote.transitions import (
+    applied,
+    changed_meanwhile,
+    enter,
+    finish,
+    give_back,
+    kept_criterion,
+    leave,
+    note_event,
+    percents,
+    share_endpoint,
+    step_text,
+    take_traffic,
+    write_mode,
+)
+from reasoning_cli.settings import Settings
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.rollouts import Replacements
+from reasoning_cli.store.promote.promotions import WATCHED, Promotion, Promotions
+from reasoning_cli.store.serving.online_answers import live_answers
+from reasoning_cli.values import MODEL_TYPES, Mode
+
+if TYPE_CHECKING:
+    from reasoning_cli.together.client import TogetherClient
+
+COMMAND, GUARD = "operator", "guard"
+LOOK_SECONDS = 2.0
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a promotion is carried out with. `settings` reads them anew; `now` is the clock that decisions are dated by,
+    which in the sandbox is another than the client's; `actor` is who does it, for the events."""
+
+    client: TogetherClient
+    store: Store
+    settings: Callable[[], Settings]
+    now: Callable[[], datetime]
+    wait: Waiting
+    actor: str = COMMAND
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a promotion stands after a look, what the model has shown since its step began, and what is to be told."""
+
+    promotion: Promotion
+    seen: Watched | None = None
+    told: str | None = None
+
+
+def gate_of(promotion: Promotion) -> Gate:
+    """The rules it was begun with."""
+    rules = promotion.plan.get("gate")
+    return Gate(**rules) if isinstance(rules, dict) else Gate()
+
+
+def begin(desk: Desk, plan: PromotionPlan, *, by: str, forced: bool) -> Promotion:
+    """Remember what was agreed to, before anything is done."""
+    failed = [one for one in plan.criteria if one.passed is False]
+    promotion = Promotions(desk.store).begin(
+        plan.model_type,
+        plan.candidate.name,
+        by=by,
+        at=desk.now(),
+        plan={
+            "steps": list(plan.request.steps),
+            "hold": plan.request.hold,
+            "interval_seconds": plan.request.interval.total_seconds(),
+            "keep_loser": plan.request.keep_loser,
+            "old_answers": plan.old_answers,
+            "prompt_form": str(plan.form),
+            "gate": vars(plan.gate),
+        },
+        before=plan.before,
+        gate=[kept_criterion(one) for one in plan.criteria],
+        model_key=plan.candidate.record.key if plan.candidate.record and plan.deploy is None else None,
+        old_key=plan.old.key if plan.old is not None else None,
+        run=plan.candidate.run.number if plan.candidate.run is not None else None,
+        evaluation=plan.evaluation,
+        forced_by=by if forced and failed else None,
+    )
+    detail: dict[str, object] = {"model": promotion.model, "promotion": promotion.number}
+    if promotion.forced_by:
+        detail |= {"forced": True, "failed": [one.key for one in failed]}
+    note_event(desk, promotion, "force_promote" if promotion.forced_by else "promote", detail)
+    return promotion
+
+
+def bring_in(desk: Desk, promotion: Promotion, plan: PromotionPlan) -> Promotion:
+    """Bring the model up where it is not, unseen by agents, try it, and begin with the first share."""
+    if plan.old is None:
+        # First: a slot that was live without a model must not hand everything to one that nobody has tried.
+        write_mode(desk, promotion, mode=Mode.SHADOW)
+
+    def made(record: DeploymentRecord) -> None:
+        Promotions(desk.store).update(promotion.number, at=desk.now(), model_key=record.key)
+
+    record = stand_beside(desk, plan, made)
+    if plan.old is None:
+        Deployments(desk.store).set_slot(promotion.model_type, record.key, now=desk.client.now())
+    return enter(desk, promotion, 0, record)
+
+
+def stand_beside(desk: Desk, plan: PromotionPlan, made: Callable[[DeploymentRecord], None]) -> DeploymentRecord:
+    """Bring the model up where it is not, beside what answers now, with none of its traffic, and try it. `made` is told
+    as soon as there is a deployment that costs. May be done again."""
+    record = plan.candidate.record
+    if plan.deploy is not None:
+        assert not isinstance(plan.deploy, AttachPlan)
+        with cost_told(plan.deploy.endpoint_name, plan.deploy.max_cents_per_hour):
+            record = bring_up(desk.client, desk.store, plan.deploy, desk.wait)
+            made(record)
+            record = wait_for(desk.client, desk.store, record, "READY", desk.wait)
+    assert record is not None
+    old, pinned = plan.old, None
+    if old is not None:
+        replacement = Replacements(desk.store).begin(plan.model_type, old.key, record.key, desk.client.now())
+        if share_endpoint(old, record):
+            if replacement.percent == 0:
+                move(desk.client, old, record, 0, keep_new=True)
+            pinned = f"{record.serving_name}/{record.deployment_name}"
+    if record.rides_on is None and (old is None or not share_endpoint(old, record)):
+        route(desk.client, record)
+    try_answer(desk.client, record, desk.wait, name=pinned)
+    return record
+
+
+def look(desk: Desk, promotion: Promotion) -> Look:
+    """Judge and act once. Raises ReasoningError when Together cannot be reached; nothing is lost then."""
+    found = Promotions(desk.store).get(promotion.number)
+    assert found is not None
+    promotion = found
+    if promotion.stage == "finishing":
+        return _told(*finish(desk, promotion))
+    if promotion.stage == "returning":
+        return _told(*give_back(desk, promotion))
+    if promotion.stage != "watching":
+        return Look(promotion)
+    if promotion.step_at is None:  # what began this step broke off
+        promotion = applied(desk, promotion)
+    if (changed := changed_meanwhile(desk, promotion)) is not None:
+        return _told(*leave(desk, promotion, changed))
+    assert promotion.model_key is not None and promotion.step_at is not None
+    record = Deployments(desk.store).get(promotion.model_key)
+    assert record is not None
+    gate, steps, now = gate_of(promotion), percents(promotion), desk.now()
+    answers = live_answers(desk.store, promotion.model_type, promotion.step_at, now + timedelta(seconds=1))
+    seen = watch(answers, promotion.model_key, gate, len(steps))
+    why = seen.broken
+    if why is None:
+        record = observe(desk.client, desk.store, record)
+        if record.deleted_at is not None or record.state in AT_REST or record.state == "FAILED":
+            why = f"its deployment is {record.state}"
+    if why is not None:
+        return replace(send_back(desk, promotion, why), seen=seen)
+    hold, interval = int(str(promotion.plan["hold"])), float(str(promotion.plan["interval_seconds"]))
+    if not may_go_on(seen, hold, promotion.step_at, now, interval):
+        return Look(promotion, seen)
+    if promotion.step + 1 < len(steps):
+        promotion = enter(desk, promotion, promotion.step + 1, record)
+        return Look(promotion, seen, f"{promotion.model} goes on to {step_text(steps[promotion.step])}")
+    promotion = Promotions(desk.store).update(promotion.number, at=now, stage="finishing")
+    return replace(_told(*finish(desk, promotion)), seen=seen)
+
+
+def run_watch(desk: Desk, promotion: Promotion, tell: Callable[[Look], None]) -> Look:
+    """Look until it is over. What Together does not answer is told, and asked again."""
+    while True:
+        try:
+            seen = look(desk, promotion)
+        except RemoteError as problem:
+            seen = Look(promotion, told=problem.message)
+        tell(seen)
+        promotion = seen.promotion
+        if promotion.finished_at is not None:
+            return seen
+        desk.wait.sleep(min(desk.wait.poll_seconds, LOOK_SECONDS))
+
+
+def send_back(desk: Desk, promotion: Promotion, why: str) -> Look:
+    """Take its traffic from it, at once; then stop it."""
+    promotion = Promotions(desk.store).update(promotion.number, at=desk.now(), stage="returning", why=why)
+    percent = percents(promotion)[promotion.step]
+    detail = {"model": promotion.model, "why": why, "percent": percent, "promotion": promotion.number}
+    note_event(desk, promotion, "send_back", detail)
+    take_traffic(desk, promotion)
+    told = f"{promotion.model} goes back: {why}"
+    try:
+        return replace(_told(*give_back(desk, promotion)), told=told)
+    except ReasoningError as problem:
+        # The agents have what they had; only the bill runs on, and whoever looks next sees to it.
+        log.info("%s is still to be stopped: %s", promotion.model, problem.message)
+        return Look(promotion, told=f"{told}; it is still to be stopped")
+
+
+def watch_promotions(desk: Desk, database: Path) -> list[Look]:
+    """One look at every promotion that nobody else has in hand; those looks.
+
+    For the guard: a model that turns bad goes back also when the terminal it was promoted from is closed. What Together
+    does not answer, or takes its time with, is tried again in the next round.
+    """
+    looks = []
+    for model_type in MODEL_TYPES:
+        promotion = Promotions(desk.store).going(model_type)
+        if promotion is None or promotion.stage not in WATCHED:
+            continue
+        with in_hand(database, model_type) as mine:
+            if not mine:
+                continue
+            try:
+                looks.append(look(desk, promotion))
+            except RemoteError as problem:
+                log.info("the promotion of %s waits: %s", promotion.model, problem.message)
+                looks.append(Look(promotion))
+    return looks
+
+
+def in_hand(database: Path, model_type: str) -> AbstractContextManager[bool]:
+    """Whether this process has the promotions of a type in hand, for as long as the block runs."""
+    return hold_alone(database, f"promotion-{model_type}")
+
+
+def _told(promotion: Promotion, told: str) -> Look:
+    return Look(promotion, told=told)

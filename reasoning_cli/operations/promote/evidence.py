@@ -1,0 +1,131 @@
+"""What is known of a model that is to be promoted: its latest evaluation, and what live traffic says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from reasoning_cli.operations.evaluate.candidates import ORIGINAL
+from reasoning_cli.operations.evaluate.online import CompareRequest, compare_live
+from reasoning_cli.operations.evaluate.report import EvaluationReport, ModelReport, read_report
+from reasoning_cli.operations.promote.gate import Bounds, Evidence, Gate
+from reasoning_cli.operations.promote.plan import Candidate
+from reasoning_cli.operations.statistics.intervals import Figure, proportion
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.deploy.deployments import DeploymentRecord
+from reasoning_cli.store.evaluate.evaluations import EvaluationRecord, Evaluations
+
+_STAY_OUT = ("IGNORE", "STOP")
+
+
+def find_evidence(
+    store: Store, model_type: str, candidate: Candidate, old: DeploymentRecord | None, gate: Gate, now: datetime
+) -> Evidence:
+    """All that is known. `old` is the model that answers now, None where the original does."""
+    evidence = Evidence(rival=old.model_name if old is not None else None)
+    if (record := _latest(store, model_type, candidate)) is not None and record.report is not None:
+        evidence = _of_evaluation(store, evidence, record, candidate, old)
+    return _with_live(evidence, store, model_type, candidate, old, gate, now)
+
+
+def _latest(store: Store, model_type: str, candidate: Candidate) -> EvaluationRecord | None:
+    """The newest evaluation it took part in, under any of its names."""
+    record, run = candidate.record, candidate.run
+    names = [candidate.name, candidate.target]
+    if record is not None:
+        names += [one for one in (record.key, record.model_id, record.model_name) if one]
+    if run is not None:
+        names += [one for one in (run.model_id, run.model_name, run.job_id, run.adapter_name) if one]
+    found = [one for name in dict.fromkeys(names) if (one := Evaluations(store).latest(model_type, name)) is not None]
+    return max(found, key=lambda one: (one.finished_at or one.started_at, one.number), default=None)
+
+
+def _of_evaluation(
+    store: Store, evidence: Evidence, record: EvaluationRecord, candidate: Candidate, old: DeploymentRecord | None
+) -> Evidence:
+    assert record.report is not None
+    report = read_report(record.report)
+    own = _own(report, candidate)
+    if own is None:
+        return evidence
+    other = old.model_name if old is not None else ORIGINAL
+    rival = next((one.name for one in report.models if one.name == other or one.model_name == other), None)
+    names = [ORIGINAL, *(one.name for one in report.models if one.name != ORIGINAL)]
+    return replace(
+        evidence,
+        alike=None
+        if old is None or rival is None
+        else _alike(store, record, names.index(own.name), names.index(rival)),
+        evaluation=record.number,
+        at=record.finished_at,
+        decisions=own.answers,
+        labelled=report.labelled,
+        valid=_bounds(own.valid),
+        agreement=_bounds(own.metrics.get(report.main_metric)),
+        difference=None if rival is None else _difference(report, own.name, rival),
+        wrong_respond=_wrong_respond(own.confusion),
+        p95_ms=None if own.latency_p95_ms is None else round(own.latency_p95_ms.value),
+        leaked=report.leaked,
+    )
+
+
+def _own(report: EvaluationReport, candidate: Candidate) -> ModelReport | None:
+    names = {candidate.name, candidate.target}
+    if candidate.record is not None:
+        names |= {candidate.record.model_name, candidate.record.model_id or ""}
+    if candidate.run is not None:
+        names |= {candidate.run.model_name or "", candidate.run.job_id or ""}
+    models = [one for one in report.models if one.name != ORIGINAL]
+    return next((one for one in models if names & {one.name, one.model_name}), None)
+
+
+def _difference(report: EvaluationReport, own: str, rival: str) -> Bounds | None:
+    for one in report.differences:
+        if one.metric != report.main_metric or {one.one, one.other} != {own, rival} or not one.figure.count:
+            continue
+        figure = one.figure
+        if one.one == own:
+            return Bounds(figure.value, figure.low, figure.high)
+        return Bounds(-figure.value, -figure.high, -figure.low)
+    return None
+
+
+def _alike(store: Store, record: EvaluationRecord, one: int, other: int) -> Bounds | None:
+    """How often two of the models asked (by their places) decided the same, of the decisions both decided."""
+    same = both = 0
+    for group in Evaluations(store).answers(record.number):
+        decided = {answer.place: answer.scores.get("decided") for answer in group}
+        if decided.get(one) is not None and decided.get(other) is not None:
+            both += 1
+            same += decided[one] == decided[other]
+    return _bounds(proportion(same, both))
+
+
+def _bounds(figure: Figure | None) -> Bounds | None:
+    return None if figure is None else Bounds(figure.value, figure.low, figure.high)
+
+
+def _wrong_respond(confusion: Mapping[str, Mapping[str, int]]) -> float | None:
+    """Of the decisions it should have kept out of, the share it answered."""
+    rows = [confusion.get(one, {}) for one in _STAY_OUT]
+    whole = sum(sum(row.values()) for row in rows)
+    return sum(row.get("RESPOND", 0) for row in rows) / whole if whole else None
+
+
+def _with_live(
+    evidence: Evidence,
+    store: Store,
+    model_type: str,
+    candidate: Candidate,
+    old: DeploymentRecord | None,
+    gate: Gate,
+    now: datetime,
+) -> Evidence:
+    if candidate.record is None:
+        return evidence
+    against = old.model_name if old is not None and old.model_name != candidate.record.model_name else ORIGINAL
+    request = CompareRequest(model_type, candidate.record.key, against, alpha=gate.alpha_percent / 100)
+    compared = compare_live(store, request, gate, now)
+    first = compared.questions[0].finding
+    return replace(evidence, live=first.verdict, live_decisions=first.trials) if first.trials else evidence

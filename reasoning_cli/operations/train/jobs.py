@@ -1,0 +1,216 @@
+"""Look at training runs and at fine-tuning jobs made elsewhere; cancel, delete and download them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from reasoning_cli.errors import NotFoundError, ReasoningError, UsageError
+from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
+from reasoning_cli.operations.train.monitor import look
+from reasoning_cli.operations.train.plan_record import job_request
+from reasoning_cli.operations.train.run import Ways, alone_with, clear_away, fail
+from reasoning_cli.store.audit_log import Event, Events
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.deploy.deployments import Deployments
+from reasoning_cli.store.train.fine_tunes import FineTuneRecord, FineTunes
+from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
+from reasoning_cli.values import MODEL_TYPES, spell_model_type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reasoning_cli.together.client import TogetherClient
+
+Kind = Literal["merged", "adapter"]
+KINDS: tuple[Kind, ...] = ("merged", "adapter")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One line of what was trained: a run of ours, or a job that somebody else started; `job` as last seen."""
+
+    run: TrainingRun | None
+    job: FineTuneRecord | None
+
+    @property
+    def id(self) -> str:
+        return str(self.run.number) if self.run else self.job.id if self.job else ""
+
+    @property
+    def model_type(self) -> str | None:
+        return self.run.model_type if self.run else self.job.model_type if self.job else None
+
+    @property
+    def state(self) -> str:
+        """The stage of a run; while its job runs, and of what is not ours, the job's status."""
+        if self.run is None:
+            return self.job.status if self.job else ""
+        return self.run.job_status or "training" if self.run.stage == "training" else self.run.stage
+
+    @property
+    def base(self) -> str | None:
+        return self.run.base if self.run else self.job.model if self.job else None
+
+    @property
+    def job_id(self) -> str | None:
+        return self.run.job_id if self.run else self.job.id if self.job else None
+
+    @property
+    def cents(self) -> Decimal | None:
+        """What it cost so far, or is reserved for it; None without a job."""
+        return self.job.cents if self.job else None
+
+    @property
+    def samples(self) -> int | None:
+        """Those it trains on; not known of what is not ours."""
+        samples = self.run.plan.get("samples") if self.run else None
+        return samples.get("train") if isinstance(samples, dict) else None
+
+    @property
+    def at(self) -> datetime:
+        assert self.run or self.job
+        return self.run.started_at if self.run else self.job.created_at  # type: ignore[union-attr]
+
+
+def all_trained(store: Store, model_type: str | None = None) -> list[Trained]:
+    """Every run and every job of the account, as last seen, newest first."""
+    jobs = {one.id: one for one in FineTunes(store).all()}
+    runs = [Trained(one, jobs.pop(one.job_id or "", None)) for one in TrainingRuns(store).all()]
+    every = [*runs, *(Trained(None, one) for one in jobs.values())]
+    return sorted((one for one in every if model_type in (None, one.model_type)), key=lambda one: one.at, reverse=True)
+
+
+def newest_of_each(store: Store) -> list[Trained]:
+    """For each type its newest run, and the newest that left a model where that is another one."""
+    found = []
+    every = [one for one in all_trained(store) if one.run is not None]
+    for model_type in MODEL_TYPES:
+        of_type = [one for one in every if one.model_type == model_type]
+        done = next((one for one in of_type if one.run and one.run.stage == "done"), None)
+        found += [*of_type[:1], *([done] if done and done is not of_type[0] else [])]
+    return found
+
+
+def find_trained(store: Store, name: str) -> Trained:
+    """What is meant by a run's number, a job's id, the name of a model, or a type (its newest run). NotFoundError."""
+    runs, jobs = TrainingRuns(store), {one.id: one for one in FineTunes(store).all()}
+    text = name.strip()
+    model_type = text.lower().replace("-", "_")
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        run = runs.get(int(text))
+    elif model_type in MODEL_TYPES:
+        run = runs.latest(model_type)
+        if run is None:
+            raise NotFoundError(
+                f"nothing was trained for {spell_model_type(model_type)} yet",
+                f"`reasoning train init {spell_model_type(model_type)}`",
+            )
+    else:
+        run = runs.of_model(text)
+        if run is None and text in jobs:
+            return Trained(None, jobs[text])
+    if run is None:
+        raise NotFoundError(f"there is no training run or job `{name}`", "`reasoning train list` shows them")
+    return Trained(run, jobs.get(run.job_id or ""))
+
+
+def refresh_trained(client: TogetherClient, store: Store, ways: Ways) -> None:
+    """Look at every job of the account, and write down what came of ours."""
+    note_fine_tunes(client, store)
+    for run in [one for one in TrainingRuns(store).all() if not one.over]:
+        look(client, store, run, ways)
+
+
+def cancel(client: TogetherClient, store: Store, trained: Trained, ways: Ways) -> Trained:
+    """Give a run up: its job is stopped, or never made. Raises ReasoningError when it is over already."""
+    run = trained.run
+    check_cancel(trained)
+    if run is not None and trained.job_id is None:
+        with alone_with(store, run):
+            run = _given_up(client, store, find_trained(store, trained.id), ways)
+    job_id = run.job_id if run is not None else trained.job_id
+    if job_id is not None:
+        job = client.cancel_job(job_id)
+        note_fine_tunes(client, store)
+        Events(store).add(Event(ways.now(), ways.actor, "train_cancel", trained.id, {"job": job_id}))
+        if run is not None:
+            look(client, store, TrainingRuns(store).update(run.number, at=ways.now(), job_status=job.status), ways)
+    return find_trained(store, trained.id)
+
+
+def _given_up(client: TogetherClient, store: Store, trained: Trained, ways: Ways) -> TrainingRun:
+    """The run, over; or with its job, where that was made all the same."""
+    run = trained.run
+    assert run is not None
+    if run.job_id is None and run.job_status is not None and (made := client.find_job(job_request(run))) is not None:
+        return TrainingRuns(store).update(run.number, at=ways.now(), stage="training", job_id=made.id)
+    if run.job_id is None and not run.over:
+        forget_files(client, store, run)
+        clear_away(store, run, ways.folder)
+        return fail(store, run, "given up before there was a job", ways, "cancelled")
+    return run
+
+
+def check_cancel(trained: Trained) -> None:
+    """Refuse what is over already."""
+    if trained.run is not None and trained.run.over:
+        raise ReasoningError(
+            f"run {trained.run.number} is over already: {trained.run.stage}",
+            f"`reasoning train show {trained.run.number}`",
+        )
+
+
+def check_delete(store: Store, trained: Trained) -> None:
+    """Refuse to delete what goes on, or what a model in use came from."""
+    if trained.run is not None and not trained.run.over:
+        raise ReasoningError(
+            f"run {trained.run.number} goes on", f"`reasoning train cancel {trained.run.number}` ends it first"
+        )
+    if trained.run is not None:
+        names = {trained.run.model_name, trained.run.adapter_name} - {None}
+        deployments = Deployments(store)
+        used = next((one for one in (*deployments.live(), *deployments.riders()) if one.model_name in names), None)
+        if used is not None:
+            raise ReasoningError(
+                f"`{used.model_name}` came of it and is deployed as {used.endpoint_name}",
+                f"`reasoning models undeploy {used.endpoint_name}` first",
+            )
+
+
+def delete(client: TogetherClient, store: Store, trained: Trained, ways: Ways) -> None:
+    """Delete the job and the files of it at Together; what it cost and what it was trained on stays known here."""
+    check_delete(store, trained)
+    if trained.job_id is not None:
+        client.delete_job(trained.job_id)
+    if trained.run is not None:
+        forget_files(client, store, trained.run)
+        clear_away(store, trained.run, ways.folder)
+    Events(store).add(Event(ways.now(), ways.actor, "train_delete", trained.id, {"job": trained.job_id}))
+
+
+def forget_files(client: TogetherClient, store: Store, run: TrainingRun) -> None:
+    """Delete the files of a run at Together, but those another run trains on."""
+    others = [one for one in TrainingRuns(store).all() if one.number != run.number and not one.over]
+    needed = {file for one in others for file in (one.training_file_id, one.validation_file_id)}
+    for file_id in (run.training_file_id, run.validation_file_id):
+        if file_id is not None and file_id not in needed:
+            client.delete_file(file_id)
+
+
+def download(
+    client: TogetherClient,
+    trained: Trained,
+    path: Path,
+    kind: Kind | None,
+    on_progress: Callable[[int, int | None], None],
+) -> int:
+    """The weights that came of it, as one packed file; its size in bytes."""
+    if trained.job_id is None:
+        raise NotFoundError(f"run {trained.id} has no job, so there is nothing to download", "`reasoning train list`")
+    if path.exists():
+        raise UsageError(f"`{path}` exists already", "name another file")
+    return client.download_job(trained.job_id, path, kind, on_progress)
