@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from reasoning_cli.commands.demo_agent import Answers, Made, make_decisions
+from reasoning_cli.commands.demo.synthetic_agent import Answers, Made, make_decisions
 from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, read_answer
 from reasoning_cli.operations.promote.gate import Bounds, Evidence, judge, read_gate
 from reasoning_cli.operations.statistics.intervals import Figure, moments, paired_difference, proportion

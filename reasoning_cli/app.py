@@ -54,6 +54,15 @@ _NARROW = 52  # columns of a terminal for which Typer would write help that is w
 COMPLETE_VARIABLE = "_REASONING_COMPLETE"  # set by the scripts in completions/ when TAB is pressed
 
 
+def command_app(name: str) -> typer.Typer:
+    """The commands of `name`, imported now: of a file of that name, or of `app.py` in a folder of it."""
+    module = import_module(f"reasoning_cli.commands.{name}")
+    if hasattr(module, "__path__"):
+        module = import_module(f"reasoning_cli.commands.{name}.app")
+    typed: typer.Typer = module.app
+    return typed
+
+
 class Root(TyperGroup):
     """Names every command at once, imports one only when it is asked for, and turns errors into exit codes."""
 
@@ -64,8 +73,8 @@ class Root(TyperGroup):
 
     def load(self, name: str) -> None:
         """Put the real command in the place of its name."""
-        module = import_module(f"reasoning_cli.commands.{name}")
-        command = get_group(module.app) if ENTRIES[name].is_group else get_command(module.app)
+        typed = command_app(name)
+        command = get_group(typed) if ENTRIES[name].is_group else get_command(typed)
         command.name = name
         for one in getattr(command, "commands", {}).values():
             one.short_help = re.split(r"\.\s|\n\n", one.help or "")[0].rstrip(".") + "."  # Typer would cut it
@@ -92,7 +101,7 @@ class Root(TyperGroup):
         **extra: Any,
     ) -> Any:
         if COMPLETE_VARIABLE in os.environ:
-            from reasoning_cli.commands.completion import learn_shells
+            from reasoning_cli.commands._shared.completion import learn_shells
 
             learn_shells()
         try:
@@ -210,7 +219,7 @@ def _show_version(wanted: bool) -> None:
 
 
 def _complete_profiles(incomplete: str) -> list[str]:
-    from reasoning_cli.commands.completion import complete_profiles
+    from reasoning_cli.commands._shared.completion import complete_profiles
 
     return complete_profiles(incomplete)
 
@@ -246,7 +255,7 @@ def root(
     ] = False,
 ) -> None:
     """Build what this run works with; nothing is opened before a command needs it."""
-    from reasoning_cli.commands.session import Session
+    from reasoning_cli.commands._shared.session import Session
 
     ctx.obj = Session.start(
         profile=profile,

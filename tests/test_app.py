@@ -11,7 +11,6 @@ import sys
 import termios
 import types
 from collections.abc import Callable, Iterator
-from importlib import import_module
 
 import pytest
 import typer
@@ -19,7 +18,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from reasoning_cli import __version__
-from reasoning_cli.app import ENTRIES, app
+from reasoning_cli.app import ENTRIES, app, command_app
 from reasoning_cli.errors import (
     EXIT_CODE_MEANINGS,
     ConfigurationError,
@@ -44,7 +43,7 @@ def fail(monkeypatch: pytest.MonkeyPatch) -> Fail:
     """Make the command `demo` raise something."""
 
     def make(error: BaseException) -> None:
-        module = types.ModuleType("reasoning_cli.commands.demo")
+        module = types.ModuleType("reasoning_cli.commands.demo.app")
         module.app = typer.Typer(rich_markup_mode=None)  # type: ignore[attr-defined]
 
         @module.app.command()  # type: ignore[attr-defined, untyped-decorator]
@@ -91,7 +90,7 @@ def walk(name: str, command: typer.core.TyperCommand | TyperGroup) -> Iterator[t
 
 @pytest.mark.parametrize("name", ENTRIES)
 def test_every_command_and_option_says_what_it_is_for(name: str) -> None:
-    command = get_command(import_module(f"reasoning_cli.commands.{name}").app)
+    command = get_command(command_app(name))
     assert isinstance(command, TyperGroup) == ENTRIES[name].is_group
     for path, one in walk(name, command):
         if path != name or not ENTRIES[name].is_group:

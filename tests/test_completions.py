@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_cli.commands.completion import MOST_NAMES, remember_names
+from reasoning_cli.commands._shared.completion import MOST_NAMES, remember_names
 from reasoning_cli.paths import Paths, find_paths
 from tests.conftest import Run
 

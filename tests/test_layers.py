@@ -55,7 +55,7 @@ def imports(source: str) -> Iterator[str]:
 
 
 def complaints(module: str, source: str) -> list[str]:
-    """What `module` (`commands.models`) imports and must not."""
+    """What `module` (`commands.models.browse`) imports and must not."""
     room, _, rest = module.partition(".")
     found = []
     for name in imports(source):
@@ -90,15 +90,15 @@ def test_every_import_follows_the_arrows(path: Path) -> None:
         ("operations.deploy.plan", "from reasoning_cli.terminal.console import Terminal"),
         ("store.audit_log", "from reasoning_cli.together.client import TogetherClient"),
         ("decisions.answers", "from reasoning_cli import store"),
-        ("terminal.console", "import reasoning_cli.commands.session"),
+        ("terminal.console", "import reasoning_cli.commands._shared.session"),
         ("operations.deploy.status", "def late():\n    import httpx"),
         ("operations.deploy.status", "import sqlite3"),
-        ("commands.models", "from rich.table import Table"),
-        ("commands.models", "from reasoning_cli.sandbox.server import SandboxServer"),
+        ("commands.models.browse", "from rich.table import Table"),
+        ("commands.models.browse", "from reasoning_cli.sandbox.server import SandboxServer"),
         ("operations.sandbox", "from reasoning_cli.sandbox.server import SandboxServer"),
         ("store.audit_log", "from typer import Context"),
         ("settings", "from reasoning_cli.store.database import open_store"),
-        ("commands.models", "from reasoning_cli.app import app"),
+        ("commands.models.browse", "from reasoning_cli.app import app"),
         ("together.client", "from together import Together"),
     ],
 )

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from reasoning_cli.commands.options import FormatOption, JsonOption, chosen_format
-from reasoning_cli.commands.session import session_of
+from reasoning_cli.commands._shared.options import FormatOption, JsonOption, chosen_format
+from reasoning_cli.commands._shared.session import session_of
 from reasoning_cli.terminal.listing import Column, Format, Listing
 
 app = typer.Typer(rich_markup_mode=None)
@@ -21,7 +21,7 @@ def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Leave the network alone.")] = False,
 ) -> None:
     """Check keys, paths, network, what is left running and who watches it. The first failure decides the exit code."""
-    from reasoning_cli.commands.gateway_watching import running_or_none
+    from reasoning_cli.commands.gateway.status import running_or_none
     from reasoning_cli.gateway.reaching import look
     from reasoning_cli.operations.doctor.check import Check
     from reasoning_cli.operations.doctor.gateway import Probes

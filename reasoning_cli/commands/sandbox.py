@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reasoning_cli.commands.session import session_of
+from reasoning_cli.commands._shared.session import session_of
 from reasoning_cli.errors import UsageError
 from reasoning_cli.values import parse_speed
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import typer
 
-from reasoning_cli.commands.models_status import IntervalOption, WatchOption, money_lines, show_status
-from reasoning_cli.commands.options import FormatOption, JsonOption, QuietOption, chosen_format
-from reasoning_cli.commands.session import Session, session_of
+from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
+from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.commands.models.status import IntervalOption, WatchOption, money_lines, show_status
 from reasoning_cli.terminal.listing import Format
 
 app = typer.Typer(rich_markup_mode=None)
@@ -50,7 +50,7 @@ def _guard_line(session: Session) -> str:
 
 def _gateway_line(session: Session) -> str:
     from reasoning_cli import settings as s
-    from reasoning_cli.commands.gateway_watching import running_or_none
+    from reasoning_cli.commands.gateway.status import running_or_none
 
     port = session.settings.get(s.GATEWAY_PORT)
     record = running_or_none(session)
@@ -92,7 +92,7 @@ def _training_lines(session: Session) -> list[str]:
     """What is being trained, and what failed or was done since anybody looked."""
     from contextlib import suppress
 
-    from reasoning_cli.commands.train_starting import ways_of
+    from reasoning_cli.commands.train.start import ways_of
     from reasoning_cli.errors import ReasoningError
     from reasoning_cli.operations.train.monitor import look_at_all, unseen
     from reasoning_cli.values import spell_model_type

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.commands.session import Session
+from reasoning_cli.commands._shared.session import Session
 from tests.conftest import Result, Run
 from tests.together.service import KEY, Service, service
 

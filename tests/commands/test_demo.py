@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.commands.demo import STEPS
+from reasoning_cli.commands.demo.app import STEPS
 from tests.waiting import until
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reasoning_cli.commands.demo_agent import AGENT, Made, agent_log, make_decisions, planning_prompt
+from reasoning_cli.commands.demo.synthetic_agent import AGENT, Made, agent_log, make_decisions, planning_prompt
 from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, read_answer
 from reasoning_cli.decisions.prompts import agent_name, received_message
 from reasoning_cli.decisions.recognise import recognise

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.commands.demo_full import steps
+from reasoning_cli.commands.demo.full import steps
 from tests.commands.test_demo import leaves_nothing
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import uvicorn
 
-from reasoning_cli.commands.demo_agent import Answers, Made, agent_log, make_decisions
-from reasoning_cli.commands.demo_provider import Agent, original_provider
+from reasoning_cli.commands.demo.provider import Agent, original_provider
+from reasoning_cli.commands.demo.synthetic_agent import Answers, Made, agent_log, make_decisions
 from reasoning_cli.gateway.app import Gateway
 from reasoning_cli.gateway.book import Book, View
 from reasoning_cli.gateway.limits import Protocol

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.commands.costs_compare import comparison_lines
+from reasoning_cli.commands.costs.compare import comparison_lines
 from reasoning_cli.operations.costs.breakeven import Comparison, compare
 from reasoning_cli.operations.costs.token_prices import parse_prices, shipped_prices
 from reasoning_cli.store.database import Store, open_store

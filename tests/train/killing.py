@@ -17,7 +17,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from reasoning_cli.commands.demo_agent import agent_log, make_decisions
+from reasoning_cli.commands.demo.synthetic_agent import agent_log, make_decisions
 from reasoning_cli.store.database import open_store
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.evaluate.evaluations import Evaluations

@@ -1,0 +1,138 @@
+"""What a decision costs here and there, as it is typed and as it is said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reasoning_cli.commands._shared.completion import complete_model_types
+from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
+from reasoning_cli.commands._shared.session import session_of
+from reasoning_cli.terminal.listing import Format
+from reasoning_cli.values import parse_model_type, spell_model_type
+
+if TYPE_CHECKING:
+    from reasoning_cli.operations.costs.breakeven import Comparison, Original
+    from reasoning_cli.terminal.listing import Column
+
+
+def compare(
+    ctx: typer.Context,
+    model_type: Annotated[
+        str | None,
+        typer.Argument(metavar="[TYPE]", help="This model type alone.", autocompletion=complete_model_types),
+    ] = None,
+    fmt: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """What a decision costs on your model and at the original provider, and when yours pays. Asks nobody."""
+    from reasoning_cli.commands.costs.prices import prices_file
+    from reasoning_cli.operations.costs.breakeven import compare
+    from reasoning_cli.operations.costs.token_prices import read_prices
+    from reasoning_cli.terminal.listing import Listing
+
+    session = session_of(ctx)
+    terminal, chosen = session.terminal, chosen_format(fmt, json)
+    only = parse_model_type(model_type) if model_type else None
+    found = compare(session.store, read_prices(prices_file(session)), session.now())
+    found = [one for one in found if only in (None, one.model_type)]
+    if chosen is not Format.TABLE or quiet:
+        terminal.show(Listing(_columns(), found, id=lambda one: one.model_type), chosen, quiet=quiet)
+        return
+    for number, one in enumerate(found):
+        if number:
+            terminal.print()
+        for line in comparison_lines(one):
+            terminal.say(line)
+    if not found:
+        terminal.say("There is nothing to compare: no decision in the last day, and no deployment.")
+        terminal.hint("`reasoning data import FILE` takes decisions in; `reasoning models deploy TYPE` deploys a model")
+
+
+def comparison_lines(one: Comparison) -> list[str]:
+    """A model type's comparison in words: both prices, from when ours pays, and what to do now."""
+    from reasoning_cli.terminal.units import money
+
+    name = spell_model_type(one.model_type)
+    lines = [f"{name}   {one.decisions_per_hour:,.0f} decisions an hour over the last day"]
+    if one.cents_per_hour is None:
+        lines.append(f"  your model   was never deployed: `reasoning models deploy {name} --dry-run` shows its price")
+    else:
+        own = one.own_cents_per_decision
+        each = f" = {money(own * 1000)} per 1,000" if own is not None else ""
+        lines.append(f"  your model   {money(one.cents_per_hour)} an hour{each}")
+    lines += _original_lines(one.original)
+    saved = one.saved_cents_per_hour
+    if one.pays_from is not None and saved is not None:
+        more = f"costs {money(-saved)} an hour more than it saves" if saved < 0 else f"saves {money(saved)} an hour"
+        when = "Now it" if one.running else "Running, it"
+        lines.append(f"  Your model pays from {one.pays_from:,} decisions an hour. {when} {more}.")
+        lines.append(f"  → {_advice(one)}")
+    return lines
+
+
+def _original_lines(original: Original | None) -> list[str]:
+    from reasoning_cli.terminal.units import money
+
+    if original is None:
+        return ["  original     the log holds no answer of the original provider from the last 30 days"]
+    each, price = original.cents_per_decision, original.price
+    if each is None or price is None:
+        return [
+            f"  {original.model}   has no price in your table, and is not guessed at:"
+            " add it with `reasoning costs prices --edit`"
+        ]
+    dated = f"price of {price.date}" if price.date else "an undated price"
+    lines = [
+        f"  {original.model}   {each:.3f} ¢ a decision = {money(each * 1000)} per 1,000"
+        f" ({dated}; edit it: `reasoning costs prices --edit`)"
+    ]
+    if original.estimated:
+        share = "all" if original.estimated == original.decisions else f"{original.estimated:,}"
+        lines.append(
+            f"  Estimated: {share} of these {original.decisions:,} answers have no token counts in the log;"
+            " theirs are characters ÷ 4."
+        )
+    return lines
+
+
+def _advice(one: Comparison) -> str:
+    name = spell_model_type(one.model_type)
+    pays = (one.saved_cents_per_hour or 0) >= 0
+    if pays:
+        return "keep it running" if one.running else f"deploy it: `reasoning models deploy {name}`"
+    if one.busy is not None:
+        return f"let it run when it pays, {one.busy}: `reasoning costs schedule {name} {one.busy}`"
+    return f"stop it: `reasoning models stop {name}`" if one.running else "leave it off"
+
+
+def _columns() -> list[Column[Comparison]]:
+    from reasoning_cli.terminal.listing import Column
+    from reasoning_cli.terminal.units import whole_cents
+
+    def per_1000(one: Original | None) -> int | None:
+        each = one.cents_per_decision if one else None
+        return None if each is None else whole_cents(each * 1000)
+
+    return [
+        Column("model_type", lambda one: one.model_type),
+        Column("decisions_last_day", lambda one: one.decisions),
+        Column("running", lambda one: one.running),
+        Column("cents_per_hour", lambda one: one.cents_per_hour),
+        Column(
+            "cents_per_1000_decisions",
+            lambda one: None if one.own_cents_per_decision is None else whole_cents(one.own_cents_per_decision * 1000),
+        ),
+        Column("original_model", lambda one: one.original.model if one.original else None),
+        Column("original_cents_per_1000_decisions", lambda one: per_1000(one.original)),
+        Column("original_decisions", lambda one: one.original.decisions if one.original else None),
+        Column("original_decisions_estimated", lambda one: one.original.estimated if one.original else None),
+        Column("pays_from_decisions_per_hour", lambda one: one.pays_from),
+        Column(
+            "saved_cents_per_hour",
+            lambda one: None if one.saved_cents_per_hour is None else whole_cents(one.saved_cents_per_hour),
+        ),
+        Column("busy_hours", lambda one: None if one.busy is None else str(one.busy)),
+    ]

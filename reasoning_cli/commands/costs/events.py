@@ -1,0 +1,52 @@
+"""Who did what to models and money, and when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
+from reasoning_cli.commands._shared.session import session_of
+from reasoning_cli.terminal.listing import Format
+
+if TYPE_CHECKING:
+    from reasoning_cli.store.audit_log import Event
+
+
+def events(
+    ctx: typer.Context,
+    since: Annotated[str | None, typer.Option(metavar="WHEN", help="From then on: 2026-11-21, 7d or 24h.")] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Only the newest N.")] = 50,
+    fmt: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Who deployed, started, stopped or changed a limit, when and why: the operator, the guard or traffic."""
+    from reasoning_cli.operations.costs.date_range import parse_span
+    from reasoning_cli.store.audit_log import Events
+    from reasoning_cli.terminal.listing import Column, Listing
+    from reasoning_cli.terminal.units import moment
+
+    session = session_of(ctx)
+    now = session.now()
+    begin = parse_span(since, None, now, now)[0] if since is not None else None
+    columns: list[Column[Event]] = [
+        Column("at", lambda one: one.at, "AT", text=lambda one: moment(one.at)),
+        Column("actor", lambda one: one.actor, "WHO", text=_who),
+        Column("by", lambda one: one.by),
+        Column("action", lambda one: one.action, "WHAT", text=lambda one: one.action.replace("_", " ")),
+        Column("subject", lambda one: one.subject, "TO"),
+        Column("detail", lambda one: dict(one.detail), "DETAIL", text=_detail, shrink=True, from_width=60),
+    ]
+    found = Events(session.store).list(since=begin, limit=limit)
+    listing = Listing(columns, found, id=lambda one: one.subject)
+    session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty="Nothing was done yet.")
+
+
+def _who(one: Event) -> str:
+    return f"{one.actor} ({one.by})" if one.by else one.actor
+
+
+def _detail(one: Event) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in one.detail.items()) or "–"

@@ -1,0 +1,350 @@
+"""The guard on the command line: the loop, its sign of life, and how to keep it running."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shlex
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reasoning_cli import settings as s
+from reasoning_cli.commands._shared.options import typed
+from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.errors import ConfigurationError, ReasoningError, UsageError
+from reasoning_cli.paths import HOME_VARIABLE
+from reasoning_cli.terminal.listing import Format
+from reasoning_cli.values import parse_daily_hours, parse_duration, parse_model_type, spell_model_type
+
+if TYPE_CHECKING:
+    from reasoning_cli.operations.guard.loop import Round, Rules
+    from reasoning_cli.operations.train.auto.controller import Keeper
+    from reasoning_cli.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN_SECONDS = 5.0  # while something is being stopped
+
+
+def guard(
+    ctx: typer.Context,
+    interval: Annotated[str | None, typer.Option(metavar="60s", help="How often to look.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Look once, act, and end; for cron.")] = False,
+    fmt: Annotated[Format, typer.Option("--format", help="table for a person, jsonl for a log.")] = Format.TABLE,
+    print_systemd: Annotated[bool, typer.Option("--print-systemd", help="Print a unit that keeps it running.")] = False,
+    print_cron: Annotated[bool, typer.Option("--print-cron", help="Print a line for crontab.")] = False,
+) -> None:
+    """Look every minute, and stop what is idle, over budget, over the cap or out of its hours.
+
+    One guard acts at a time. Without one, Together's own idle stop still works.
+    """
+    session = session_of(ctx)
+    if print_systemd or print_cron:
+        session.terminal.print(_systemd_unit(session) if print_systemd else _cron_line(session))
+        warn_about_key(session)
+        return
+    if fmt not in (Format.TABLE, Format.JSONL):
+        raise UsageError(f"the guard cannot write {fmt}", "use --format table or --format jsonl")
+    seconds = session.settings.get(s.GUARD_INTERVAL)
+    pause = typed(parse_duration, interval, "--interval 60s") if interval else timedelta(seconds=float(seconds))
+    _run(session, pause, once=once, fmt=fmt)
+
+
+def schedule(
+    ctx: typer.Context,
+    model_type: Annotated[str, typer.Argument(metavar="TYPE", help="should-respond, planning or coding.")],
+    hours: Annotated[str, typer.Argument(metavar="HH:MM-HH:MM|none", help="When it may run, each day, in your zone.")],
+) -> None:
+    """Let the guard stop a model outside its hours and start it again inside them."""
+    from reasoning_cli.commands.costs.app import change_settings
+
+    session = session_of(ctx)
+    chosen = parse_model_type(model_type)
+    wanted = None if hours.strip().lower() == "none" else str(typed(parse_daily_hours, hours, "18:00-23:00"))
+    change_settings(session, "schedule", [(s.TYPE_HOURS[chosen], wanted)])
+    name = spell_model_type(chosen)
+    session.terminal.say(f"{name} runs {f'from {wanted}' if wanted else 'at any hour'}.")
+    if wanted:
+        session.terminal.hint("the guard keeps to it: `reasoning costs guard`")
+
+
+class _Ended(Exception):
+    """The guard was told to end while it waited."""
+
+
+@contextlib.contextmanager
+def guard_beside(session: Session) -> Iterator[None]:
+    """The guard in a thread of its own until the block ends; while another one is at work, ready to follow it."""
+    ended = threading.Event()
+
+    def pause(seconds: float) -> None:
+        if ended.wait(seconds):
+            raise _Ended
+
+    # Its own connections: what it opens belongs to its thread.
+    own = Session(session.terminal, dict(session.flags), session.profile, now=session.now, sleep=pause)
+
+    def run() -> None:
+        said = ""
+        while not ended.is_set():
+            wait = 60.0
+            try:
+                wait = float(own.settings.get(s.GUARD_INTERVAL))
+                _run(own, timedelta(seconds=wait), once=False, fmt=Format.TABLE)
+            except _Ended:
+                break
+            except ReasoningError as problem:
+                if problem.message != said:
+                    session.terminal.note(f"The guard inside does not look: {problem.message}")
+                said = problem.message
+                own.read_settings_again()
+                ended.wait(wait)
+        own.close()
+
+    thread = threading.Thread(target=run, name="guard", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(5)
+
+
+def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> None:
+    from reasoning_cli.operations.guard.lock import hold_guard
+    from reasoning_cli.operations.guard.loop import Guard, run_guard
+    from reasoning_cli.operations.train.auto.controller import Keeper
+    from reasoning_cli.together.problems import KeyRefusedError
+
+    terminal = session.terminal
+    with hold_guard(session.settings.database()) as lock:
+        at_work = Guard(session.store, session.now)
+        keeper = Keeper(session.store, session.settings.database())
+        hurried = [False]  # a promotion is under way that nobody else watches
+        if not once and fmt is Format.TABLE:
+            terminal.note(f"The guard looks every {interval.total_seconds():g} s. Ctrl-C ends it.")
+
+        def tell(seen: Round) -> None:
+            lock.sign(interval.total_seconds())
+            _tell(session, seen, fmt, always=once)
+            hurried[0] = _look_at_promotions(session, fmt)
+            _tend(session, keeper, fmt)
+
+        def trouble(problem: ReasoningError) -> None:
+            lock.sign(interval.total_seconds())
+            terminal.error(problem)
+            _post(session, {"problem": problem.message, "hint": problem.hint})
+            hurried[0] = _look_at_promotions(session, fmt)
+            if isinstance(problem, KeyRefusedError | ConfigurationError):
+                session.disconnect()  # a new key may be set meanwhile
+
+        def pause(seen: Round | None) -> None:
+            session.read_settings_again()
+            wait = interval.total_seconds()
+            soon = hurried[0] or (seen is not None and seen.stopping)
+            session.sleep(min(wait, LOOK_AGAIN_SECONDS) if soon else wait)
+
+        run_guard(
+            at_work,
+            lambda: session.client,
+            lambda: _rules(session, interval),
+            pause=None if once else pause,
+            tell=tell,
+            trouble=trouble,
+        )
+
+
+def _look_at_promotions(session: Session, fmt: Format) -> bool:
+    """Go on with promotions whose command is gone, and tell what came of it; whether there are any under way."""
+    from reasoning_cli.operations.deploy.wait import Waiting
+    from reasoning_cli.operations.promote.controller import GUARD, Desk, watch_promotions
+
+    def settings_now() -> Settings:
+        session.read_settings_again()
+        return session.settings
+
+    # Nothing is waited for: what is told to stop is looked at again in the next round.
+    wait = Waiting(0, timedelta(), session.sleep)
+    try:
+        desk = Desk(session.client, session.store, settings_now, session.now, wait, GUARD)
+        looks = watch_promotions(desk, session.settings.database())
+    except ReasoningError as problem:
+        session.terminal.error(problem)
+        return True
+    for one in looks:
+        if one.told is None:
+            continue
+        record: dict[str, object] = {
+            "promotion": one.promotion.number,
+            "model_type": one.promotion.model_type,
+            "model": one.promotion.model,
+            "stage": one.promotion.stage,
+            "text": one.told,
+        }
+        if fmt is Format.JSONL:
+            session.terminal.json_lines([record])
+        else:
+            session.terminal.say(f"{spell_model_type(one.promotion.model_type)}: {one.told}")
+        _post(session, record)
+    return any(one.promotion.finished_at is None for one in looks)
+
+
+def _rules(session: Session, interval: timedelta) -> Rules:
+    from reasoning_cli.commands.data.cleanup import retention_of
+    from reasoning_cli.operations.guard.loop import Rules
+
+    get = session.settings.get
+    speed = float(get(s.SANDBOX_SPEED)) if session.in_sandbox else 1.0
+    return Rules(
+        limits=session.limits,
+        idle_minutes=session.idle_by_type,
+        default_idle_minutes=get(s.IDLE_MINUTES),
+        hours={one: hours for one, setting in s.TYPE_HOURS.items() if (hours := get(setting)) is not None},
+        interval=interval * max(speed, 1.0),
+        retention=retention_of(session) if get(s.GUARD_CLEANUP) else None,
+    )
+
+
+def _tell(session: Session, seen: Round, fmt: Format, *, always: bool) -> None:
+    """What a round saw and did: each action once, and a line a round where somebody wants it."""
+    terminal = session.terminal
+    record = _record(seen)
+    if fmt is Format.JSONL:
+        terminal.json_lines([record])
+    else:
+        for line in _lines(seen):
+            terminal.say(line)
+        if always and not seen.done:
+            terminal.say(_summary(seen))
+    log.info(_summary(seen))
+    for warning in seen.warnings:
+        terminal.warn(warning)
+    for problem in seen.problems:
+        terminal.error(problem)
+    if seen.done or seen.stopped or seen.warnings or seen.problems:
+        _post(session, record)
+
+
+def _tend(session: Session, keeper: Keeper, fmt: Format) -> None:
+    """Let the types that train themselves go on, and say how far they came."""
+    from reasoning_cli.commands.train.auto import loop_line, loop_record, tend_loops
+    from reasoning_cli.terminal.units import iso, moment
+
+    for loop in tend_loops(session, keeper):
+        record: dict[str, object] = {"at": iso(loop.line_at), "training": loop_record(loop)}
+        if fmt is Format.JSONL:
+            session.terminal.json_lines([record])
+        else:
+            session.terminal.say(f"{moment(loop.line_at)}  {loop_line(loop)}")
+        _post(session, record)
+
+
+def _lines(seen: Round) -> list[str]:
+    from reasoning_cli.terminal.units import counted, moment
+
+    at = moment(seen.at)
+    done = [
+        f"{at}  {'starting' if one.start else 'stopping'} {one.record.endpoint_name}: {one.text}" for one in seen.done
+    ]
+    stopped = [f"{at}  {one.endpoint_name} is {one.state}" for one in seen.stopped]
+    deleted = (
+        [f"{at}  {counted(seen.samples_deleted, 'sample')} deleted: kept no longer"] if seen.samples_deleted else []
+    )
+    return [*done, *stopped, *deleted]
+
+
+def _summary(seen: Round) -> str:
+    from reasoning_cli.commands._shared.cost_views import spent_line
+    from reasoning_cli.terminal.units import moment
+
+    running = sum(1 for one in seen.watched if one.record.ready_replicas)
+    return f"{moment(seen.at)}  {running} running, {len(seen.watched)} deployed.  {spent_line(seen.standing)}"
+
+
+def _record(seen: Round) -> dict[str, object]:
+    """A round for machines and webhooks."""
+    from reasoning_cli.terminal.units import iso, whole_cents
+
+    return {
+        "at": iso(seen.at),
+        "deployed": [one.record.endpoint_name for one in seen.watched],
+        "running": [one.record.endpoint_name for one in seen.watched if one.record.ready_replicas],
+        "spent_cents": whole_cents(seen.standing.usage.high_cents),
+        "burn_cents_per_hour": seen.standing.burn_cents_per_hour,
+        "actions": [
+            {
+                "action": "start" if one.start else "stop",
+                "name": one.record.endpoint_name,
+                "why": str(one.why),
+                "text": one.text,
+            }
+            for one in seen.done
+        ],
+        "stopped": [one.endpoint_name for one in seen.stopped],
+        "samples_deleted": seen.samples_deleted,
+        "warnings": list(seen.warnings),
+        "problems": [one.message for one in seen.problems],
+    }
+
+
+def _post(session: Session, record: dict[str, object]) -> None:
+    """Tell the webhook, if one is set; that it cannot be told never keeps the guard from its work."""
+    from reasoning_cli.webhook import post_json
+
+    try:
+        url = session.settings.get(s.WEBHOOK)
+        problem = post_json(url, record) if url is not None else None
+    except ConfigurationError as error:
+        problem = error.message
+    if problem:
+        session.terminal.warn(f"the webhook was not told: {problem}")
+
+
+def service_command(session: Session, *words: str) -> str:
+    """What a service has to start, to do `words` with the account and data of this session."""
+    return shlex.join([sys.executable, "-m", "reasoning_cli", *session.global_options, *words])
+
+
+def service_home() -> str:
+    """The line of a unit that leads it to the same files; empty where they are at their usual place."""
+    environ = s.environment()
+    return f'Environment="{HOME_VARIABLE}={environ[HOME_VARIABLE]}"\n' if HOME_VARIABLE in environ else ""
+
+
+def _systemd_unit(session: Session) -> str:
+    """A user unit, one for each profile: `systemctl --user enable --now reasoning-guard`."""
+    profile = session.settings.paths.profile
+    unit = f"reasoning-guard-{profile}" if profile else "reasoning-guard"
+    return f"""\
+# ~/.config/systemd/user/{unit}.service
+# then: systemctl --user enable --now {unit}
+[Unit]
+Description=reasoning: stop models that are idle, over budget or out of hours
+After=network-online.target
+
+[Service]
+{service_home()}ExecStart={service_command(session, "costs", "guard", "--format", "jsonl")}
+Restart=always
+RestartSec=10
+
+[Install]
+WantedBy=default.target"""
+
+
+def _cron_line(session: Session) -> str:
+    environ = s.environment()
+    home = f"{HOME_VARIABLE}={shlex.quote(environ[HOME_VARIABLE])} " if HOME_VARIABLE in environ else ""
+    return f"* * * * * {home}{service_command(session, 'costs', 'guard', '--once', '--format', 'jsonl')}"
+
+
+def warn_about_key(session: Session) -> None:
+    """A service starts without the variables of this shell."""
+    where = session.settings.resolve(s.API_KEY)
+    if where.source not in (s.Source.FILE, s.Source.FLAG):
+        session.terminal.warn("it will not know the API key: a service does not see the variables of this shell")
+        session.terminal.hint("keep the key in the settings file: `reasoning config set together.api_key`")

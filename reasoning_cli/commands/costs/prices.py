@@ -1,0 +1,82 @@
+"""The prices of original providers: show them, find them, edit them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
+from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.errors import ConfigurationError, UsageError
+from reasoning_cli.terminal.listing import Format
+
+
+def prices(
+    ctx: typer.Context,
+    edit: Annotated[bool, typer.Option("--edit", help="Open the table in your editor.")] = False,
+    path: Annotated[bool, typer.Option("--path", help="Print where the table is.")] = False,
+    fmt: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """What original providers charge for tokens: a dated table that is yours to edit."""
+    from reasoning_cli.operations.costs.token_prices import TokenPrice, create_prices, read_prices
+    from reasoning_cli.terminal.listing import Column, Listing
+
+    session = session_of(ctx)
+    terminal, file = session.terminal, prices_file(session)
+    if edit and path:
+        raise UsageError("--edit and --path at once", "one after the other")
+    if create_prices(file):
+        terminal.note(f"{file} is made, from the table of this version.")
+    if path:
+        terminal.print(str(file))
+        return
+    if edit:
+        terminal.note(f"{file} is changed." if _edit(file) else "Nothing was changed.")
+        return
+    columns: list[Column[TokenPrice]] = [
+        Column("model", lambda one: one.model, "MODEL"),
+        Column("input_usd_per_million", lambda one: one.input_usd, "INPUT", right=True),
+        Column("output_usd_per_million", lambda one: one.output_usd, "OUTPUT", right=True),
+        Column("date", lambda one: one.date and str(one.date), "LOOKED UP", from_width=50),
+        Column("source", lambda one: one.source, "WHERE", shrink=True, from_width=80),
+    ]
+    rows = sorted(read_prices(file).values(), key=lambda one: one.model)
+    terminal.show(Listing(columns, rows, id=lambda one: one.model), chosen_format(fmt, json), quiet=quiet)
+
+
+def prices_file(session: Session) -> Path:
+    """The table stands beside the settings file."""
+    return session.settings.paths.config_file.with_name("prices.toml")
+
+
+def _edit(file: Path) -> bool:
+    """Edit a copy; only what makes sense takes the place of the table. Whether it changed."""
+    from reasoning_cli.commands._shared.editor import run_editor
+    from reasoning_cli.operations.costs.token_prices import parse_prices
+    from reasoning_cli.paths import write_private
+    from reasoning_cli.settings import environment
+
+    before = file.read_text(encoding="utf-8")
+    draft = file.with_name("prices.edit.toml")
+    write_private(draft, before)
+    try:
+        run_editor(draft, environment())
+        text = draft.read_text(encoding="utf-8")
+        if text == before:
+            return False
+        try:
+            parse_prices(text)
+        except ValueError as error:
+            rejected = file.with_name("prices.rejected.toml")
+            draft.replace(rejected)
+            raise ConfigurationError(
+                f"`{rejected}`: {error}", "the table is as before; your text is in that file"
+            ) from error
+        write_private(file, text)
+        return True
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,164 @@
+"""Look at decisions: `data list`, `data show` and `data search`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
+from reasoning_cli.commands._shared.sample_options import (
+    AgentOption,
+    DecisionOption,
+    LabelOption,
+    RoomOption,
+    SinceOption,
+    SourceOption,
+    TypesOption,
+    UntilOption,
+    filter_of,
+)
+from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.errors import UsageError
+from reasoning_cli.terminal.listing import Format
+from reasoning_cli.terminal.units import size
+
+LimitOption = Annotated[int, typer.Option("--limit", "-l", metavar="N", min=1, help="At most so many.")]
+AfterOption = Annotated[str | None, typer.Option(metavar="ID", help="Go on behind this decision.")]
+
+
+def list_(
+    ctx: typer.Context,
+    model_type: TypesOption = None,
+    agent: AgentOption = None,
+    room: RoomOption = None,
+    source: SourceOption = None,
+    label: LabelOption = None,
+    decision: DecisionOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: LimitOption = 20,
+    after: AfterOption = None,
+    fmt: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """List decisions, the newest first."""
+    from reasoning_cli.commands.data._browse_views import page_listing
+    from reasoning_cli.operations.data.browse import ids_of, page_of
+
+    session = session_of(ctx)
+    wanted = filter_of(session, model_type, agent, room, source, label, decision, since, until)
+    if quiet:
+        for one in ids_of(session.store, wanted, after=after, limit=limit):
+            session.terminal.print(one)
+        return
+    page = page_of(session.store, wanted, after=after, limit=limit)
+    fmt = chosen_format(fmt, json)
+    session.terminal.show(page_listing(page), fmt, empty="No decisions match.")
+    if page.more and fmt is Format.TABLE:
+        session.terminal.note(f"There are more: add --after {page.rows[-1].id[: page.id_chars]}, or a higher --limit")
+
+
+def show(
+    ctx: typer.Context,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Ids, or how they begin; see `data list`.")
+    ] = None,
+    last: Annotated[bool, typer.Option("--last", help="The newest decision.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="The whole prompt and the answer as they were.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Show decisions as a person reads them: what was said, what was answered, by whom, and what it was worth."""
+    from reasoning_cli.commands.data._browse_views import card, look_record, raw_lines
+    from reasoning_cli.operations.data.browse import find_sample, look_at, newest_sample
+    from reasoning_cli.store.samples.training_log import SampleFilter
+    from reasoning_cli.terminal.cleaning import visible
+
+    session = session_of(ctx)
+    terminal, store = session.terminal, session.store
+    if bool(ids) == last:
+        raise UsageError("which decision?", "`reasoning data show ID`, or `reasoning data show --last`; not both")
+    samples = [newest_sample(store, SampleFilter())] if last else [find_sample(store, one) for one in ids or ()]
+    looks = [look_at(store, sample) for sample in samples]
+    if json:
+        terminal.json([look_record(look, raw=raw) for look in looks], exact=True)
+        return
+    for number, look in enumerate(looks):
+        if number:
+            terminal.print()
+        for text, style in raw_lines(look.sample) if raw else card(look, terminal.width):
+            # Elsewhere than on a terminal the exact text does no harm.
+            shown = visible(text, but="\n\t") if terminal.out_is_terminal else text
+            terminal.print(terminal.paint(shown, style, terminal.out))
+
+
+def search(
+    ctx: typer.Context,
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TEXT]...",
+            help='Words that must all be there; "in quotes" in that order, begin* how one begins, OR and NOT.',
+        ),
+    ] = None,
+    model_type: TypesOption = None,
+    agent: AgentOption = None,
+    room: RoomOption = None,
+    source: SourceOption = None,
+    label: LabelOption = None,
+    decision: DecisionOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: LimitOption = 20,
+    after: AfterOption = None,
+    drop_index: Annotated[
+        bool, typer.Option("--drop-index", help="Take the search index away and give its space back.")
+    ] = False,
+    fmt: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Search what people wrote and what was answered, the newest first. The first search makes an index."""
+    from reasoning_cli.commands.data._browse_views import hit_lines, hit_listing
+    from reasoning_cli.operations.data.search import search_samples
+    from reasoning_cli.store.samples.search import Search
+
+    session = session_of(ctx)
+    terminal, store = session.terminal, session.store
+    if drop_index:
+        if text:
+            raise UsageError("--drop-index takes no words to search for", "leave one of them out")
+        before = store.size_bytes()
+        Search(store).drop()
+        terminal.say(f"The search index is gone: {size(max(0, before - store.size_bytes()))} given back.")
+        return
+    if not text:
+        raise UsageError("nothing to search for", 'for example `reasoning data search "good morning"`')
+    typed = " ".join(f'"{one}"' if " " in one and '"' not in one else one for one in text)
+    wanted = filter_of(session, model_type, agent, room, source, label, decision, since, until)
+    _read_the_new(session)
+    found = search_samples(store, typed, wanted, after=after, limit=limit)
+    fmt = chosen_format(fmt, json)
+    if fmt is not Format.TABLE or quiet or not found.hits:
+        terminal.show(hit_listing(found), fmt, quiet=quiet, empty="Nothing was found.")
+        return
+    for line in hit_lines(found, terminal):
+        terminal.print(line)
+    if found.more:
+        last = found.hits[-1].row.id[: found.id_chars]
+        terminal.note(f"There are more: add --after {last}, or a higher --limit")
+
+
+def _read_the_new(session: Session) -> None:
+    """Bring the search index up to date, which takes minutes the first time."""
+    from reasoning_cli.operations.data.search import bring_up_to_date
+    from reasoning_cli.terminal.progress import waiting
+
+    what = "reading decisions for the search"
+    try:
+        with waiting(session.terminal, what) as shown:
+            bring_up_to_date(session.store, on_progress=lambda done, total: shown.show(what, f"{done:,} of {total:,}"))
+    except KeyboardInterrupt:
+        session.terminal.note("Interrupted. What was read stays; the next search goes on from there.")
+        raise

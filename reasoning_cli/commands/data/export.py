@@ -1,0 +1,220 @@
+"""`data export`: decisions as files to fine-tune on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reasoning_cli.commands._shared.completion import complete_model_types
+from reasoning_cli.commands._shared.options import DryRunOption
+from reasoning_cli.commands._shared.session import session_of
+from reasoning_cli.errors import UsageError
+from reasoning_cli.values import MODEL_TYPES, parse_model_type, parse_share, spell_model_type
+
+if TYPE_CHECKING:
+    from reasoning_cli.commands._shared.session import Session
+    from reasoning_cli.operations.data.export.run import ExportRequest
+
+
+def export(
+    ctx: typer.Context,
+    model_type: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model-type",
+            "-m",
+            metavar="TYPE",
+            help="Only decisions of this type; may be repeated.",
+            autocompletion=complete_model_types,
+        ),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All three types in one file; so it is without -m.")] = False,
+    fmt: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            help="jsonl, which a fine-tune takes, or json, parquet or csv, which not.",
+        ),
+    ] = "jsonl",
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE|-", help="Default: training-data-TYPE-DATE.jsonl here; - is stdout."
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", "-l", metavar="N", help="Only the newest N that match; default: all.")
+    ] = None,
+    start_date: Annotated[
+        str | None, typer.Option(metavar="DATE", help="From this day (YYYY-MM-DD, your zone) or RFC 3339 moment on.")
+    ] = None,
+    end_date: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Up to this day, the whole of it, or this moment.")
+    ] = None,
+    agent: Annotated[str | None, typer.Option(metavar="NAME|ID", help="Only this agent's decisions.")] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="WHO", help="Only what this one answered: original, slot or fallback.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="LABEL", help="Only what is labelled so. Labelled bad is always left out.")
+    ] = None,
+    min_confidence: Annotated[
+        str | None, typer.Option(metavar="0-1", help="Only answers that told at least this confidence.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Leave out longer samples (4 bytes a token); default: TYPE.window_tokens."),
+    ] = None,
+    dedupe: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW", help="exact: keep one of each prompt; near: and of those that differ in clocks, ids, orders."
+        ),
+    ] = "none",
+    redact: Annotated[
+        bool, typer.Option(help="Placeholders for keys, e-mail, phone, card, address and the like; on by default.")
+    ] = True,
+    redact_names: Annotated[
+        bool, typer.Option("--redact-names", help="Pseudonyms for those the agent talks with, too.")
+    ] = False,
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="0.9/0.1", help="FILE.train and FILE.validation (a third: test); no copies across."),
+    ] = None,
+    balance: Annotated[
+        bool, typer.Option("--balance", help="No should-respond decision more often than the next most common.")
+    ] = False,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="The same seed: the same split, choice and placeholders.")
+    ] = None,
+    compact: Annotated[
+        bool | None,
+        typer.Option("--compact/--exact", help="Prompts without the template, or exact; default: TYPE.prompt_form."),
+    ] = None,
+    preference: Annotated[
+        bool, typer.Option("--preference", help="Corrected decisions as pairs for dpo: the correction, the answer.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Write the summary as JSON.")] = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Write decisions as a file to fine-tune on (Together's conversational format), checked line by line."""
+    from reasoning_cli.commands._shared.sample_views import report
+    from reasoning_cli.commands.data._export_views import export_lines, export_record
+    from reasoning_cli.operations.data.export.files import target_name
+    from reasoning_cli.operations.data.export.render import FORMATS, Rules
+    from reasoning_cli.operations.data.export.run import ExportRequest, export_samples, new_salt, parse_range
+    from reasoning_cli.operations.data.export.split import DEDUPES, parse_split
+    from reasoning_cli.store.samples.exports import seeded_salt
+    from reasoning_cli.store.samples.training_log import SampleFilter
+    from reasoning_cli.terminal.listing import to_json
+    from reasoning_cli.terminal.progress import Pace, waiting
+
+    session = session_of(ctx)
+    terminal = session.terminal
+    if every and model_type:
+        raise UsageError("--all and --model-type contradict each other", "leave one of them out")
+    chosen = next((one for one in FORMATS if one == fmt), None)
+    if chosen is None:
+        raise UsageError(f"`{fmt}` is no format for training data", f"there are {', '.join(FORMATS)}")
+    deduped = next((one for one in DEDUPES if one == dedupe), None)
+    if deduped is None:
+        raise UsageError(f"`{dedupe}` is no way to find copies", f"there are {', '.join(DEDUPES)}")
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit {limit} would export nothing", "give a number from 1 on, or leave it out for all")
+    if max_tokens is not None and max_tokens < 1:
+        raise UsageError(f"--max-tokens {max_tokens} would export nothing", "give a number from 1 on")
+    if redact_names and not redact:
+        raise UsageError("--redact-names and --no-redact contradict each other", "leave one of them out")
+    if preference and label not in (None, "corrected"):
+        raise UsageError("preferences are made of corrected decisions alone", "leave --label out")
+    if output == "":
+        raise UsageError("the output has no name", "`-o FILE`, or `-o -` for stdout")
+    since, until = parse_range(start_date, end_date)
+    wanted = SampleFilter(
+        model_types=tuple(dict.fromkeys(parse_model_type(one) for one in model_type or [])),
+        since=since,
+        until=until,
+        agent=agent,
+        source=source,
+        label="corrected" if preference else label,
+        limit=limit,
+        min_confidence=_confidence(min_confidence),
+    )
+    forms, windows = _forms(session, compact), _windows(session, max_tokens)
+    salt = None if not redact else new_salt() if seed is None else seeded_salt(session.store, seed)
+    request = ExportRequest(
+        wanted=wanted,
+        rules=Rules(chosen, forms, windows, preference, salt, redact_names),
+        dedupe=deduped,
+        balance=balance,
+        split=parse_split(split) if split is not None else (),
+        seed=seed or 0,
+    )
+    now = session.now()
+    to_stdout = output == "-"
+    target = Path(output or target_name(wanted, chosen, now.astimezone().date()))
+    try:
+        with waiting(terminal, "exporting") as shown:
+            pace = Pace()
+            done = export_samples(
+                session.store,
+                sys.stdout.buffer if to_stdout else target,
+                request,
+                now=now,
+                overwrite=force,
+                dry_run=dry_run,
+                on_progress=lambda count, total: shown.show("exporting", pace.of(count, total, "samples")),
+            )
+    except KeyboardInterrupt:
+        terminal.note("Interrupted. " + ("What is on stdout is not whole." if to_stdout else "Nothing was written."))
+        raise
+    if not json:
+        report(terminal, *export_lines(done, _differences(session, request, done.by_type)), to_out=not to_stdout)
+    elif to_stdout:
+        terminal.note(to_json(export_record(done)))
+    else:
+        terminal.json(export_record(done))
+
+
+def _confidence(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        return float(parse_share(text))
+    except ValueError as error:
+        raise UsageError(f"`{text}` {error}", "for example --min-confidence 0.8") from None
+
+
+def _forms(session: Session, compact: bool | None) -> dict[str, str]:
+    """The form of the prompts of each type: what was typed, else what the slot's model is asked."""
+    from reasoning_cli import settings as s
+
+    return {
+        one: str(session.settings.get(s.PROMPT_FORM[one])) if compact is None else "compact" if compact else "exact"
+        for one in MODEL_TYPES
+    }
+
+
+def _windows(session: Session, max_tokens: int | None) -> dict[str, int]:
+    from reasoning_cli import settings as s
+
+    return {one: max_tokens or session.settings.get(s.WINDOW_TOKENS[one]) for one in MODEL_TYPES}
+
+
+def _differences(session: Session, request: ExportRequest, types: Mapping[str, int]) -> list[str]:
+    """Where what is trained is not what the slot's model will be asked."""
+    from reasoning_cli import settings as s
+
+    return [
+        f"{spell_model_type(one)} is exported {form}, and its slot asks {session.settings.get(s.PROMPT_FORM[one])}:"
+        f" `reasoning config set {one}.prompt_form {form}` before this model serves"
+        for one, form in request.rules.forms.items()
+        if one in types and form != session.settings.get(s.PROMPT_FORM[one])
+    ]

@@ -1,0 +1,53 @@
+"""`data stats`: what the training log holds, and what that is worth."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reasoning_cli import settings as s
+from reasoning_cli.commands._shared.options import FormatOption, JsonOption, chosen_format
+from reasoning_cli.commands._shared.sample_options import TypesOption
+from reasoning_cli.commands._shared.session import session_of
+from reasoning_cli.errors import UsageError
+from reasoning_cli.terminal.listing import Format
+from reasoning_cli.values import parse_model_type
+
+
+def stats(
+    ctx: typer.Context,
+    model_type: TypesOption = None,
+    by_day: Annotated[bool, typer.Option("--by-day", help="A line a day, in your time zone.")] = False,
+    fmt: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """What was collected, whether it is enough to train on, and what would help."""
+    from reasoning_cli.commands.data._stats_views import days_listing, stats_facts, stats_line, stats_record
+    from reasoning_cli.operations.data.stats import LOOKED_AT, sample_statistics
+
+    session = session_of(ctx)
+    terminal = session.terminal
+    fmt = chosen_format(fmt, json)
+    if fmt not in (Format.TABLE, Format.JSON) and not by_day:
+        raise UsageError(f"statistics are no rows for {fmt}", "add --by-day, or use --format json")
+    types = tuple(dict.fromkeys(parse_model_type(one) for one in model_type or ()))
+    statistics = sample_statistics(
+        session.store,
+        session.now(),
+        model_types=types,
+        windows={name: session.settings.get(setting) for name, setting in s.WINDOW_TOKENS.items()},
+        looked_at=0 if by_day else LOOKED_AT,
+    )
+    if by_day:
+        terminal.show(days_listing(statistics.figures), fmt, empty="No decisions yet.")
+        return
+    if fmt is Format.JSON:
+        terminal.json(stats_record(statistics))
+        return
+    terminal.say(stats_line(statistics.figures))
+    if statistics.figures.range.count:
+        terminal.print()
+        terminal.facts(stats_facts(statistics, terminal.width))
+    else:
+        terminal.hint("take in what your agent decided already: `reasoning data import FILE`")

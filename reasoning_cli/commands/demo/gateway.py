@@ -1,0 +1,55 @@
+"""The tour's stop at the gateway: a real one on a free port, and a call as an agent sends it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reasoning_cli.commands.demo.synthetic_agent import planning_prompt
+from reasoning_cli.errors import ReasoningError
+
+if TYPE_CHECKING:
+    from reasoning_cli.terminal.console import Terminal
+
+QUESTION = "Ada, how many legs does a spider have?"
+
+
+@contextmanager
+def running_gateway(
+    terminal: Terminal, why: str, typed: str, folder: Path, environ: Mapping[str, str], *, beside: bool = False
+) -> Iterator[str]:
+    """A gateway on a free port as long as the block runs, `beside` what is typed meanwhile; its base address."""
+    terminal.print(f"# {why}")
+    terminal.print(f"$ reasoning {typed}{' &' if beside else ''}")
+    command = [sys.executable, "-m", "reasoning_cli", *typed.split(), "--port", "0"]
+    with subprocess.Popen(
+        command, cwd=folder, env=dict(environ), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        try:
+            said = process.stderr.readline()
+            found = re.search(r"http://\S+", said)
+            if found is None:
+                raise ReasoningError(f"the tour broke off: {said}{process.stderr.read()}".strip(), "`reasoning doctor`")
+            terminal.print(said.rstrip())
+            yield found[0]
+        finally:
+            process.terminate()
+
+
+def show_gateway(terminal: Terminal, why: str, typed: str, folder: Path, environ: Mapping[str, str]) -> None:
+    """Start it, ask it as an OpenAI client would, show who answered what, and end it."""
+    from reasoning_cli.gateway.reaching import ask_chat
+
+    with running_gateway(terminal, why, typed, folder, environ) as base:
+        answer = ask_chat(base, planning_prompt(QUESTION))
+        terminal.print(f'The agent, to what it takes for OpenAI at {base}/v1: "{QUESTION}"')
+        terminal.print(answer.text)
+        who = "your model" if answer.source == "slot" else "the original provider"
+        terminal.print(f"Answered by {who} in {answer.milliseconds} ms, with {answer.tokens} tokens.")
+    terminal.print()

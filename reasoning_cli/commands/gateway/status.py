@@ -1,0 +1,154 @@
+"""What a gateway did: the one that runs, or by the log what any of them did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from reasoning_cli import settings as s
+from reasoning_cli.commands._shared.options import JsonOption, typed
+from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.commands.gateway.explain import PortOption
+from reasoning_cli.commands.models.status import WatchOption
+from reasoning_cli.errors import ConfigurationError, RemoteError, UsageError
+from reasoning_cli.values import parse_duration
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+IntervalOption = Annotated[str, typer.Option("--interval", metavar="2s", help="How often to look.")]
+
+
+def status(
+    ctx: typer.Context,
+    port: PortOption = None,
+    watch: WatchOption = False,
+    interval: IntervalOption = "2s",
+    json: JsonOption = False,
+) -> None:
+    """What the running gateway does: its slots, who answered and why, what it keeps, what is wrong."""
+    from reasoning_cli.commands.gateway._views import status_facts, status_line
+
+    session = session_of(ctx)
+
+    def lines() -> list[str]:
+        record = running(session, port)
+        return [*_wrapped(session, status_line(record)), "", *session.terminal.fact_lines(status_facts(record))]
+
+    _show(session, lambda: running(session, port), lines, json=json, every=interval if watch else None)
+
+
+def stats(
+    ctx: typer.Context,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="WHEN", help="By the log from then on: 2026-11-21, 7d or 24h. Else since it started."),
+    ] = None,
+    port: PortOption = None,
+    watch: WatchOption = False,
+    interval: IntervalOption = "2s",
+    json: JsonOption = False,
+) -> None:
+    """Who answered how many decisions, how fast, why not your model, and how often it decides as the original does.
+
+    Of the gateway that runs; with --since, or where none runs, by the training log.
+    """
+    from reasoning_cli.commands.gateway._views import stats_lines
+    from reasoning_cli.operations.gateway.history import model_names
+
+    session = session_of(ctx)
+
+    def record() -> dict[str, Any]:
+        if since is None:
+            try:
+                return running(session, port)
+            except RemoteError as nobody:
+                if not watch:
+                    session.terminal.note(f"{nobody.message}: this is the log of the last 24 hours")
+        return _history(session, since)
+
+    def lines() -> list[str]:
+        return stats_lines(session.terminal, record(), model_names(session.store))
+
+    _show(session, record, lines, json=json, every=interval if watch else None)
+
+
+def running(session: Session, port: int | None = None) -> dict[str, Any]:
+    """The figures of the gateway that runs. Raises RemoteError when none does."""
+    from reasoning_cli.gateway.reaching import gateway_record
+
+    settings = session.settings
+    host, token = settings.get(s.GATEWAY_HOST), settings.get(s.GATEWAY_TOKEN) if port else _token(settings)
+    return gateway_record(host, port or settings.get(s.GATEWAY_PORT), token, settings.get(s.GATEWAY_TLS_CERT))
+
+
+def running_or_none(session: Session) -> dict[str, Any] | None:
+    """The same where none need run; asked of settings that may make no sense."""
+    from reasoning_cli.gateway.reaching import gateway_record
+
+    settings = session.settings_as_found
+    try:
+        where = settings.get(s.GATEWAY_HOST), settings.get(s.GATEWAY_PORT)
+        return gateway_record(*where, _token(settings), settings.get(s.GATEWAY_TLS_CERT))
+    except (RemoteError, ConfigurationError):
+        return None
+
+
+def _token(settings: s.Settings) -> str | None:
+    """What is shown to the gateway; nothing on a port that the working folder names, where another program may be."""
+    token = settings.resolve(s.GATEWAY_TOKEN)
+    strange = settings.is_of_folder(s.GATEWAY_PORT) and token.source is not s.Source.DOTENV
+    return None if strange else token.value
+
+
+def _history(session: Session, since: str | None) -> dict[str, Any]:
+    from datetime import timedelta
+
+    from reasoning_cli.operations.costs.date_range import parse_span
+    from reasoning_cli.operations.gateway.history import history
+
+    now: datetime = session.now()
+    begin, end = parse_span(since, None, now, now - timedelta(days=1))
+    return {"since": begin.isoformat(), "until": end.isoformat(), "model_types": history(session.store, begin, end)}
+
+
+def _show(
+    session: Session,
+    record: Callable[[], Mapping[str, Any]],
+    lines: Callable[[], list[str]],
+    *,
+    json: bool,
+    every: str | None,
+) -> None:
+    """Once, or again and again in the same place; a gateway that went away leaves the last picture standing."""
+    from reasoning_cli.terminal.progress import watching
+
+    terminal = session.terminal
+    if every is None:
+        if json:
+            terminal.json(record())
+        else:
+            for line in lines():
+                terminal.print(line)
+        return
+    if json:
+        raise UsageError("--watch draws a screen", "leave --json away, or ask again and again without --watch")
+    pause = typed(parse_duration, every, "--interval 2s").total_seconds()
+    last: list[str] = []
+    with watching(terminal) as show:
+        while True:
+            try:
+                last = lines()
+            except RemoteError as nobody:
+                show([*last, "", *_wrapped(session, nobody.message)])
+            else:
+                show(last)
+            session.sleep(pause)
+
+
+def _wrapped(session: Session, text: str) -> list[str]:
+    from reasoning_cli.terminal.wrapping import wrap_lines
+
+    return wrap_lines(text, session.terminal.width).splitlines()

@@ -1,0 +1,289 @@
+"""Deploy models, and start what was stopped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reasoning_cli import settings as s
+from reasoning_cli.commands._shared.completion import complete_names, complete_targets
+from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
+from reasoning_cli.commands._shared.model_options import (
+    KeepOldOption,
+    NameArgument,
+    StepIntervalOption,
+    StepsOption,
+    TimeoutOption,
+    WaitOption,
+    read_shift,
+    read_timeout,
+    remember_models,
+    ways_to_wait,
+)
+from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption, typed
+from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.errors import ExitCode, UsageError
+from reasoning_cli.values import parse_idle_minutes, parse_model_type, spell_model_type
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from reasoning_cli.operations.deploy.lora import AttachPlan
+    from reasoning_cli.operations.deploy.plan import DeployPlan, DeployRequest
+    from reasoning_cli.operations.deploy.wait import Progress
+
+
+def deploy(
+    ctx: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|TYPE",
+            help="A model type, a model's name, or an ml_ or ft- id.",
+            autocompletion=complete_targets,
+        ),
+    ],
+    as_type: Annotated[
+        str | None, typer.Option("--as", metavar="TYPE", help="The decisions a model named by name answers.")
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of its endpoint; default: the model type.")
+    ] = None,
+    hardware: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Instance type, like 1xnvidia-h100-80gb.")
+    ] = None,
+    config: Annotated[str | None, typer.Option(metavar="cr_…", help="Together's config to serve it with.")] = None,
+    merged: Annotated[
+        bool | None,
+        typer.Option(
+            "--merged/--adapter",
+            help="A LoRA adapter merged, on a deployment of its own, or attached to one of its base.",
+        ),
+    ] = None,
+    min_replicas: Annotated[int | None, typer.Option(metavar="N", help="Replicas that always run; 1.")] = None,
+    max_replicas: Annotated[
+        int | None, typer.Option(metavar="N", help="Replicas it may scale to; the minimum.")
+    ] = None,
+    idle_minutes: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Idle minutes before it is stopped; 0 = never."),
+    ] = None,
+    canary: Annotated[
+        int | None, typer.Option(metavar="PERCENT", help="Give a model beside the old one this share, and no more.")
+    ] = None,
+    steps: StepsOption = None,
+    interval: StepIntervalOption = None,
+    keep_old: KeepOldOption = False,
+    wait: WaitOption = True,
+    timeout: TimeoutOption = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Put a model on a GPU and in its slot: plan, ask, create, wait until it answers.
+
+    Running it again goes on where it was; it never makes a second one. Where another model serves already, the new one
+    is brought up beside it, tried, and given the traffic before the old one is stopped.
+    """
+    from reasoning_cli.commands.models.promote import carry_out_replacement, whole_only
+    from reasoning_cli.operations.deploy.lora import AttachPlan
+    from reasoning_cli.operations.deploy.plan import DeployRequest
+
+    session = session_of(ctx)
+    request = DeployRequest(
+        target=target,
+        models=session.models,
+        idle_minutes=_idle_minutes(session, idle_minutes),
+        idle_by_type={} if idle_minutes is not None else session.idle_by_type,
+        model_type=parse_model_type(as_type) if as_type else None,
+        endpoint=endpoint,
+        hardware=hardware,
+        config=config,
+        min_replicas=min_replicas,
+        max_replicas=max_replicas,
+        merged=merged,
+    )
+    limit = read_timeout(session, timeout)
+    plan = _plan(session, request, may_ask=not yes)
+    remember_models(session, plan.model.name)
+    _warn_about_form(session, plan)
+    is_adapter = isinstance(plan, AttachPlan)
+    serving = plan.replaces if isinstance(plan, AttachPlan) else plan.replaces or plan.retires
+    if serving is not None and not wait:
+        raise UsageError(
+            "a model that serves is replaced step by step, which has to be waited for", "leave --no-wait away"
+        )
+    if not isinstance(plan, AttachPlan) and plan.replaces is not None:
+        shift = read_shift(canary, steps, interval, keep_old)
+        carry_out_replacement(session, plan, shift, limit, yes=yes, dry_run=dry_run, json=json)
+        return
+    if keep_old and serving is not None:
+        raise whole_only()
+    if (canary is not None or steps is not None) and serving is not None:
+        raise UsageError(
+            "Together shares the traffic between deployments, and an attached adapter has none of its own",
+            "leave --canary and --steps away, and it is replaced at once when the new model has answered"
+            + ("; or deploy it merged: `--merged`" if is_adapter else ""),
+        )
+    # Where the model is there already, its steps are done: this is the same command once more.
+    if canary is not None or (steps is not None and plan.record is None):
+        raise UsageError(
+            f"no other model serves `{plan.endpoint_name}`: there is nothing to share the traffic with",
+            "leave --canary and --steps away",
+        )
+    carry_out(session, plan, limit if wait else None, yes=yes, dry_run=dry_run, json=json)
+
+
+def start(
+    ctx: typer.Context,
+    name: NameArgument,
+    wait: WaitOption = True,
+    timeout: TimeoutOption = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Start a stopped model again, with the model and hardware it had, if the budget allows."""
+    from reasoning_cli.operations.deploy.lora import plan_start
+
+    session = session_of(ctx)
+    limit = read_timeout(session, timeout)
+    plan = plan_start(session.client, session.store, session.limits, name)
+    carry_out(session, plan, limit if wait else None, yes=yes, dry_run=dry_run, json=json)
+
+
+def adopt(
+    ctx: typer.Context,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|ID", help="What `models list --all` shows as not ours.", autocompletion=complete_names
+        ),
+    ],
+    as_type: Annotated[str, typer.Option("--as", metavar="TYPE", help="The decisions it answers from now on.")],
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Take over a deployment made elsewhere: into a slot, the ledger and the budget, from now on."""
+    from reasoning_cli.commands._shared.plan_views import adopt_facts, adopt_record
+    from reasoning_cli.operations.deploy.unmanaged import plan_adopt, run_adopt
+
+    session = session_of(ctx)
+    terminal = session.terminal
+    plan = plan_adopt(session.client, session.store, session.limits, name, parse_model_type(as_type))
+    if dry_run:
+        show_dry_run(terminal, adopt_facts(plan), adopt_record(plan, plan.record), json=json)
+        return
+    ask_about(terminal, adopt_facts(plan), "Take it over?", yes=yes, show=False)
+    record = run_adopt(session.client, session.store, plan)
+    remember_models(session)
+    if json:
+        terminal.json(adopt_record(plan, record))
+        return
+    terminal.say(f"{plan.status.name} is ours now, as {spell_model_type(plan.model_type)} ({record.state}).")
+    terminal.hint(f"stop it: `reasoning models stop {spell_model_type(plan.model_type)}`")
+
+
+def _plan(session: Session, request: DeployRequest, *, may_ask: bool) -> DeployPlan | AttachPlan:
+    """The plan; on a terminal, how to serve an adapter is asked where nobody said it. Raises TwoWaysError elsewhere."""
+    from dataclasses import replace
+
+    from reasoning_cli.operations.deploy.lora import TwoWaysError, plan_serving
+    from reasoning_cli.terminal.prompts import Choice
+    from reasoning_cli.terminal.units import money
+
+    try:
+        return plan_serving(session.client, session.store, session.limits, request)
+    except TwoWaysError as question:
+        if not (may_ask and session.terminal.can_ask):
+            raise
+        merged, attached = question.ways
+        where = f"to {attached.on}, which we have" if attached.on else f"to a deployment of {attached.base}"
+        choices = [
+            Choice(f"merged, on a deployment of its own: {money(merged.added_cents_per_hour)} an hour more", "merged"),
+            Choice(f"attached {where}: {money(attached.added_cents_per_hour)} an hour more", "attached"),
+        ]
+        chosen = session.prompter.choose("How is this adapter to be served?", choices)
+    request = replace(request, merged=chosen == "merged")
+    return plan_serving(session.client, session.store, session.limits, request)
+
+
+def _warn_about_form(session: Session, plan: DeployPlan | AttachPlan) -> None:
+    """A model of ours is asked in the form of prompts it was trained on, or it answers worse than it could."""
+    from reasoning_cli.operations.train.plan import other_form
+    from reasoning_cli.store.train.runs import TrainingRuns
+
+    run = TrainingRuns(session.store).of_model(plan.model.id)
+    asked = str(session.settings.get(s.PROMPT_FORM[plan.model_type]))
+    trained = run.plan.get("prompt_form") if run is not None else None
+    if isinstance(trained, str) and trained != asked:
+        session.terminal.warn(session.terminal.as_called(other_form(plan.model_type, trained, asked)))
+
+
+def carry_out(
+    session: Session, plan: DeployPlan | AttachPlan, limit: timedelta | None, *, yes: bool, dry_run: bool, json: bool
+) -> None:
+    """Show the plan, ask, do it, and say how it ended; `limit` is how long to wait, None not at all."""
+    from reasoning_cli.commands._shared.plan_views import deployed_record, plan_facts, plan_record
+    from reasoning_cli.operations.deploy.apply import run_deploy
+    from reasoning_cli.operations.deploy.lora import AttachPlan, run_attach
+    from reasoning_cli.operations.deploy.plan import Action
+    from reasoning_cli.terminal.progress import waiting
+    from reasoning_cli.terminal.units import clock_duration, money
+
+    terminal = session.terminal
+    if dry_run:
+        show_dry_run(terminal, plan_facts(plan), plan_record(plan), json=json)
+        return
+    name, undeploy = plan.endpoint_name, f"reasoning models undeploy {plan.endpoint_name}"
+    if isinstance(plan, AttachPlan):
+        name, undeploy = plan.model.name, f"reasoning models undeploy {spell_model_type(plan.model_type)}"
+    if plan.action in (Action.CREATE, Action.RESTART, Action.SCALE):
+        ask_about(terminal, plan_facts(plan), "Deploy it?", yes=yes)
+    elif plan.action is Action.CONTINUE:
+        terminal.note(f"{name} is being deployed already; going on where it is.")
+    try:
+        with waiting(terminal, f"deploying {name}") as shown:
+
+            def tell(progress: Progress) -> None:
+                one = progress.record
+                cold = "" if one.ready_replicas or one.rides_on else "; cold start is not billed"
+                what = f"adapter on {one.endpoint_name}" if one.rides_on else one.endpoint_name
+                shown.show(f"{what}: {progress.state.lower()}{cold}", clock_duration(progress.elapsed))
+
+            wait = ways_to_wait(session, limit, tell) if limit is not None else None
+            if isinstance(plan, AttachPlan):
+                done = run_attach(session.client, session.store, plan, wait=wait)
+            else:
+                done = run_deploy(session.client, session.store, plan, wait=wait)
+    except KeyboardInterrupt:
+        price = money(plan.max_cents_per_hour)
+        terminal.note(
+            f"Stopped waiting. {plan.endpoint_name} goes on at Together and costs {price} an hour once it is ready."
+        )
+        terminal.hint(f"`reasoning models status` shows it; stop it: `{undeploy}`")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    if json:
+        terminal.json(deployed_record(plan, done))
+        return
+    if done.answered_in is None:
+        state = done.record.state
+        terminal.say(f"{name} is {state}." if state == "READY" else f"{name} is on its way ({state}).")
+        terminal.hint("watch it: `reasoning models status --watch`")
+        return
+    already = "already " if plan.action is Action.NOTHING else ""
+    terminal.say(
+        f"{name} is {already}serving as {done.record.serving_name}"
+        f" (first answer in {done.answered_in.total_seconds():.2f} s)."
+    )
+    terminal.hint(f"stop it: `{undeploy}`")
+    if not session.enabled[plan.model_type]:
+        terminal.hint(f"decisions do not go there yet: `reasoning models enable {spell_model_type(plan.model_type)}`")
+
+
+def _idle_minutes(session: Session, text: str | None) -> int:
+    if text is None:
+        return session.settings.get(s.IDLE_MINUTES)
+    return typed(parse_idle_minutes, text, "--idle-minutes 30")

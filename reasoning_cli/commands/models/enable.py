@@ -1,0 +1,98 @@
+"""Switch a slot on and off, and say what its model may do: answer, answer a share, or only be compared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reasoning_cli import settings as s
+from reasoning_cli.commands._shared.model_options import TypeArgument
+from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.errors import UsageError
+from reasoning_cli.values import Mode, parse_model_type, spell_model_type
+
+if TYPE_CHECKING:
+    from reasoning_cli.operations.deploy.status import ModelStatus
+
+_FOLLOWS = "A gateway that runs follows within a second."
+
+
+def enable(
+    ctx: typer.Context,
+    model_type: TypeArgument,
+    mode: Annotated[
+        Mode | None,
+        typer.Option(
+            "--mode", help="live answers, canary answers a share, shadow is only compared; default: as it was."
+        ),
+    ] = None,
+    share: Annotated[
+        int | None, typer.Option("--share", metavar="PERCENT", min=0, max=100, help="What a canary answers.")
+    ] = None,
+) -> None:
+    """Let decisions of a type go to its model: all, a share of them, or in the shadow of the original."""
+    session, chosen = session_of(ctx), parse_model_type(model_type)
+    if share is not None and mode not in (None, Mode.CANARY):
+        raise UsageError(f"a {mode} model has no share", "leave --share away, or use --mode canary")
+    wanted = Mode.CANARY if share is not None else mode
+    changes: dict[s.Setting[object], str] = {s.ENABLED[chosen]: "true"}
+    if wanted is not None:
+        changes[s.MODE[chosen]] = str(wanted)
+    if share is not None:
+        changes[s.SHARE[chosen]] = str(share)
+    _write(session, "enable", chosen, changes)
+    get, name = session.settings.get, spell_model_type(chosen)
+    match get(s.MODE[chosen]):
+        case Mode.SHADOW:
+            what = "shadow: the original answers; the model is asked beside it, and both answers are kept"
+        case Mode.CANARY:
+            what = f"canary: the model answers {get(s.SHARE[chosen])} % of the people, always the same ones"
+        case _:
+            what = "live: the model answers, and the original where its answer is no good"
+    terminal = session.terminal
+    terminal.say(f"{name} is enabled, {what}. {_FOLLOWS}")
+    if not get(s.GATEWAY_ENABLED):
+        terminal.warn("gateway.enabled is off: the gateway only hands calls through")
+        terminal.hint("`reasoning config set gateway.enabled true`")
+    now = _status(session, chosen)
+    if now.record is None and now.provider_url is None:
+        terminal.warn(f"no model serves {name} yet: until then the original answers")
+        terminal.hint(f"`reasoning models deploy {name}`")
+    elif now.record is not None and now.provider_url is None and now.state != "READY":
+        terminal.warn(f"its model is {now.state} as last seen: until it is READY the original answers")
+        terminal.hint(f"`reasoning models start {name}`" if now.state == "STOPPED" else "`reasoning models status`")
+
+
+def disable(ctx: typer.Context, model_type: TypeArgument) -> None:
+    """Send decisions of a type to the original provider. The model goes on running, and costing."""
+    from reasoning_cli.terminal.units import money
+
+    session, chosen = session_of(ctx), parse_model_type(model_type)
+    _write(session, "disable", chosen, {s.ENABLED[chosen]: "false"})
+    name = spell_model_type(chosen)
+    session.terminal.say(f"{name} is disabled: the original answers. {_FOLLOWS}")
+    if burning := _status(session, chosen).burn_cents_per_hour:
+        session.terminal.hint(f"it still costs {money(burning)} an hour; stop it: `reasoning models undeploy {name}`")
+
+
+def _write(session: Session, action: str, model_type: str, changes: dict[s.Setting[object], str]) -> None:
+    """Write the settings together, remember who did it, and say when a variable hides one."""
+    from reasoning_cli.store.audit_log import Event, Events
+
+    s.write_settings(session.settings.paths, {setting.name: text for setting, text in changes.items()})
+    for setting in changes:
+        if (hiding := s.overrides(session.settings, setting)) is not None:
+            session.terminal.warn(f"{hiding} says otherwise, and wins over the settings file")
+    detail = {
+        setting.name.partition(".")[2]: text for setting, text in changes.items() if text not in ("true", "false")
+    }
+    Events(session.store).add(Event(session.now(), "operator", action, model_type, detail))
+    session.read_settings_again()
+
+
+def _status(session: Session, model_type: str) -> ModelStatus:
+    from reasoning_cli.operations.deploy.status import model_statuses
+
+    every = model_statuses(session.store, session.models, session.enabled, session.now(), session.uses)
+    return next(one for one in every if one.model_type == model_type)

@@ -1,0 +1,171 @@
+"""Finish the replacement of a model by another, or go back to the former one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
+from reasoning_cli.commands._shared.model_options import (
+    KeepOldOption,
+    StepIntervalOption,
+    StepsOption,
+    TimeoutOption,
+    TypeArgument,
+    read_shift,
+    read_timeout,
+    ways_to_wait,
+)
+from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption
+from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.errors import ExitCode, UsageError
+from reasoning_cli.values import parse_model_type, spell_model_type
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from reasoning_cli.operations.deploy.lora import AttachPlan
+    from reasoning_cli.operations.deploy.plan import DeployPlan
+    from reasoning_cli.operations.deploy.rollout import Return, Shift
+    from reasoning_cli.operations.deploy.wait import Progress
+
+
+def promote(
+    ctx: typer.Context,
+    model_type: TypeArgument,
+    steps: StepsOption = None,
+    interval: StepIntervalOption = None,
+    keep_old: KeepOldOption = False,
+    timeout: TimeoutOption = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Give a model that is half way in all of the traffic, at once or in steps, and stop the old one."""
+    from reasoning_cli.operations.deploy.rollout import plan_promote
+
+    session = session_of(ctx)
+    shift, limit = read_shift(None, steps, interval, keep_old), read_timeout(session, timeout)
+    plan = plan_promote(session.client, session.store, session.limits, parse_model_type(model_type))
+    carry_out_replacement(session, plan, shift, limit, yes=yes, dry_run=dry_run, json=json)
+
+
+def rollback(
+    ctx: typer.Context,
+    model_type: TypeArgument,
+    keep_old: KeepOldOption = False,
+    timeout: TimeoutOption = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Go back to the former model: take back what is half way in, else bring the one before up again."""
+    from reasoning_cli.operations.deploy.rollout import Return, Shift, plan_rollback
+
+    session = session_of(ctx)
+    limit = read_timeout(session, timeout)
+    plan = plan_rollback(session.client, session.store, session.limits, parse_model_type(model_type))
+    if isinstance(plan, Return):
+        _carry_out_return(session, plan, limit, yes=yes, dry_run=dry_run, json=json)
+    else:
+        shift = Shift(keep_old=keep_old, is_rollback=True)
+        carry_out_replacement(session, plan, shift, limit, yes=yes, dry_run=dry_run, json=json)
+
+
+def whole_only() -> UsageError:
+    """What served is to be kept, and cannot be: an adapter comes, or goes."""
+    return UsageError(
+        "where an adapter takes over, or is replaced, what served before goes; `models rollback` brings it back",
+        "leave --keep-old away",
+    )
+
+
+def carry_out_replacement(
+    session: Session,
+    plan: DeployPlan | AttachPlan,
+    shift: Shift,
+    limit: timedelta,
+    *,
+    yes: bool,
+    dry_run: bool,
+    json: bool,
+) -> None:
+    """Show the plan, ask, do it, and say how it stands.
+
+    Where nothing is left to be replaced, or an adapter comes or goes, for which there is no share of the traffic, it is
+    a deploy.
+    """
+    from reasoning_cli.commands._shared.plan_views import replacement_facts, replacement_record
+    from reasoning_cli.commands.models.deploy import carry_out
+    from reasoning_cli.operations.deploy.lora import AttachPlan
+    from reasoning_cli.operations.deploy.rollout import run_replace
+    from reasoning_cli.terminal.progress import waiting
+    from reasoning_cli.terminal.units import clock_duration, money
+
+    if isinstance(plan, AttachPlan) or plan.replaces is None:
+        if shift.keep_old and (isinstance(plan, AttachPlan) or plan.retires is not None):
+            raise whole_only()
+        carry_out(session, plan, limit, yes=yes, dry_run=dry_run, json=json)
+        return
+    terminal, name = session.terminal, spell_model_type(plan.model_type)
+    if dry_run:
+        show_dry_run(terminal, replacement_facts(plan, shift), replacement_record(plan, shift, None), json=json)
+        return
+    ask_about(terminal, replacement_facts(plan, shift), "Replace it?", yes=yes, show=False)
+    try:
+        with waiting(terminal, f"replacing {name}") as shown:
+
+            def tell(progress: Progress) -> None:
+                one = progress.record
+                shown.show(f"{one.model_name}: {progress.state.lower()}", clock_duration(progress.elapsed))
+
+            done = run_replace(session.client, session.store, plan, shift, ways_to_wait(session, limit, tell))
+    except KeyboardInterrupt:
+        price = money(plan.max_cents_per_hour)
+        terminal.note(f"Interrupted: both models may be running, the new one at up to {price} an hour.")
+        terminal.hint(f"go on: the same command again; or go back: `reasoning models rollback {name}`")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    if json:
+        terminal.json(replacement_record(plan, shift, done))
+        return
+    if done.percent < 100:
+        terminal.say(f"{plan.model.name} answers {done.percent} % of {name}, beside {done.old.model_name}.")
+        terminal.hint(
+            f"`reasoning models promote {name}` gives it all, `reasoning models rollback {name}` takes it back"
+        )
+        return
+    gone = "stopped, and kept" if shift.keep_old else "gone"
+    terminal.say(f"{plan.model.name} answers {name}; {done.old.model_name} is {gone}.")
+    terminal.hint(f"go back: `reasoning models rollback {name}`")
+    if (wanted := session.models[plan.model_type]) != plan.model.name:
+        terminal.hint(
+            f"the settings still name {wanted} for {name}; change them:"
+            f" `reasoning config set {plan.model_type}.model {plan.model.name}`"
+        )
+
+
+def _carry_out_return(
+    session: Session, plan: Return, limit: timedelta, *, yes: bool, dry_run: bool, json: bool
+) -> None:
+    from reasoning_cli.operations.deploy.rollout import run_return
+    from reasoning_cli.terminal.progress import waiting
+
+    terminal, old, new = session.terminal, plan.old, plan.new
+    record = {"model": old.model_name, "takes_back": new.model_name, "percent": plan.replacement.percent}
+    facts = [
+        ("back to", f"{old.model_name} ({old.state}), which gets all of the traffic again"),
+        ("away", f"{new.model_name} ({new.state}, {plan.replacement.percent} %) is stopped and deleted"),
+    ]
+    if dry_run:
+        show_dry_run(terminal, facts, record, json=json)
+        return
+    ask_about(terminal, facts, "Take it back?", yes=yes, show=False)
+    with waiting(terminal, f"taking {new.model_name} back"):
+        done = run_return(session.client, session.store, plan, ways_to_wait(session, limit, lambda progress: None))
+    if json:
+        terminal.json({**record, "percent": 0, "state": done.state})
+    else:
+        terminal.say(
+            f"{old.model_name} answers {spell_model_type(plan.replacement.model_type)} again; the other is gone."
+        )

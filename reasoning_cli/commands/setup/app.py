@@ -1,0 +1,219 @@
+"""First steps: the wizard, the agent's environment, and completion for the shell."""
+
+from __future__ import annotations
+
+import shlex
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reasoning_cli import settings as s
+from reasoning_cli.commands._shared.completion import Shell, complete_model_types, script
+from reasoning_cli.commands._shared.options import JsonOption
+from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.errors import ExitCode, UsageError
+from reasoning_cli.redact import mask, remember
+from reasoning_cli.values import MODEL_TYPES, Agent, parse_model_type
+
+app = typer.Typer(rich_markup_mode=None)
+
+AgentOption = Annotated[Agent, typer.Option("--agent", help="Whose environment it is.")]
+
+
+class Syntax(StrEnum):
+    """How a variable is set."""
+
+    SH = "sh"
+    FISH = "fish"
+    DOTENV = "dotenv"
+
+
+@app.callback(invoke_without_command=True)
+def setup(
+    ctx: typer.Context,
+    non_interactive: Annotated[
+        bool, typer.Option("--non-interactive", help="Ask nothing; write what the options say.")
+    ] = False,
+    api_key_stdin: Annotated[
+        bool, typer.Option("--api-key-stdin", help="Read the Together API key from standard input.")
+    ] = False,
+    model: Annotated[list[str] | None, typer.Option(metavar="TYPE=NAME", help="Model for a type; repeatable.")] = None,
+    enable: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TYPE",
+            help="Type that own models may answer; repeatable. Those not named stay with the provider.",
+            autocompletion=complete_model_types,
+        ),
+    ] = None,
+    budget: Annotated[str | None, typer.Option(metavar="USD", help="Dollars a period (budget.period) at most.")] = None,
+    idle_minutes: Annotated[
+        str | None, typer.Option(metavar="MINUTES", help="Stop a model after so long without a request; 0 = never.")
+    ] = None,
+    openai_upstream: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the agent's OpenAI calls go today.")
+    ] = None,
+    anthropic_upstream: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where the agent's Anthropic calls go today.")
+    ] = None,
+    agent: AgentOption = Agent.ELIZAOS,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not try the key.")] = False,
+    from_env: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-env", metavar="FILE", help="Take over the `.env` of the original ElizaOS plugin; asks nothing."
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --from-env: show it, write nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="With --from-env: leave out what makes no sense.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="With --from-env: write what becomes of it as JSON.")] = False,
+) -> None:
+    """Choose models, budget and provider, step by step. Nothing is written before the end."""
+    if ctx.invoked_subcommand is not None:
+        return
+    session = session_of(ctx)
+    answered = (model, enable, budget, idle_minutes, openai_upstream, anthropic_upstream, api_key_stdin or None)
+    if from_env is not None:
+        from reasoning_cli.commands.setup.from_env import take_over
+
+        if any(one is not None for one in answered):
+            raise UsageError("--from-env reads every answer from the file", "`reasoning config set` changes one")
+        take_over(session, from_env, dry_run=dry_run, force=force, json=json)
+        return
+    if dry_run or force or json:
+        raise UsageError("this belongs to --from-env", "for example `reasoning setup --from-env .env --dry-run`")
+    from reasoning_cli.commands.setup.wizard import ask_everything, try_key
+
+    terminal = session.terminal
+    if not non_interactive and not terminal.can_ask:
+        raise UsageError(
+            "nobody is there to answer the questions",
+            "add --non-interactive and the answers as options: `reasoning setup --help`",
+        )
+    typed_in = {
+        s.BUDGET_LIMIT.name: budget,
+        s.IDLE_MINUTES.name: idle_minutes,
+        s.OPENAI_UPSTREAM.name: openai_upstream,
+        s.ANTHROPIC_UPSTREAM.name: anthropic_upstream,
+        **_models(model or []),
+        **_types(enable or []),
+        s.API_KEY.name: terminal.input.readline().strip() if api_key_stdin else None,
+    }
+    answers: dict[str, str | None] = {name: text for name, text in typed_in.items() if text is not None}
+    _check(session, answers)
+    if api_key_stdin and not offline:
+        try_key(session, answers[s.API_KEY.name] or "")
+    if not non_interactive:
+        answers = ask_everything(session, answers)
+        if not _agreed(session, answers):
+            terminal.note("Nothing was written.")
+            raise typer.Exit(ExitCode.FAILED)
+    s.write_settings(session.settings.paths, answers)
+    terminal.note(f"{session.settings.paths.config_file} is written.")
+    for name in answers:
+        if hidden_by := s.overrides(session.settings, s.BY_NAME[name]):
+            terminal.warn(f"{name}: {hidden_by} is set too, and wins over the file")
+    _show_environment(session, agent, Syntax.SH)
+    terminal.hint("`reasoning doctor` checks all of it; `reasoning models deploy planning --dry-run` shows a price")
+
+
+@app.command()
+def env(
+    ctx: typer.Context,
+    agent: AgentOption = Agent.ELIZAOS,
+    shell: Annotated[Syntax, typer.Option("--shell", help="How to write the lines.")] = Syntax.SH,
+    json: JsonOption = False,
+) -> None:
+    """Print the variables that lead an agent's calls here, as lines for its shell or `.env`."""
+    session = session_of(ctx)
+    if json:
+        from reasoning_cli.operations.agents.env import agent_variables
+
+        tls = session.settings.get(s.GATEWAY_TLS_CERT) is not None
+        variables = agent_variables(agent, session.settings.get(s.GATEWAY_PORT), tls=tls)
+        session.terminal.json({variable.name: variable.value for variable in variables})
+    else:
+        _show_environment(session, agent, shell)
+
+
+@app.command()
+def completion(ctx: typer.Context, shell: Annotated[Shell, typer.Argument(help="Your shell.")]) -> None:
+    """Print the script that completes commands and names on TAB."""
+    terminal = session_of(ctx).terminal
+    terminal.print(script(shell))
+    match shell:
+        case Shell.BASH:
+            place = "~/.local/share/bash-completion/completions/reasoning`"
+        case Shell.ZSH:
+            place = "~/.zfunc/_reasoning`, and `fpath+=(~/.zfunc)` above `compinit` in ~/.zshrc"
+        case Shell.FISH:
+            place = "~/.config/fish/completions/reasoning.fish`"
+    terminal.hint(f"keep it: `reasoning setup completion {shell} > {place}")
+
+
+def _models(pairs: list[str]) -> dict[str, str]:
+    models = {}
+    for pair in pairs:
+        model_type, equals, name = pair.partition("=")
+        if not equals:
+            raise UsageError(f"`{pair}` names no model", "for example --model planning=acme/qwen-14b")
+        models[s.MODEL[parse_model_type(model_type)].name] = name
+    return models
+
+
+def _types(enabled: list[str]) -> dict[str, str]:
+    on = {parse_model_type(one) for one in enabled}
+    return {s.ENABLED[one].name: str(one in on).lower() for one in MODEL_TYPES} if on else {}
+
+
+def _check(session: Session, answers: dict[str, str | None]) -> None:
+    """Refuse what makes no sense before anything is asked or tried."""
+    from reasoning_cli.operations.agents.env import refuse_circle
+
+    for name, text in answers.items():
+        setting = s.BY_NAME[name]
+        if setting.secret:
+            remember(text or "")
+        s.as_written(setting, text or "")
+        if name in (s.OPENAI_UPSTREAM.name, s.ANTHROPIC_UPSTREAM.name):
+            refuse_circle(text or "", session.settings.get(s.GATEWAY_PORT))
+
+
+def _agreed(session: Session, answers: dict[str, str | None]) -> bool:
+    shown = [
+        (name, "–" if text is None else mask(text) if s.BY_NAME[name].secret else text)
+        for name, text in answers.items()
+    ]
+    session.terminal.facts(shown, to_out=False)
+    return session.prompter.confirm(f"Write this to {session.settings.paths.config_file}?", default=True)
+
+
+def _show_environment(session: Session, agent: Agent, syntax: Syntax) -> None:
+    """The lines on stdout; on stderr, what stands in the way of using them."""
+    from reasoning_cli.commands.gateway.status import running_or_none
+    from reasoning_cli.operations.agents.env import agent_caveat, agent_variables, tls_caveat, why_not_free
+
+    terminal = session.terminal
+    port, certificate = session.settings.get(s.GATEWAY_PORT), session.settings.get(s.GATEWAY_TLS_CERT)
+    for variable in agent_variables(agent, port, tls=certificate is not None):
+        value = shlex.quote(variable.value)
+        match syntax:
+            case Syntax.SH:
+                terminal.print(f"export {variable.name}={value}")
+            case Syntax.FISH:
+                terminal.print(f"set -gx {variable.name} {value}")
+            case Syntax.DOTENV:
+                terminal.print(f"{variable.name}={variable.value}")
+    if caveat := agent_caveat(agent):
+        terminal.note(caveat)
+    if certificate is not None:
+        terminal.note(tls_caveat(certificate))
+    if running_or_none(session) is not None:
+        terminal.note(f"The gateway runs on port {port}: an agent sent there gets its answers.")
+    elif why_not_free(port):
+        terminal.warn(f"another program listens on port {port}")
+        terminal.hint(f"`reasoning config set gateway.port {port + 1}`, then these lines anew: `reasoning setup env`")
+    else:
+        terminal.note(f"No gateway runs on port {port} yet: start it before the agent, with `reasoning gateway serve`")

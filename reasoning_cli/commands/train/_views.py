@@ -1,0 +1,365 @@
+"""How training looks: the plan, one line of progress, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from reasoning_cli.commands._shared.cost_views import budget_text
+from reasoning_cli.operations.train.jobs import Trained
+from reasoning_cli.operations.train.plan import TrainingPlan
+from reasoning_cli.terminal.listing import Column
+from reasoning_cli.terminal.units import clock_duration, counted, duration, moment, money, percent, spark, whole_cents
+from reasoning_cli.values import spell_model_type
+
+if TYPE_CHECKING:
+    from reasoning_cli.operations.train.run import Asked, Progress
+    from reasoning_cli.store.train.runs import TrainingRun
+
+Fact = tuple[str, str]
+
+_DECISIONS = 6  # told apart in a plan
+_REASONS = 4  # for leaving something out
+_STEPS = 24  # of a curve
+_METHODS = {"sft": "examples (sft)", "dpo": "preferences (dpo)"}
+
+
+# --- a plan ---
+
+
+def plan_facts(plan: TrainingPlan) -> list[Fact]:
+    """A training as a person decides on it."""
+    figures, export = plan.figures, plan.export
+    left_out = sum(export.left_out.values())
+    facts = [
+        ("train", f"{spell_model_type(plan.model_type)}  on  {plan.base}  ({plan.base_reason})"),
+        ("samples", _samples_text(plan)),
+        ("decide", _decisions_text(export.files[0].decisions.get(plan.model_type, {}))),
+    ]
+    if left_out:
+        ordered = sorted(export.left_out.items(), key=lambda one: -one[1])[:_REASONS]
+        told = ", ".join(f"{count:,} {reason}" for reason, count in ordered)
+        facts.append(("left out", f"{left_out:,}: {told}"))
+    found = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in export.redactions.items())
+    facts.append(("redacted", (found or "nothing was found to be") if plan.request.redact else "nothing: --no-redact"))
+    rank = "the whole model" if figures.full else f"LoRA rank {figures.lora_rank}"
+    facts += [
+        (
+            "with",
+            f"{_METHODS[figures.method]}, {rank}, learning rate {figures.learning_rate:g},"
+            f" prompts {plan.request.prompt_form}",
+        ),
+        ("tokens", f"about {_rounded(plan.tokens)} in {counted(figures.epochs, 'epoch')}{_evals_text(plan)}"),
+        ("price", _price_text(plan)),
+        ("time", f"roughly {duration(plan.time)} once it begins"),
+        ("serving", _serving_text(plan)),
+    ]
+    for one in plan.standings:
+        whose = f"for {spell_model_type(one.model_type)} " if one.model_type else ""
+        facts.append(("budget", f"{whose}{budget_text(one, 0)}"))
+    facts.append(
+        (
+            "then",
+            f"{plan.slot_model} goes on serving"
+            if plan.slot_model
+            else "nothing is deployed: that is a step of its own",
+        )
+    )
+    return facts
+
+
+def plan_record(plan: TrainingPlan) -> dict[str, object]:
+    """A training plan for machines."""
+    figures, export = plan.figures, plan.export
+    cheapest = plan.served_on
+    return {
+        "model_type": plan.model_type,
+        "base": plan.base,
+        "base_reason": plan.base_reason,
+        "from_job": plan.request.from_job,
+        "train_samples": plan.train_samples,
+        "validation_samples": plan.validation_samples,
+        "decisions": dict(export.files[0].decisions.get(plan.model_type, {})),
+        "left_out": dict(export.left_out),
+        "redactions": dict(export.redactions) if plan.request.redact else None,
+        "tokens": plan.tokens,
+        "longest_sample_tokens": export.longest,
+        "epochs": figures.epochs,
+        "evals": figures.evals,
+        "learning_rate": figures.learning_rate,
+        "lora_rank": figures.lora_rank,
+        "method": figures.method,
+        "prompt_form": plan.request.prompt_form,
+        "estimate_cents": None if plan.price is None else whole_cents(plan.price.cents),
+        "estimate_source": None if plan.price is None else plan.price.source,
+        "agreed_cents": plan.agreed_cents,
+        "expected_seconds": int(plan.time.total_seconds()),
+        "serving": None if cheapest is None else cheapest.name,
+        "serving_cents_per_hour": None if cheapest is None else cheapest.price_cents_per_hour,
+        "budget_left_cents": _left(plan),
+        "warnings": list(plan.warnings),
+    }
+
+
+def going_facts(run: TrainingRun) -> list[Fact]:
+    """A run that goes on, for a dry run of the command that would go on with it."""
+    return [
+        ("run", f"{run.number}: {spell_model_type(run.model_type)} on {run.base}, {run.stage}"),
+        ("next", _NEXT.get(run.stage, "its job is watched")),
+        *([("waits", run.problem)] if run.problem else []),
+    ]
+
+
+_NEXT = {
+    "planned": "the samples are exported and checked",
+    "exported": "the files are uploaded",
+    "uploaded": "Together checks the files",
+    "validated": "Together's price is asked for, and the job created",
+}
+
+
+def price_question(asked: Asked) -> str:
+    """Together's own price, when it is more than was agreed to."""
+    before = "" if asked.agreed_cents is None else f", and {money(asked.agreed_cents)} was agreed to"
+    tokens = f" for {asked.train_tokens:,} tokens" if asked.train_tokens else ""
+    return f"Together asks {money(asked.cents)}{tokens}{before}. Go on?"
+
+
+def _rounded(count: int) -> str:
+    """An estimate as such: `1.3 million`, `13,000`."""
+    return f"{count / 1_000_000:.1f} million" if count >= 1_000_000 else f"{round(count, -3) or count:,}"
+
+
+def _samples_text(plan: TrainingPlan) -> str:
+    export = plan.export
+    validation = f" and {plan.validation_samples:,} to check it with" if plan.validation_samples else ""
+    return f"{plan.train_samples:,} to learn from{validation}; {moment(export.oldest)} to {moment(export.newest)}"
+
+
+def _decisions_text(counts: Mapping[str, int]) -> str:
+    total = sum(counts.values()) or 1
+    shown = [f"{name} {percent(count / total)}" for name, count in list(counts.items())[:_DECISIONS]]
+    return ", ".join(shown) + (", and others" if len(counts) > _DECISIONS else "") or "–"
+
+
+def _evals_text(plan: TrainingPlan) -> str:
+    return f" and {counted(plan.figures.evals, 'check')} against the validation side" if plan.figures.evals else ""
+
+
+def _price_text(plan: TrainingPlan) -> str:
+    own = "Together tells its own price when it has checked the file"
+    if plan.price is None:
+        return f"not known before the upload; {own}, and you are asked then"
+    above = "" if plan.agreed_cents is None else f"; above {money(plan.agreed_cents)} you are asked again"
+    return f"about {money(plan.price.cents)} ({plan.price.source}); {own}{above}"
+
+
+def _serving_text(plan: TrainingPlan) -> str:
+    one = plan.served_on
+    if one is None:
+        return "not possible: Together has no config for this base"
+    room = "" if one.is_free else ", of which nothing is free now"
+    return f"{money(one.price_cents_per_hour)} an hour on {one.name}{room}, from when you deploy it"
+
+
+def _left(plan: TrainingPlan) -> int | None:
+    left = [one.left_cents for one in plan.standings if one.left_cents is not None]
+    return whole_cents(min(left)) if left else None
+
+
+# --- what goes on ---
+
+
+def progress_texts(progress: Progress) -> tuple[str, str]:
+    """What goes on, and the figures that change too often for a log."""
+    run, job = progress.run, progress.job
+    state = f"run {run.number} {spell_model_type(run.model_type)}: {progress.text}"
+    if job is None:
+        return state, progress.detail
+    parts = []
+    if job.queue_depth:
+        parts.append(f"{job.queue_depth} before it in the queue")
+    if job.epochs_completed is not None and job.n_epochs:
+        parts.append(f"epoch {min(job.epochs_completed + 1, job.n_epochs)} of {job.n_epochs}")
+    if progress.losses:
+        parts.append(f"loss {progress.losses[-1]:.3f} {curve(progress.losses)}")
+    if job.total_price:
+        parts.append(money(job.cents))
+    if job.progress and job.progress.estimate_available:
+        from datetime import timedelta
+
+        parts.append(f"{duration(timedelta(seconds=job.progress.seconds_remaining))} to go")
+    parts.append(clock_duration(progress.elapsed))
+    return state, "  ".join(parts)
+
+
+def curve(values: Sequence[float], width: int = _STEPS) -> str:
+    """Values over time as a line of bars, the means of as many steps as it takes."""
+    if not values:
+        return ""
+    steps = min(width, len(values))
+    means = []
+    for step in range(steps):
+        part = values[step * len(values) // steps : (step + 1) * len(values) // steps]
+        means.append(sum(part) / len(part))
+    low, high = min(means), max(means)
+    span = (high - low) or 1
+    return spark([1 + round((mean - low) / span * 100) for mean in means])
+
+
+# --- what there is ---
+
+
+def trained_columns() -> list[Column[Trained]]:
+    """Runs and jobs, one a line."""
+    return [
+        Column("run", lambda one: one.run.number if one.run else None, "RUN", right=True),
+        Column("model_type", lambda one: one.model_type, "TYPE", text=_type_text),
+        Column("state", lambda one: one.state, "STATE", text=lambda one: one.state.replace("_", " "), style=_style),
+        Column("stage", lambda one: one.run.stage if one.run else None),
+        Column("samples", lambda one: one.samples, "SAMPLES", text=_count_text, right=True, from_width=72),
+        Column("base", lambda one: one.base, "BASE", shrink=True, from_width=60),
+        Column(
+            "cost_cents",
+            lambda one: None if one.cents is None else whole_cents(one.cents),
+            "COST",
+            text=_cost_text,
+            right=True,
+        ),
+        Column("started_at", lambda one: one.at, "STARTED", text=lambda one: moment(one.at), from_width=60),
+        Column("finished_at", lambda one: one.run.finished_at if one.run else None),
+        Column("model", lambda one: one.run.model_name if one.run else None),
+        Column("adapter", lambda one: one.run.adapter_name if one.run else None),
+        Column("job", lambda one: one.job_id, "JOB", from_width=110),
+        Column("problem", lambda one: one.run.problem if one.run else None),
+    ]
+
+
+def trained_record(one: Trained) -> dict[str, object]:
+    """A run whole, for machines; of a job that is not ours what is known of it."""
+    record = {column.key: column.value(one) for column in trained_columns()}
+    run = one.run
+    if run is None:
+        return record
+    figures = run.plan.get("figures")
+    return {
+        **record,
+        "method": run.method,
+        "figures": figures,
+        "prompt_form": run.plan.get("prompt_form"),
+        "plan_samples": run.plan.get("samples"),
+        "left_out": run.plan.get("left_out"),
+        "tokens": run.plan.get("tokens"),
+        "estimate_cents": run.plan.get("estimate_cents"),
+        "agreed_cents": run.plan.get("agreed_cents"),
+        "manifest": run.manifest,
+        "manifest_sha256": run.manifest_sha256,
+        "train_sha256": run.train_sha256,
+        "validation_sha256": run.validation_sha256,
+        "training_file": run.training_file_id,
+        "validation_file": run.validation_file_id,
+        "suffix": run.suffix,
+        "model_id": run.model_id,
+        "adapter_id": run.adapter_id,
+        "updated_at": run.updated_at,
+    }
+
+
+def trained_facts(one: Trained) -> list[Fact]:
+    """A run whole, for a person."""
+    run, cost = one.run, "–" if one.cents is None else money(one.cents)
+    if run is None:
+        assert one.job is not None
+        return [
+            ("job", f"{one.job.id}, {one.state}; not started from here"),
+            ("base", one.base or "–"),
+            ("cost", cost),
+            ("started", moment(one.at)),
+        ]
+    ended = f", {run.stage} {moment(run.finished_at)}" if run.finished_at else f", {one.state}"
+    facts = [
+        ("run", f"{run.number}: {spell_model_type(run.model_type)} on {run.base}"),
+        ("when", f"begun {moment(run.started_at)}{ended}"),
+        ("samples", _kept_samples(run)),
+        ("with", _kept_figures(run)),
+        ("cost", cost if one.job is None or run.over or one.job.status == "" else f"{cost} so far, or reserved"),
+    ]
+    if run.job_id:
+        facts.append(("job", f"{run.job_id} ({run.job_status or '–'}), called {run.suffix}"))
+    if run.training_file_id:
+        files = " and ".join(filter(None, (run.training_file_id, run.validation_file_id)))
+        facts.append(("files", files))
+    if run.manifest:
+        facts.append(("export", f"{run.manifest}, sha256 {(run.manifest_sha256 or '')[:16]}…"))
+    if run.model_name or run.model_id:
+        facts.append(("model", f"{run.model_name} ({run.model_id})"))
+    if run.adapter_name and run.adapter_name != run.model_name:
+        facts.append(("adapter", f"{run.adapter_name} ({run.adapter_id})"))
+    if run.problem:
+        facts.append(("problem", run.problem))
+    return facts
+
+
+def next_commands(run: TrainingRun) -> list[str]:
+    """What to type next, as hints."""
+    name = spell_model_type(run.model_type)
+    match run.stage:
+        case "done" if run.problem is None:
+            return [
+                f"bring it up: `reasoning models deploy {run.model_name} --as {name}` (beside a model that answers now"
+                f" with `--canary 0`), and see whether it is better: `reasoning train eval {name}"
+                f" --model {run.model_name}`",
+                f"or let it take over by steps, behind a gate: `reasoning train promote {name} --to {run.number}`",
+            ]
+        case "done":
+            return [f"get its weights: `reasoning train download {run.number} -o {run.suffix}.tar.zst`"]
+        case "failed" if run.job_status == "completed":
+            return [
+                f"get its weights and bring them back: `reasoning train download {run.number} -o {run.suffix}.tar.zst`,"
+                f" unpack them, then `reasoning models upload {run.suffix} --from ./DIR --base {run.base}`"
+            ]
+        case "failed" if run.job_id:
+            return [f"what happened: `reasoning train events {run.number}`; once more: `reasoning train start {name}`"]
+        case "failed":
+            return [f"all about it: `reasoning train show {run.number}`; once more: `reasoning train start {name}`"]
+        case "cancelled":
+            return [f"once more: `reasoning train start {name}`"]
+        case "training":
+            return [f"watch it: `reasoning train watch {run.number}`; end it: `reasoning train cancel {run.number}`"]
+    return [f"go on: `reasoning train start {name}`; give it up: `reasoning train cancel {run.number}`"]
+
+
+def _kept_samples(run: TrainingRun) -> str:
+    samples = run.plan.get("samples")
+    counts = samples if isinstance(samples, dict) else {}
+    sides = ", ".join(f"{count:,} {side}" for side, count in counts.items())
+    return f"{sides}; prompts {run.plan.get('prompt_form')}"
+
+
+def _kept_figures(run: TrainingRun) -> str:
+    figures = run.plan.get("figures")
+    if not isinstance(figures, dict):
+        return "–"
+    rank = "the whole model" if figures["lora_rank"] is None else f"LoRA rank {figures['lora_rank']}"
+    return (
+        f"{_METHODS[run.method]}, {rank}, {counted(figures['epochs'], 'epoch')},"
+        f" learning rate {figures['learning_rate']:g}"
+    )
+
+
+def _type_text(one: Trained) -> str:
+    return spell_model_type(one.model_type) if one.model_type else "–"
+
+
+def _count_text(one: Trained) -> str:
+    return "–" if one.samples is None else f"{one.samples:,}"
+
+
+def _cost_text(one: Trained) -> str:
+    return "–" if one.cents is None else money(one.cents)
+
+
+def _style(one: Trained) -> str:
+    return {"done": "good", "completed": "good", "failed": "bad", "error": "bad", "user_error": "bad"}.get(
+        one.state, ""
+    )

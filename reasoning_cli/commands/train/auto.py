@@ -1,0 +1,360 @@
+"""`train auto`: let a type train itself anew when enough is new, on conditions, and show how that goes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reasoning_cli import settings as s
+from reasoning_cli.commands._shared.completion import complete_model_types
+from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
+from reasoning_cli.commands._shared.options import (
+    DryRunOption,
+    FormatOption,
+    JsonOption,
+    QuietOption,
+    YesOption,
+    chosen_format,
+    typed,
+)
+from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.errors import NotFoundError, ReasoningError, UsageError
+from reasoning_cli.terminal.listing import Column, Format, Listing
+from reasoning_cli.values import parse_model_type, parse_usd, spell_model_type
+
+if TYPE_CHECKING:
+    from reasoning_cli.operations.train.auto.controller import Keeper, Means
+    from reasoning_cli.store.train.auto_loops import Counted, Loop
+
+_EVERY = re.compile(r"(\d{1,4})\s*([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_DEFAULTS = timedelta(days=7), 500, Decimal(20)
+# Decisions a model is asked about before it may be promoted: enough for the gate, and few enough to pay for.
+_EVALUATED = 400
+_LEAST_KEPT_BACK = 150
+_BEGUN: list[subprocess.Popen[bytes]] = []  # what goes on with loops, for this process to bury
+
+
+def auto(
+    ctx: typer.Context,
+    model_type: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[TYPE]", help="should-respond, planning or coding.", autocompletion=complete_model_types
+        ),
+    ] = None,
+    every: Annotated[str | None, typer.Option(metavar="7d", help="At most once in so long: 12h, 7d or 4w; 7d.")] = None,
+    min_new: Annotated[
+        int | None, typer.Option("--min-new", metavar="N", min=1, help="When so many samples are new; 500.")
+    ] = None,
+    count: Annotated[
+        str | None,
+        typer.Option(metavar="labelled|all", help="Which new samples count: those a person judged, or any; labelled."),
+    ] = None,
+    max_cost: Annotated[
+        str | None,
+        typer.Option(metavar="USD", help="What a round may cost, its job and its model's hours together; 20."),
+    ] = None,
+    unattended: Annotated[
+        bool | None,
+        typer.Option("--unattended/--ask", help="Promote what passes the gate without asking, or wait for a person."),
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Go on with the round as far as it can go now, and end; for cron.")
+    ] = False,
+    off: Annotated[bool, typer.Option("--off", help="Train this type by itself no longer.")] = False,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    fmt: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Train a type anew by itself when enough is new: train, evaluate, ask beside what answers, ask to be promoted.
+
+    The guard goes on with it, one step each time it looks. Without a TYPE: how each loop stands.
+    """
+    from reasoning_cli.store.train.auto_loops import Loops
+
+    session, chosen = session_of(ctx), chosen_format(fmt, json)
+    conditions = [one for one in (every, min_new, count, max_cost, unattended) if one is not None]
+    if model_type is None:
+        if conditions or once or off:
+            raise UsageError("which decisions?", "`reasoning train auto planning`, should-respond or coding")
+        _list(session, Loops(session.store).all(), chosen, quiet=quiet)
+        return
+    name = parse_model_type(model_type)
+    if off:
+        if conditions or once:
+            raise UsageError("--off stands alone", "leave the other options away")
+        _off(session, name)
+        return
+    loop = Loops(session.store).get(name)
+    if conditions or loop is None:
+        given = every, min_new, count, max_cost, unattended
+        loop = _set(session, name, loop, given, yes=yes, dry_run=dry_run, json=chosen is Format.JSON)
+        if loop is None:
+            return
+        if chosen is Format.TABLE:
+            _say_set(session, loop)
+            if not once:
+                return
+    if once:
+        _once(session, loop, chosen)
+    else:
+        _list(session, [loop], chosen, quiet=quiet)
+
+
+def tend_loops(session: Session, keeper: Keeper) -> list[Loop]:
+    """What the guard does about the loops in a round: begin with what is due, in processes of their own, which may take
+    hours; the loops whose state is to be told."""
+
+    def begin(model_type: str) -> None:
+        database = [f"--db={path}"] if (path := session.flags.get(s.STORE_PATH.name)) else []
+        words = [*session.global_options, *database, "train", "auto", spell_model_type(model_type), "--once"]
+        # It outlives a guard that looks once. What goes wrong in it is in the loop's state, not in its output.
+        begun = subprocess.Popen(
+            [sys.executable, "-m", "reasoning_cli", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _BEGUN.append(begun)
+
+    _BEGUN[:] = [one for one in _BEGUN if one.poll() is None]
+    return keeper.tend(session.now(), begin)
+
+
+def loop_line(loop: Loop) -> str:
+    """How a loop stands."""
+    return f"{spell_model_type(loop.model_type)}: {loop.line}"
+
+
+def loop_record(loop: Loop) -> dict[str, object]:
+    """A loop for webhooks."""
+    return {"type": loop.model_type, "step": loop.step, "line": loop.line}
+
+
+def _set(
+    session: Session,
+    model_type: str,
+    loop: Loop | None,
+    given: tuple[str | None, int | None, str | None, str | None, bool | None],
+    *,
+    yes: bool,
+    dry_run: bool,
+    json: bool,
+) -> Loop | None:
+    """Set a loop up, or its conditions anew; None where that was a dry run."""
+    from reasoning_cli.operations.train.auto.controller import rest
+    from reasoning_cli.store.audit_log import Event, Events, current_user
+    from reasoning_cli.store.train.auto_loops import Loops
+
+    terminal, name = session.terminal, spell_model_type(model_type)
+    every_text, min_new, count, max_cost, unattended = given
+    every, least, most = (loop.every, loop.min_new, _dollars(loop)) if loop is not None else _DEFAULTS
+    counted: Counted = loop.counted if loop is not None else "labelled"
+    if every_text is not None:
+        every = typed(_parse_every, every_text, "--every 7d")
+    if count is not None:
+        if count not in ("labelled", "all"):
+            raise UsageError(f"`{count}` is no way to count", "--count labelled, or --count all")
+        counted = "all" if count == "all" else "labelled"
+    if max_cost is not None:
+        most = typed(parse_usd, max_cost, "--max-cost 20")
+    least = least if min_new is None else min_new
+    alone = unattended if unattended is not None else loop is not None and loop.unattended
+    facts = [
+        ("train", f"{name} anew, at most every {_spell(every)}"),
+        ("when", f"{least:,} {'samples are new' if counted == 'all' else 'samples are newly labelled or corrected'}"),
+        ("cost", f"${most:.2f} a round at most: its job, and the hours of its model"),
+        ("then", "what passes the gate is promoted" if alone else "what passes the gate waits for your promotion"),
+    ]
+    if dry_run:
+        record: dict[str, object] = {"type": model_type, "every_seconds": int(every.total_seconds())}
+        record |= {"min_new": least, "counted": counted, "max_cost_usd": str(most), "unattended": alone}
+        show_dry_run(terminal, facts, record, json=json)
+        return None
+    ask_about(terminal, facts, "Let it train itself, and spend that without asking?", yes=yes)
+    now = session.now()
+    loop = Loops(session.store).set(
+        model_type,
+        every=every,
+        min_new=least,
+        counted=counted,
+        max_cost_cents=int(most * 100),
+        unattended=alone,
+        by=current_user(),
+        at=now,
+    )
+    detail: dict[str, object] = dict(facts)
+    Events(session.store).add(Event(now, "operator", "auto_on", name, detail))
+    return (rest(session.store, loop, now)[0] or loop) if loop.step == "resting" else loop
+
+
+def _say_set(session: Session, loop: Loop) -> None:
+    terminal, name = session.terminal, spell_model_type(loop.model_type)
+    most = f"${_dollars(loop):.2f}"
+    terminal.say(f"{name} trains itself, at most every {_spell(loop.every)}, for {most} a round at most.")
+    terminal.say(loop_line(loop))
+    terminal.hint("the guard goes on with it: `reasoning costs guard`, or `reasoning gateway serve --guard`")
+
+
+def _off(session: Session, model_type: str) -> None:
+    from reasoning_cli.store.audit_log import Event, Events
+    from reasoning_cli.store.deploy.deployments import Deployments
+    from reasoning_cli.store.train.auto_loops import Loops
+
+    terminal, name = session.terminal, spell_model_type(model_type)
+    loop = Loops(session.store).get(model_type)
+    if loop is None or not Loops(session.store).remove(model_type):
+        raise NotFoundError(f"{name} does not train itself", f"`reasoning train auto {name}` lets it")
+    Events(session.store).add(Event(session.now(), "operator", "auto_off", name, {"step": loop.step}))
+    terminal.say(f"{name} trains itself no longer.")
+    if loop.step == "training":
+        terminal.hint(f"run {loop.run} goes on at Together; end it: `reasoning train cancel {loop.run}`")
+    record = Deployments(session.store).get(loop.candidate_key) if loop.candidate_key else None
+    if loop.step != "resting" and record is not None and record.deleted_at is None:
+        terminal.hint(f"its model runs on; stop it: `reasoning models undeploy {record.deployment_name}`")
+
+
+def _once(session: Session, loop: Loop, fmt: Format) -> None:
+    """Take the steps that can be taken now, each shown with its line."""
+    from reasoning_cli.operations.train.auto.controller import loop_in_hand, take_steps
+
+    terminal = session.terminal
+    with loop_in_hand(session.settings.database(), loop.model_type) as mine:
+        if not mine:
+            raise ReasoningError(
+                f"another process goes on with {spell_model_type(loop.model_type)}", "`reasoning train auto` shows how"
+            )
+        means = _means(session, loop)
+        after = take_steps(means, loop.model_type)
+    if after is None:
+        return
+    if fmt is Format.TABLE:
+        terminal.say(loop_line(after))
+    else:
+        _list(session, [after], fmt)
+
+
+def _means(session: Session, loop: Loop) -> Means:
+    from reasoning_cli.commands._shared.model_options import read_timeout, ways_to_wait
+    from reasoning_cli.commands.costs.prices import prices_file
+    from reasoning_cli.commands.train.start import slot_form, ways_of, window_of
+    from reasoning_cli.operations.costs.token_prices import read_prices
+    from reasoning_cli.operations.data.export.render import Rules
+    from reasoning_cli.operations.data.export.run import ExportRequest
+    from reasoning_cli.operations.evaluate.run import Ways as EvaluatingWays
+    from reasoning_cli.operations.evaluate.sampling import EvaluateRequest
+    from reasoning_cli.operations.promote.controller import Desk
+    from reasoning_cli.operations.train.auto.candidate import Bench
+    from reasoning_cli.operations.train.auto.controller import ACTOR, TYPED, Means
+    from reasoning_cli.operations.train.plan import TrainRequest
+    from reasoning_cli.settings import Settings
+    from reasoning_cli.store.samples.training_log import SampleFilter, Samples
+
+    model_type, get = loop.model_type, session.settings.get
+    wanted = SampleFilter(model_types=(model_type,))
+    form = slot_form(session, model_type)
+    back = min(0.3, max(0.1, _LEAST_KEPT_BACK / max(1, Samples(session.store).count(wanted))))
+    rules = Rules(forms={model_type: form}, max_tokens={model_type: window_of(session, model_type)})
+
+    def settings_now() -> Settings:
+        session.read_settings_again()
+        return session.settings
+
+    wait = ways_to_wait(session, read_timeout(session, None), lambda progress: None)
+    return Means(
+        bench=Bench(
+            desk=Desk(session.client, session.store, settings_now, session.now, wait, actor=ACTOR),
+            limits=session.limits,
+            models=session.models,
+            idle_minutes=session.idle_by_type.get(model_type, get(s.IDLE_MINUTES)),
+            evaluation=EvaluateRequest(
+                model_type=model_type,
+                models=(),
+                form=form,
+                max_tokens=get(s.MAX_TOKENS[model_type]),
+                window_tokens=get(s.WINDOW_TOKENS[model_type]),
+                wanted=wanted,
+                sample=_EVALUATED,
+            ),
+            evaluating=EvaluatingWays(session.now, session.sleep),
+            prices=read_prices(prices_file(session)),
+        ),
+        training=ways_of(session),
+        request=TrainRequest(
+            model_type=model_type,
+            export=ExportRequest(wanted=wanted, rules=rules, dedupe="near", split=(1 - back, back)),
+            max_cost_usd=_dollars(loop),
+            typed=TYPED,
+        ),
+        slot_form=form,
+        database=session.settings.database(),
+        tell=lambda loop: session.terminal.note(loop_line(loop)),
+    )
+
+
+def _list(session: Session, loops: list[Loop], fmt: Format, *, quiet: bool = False) -> None:
+    from reasoning_cli.terminal.units import moment, money
+
+    columns = [
+        Column["Loop"]("type", lambda one: one.model_type, "TYPE", lambda one: spell_model_type(one.model_type)),
+        Column["Loop"]("step", lambda one: one.step, "STEP"),
+        Column["Loop"]("every", lambda one: one.every, "EVERY", lambda one: _spell(one.every), from_width=80),
+        Column["Loop"]("min_new", lambda one: one.min_new, "NEW", right=True, from_width=80),
+        Column["Loop"]("counted", lambda one: one.counted),
+        Column["Loop"](
+            "max_cost_cents",
+            lambda one: one.max_cost_cents,
+            "AT MOST",
+            lambda one: money(one.max_cost_cents),
+            right=True,
+            from_width=80,
+        ),
+        Column["Loop"](
+            "unattended",
+            lambda one: one.unattended,
+            "PROMOTION",
+            lambda one: "by itself" if one.unattended else "asks",
+            from_width=100,
+        ),
+        Column["Loop"]("by", lambda one: one.by),
+        Column["Loop"]("begun_at", lambda one: one.begun_at),
+        Column["Loop"]("ended_at", lambda one: one.ended_at),
+        Column["Loop"]("run", lambda one: one.run),
+        Column["Loop"]("evaluation", lambda one: one.evaluation),
+        Column["Loop"]("line_at", lambda one: one.line_at, "SINCE", lambda one: moment(one.line_at), from_width=100),
+        Column["Loop"]("line", lambda one: one.line),
+    ]
+    listing = Listing(columns, loops, id=lambda one: one.model_type)
+    empty = "Nothing trains itself: `reasoning train auto TYPE` sets that up."
+    session.terminal.show(listing, fmt, quiet=quiet, empty=empty)
+    if fmt is Format.TABLE and not quiet:
+        for one in loops:
+            session.terminal.say(loop_line(one))
+
+
+def _dollars(loop: Loop) -> Decimal:
+    return Decimal(loop.max_cost_cents) / 100
+
+
+def _parse_every(text: str) -> timedelta:
+    found = _EVERY.fullmatch(text.strip().lower())
+    if found is None or not int(found[1]):
+        raise ValueError("is no length of time like 12h, 7d or 4w")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def _spell(time: timedelta) -> str:
+    for unit in ("days", "hours", "minutes"):
+        number, rest = divmod(time, timedelta(**{unit: 1}))
+        if not rest:
+            return f"{number} {unit if number != 1 else unit[:-1]}"
+    return str(time)

@@ -1,0 +1,223 @@
+"""`train compare`: better, worse or not yet known, by live traffic."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reasoning_cli.commands._shared.completion import complete_names
+from reasoning_cli.commands._shared.model_options import TypeArgument
+from reasoning_cli.commands._shared.options import JsonOption
+from reasoning_cli.commands._shared.sample_options import SinceOption, UntilOption, filter_of
+from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.commands.train.promote import GateOption
+from reasoning_cli.values import parse_model_type, spell_model_type
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from reasoning_cli.operations.evaluate.online import CompareRequest, Figures, LiveComparison, Question, Side
+    from reasoning_cli.operations.promote.gate import Gate
+
+_WATCH_SECONDS = 5.0
+
+
+def compare(
+    ctx: typer.Context,
+    model_type: TypeArgument,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            help="The model; default: the one half way in, else the slot's.",
+            autocompletion=complete_names,
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="original|MODEL",
+            help="What it is held against; default: the model it is to replace, else the original.",
+            autocompletion=complete_names,
+        ),
+    ] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    alpha: Annotated[
+        float, typer.Option(metavar="PERCENT", min=0.01, max=49, help="How often a verdict may be wrong.")
+    ] = 5.0,
+    gate: GateOption = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again until there is a verdict.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """By live traffic in shadow or canary: is a model better, worse, or not yet known? Look as often as you like."""
+    from reasoning_cli.operations.evaluate.online import CompareRequest
+    from reasoning_cli.operations.promote.gate import read_gate
+    from reasoning_cli.operations.statistics.sequential import Verdict
+    from reasoning_cli.terminal.progress import watching
+
+    session, chosen = session_of(ctx), parse_model_type(model_type)
+    span = filter_of(session, None, None, None, None, None, None, since, until)
+    request = CompareRequest(chosen, model, against, span.since, span.until, alpha / 100)
+    rules = read_gate(gate, chosen)
+    if not watch:
+        _show(session, _compared(session, request, rules), json=json)
+        return
+    with watching(session.terminal) as show:
+        while True:
+            found = _compared(session, request, rules)
+            if json:
+                session.terminal.json_lines([_record(found)])
+            else:
+                show(_lines(found, session.now(), session.terminal.width))
+            if found.verdict is not Verdict.UNDECIDED:
+                return
+            session.sleep(_WATCH_SECONDS)
+
+
+def _compared(session: Session, request: CompareRequest, rules: Gate) -> LiveComparison:
+    from reasoning_cli.commands.costs.prices import prices_file
+    from reasoning_cli.operations.costs.breakeven import compare as costs
+    from reasoning_cli.operations.costs.token_prices import read_prices
+    from reasoning_cli.operations.evaluate.online import compare_live
+
+    prices = costs(session.store, read_prices(prices_file(session)), session.now())
+    original = next((one.original for one in prices if one.model_type == request.model_type), None)
+    each = original.cents_per_decision if original is not None else None
+    return compare_live(session.store, request, rules, session.now(), None if each is None else each * 1000)
+
+
+def _show(session: Session, found: LiveComparison, *, json: bool) -> None:
+    if json:
+        session.terminal.json(_record(found))
+        return
+    for line in _lines(found, session.now(), session.terminal.width):
+        session.terminal.print(line)
+    name = spell_model_type(found.model_type)
+    if not any(one.asks == "right" and one.finding.trials for one in found.questions):
+        session.terminal.hint(f"who is right, labels tell: `reasoning data review -m {name}`")
+
+
+def _lines(found: LiveComparison, now: datetime, width: int) -> list[str]:
+    """The answer first, then what it rests on."""
+    from reasoning_cli.terminal.table import lay_out
+
+    name = spell_model_type(found.model_type)
+    lines = [f"{name}: {found.one.name} against {found.other.name}"]
+    for number, question in enumerate(found.questions):
+        lines.append("")
+        lines += textwrap.wrap(question.text, width)
+        lines += textwrap.wrap(_answer(question, now), max(20, width), initial_indent="  ", subsequent_indent="  ")
+        if number == 0 and not question.finding.trials:
+            break
+    rows = [_row(found.one, found.figures), _row(found.other, found.figures_of_other)]
+    header = ["", "ASKED", "VALID", "ALIKE", "GOOD", "P50", "P95", "PER 1,000"]
+    if width < 70:
+        keep = [0, 1, 2, 3]
+        header, rows = [header[one] for one in keep], [[row[one] for one in keep] for row in rows]
+    table = lay_out(
+        header,
+        [[(cell, "") for cell in row] for row in rows],
+        right=[False] + [True] * (len(header) - 1),
+        shrinks=0,
+        prose=False,
+        width=width,
+        paint=lambda text, style: text,
+    )
+    beside = f" Asked beside each other, both decided alike in {found.same:,} of {found.both:,}." if found.both else ""
+    percent = f"{found.alpha * 100:g}"
+    foot = (
+        f"Each answer is wrong in {percent} % of such comparisons at the most, however often one looks."
+        f" {found.decisions_per_day:,} decisions came in the last day.{beside}"
+    )
+    return [*lines, "", *table, "", *textwrap.wrap(foot, width)]
+
+
+def _row(side: Side, one: Figures) -> list[str]:
+    from reasoning_cli.terminal.units import money
+
+    def share(part: int, whole: int) -> str:
+        return f"{part / whole * 100:.1f} %" if whole else "–"
+
+    p50, p95 = one.percentile(0.5), one.percentile(0.95)
+    return [
+        side.name,
+        f"{one.asked:,}",
+        share(one.valid, one.asked),
+        share(one.alike, one.compared),
+        share(one.good, one.labelled),
+        "–" if p50 is None else f"{p50:,} ms",
+        "–" if p95 is None else f"{p95:,} ms",
+        "–" if side.cents_per_1000 is None else money(side.cents_per_1000),
+    ]
+
+
+def _answer(question: Question, now: datetime) -> str:
+    """The verdict with its interval, and how much more it takes."""
+    from reasoning_cli.terminal.units import moment
+
+    one = question.finding
+    if not one.trials:
+        return "Not yet known: no decision tells."
+    seen = f"{one.estimate * 100:+.1f}" if question.floor is None else f"{one.estimate * 100:.1f}"
+    low, high = (f"{end * 100:.1f}" for end in (one.interval.low, one.interval.high))
+    unit = "points" if question.floor is None else "%"
+    basis = f"{seen} {unit}, between {low} and {high}, of {one.trials:,} decisions"
+    if one.verdict == "undecided":
+        if one.more is None:
+            return f"Not yet known: {basis}; at what was seen so far no number of decisions would tell."
+        until = f", at today's rate until {moment(question.until)}" if question.until is not None else ""
+        return f"Not yet known: {basis}; about {one.more:,} more decisions{until}."
+    if question.floor is not None:
+        return f"{'Yes' if one.verdict == 'better' else 'No'}: {basis}."
+    return f"{'Better' if one.verdict == 'better' else 'Worse'}: {basis}."
+
+
+def _record(found: LiveComparison) -> dict[str, object]:
+    """The same for machines."""
+    return {
+        "model_type": found.model_type,
+        "model": found.one.name,
+        "against": found.other.name,
+        "since": found.since,
+        "until": found.until,
+        "alpha": found.alpha,
+        "verdict": str(found.verdict),
+        "question": str(found.questions[0].asks),
+        "questions": [
+            {
+                "question": str(one.asks),
+                "text": one.text,
+                "verdict": str(one.finding.verdict),
+                "estimate": one.finding.estimate,
+                "low": one.finding.interval.low,
+                "high": one.finding.interval.high,
+                "decisions": one.finding.trials,
+                "floor": one.floor,
+                "more_decisions": one.finding.more,
+                "until": one.until,
+            }
+            for one in found.questions
+        ],
+        "models": [_figures(found.one, found.figures), _figures(found.other, found.figures_of_other)],
+        "beside": {"decisions": found.both, "alike": found.same},
+        "decisions_last_day": found.decisions_per_day,
+    }
+
+
+def _figures(side: Side, one: Figures) -> dict[str, object]:
+    return {
+        "name": side.name,
+        "asked": one.asked,
+        "valid": one.valid,
+        "compared_with_original": one.compared,
+        "alike": one.alike,
+        "labelled": one.labelled,
+        "good": one.good,
+        "p50_ms": one.percentile(0.5),
+        "p95_ms": one.percentile(0.95),
+        "cents_per_1000": None if side.cents_per_1000 is None else round(side.cents_per_1000, 2),
+    }

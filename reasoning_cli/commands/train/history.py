@@ -1,0 +1,101 @@
+"""`train history`: which model answered when, trained on what, and why it came or went."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reasoning_cli.commands._shared.completion import complete_model_types
+from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
+from reasoning_cli.commands._shared.session import session_of
+from reasoning_cli.terminal.listing import Format
+from reasoning_cli.values import MODEL_TYPES, parse_model_type, spell_model_type
+
+if TYPE_CHECKING:
+    from reasoning_cli.operations.promote.history import Stint
+    from reasoning_cli.terminal.listing import Column
+
+
+def history(
+    ctx: typer.Context,
+    model_type: Annotated[
+        str | None,
+        typer.Argument(metavar="[TYPE]", help="This model type alone.", autocompletion=complete_model_types),
+    ] = None,
+    fmt: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Every model that answered or was on its way: when, how often, trained on what, judged how, and by whom."""
+    from reasoning_cli.operations.promote.history import history
+    from reasoning_cli.terminal.listing import Listing
+
+    session = session_of(ctx)
+    wanted = [parse_model_type(model_type)] if model_type else list(MODEL_TYPES)
+    found = history(session.store, wanted)
+    listing = Listing(_columns(), found, id=lambda one: one.deployment_key or one.model)
+    empty = "No model of yours has answered anything yet: `reasoning train promote TYPE` lets one in."
+    session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty=empty)
+
+
+def _columns() -> list[Column[Stint]]:
+    from reasoning_cli.terminal.listing import Column
+
+    return [
+        Column("model_type", lambda one: one.model_type, "TYPE", text=lambda one: spell_model_type(one.model_type)),
+        Column("model", lambda one: one.model, "MODEL", shrink=True),
+        Column("from", lambda one: one.first, "FROM", text=_from, from_width=60),
+        Column("until", lambda one: one.last, "UNTIL", text=_until, from_width=100),
+        Column("decisions", lambda one: one.decisions, "DECISIONS", text=lambda one: f"{one.decisions:,}", right=True),
+        Column("state", _state, "STATE", text=_state),
+        Column("run", lambda one: one.run.number if one.run else None, "RUN", right=True, from_width=90),
+        Column("evaluation", _judged, "JUDGED", text=_judged_text, from_width=110),
+        Column("deployment_key", lambda one: one.deployment_key),
+        Column("job", lambda one: one.run.job_id if one.run else None),
+        Column("manifest_sha256", lambda one: one.run.manifest_sha256 if one.run else None),
+        Column("promotion", lambda one: one.promotion.number if one.promotion else None),
+        Column("why", lambda one: one.promotion.why if one.promotion else None),
+        Column("by", lambda one: one.promotion.by if one.promotion else None),
+        Column("forced_by", lambda one: one.promotion.forced_by if one.promotion else None),
+        Column("gate", lambda one: list(one.promotion.gate) if one.promotion else None),
+    ]
+
+
+def _from(one: Stint) -> str:
+    from reasoning_cli.terminal.units import moment
+
+    return moment(one.first) if one.first else "–"
+
+
+def _until(one: Stint) -> str:
+    from reasoning_cli.terminal.units import moment
+
+    return "now" if one.now and one.last else moment(one.last) if one.last else "–"
+
+
+def _state(one: Stint) -> str:
+    """How it came, or went."""
+    promotion = one.promotion
+    if promotion is None:
+        return "in the slot" if one.now else "was deployed"
+    if promotion.rolled_back_at is not None:
+        return "taken back"
+    forced = ", forced" if promotion.forced_by else ""
+    words = {"promoted": "promoted", "returned": "sent back", "left": "left", "planned": "begun"}
+    return words.get(promotion.stage, "coming in" if promotion.stage != "returning" else "going back") + forced
+
+
+def _judged(one: Stint) -> dict[str, object] | None:
+    found = one.evaluation
+    if found is None:
+        return None
+    figure = None if found.figure is None else vars(found.figure)
+    return {"number": found.number, "metric": found.metric, "figure": figure}
+
+
+def _judged_text(one: Stint) -> str:
+    found = one.evaluation
+    if found is None or found.figure is None:
+        return "–"
+    return f"{found.figure.value * 100:.0f} % of {found.figure.count:,}"

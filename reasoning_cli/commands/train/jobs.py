@@ -1,0 +1,216 @@
+"""Look at what was trained, end it, throw it away, or take its weights home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reasoning_cli.commands._shared.completion import complete_model_types
+from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
+from reasoning_cli.commands._shared.options import (
+    DryRunOption,
+    FormatOption,
+    JsonOption,
+    QuietOption,
+    YesOption,
+    chosen_format,
+)
+from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.commands.train.watch import RunArgument
+from reasoning_cli.errors import NotFoundError, UsageError
+from reasoning_cli.terminal.listing import Column, Format, Listing
+from reasoning_cli.values import parse_model_type
+
+if TYPE_CHECKING:
+    from reasoning_cli.operations.train.jobs import Kind, Trained
+
+
+def list_(
+    ctx: typer.Context,
+    model_type: Annotated[
+        str | None,
+        typer.Argument(metavar="TYPE", help="Only this type.", autocompletion=complete_model_types),
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="As last seen, without asking Together.")] = False,
+    fmt: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Every training run, and the account's jobs that were not started from here; newest first."""
+    from reasoning_cli.commands.train._views import trained_columns
+    from reasoning_cli.commands.train.start import ways_of
+    from reasoning_cli.operations.train.jobs import all_trained, refresh_trained
+
+    session = session_of(ctx)
+    wanted = None if model_type is None else parse_model_type(model_type)
+    if not offline:
+        refresh_trained(session.client, session.store, ways_of(session))
+    listing = Listing(trained_columns(), all_trained(session.store, wanted), id=lambda one: one.id)
+    empty = "Nothing was trained yet: `reasoning train init` says what to begin with."
+    session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty=empty)
+
+
+def show(ctx: typer.Context, run: RunArgument, json: JsonOption = False) -> None:
+    """Everything about one run: what it was trained on, with what, at which price, and what came of it."""
+    from reasoning_cli.commands.train._views import next_commands, trained_facts, trained_record
+    from reasoning_cli.commands.train.start import ways_of
+    from reasoning_cli.operations.train.jobs import find_trained, refresh_trained
+    from reasoning_cli.store.train.runs import TrainingRuns
+
+    session = session_of(ctx)
+    found = _find(session, run)
+    if found.run is not None and found.run.stage == "training":
+        refresh_trained(session.client, session.store, ways_of(session))
+        found = find_trained(session.store, found.id)
+    if json:
+        session.terminal.json(trained_record(found))
+    else:
+        session.terminal.facts(trained_facts(found))
+    if found.run is None:
+        return
+    if found.run.over and found.run.seen_at is None:
+        TrainingRuns(session.store).update(found.run.number, at=found.run.updated_at, seen_at=session.now())
+    if not json:
+        for hint in next_commands(found.run):
+            session.terminal.hint(hint)
+
+
+def events(
+    ctx: typer.Context,
+    run: RunArgument,
+    fmt: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """What Together says happened to a job, oldest first."""
+    from reasoning_cli.terminal.units import moment
+    from reasoning_cli.together.fine_tunes import JobEvent
+
+    session = session_of(ctx)
+    job_id = _job_of(_find(session, run))
+    columns: list[Column[JobEvent]] = [
+        Column(
+            "at", lambda one: one.created_at, "AT", text=lambda one: moment(one.created_at) if one.created_at else "–"
+        ),
+        Column("level", lambda one: one.level, "LEVEL", from_width=100),
+        Column("type", lambda one: one.type, "WHAT", text=lambda one: one.type.replace("_", " ")),
+        Column("step", lambda one: one.step, "STEP", right=True, from_width=130),
+        Column("message", lambda one: one.message, "MESSAGE", shrink=True, prose=True),
+    ]
+    listing = Listing(columns, session.client.job_events(job_id), id=lambda one: one.type)
+    session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty="Together tells of nothing yet.")
+
+
+def cancel(
+    ctx: typer.Context,
+    run: RunArgument,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Give a training up: its job is stopped (what it has done is billed), or never made."""
+    from reasoning_cli.commands.train._views import trained_facts, trained_record
+    from reasoning_cli.commands.train.start import ways_of
+    from reasoning_cli.operations.train.jobs import cancel as cancel_training
+    from reasoning_cli.operations.train.jobs import check_cancel
+    from reasoning_cli.terminal.units import money
+
+    session = session_of(ctx)
+    terminal, found = session.terminal, _find(session, run)
+    check_cancel(found)
+    if dry_run:
+        show_dry_run(terminal, trained_facts(found), trained_record(found), json=json)
+        return
+    ask_about(terminal, trained_facts(found), "Cancel it?", yes=yes, show=False)
+    ended = cancel_training(session.client, session.store, found, ways_of(session))
+    if json:
+        terminal.json(trained_record(ended))
+        return
+    cost = "nothing was billed" if ended.job_id is None else f"{money(ended.cents or 0)} so far, for what it has done"
+    terminal.say(f"{_called(ended)} is {ended.state.replace('_', ' ')}: {cost}.")
+
+
+def delete(
+    ctx: typer.Context,
+    run: RunArgument,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Delete a job and its files at Together. What it cost and was trained on stays known; its models stay."""
+    from reasoning_cli.commands.train._views import trained_facts, trained_record
+    from reasoning_cli.commands.train.start import ways_of
+    from reasoning_cli.operations.train.jobs import check_delete
+    from reasoning_cli.operations.train.jobs import delete as delete_training
+
+    session = session_of(ctx)
+    terminal, found = session.terminal, _find(session, run)
+    check_delete(session.store, found)
+    if dry_run:
+        show_dry_run(terminal, trained_facts(found), trained_record(found), json=json)
+        return
+    ask_about(terminal, trained_facts(found), "Delete its job and files at Together?", yes=yes)
+    delete_training(session.client, session.store, found, ways_of(session))
+    if json:
+        terminal.json({**trained_record(found), "deleted": True})
+        return
+    terminal.say(f"{_called(found)}: its job and files are deleted at Together.")
+
+
+def download(
+    ctx: typer.Context,
+    run: RunArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write it: a .tar.zst.")],
+    kind: Annotated[
+        str | None, typer.Option("--type", metavar="merged|adapter", help="The whole model, or the adapter alone.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Take the weights home, as one packed file (tar, zstd)."""
+    from reasoning_cli.operations.train.jobs import KINDS
+    from reasoning_cli.operations.train.jobs import download as download_training
+    from reasoning_cli.terminal.progress import waiting
+    from reasoning_cli.terminal.units import size
+
+    session = session_of(ctx)
+    wanted: Kind | None = next((one for one in KINDS if one == kind), None)
+    if kind is not None and wanted is None:
+        raise UsageError(f"`{kind}` is nothing to download", f"there are {' and '.join(KINDS)}")
+    found = _find(session, run)
+    with waiting(session.terminal, "downloading") as shown:
+
+        def tell(received: int, total: int | None) -> None:
+            shown.show("downloading", size(received) + (f" of {size(total)}" if total else ""))
+
+        count = download_training(session.client, found, output, wanted, tell)
+    if json:
+        session.terminal.json({"run": found.id, "job": found.job_id, "path": output, "size_bytes": count})
+        return
+    session.terminal.say(f"{size(count)} in {output}.")
+    session.terminal.hint(f"unpack it: `mkdir DIR && tar --zstd -xf {output} -C DIR`")
+
+
+def _find(session: Session, name: str) -> Trained:
+    """What is meant; of a job nobody here has heard of, Together is asked."""
+    from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
+    from reasoning_cli.operations.train.jobs import find_trained
+
+    try:
+        return find_trained(session.store, name)
+    except NotFoundError:
+        if not name.startswith("ft-"):
+            raise
+        note_fine_tunes(session.client, session.store)
+        return find_trained(session.store, name)
+
+
+def _job_of(found: Trained) -> str:
+    if found.job_id is None:
+        raise NotFoundError(f"run {found.id} has no job yet", f"`reasoning train show {found.id}`")
+    return found.job_id
+
+
+def _called(found: Trained) -> str:
+    return f"Run {found.run.number}" if found.run else found.id

@@ -1,0 +1,335 @@
+"""`train promote` and `train rollback`: into the slot by steps, behind a gate, and back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reasoning_cli.commands._shared.completion import complete_names
+from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
+from reasoning_cli.commands._shared.model_options import TimeoutOption, TypeArgument, read_timeout, ways_to_wait
+from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption, typed
+from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.errors import ExitCode, ReasoningError, UsageError
+from reasoning_cli.values import Mode, parse_duration, parse_model_type, spell_model_type
+
+if TYPE_CHECKING:
+    from reasoning_cli.operations.promote.controller import Desk, Look
+    from reasoning_cli.operations.promote.plan import PromoteRequest, PromotionPlan
+    from reasoning_cli.store.promote.promotions import Promotion
+    from reasoning_cli.terminal.progress import Waiting
+
+GateOption = Annotated[
+    Path | None, typer.Option("--gate", metavar="FILE", help="A TOML file with rules in the place of the defaults.")
+]
+
+
+def promote(
+    ctx: typer.Context,
+    model_type: TypeArgument,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="MODEL|RUN|JOB",
+            help="The model; default: the one half way in, else of the newest training run, else the slot's.",
+            autocompletion=complete_names,
+        ),
+    ] = None,
+    gate: GateOption = None,
+    steps: Annotated[
+        str | None, typer.Option("--steps", metavar="10,50,100", help="Its shares of the people, in percent.")
+    ] = None,
+    hold: Annotated[
+        int | None, typer.Option("--hold-decisions", metavar="N", min=1, help="Its decisions in each step; 50.")
+    ] = None,
+    interval: Annotated[
+        str | None, typer.Option("--interval", metavar="30m", help="How long a step lasts at least.")
+    ] = None,
+    mode: Annotated[
+        Mode,
+        typer.Option("--mode", help="Begin unseen (shadow), with the first step (canary), or with everything (live)."),
+    ] = Mode.SHADOW,
+    keep_loser: Annotated[
+        bool, typer.Option("--keep-loser", help="Stop the model that loses, but do not delete it.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Go on against the gate; who did is kept.")] = False,
+    timeout: TimeoutOption = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Let a model take over a slot, if it passes the gate: unseen first, then a share, then all.
+
+    While it comes in it is watched, and goes back by itself when it breaks. Typed again, it goes on. The guard goes on
+    with it when this command is gone.
+    """
+    from reasoning_cli.commands.train._promote_views import promise_lines
+    from reasoning_cli.operations.promote.controller import in_hand
+    from reasoning_cli.store.promote.promotions import WATCHED, Promotions
+
+    session, chosen = session_of(ctx), parse_model_type(model_type)
+    request = _request(chosen, to, steps, hold, interval, mode, keep_loser)
+    limit = read_timeout(session, timeout)
+    going = Promotions(session.store).going(chosen)
+    if dry_run and (going is None or going.stage not in WATCHED):
+        _begin(session, request, gate, limit, going, force=force, yes=yes, dry_run=True, json=json)
+        return
+    with in_hand(session.settings.database(), chosen) as mine:
+        if not mine:
+            raise ReasoningError(
+                f"another process has the promotion of {spell_model_type(chosen)} in hand",
+                f"`reasoning train history {spell_model_type(chosen)}` shows how far it is",
+            )
+        going = Promotions(session.store).going(chosen)
+        if going is not None and going.stage in WATCHED:
+            _refuse_another(session, request, going)
+            session.terminal.note(f"Going on with the promotion of {going.model}, begun by {going.by}.")
+            for line in promise_lines(going):
+                session.terminal.note(line)
+            promotion: Promotion | None = going
+        else:
+            promotion = _begin(session, request, gate, limit, going, force=force, yes=yes, dry_run=False, json=json)
+        if promotion is not None:
+            _watch(session, promotion, limit, json=json)
+
+
+def rollback(
+    ctx: typer.Context,
+    model_type: TypeArgument,
+    keep_loser: Annotated[
+        bool, typer.Option("--keep-loser", help="Stop the model that goes, but do not delete it.")
+    ] = False,
+    timeout: TimeoutOption = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Go back to what answered before the last promotion: its model and its mode, or the original."""
+    from reasoning_cli.commands.train._promote_views import back_facts, promotion_record, sent_back_lines
+    from reasoning_cli.operations.promote.rollback import plan_back, run_back
+    from reasoning_cli.terminal.progress import waiting
+
+    session, chosen = session_of(ctx), parse_model_type(model_type)
+    limit = read_timeout(session, timeout)
+    terminal, name = session.terminal, spell_model_type(chosen)
+    plan = plan_back(session.client, session.store, session.limits, chosen)
+    if dry_run:
+        show_dry_run(terminal, back_facts(plan), promotion_record(plan.promotion), json=json)
+        return
+    ask_about(terminal, back_facts(plan), "Go back?", yes=yes)
+    with waiting(terminal, f"going back in {name}"):
+        done = run_back(_desk(session, limit), session.settings.database(), plan, keep_loser=keep_loser)
+    if json:
+        terminal.json(promotion_record(done))
+        return
+    for line in sent_back_lines(done, plan.back_to):
+        terminal.say(line)
+
+
+def _request(
+    model_type: str,
+    to: str | None,
+    steps: str | None,
+    hold: int | None,
+    interval: str | None,
+    mode: Mode,
+    keep_loser: bool,
+) -> PromoteRequest:
+    from reasoning_cli.operations.promote.plan import HOLD, STEPS, UNSEEN, PromoteRequest
+
+    if mode is Mode.LIVE and steps is not None:
+        raise UsageError("--mode live has no steps", "leave --steps away")
+    shares = typed(_parse_steps, steps, "--steps 10,50,100") if steps is not None else STEPS
+    if mode is Mode.LIVE:
+        shares = (100,)
+    elif mode is Mode.SHADOW and shares[:1] != (UNSEEN,):
+        shares = (UNSEEN, *shares)
+    pause = typed(parse_duration, interval, "--interval 30m") if interval else timedelta()
+    return PromoteRequest(model_type, to, shares, HOLD if hold is None else hold, pause, keep_loser)
+
+
+def _parse_steps(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(one.strip().removesuffix("%")) for one in text.split(","))
+    except ValueError:
+        raise ValueError("is no list of percents") from None
+
+
+def _begin(
+    session: Session,
+    request: PromoteRequest,
+    gate_file: Path | None,
+    limit: timedelta,
+    going: Promotion | None,
+    *,
+    force: bool,
+    yes: bool,
+    dry_run: bool,
+    json: bool,
+) -> Promotion | None:
+    """Plan it, hold it against the gate, ask, and bring the model in; None where this was a dry run."""
+    from reasoning_cli.commands.train._promote_views import criteria_lines, plan_facts, plan_record
+    from reasoning_cli.operations.promote.controller import begin, bring_in
+    from reasoning_cli.operations.promote.gate import refusal
+    from reasoning_cli.store.audit_log import current_user
+    from reasoning_cli.terminal.progress import waiting
+
+    terminal, name = session.terminal, spell_model_type(request.model_type)
+    plan = _plan(session, request, gate_file, going)
+    refused = None if going is not None else refusal(list(plan.criteria), plan.candidate.name, name)
+    if dry_run:
+        if not json:
+            for line in criteria_lines(plan.criteria, terminal.width):
+                terminal.say(line)
+        show_dry_run(terminal, plan_facts(plan), plan_record(plan), json=json)
+        if refused is not None and not force:
+            raise refused
+        return None
+    if going is None or not yes:
+        for line in criteria_lines(plan.criteria, terminal.width):
+            terminal.note(line)
+    if refused is not None and not force:
+        raise refused
+    if refused is not None:
+        terminal.warn(f"the gate does not hold; {current_user()} goes on, and that is kept")
+    ask_about(terminal, plan_facts(plan), "Promote it?", yes=yes)
+    desk = _desk(session, limit)
+    promotion = going or begin(desk, plan, by=current_user(), forced=force)
+    try:
+        with waiting(terminal, f"bringing {plan.candidate.name} in") as shown:
+            return bring_in(_desk(session, limit, shown), promotion, plan)
+    except KeyboardInterrupt:
+        terminal.note("Interrupted: the model may be coming up, and costs money then; no agent has been given it.")
+        terminal.hint(f"go on: `reasoning train promote {name}`; or give it up: `reasoning train rollback {name}`")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _plan(session: Session, request: PromoteRequest, gate_file: Path | None, going: Promotion | None) -> PromotionPlan:
+    """The plan with its gate; of one that broke off before the model was in, the same again."""
+    from dataclasses import replace
+
+    from reasoning_cli import settings as s
+    from reasoning_cli.operations.deploy.status import refresh
+    from reasoning_cli.operations.promote.controller import gate_of
+    from reasoning_cli.operations.promote.evidence import find_evidence
+    from reasoning_cli.operations.promote.gate import judge, read_gate, rules_of_watch
+    from reasoning_cli.operations.promote.plan import answering, find_candidate, plan_promotion
+    from reasoning_cli.operations.promote.transitions import percents
+    from reasoning_cli.store.deploy.deployments import Deployments
+
+    store, settings, model_type = session.store, session.settings, request.model_type
+    refresh(session.client, store)  # what stands still by now answers nobody
+    gate = read_gate(gate_file, model_type)
+    if going is not None:
+        _refuse_another(session, request, going)
+        record = Deployments(store).get(going.model_key) if going.model_key else None
+        again = record.deployment_name if record is not None else str(going.run or going.model)
+        kept = going.plan
+        request = replace(
+            request,
+            to=again,
+            steps=tuple(percents(going)),
+            hold=int(str(kept["hold"])),
+            interval=timedelta(seconds=float(str(kept["interval_seconds"]))),
+            keep_loser=bool(kept["keep_loser"]),
+        )
+        gate = gate_of(going)
+    candidate = find_candidate(store, request)
+    old = answering(store, settings, model_type, candidate)
+    evidence = find_evidence(store, model_type, candidate, old, gate, session.now())
+    deadline = settings.get(s.DEADLINE_MS[model_type])
+    first = ""
+    if candidate.record is None:
+        beside = " --canary 0" if old is not None else ""
+        deploy = f"reasoning models deploy {candidate.target} --as {spell_model_type(model_type)}{beside}"
+        first = f"bring it up: `{deploy}`; then "
+    criteria = judge(gate, evidence, model_type, candidate.name, deadline, session.now(), first=first)
+    idle = session.idle_by_type.get(model_type, settings.get(s.IDLE_MINUTES))
+    return plan_promotion(
+        session.client,
+        store,
+        settings,
+        session.limits,
+        request,
+        candidate,
+        gate if going is not None else rules_of_watch(gate, evidence),
+        criteria,
+        evaluation=evidence.evaluation,
+        models=session.models,
+        idle_minutes=idle,
+    )
+
+
+def _refuse_another(session: Session, request: PromoteRequest, going: Promotion) -> None:
+    from reasoning_cli.operations.promote.plan import refuse_another
+
+    refuse_another(session.store, request, going)
+
+
+def _desk(session: Session, limit: timedelta, shown: Waiting | None = None) -> Desk:
+    from reasoning_cli.operations.deploy.wait import Progress
+    from reasoning_cli.operations.promote.controller import Desk
+    from reasoning_cli.terminal.units import clock_duration
+
+    def tell(progress: Progress) -> None:
+        if shown is not None:
+            one = progress.record
+            shown.show(f"{one.model_name}: {progress.state.lower()}", clock_duration(progress.elapsed))
+
+    def settings_now() -> object:
+        session.read_settings_again()
+        return session.settings
+
+    return Desk(
+        session.client,
+        session.store,
+        settings_now,  # type: ignore[arg-type]
+        session.now,
+        ways_to_wait(session, limit, tell),
+    )
+
+
+def _watch(session: Session, promotion: Promotion, limit: timedelta, *, json: bool) -> None:
+    """Look until it is over, and say how it ended; sent back is exit 1."""
+    from reasoning_cli.commands.train._promote_views import look_line, promotion_record
+    from reasoning_cli.operations.guard.lock import find_guard
+    from reasoning_cli.operations.promote.controller import run_watch
+    from reasoning_cli.terminal.progress import waiting
+
+    terminal, name = session.terminal, spell_model_type(promotion.model_type)
+    guard = find_guard(session.settings.database())
+    if guard is None or not guard.running:
+        terminal.note("No guard runs: when this command is gone, nobody watches. `reasoning costs guard` would.")
+    try:
+        with waiting(terminal, f"watching {promotion.model}") as shown:
+
+            def tell(seen: Look) -> None:
+                if seen.told is not None and seen.promotion.stage != "promoted":
+                    with shown.paused():
+                        terminal.note(f"{seen.told}.")
+                shown.show(*look_line(seen))
+
+            done = run_watch(_desk(session, limit, shown), promotion, tell).promotion
+    except KeyboardInterrupt:
+        from reasoning_cli.operations.promote.transitions import percents, step_text
+        from reasoning_cli.store.promote.promotions import Promotions
+
+        now = Promotions(session.store).get(promotion.number) or promotion
+        where = step_text(percents(now)[now.step])
+        watches = "The guard watches on." if guard is not None and guard.running else "Nobody watches it now."
+        terminal.note(f"Stopped watching. {now.model} stays at {where}. {watches}")
+        terminal.hint(f"go on: `reasoning train promote {name}`; send it back: `reasoning train rollback {name}`")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    if json:
+        terminal.json(promotion_record(done))
+    if done.stage != "promoted":
+        raise ReasoningError(
+            f"`{done.model}` was not promoted: {done.why}", f"`reasoning train history {name}` keeps why"
+        )
+    if not json:
+        terminal.say(f"{done.model} answers {name}.")
+        terminal.hint(f"go back: `reasoning train rollback {name}`")

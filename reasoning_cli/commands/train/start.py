@@ -1,0 +1,411 @@
+"""`train start`: from the log to a model, in one command that goes on where it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reasoning_cli.commands._shared.completion import complete_model_types, complete_names
+from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
+from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption, typed
+from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.errors import ExitCode, ReasoningError, UsageError
+from reasoning_cli.values import parse_duration, parse_model_type, parse_share, parse_usd, spell_model_type
+
+if TYPE_CHECKING:
+    from reasoning_cli.operations.train.plan import Method, TrainingPlan, TrainRequest
+    from reasoning_cli.operations.train.run import Asked, Ways
+    from reasoning_cli.store.train.runs import TrainingRun
+
+# What says how it is done, not what is trained.
+_MANNERS = ("model_type", "yes", "dry_run", "json", "detach", "timeout", "max_cost", "keep_files", "again")
+
+
+def start(
+    ctx: typer.Context,
+    model_type: Annotated[
+        str,
+        typer.Argument(metavar="TYPE", help="The decisions to learn.", autocompletion=complete_model_types),
+    ],
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="The model to start from; default: the last run's, else one that suits the type.",
+            autocompletion=complete_names,
+        ),
+    ] = None,
+    from_job: Annotated[
+        str | None, typer.Option(metavar="ft-…", help="Go on from what this job made, instead of a base.")
+    ] = None,
+    suffix: Annotated[str | None, typer.Option(metavar="NAME", help="Part of the result's name.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="How often to read all samples; default: by their number.")
+    ] = None,
+    lora: Annotated[bool, typer.Option("--lora/--full", help="Train an adapter, or the whole model.")] = True,
+    learning_rate: Annotated[str, typer.Option(metavar="auto|X", help="How far each step goes.")] = "auto",
+    lora_rank: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Size of the adapter; default: the base's.")
+    ] = None,
+    method: Annotated[
+        str, typer.Option(metavar="sft|dpo", help="Learn answers, or (dpo) corrections against what was corrected.")
+    ] = "sft",
+    split: Annotated[
+        str, typer.Option(metavar="0.9/0.1|none", help="Shares to learn from and to check with (a third is kept out).")
+    ] = "0.9/0.1",
+    label: Annotated[str | None, typer.Option(metavar="LABEL", help="Only what is labelled so.")] = None,
+    agent: Annotated[str | None, typer.Option(metavar="NAME|ID", help="Only this agent's decisions.")] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="WHO", help="Only what this one answered: original, slot or fallback.")
+    ] = None,
+    start_date: Annotated[
+        str | None, typer.Option("--start-date", "--since", metavar="DATE", help="From this day or moment on.")
+    ] = None,
+    end_date: Annotated[str | None, typer.Option(metavar="DATE", help="Up to this day, the whole of it.")] = None,
+    min_confidence: Annotated[
+        str | None, typer.Option(metavar="0-1", help="Only answers that told at least this confidence.")
+    ] = None,
+    dedupe: Annotated[str, typer.Option(metavar="HOW", help="Leave out copies: near, exact or none.")] = "near",
+    redact: Annotated[bool, typer.Option(help="Placeholders for keys and personal data; on by default.")] = True,
+    redact_names: Annotated[
+        bool, typer.Option("--redact-names", help="Pseudonyms for those the agent talks with, too.")
+    ] = False,
+    balance: Annotated[
+        bool, typer.Option("--balance", help="No should-respond decision more often than the next most common.")
+    ] = False,
+    compact: Annotated[
+        bool | None,
+        typer.Option("--compact/--exact", help="Prompts without the template, or exact; default: TYPE.prompt_form."),
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Leave out longer samples; default: TYPE.window_tokens.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-l", metavar="N", min=1, help="Only the newest N.")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Decides the split, the choice and the training.")] = 0,
+    max_cost: Annotated[
+        str | None, typer.Option(metavar="USD", help="Agree to a price up to this, and to no more.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Train on too few samples, one class, or a base that cannot be served.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Train once more though nothing changed since.")] = False,
+    keep_files: Annotated[bool, typer.Option("--keep-files", help="Keep the exported files when it is done.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Leave as soon as the job is made.")] = False,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="2h", help="Stop watching after this long; the job goes on.")
+    ] = None,
+    yes: YesOption = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Make a better model of what was collected: plan, ask, export, upload, train.
+
+    Running it again goes on where it was, whatever broke it off; it never trains twice. Ctrl-C leaves the job running.
+    """
+    from reasoning_cli.operations.data.export.render import Rules
+    from reasoning_cli.operations.data.export.run import ExportRequest, parse_range
+    from reasoning_cli.operations.data.export.split import DEDUPES, parse_split
+    from reasoning_cli.operations.train.plan import METHODS, TrainRequest
+    from reasoning_cli.store.samples.training_log import SampleFilter
+
+    session, name = session_of(ctx), parse_model_type(model_type)
+    deduped = next((one for one in DEDUPES if one == dedupe), None)
+    if deduped is None:
+        raise UsageError(f"`{dedupe}` is no way to find copies", f"there are {', '.join(DEDUPES)}")
+    how: Method | None = next((one for one in METHODS if one == method), None)
+    if how is None:
+        raise UsageError(f"`{method}` is no method", f"there are {' and '.join(METHODS)}")
+    if base is not None and from_job is not None:
+        raise UsageError("--base and --from-job contradict each other", "leave one of them out")
+    if not lora and lora_rank is not None:
+        raise UsageError("--full has no --lora-rank", "leave one of them out")
+    if redact_names and not redact:
+        raise UsageError("--redact-names and --no-redact contradict each other", "leave one of them out")
+    since, until = parse_range(start_date, end_date)
+    request = TrainRequest(
+        model_type=name,
+        export=ExportRequest(
+            wanted=SampleFilter(
+                model_types=(name,),
+                since=since,
+                until=until,
+                agent=agent,
+                source=source,
+                label="corrected" if how == "dpo" else label,
+                limit=limit,
+                min_confidence=None if min_confidence is None else float(typed(parse_share, min_confidence, "0.8")),
+            ),
+            rules=Rules(
+                forms={name: _form(session, name, compact)},
+                max_tokens={name: max_tokens or window_of(session, name)},
+                preference=how == "dpo",
+                redact_names=redact_names,
+            ),
+            dedupe=deduped,
+            balance=balance,
+            split=() if split == "none" else parse_split(split),
+            seed=seed,
+        ),
+        redact=redact,
+        base=base,
+        from_job=from_job,
+        suffix=suffix,
+        method=how,
+        full=not lora,
+        epochs=epochs,
+        learning_rate=_rate(learning_rate),
+        lora_rank=lora_rank,
+        force=force,
+        max_cost_usd=None if max_cost is None else typed(parse_usd, max_cost, "--max-cost 20"),
+        typed=_typed(ctx),
+    )
+    going = _going(session, request)
+    if going is not None and not dry_run:
+        going = _agree_to_more(session, going, request)
+    if dry_run:
+        _show_plan(session, request, going, json=json)
+        return
+    if going is None:
+        going = _begin(session, request, again=again, yes=yes, json=json)
+        if going is None:
+            return
+    else:
+        session.terminal.note(f"Run {going.number} goes on ({going.stage}).")
+    patience = None if timeout is None else typed(parse_duration, timeout, "--timeout 2h")
+    follow(session, going, yes=yes, json=json, detach=detach, timeout=patience, keep_files=keep_files)
+
+
+def follow(
+    session: Session,
+    run: TrainingRun,
+    *,
+    yes: bool,
+    json: bool,
+    detach: bool = False,
+    timeout: timedelta | None = None,
+    keep_files: bool = False,
+    only_watch: bool = False,
+) -> None:
+    """Bring a run to its end, or (detached) to its job; show what goes on, and how it ended by exit code too."""
+    from reasoning_cli.commands.train._views import next_commands, price_question, progress_texts
+    from reasoning_cli.operations.train.monitor import run_training, watch_training
+    from reasoning_cli.operations.train.run import advance
+    from reasoning_cli.store.train.runs import TrainingRuns
+    from reasoning_cli.terminal.progress import waiting
+
+    terminal = session.terminal
+    try:
+        with waiting(terminal, f"run {run.number}") as shown:
+
+            def agree(asked: Asked) -> bool:
+                if yes or not terminal.can_ask:
+                    return False
+                with shown.paused():
+                    return terminal.confirm(price_question(asked), yes=False)
+
+            ways = replace(
+                ways_of(session),
+                tell=lambda progress: shown.show(*progress_texts(progress)),
+                agree=agree,
+                timeout=timeout,
+                keep_files=keep_files,
+            )
+            if detach:
+                run = advance(session.client, session.store, run, ways)
+            elif only_watch:
+                run = watch_training(session.client, session.store, run, ways)
+            else:
+                run = run_training(session.client, session.store, run, ways)
+    except KeyboardInterrupt:
+        now = TrainingRuns(session.store).get(run.number) or run
+        name = spell_model_type(now.model_type)
+        if now.job_id is not None:
+            terminal.note(
+                f"Stopped watching. Run {now.number} ({name}) goes on at Together, and is billed as it trains."
+            )
+        elif now.job_status is not None:
+            terminal.note(f"Interrupted. Nobody knows whether the job of run {now.number} ({name}) was made.")
+        else:
+            terminal.note(f"Interrupted. Run {now.number} ({name}) is {now.stage}; there is no job, nothing is billed.")
+        for hint in next_commands(now):
+            terminal.hint(hint)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    show_end(session, run, json=json, hints=next_commands(run))
+
+
+def show_end(session: Session, run: TrainingRun, *, json: bool, hints: list[str]) -> None:
+    """Where a run stands, with an exit code of 1 for one that failed."""
+    from reasoning_cli.commands.train._views import trained_record
+    from reasoning_cli.operations.train.jobs import find_trained
+    from reasoning_cli.store.train.runs import TrainingRuns
+    from reasoning_cli.terminal.units import money
+
+    terminal, name = session.terminal, spell_model_type(run.model_type)
+    found = find_trained(session.store, str(run.number))
+    if run.over:
+        TrainingRuns(session.store).update(run.number, at=run.updated_at, seen_at=session.now())
+    cost = "" if found.cents is None else f", {money(found.cents)}"
+    if json:
+        terminal.json(trained_record(found))
+    elif run.stage == "done":
+        terminal.say(f"Run {run.number} is done: {run.model_name or run.model_id} for {name}{cost}.")
+        _remarks(session, run)
+    elif run.stage == "training":
+        terminal.say(f"Run {run.number} ({name}) trains at Together as {run.job_id}{cost}.")
+    if run.stage in ("failed", "cancelled"):
+        error = ReasoningError(f"run {run.number} ({name}) {run.stage}{cost}: {run.problem}", "; ".join(hints) or None)
+        terminal.error(error)
+        raise typer.Exit(ExitCode.FAILED)
+    if not json:
+        for hint in hints:
+            terminal.hint(hint)
+
+
+def ways_of(session: Session) -> Ways:
+    """How this run of the program carries a training out; it tells nobody, and agrees to nothing."""
+    from reasoning_cli.operations.train.run import Ways
+
+    return Ways(
+        folder=session.settings.paths.data_dir / "training",
+        limits=session.limits,
+        poll_seconds=session.poll_seconds,
+        sleep=session.sleep,
+        now=session.now,
+    )
+
+
+def window_of(session: Session, model_type: str) -> int:
+    """The tokens that the model of a slot reads."""
+    from reasoning_cli import settings as s
+
+    return session.settings.get(s.WINDOW_TOKENS[model_type])
+
+
+def slot_form(session: Session, model_type: str) -> str:
+    """The form of the prompts that a slot asks in."""
+    from reasoning_cli import settings as s
+
+    return str(session.settings.get(s.PROMPT_FORM[model_type]))
+
+
+def _going(session: Session, request: TrainRequest) -> TrainingRun | None:
+    """The run of this type that goes on. UsageError when what was typed is another wish than the one that began it."""
+    from reasoning_cli.store.train.runs import TrainingRuns
+
+    run = TrainingRuns(session.store).going(request.model_type)
+    if run is None or not request.typed or dict(request.typed) == run.plan["typed"]:
+        return run
+    name = spell_model_type(request.model_type)
+    raise UsageError(
+        f"run {run.number} of {name} goes on, begun with other options",
+        f"go on with it: `reasoning train start {name}`; or give it up first: `reasoning train cancel {run.number}`",
+    )
+
+
+def _agree_to_more(session: Session, run: TrainingRun, request: TrainRequest) -> TrainingRun:
+    """A --max-cost that is typed later is agreed to from now on."""
+    from reasoning_cli.store.train.runs import TrainingRuns
+
+    if request.max_cost_usd is None:
+        return run
+    plan = {**run.plan, "agreed_cents": int(request.max_cost_usd * 100)}
+    return TrainingRuns(session.store).update(run.number, at=session.now(), plan=plan)
+
+
+def _show_plan(session: Session, request: TrainRequest, going: TrainingRun | None, *, json: bool) -> None:
+    """What a run would do, or do next."""
+    from reasoning_cli.commands.train._views import going_facts, plan_facts, plan_record, trained_record
+    from reasoning_cli.operations.train.jobs import find_trained
+
+    if going is not None:
+        record = trained_record(find_trained(session.store, str(going.number)))
+        show_dry_run(session.terminal, going_facts(going), record, json=json)
+        return
+    plan = _plan(session, request)
+    for warning in plan.warnings:
+        session.terminal.warn(warning)
+    show_dry_run(session.terminal, plan_facts(plan), plan_record(plan), json=json)
+
+
+def _plan(session: Session, request: TrainRequest) -> TrainingPlan:
+    from reasoning_cli.operations.train.plan import plan_training
+    from reasoning_cli.terminal.progress import Pace, waiting
+
+    with waiting(session.terminal, "looking at the log") as shown:
+        pace = Pace()
+        return plan_training(
+            session.client,
+            session.store,
+            session.limits,
+            request,
+            now=session.now(),
+            slot_form=slot_form(session, request.model_type),
+            on_progress=lambda count, total: shown.show("looking at the log", pace.of(count, total, "samples")),
+        )
+
+
+def _begin(session: Session, request: TrainRequest, *, again: bool, yes: bool, json: bool) -> TrainingRun | None:
+    """A new run, once it is agreed to; None when there is nothing new to train on."""
+    from reasoning_cli.commands.train._views import next_commands, plan_facts
+    from reasoning_cli.operations.train.plan_record import is_same_again
+    from reasoning_cli.operations.train.run import begin_training
+    from reasoning_cli.store.train.runs import TrainingRuns
+
+    terminal, plan = session.terminal, _plan(session, request)
+    last = TrainingRuns(session.store).latest(request.model_type)
+    if last is not None and last.stage == "done" and not again and is_same_again(last, plan):
+        terminal.note(f"Run {last.number} was trained on the same samples with the same figures; nothing is new since.")
+        show_end(session, last, json=json, hints=[*next_commands(last), "train all the same: `--again`"])
+        return None
+    if yes and plan.agreed_cents is None:
+        raise UsageError(f"no price can be foretold for `{plan.base}`: --yes would agree to any", "add --max-cost USD")
+    for warning in plan.warnings:
+        terminal.warn(warning)
+    ask_about(terminal, plan_facts(plan), "Train it?", yes=yes)
+    return begin_training(session.store, plan, session.now())
+
+
+def _remarks(session: Session, run: TrainingRun) -> None:
+    """What should be known of a model before it serves: what it cannot do, and what its slot is now."""
+    from reasoning_cli.operations.train.plan import other_form, slot_model
+
+    if run.problem:
+        session.terminal.warn(run.problem)
+    trained, asked = str(run.plan.get("prompt_form")), slot_form(session, run.model_type)
+    if trained != asked:
+        session.terminal.warn(other_form(run.model_type, trained, asked))
+    before, now = run.plan.get("slot_model"), slot_model(session.store, run.model_type)
+    if before != now:
+        name = spell_model_type(run.model_type)
+        session.terminal.note(
+            f"The slot of {name} changed meanwhile: from {before or 'nothing'} to {now or 'nothing'}."
+        )
+
+
+def _form(session: Session, model_type: str, compact: bool | None) -> str:
+    """The form of the prompts: what was typed, else what the slot's model is asked."""
+    return slot_form(session, model_type) if compact is None else "compact" if compact else "exact"
+
+
+def _rate(text: str) -> float | None:
+    if text.strip().lower() == "auto":
+        return None
+    try:
+        rate = float(text)
+        if not 0 < rate < 1:
+            raise ValueError
+    except ValueError:
+        raise UsageError(f"`{text}` is no learning rate", "auto, or a number such as 0.0002") from None
+    return rate
+
+
+def _typed(ctx: typer.Context) -> dict[str, object]:
+    """The options that were typed and say what is trained: with the same ones a run is gone on with."""
+    return {
+        name: value
+        for name, value in ctx.params.items()
+        if name not in _MANNERS and (source := ctx.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    }

@@ -1,0 +1,121 @@
+"""What goes on with training: re-attach to a run, or one look at everything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reasoning_cli.commands._shared.completion import complete_model_types
+from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format, typed
+from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.errors import ReasoningError
+from reasoning_cli.terminal.listing import Format, Listing
+from reasoning_cli.values import parse_duration
+
+if TYPE_CHECKING:
+    from reasoning_cli.operations.train.run import Progress
+
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN|TYPE",
+        help="A run's number, a job's ft- id, or a type: its newest.",
+        autocompletion=complete_model_types,
+    ),
+]
+
+
+def watch(
+    ctx: typer.Context,
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN|TYPE", help="Default: the one that goes on.", autocompletion=complete_model_types),
+    ] = None,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="2h", help="Stop watching after this long; the job goes on.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Watch a training until it is over. It goes on at Together whether or not anybody does; Ctrl-C leaves."""
+    from reasoning_cli.commands.train._views import next_commands
+    from reasoning_cli.commands.train.start import follow, show_end
+    from reasoning_cli.operations.train.jobs import find_trained
+    from reasoning_cli.operations.train.monitor import going
+
+    session = session_of(ctx)
+    if run is None:
+        on = going(session.store)
+        if not on:
+            raise ReasoningError("nothing is being trained", "`reasoning train list` shows what was")
+        if len(on) > 1:
+            names = ", ".join(str(one.number) for one in on)
+            raise ReasoningError(f"several runs go on: {names}", f"name one: `reasoning train watch {on[-1].number}`")
+        run = str(on[0].number)
+    found = find_trained(session.store, run)
+    if found.run is None:
+        raise ReasoningError(f"`{run}` was not started from here", f"look at it: `reasoning train show {run}`")
+    one = found.run
+    if one.over:
+        show_end(session, one, json=json, hints=next_commands(one))
+        return
+    if one.stage != "training":
+        raise ReasoningError(f"run {one.number} has no job yet: it is {one.stage}", next_commands(one)[0])
+    patience = None if timeout is None else typed(parse_duration, timeout, "--timeout 2h")
+    follow(session, one, yes=False, json=json, timeout=patience, only_watch=True)
+
+
+def status(
+    ctx: typer.Context, fmt: FormatOption = Format.TABLE, json: JsonOption = False, quiet: QuietOption = False
+) -> None:
+    """What is being trained now, and what came of the last run of each type. Looks at Together first."""
+    from reasoning_cli.commands.train._views import next_commands, progress_texts, trained_columns
+    from reasoning_cli.commands.train.auto import loop_line
+    from reasoning_cli.operations.train.jobs import newest_of_each
+    from reasoning_cli.operations.train.monitor import going
+    from reasoning_cli.store.train.auto_loops import Loops
+    from reasoning_cli.store.train.runs import TrainingRuns
+
+    session = session_of(ctx)
+    terminal, chosen = session.terminal, chosen_format(fmt, json)
+    seen = _look(session) if going(session.store) else []
+    rows = newest_of_each(session.store)
+    empty = "Nothing was trained yet: `reasoning train init` says what to begin with."
+    terminal.show(Listing(trained_columns(), rows, id=lambda one: one.id), chosen, quiet=quiet, empty=empty)
+    if chosen is not Format.TABLE or quiet:
+        return
+    for progress in seen:
+        terminal.note("  ".join(one for one in progress_texts(progress) if one))
+    for loop in Loops(session.store).all():
+        terminal.note(loop_line(loop))
+    runs = [one.run for one in rows if one.run is not None]
+    for run in [*(one for one in runs if not one.over), *(one for one in runs if one.over and one.seen_at is None)]:
+        if run.problem:
+            terminal.warn(f"run {run.number}: {run.problem}")
+        for hint in next_commands(run):
+            terminal.hint(hint)
+    for run in runs:
+        if run.over and run.seen_at is None:
+            TrainingRuns(session.store).update(run.number, at=run.updated_at, seen_at=session.now())
+
+
+def _look(session: Session) -> list[Progress]:
+    """How far each run that goes on has come."""
+    from datetime import timedelta
+
+    from reasoning_cli.commands.train.start import ways_of
+    from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
+    from reasoning_cli.operations.train.monitor import look_at_all, losses_of, told
+    from reasoning_cli.operations.train.run import Progress
+
+    client, seen = session.client, []
+    note_fine_tunes(client, session.store)
+    for run, job in look_at_all(client, session.store, ways_of(session)):
+        if run.over:
+            continue
+        if job is None:
+            seen.append(Progress(run, run.stage))
+            continue
+        elapsed = client.now() - job.created_at if job.created_at else timedelta()
+        seen.append(Progress(run, told(job), "", job, losses_of(client, job.id), elapsed))
+    return seen
