@@ -20,9 +20,9 @@ from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, read_ans
 from reasoning_cli.operations.promote.gate import Bounds, Evidence, judge, read_gate
 from reasoning_cli.operations.statistics.intervals import Figure, moments, paired_difference, proportion
 from reasoning_cli.operations.statistics.sequential import ALPHA, Verdict, paired
-from reasoning_cli.sandbox.answers import answer as weak_answer
-from reasoning_cli.sandbox.blobs import Blobs
-from reasoning_cli.sandbox.learned import answer as learned_answer
+from reasoning_cli.sandbox.chat.answers import answer as weak_answer
+from reasoning_cli.sandbox.chat.learned import answer as learned_answer
+from reasoning_cli.sandbox.world.blobs import Blobs
 
 TYPE = "should_respond"
 NOISE = 0.05

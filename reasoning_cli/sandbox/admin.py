@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from reasoning_cli import __version__
 from reasoning_cli.sandbox import timeline
-from reasoning_cli.sandbox.clock import stamp
-from reasoning_cli.sandbox.meter import read_meter
-from reasoning_cli.sandbox.paths import Methods, compile_routes, match_route, unknown_path
-from reasoning_cli.sandbox.problems import bad_request
-from reasoning_cli.sandbox.requests import Reply, Request
-from reasoning_cli.sandbox.shapes import Check, choice, flag, integer, members, number, text
+from reasoning_cli.sandbox.costs.meter import read_meter
+from reasoning_cli.sandbox.http.paths import Methods, compile_routes, match_route, unknown_path
+from reasoning_cli.sandbox.http.problems import bad_request
+from reasoning_cli.sandbox.http.requests import Reply, Request
+from reasoning_cli.sandbox.http.shapes import Check, choice, flag, integer, members, number, text
+from reasoning_cli.sandbox.world.clock import stamp
 
 if TYPE_CHECKING:
     from reasoning_cli.sandbox.service import Service
@@ -163,8 +163,8 @@ INTERVENTIONS: dict[str, Methods] = {
     _DEPLOYMENT + "/scale": {"POST": "interventions.scale"},
     _DEPLOYMENT + "/flap": {"POST": "interventions.flap"},
     PREFIX + "/prices": {"GET": "interventions.show_prices", "POST": "interventions.change_prices"},
-    PREFIX + "/v1/endpoints": {"POST": "legacy.seed_endpoint"},
-    PREFIX + "/fine-tunes": {"POST": "fine_tunes.seed_job"},
+    PREFIX + "/v1/endpoints": {"POST": "deploy.legacy.seed_endpoint"},
+    PREFIX + "/fine-tunes": {"POST": "train.fine_tunes.seed_job"},
 }
 _ROUTES = compile_routes(TABLE)
 _INTERVENTION_ROUTES = compile_routes(INTERVENTIONS)

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
-from reasoning_cli.sandbox.problems import bad_request
-from reasoning_cli.sandbox.requests import Request
-from reasoning_cli.sandbox.shapes import Check, Json, choice, integer, members, number, text
+from reasoning_cli.sandbox.http.problems import bad_request
+from reasoning_cli.sandbox.http.requests import Request
+from reasoning_cli.sandbox.http.shapes import Check, Json, choice, integer, members, number, text
 
 JOURNAL_LENGTH = 1000
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from typing import cast
 
-from reasoning_cli.sandbox import deployments, endpoints, lifecycle
-from reasoning_cli.sandbox.catalogue import INSTANCE_TYPES, configs_for
-from reasoning_cli.sandbox.problems import bad_request, not_found
-from reasoning_cli.sandbox.records import Deployment
-from reasoning_cli.sandbox.requests import Request
-from reasoning_cli.sandbox.shapes import Json, integer, members, resource_name, text
-from reasoning_cli.sandbox.world import World
+from reasoning_cli.sandbox.deploy import deployments, endpoints, lifecycle
+from reasoning_cli.sandbox.http.problems import bad_request, not_found
+from reasoning_cli.sandbox.http.requests import Request
+from reasoning_cli.sandbox.http.shapes import Json, integer, members, resource_name, text
+from reasoning_cli.sandbox.world.catalog import INSTANCE_TYPES, configs_for
+from reasoning_cli.sandbox.world.records import Deployment
+from reasoning_cli.sandbox.world.world import World
 
 _REPLICAS = integer(1, 1000)
 _SECONDS = integer(0, 100_000_000)

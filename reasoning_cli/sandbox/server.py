@@ -23,9 +23,9 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from reasoning_cli.errors import ReasoningError
-from reasoning_cli.sandbox.paths import FILE_STORAGE
-from reasoning_cli.sandbox.problems import ApiError, error_body
-from reasoning_cli.sandbox.requests import Request
+from reasoning_cli.sandbox.http.paths import FILE_STORAGE
+from reasoning_cli.sandbox.http.problems import ApiError, error_body
+from reasoning_cli.sandbox.http.requests import Request
 from reasoning_cli.sandbox.service import Response, Service, new_request_id
 from reasoning_cli.sandbox.state import StateFile
 

@@ -16,16 +16,16 @@ from http import HTTPStatus
 
 from reasoning_cli.errors import DataError
 from reasoning_cli.sandbox import admin, timeline
-from reasoning_cli.sandbox.blobs import Blobs
-from reasoning_cli.sandbox.catalogue import API_KEY
-from reasoning_cli.sandbox.clock import Clock, real_now
 from reasoning_cli.sandbox.faults import Fault, Faults, Journal
-from reasoning_cli.sandbox.paths import FILE_STORAGE, STORAGE
-from reasoning_cli.sandbox.problems import ApiError, error_body
-from reasoning_cli.sandbox.requests import Empty, Raw, Reply, Request, Stream
+from reasoning_cli.sandbox.http.paths import FILE_STORAGE, STORAGE
+from reasoning_cli.sandbox.http.problems import ApiError, error_body
+from reasoning_cli.sandbox.http.requests import Empty, Raw, Reply, Request, Stream
 from reasoning_cli.sandbox.routes import route
 from reasoning_cli.sandbox.state import StateFile
-from reasoning_cli.sandbox.world import World
+from reasoning_cli.sandbox.world.blobs import Blobs
+from reasoning_cli.sandbox.world.catalog import API_KEY
+from reasoning_cli.sandbox.world.clock import Clock, real_now
+from reasoning_cli.sandbox.world.world import World
 
 _log = logging.getLogger(__name__)
 _ANY = re.compile("")
@@ -147,14 +147,14 @@ class Service:
     def _route(self, request: Request, headers: Mapping[str, str]) -> Reply:
         if request.path.startswith(FILE_STORAGE):
             if request.method == "GET":
-                from reasoning_cli.sandbox import fine_tune_results
+                from reasoning_cli.sandbox.train import results
 
-                return fine_tune_results.tokens(self.world, request)
-            from reasoning_cli.sandbox import file_uploads
+                return results.tokens(self.world, request)
+            from reasoning_cli.sandbox.train import file_uploads
 
             return file_uploads.put(self.world, request, headers)
         if request.path.startswith(STORAGE):
-            from reasoning_cli.sandbox import local_uploads
+            from reasoning_cli.sandbox.weights import local_uploads
 
             return local_uploads.put_part(self.world, request, headers)
         if headers.get("authorization") != f"Bearer {API_KEY}":

@@ -14,9 +14,9 @@ import tempfile
 from pathlib import Path
 
 from reasoning_cli.errors import DataError, ReasoningError
-from reasoning_cli.sandbox.blobs import Blobs
-from reasoning_cli.sandbox.shapes import Json
-from reasoning_cli.sandbox.world import World
+from reasoning_cli.sandbox.http.shapes import Json
+from reasoning_cli.sandbox.world.blobs import Blobs
+from reasoning_cli.sandbox.world.world import World
 
 _FORMAT = 2
 _CLOCK_DIGITS = 20  # of a fixed width, so that a shorter number leaves nothing of a longer one

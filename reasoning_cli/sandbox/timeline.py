@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reasoning_cli.sandbox import lifecycle
-from reasoning_cli.sandbox.world import Due, World
+from reasoning_cli.sandbox.deploy import lifecycle
+from reasoning_cli.sandbox.world.world import Due, World
 
 
 def pass_time(world: World, now: int) -> None:
@@ -25,33 +25,33 @@ def _due(world: World) -> Iterator[Due]:
     for deployment in world.live_deployments():
         yield from lifecycle.due(world, deployment)
     if world.legacy_endpoints:
-        from reasoning_cli.sandbox import legacy
+        from reasoning_cli.sandbox.deploy import legacy
 
         for endpoint in world.live_legacy_endpoints():
             yield from legacy.due(world, endpoint)
     if world.stored_files:
-        from reasoning_cli.sandbox import files
+        from reasoning_cli.sandbox.train import files
 
         for file in world.stored_files.values():
             yield from files.due(world, file)
     if world.fine_tunes:
-        from reasoning_cli.sandbox import fine_tune_jobs
+        from reasoning_cli.sandbox.train import job_life
 
         for job in world.fine_tunes.values():
-            yield from fine_tune_jobs.due(world, job)
+            yield from job_life.due(world, job)
     if world.rollouts:
-        from reasoning_cli.sandbox import shifting
+        from reasoning_cli.sandbox.deploy import shifting
 
         for rollout in world.rollouts.values():
             yield from shifting.due(world, rollout)
     if world.adapters:
-        from reasoning_cli.sandbox import adapters
+        from reasoning_cli.sandbox.deploy import adapters
 
         for adapter in world.adapters.values():
             yield from adapters.due(world, adapter)
     unvalidated = [model for model in world.models.values() if model.is_unvalidated]
     if world.uploads or unvalidated:
-        from reasoning_cli.sandbox import uploads
+        from reasoning_cli.sandbox.weights import uploads
 
         for upload in world.uploads.values():
             yield from uploads.due(world, upload)

@@ -11,7 +11,7 @@ from reasoning_cli.commands.demo.synthetic_agent import AGENT, Made, agent_log, 
 from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, read_answer
 from reasoning_cli.decisions.prompts import agent_name, received_message
 from reasoning_cli.decisions.recognise import recognise
-from reasoning_cli.sandbox.answers import answer
+from reasoning_cli.sandbox.chat.answers import answer
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

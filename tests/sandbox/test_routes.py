@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 from reasoning_cli.sandbox import admin, routes
-from reasoning_cli.sandbox.paths import resolve
+from reasoning_cli.sandbox.http.paths import resolve
 
 _TABLES = {**routes.TABLE, **admin.TABLE, **admin.INTERVENTIONS}
 
