@@ -36,7 +36,7 @@ def export_in_here(database: Path, out: Path, options: dict[str, object]) -> Non
     """One export in this process; prints what it took as JSON."""
     from reasoning_cli.operations.data.export.render import Rules
     from reasoning_cli.operations.data.export.run import ExportRequest, export_samples, new_salt
-    from reasoning_cli.store.database import open_store
+    from reasoning_cli.store.open import open_store
 
     careful, workers = bool(options["careful"]), int(str(options["workers"]))
     with open_store(database) as store:

@@ -23,7 +23,8 @@ from typing import Any
 from uuid import UUID
 
 from reasoning_cli.decisions.prompts import shape_of
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
 
 BATCH = 2000

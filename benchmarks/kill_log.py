@@ -24,7 +24,8 @@ from hashlib import blake2b
 from pathlib import Path
 
 from benchmarks.generate_log import Generator
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
 
 MODES = ("import", "label", "cleanup")

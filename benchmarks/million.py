@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.listing import Pages
 from reasoning_cli.store.samples.retention import Cut, delete_cut, small_steps
 from reasoning_cli.store.samples.training_log import SampleFilter

@@ -38,9 +38,10 @@ from reasoning_cli.operations.deploy.slots import READY, SlotNow, closed_by, rea
 from reasoning_cli.paths import find_paths
 from reasoning_cli.redact import redact
 from reasoning_cli.settings import Settings, environment, load_settings
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.deploy.meter_readings import Ledger
+from reasoning_cli.store.open import open_store
 
 if TYPE_CHECKING:
     from uvicorn import Config

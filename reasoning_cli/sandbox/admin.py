@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from reasoning_cli import __version__
 from reasoning_cli.sandbox import timeline
 from reasoning_cli.sandbox.costs.meter import read_meter
+from reasoning_cli.sandbox.faults import Faults, Journal
 from reasoning_cli.sandbox.http.paths import Methods, compile_routes, match_route, unknown_path
 from reasoning_cli.sandbox.http.problems import bad_request
 from reasoning_cli.sandbox.http.requests import Reply, Request
 from reasoning_cli.sandbox.http.shapes import Check, choice, flag, integer, members, number, text
-from reasoning_cli.sandbox.world.clock import stamp
-
-if TYPE_CHECKING:
-    from reasoning_cli.sandbox.service import Service
+from reasoning_cli.sandbox.world.clock import Clock, stamp
+from reasoning_cli.sandbox.world.world import World
 
 PREFIX = "/_sandbox"
 _COUNT = integer(0, 1_000_000)
@@ -52,6 +51,18 @@ _BEHAVIOUR: dict[str, Check] = {
     "retired_base": text,
     "capital_events": flag,
 }
+
+
+class Service(Protocol):
+    """What the controls turn: the stand-in that answers the requests."""
+
+    world: World
+    clock: Clock
+    step_seconds: Decimal
+    faults: Faults
+    journal: Journal
+
+    def reset(self) -> None: ...
 
 
 def owns(path: str) -> bool:

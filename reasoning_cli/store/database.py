@@ -7,9 +7,6 @@ writes are short `BEGIN IMMEDIATE` transactions, so several processes may write 
 
 from __future__ import annotations
 
-import fcntl
-import glob
-import os
 import sqlite3
 import sys
 import threading
@@ -29,7 +26,7 @@ Parameters = Sequence[Value] | Mapping[str, Value]
 
 BUSY_TIMEOUT_SECONDS = 30.0
 
-_DOCTOR = "see what is wrong with `reasoning doctor`"
+DOCTOR = "see what is wrong with `reasoning doctor`"
 
 
 @dataclass(frozen=True)
@@ -116,11 +113,11 @@ class Store:
 
     def size_bytes(self) -> int:
         """Bytes on disk, with the write-ahead log."""
-        return sum(file.stat().st_size for file in _family(self.path) if file.exists())
+        return sum(file.stat().st_size for file in family(self.path) if file.exists())
 
     def log_bytes(self) -> int:
         """Bytes of the write-ahead log."""
-        log = _family(self.path)[1]
+        log = family(self.path)[1]
         return log.stat().st_size if log.exists() else 0
 
     def give_back_pages(self, pages: int) -> None:
@@ -186,85 +183,7 @@ class Store:
         )
 
 
-def open_store(path: Path, realm: str = "together", *, create: bool = True) -> Store:
-    """Open the database at `path`, making or upgrading it first when needed.
-
-    `realm` is `together` or `sandbox`, written into the file when it is made: what was rehearsed on the sandbox never
-    mixes with what cost money. Raises DataError for anything that keeps the file from being used.
-    """
-    with translated(path):
-        if path.is_dir():
-            raise DataError(f"`{path}` is a folder, not a database", hint="name a file inside it")
-        try:
-            if not path.exists() or path.stat().st_size == 0:
-                if not create:
-                    raise DataError(f"there is no database at `{path}`", hint="`reasoning setup` makes one")
-                _create(path, realm)
-        except OSError as error:
-            raise DataError(
-                f"cannot make the database `{path}`: {error.strerror or error}", hint=f"check the folder; {_DOCTOR}"
-            ) from error
-        connection = _connect(path)
-        try:
-            _check_ours(connection, path, realm)
-            if _version(connection) < migrations.VERSION:
-                with _start_lock(path):
-                    _upgrade(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-    return Store(path, realm, connection)
-
-
-def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
-    """Apply the steps that are missing; what holds anything is copied first, as `NAME.schema-N.bak` beside it.
-
-    The newest copy is kept, older ones go. The caller holds the start-up lock.
-    """
-    version = _version(connection)
-    if version >= migrations.VERSION:
-        return  # another start was quicker
-    tables = [name for name, since in (("deployments", 1), ("samples", 2)) if version >= since]
-    holds = any(connection.execute(f"SELECT EXISTS(SELECT 1 FROM {table})").fetchone()[0] for table in tables)
-    copy = path.with_name(f"{path.name}.schema-{version}.bak")
-    if holds:
-        from reasoning_cli.store.backup import copy_database
-
-        copy_database(path, copy)
-    migrations.migrate(connection)
-    for older in path.parent.glob(f"{glob.escape(path.name)}.schema-*.bak"):
-        if holds and older != copy:
-            older.unlink(missing_ok=True)
-
-
-def _create(path: Path, realm: str) -> None:
-    """Build the file under another name, private from its first byte, and rename it into place."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _start_lock(path):
-        if path.exists() and path.stat().st_size:
-            return  # another start was quicker
-        draft = path.with_name(f"{path.name}.new")
-        # What an interrupted start left, and the log of a database whose main file was deleted: SQLite would
-        # replay that log into the new file.
-        for leftover in (*_family(draft), *_family(path)):
-            leftover.unlink(missing_ok=True)
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        connection = _connect(draft)
-        try:
-            # These two count only before the first table.
-            connection.execute("PRAGMA page_size=4096")
-            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute(f"PRAGMA application_id={migrations.APPLICATION_ID}")
-            migrations.migrate(connection)
-            connection.execute("INSERT INTO about(name, value) VALUES ('realm', ?)", (realm,))
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        finally:
-            connection.close()
-        draft.replace(path)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
     connection = opened(path, trusted=True, timeout=BUSY_TIMEOUT_SECONDS, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA synchronous=NORMAL")
@@ -297,17 +216,17 @@ def opened(
     return connection
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def version_of(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _check_ours(connection: sqlite3.Connection, path: Path, realm: str) -> None:
+def check_ours(connection: sqlite3.Connection, path: Path, realm: str) -> None:
     """Refuse a stranger's database, one of a newer program, and one of the other realm, before anything is written."""
     if connection.execute("PRAGMA application_id").fetchone()[0] != migrations.APPLICATION_ID:
         raise DataError(
             f"`{path}` is a database of another program", hint="name another file, or move this one out of the way"
         )
-    version = _version(connection)
+    version = version_of(connection)
     if version > migrations.VERSION:
         raise DataError(
             f"`{path}` was written by a newer `reasoning` (schema {version}, this one knows {migrations.VERSION})",
@@ -322,19 +241,8 @@ def _check_ours(connection: sqlite3.Connection, path: Path, realm: str) -> None:
         )
 
 
-def _family(path: Path) -> tuple[Path, Path, Path]:
+def family(path: Path) -> tuple[Path, Path, Path]:
     return path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
-
-
-@contextmanager
-def _start_lock(path: Path) -> Iterator[None]:
-    """One process at a time makes or upgrades the file; the kernel lets go of the lock when its holder dies."""
-    handle = os.open(path.with_name(f"{path.name}.lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 @contextmanager
@@ -355,7 +263,7 @@ def _meaning(error: sqlite3.Error, path: Path) -> DataError:
             )
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             return DataError(
-                f"`{path}` is damaged or not a database", hint=f"move it aside with `mv {path} {path}.bad`; {_DOCTOR}"
+                f"`{path}` is damaged or not a database", hint=f"move it aside with `mv {path} {path}.bad`; {DOCTOR}"
             )
         case sqlite3.SQLITE_FULL:
             return DataError(
@@ -364,11 +272,11 @@ def _meaning(error: sqlite3.Error, path: Path) -> DataError:
         case sqlite3.SQLITE_IOERR:
             return DataError(
                 f"`{path}` cannot be read or written: {error}",
-                hint=f"see whether its disk is full or failing; nothing half-written was kept; {_DOCTOR}",
+                hint=f"see whether its disk is full or failing; nothing half-written was kept; {DOCTOR}",
             )
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return DataError(
-                f"`{path}` cannot be opened for writing", hint=f"check who owns the file and its folder; {_DOCTOR}"
+                f"`{path}` cannot be opened for writing", hint=f"check who owns the file and its folder; {DOCTOR}"
             )
         case _:
-            return DataError(f"the database `{path}` failed: {error}", hint=_DOCTOR)
+            return DataError(f"the database `{path}` failed: {error}", hint=DOCTOR)

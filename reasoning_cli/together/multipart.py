@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,7 +20,7 @@ from reasoning_cli.together.problems import BusyError, MissingError, RequestRefu
 from reasoning_cli.together.storage import LinkExpiredError, Storage
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.files import Files, Sending
+    from reasoning_cli.together.file_types import RemoteFile, Sending
 
 _PATH = "/v1/files/multipart"
 
@@ -54,6 +54,18 @@ class Record:
     file_id: str
     parts: list[tuple[int, str, dict[str, str]]]
     etags: dict[str, str] = field(default_factory=dict)
+
+
+class Files(Protocol):
+    """The calls about files that sending one in parts needs."""
+
+    def file(self, file_id: str) -> RemoteFile: ...
+
+    def delete_file(self, file_id: str) -> None: ...
+
+    def stands_in_the_way(self, file_id: str) -> bool: ...
+
+    def storage(self, connections: int) -> Storage: ...
 
 
 class _Stopped(Exception):

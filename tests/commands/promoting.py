@@ -21,8 +21,8 @@ from reasoning_cli.gateway.recording import Recorder
 from reasoning_cli.operations.deploy.slots import read_slots
 from reasoning_cli.paths import find_paths
 from reasoning_cli.settings import environment, load_settings
-from reasoning_cli.store.database import open_store
 from reasoning_cli.store.deploy.deployments import Deployments
+from reasoning_cli.store.open import open_store
 from tests.gateway import canned
 from tests.gateway.prompts import PATHS, PROMPTS, request
 from tests.gateway.provider import Answering, Provider, Received

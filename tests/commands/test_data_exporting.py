@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.generate_log import Generator, fill
 from reasoning_cli.decisions.examples import EXAMPLES
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 from tests.conftest import Run
 from tests.waiting import until
 

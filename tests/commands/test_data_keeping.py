@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from tests.conftest import Run
 

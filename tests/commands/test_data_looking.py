@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.labels import Labels
 from reasoning_cli.store.samples.training_log import Samples
 from tests.commands.test_data_reviewing import ANSWERS, decision

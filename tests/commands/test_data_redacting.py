@@ -10,7 +10,8 @@ import pytest
 
 from reasoning_cli.decisions.prompts import shape_of
 from reasoning_cli.operations.data.redact import redact_log
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.exports import NumberSet, record_export
 from reasoning_cli.store.samples.labels import Labelling, Labels
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples, derived

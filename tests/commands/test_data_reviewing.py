@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.decisions.answers import parse_answer
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.labels import Labels
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from tests.commands.screens import Person

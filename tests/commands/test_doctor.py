@@ -24,7 +24,7 @@ from reasoning_cli.operations.guard.lock import hold_guard
 from reasoning_cli.paths import find_paths
 from reasoning_cli.sandbox.server import SandboxServer
 from reasoning_cli.settings import load_settings
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from reasoning_cli.together.client import TogetherClient
 from tests.conftest import Run

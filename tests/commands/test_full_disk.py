@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.generate_log import Generator
 from benchmarks.kill_log import import_file
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Samples
 
 ROWS = 150

@@ -17,7 +17,7 @@ from reasoning_cli.gateway.book import Book, View
 from reasoning_cli.gateway.limits import Protocol
 from reasoning_cli.gateway.recording import Recorder
 from reasoning_cli.operations.deploy.slots import SlotNow
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
 from reasoning_cli.values import MODEL_TYPES, Mode

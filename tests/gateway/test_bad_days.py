@@ -23,7 +23,8 @@ from reasoning_cli.gateway.faces import chat
 from reasoning_cli.gateway.overheard import Decision
 from reasoning_cli.gateway.recording import Recorder
 from reasoning_cli.gateway.routing import route
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from reasoning_cli.store.serving.attempts import AttemptRecord
 from tests.gateway import canned

@@ -13,7 +13,7 @@ from reasoning_cli.gateway.routing import in_share
 from reasoning_cli.operations.deploy.slots import Challenger, SlotBeside, SlotNow
 from reasoning_cli.operations.gateway.history import history
 from reasoning_cli.operations.gateway.model_counts import Tallies
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.values import Mode
 from tests.gateway import canned
 from tests.gateway.prompts import PATHS, PROMPTS, request

@@ -12,7 +12,7 @@ from reasoning_cli.decisions.compact import compact
 from reasoning_cli.operations.deploy.slots import read_slots
 from reasoning_cli.paths import find_paths
 from reasoning_cli.settings import load_settings
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.values import PromptForm
 from tests.gateway import canned
 from tests.gateway.prompts import PATHS, PROMPTS, request

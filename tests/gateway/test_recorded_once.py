@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Samples
 from tests.gateway.prompts import PROMPTS
 from tests.gateway.serving import Served

@@ -23,9 +23,9 @@ from typer.testing import CliRunner
 
 from reasoning_cli.app import app
 from reasoning_cli.sandbox.server import SandboxServer
-from reasoning_cli.store.database import open_store
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.deploy.rollouts import Replacements
+from reasoning_cli.store.open import open_store
 from reasoning_cli.together.client import TogetherClient
 from tests.together.service import KEY, MODELS, Service
 

@@ -16,7 +16,8 @@ import pytest
 from reasoning_cli.errors import DataError, NotFoundError, UsageError
 from reasoning_cli.operations.data import archive_reader, parquet_pages
 from reasoning_cli.operations.data.archive import plan_archive, run_archive, unarchive
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.full_rows import WholeRows
 from reasoning_cli.store.samples.training_log import Sample, Samples
 

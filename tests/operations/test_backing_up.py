@@ -20,7 +20,8 @@ from reasoning_cli.operations.data.backup import back_up, plan_restore, run_rest
 from reasoning_cli.operations.data.erasure import Request, plan_forget, run_forget
 from reasoning_cli.store import migrations
 from reasoning_cli.store.backup import last_backup
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.search import Search
 from reasoning_cli.store.samples.tombstones import Forgotten
 from reasoning_cli.store.samples.training_log import Sample, Samples

@@ -14,7 +14,8 @@ import pytest
 from reasoning_cli.errors import UsageError
 from reasoning_cli.operations.data.retention import Retention, plan_cleanup, run_cleanup
 from reasoning_cli.store.audit_log import Events
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.retention import Cut, delete_cut, small_steps
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, SampleRange, Samples
 

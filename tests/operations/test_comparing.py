@@ -15,8 +15,9 @@ import pytest
 from reasoning_cli.commands.costs.compare import comparison_lines
 from reasoning_cli.operations.costs.breakeven import Comparison, compare
 from reasoning_cli.operations.costs.token_prices import parse_prices, shipped_prices
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
 
 NOW = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)

@@ -31,8 +31,9 @@ from reasoning_cli.operations.data.export.run import ExportReport, ExportRequest
 from reasoning_cli.operations.data.export.split import parse_split
 from reasoning_cli.operations.data.ingest.chat_jsonl import read_chat
 from reasoning_cli.operations.data.validate.file import check_file
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
 from reasoning_cli.store.fingerprints import masked_hash
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.exports import NumberSet, exports_holding, seeded_salt
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
 

@@ -20,7 +20,8 @@ from reasoning_cli.operations.data.export.files import target_name
 from reasoning_cli.operations.data.export.render import Format, Rules
 from reasoning_cli.operations.data.export.run import ExportRequest, export_samples, parse_range
 from reasoning_cli.operations.data.ingest.elizaos_logs import BadRow, read_row
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
 
 ROWS = Path(__file__).parents[1] / "data" / "elizaos-logs.jsonl"

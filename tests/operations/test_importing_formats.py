@@ -15,7 +15,8 @@ import pytest
 from reasoning_cli.decisions.examples import EXAMPLES
 from reasoning_cli.operations.data.ingest.manifest import exported
 from reasoning_cli.operations.data.ingest.pipeline import ImportReport
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from tests.conftest import Run
 from tests.operations.taking_in import import_file

@@ -17,7 +17,8 @@ from reasoning_cli.operations.data.erasure import Request, plan_forget, run_forg
 from reasoning_cli.operations.data.ingest.elizaos_logs import read_row
 from reasoning_cli.operations.data.ingest.pipeline import ImportReport
 from reasoning_cli.operations.data.retention import Retention, plan_cleanup, run_cleanup
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.import_cursors import RECORDED
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
 from tests.conftest import Run

@@ -17,7 +17,8 @@ import pytest
 from reasoning_cli.errors import DataError, ExitCode, NotFoundError, ReasoningError
 from reasoning_cli.operations.data.ingest.pipeline import BATCH_ROWS, BadLine, ImportReport
 from reasoning_cli.sources import files
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.stats import sample_figures
 from reasoning_cli.store.samples.training_log import Samples
 from tests.operations.taking_in import import_file

@@ -14,7 +14,7 @@ import pytest
 
 from reasoning_cli.operations.data.ingest.elizaos_logs import read_row
 from reasoning_cli.operations.data.ingest.pipeline import BATCH_ROWS
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from tests.operations.taking_in import import_file
 

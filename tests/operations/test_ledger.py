@@ -20,9 +20,9 @@ from reasoning_cli.operations.deploy.apply import run_deploy
 from reasoning_cli.operations.deploy.status import refresh
 from reasoning_cli.operations.deploy.teardown import plan_stop
 from reasoning_cli.store import migrations
-from reasoning_cli.store.database import open_store
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.deploy.meter_readings import KnownBy, Ledger, Reading
+from reasoning_cli.store.open import open_store
 from reasoning_cli.together.client import TogetherClient
 from reasoning_cli.together.wire import Deployment
 from tests.together.service import DEPLOYMENTS, EVENTS, INSTANCE_TYPES, KEY, PROJECT, Service, service

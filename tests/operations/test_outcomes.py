@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.operations.data.outcomes import note_outcomes
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)

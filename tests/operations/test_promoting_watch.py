@@ -12,7 +12,7 @@ import pytest
 
 from reasoning_cli.operations.promote.gate import DEFAULTS, Gate
 from reasoning_cli.operations.promote.guardrails import may_go_on, promise, watch
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
 from reasoning_cli.store.serving.online_answers import LiveAnswer, live_answers

@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from reasoning_cli.operations.data.stats import judge, sample_statistics
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.stats import sample_figures
 from reasoning_cli.store.samples.training_log import Sample, Samples
 

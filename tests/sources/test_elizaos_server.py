@@ -16,7 +16,8 @@ from reasoning_cli.operations.data.ingest.pipeline import ImportOptions, ImportR
 from reasoning_cli.sources import elizaos_server
 from reasoning_cli.sources.elizaos_server import PAGE_ROWS, ServerSource
 from reasoning_cli.sources.rows import Wanted
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Samples
 from tests.conftest import Run
 from tests.sources.eliza_server import Eliza, eliza_server

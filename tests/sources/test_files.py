@@ -16,7 +16,8 @@ from reasoning_cli.errors import DataError
 from reasoning_cli.operations.data.ingest.pipeline import BATCH_ROWS, ImportReport
 from reasoning_cli.sources import documents, files, rows
 from reasoning_cli.sources.files import FileSource
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Samples
 from tests.operations.taking_in import import_file
 

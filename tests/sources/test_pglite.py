@@ -16,7 +16,7 @@ import pytest
 from reasoning_cli.gateway.recorded import read_exchange
 from reasoning_cli.operations.data.ingest.pipeline import import_decisions
 from reasoning_cli.sources.pglite import SCRIPT, PgliteSource, database_folder
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Samples
 from tests.conftest import Run
 

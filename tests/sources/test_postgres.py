@@ -17,7 +17,8 @@ from reasoning_cli.operations.data.ingest.pipeline import ImportOptions, ImportR
 from reasoning_cli.redact import bare_address
 from reasoning_cli.sources.postgres import PostgresSource
 from reasoning_cli.sources.rows import Wanted
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from tests.conftest import Run
 from tests.operations.taking_in import import_file

@@ -12,7 +12,7 @@ import pytest
 
 from reasoning_cli.errors import DataError
 from reasoning_cli.store import migrations
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 
 OPEN_AND_WRITE = """
 import sys

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.generate_log import Generator, fill
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
 from reasoning_cli.store.evaluate.evaluations import AnswerRecord, EvaluationRecord, Evaluations
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.exports import NumberSet
 from reasoning_cli.store.samples.rewrite import beside
 from reasoning_cli.store.samples.training_log import Samples

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.errors import DataError
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.labels import Labelling, Labels
 from reasoning_cli.store.samples.training_log import Samples
 from tests.store.test_training_log import NOON, sample

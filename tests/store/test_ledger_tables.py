@@ -11,9 +11,10 @@ import pytest
 
 from reasoning_cli.errors import DataError, NotFoundError
 from reasoning_cli.store.audit_log import Event, Events
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import CREATING, DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.meter_readings import Ledger, Reading
+from reasoning_cli.store.open import open_store
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.labels import Labelling, Labels
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from reasoning_cli.store.train.auto_loops import Counted, Loop, Loops

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.listing import Pages
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
 from reasoning_cli.values import MODEL_TYPES

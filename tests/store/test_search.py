@@ -10,7 +10,8 @@ import pytest
 
 from reasoning_cli.errors import UsageError
 from reasoning_cli.operations.data.search import bring_up_to_date, expression_of, search_samples
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.labels import Labelling, Labels
 from reasoning_cli.store.samples.search import BATCH, HIT_BEGINS, HIT_ENDS, Search
 from reasoning_cli.store.samples.training_log import SampleFilter, Samples

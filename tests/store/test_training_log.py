@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reasoning_cli.errors import DataError
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.stats import sample_figures
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, SampleRange, Samples
 

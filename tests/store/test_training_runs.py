@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.exports import NumberSet, record_export
 from reasoning_cli.store.train.runs import TrainingRuns
 

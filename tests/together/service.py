@@ -19,7 +19,8 @@ from reasoning_cli.operations.deploy.plan import DeployPlan, DeployRequest, plan
 from reasoning_cli.operations.deploy.teardown import Stopped, plan_stop, run_stop
 from reasoning_cli.operations.deploy.wait import Progress, Waiting
 from reasoning_cli.sandbox.server import SandboxServer
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.together.client import TogetherClient
 
 KEY = "sandbox-key"

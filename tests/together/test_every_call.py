@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from reasoning_cli.together.client import TogetherClient
-from reasoning_cli.together.files import Sending
+from reasoning_cli.together.file_types import Sending
 from reasoning_cli.together.fine_tune_requests import JobRequest
 from reasoning_cli.together.fine_tunes import Job
 from reasoning_cli.together.uploads import FileLinks, SentFile

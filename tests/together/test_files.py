@@ -11,7 +11,7 @@ import pytest
 
 from reasoning_cli.errors import DataError
 from reasoning_cli.together.client import TogetherClient
-from reasoning_cli.together.files import RemoteFile, Sending
+from reasoning_cli.together.file_types import RemoteFile, Sending
 from reasoning_cli.together.local_file import FileChangedError
 from reasoning_cli.together.multipart import record_path
 from reasoning_cli.together.problems import BusyError, MissingError, RequestRefusedError, UnreachableError

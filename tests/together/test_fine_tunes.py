@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 from reasoning_cli.errors import ExitCode
-from reasoning_cli.together.files import Sending
+from reasoning_cli.together.file_types import Sending
 from reasoning_cli.together.fine_tune_requests import JobRequest
 from reasoning_cli.together.fine_tunes import Job, JobEvent, PriceEstimate, trouble_of
 from reasoning_cli.together.problems import (

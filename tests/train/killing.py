@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from reasoning_cli.commands.demo.synthetic_agent import agent_log, make_decisions
-from reasoning_cli.store.database import open_store
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.evaluate.evaluations import Evaluations
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.promote.promotions import Promotions
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from reasoning_cli.store.train.auto_loops import Loops

@@ -162,7 +162,7 @@ class Session:
     @cached_property
     def store(self) -> Store:
         """The training log and ledger of this run."""
-        from reasoning_cli.store.database import open_store
+        from reasoning_cli.store.open import open_store
 
         realm = "sandbox" if self.in_sandbox else "together"
         return open_store(self.settings.database(), realm)

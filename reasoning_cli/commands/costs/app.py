@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -10,7 +9,8 @@ import typer
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.completion import complete_model_types
 from reasoning_cli.commands._shared.options import typed
-from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.commands._shared.session import session_of
+from reasoning_cli.commands._shared.settings import change_settings
 from reasoning_cli.commands.costs.compare import compare
 from reasoning_cli.commands.costs.events import events
 from reasoning_cli.commands.costs.guard import guard, schedule
@@ -103,19 +103,6 @@ def set_cap(
     wanted = typed(parse_usd, amount.strip().removesuffix("/h"), "`reasoning costs set-cap 40`")
     change_settings(session, "set_cap", [(s.MAX_COST_PER_HOUR, str(wanted))])
     session.terminal.say(f"Everything running may cost ${wanted} an hour.")
-
-
-def change_settings(session: Session, action: str, changes: Sequence[tuple[s.Setting[object], str | None]]) -> None:
-    """Write settings that money depends on, remember who did it, and say when a variable hides one."""
-    from reasoning_cli.store.audit_log import Event, Events
-
-    for setting, text in changes:
-        s.write_setting(session.settings.paths, setting, text)
-        if (hiding := s.overrides(session.settings, setting)) is not None:
-            session.terminal.warn(f"{hiding} says otherwise, and wins over the settings file")
-    detail = {setting.name: text for setting, text in changes}
-    Events(session.store).add(Event(session.now(), "operator", action, "budget", detail))
-    session.read_settings_again()
 
 
 @app.command("auto-shutdown")

@@ -61,7 +61,7 @@ def schedule(
     hours: Annotated[str, typer.Argument(metavar="HH:MM-HH:MM|none", help="When it may run, each day, in your zone.")],
 ) -> None:
     """Let the guard stop a model outside its hours and start it again inside them."""
-    from reasoning_cli.commands.costs.app import change_settings
+    from reasoning_cli.commands._shared.settings import change_settings
 
     session = session_of(ctx)
     chosen = parse_model_type(model_type)
@@ -162,7 +162,8 @@ def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> N
 def _look_at_promotions(session: Session, fmt: Format) -> bool:
     """Go on with promotions whose command is gone, and tell what came of it; whether there are any under way."""
     from reasoning_cli.operations.deploy.wait import Waiting
-    from reasoning_cli.operations.promote.controller import GUARD, Desk, watch_promotions
+    from reasoning_cli.operations.promote.context import GUARD, Desk
+    from reasoning_cli.operations.promote.controller import watch_promotions
 
     def settings_now() -> Settings:
         session.read_settings_again()

@@ -11,7 +11,7 @@ import typer
 
 from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
 from reasoning_cli.commands._shared.session import Session
-from reasoning_cli.commands.models.upload import Record, show_uploaded
+from reasoning_cli.commands.models._upload_views import Record, show_uploaded
 from reasoning_cli.errors import ExitCode
 from reasoning_cli.operations.weights.upload import Patience, Step, wait_until_valid
 from reasoning_cli.operations.weights.upload_local import (

@@ -19,19 +19,16 @@ from reasoning_cli.commands._shared.model_options import (
     read_shift,
     read_timeout,
     remember_models,
-    ways_to_wait,
 )
 from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption, typed
 from reasoning_cli.commands._shared.session import Session, session_of
-from reasoning_cli.errors import ExitCode, UsageError
+from reasoning_cli.commands.models._apply import carry_out
+from reasoning_cli.errors import UsageError
 from reasoning_cli.values import parse_idle_minutes, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from reasoning_cli.operations.deploy.lora import AttachPlan
     from reasoning_cli.operations.deploy.plan import DeployPlan, DeployRequest
-    from reasoning_cli.operations.deploy.wait import Progress
 
 
 def deploy(
@@ -86,7 +83,7 @@ def deploy(
     Running it again goes on where it was; it never makes a second one. Where another model serves already, the new one
     is brought up beside it, tried, and given the traffic before the old one is stopped.
     """
-    from reasoning_cli.commands.models.promote import carry_out_replacement, whole_only
+    from reasoning_cli.commands.models._apply import carry_out_replacement, whole_only
     from reasoning_cli.operations.deploy.lora import AttachPlan
     from reasoning_cli.operations.deploy.plan import DeployRequest
 
@@ -220,67 +217,6 @@ def _warn_about_form(session: Session, plan: DeployPlan | AttachPlan) -> None:
     trained = run.plan.get("prompt_form") if run is not None else None
     if isinstance(trained, str) and trained != asked:
         session.terminal.warn(session.terminal.as_called(other_form(plan.model_type, trained, asked)))
-
-
-def carry_out(
-    session: Session, plan: DeployPlan | AttachPlan, limit: timedelta | None, *, yes: bool, dry_run: bool, json: bool
-) -> None:
-    """Show the plan, ask, do it, and say how it ended; `limit` is how long to wait, None not at all."""
-    from reasoning_cli.commands._shared.plan_views import deployed_record, plan_facts, plan_record
-    from reasoning_cli.operations.deploy.apply import run_deploy
-    from reasoning_cli.operations.deploy.lora import AttachPlan, run_attach
-    from reasoning_cli.operations.deploy.plan import Action
-    from reasoning_cli.terminal.progress import waiting
-    from reasoning_cli.terminal.units import clock_duration, money
-
-    terminal = session.terminal
-    if dry_run:
-        show_dry_run(terminal, plan_facts(plan), plan_record(plan), json=json)
-        return
-    name, undeploy = plan.endpoint_name, f"reasoning models undeploy {plan.endpoint_name}"
-    if isinstance(plan, AttachPlan):
-        name, undeploy = plan.model.name, f"reasoning models undeploy {spell_model_type(plan.model_type)}"
-    if plan.action in (Action.CREATE, Action.RESTART, Action.SCALE):
-        ask_about(terminal, plan_facts(plan), "Deploy it?", yes=yes)
-    elif plan.action is Action.CONTINUE:
-        terminal.note(f"{name} is being deployed already; going on where it is.")
-    try:
-        with waiting(terminal, f"deploying {name}") as shown:
-
-            def tell(progress: Progress) -> None:
-                one = progress.record
-                cold = "" if one.ready_replicas or one.rides_on else "; cold start is not billed"
-                what = f"adapter on {one.endpoint_name}" if one.rides_on else one.endpoint_name
-                shown.show(f"{what}: {progress.state.lower()}{cold}", clock_duration(progress.elapsed))
-
-            wait = ways_to_wait(session, limit, tell) if limit is not None else None
-            if isinstance(plan, AttachPlan):
-                done = run_attach(session.client, session.store, plan, wait=wait)
-            else:
-                done = run_deploy(session.client, session.store, plan, wait=wait)
-    except KeyboardInterrupt:
-        price = money(plan.max_cents_per_hour)
-        terminal.note(
-            f"Stopped waiting. {plan.endpoint_name} goes on at Together and costs {price} an hour once it is ready."
-        )
-        terminal.hint(f"`reasoning models status` shows it; stop it: `{undeploy}`")
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
-    if json:
-        terminal.json(deployed_record(plan, done))
-        return
-    if done.answered_in is None:
-        state = done.record.state
-        terminal.say(f"{name} is {state}." if state == "READY" else f"{name} is on its way ({state}).")
-        terminal.hint("watch it: `reasoning models status --watch`")
-        return
-    already = "already " if plan.action is Action.NOTHING else ""
-    terminal.say(
-        f"{name} is {already}serving as {done.record.serving_name}"
-        f" (first answer in {done.answered_in.total_seconds():.2f} s)."
-    )
-    terminal.hint(f"stop it: `{undeploy}`")
-    if not session.enabled[plan.model_type]:
-        terminal.hint(f"decisions do not go there yet: `reasoning models enable {spell_model_type(plan.model_type)}`")
 
 
 def _idle_minutes(session: Session, text: str | None) -> int:

@@ -19,16 +19,13 @@ from reasoning_cli.commands._shared.model_options import (
 )
 from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption
 from reasoning_cli.commands._shared.session import Session, session_of
-from reasoning_cli.errors import ExitCode, UsageError
+from reasoning_cli.commands.models._apply import carry_out_replacement
 from reasoning_cli.values import parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from reasoning_cli.operations.deploy.lora import AttachPlan
-    from reasoning_cli.operations.deploy.plan import DeployPlan
-    from reasoning_cli.operations.deploy.rollout import Return, Shift
-    from reasoning_cli.operations.deploy.wait import Progress
+    from reasoning_cli.operations.deploy.rollout import Return
 
 
 def promote(
@@ -71,78 +68,6 @@ def rollback(
     else:
         shift = Shift(keep_old=keep_old, is_rollback=True)
         carry_out_replacement(session, plan, shift, limit, yes=yes, dry_run=dry_run, json=json)
-
-
-def whole_only() -> UsageError:
-    """What served is to be kept, and cannot be: an adapter comes, or goes."""
-    return UsageError(
-        "where an adapter takes over, or is replaced, what served before goes; `models rollback` brings it back",
-        "leave --keep-old away",
-    )
-
-
-def carry_out_replacement(
-    session: Session,
-    plan: DeployPlan | AttachPlan,
-    shift: Shift,
-    limit: timedelta,
-    *,
-    yes: bool,
-    dry_run: bool,
-    json: bool,
-) -> None:
-    """Show the plan, ask, do it, and say how it stands.
-
-    Where nothing is left to be replaced, or an adapter comes or goes, for which there is no share of the traffic, it is
-    a deploy.
-    """
-    from reasoning_cli.commands._shared.plan_views import replacement_facts, replacement_record
-    from reasoning_cli.commands.models.deploy import carry_out
-    from reasoning_cli.operations.deploy.lora import AttachPlan
-    from reasoning_cli.operations.deploy.rollout import run_replace
-    from reasoning_cli.terminal.progress import waiting
-    from reasoning_cli.terminal.units import clock_duration, money
-
-    if isinstance(plan, AttachPlan) or plan.replaces is None:
-        if shift.keep_old and (isinstance(plan, AttachPlan) or plan.retires is not None):
-            raise whole_only()
-        carry_out(session, plan, limit, yes=yes, dry_run=dry_run, json=json)
-        return
-    terminal, name = session.terminal, spell_model_type(plan.model_type)
-    if dry_run:
-        show_dry_run(terminal, replacement_facts(plan, shift), replacement_record(plan, shift, None), json=json)
-        return
-    ask_about(terminal, replacement_facts(plan, shift), "Replace it?", yes=yes, show=False)
-    try:
-        with waiting(terminal, f"replacing {name}") as shown:
-
-            def tell(progress: Progress) -> None:
-                one = progress.record
-                shown.show(f"{one.model_name}: {progress.state.lower()}", clock_duration(progress.elapsed))
-
-            done = run_replace(session.client, session.store, plan, shift, ways_to_wait(session, limit, tell))
-    except KeyboardInterrupt:
-        price = money(plan.max_cents_per_hour)
-        terminal.note(f"Interrupted: both models may be running, the new one at up to {price} an hour.")
-        terminal.hint(f"go on: the same command again; or go back: `reasoning models rollback {name}`")
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
-    if json:
-        terminal.json(replacement_record(plan, shift, done))
-        return
-    if done.percent < 100:
-        terminal.say(f"{plan.model.name} answers {done.percent} % of {name}, beside {done.old.model_name}.")
-        terminal.hint(
-            f"`reasoning models promote {name}` gives it all, `reasoning models rollback {name}` takes it back"
-        )
-        return
-    gone = "stopped, and kept" if shift.keep_old else "gone"
-    terminal.say(f"{plan.model.name} answers {name}; {done.old.model_name} is {gone}.")
-    terminal.hint(f"go back: `reasoning models rollback {name}`")
-    if (wanted := session.models[plan.model_type]) != plan.model.name:
-        terminal.hint(
-            f"the settings still name {wanted} for {name}; change them:"
-            f" `reasoning config set {plan.model_type}.model {plan.model.name}`"
-        )
 
 
 def _carry_out_return(

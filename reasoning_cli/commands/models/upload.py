@@ -11,18 +11,16 @@ import typer
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.completion import complete_names
 from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
-from reasoning_cli.commands._shared.model_options import remember_models
 from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption, typed
 from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.commands.models._upload_views import Record, show_uploaded
 from reasoning_cli.errors import ExitCode, UsageError
 from reasoning_cli.values import parse_duration
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.weights.upload import Step
-    from reasoning_cli.together.wire import Model, Revision
 
 TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-Record = dict[str, object]
 
 
 class Kind(StrEnum):
@@ -134,14 +132,3 @@ def _fetch(
         terminal.hint("go on waiting: the same command again")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     show_uploaded(session, model, revision, record, json=json)
-
-
-def show_uploaded(session: Session, model: Model, revision: Revision, record: Record, *, json: bool) -> None:
-    """The model that can be deployed now."""
-    terminal = session.terminal
-    remember_models(session, model.name)
-    if json:
-        terminal.json({**record, "name": model.name, "id": model.id, "revision": revision.revision_id})
-        return
-    terminal.say(f"{model.name} is there, and its weights are valid ({model.id}).")
-    terminal.hint(f"deploy it: `reasoning models deploy {model.name} --as TYPE`")

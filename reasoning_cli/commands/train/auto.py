@@ -252,7 +252,7 @@ def _means(session: Session, loop: Loop) -> Means:
     from reasoning_cli.operations.data.export.run import ExportRequest
     from reasoning_cli.operations.evaluate.run import Ways as EvaluatingWays
     from reasoning_cli.operations.evaluate.sampling import EvaluateRequest
-    from reasoning_cli.operations.promote.controller import Desk
+    from reasoning_cli.operations.promote.context import Desk
     from reasoning_cli.operations.train.auto.candidate import Bench
     from reasoning_cli.operations.train.auto.controller import ACTOR, TYPED, Means
     from reasoning_cli.operations.train.plan import TrainRequest

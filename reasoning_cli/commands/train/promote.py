@@ -17,7 +17,8 @@ from reasoning_cli.errors import ExitCode, ReasoningError, UsageError
 from reasoning_cli.values import Mode, parse_duration, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.promote.controller import Desk, Look
+    from reasoning_cli.operations.promote.context import Desk
+    from reasoning_cli.operations.promote.controller import Look
     from reasoning_cli.operations.promote.plan import PromoteRequest, PromotionPlan
     from reasoning_cli.store.promote.promotions import Promotion
     from reasoning_cli.terminal.progress import Waiting
@@ -272,7 +273,7 @@ def _refuse_another(session: Session, request: PromoteRequest, going: Promotion)
 
 def _desk(session: Session, limit: timedelta, shown: Waiting | None = None) -> Desk:
     from reasoning_cli.operations.deploy.wait import Progress
-    from reasoning_cli.operations.promote.controller import Desk
+    from reasoning_cli.operations.promote.context import Desk
     from reasoning_cli.terminal.units import clock_duration
 
     def tell(progress: Progress) -> None:

@@ -21,8 +21,9 @@ from reasoning_cli.store.backup import (
     remember_backup,
     silent,
 )
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
 from reasoning_cli.store.migrations import VERSION
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.tombstones import Forgotten
 
 

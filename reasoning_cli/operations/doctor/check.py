@@ -8,7 +8,8 @@ from pathlib import Path
 
 from reasoning_cli.errors import ConfigurationError, ExitCode, ReasoningError
 from reasoning_cli.settings import Settings
-from reasoning_cli.store.database import Store, open_store
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
 
 
 class Status(StrEnum):

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,9 @@ from reasoning_cli.operations.costs.ledger import observe
 from reasoning_cli.operations.deploy.apply import bring_up, cost_told, route
 from reasoning_cli.operations.deploy.lora import AttachPlan
 from reasoning_cli.operations.deploy.rollout import move
-from reasoning_cli.operations.deploy.wait import Waiting, try_answer, wait_for
+from reasoning_cli.operations.deploy.wait import try_answer, wait_for
 from reasoning_cli.operations.guard.lock import hold_alone
+from reasoning_cli.operations.promote.context import Desk
 from reasoning_cli.operations.promote.gate import Gate
 from reasoning_cli.operations.promote.guardrails import Watched, may_go_on, watch
 from reasoning_cli.operations.promote.plan import PromotionPlan
@@ -41,8 +42,6 @@ from reasoning_cli.operations.promote.transitions import (
     take_traffic,
     write_mode,
 )
-from reasoning_cli.settings import Settings
-from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.rollouts import Replacements
 from reasoning_cli.store.promote.promotions import WATCHED, Promotion, Promotions
@@ -50,24 +49,10 @@ from reasoning_cli.store.serving.online_answers import live_answers
 from reasoning_cli.values import MODEL_TYPES, Mode
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
+    pass
 
-COMMAND, GUARD = "operator", "guard"
 LOOK_SECONDS = 2.0
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Desk:
-    """What a promotion is carried out with. `settings` reads them anew; `now` is the clock that decisions are dated by,
-    which in the sandbox is another than the client's; `actor` is who does it, for the events."""
-
-    client: TogetherClient
-    store: Store
-    settings: Callable[[], Settings]
-    now: Callable[[], datetime]
-    wait: Waiting
-    actor: str = COMMAND
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from reasoning_cli.operations.deploy.lora import AttachPlan, run_attach
 from reasoning_cli.operations.deploy.plan import DeployPlan
 from reasoning_cli.operations.deploy.rollout import Return, Shift, plan_rollback, run_replace, run_return
 from reasoning_cli.operations.deploy.teardown import StopPlan, run_stop
-from reasoning_cli.operations.promote.controller import Desk, in_hand, look, send_back
+from reasoning_cli.operations.promote.context import Desk
+from reasoning_cli.operations.promote.controller import in_hand, look, send_back
 from reasoning_cli.store.audit_log import Event, Events, current_user
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import Deployments

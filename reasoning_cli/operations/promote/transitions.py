@@ -18,7 +18,7 @@ from reasoning_cli.store.promote.promotions import Promotion, Promotions
 from reasoning_cli.values import Mode, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.promote.controller import Desk
+    from reasoning_cli.operations.promote.context import Desk
 
 
 def percents(promotion: Promotion) -> list[int]:

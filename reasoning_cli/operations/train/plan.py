@@ -145,7 +145,7 @@ def plan_training(
     NotFoundError for a base that is not there or cannot be served, ReasoningError for too few samples or one class,
     LimitError for a budget that cannot pay it.
     """
-    from reasoning_cli.operations.train.recommend import choose_base
+    from reasoning_cli.operations.train.base_model import choose_base
 
     # What comes in from now on is for the next run: a run that is gone on with exports the same as the one shown.
     until = request.export.wanted.until

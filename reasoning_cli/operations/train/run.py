@@ -34,7 +34,7 @@ from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.files import RemoteFile
+    from reasoning_cli.together.file_types import RemoteFile
     from reasoning_cli.together.fine_tune_requests import JobRequest
     from reasoning_cli.together.fine_tunes import Job, PriceEstimate
 

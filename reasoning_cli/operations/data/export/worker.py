@@ -17,7 +17,7 @@ import orjson
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.data.export.batches import Batcher, Facts, Shared
 from reasoning_cli.operations.data.export.render import Rules
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.export_reader import each_page_once
 
 

@@ -17,7 +17,8 @@ from reasoning_cli.operations.evaluate.plan import plan_evaluation
 from reasoning_cli.operations.evaluate.run import Ways as EvaluatingWays
 from reasoning_cli.operations.evaluate.run import run_evaluation
 from reasoning_cli.operations.evaluate.sampling import EvaluateRequest
-from reasoning_cli.operations.promote.controller import Desk, stand_beside
+from reasoning_cli.operations.promote.context import Desk
+from reasoning_cli.operations.promote.controller import stand_beside
 from reasoning_cli.operations.promote.evidence import find_evidence
 from reasoning_cli.operations.promote.gate import Criterion, judge, read_gate
 from reasoning_cli.operations.promote.plan import (

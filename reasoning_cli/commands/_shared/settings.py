@@ -1,0 +1,21 @@
+"""Settings that money depends on, changed by several commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reasoning_cli import settings as s
+from reasoning_cli.commands._shared.session import Session
+
+
+def change_settings(session: Session, action: str, changes: Sequence[tuple[s.Setting[object], str | None]]) -> None:
+    """Write settings that money depends on, remember who did it, and say when a variable hides one."""
+    from reasoning_cli.store.audit_log import Event, Events
+
+    for setting, text in changes:
+        s.write_setting(session.settings.paths, setting, text)
+        if (hiding := s.overrides(session.settings, setting)) is not None:
+            session.terminal.warn(f"{hiding} says otherwise, and wins over the settings file")
+    detail = {setting.name: text for setting, text in changes}
+    Events(session.store).add(Event(session.now(), "operator", action, "budget", detail))
+    session.read_settings_again()

@@ -1,0 +1,155 @@
+"""A plan to deploy or to replace, carried out: shown, asked about, waited for, and how it stands said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
+from reasoning_cli.commands._shared.model_options import (
+    ways_to_wait,
+)
+from reasoning_cli.commands._shared.session import Session
+from reasoning_cli.errors import ExitCode, UsageError
+from reasoning_cli.values import spell_model_type
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from reasoning_cli.operations.deploy.lora import AttachPlan
+    from reasoning_cli.operations.deploy.plan import DeployPlan
+    from reasoning_cli.operations.deploy.rollout import Shift
+    from reasoning_cli.operations.deploy.wait import Progress
+
+
+def carry_out(
+    session: Session, plan: DeployPlan | AttachPlan, limit: timedelta | None, *, yes: bool, dry_run: bool, json: bool
+) -> None:
+    """Show the plan, ask, do it, and say how it ended; `limit` is how long to wait, None not at all."""
+    from reasoning_cli.commands._shared.plan_views import deployed_record, plan_facts, plan_record
+    from reasoning_cli.operations.deploy.apply import run_deploy
+    from reasoning_cli.operations.deploy.lora import AttachPlan, run_attach
+    from reasoning_cli.operations.deploy.plan import Action
+    from reasoning_cli.terminal.progress import waiting
+    from reasoning_cli.terminal.units import clock_duration, money
+
+    terminal = session.terminal
+    if dry_run:
+        show_dry_run(terminal, plan_facts(plan), plan_record(plan), json=json)
+        return
+    name, undeploy = plan.endpoint_name, f"reasoning models undeploy {plan.endpoint_name}"
+    if isinstance(plan, AttachPlan):
+        name, undeploy = plan.model.name, f"reasoning models undeploy {spell_model_type(plan.model_type)}"
+    if plan.action in (Action.CREATE, Action.RESTART, Action.SCALE):
+        ask_about(terminal, plan_facts(plan), "Deploy it?", yes=yes)
+    elif plan.action is Action.CONTINUE:
+        terminal.note(f"{name} is being deployed already; going on where it is.")
+    try:
+        with waiting(terminal, f"deploying {name}") as shown:
+
+            def tell(progress: Progress) -> None:
+                one = progress.record
+                cold = "" if one.ready_replicas or one.rides_on else "; cold start is not billed"
+                what = f"adapter on {one.endpoint_name}" if one.rides_on else one.endpoint_name
+                shown.show(f"{what}: {progress.state.lower()}{cold}", clock_duration(progress.elapsed))
+
+            wait = ways_to_wait(session, limit, tell) if limit is not None else None
+            if isinstance(plan, AttachPlan):
+                done = run_attach(session.client, session.store, plan, wait=wait)
+            else:
+                done = run_deploy(session.client, session.store, plan, wait=wait)
+    except KeyboardInterrupt:
+        price = money(plan.max_cents_per_hour)
+        terminal.note(
+            f"Stopped waiting. {plan.endpoint_name} goes on at Together and costs {price} an hour once it is ready."
+        )
+        terminal.hint(f"`reasoning models status` shows it; stop it: `{undeploy}`")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    if json:
+        terminal.json(deployed_record(plan, done))
+        return
+    if done.answered_in is None:
+        state = done.record.state
+        terminal.say(f"{name} is {state}." if state == "READY" else f"{name} is on its way ({state}).")
+        terminal.hint("watch it: `reasoning models status --watch`")
+        return
+    already = "already " if plan.action is Action.NOTHING else ""
+    terminal.say(
+        f"{name} is {already}serving as {done.record.serving_name}"
+        f" (first answer in {done.answered_in.total_seconds():.2f} s)."
+    )
+    terminal.hint(f"stop it: `{undeploy}`")
+    if not session.enabled[plan.model_type]:
+        terminal.hint(f"decisions do not go there yet: `reasoning models enable {spell_model_type(plan.model_type)}`")
+
+
+def whole_only() -> UsageError:
+    """What served is to be kept, and cannot be: an adapter comes, or goes."""
+    return UsageError(
+        "where an adapter takes over, or is replaced, what served before goes; `models rollback` brings it back",
+        "leave --keep-old away",
+    )
+
+
+def carry_out_replacement(
+    session: Session,
+    plan: DeployPlan | AttachPlan,
+    shift: Shift,
+    limit: timedelta,
+    *,
+    yes: bool,
+    dry_run: bool,
+    json: bool,
+) -> None:
+    """Show the plan, ask, do it, and say how it stands.
+
+    Where nothing is left to be replaced, or an adapter comes or goes, for which there is no share of the traffic, it is
+    a deploy.
+    """
+    from reasoning_cli.commands._shared.plan_views import replacement_facts, replacement_record
+    from reasoning_cli.operations.deploy.lora import AttachPlan
+    from reasoning_cli.operations.deploy.rollout import run_replace
+    from reasoning_cli.terminal.progress import waiting
+    from reasoning_cli.terminal.units import clock_duration, money
+
+    if isinstance(plan, AttachPlan) or plan.replaces is None:
+        if shift.keep_old and (isinstance(plan, AttachPlan) or plan.retires is not None):
+            raise whole_only()
+        carry_out(session, plan, limit, yes=yes, dry_run=dry_run, json=json)
+        return
+    terminal, name = session.terminal, spell_model_type(plan.model_type)
+    if dry_run:
+        show_dry_run(terminal, replacement_facts(plan, shift), replacement_record(plan, shift, None), json=json)
+        return
+    ask_about(terminal, replacement_facts(plan, shift), "Replace it?", yes=yes, show=False)
+    try:
+        with waiting(terminal, f"replacing {name}") as shown:
+
+            def tell(progress: Progress) -> None:
+                one = progress.record
+                shown.show(f"{one.model_name}: {progress.state.lower()}", clock_duration(progress.elapsed))
+
+            done = run_replace(session.client, session.store, plan, shift, ways_to_wait(session, limit, tell))
+    except KeyboardInterrupt:
+        price = money(plan.max_cents_per_hour)
+        terminal.note(f"Interrupted: both models may be running, the new one at up to {price} an hour.")
+        terminal.hint(f"go on: the same command again; or go back: `reasoning models rollback {name}`")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    if json:
+        terminal.json(replacement_record(plan, shift, done))
+        return
+    if done.percent < 100:
+        terminal.say(f"{plan.model.name} answers {done.percent} % of {name}, beside {done.old.model_name}.")
+        terminal.hint(
+            f"`reasoning models promote {name}` gives it all, `reasoning models rollback {name}` takes it back"
+        )
+        return
+    gone = "stopped, and kept" if shift.keep_old else "gone"
+    terminal.say(f"{plan.model.name} answers {name}; {done.old.model_name} is {gone}.")
+    terminal.hint(f"go back: `reasoning models rollback {name}`")
+    if (wanted := session.models[plan.model_type]) != plan.model.name:
+        terminal.hint(
+            f"the settings still name {wanted} for {name}; change them:"
+            f" `reasoning config set {plan.model_type}.model {plan.model.name}`"
+        )
