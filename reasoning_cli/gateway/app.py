@@ -13,22 +13,19 @@ from typing import Any
 from uuid import uuid4
 
 from reasoning_cli.gateway.admitting import refusal, take_token
-from reasoning_cli.gateway.asking import Models
 from reasoning_cli.gateway.book import Book
 from reasoning_cli.gateway.calls import Call, CallerLeft, Held
-from reasoning_cli.gateway.circuit import Circuit
+from reasoning_cli.gateway.context import Context
 from reasoning_cli.gateway.deciding import decide
 from reasoning_cli.gateway.figures import Figures
 from reasoning_cli.gateway.recording import Recorder
 from reasoning_cli.gateway.relaying import HOP_HEADER
 from reasoning_cli.gateway.routing import face_of
 from reasoning_cli.gateway.siblings import Siblings, worst
-from reasoning_cli.gateway.upstream import Upstreams
 from reasoning_cli.gateway.waking import Waker
 from reasoning_cli.operations.gateway.model_counts import Tallies
 from reasoning_cli.store.samples.training_log import Sample
 from reasoning_cli.store.serving.attempts import AttemptRecord
-from reasoning_cli.values import MODEL_TYPES
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -40,11 +37,10 @@ _TELL_SECONDS = 1.0
 _MOST_HOPS = 8
 
 
-class Gateway:
+class Gateway(Context):
     """One worker. Everything it works with is handed in; sessions are opened when the server starts.
 
-    `hop` names the gateway, the same in all its workers; `siblings` are the others, None when it is the only one, and
-    `parent` is the process that started them.
+    `siblings` are the other workers, None when it is the only one, and `parent` is the process that started them.
     """
 
     def __init__(
@@ -58,17 +54,12 @@ class Gateway:
         parent: int | None = None,
         waker: Waker | None = None,
     ) -> None:
-        self.book, self.recorder, self.access_log, self.siblings = book, recorder, access_log, siblings
-        self.waker, self.parent = waker, parent
-        self.figures, self.models_asked = Figures(), Tallies()
-        self.circuits = {model_type: Circuit() for model_type in MODEL_TYPES}
-        self.hop = hop or uuid4().hex
+        super().__init__(book, recorder, hop or uuid4().hex, waker)
+        self.access_log, self.siblings, self.parent = access_log, siblings, parent
+        self.models_asked = Tallies()
         self.started_at = datetime.now(UTC)
         recorder.on_recorded = self._recorded
         self.held = Held()
-        self.upstream, self.models = Upstreams(), Models()
-        self.shadows: set[asyncio.Future[None]] = set()
-        self.asked_beside: Counter[str] = Counter()
         self.ready = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -23,7 +23,7 @@ from reasoning_cli.gateway.routing import Route, face_of, route
 from reasoning_cli.gateway.unpacking import unpack
 
 if TYPE_CHECKING:
-    from reasoning_cli.gateway.app import Gateway
+    from reasoning_cli.gateway.context import Context
     from reasoning_cli.operations.deploy.slots import SlotNow
 
 _log = logging.getLogger(__name__)
@@ -33,28 +33,28 @@ MOST_BESIDE = 16
 _Said = TypeVar("_Said")
 
 
-async def decide(gateway: Gateway, call: Call) -> None:
+async def decide(context: Context, call: Call) -> None:
     """Answer a call. Raises CallerLeft."""
     face = face_of(call.method, call.path)
     body = await call.read() if face is not None else None
     decision: Decision | None = None
     if face is not None and body is not None:
         try:
-            decision = _recognised(gateway, call, face, body)
+            decision = _recognised(context, call, face, body)
         except Exception:
             # Whatever in a request we cannot read is for the original to judge.
             _log.exception("a call could not be read")
             call.note("could not be read")
     if decision is None or body is None:
-        gateway.figures.relayed += 1
-        await relay(gateway, call, body, None)
+        context.figures.relayed += 1
+        await relay(context, call, body, None)
         return
-    if decision.route.to_slot and await _answered(gateway, call, decision):
+    if decision.route.to_slot and await _answered(context, call, decision):
         return
-    await _from_original(gateway, call, decision, body)
+    await _from_original(context, call, decision, body)
 
 
-def _recognised(gateway: Gateway, call: Call, face: Face, body: bytes) -> Decision | None:
+def _recognised(context: Context, call: Call, face: Face, body: bytes) -> Decision | None:
     """The decision that a call asks for, and where it goes; None when it asks for none."""
     if _from_elsewhere(call.header(b"origin")):
         call.note("asked by a web page")
@@ -62,20 +62,20 @@ def _recognised(gateway: Gateway, call: Call, face: Face, body: bytes) -> Decisi
     parsed, asked = _understood(face, call, body)
     if parsed is None or asked is None:
         return None
-    where = route(asked, call.headers_read(), gateway.book.view.slots, len(body), _broken(gateway))
+    where = route(asked, call.headers_read(), context.book.view.slots, len(body), _broken(context))
     model_type = where.recognition.model_type
     call.notes |= {"model_type": model_type, "reason": where.reason}
     if model_type is None:
         return None
     if (
-        gateway.waker is not None
-        and (slot := gateway.book.view.slots.get(model_type or "")) is not None
+        context.waker is not None
+        and (slot := context.book.view.slots.get(model_type or "")) is not None
         and slot.asleep
     ):
         # Only for what its model would be asked, were it awake.
         awake = {slot.model_type: replace(slot, closed=None)}
         if route(asked, call.headers_read(), awake, len(body), {}).slot is not None:
-            gateway.waker.wanted(slot)
+            context.waker.wanted(slot)
     return Decision(face, asked, where, parsed, call.id, size_bytes=len(body))
 
 
@@ -100,21 +100,21 @@ def _understood(face: Face, call: Call, body: bytes) -> tuple[Json | None, Asked
         return None, None
 
 
-def _broken(gateway: Gateway) -> Mapping[str, str]:
+def _broken(context: Context) -> Mapping[str, str]:
     """The slots whose circuit lets nothing through now."""
-    return {one: OPEN for one, circuit in gateway.circuits.items() if circuit.state == "open"}
+    return {one: OPEN for one, circuit in context.circuits.items() if circuit.state == "open"}
 
 
-async def _answered(gateway: Gateway, call: Call, decision: Decision) -> bool:
+async def _answered(context: Context, call: Call, decision: Decision) -> bool:
     """Let the slot's model answer; False when the original has to, with the attempt kept in the decision."""
     where = decision.route
     assert where.slot is not None
-    circuit = _circuit(gateway, where.slot)
+    circuit = _circuit(context, where.slot)
     if not circuit.lets_through():
         decision.route = replace(where, slot=None, reason=OPEN)
         return False
     try:
-        attempt = await _attempt(gateway, decision)
+        attempt = await _attempt(context, decision)
     except asyncio.CancelledError:
         circuit.abandoned()
         raise CallerLeft from None
@@ -127,23 +127,23 @@ async def _answered(gateway: Gateway, call: Call, decision: Decision) -> bool:
     if answer is None:
         return False
     await _send(call, decision, answer)
-    _count_only(gateway, call, decision, "slot")
+    _count_only(context, call, decision, "slot")
     beside = decision.route.beside
-    if beside is None or beside.slot is None or not _may_be_asked_beside(gateway, beside.slot):
-        _keep(gateway, decision)
+    if beside is None or beside.slot is None or not _may_be_asked_beside(context, beside.slot):
+        _keep(context, decision)
         return True
-    circuit = _circuit(gateway, beside.slot)
+    circuit = _circuit(context, beside.slot)
 
     async def ask_beside() -> None:
-        attempt = await _ask(gateway, decision, beside)
+        attempt = await _ask(context, decision, beside)
         if isinstance(attempt, str):
             circuit.abandoned()
         else:
             _judge(circuit, attempt)
             decision.beside = attempt
-        _keep(gateway, decision)
+        _keep(context, decision)
 
-    _after(gateway, _counted(gateway, beside.slot, ask_beside()))
+    _after(context, _counted(context, beside.slot, ask_beside()))
     return True
 
 
@@ -161,32 +161,32 @@ async def _send(call: Call, decision: Decision, answer: bytes) -> None:
         raise CallerLeft from None
 
 
-def _circuit(gateway: Gateway, slot: SlotNow) -> Circuit:
+def _circuit(context: Context, slot: SlotNow) -> Circuit:
     """The circuit of what is in the slot."""
-    return gateway.circuits.setdefault(slot.circuit, Circuit())
+    return context.circuits.setdefault(slot.circuit, Circuit())
 
 
-def _may_be_asked_beside(gateway: Gateway, slot: SlotNow) -> bool:
+def _may_be_asked_beside(context: Context, slot: SlotNow) -> bool:
     """Whether one more decision may go to a model whose answer no agent waits for."""
-    if gateway.asked_beside[slot.circuit] < MOST_BESIDE:
-        return _circuit(gateway, slot).lets_through()
-    gateway.figures.not_asked_beside[slot.model_type] += 1
+    if context.asked_beside[slot.circuit] < MOST_BESIDE:
+        return _circuit(context, slot).lets_through()
+    context.figures.not_asked_beside[slot.model_type] += 1
     return False
 
 
-def _counted(gateway: Gateway, slot: SlotNow, work: Coroutine[None, None, _Said]) -> asyncio.Task[_Said]:
+def _counted(context: Context, slot: SlotNow, work: Coroutine[None, None, _Said]) -> asyncio.Task[_Said]:
     """Begin to ask a model whose answer no agent waits for."""
-    gateway.asked_beside[slot.circuit] += 1
+    context.asked_beside[slot.circuit] += 1
     task = asyncio.ensure_future(work)
-    task.add_done_callback(lambda _: gateway.asked_beside.subtract((slot.circuit,)))
+    task.add_done_callback(lambda _: context.asked_beside.subtract((slot.circuit,)))
     return task
 
 
-def _after(gateway: Gateway, work: Awaitable[None]) -> None:
+def _after(context: Context, work: Awaitable[None]) -> None:
     """Do something when the agent has its answer; a gateway that ends waits for it."""
     task = asyncio.ensure_future(work)
-    gateway.shadows.add(task)
-    task.add_done_callback(gateway.shadows.discard)
+    context.shadows.add(task)
+    task.add_done_callback(context.shadows.discard)
 
 
 def _written(decision: Decision, attempt: Attempt) -> bytes | None:
@@ -211,16 +211,16 @@ def _judge(circuit: Circuit, attempt: Attempt) -> None:
         circuit.failed()
 
 
-async def _attempt(gateway: Gateway, decision: Decision) -> Attempt | None:
+async def _attempt(context: Context, decision: Decision) -> Attempt | None:
     """Ask the model; None when the request cannot be put to it."""
-    attempt = await _ask(gateway, decision, decision.route)
+    attempt = await _ask(context, decision, decision.route)
     if isinstance(attempt, str):
         decision.route = replace(decision.route, slot=None, reason=attempt)
         return None
     return attempt
 
 
-async def _ask(gateway: Gateway, decision: Decision, where: Route) -> Attempt | str:
+async def _ask(context: Context, decision: Decision, where: Route) -> Attempt | str:
     """Ask a route's model; why the request cannot be put to it, where that is so."""
     slot = where.slot
     assert slot is not None
@@ -230,22 +230,22 @@ async def _ask(gateway: Gateway, decision: Decision, where: Route) -> Attempt | 
         return str(reason)
     except (KeyError, TypeError, AttributeError, ValueError):
         return "cannot be translated"
-    attempt = await ask(gateway.models, slot, decision.asked, chat, where)
-    if attempt.failure == NOT_RUNNING and gateway.waker is not None and slot.deployment_key is not None:
-        gateway.waker.wanted(slot)  # it was stopped behind our back
+    attempt = await ask(context.models, slot, decision.asked, chat, where)
+    if attempt.failure == NOT_RUNNING and context.waker is not None and slot.deployment_key is not None:
+        context.waker.wanted(slot)  # it was stopped behind our back
     return attempt
 
 
-async def _from_original(gateway: Gateway, call: Call, decision: Decision, body: bytes) -> None:
+async def _from_original(context: Context, call: Call, decision: Decision, body: bytes) -> None:
     """Hand the call to the original provider, and listen."""
     slot, circuit = decision.route.slot, None
     if decision.route.shadow and slot is not None:
-        circuit = _circuit(gateway, slot)
+        circuit = _circuit(context, slot)
     shadow = None
-    if circuit is not None and slot is not None and _may_be_asked_beside(gateway, slot):
-        shadow = _counted(gateway, slot, _attempt(gateway, decision))
+    if circuit is not None and slot is not None and _may_be_asked_beside(context, slot):
+        shadow = _counted(context, slot, _attempt(context, decision))
     try:
-        await relay(gateway, call, body, decision)
+        await relay(context, call, body, decision)
     except BaseException:
         if shadow is not None and circuit is not None:
             shadow.cancel()
@@ -253,25 +253,25 @@ async def _from_original(gateway: Gateway, call: Call, decision: Decision, body:
         raise
     source = "fallback" if decision.attempt is not None else "original"
     if shadow is None:
-        _count(gateway, call, decision, source)
+        _count(context, call, decision, source)
         return
-    _count_only(gateway, call, decision, source)
+    _count_only(context, call, decision, source)
 
     async def finish() -> None:
         decision.attempt = await shadow
         if circuit is not None and decision.attempt is not None:
             _judge(circuit, decision.attempt)
-        _keep(gateway, decision)
+        _keep(context, decision)
 
-    _after(gateway, finish())
-
-
-def _count(gateway: Gateway, call: Call, decision: Decision, source: str) -> None:
-    _count_only(gateway, call, decision, source)
-    _keep(gateway, decision)
+    _after(context, finish())
 
 
-def _count_only(gateway: Gateway, call: Call, decision: Decision, source: str) -> None:
+def _count(context: Context, call: Call, decision: Decision, source: str) -> None:
+    _count_only(context, call, decision, source)
+    _keep(context, decision)
+
+
+def _count_only(context: Context, call: Call, decision: Decision, source: str) -> None:
     decision.latency_ms = call.since_ms()
     model_type = decision.route.recognition.model_type
     assert model_type is not None
@@ -279,10 +279,10 @@ def _count_only(gateway: Gateway, call: Call, decision: Decision, source: str) -
     if source == "fallback" and decision.attempt is not None:
         reason = decision.attempt.failure or reason
     call.notes |= {"source": source, "reason": reason}
-    gateway.figures.count(model_type, source, reason, decision.latency_ms)
+    context.figures.count(model_type, source, reason, decision.latency_ms)
 
 
-def _keep(gateway: Gateway, decision: Decision) -> None:
-    slot = gateway.book.view.slots.get(decision.route.recognition.model_type or "")
+def _keep(context: Context, decision: Decision) -> None:
+    slot = context.book.view.slots.get(decision.route.recognition.model_type or "")
     if slot is None or slot.collect:
-        gateway.recorder.put(decision)
+        context.recorder.put(decision)

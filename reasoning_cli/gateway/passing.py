@@ -13,24 +13,24 @@ from reasoning_cli.gateway.routing import face_of, split_path
 from reasoning_cli.gateway.upstream import Answer, UpstreamError
 
 if TYPE_CHECKING:
-    from reasoning_cli.gateway.app import Gateway
+    from reasoning_cli.gateway.context import Context
 
 # A short body goes out in one piece with its head.
 _IN_ONE_PIECE_BYTES = 64 * 1024
 
 
-async def relay(gateway: Gateway, call: Call, body: bytes | None, decision: Decision | None) -> None:
+async def relay(context: Context, call: Call, body: bytes | None, decision: Decision | None) -> None:
     """Hand a call through. `body` is None when it was not read whole. Raises CallerLeft, but not where the original had
     said all of its answer to a decision: that one is made.
 
     What cannot be begun is answered with 502; what is cut at the original is cut here, so that nobody takes it for
     whole.
     """
-    target = _target(gateway, call)
+    target = _target(context, call)
     if target is None:
         await call.refuse(400, "a call needs a path", None)
         return
-    headers = headers_up(call.headers, gateway.hop)
+    headers = headers_up(call.headers, context.hop)
     if body is None and call.has_body and 0 < call.announced_bytes <= _IN_ONE_PIECE_BYTES:
         body = await call.read(_IN_ONE_PIECE_BYTES)
     streamed = body is None and call.has_body
@@ -38,14 +38,14 @@ async def relay(gateway: Gateway, call: Call, body: bytes | None, decision: Deci
     if not streamed:
         call.watch()
     try:
-        answer = await gateway.upstream.ask(call.method, target, headers, call.rest() if streamed else body, length)
+        answer = await context.upstream.ask(call.method, target, headers, call.rest() if streamed else body, length)
     except asyncio.CancelledError:
         raise CallerLeft from None
     except (UpstreamError, ValueError) as error:
         if call.left:  # in the middle of its body
             raise CallerLeft from None
         kind = type(error).__name__
-        gateway.figures.upstream_errors[kind] += 1
+        context.figures.upstream_errors[kind] += 1
         call.note(f"the original provider cannot be reached: {kind}")
         if decision is not None:
             decision.lost = "no answer"
@@ -59,10 +59,10 @@ async def relay(gateway: Gateway, call: Call, body: bytes | None, decision: Deci
         if decision is None or not _is_over(decision, answer):
             raise CallerLeft from None
         call.note("caller left at the end of its answer")
-        end = partial(gateway.upstream.finish, answer)
+        end = partial(context.upstream.finish, answer)
     except UpstreamError as error:
         # The head is out: all that can be told is that this is not the end. The server cuts the connection.
-        gateway.figures.upstream_errors[type(error).__name__] += 1
+        context.figures.upstream_errors[type(error).__name__] += 1
         call.note(f"the original provider's answer was cut: {type(error).__name__}")
         if decision is not None and not _is_over(decision, answer):
             decision.lost = "cut at the original"
@@ -104,9 +104,9 @@ def _listen(decision: Decision | None, piece: bytes) -> None:
         decision.lost = "too long"
 
 
-def _target(gateway: Gateway, call: Call) -> str | None:
+def _target(context: Context, call: Call) -> str | None:
     """Where a call would have gone without us: its path behind the original provider's base; None without a path."""
-    view = gateway.book.view
+    view = context.book.view
     prefix, rest = split_path(call.path)
     if rest and not rest.startswith("/"):
         return None

@@ -1,0 +1,37 @@
+"""What one worker leads its calls through, and what it counts on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+
+from reasoning_cli.gateway.asking import Models
+from reasoning_cli.gateway.book import Book
+from reasoning_cli.gateway.circuit import Circuit
+from reasoning_cli.gateway.figures import Figures
+from reasoning_cli.gateway.recording import Recorder
+from reasoning_cli.gateway.upstream import Upstreams
+from reasoning_cli.gateway.waking import Waker
+from reasoning_cli.values import MODEL_TYPES
+
+
+def _circuits() -> dict[str, Circuit]:
+    return {model_type: Circuit() for model_type in MODEL_TYPES}
+
+
+@dataclass(eq=False)
+class Context:
+    """Handed to whatever a call goes through. `hop` names the gateway, the same in all its workers; `shadows` is what
+    goes on when the agent has its answer, `asked_beside` how many models are asked so right now."""
+
+    book: Book
+    recorder: Recorder
+    hop: str
+    waker: Waker | None = None
+    figures: Figures = field(default_factory=Figures)
+    circuits: dict[str, Circuit] = field(default_factory=_circuits)
+    upstream: Upstreams = field(default_factory=Upstreams)
+    models: Models = field(default_factory=Models)
+    shadows: set[asyncio.Future[None]] = field(default_factory=set)
+    asked_beside: Counter[str] = field(default_factory=Counter)
