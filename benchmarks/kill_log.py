@@ -36,7 +36,7 @@ WRITER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
 with open_store(Path(sys.argv[1])) as store:
     for number in range(10**9):

@@ -36,7 +36,7 @@ WRITER = """
 import signal, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
 waits = []
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in its background without

@@ -97,7 +97,7 @@ def test_every_import_follows_the_arrows(path: Path) -> None:
         ("commands.models.browse", "from reasoning_cli.sandbox.server import SandboxServer"),
         ("operations.sandbox", "from reasoning_cli.sandbox.server import SandboxServer"),
         ("store.audit_log", "from typer import Context"),
-        ("settings", "from reasoning_cli.store.database import open_store"),
+        ("settings", "from reasoning_cli.store.open import open_store"),
         ("commands.models.browse", "from reasoning_cli.app import app"),
         ("together.client", "from together import Together"),
     ],

@@ -190,7 +190,7 @@ import resource, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from reasoning_cli.operations.data.archive import plan_archive, unarchive
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 def most(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 with open_store(Path(sys.argv[1])) as store:
     unarchive(store, Path(sys.argv[2]), datetime.now(UTC))

@@ -73,7 +73,7 @@ WRITER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.tombstones import Forgotten
 from reasoning_cli.store.samples.training_log import Sample, Samples
 with open_store(Path(sys.argv[1])) as store:
@@ -237,7 +237,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.data.backup import back_up
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 with open_store(Path(sys.argv[1])) as store:
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))

@@ -324,7 +324,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from reasoning_cli.errors import DataError
 from reasoning_cli.operations.data.export import run
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 run.WORTH_WORKERS = 1
 with open_store(Path({str(store.path)!r})) as store:
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))

@@ -30,7 +30,7 @@ IMPORT = """
 import sys
 from pathlib import Path
 from tests.operations.taking_in import import_file
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 with open_store(Path(sys.argv[1])) as store:
     import_file(Path(sys.argv[2]), store, on_progress=lambda report: print(report.added, flush=True))
 """

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 IMPORT = """
 import sys
 from pathlib import Path
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 from tests.operations.taking_in import import_file
 print("ready", flush=True)
 sys.stdin.readline()

@@ -17,7 +17,7 @@ from reasoning_cli.store.open import open_store
 OPEN_AND_WRITE = """
 import sys
 from pathlib import Path
-from reasoning_cli.store.database import open_store
+from reasoning_cli.store.open import open_store
 from reasoning_cli.store.audit_log import Event, Events
 from datetime import datetime, UTC
 sys.stdin.readline()
