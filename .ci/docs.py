@@ -68,7 +68,7 @@ def setting_table() -> str:
 
 def gate() -> str:
     """A table of the rules a model has to hold to be promoted, with their defaults."""
-    from reasoning_cli.operations.promote.gate import DEFAULTS, MEANINGS
+    from reasoning_cli.operations.evaluate.gate_rules import DEFAULTS, MEANINGS
 
     lines = [f"| rule | {' | '.join(DEFAULTS)} | what it says |", f"| --- |{' --- |' * len(DEFAULTS)} --- |"]
     for name, meaning in MEANINGS.items():

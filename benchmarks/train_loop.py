@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 
 from reasoning_cli.commands.demo.synthetic_agent import Answers, Made, make_decisions
 from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, read_answer
-from reasoning_cli.operations.promote.gate import Bounds, Evidence, judge, read_gate
+from reasoning_cli.operations.evaluate.gate_rules import read_gate
+from reasoning_cli.operations.promote.gate import Bounds, Evidence, judge
 from reasoning_cli.operations.statistics.intervals import Figure, moments, paired_difference, proportion
 from reasoning_cli.operations.statistics.sequential import ALPHA, Verdict, paired
 from reasoning_cli.sandbox.chat.answers import answer as weak_answer

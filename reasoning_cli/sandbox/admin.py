@@ -9,13 +9,13 @@ from typing import Any, Protocol
 
 from reasoning_cli import __version__
 from reasoning_cli.sandbox import timeline
+from reasoning_cli.sandbox.clock import Clock, stamp
 from reasoning_cli.sandbox.costs.meter import read_meter
 from reasoning_cli.sandbox.faults import Faults, Journal
 from reasoning_cli.sandbox.http.paths import Methods, compile_routes, match_route, unknown_path
 from reasoning_cli.sandbox.http.problems import bad_request
 from reasoning_cli.sandbox.http.requests import Reply, Request
 from reasoning_cli.sandbox.http.shapes import Check, choice, flag, integer, members, number, text
-from reasoning_cli.sandbox.world.clock import Clock, stamp
 from reasoning_cli.sandbox.world.world import World
 
 PREFIX = "/_sandbox"

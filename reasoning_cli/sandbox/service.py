@@ -16,6 +16,7 @@ from http import HTTPStatus
 
 from reasoning_cli.errors import DataError
 from reasoning_cli.sandbox import admin, timeline
+from reasoning_cli.sandbox.clock import Clock, real_now
 from reasoning_cli.sandbox.faults import Fault, Faults, Journal
 from reasoning_cli.sandbox.http.paths import FILE_STORAGE, STORAGE
 from reasoning_cli.sandbox.http.problems import ApiError, error_body
@@ -24,7 +25,6 @@ from reasoning_cli.sandbox.routes import route
 from reasoning_cli.sandbox.state import StateFile
 from reasoning_cli.sandbox.world.blobs import Blobs
 from reasoning_cli.sandbox.world.catalog import API_KEY
-from reasoning_cli.sandbox.world.clock import Clock, real_now
 from reasoning_cli.sandbox.world.world import World
 
 _log = logging.getLogger(__name__)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.errors import ConfigurationError, DataError
-from reasoning_cli.operations.promote.gate import DEFAULTS, MEANINGS, Bounds, Evidence, Gate, judge, read_gate, refusal
+from reasoning_cli.operations.evaluate.gate_rules import DEFAULTS, MEANINGS, Gate, read_gate
+from reasoning_cli.operations.promote.gate import Bounds, Evidence, judge, refusal
 from reasoning_cli.operations.statistics.sequential import Verdict
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from reasoning_cli.operations.promote.gate import DEFAULTS, Gate
+from reasoning_cli.operations.evaluate.gate_rules import DEFAULTS, Gate
 from reasoning_cli.operations.promote.guardrails import may_go_on, promise, watch
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples

@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 from typing import Any
 
-from reasoning_cli.sandbox.world.clock import parse_stamp, stamp
+from reasoning_cli.sandbox.clock import parse_stamp, stamp
 from reasoning_cli.sandbox.world.world import MAX_EVENTS_PER_ENDPOINT, World
 from tests.sandbox.conftest import CODING, PROJECT, Api, endpoint_of, path_of
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from reasoning_cli.sandbox.train.training_files import inspect, samples
+from reasoning_cli.sandbox.training_files import inspect, samples
 from tests.sandbox.conftest import Api
 
 _USER, _SAID = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}

@@ -28,7 +28,7 @@ def compare(
     quiet: QuietOption = False,
 ) -> None:
     """What a decision costs on your model and at the original provider, and when yours pays. Asks nobody."""
-    from reasoning_cli.commands.costs.prices import prices_file
+    from reasoning_cli.commands._shared.prices import prices_file
     from reasoning_cli.operations.costs.breakeven import compare
     from reasoning_cli.operations.costs.token_prices import read_prices
     from reasoning_cli.terminal.listing import Listing

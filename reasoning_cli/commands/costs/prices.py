@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
-from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.commands._shared.prices import prices_file
+from reasoning_cli.commands._shared.session import session_of
 from reasoning_cli.errors import ConfigurationError, UsageError
 from reasoning_cli.terminal.listing import Format
 
@@ -46,11 +47,6 @@ def prices(
     ]
     rows = sorted(read_prices(file).values(), key=lambda one: one.model)
     terminal.show(Listing(columns, rows, id=lambda one: one.model), chosen_format(fmt, json), quiet=quiet)
-
-
-def prices_file(session: Session) -> Path:
-    """The table stands beside the settings file."""
-    return session.settings.paths.config_file.with_name("prices.toml")
 
 
 def _edit(file: Path) -> bool:

@@ -245,7 +245,7 @@ def _once(session: Session, loop: Loop, fmt: Format) -> None:
 
 def _means(session: Session, loop: Loop) -> Means:
     from reasoning_cli.commands._shared.model_options import read_timeout, ways_to_wait
-    from reasoning_cli.commands.costs.prices import prices_file
+    from reasoning_cli.commands._shared.prices import prices_file
     from reasoning_cli.commands.train.start import slot_form, ways_of, window_of
     from reasoning_cli.operations.costs.token_prices import read_prices
     from reasoning_cli.operations.data.export.render import Rules

@@ -18,8 +18,8 @@ from reasoning_cli.values import parse_model_type, spell_model_type
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from reasoning_cli.operations.evaluate.gate_rules import Gate
     from reasoning_cli.operations.evaluate.online import CompareRequest, Figures, LiveComparison, Question, Side
-    from reasoning_cli.operations.promote.gate import Gate
 
 _WATCH_SECONDS = 5.0
 
@@ -54,8 +54,8 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """By live traffic in shadow or canary: is a model better, worse, or not yet known? Look as often as you like."""
+    from reasoning_cli.operations.evaluate.gate_rules import read_gate
     from reasoning_cli.operations.evaluate.online import CompareRequest
-    from reasoning_cli.operations.promote.gate import read_gate
     from reasoning_cli.operations.statistics.sequential import Verdict
     from reasoning_cli.terminal.progress import watching
 
@@ -79,7 +79,7 @@ def compare(
 
 
 def _compared(session: Session, request: CompareRequest, rules: Gate) -> LiveComparison:
-    from reasoning_cli.commands.costs.prices import prices_file
+    from reasoning_cli.commands._shared.prices import prices_file
     from reasoning_cli.operations.costs.breakeven import compare as costs
     from reasoning_cli.operations.costs.token_prices import read_prices
     from reasoning_cli.operations.evaluate.online import compare_live

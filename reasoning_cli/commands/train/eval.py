@@ -93,7 +93,7 @@ def evaluate(
 ) -> None:
     """Replay decisions that no model was trained on, and compare the answers with what is right. Typed again, it goes
     on, or shows the stored result."""
-    from reasoning_cli.commands.costs.prices import prices_file
+    from reasoning_cli.commands._shared.prices import prices_file
     from reasoning_cli.commands.train._eval_views import plan_facts, plan_record
     from reasoning_cli.operations.costs.token_prices import read_prices
     from reasoning_cli.operations.evaluate.plan import plan_evaluation

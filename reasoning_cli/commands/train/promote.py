@@ -215,9 +215,10 @@ def _plan(session: Session, request: PromoteRequest, gate_file: Path | None, goi
 
     from reasoning_cli import settings as s
     from reasoning_cli.operations.deploy.status import refresh
+    from reasoning_cli.operations.evaluate.gate_rules import read_gate
     from reasoning_cli.operations.promote.controller import gate_of
     from reasoning_cli.operations.promote.evidence import find_evidence
-    from reasoning_cli.operations.promote.gate import judge, read_gate, rules_of_watch
+    from reasoning_cli.operations.promote.gate import judge, rules_of_watch
     from reasoning_cli.operations.promote.plan import answering, find_candidate, plan_promotion
     from reasoning_cli.operations.promote.transitions import percents
     from reasoning_cli.store.deploy.deployments import Deployments

@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import NotFoundError, RemoteError
-from reasoning_cli.operations.deploy.lookup import find_made
+from reasoning_cli.operations.inventory.lookup import find_made
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import CREATING, DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.meter_readings import Ledger, Reading

@@ -19,11 +19,11 @@ from reasoning_cli.operations.costs.ledger import observe
 from reasoning_cli.operations.deploy.apply import Deployed, bring_up, cost_told, route
 from reasoning_cli.operations.deploy.catalog import Ways, find_base, find_ways, first_choice, serving_options
 from reasoning_cli.operations.deploy.cutover import former, hand_over
-from reasoning_cli.operations.deploy.lookup import find_live
 from reasoning_cli.operations.deploy.plan import Action, DeployPlan, DeployRequest, plan_deploy, read_target, untyped
 from reasoning_cli.operations.deploy.plan import plan_start as plan_start_alone
 from reasoning_cli.operations.deploy.teardown import StopPlan, run_stop
 from reasoning_cli.operations.deploy.wait import Waiting, try_answer, wait_for
+from reasoning_cli.operations.inventory.lookup import find_live
 from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import CREATING, DELETED, DeploymentRecord, Deployments

@@ -15,8 +15,8 @@ from reasoning_cli.errors import ReasoningError, UsageError
 from reasoning_cli.operations.costs.budget import Limits, Standing, burn, check_deploy, standing, standings
 from reasoning_cli.operations.deploy.catalog import HardwareChoice, choose_hardware, find_model
 from reasoning_cli.operations.deploy.cutover import former
-from reasoning_cli.operations.deploy.lookup import find_live
 from reasoning_cli.operations.deploy.status import refresh
+from reasoning_cli.operations.inventory.lookup import find_live
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.rollouts import Replacements

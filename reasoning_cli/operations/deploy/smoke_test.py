@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli.decisions.answers import Answer, InvalidAnswer, decision_of, read_answer
 from reasoning_cli.decisions.examples import EXAMPLES
-from reasoning_cli.operations.deploy.lookup import find_live
+from reasoning_cli.operations.inventory.lookup import find_live
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.training_log import SampleFilter, Samples
 

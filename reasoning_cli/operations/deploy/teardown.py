@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from reasoning_cli.errors import ReasoningError, RemoteError
 from reasoning_cli.operations.costs.budget import AT_REST, burn
 from reasoning_cli.operations.costs.ledger import close, observe
-from reasoning_cli.operations.deploy.lookup import find_live, find_made
 from reasoning_cli.operations.deploy.wait import Waiting, wait_for
+from reasoning_cli.operations.inventory.lookup import find_live, find_made
 from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DELETED, DeploymentRecord, Deployments

@@ -22,7 +22,6 @@ from reasoning_cli.errors import DataError, NotFoundError
 from reasoning_cli.operations.data.export.render import Renderer, Rules
 from reasoning_cli.operations.data.validate.sample import check_sample
 from reasoning_cli.operations.evaluate.candidates import COPY, TRAINED, Candidate, trained_on
-from reasoning_cli.operations.train.plan_record import request_of
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.evaluate.reader import EvaluationRows
 from reasoning_cli.store.fingerprints import masked_hash
@@ -137,8 +136,7 @@ def _written(store: Store, run_number: int, numbers: NumberSet, wanted: Set[int]
     """What of `wanted` a training holds, its prompts in both forms, redacted as they were for it and not at all."""
     run = TrainingRuns(store).get(run_number)
     assert run is not None
-    request = request_of(run)
-    salts = (None, seeded_salt(store, request.export.seed))
+    salts = (None, seeded_salt(store, run.seed))
     renderers = [Renderer(Rules(forms={run.model_type: form}, salt=salt)) for form in FORMS for salt in salts]
     found: set[int] = set()
     for batch in batched(numbers, _BATCH):

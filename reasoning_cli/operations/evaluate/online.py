@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from reasoning_cli.decisions.answers import InvalidAnswer, agree, read_answer
 from reasoning_cli.errors import NotFoundError, UsageError
-from reasoning_cli.operations.promote.gate import Gate
+from reasoning_cli.operations.evaluate.gate_rules import Gate
 from reasoning_cli.operations.statistics.sequential import Finding, Verdict, against_floor, paired, unpaired
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments

@@ -22,9 +22,9 @@ from reasoning_cli.operations.deploy.apply import bring_up, cost_told, route
 from reasoning_cli.operations.deploy.lora import AttachPlan
 from reasoning_cli.operations.deploy.rollout import move
 from reasoning_cli.operations.deploy.wait import try_answer, wait_for
+from reasoning_cli.operations.evaluate.gate_rules import Gate
 from reasoning_cli.operations.guard.lock import hold_alone
 from reasoning_cli.operations.promote.context import Desk
-from reasoning_cli.operations.promote.gate import Gate
 from reasoning_cli.operations.promote.guardrails import Watched, may_go_on, watch
 from reasoning_cli.operations.promote.plan import PromotionPlan
 from reasoning_cli.operations.promote.transitions import (

@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from reasoning_cli.operations.evaluate.candidates import ORIGINAL
+from reasoning_cli.operations.evaluate.gate_rules import Gate
 from reasoning_cli.operations.evaluate.online import CompareRequest, compare_live
 from reasoning_cli.operations.evaluate.report import EvaluationReport, ModelReport, read_report
-from reasoning_cli.operations.promote.gate import Bounds, Evidence, Gate
+from reasoning_cli.operations.promote.gate import Bounds, Evidence
 from reasoning_cli.operations.promote.plan import Candidate
 from reasoning_cli.operations.statistics.intervals import Figure, proportion
 from reasoning_cli.store.database import Store

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import log
 
-from reasoning_cli.operations.promote.gate import Gate
+from reasoning_cli.operations.evaluate.gate_rules import Gate
 from reasoning_cli.operations.statistics.sequential import Finding, Verdict, against_floor, log_evidence
 from reasoning_cli.store.serving.online_answers import LiveAnswer
 

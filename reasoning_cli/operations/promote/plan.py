@@ -12,7 +12,8 @@ from reasoning_cli.errors import NotFoundError, ReasoningError, UsageError
 from reasoning_cli.operations.costs.budget import AT_REST, Limits
 from reasoning_cli.operations.deploy.lora import AttachPlan, plan_serving
 from reasoning_cli.operations.deploy.plan import DeployPlan, DeployRequest
-from reasoning_cli.operations.promote.gate import Criterion, Gate
+from reasoning_cli.operations.evaluate.gate_rules import Gate
+from reasoning_cli.operations.promote.gate import Criterion
 from reasoning_cli.operations.promote.guardrails import Promise, promise
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store

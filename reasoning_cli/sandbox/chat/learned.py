@@ -20,7 +20,7 @@ from itertools import pairwise
 
 from reasoning_cli.sandbox.chat.answers import escape
 from reasoning_cli.sandbox.chat.prompts import Asked, read_prompt
-from reasoning_cli.sandbox.train.training_files import Sample, samples
+from reasoning_cli.sandbox.training_files import Sample, samples
 from reasoning_cli.sandbox.world.blobs import Blobs
 
 NEIGHBOURS = 9

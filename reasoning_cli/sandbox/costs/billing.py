@@ -10,13 +10,13 @@ from decimal import Decimal
 from fractions import Fraction
 from http import HTTPStatus
 
+from reasoning_cli.sandbox.clock import parse_stamp, stamp
 from reasoning_cli.sandbox.costs.meter import read_meters
 from reasoning_cli.sandbox.http.paging import page
 from reasoning_cli.sandbox.http.problems import ApiError, bad_request, not_found
 from reasoning_cli.sandbox.http.requests import Request
 from reasoning_cli.sandbox.http.shapes import Json
 from reasoning_cli.sandbox.world.catalog import ORGANIZATION_ID
-from reasoning_cli.sandbox.world.clock import parse_stamp, stamp
 from reasoning_cli.sandbox.world.records import MILLISECONDS_PER_HOUR
 from reasoning_cli.sandbox.world.world import World
 

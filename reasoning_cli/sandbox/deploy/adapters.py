@@ -7,12 +7,12 @@ from functools import partial
 from http import HTTPStatus
 from typing import cast
 
+from reasoning_cli.sandbox.clock import MILLISECONDS_PER_SECOND, stamp
 from reasoning_cli.sandbox.http.paging import page
 from reasoning_cli.sandbox.http.problems import ApiError, bad_request, not_found
 from reasoning_cli.sandbox.http.requests import Request
 from reasoning_cli.sandbox.http.shapes import Json, flag, members, text
 from reasoning_cli.sandbox.world.catalog import CONFIGS, Model, Revision
-from reasoning_cli.sandbox.world.clock import MILLISECONDS_PER_SECOND, stamp
 from reasoning_cli.sandbox.world.records import Adapter, Deployment
 from reasoning_cli.sandbox.world.world import Due, World, check_etag, new_id
 

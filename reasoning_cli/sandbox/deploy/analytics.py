@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.http.problems import bad_request
 from reasoning_cli.sandbox.http.requests import Request
 from reasoning_cli.sandbox.http.shapes import Json
-from reasoning_cli.sandbox.world.clock import stamp
 from reasoning_cli.sandbox.world.records import Deployment
 from reasoning_cli.sandbox.world.world import World
 

@@ -6,6 +6,7 @@ import re
 from http import HTTPStatus
 from typing import cast
 
+from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.deploy import lifecycle
 from reasoning_cli.sandbox.http.filters import compile_filter
 from reasoning_cli.sandbox.http.paging import order, page
@@ -32,7 +33,6 @@ from reasoning_cli.sandbox.world.catalog import (
     Model,
     configs_for,
 )
-from reasoning_cli.sandbox.world.clock import stamp
 from reasoning_cli.sandbox.world.records import Deployment, Endpoint
 from reasoning_cli.sandbox.world.world import World, check_etag, new_id
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import cast
 
+from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.deploy.deployments import autoscaling_of, full_name, model_of, traffic_share
 from reasoning_cli.sandbox.http.filters import compile_filter
 from reasoning_cli.sandbox.http.paging import order, page
@@ -12,7 +13,6 @@ from reasoning_cli.sandbox.http.problems import ApiError, bad_request
 from reasoning_cli.sandbox.http.requests import Request, masked
 from reasoning_cli.sandbox.http.shapes import Check, Json, members, resource_name, text, traffic_split, visibility
 from reasoning_cli.sandbox.world.catalog import PROJECT_ID, PROJECT_SLUG
-from reasoning_cli.sandbox.world.clock import stamp
 from reasoning_cli.sandbox.world.records import Deployment, Endpoint
 from reasoning_cli.sandbox.world.world import World, check_etag, new_id
 

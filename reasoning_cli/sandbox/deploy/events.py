@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
+from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.http.paging import page
 from reasoning_cli.sandbox.http.problems import bad_request, not_found
 from reasoning_cli.sandbox.http.requests import Request
 from reasoning_cli.sandbox.http.shapes import Json
-from reasoning_cli.sandbox.world.clock import stamp
 from reasoning_cli.sandbox.world.world import World
 
 MAX_EVENTS_PER_PAGE = 10_000

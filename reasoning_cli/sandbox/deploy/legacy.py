@@ -12,11 +12,11 @@ from functools import partial
 from http import HTTPStatus
 from typing import cast
 
+from reasoning_cli.sandbox.clock import MILLISECONDS_PER_SECOND, stamp
 from reasoning_cli.sandbox.http.problems import ApiError, bad_request, not_found
 from reasoning_cli.sandbox.http.requests import Empty, Request
 from reasoning_cli.sandbox.http.shapes import Json, choice, integer, members, text
 from reasoning_cli.sandbox.world.catalog import CONFIGS, INSTANCE_TYPES, ORGANIZATION_ID, PROJECT_SLUG, InstanceType
-from reasoning_cli.sandbox.world.clock import MILLISECONDS_PER_SECOND, stamp
 from reasoning_cli.sandbox.world.records import LegacyEndpoint
 from reasoning_cli.sandbox.world.world import Due, World
 

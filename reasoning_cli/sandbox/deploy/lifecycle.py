@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from reasoning_cli.sandbox.clock import MILLISECONDS_PER_SECOND
 from reasoning_cli.sandbox.http.problems import bad_request
 from reasoning_cli.sandbox.world.catalog import INSTANCE_TYPES
-from reasoning_cli.sandbox.world.clock import MILLISECONDS_PER_SECOND
 from reasoning_cli.sandbox.world.records import Behaviour, Deployment
 from reasoning_cli.sandbox.world.world import Due, World
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import cast
 
+from reasoning_cli.sandbox.clock import MILLISECONDS_PER_SECOND, stamp
 from reasoning_cli.sandbox.deploy import shifting
 from reasoning_cli.sandbox.http.paging import page
 from reasoning_cli.sandbox.http.problems import bad_request, not_found
 from reasoning_cli.sandbox.http.requests import Request
 from reasoning_cli.sandbox.http.shapes import Check, Json, choice, duration, integer, listing, members, number, text
-from reasoning_cli.sandbox.world.clock import MILLISECONDS_PER_SECOND, stamp
 from reasoning_cli.sandbox.world.records import Deployment, Rollout
 from reasoning_cli.sandbox.world.world import World, check_etag, new_id
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.http.paging import page
 from reasoning_cli.sandbox.http.problems import bad_request, not_found
 from reasoning_cli.sandbox.http.requests import Request
@@ -16,7 +17,6 @@ from reasoning_cli.sandbox.world.catalog import (
     configs_for,
     stable_id,
 )
-from reasoning_cli.sandbox.world.clock import stamp
 from reasoning_cli.sandbox.world.world import World
 
 _SERVERLESS, _DEDICATED, _FINE_TUNING = "PRODUCT_SERVERLESS", "PRODUCT_DEDICATED", "PRODUCT_FINE_TUNING"

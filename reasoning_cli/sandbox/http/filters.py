@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from reasoning_cli.sandbox.clock import parse_stamp, stamp
 from reasoning_cli.sandbox.http.problems import ApiError, bad_request
-from reasoning_cli.sandbox.world.clock import parse_stamp, stamp
 
 Values = Mapping[str, tuple[str, ...]]
 Test = Callable[[Values], bool]

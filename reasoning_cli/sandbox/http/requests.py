@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import cast, overload
 
+from reasoning_cli.sandbox.clock import parse_stamp
 from reasoning_cli.sandbox.http.problems import ApiError, bad_request, not_found
 from reasoning_cli.sandbox.http.shapes import Check, Json, camel
-from reasoning_cli.sandbox.world.clock import parse_stamp
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 

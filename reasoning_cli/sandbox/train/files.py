@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from reasoning_cli.sandbox.clock import MILLISECONDS_PER_SECOND
 from reasoning_cli.sandbox.http.problems import bad_request, not_found
 from reasoning_cli.sandbox.http.requests import Raw, Request, ranged
 from reasoning_cli.sandbox.http.shapes import Json
-from reasoning_cli.sandbox.train.training_files import Inspection, inspect
-from reasoning_cli.sandbox.world.clock import MILLISECONDS_PER_SECOND
+from reasoning_cli.sandbox.training_files import Inspection, inspect
 from reasoning_cli.sandbox.world.records import StoredFile
 from reasoning_cli.sandbox.world.world import Due, World
 

@@ -9,12 +9,12 @@ import re
 from http import HTTPStatus
 from typing import cast
 
+from reasoning_cli.sandbox.clock import MILLISECONDS_PER_SECOND, stamp
 from reasoning_cli.sandbox.http.problems import ApiError, bad_request, not_found
 from reasoning_cli.sandbox.http.requests import Request
 from reasoning_cli.sandbox.http.shapes import Json, choice, flag, integer, members, text
 from reasoning_cli.sandbox.train.job_life import FINAL, cancel, progress, register
 from reasoning_cli.sandbox.world.catalog import PROJECT_SLUG
-from reasoning_cli.sandbox.world.clock import MILLISECONDS_PER_SECOND, stamp
 from reasoning_cli.sandbox.world.records import FineTune
 from reasoning_cli.sandbox.world.world import World, new_id
 

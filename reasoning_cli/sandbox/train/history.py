@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
+from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.http.problems import bad_request
 from reasoning_cli.sandbox.http.requests import Request
 from reasoning_cli.sandbox.http.shapes import Json
 from reasoning_cli.sandbox.train.fine_tunes import find
 from reasoning_cli.sandbox.train.job_life import progress
-from reasoning_cli.sandbox.world.clock import stamp
 from reasoning_cli.sandbox.world.records import FineTune
 from reasoning_cli.sandbox.world.world import World
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from reasoning_cli.sandbox.chat.learned import learn
+from reasoning_cli.sandbox.clock import MILLISECONDS_PER_SECOND
 from reasoning_cli.sandbox.http.problems import bad_request
 from reasoning_cli.sandbox.world.catalog import PROJECT_ID, PROJECT_SLUG, Model, Revision
-from reasoning_cli.sandbox.world.clock import MILLISECONDS_PER_SECOND
 from reasoning_cli.sandbox.world.records import FineTune
 from reasoning_cli.sandbox.world.world import Due, World, new_id
 

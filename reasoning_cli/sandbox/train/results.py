@@ -8,14 +8,14 @@ import json
 import tarfile
 from http import HTTPStatus
 
+from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.http.paths import FILE_STORAGE
 from reasoning_cli.sandbox.http.problems import ApiError, bad_request
 from reasoning_cli.sandbox.http.requests import Raw, Request, ranged
 from reasoning_cli.sandbox.http.shapes import Json
 from reasoning_cli.sandbox.train.files import find as find_file
 from reasoning_cli.sandbox.train.fine_tunes import find
-from reasoning_cli.sandbox.train.training_files import CHARACTERS_PER_TOKEN, samples
-from reasoning_cli.sandbox.world.clock import stamp
+from reasoning_cli.sandbox.training_files import CHARACTERS_PER_TOKEN, samples
 from reasoning_cli.sandbox.world.records import FineTune
 from reasoning_cli.sandbox.world.world import World
 

@@ -6,6 +6,7 @@ import re
 from http import HTTPStatus
 from typing import cast
 
+from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.http.paging import page
 from reasoning_cli.sandbox.http.problems import ApiError, bad_request, not_found
 from reasoning_cli.sandbox.http.requests import Request, masked
@@ -22,7 +23,6 @@ from reasoning_cli.sandbox.world.catalog import (
     Revision,
     configs_for,
 )
-from reasoning_cli.sandbox.world.clock import stamp
 from reasoning_cli.sandbox.world.world import World, new_id
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")

@@ -10,12 +10,12 @@ from functools import partial
 from typing import cast
 from urllib.parse import urlsplit
 
+from reasoning_cli.sandbox.clock import MILLISECONDS_PER_SECOND, stamp
 from reasoning_cli.sandbox.http.paging import page
 from reasoning_cli.sandbox.http.problems import bad_request, not_found
 from reasoning_cli.sandbox.http.requests import Request
 from reasoning_cli.sandbox.http.shapes import Json, members, text
 from reasoning_cli.sandbox.world.catalog import PROJECT_ID, Model, Revision
-from reasoning_cli.sandbox.world.clock import MILLISECONDS_PER_SECOND, stamp
 from reasoning_cli.sandbox.world.records import RemoteUpload
 from reasoning_cli.sandbox.world.world import Due, World, new_id
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, fields
 from http import HTTPStatus
 from typing import Any
 
+from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.http.problems import ApiError, not_found
 from reasoning_cli.sandbox.http.shapes import Json
 from reasoning_cli.sandbox.world.blobs import Blobs
 from reasoning_cli.sandbox.world.catalog import INSTANCE_TYPES, Model, Revision, seed_models
-from reasoning_cli.sandbox.world.clock import stamp
 from reasoning_cli.sandbox.world.records import (
     Adapter,
     Behaviour,

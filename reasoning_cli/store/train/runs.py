@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from reasoning_cli.store.database import Store, Value
 from reasoning_cli.store.samples.exports import NumberSet
@@ -55,6 +55,12 @@ class TrainingRun:
     @property
     def over(self) -> bool:
         return self.stage in ENDS
+
+    @property
+    def seed(self) -> int:
+        """What its files were drawn and redacted by."""
+        export: Any = self.plan["export"]
+        return int(export["seed"])
 
 
 _COLUMNS = tuple(one.name for one in fields(TrainingRun))

@@ -13,6 +13,7 @@ from reasoning_cli import settings as s
 from reasoning_cli.operations.costs.budget import Limits, burn
 from reasoning_cli.operations.costs.ledger import observe, usage_by_deployment
 from reasoning_cli.operations.deploy.teardown import StopPlan, run_stop
+from reasoning_cli.operations.evaluate.gate_rules import read_gate
 from reasoning_cli.operations.evaluate.plan import plan_evaluation
 from reasoning_cli.operations.evaluate.run import Ways as EvaluatingWays
 from reasoning_cli.operations.evaluate.run import run_evaluation
@@ -20,7 +21,7 @@ from reasoning_cli.operations.evaluate.sampling import EvaluateRequest
 from reasoning_cli.operations.promote.context import Desk
 from reasoning_cli.operations.promote.controller import stand_beside
 from reasoning_cli.operations.promote.evidence import find_evidence
-from reasoning_cli.operations.promote.gate import Criterion, judge, read_gate
+from reasoning_cli.operations.promote.gate import Criterion, judge
 from reasoning_cli.operations.promote.plan import (
     Candidate,
     PromoteRequest,
