@@ -25,7 +25,8 @@ from reasoning_cli.operations.deploy.plan import Action, DeployPlan
 from reasoning_cli.operations.deploy.rollout import Return, plan_rollback
 from reasoning_cli.operations.deploy.status import model_statuses, refresh
 from reasoning_cli.operations.deploy.teardown import plan_stop, plan_stop_all
-from reasoning_cli.operations.guard.loop import Guard, Rules
+from reasoning_cli.operations.guard.loop import Guard
+from reasoning_cli.operations.guard.policy import Rules
 from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from tests.together.service import MODELS, NO_LIMITS, PROJECT, Service, service

@@ -19,7 +19,8 @@ from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.operations.costs.budget import Limits
 from reasoning_cli.operations.data.retention import Retention
 from reasoning_cli.operations.guard.lock import find_guard, hold_guard
-from reasoning_cli.operations.guard.loop import Guard, Round, Rules, Why, run_guard
+from reasoning_cli.operations.guard.loop import Guard, Round, run_guard
+from reasoning_cli.operations.guard.policy import Rules, Why
 from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts

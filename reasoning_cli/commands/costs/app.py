@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from reasoning_cli import settings as s
-from reasoning_cli.commands._shared.completion import complete_model_types
-from reasoning_cli.commands._shared.options import typed
-from reasoning_cli.commands._shared.session import session_of
-from reasoning_cli.commands._shared.settings import change_settings
 from reasoning_cli.commands.costs.compare import compare
 from reasoning_cli.commands.costs.events import events
 from reasoning_cli.commands.costs.guard import guard, schedule
+from reasoning_cli.commands.costs.limits import auto_shutdown, clear_budget, set_budget, set_cap
 from reasoning_cli.commands.costs.prices import prices
 from reasoning_cli.commands.costs.reconcile import reconcile
 from reasoning_cli.commands.costs.report import report
-from reasoning_cli.errors import UsageError
-from reasoning_cli.values import (
-    parse_idle_minutes,
-    parse_model_type,
-    parse_period,
-    parse_usd,
-    parse_whole,
-    spell_model_type,
-    together_idle_minutes,
-)
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -38,109 +22,7 @@ app.command()(prices)
 app.command()(events)
 app.command()(guard)
 app.command()(schedule)
-
-TypeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--model-type", "-m", metavar="TYPE", help="For this model type alone.", autocompletion=complete_model_types
-    ),
-]
-
-
-@app.command("set-budget", context_settings={"ignore_unknown_options": True})
-def set_budget(
-    ctx: typer.Context,
-    amount: Annotated[str, typer.Argument(metavar="USD|none", help="Dollars a period, or none.")],
-    period: Annotated[
-        str | None, typer.Option(metavar="total|month|day", help="What all budgets are for; default: a month (UTC).")
-    ] = None,
-    model_type: TypeOption = None,
-    warn_at: Annotated[str | None, typer.Option(metavar="PERCENT", help="When the guard warns; default: 80.")] = None,
-) -> None:
-    """Refuse deploys that the budget could not pay; the guard stops what would break it."""
-    from reasoning_cli.commands._shared.cost_views import budget_text
-    from reasoning_cli.operations.costs.budget import standing
-    from reasoning_cli.operations.deploy.status import last_look
-
-    session = session_of(ctx)
-    terminal = session.terminal
-    wanted = None if amount.strip().lower() == "none" else typed(parse_usd, amount, "`reasoning costs set-budget 100`")
-    chosen = parse_model_type(model_type) if model_type else None
-    changes: list[tuple[s.Setting[object], str | None]] = []
-    if period is not None:
-        changes.append((s.BUDGET_PERIOD, typed(parse_period, period, "--period month")))
-    if warn_at is not None:
-        changes.append((s.WARN_PERCENT, str(typed(parse_whole(1, 100), warn_at, "--warn-at 80"))))
-    changes.append((s.TYPE_BUDGET[chosen] if chosen else s.BUDGET_LIMIT, None if wanted is None else str(wanted)))
-    change_settings(session, "set_budget", changes)
-    whose = f" for {spell_model_type(chosen)}" if chosen else ""
-    if wanted is None:
-        terminal.say(f"There is no budget{whose} now.")
-        return
-    now = standing(session.store, session.limits, last_look(session.store) or session.now(), chosen)
-    terminal.say(f"budget{whose}: {budget_text(now, 0)}")
-    if now.left_cents == 0:
-        terminal.warn("it is used up: nothing more can be deployed, and what runs goes on costing")
-        terminal.hint("`reasoning models status` shows what runs; `reasoning models undeploy NAME` stops it")
-
-
-@app.command("clear-budget")
-def clear_budget(ctx: typer.Context, model_type: TypeOption = None) -> None:
-    """Take a budget away; the hourly cap stays."""
-    session = session_of(ctx)
-    chosen = parse_model_type(model_type) if model_type else None
-    change_settings(session, "clear_budget", [(s.TYPE_BUDGET[chosen] if chosen else s.BUDGET_LIMIT, None)])
-    session.terminal.say(f"There is no budget{f' for {spell_model_type(chosen)}' if chosen else ''} now.")
-
-
-@app.command("set-cap", context_settings={"ignore_unknown_options": True})
-def set_cap(
-    ctx: typer.Context,
-    amount: Annotated[str, typer.Argument(metavar="USD", help="Dollars an hour that all running models may cost.")],
-) -> None:
-    """Refuse deploys that would let everything running cost more than this an hour."""
-    session = session_of(ctx)
-    wanted = typed(parse_usd, amount.strip().removesuffix("/h"), "`reasoning costs set-cap 40`")
-    change_settings(session, "set_cap", [(s.MAX_COST_PER_HOUR, str(wanted))])
-    session.terminal.say(f"Everything running may cost ${wanted} an hour.")
-
-
-@app.command("auto-shutdown")
-def auto_shutdown(
-    ctx: typer.Context,
-    minutes: Annotated[
-        str | None,
-        typer.Option(
-            "--minutes",
-            "--idle-minutes",
-            "-m",
-            metavar="N",
-            help="Idle minutes, up to 1440; 0 = never.",
-        ),
-    ] = None,
-    model_type: Annotated[
-        str | None,
-        typer.Option(metavar="TYPE", help="For this model type alone.", autocompletion=complete_model_types),
-    ] = None,
-) -> None:
-    """Stop models that nobody asks anything: what runs now, and what is deployed from now on."""
-    from reasoning_cli.operations.deploy.teardown import set_idle_stop
-
-    session = session_of(ctx)
-    terminal = session.terminal
-    if minutes is None:
-        raise UsageError("after how many idle minutes?", "for example --minutes 30; 0 = never")
-    wanted = typed(parse_idle_minutes, minutes, "--minutes 30")
-    chosen = parse_model_type(model_type) if model_type else None
-    setting: s.Setting[object] = s.TYPE_IDLE[chosen] if chosen else s.IDLE_MINUTES
-    change_settings(session, "auto_shutdown", [(setting, str(wanted))])
-    changed = set_idle_stop(lambda: session.client, session.store, wanted, chosen)
-    after = f"after {wanted} idle minutes" if wanted else "never by themselves"
-    every = f"every new {spell_model_type(chosen)} model" if chosen else "every new one"
-    terminal.say(f"Models stop {after}: {every}{''.join(f', {name}' for name in changed)}.")
-    told = together_idle_minutes(wanted)
-    if told != wanted:
-        terminal.warn(f"Together itself stops them after {told} minutes at the earliest; only the guard is that quick")
-        terminal.hint("start it: `reasoning costs guard`")
-    if not wanted:
-        terminal.warn("a forgotten model now costs until somebody stops it")
+app.command("set-budget", context_settings={"ignore_unknown_options": True})(set_budget)
+app.command("clear-budget")(clear_budget)
+app.command("set-cap", context_settings={"ignore_unknown_options": True})(set_cap)
+app.command("auto-shutdown")(auto_shutdown)

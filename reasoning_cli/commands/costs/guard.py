@@ -22,7 +22,8 @@ from reasoning_cli.terminal.listing import Format
 from reasoning_cli.values import parse_daily_hours, parse_duration, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.guard.loop import Round, Rules
+    from reasoning_cli.operations.guard.loop import Round
+    from reasoning_cli.operations.guard.policy import Rules
     from reasoning_cli.operations.train.auto.controller import Keeper
     from reasoning_cli.settings import Settings
 
@@ -197,7 +198,7 @@ def _look_at_promotions(session: Session, fmt: Format) -> bool:
 
 def _rules(session: Session, interval: timedelta) -> Rules:
     from reasoning_cli.commands.data.cleanup import retention_of
-    from reasoning_cli.operations.guard.loop import Rules
+    from reasoning_cli.operations.guard.policy import Rules
 
     get = session.settings.get
     speed = float(get(s.SANDBOX_SPEED)) if session.in_sandbox else 1.0

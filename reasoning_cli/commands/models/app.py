@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
-
 import typer
 
-from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
-from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.commands.models.browse import hardware, search, show
 from reasoning_cli.commands.models.deploy import adopt, deploy, start
 from reasoning_cli.commands.models.enable import disable, enable
+from reasoning_cli.commands.models.list import list_models
 from reasoning_cli.commands.models.promote import promote, rollback
 from reasoning_cli.commands.models.status import status
 from reasoning_cli.commands.models.stop import stop, undeploy
 from reasoning_cli.commands.models.test import test
 from reasoning_cli.commands.models.upload import upload
-from reasoning_cli.terminal.listing import Format
-
-if TYPE_CHECKING:
-    from reasoning_cli.operations.deploy.status import ModelStatus
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -40,44 +32,4 @@ app.command()(search)
 app.command()(show)
 app.command()(enable)
 app.command()(disable)
-
-
-@app.command("list")
-def list_models(
-    ctx: typer.Context,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Also what was not deployed from here; asks Together.")
-    ] = False,
-    fmt: FormatOption = Format.TABLE,
-    json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """The slots and what we deployed, as last seen; asks nobody, so it is fast."""
-    from reasoning_cli.commands.models._views import all_columns, list_columns
-    from reasoning_cli.terminal.listing import Listing
-
-    session, chosen = session_of(ctx), chosen_format(fmt, json)
-    if not everything:
-        listing = Listing(list_columns(session.now()), _statuses(session, None), id=lambda one: one.name)
-        session.terminal.show(listing, chosen, quiet=quiet)
-        return
-    from reasoning_cli.operations.deploy.status import refresh
-    from reasoning_cli.operations.deploy.unmanaged import foreign_statuses
-    from reasoning_cli.terminal.units import money
-
-    at = refresh(session.client, session.store)
-    foreign = foreign_statuses(session.client, session.store)
-    listing = Listing(all_columns(at), [*_statuses(session, at), *foreign], id=lambda one: one.name)
-    session.terminal.show(listing, chosen, quiet=quiet)
-    burning = sum(one.burn_cents_per_hour for one in foreign)
-    if burning and chosen is Format.TABLE and not quiet:
-        session.terminal.hint(
-            f"not ours burns {money(burning)} an hour; stop one by its name: `reasoning models stop {foreign[0].name}`;"
-            f" or take it over: `reasoning models adopt {foreign[0].name} --as TYPE`"
-        )
-
-
-def _statuses(session: Session, at: datetime | None) -> list[ModelStatus]:
-    from reasoning_cli.operations.deploy.status import model_statuses
-
-    return model_statuses(session.store, session.models, session.enabled, at or session.now(), session.uses)
+app.command("list")(list_models)
