@@ -22,7 +22,7 @@ def doctor(
 ) -> None:
     """Check keys, paths, network, what is left running and who watches it. The first failure decides the exit code."""
     from reasoning_cli.commands.gateway.status import running_or_none
-    from reasoning_cli.gateway.reaching import look
+    from reasoning_cli.gateway.probe import look
     from reasoning_cli.operations.doctor.check import Check
     from reasoning_cli.operations.doctor.gateway import Probes
     from reasoning_cli.operations.doctor.run import exit_code, run_checks

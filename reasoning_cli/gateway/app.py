@@ -12,16 +12,16 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from reasoning_cli.gateway.admitting import refusal, take_token
-from reasoning_cli.gateway.book import Book
 from reasoning_cli.gateway.calls import Call, CallerLeft, Held
 from reasoning_cli.gateway.context import Context
-from reasoning_cli.gateway.deciding import decide
-from reasoning_cli.gateway.figures import Figures
-from reasoning_cli.gateway.recording import Recorder
-from reasoning_cli.gateway.relaying import HOP_HEADER
+from reasoning_cli.gateway.http.admission import refusal, take_token
+from reasoning_cli.gateway.http.headers import HOP_HEADER
+from reasoning_cli.gateway.log.recorder import Recorder
+from reasoning_cli.gateway.pipeline import decide
 from reasoning_cli.gateway.routing import face_of
-from reasoning_cli.gateway.siblings import Siblings, worst
+from reasoning_cli.gateway.slot_cache import Book
+from reasoning_cli.gateway.stats.figures import Figures
+from reasoning_cli.gateway.stats.siblings import Siblings, worst
 from reasoning_cli.gateway.waking import Waker
 from reasoning_cli.operations.gateway.model_counts import Tallies
 from reasoning_cli.store.samples.training_log import Sample
@@ -149,7 +149,7 @@ class Gateway(Context):
                 await call.answer_json(200, self.record())
             case "GET", "/metrics" if refusal(call, self.book.view, shown) is None:
                 # Its library is loaded when somebody asks: most gateways are never asked.
-                from reasoning_cli.gateway.metrics import metrics_text
+                from reasoning_cli.gateway.stats.metrics import metrics_text
 
                 await call.answer(200, [(b"content-type", b"text/plain; version=0.0.4")], metrics_text(self.record()))
             case _:

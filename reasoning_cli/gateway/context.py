@@ -6,12 +6,12 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 
-from reasoning_cli.gateway.asking import Models
-from reasoning_cli.gateway.book import Book
 from reasoning_cli.gateway.circuit import Circuit
-from reasoning_cli.gateway.figures import Figures
-from reasoning_cli.gateway.recording import Recorder
-from reasoning_cli.gateway.upstream import Upstreams
+from reasoning_cli.gateway.http.upstream import Upstreams
+from reasoning_cli.gateway.log.recorder import Recorder
+from reasoning_cli.gateway.model_client import Models
+from reasoning_cli.gateway.slot_cache import Book
+from reasoning_cli.gateway.stats.figures import Figures
 from reasoning_cli.gateway.waking import Waker
 from reasoning_cli.values import MODEL_TYPES
 

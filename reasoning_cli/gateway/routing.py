@@ -10,8 +10,8 @@ from hashlib import blake2b
 from reasoning_cli.decisions.compact import compact
 from reasoning_cli.decisions.prompts import agent_name, sender_id
 from reasoning_cli.decisions.recognise import Recognition, recognise, without_codes
-from reasoning_cli.gateway.faces import chat, messages, responses
-from reasoning_cli.gateway.faces.forms import Asked, Face
+from reasoning_cli.gateway.dialects import chat, messages, responses
+from reasoning_cli.gateway.dialects.forms import Asked, Face
 from reasoning_cli.operations.deploy.slots import SlotNow
 from reasoning_cli.values import Mode, PromptForm
 

@@ -27,11 +27,11 @@ from uuid import uuid4
 from reasoning_cli import settings as s
 from reasoning_cli.addresses import is_loopback
 from reasoning_cli.errors import ConfigurationError, ReasoningError
-from reasoning_cli.gateway.access_log import AccessLog
 from reasoning_cli.gateway.app import Gateway
-from reasoning_cli.gateway.book import Book, View
-from reasoning_cli.gateway.recording import Recorder
-from reasoning_cli.gateway.siblings import Siblings
+from reasoning_cli.gateway.log.access_log import AccessLog
+from reasoning_cli.gateway.log.recorder import Recorder
+from reasoning_cli.gateway.slot_cache import Book, View
+from reasoning_cli.gateway.stats.siblings import Siblings
 from reasoning_cli.gateway.waking import Tell, Waker
 from reasoning_cli.operations.agents.env import refuse_circle
 from reasoning_cli.operations.deploy.slots import READY, SlotNow, closed_by, read_slots
@@ -134,8 +134,8 @@ def serve(
     """
     import uvicorn
 
-    from reasoning_cli.gateway.certificate import LOOK_SECONDS, Certificate
-    from reasoning_cli.gateway.limits import Protocol
+    from reasoning_cli.gateway.http.certificate import LOOK_SECONDS, Certificate
+    from reasoning_cli.gateway.http.limits import Protocol
 
     class Server(uvicorn.Server):
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:

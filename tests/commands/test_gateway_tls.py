@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from reasoning_cli.gateway.certificate import LOOK_SECONDS
+from reasoning_cli.gateway.http.certificate import LOOK_SECONDS
 from tests.commands.test_gateway import Running, original, serving
 from tests.conftest import Run
 from tests.gateway.certificates import self_signed

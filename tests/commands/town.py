@@ -15,9 +15,9 @@ import uvicorn
 from reasoning_cli.commands.demo.provider import Agent, original_provider
 from reasoning_cli.commands.demo.synthetic_agent import Answers, Made, agent_log, make_decisions
 from reasoning_cli.gateway.app import Gateway
-from reasoning_cli.gateway.book import Book, View
-from reasoning_cli.gateway.limits import Protocol
-from reasoning_cli.gateway.recording import Recorder
+from reasoning_cli.gateway.http.limits import Protocol
+from reasoning_cli.gateway.log.recorder import Recorder
+from reasoning_cli.gateway.slot_cache import Book, View
 from reasoning_cli.operations.deploy.slots import read_slots
 from reasoning_cli.paths import find_paths
 from reasoning_cli.settings import environment, load_settings

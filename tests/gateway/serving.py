@@ -13,9 +13,9 @@ import httpx
 import uvicorn
 
 from reasoning_cli.gateway.app import Gateway
-from reasoning_cli.gateway.book import Book, View
-from reasoning_cli.gateway.limits import Protocol
-from reasoning_cli.gateway.recording import Recorder
+from reasoning_cli.gateway.http.limits import Protocol
+from reasoning_cli.gateway.log.recorder import Recorder
+from reasoning_cli.gateway.slot_cache import Book, View
 from reasoning_cli.operations.deploy.slots import SlotNow
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples

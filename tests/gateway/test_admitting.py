@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from reasoning_cli.gateway.access_log import AccessLog
+from reasoning_cli.gateway.log.access_log import AccessLog
 from tests.gateway.serving import Served, served
 from tests.gateway.test_callers import DECISION, post, sent
 from tests.waiting import until

@@ -12,7 +12,7 @@ from typing import Any
 import anthropic
 import pytest
 
-from reasoning_cli.gateway.faces.forms import Json
+from reasoning_cli.gateway.dialects.forms import Json
 from tests.gateway import canned
 from tests.gateway.node import node_folder
 from tests.gateway.official import CODE, ONE_FILE, TWO_FILES, anthropic_tools, relaying, sandboxed

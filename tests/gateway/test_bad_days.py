@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reasoning_cli.decisions.recognise import Recognition
-from reasoning_cli.gateway import access_log, overheard, recording
-from reasoning_cli.gateway.faces import chat
-from reasoning_cli.gateway.overheard import Decision
-from reasoning_cli.gateway.recording import Recorder
+from reasoning_cli.gateway.dialects import chat
+from reasoning_cli.gateway.log import access_log, capture
+from reasoning_cli.gateway.log.capture import Decision
+from reasoning_cli.gateway.log.recorder import Recorder
 from reasoning_cli.gateway.routing import route
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.open import open_store
@@ -57,7 +57,7 @@ def test_a_locked_database_delays_nobody_and_loses_nothing(gateway: Served) -> N
 def test_a_full_disk_costs_samples_not_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(recording, "_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("reasoning_cli.gateway.log.recorder._RETRY_SECONDS", 0.01)
     with served(tmp_path) as gateway:
         recorder = gateway.gateway.recorder
         figures, write = recorder.figures, recorder._write_together
@@ -142,7 +142,7 @@ def test_a_clock_that_jumps(gateway: Served, monkeypatch: pytest.MonkeyPatch) ->
         def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
             return now + timedelta(days=next(days))
 
-    monkeypatch.setattr(overheard, "datetime", Jumping)
+    monkeypatch.setattr(capture, "datetime", Jumping)
     answered(gateway, 6)
     assert len(gateway.samples(6)) == 6
     assert all(0 <= sample.latency_ms < 5000 for sample in gateway.samples(6) if sample.latency_ms is not None)

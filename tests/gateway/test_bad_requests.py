@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.gateway import limits
-from reasoning_cli.gateway.limits import Protocol
+from reasoning_cli.gateway.http import limits
+from reasoning_cli.gateway.http.limits import Protocol
 from tests.gateway.prompts import PROMPTS, request
 from tests.gateway.provider import Answering, Received
 from tests.gateway.serving import Served, served

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from reasoning_cli.gateway import limits
-from reasoning_cli.gateway.limits import Protocol
+from reasoning_cli.gateway.http import limits
+from reasoning_cli.gateway.http.limits import Protocol
 from reasoning_cli.values import Mode
 from tests.gateway import canned
 from tests.gateway.faults import AT_THE_ORIGINAL

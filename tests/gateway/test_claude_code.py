@@ -13,8 +13,8 @@ import pytest
 from anthropic.types import RawMessageStreamEvent
 from pydantic import TypeAdapter
 
-from reasoning_cli.gateway.faces import messages
-from reasoning_cli.gateway.faces.events import read_events
+from reasoning_cli.gateway.dialects import messages
+from reasoning_cli.gateway.dialects.events import read_events
 from tests.conftest import Run
 from tests.gateway.official import relaying, sandboxed
 from tests.gateway.serving import Served

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.decisions.answers import ShouldRespondAnswer, parse_answer
-from reasoning_cli.gateway.deciding import MOST_BESIDE
-from reasoning_cli.gateway.faces import chat, messages, responses
-from reasoning_cli.gateway.faces.events import read_events
-from reasoning_cli.gateway.faces.forms import Heard
+from reasoning_cli.gateway.dialects import chat, messages, responses
+from reasoning_cli.gateway.dialects.events import read_events
+from reasoning_cli.gateway.dialects.forms import Heard
+from reasoning_cli.gateway.pipeline import MOST_BESIDE
 from reasoning_cli.values import Mode
 from tests.gateway import canned
 from tests.gateway.prompts import PATHS, PROMPTS, request

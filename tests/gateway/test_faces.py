@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_cli.gateway.faces import chat, messages, responses
-from reasoning_cli.gateway.faces.events import read_events
-from reasoning_cli.gateway.faces.forms import Face, Heard, Json, Reply, ToolCall, Untranslatable
-from reasoning_cli.gateway.tool_calls import flaw_of_calls
+from reasoning_cli.gateway.dialects import chat, messages, responses
+from reasoning_cli.gateway.dialects.events import read_events
+from reasoning_cli.gateway.dialects.forms import Face, Heard, Json, Reply, ToolCall, Untranslatable
+from reasoning_cli.gateway.dialects.tool_calls import flaw_of_calls
 from tests.gateway import canned
 from tests.gateway.official import CODE, anthropic_tools, chat_tools, responses_tools
 from tests.gateway.prompts import PATHS, request

@@ -23,7 +23,7 @@ DECISION = json.dumps(
 ).encode()
 OURS = ("reasoning_cli.", "httptools.", "uvloop.", "uvicorn.")
 # What aiohttp leaves of a request that broke off: its error, the connection's reader, nothing of ours.
-THEIRS = ("reasoning_cli.gateway.connections.",)
+THEIRS = ("reasoning_cli.gateway.http.connections.",)
 
 
 @pytest.fixture(params=[False, True], ids=["original", "slot"])

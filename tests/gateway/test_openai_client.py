@@ -12,7 +12,7 @@ import httpx
 import openai
 import pytest
 
-from reasoning_cli.gateway.faces.forms import Json
+from reasoning_cli.gateway.dialects.forms import Json
 from tests.gateway import canned
 from tests.gateway.official import CODE, ONE_FILE, TWO_FILES, chat_tools, relaying, responses_tools, sandboxed
 from tests.gateway.prompts import PROMPTS

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.gateway import recording
+from reasoning_cli.gateway.log import recorder
 from tests.gateway import canned
 from tests.gateway.packing import LAYERED, PACKERS, flushed, packed
 from tests.gateway.prompts import PATHS, PROMPTS, request
@@ -125,7 +125,7 @@ def test_an_answer_that_unpacks_without_end_is_not_unpacked(gateway: Served, enc
 def test_many_long_answers_that_wait_packed_are_not_all_unpacked_at_once(
     gateway: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording, "_BATCH_SECONDS", 3.0)
+    monkeypatch.setattr(recorder, "_BATCH_SECONDS", 3.0)
     long = json.dumps(canned.chat_answer("```python\n" + " " * 6 * MB + "pass\n```")).encode()
     answers(gateway, packed(long, "gzip"), "gzip")
     tracemalloc.start()

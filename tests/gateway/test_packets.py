@@ -8,7 +8,7 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from reasoning_cli.gateway.limits import Protocol
+from reasoning_cli.gateway.http.limits import Protocol
 
 
 class Written(asyncio.Transport):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from reasoning_cli.gateway.upstream import place_of, proxy_for
+from reasoning_cli.gateway.http.upstream import place_of, proxy_for
 from tests.gateway import canned
 from tests.gateway.certificates import self_signed
 from tests.gateway.program import Program

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reasoning_cli.decisions.compact import compact
 from reasoning_cli.decisions.examples import EXAMPLES
-from reasoning_cli.gateway.explaining import explain
+from reasoning_cli.gateway.explain import explain
 from tests.conftest import Run
 from tests.gateway.official import anthropic_tools, chat_tools, responses_tools
 from tests.gateway.prompts import PATHS, request

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from reasoning_cli.gateway import upstream
-from reasoning_cli.gateway.upstream import (
+from reasoning_cli.gateway.http import upstream
+from reasoning_cli.gateway.http.upstream import (
     Answer,
     CertificateError,
     CutOff,

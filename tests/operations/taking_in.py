@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from reasoning_cli.gateway.recorded import read_exchange
+from reasoning_cli.gateway.log.recorded_call import read_exchange
 from reasoning_cli.operations.data.ingest.pipeline import ImportOptions, ImportReport, Progress, import_decisions
 from reasoning_cli.sources.files import FileSource
 from reasoning_cli.store.database import Store

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reasoning_cli.errors import ConfigurationError, NotFoundError, RemoteError
-from reasoning_cli.gateway.recorded import read_exchange
+from reasoning_cli.gateway.log.recorded_call import read_exchange
 from reasoning_cli.operations.data.ingest.pipeline import ImportOptions, ImportReport, import_decisions
 from reasoning_cli.sources import elizaos_server
 from reasoning_cli.sources.elizaos_server import PAGE_ROWS, ServerSource

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.gateway.recorded import read_exchange
+from reasoning_cli.gateway.log.recorded_call import read_exchange
 from reasoning_cli.operations.data.ingest.pipeline import import_decisions
 from reasoning_cli.sources.pglite import SCRIPT, PgliteSource, database_folder
 from reasoning_cli.store.open import open_store

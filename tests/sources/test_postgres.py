@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 import pytest
 
 from reasoning_cli.errors import NotFoundError, RemoteError
-from reasoning_cli.gateway.recorded import read_exchange
+from reasoning_cli.gateway.log.recorded_call import read_exchange
 from reasoning_cli.operations.data.ingest.pipeline import ImportOptions, ImportReport, import_decisions
 from reasoning_cli.redact import bare_address
 from reasoning_cli.sources.postgres import PostgresSource

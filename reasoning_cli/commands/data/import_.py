@@ -77,7 +77,7 @@ def import_(
 ) -> None:
     """Take in decisions an agent made already, each once; the same source again adds what is new."""
     from reasoning_cli.commands.data._import_views import import_record, progress_line, show_import
-    from reasoning_cli.gateway.recorded import read_exchange
+    from reasoning_cli.gateway.log.recorded_call import read_exchange
     from reasoning_cli.operations.costs.date_range import parse_span
     from reasoning_cli.operations.data.ingest.manifest import exported
     from reasoning_cli.operations.data.ingest.pipeline import ImportOptions, import_decisions

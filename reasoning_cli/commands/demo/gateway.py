@@ -44,7 +44,7 @@ def running_gateway(
 
 def show_gateway(terminal: Terminal, why: str, typed: str, folder: Path, environ: Mapping[str, str]) -> None:
     """Start it, ask it as an OpenAI client would, show who answered what, and end it."""
-    from reasoning_cli.gateway.reaching import ask_chat
+    from reasoning_cli.gateway.probe import ask_chat
 
     with running_gateway(terminal, why, typed, folder, environ) as base:
         answer = ask_chat(base, planning_prompt(QUESTION))

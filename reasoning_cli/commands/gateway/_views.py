@@ -8,7 +8,7 @@ from dataclasses import fields as dataclass_fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from reasoning_cli.gateway.explaining import Explanation
+from reasoning_cli.gateway.explain import Explanation
 from reasoning_cli.terminal.listing import Column, Listing
 from reasoning_cli.terminal.units import counted, duration, moment, percent
 from reasoning_cli.values import spell_model_type

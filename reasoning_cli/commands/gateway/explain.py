@@ -61,8 +61,8 @@ def explain(
     """Say what recorded requests are, where each would go now and why. Nothing is sent."""
     from reasoning_cli.commands.gateway._serving import slots_now
     from reasoning_cli.commands.gateway._views import explanation_columns, explanation_record
-    from reasoning_cli.gateway.explaining import explain as explained
-    from reasoning_cli.gateway.explaining import read_requests
+    from reasoning_cli.gateway.explain import explain as explained
+    from reasoning_cli.gateway.explain import read_requests
     from reasoning_cli.terminal.listing import Listing
 
     session, chosen = session_of(ctx), chosen_format(fmt, json)

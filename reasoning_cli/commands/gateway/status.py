@@ -77,7 +77,7 @@ def stats(
 
 def running(session: Session, port: int | None = None) -> dict[str, Any]:
     """The figures of the gateway that runs. Raises RemoteError when none does."""
-    from reasoning_cli.gateway.reaching import gateway_record
+    from reasoning_cli.gateway.probe import gateway_record
 
     settings = session.settings
     host, token = settings.get(s.GATEWAY_HOST), settings.get(s.GATEWAY_TOKEN) if port else _token(settings)
@@ -86,7 +86,7 @@ def running(session: Session, port: int | None = None) -> dict[str, Any]:
 
 def running_or_none(session: Session) -> dict[str, Any] | None:
     """The same where none need run; asked of settings that may make no sense."""
-    from reasoning_cli.gateway.reaching import gateway_record
+    from reasoning_cli.gateway.probe import gateway_record
 
     settings = session.settings_as_found
     try:

@@ -230,7 +230,7 @@ class Upstreams:
         """Be ready; the first call would have to wait for it. Who asks nobody does not load the library."""
         from aiohttp import ClientSession, ClientTimeout, DummyCookieJar
 
-        from reasoning_cli.gateway.connections import Connector
+        from reasoning_cli.gateway.http.connections import Connector
 
         context = ssl.create_default_context()  # what the system trusts, or SSL_CERT_FILE says
         context.set_alpn_protocols(["http/1.1"])

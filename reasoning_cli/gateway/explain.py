@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from reasoning_cli.errors import DataError
-from reasoning_cli.gateway.faces.forms import Untranslatable
+from reasoning_cli.gateway.dialects.forms import Untranslatable
 from reasoning_cli.gateway.routing import face_of, route
 from reasoning_cli.operations.deploy.slots import SlotNow
 

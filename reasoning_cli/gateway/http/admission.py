@@ -11,12 +11,12 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, unquote_to_bytes
 
-from reasoning_cli.gateway.relaying import TOKEN_HEADER
+from reasoning_cli.gateway.http.headers import TOKEN_HEADER
 from reasoning_cli.gateway.routing import split_path
 
 if TYPE_CHECKING:
-    from reasoning_cli.gateway.book import View
     from reasoning_cli.gateway.calls import Call, Headers
+    from reasoning_cli.gateway.slot_cache import View
 
 _TOKEN_PATH = "/t/"
 # A shorter token may stand in a path by chance.

@@ -12,12 +12,12 @@ from random import getrandbits
 from reasoning_cli.decisions.answers import InvalidAnswer, agree, decision_of, read_answer
 from reasoning_cli.decisions.prompts import agent_name, newest_lines, shape_of, speaker_id
 from reasoning_cli.decisions.recognise import without_codes
-from reasoning_cli.gateway.asking import Attempt
-from reasoning_cli.gateway.faces.events import last_event, read_events
-from reasoning_cli.gateway.faces.forms import Asked, Face, Heard, Json, ToolCall, Unreadable, json_of
+from reasoning_cli.gateway.dialects.events import last_event, read_events
+from reasoning_cli.gateway.dialects.forms import Asked, Face, Heard, Json, ToolCall, Unreadable, json_of
+from reasoning_cli.gateway.dialects.tool_calls import calls_decided, same_calls
+from reasoning_cli.gateway.http.unpacking import MOST_MEMBERS, Packed, unpack
+from reasoning_cli.gateway.model_client import Attempt
 from reasoning_cli.gateway.routing import Route
-from reasoning_cli.gateway.tool_calls import calls_decided, same_calls
-from reasoning_cli.gateway.unpacking import MOST_MEMBERS, Packed, unpack
 from reasoning_cli.store.samples.training_log import Sample
 from reasoning_cli.store.serving.attempts import AttemptRecord
 from reasoning_cli.store.timestamps import to_ms

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 
 import orjson
 
-from reasoning_cli.gateway.faces.events import DONE, event
-from reasoning_cli.gateway.faces.forms import (
+from reasoning_cli.gateway.dialects.events import DONE, event
+from reasoning_cli.gateway.dialects.forms import (
     Asked,
     Face,
     Heard,

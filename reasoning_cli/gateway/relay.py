@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from reasoning_cli.gateway.calls import Call, CallerLeft
-from reasoning_cli.gateway.overheard import LONGEST_KEPT_BYTES, Decision, is_over
-from reasoning_cli.gateway.relaying import headers_down, headers_up, joined
+from reasoning_cli.gateway.http.headers import headers_down, headers_up, joined
+from reasoning_cli.gateway.http.upstream import Answer, UpstreamError
+from reasoning_cli.gateway.log.capture import LONGEST_KEPT_BYTES, Decision, is_over
 from reasoning_cli.gateway.routing import face_of, split_path
-from reasoning_cli.gateway.upstream import Answer, UpstreamError
 
 if TYPE_CHECKING:
     from reasoning_cli.gateway.context import Context

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import orjson
 
-from reasoning_cli.gateway.faces.forms import Json, ToolCall, json_of, new_id, objects
+from reasoning_cli.gateway.dialects.forms import Json, ToolCall, json_of, new_id, objects
 
 
 def flaw_of_calls(chat: Json, calls: Sequence[ToolCall]) -> str | None:

@@ -21,12 +21,12 @@ from reasoning_cli.decisions.answers import (
     strip_thinking,
 )
 from reasoning_cli.decisions.recognise import Recognition
-from reasoning_cli.gateway.faces import chat as chat_face
-from reasoning_cli.gateway.faces.forms import Asked, Heard, Json, Reply, Unreadable, json_of, objects
+from reasoning_cli.gateway.dialects import chat as chat_face
+from reasoning_cli.gateway.dialects.forms import Asked, Heard, Json, Reply, Unreadable, json_of, objects
+from reasoning_cli.gateway.dialects.tool_calls import calls_decided, flaw_of_calls, named_anew
+from reasoning_cli.gateway.http.unpacking import unpack
+from reasoning_cli.gateway.http.upstream import UpstreamError, Upstreams
 from reasoning_cli.gateway.routing import Route
-from reasoning_cli.gateway.tool_calls import calls_decided, flaw_of_calls, named_anew
-from reasoning_cli.gateway.unpacking import unpack
-from reasoning_cli.gateway.upstream import UpstreamError, Upstreams
 from reasoning_cli.operations.deploy.slots import SlotNow
 
 _log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import orjson
 
-from reasoning_cli.gateway.faces.forms import Json, json_of
+from reasoning_cli.gateway.dialects.forms import Json, json_of
 
 # What OpenAI's streams end with, and those of many who speak its dialects.
 DONE = "[DONE]"

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from reasoning_cli.gateway.faces.chat import error
-from reasoning_cli.gateway.faces.events import DONE, event
-from reasoning_cli.gateway.faces.forms import (
+from reasoning_cli.gateway.dialects.chat import error
+from reasoning_cli.gateway.dialects.events import DONE, event
+from reasoning_cli.gateway.dialects.forms import (
     Asked,
     Face,
     Heard,

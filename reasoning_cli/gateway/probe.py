@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reasoning_cli.errors import RemoteError
-from reasoning_cli.gateway.certificate import trusting
+from reasoning_cli.gateway.http.certificate import trusting
 
 
 def gateway_record(host: str, port: int, token: str | None = None, certificate: Path | None = None) -> dict[str, Any]:

@@ -12,15 +12,15 @@ from urllib.parse import urlsplit
 import orjson
 
 from reasoning_cli.addresses import is_loopback
-from reasoning_cli.gateway.asking import NOT_RUNNING, UNSURE, Attempt, ask
 from reasoning_cli.gateway.calls import LONGEST_READ_BYTES, Call, CallerLeft
 from reasoning_cli.gateway.circuit import OPEN, Circuit
-from reasoning_cli.gateway.faces.forms import Asked, Face, Json, Untranslatable, json_of
-from reasoning_cli.gateway.overheard import Decision
-from reasoning_cli.gateway.passing import relay
-from reasoning_cli.gateway.relaying import joined
+from reasoning_cli.gateway.dialects.forms import Asked, Face, Json, Untranslatable, json_of
+from reasoning_cli.gateway.http.headers import joined
+from reasoning_cli.gateway.http.unpacking import unpack
+from reasoning_cli.gateway.log.capture import Decision
+from reasoning_cli.gateway.model_client import NOT_RUNNING, UNSURE, Attempt, ask
+from reasoning_cli.gateway.relay import relay
 from reasoning_cli.gateway.routing import Route, face_of, route
-from reasoning_cli.gateway.unpacking import unpack
 
 if TYPE_CHECKING:
     from reasoning_cli.gateway.context import Context

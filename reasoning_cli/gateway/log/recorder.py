@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import DataError, ReasoningError
-from reasoning_cli.gateway.faces.forms import Unreadable
-from reasoning_cli.gateway.overheard import Decision, Rooms, records_of
+from reasoning_cli.gateway.dialects.forms import Unreadable
+from reasoning_cli.gateway.log.capture import Decision, Rooms, records_of
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
 
