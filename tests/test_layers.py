@@ -1,16 +1,22 @@
-"""Which room may call which, read off the source of every module."""
+"""Which room may call which, in which order the domains of a room stand, and that no files go in a circle.
+
+All of it is read off the source of every module: an import counts wherever it stands, inside a function or for types
+alone as well.
+"""
 
 from __future__ import annotations
 
 import ast
 import importlib.util
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "reasoning_cli"
-MODULES = sorted(PACKAGE.rglob("*.py"))
 
 ROOMS_BELOW = {
     "commands": {"operations", "decisions", "together", "store", "terminal", "gateway", "sources"},
@@ -23,6 +29,32 @@ ROOMS_BELOW = {
     "terminal": set(),
     "sandbox": set(),
 }
+
+# The folders of a room, from the ground up: each may use those before it.
+ORDER = {
+    "operations": (
+        "statistics",
+        "account",
+        "agents",
+        "gateway",
+        "inventory",
+        "data",
+        "costs",
+        "deploy",
+        "weights",
+        "guard",
+        "evaluate",
+        "promote",
+        "train",
+        "doctor",
+    ),
+    "store": ("samples", "serving", "deploy", "train", "evaluate", "promote"),
+    "gateway": ("dialects", "stats", "http", "log"),
+    "commands": ("_shared", "config", "data", "models", "train", "costs", "gateway", "setup", "demo"),
+    "sandbox": ("http", "world", "costs", "deploy", "weights", "chat", "train"),
+}
+
+MOST_MODULES = 20  # in one folder: more is a list that nobody reads
 
 # The rooms (or files at the top) a library may be named in; others are free, such as the standard library.
 HOMES = {
@@ -44,8 +76,13 @@ HOMES = {
 }
 
 
-def imports(source: str) -> Iterator[str]:
-    """Every module named in an import, wherever it stands."""
+@cache
+def imports(source: str) -> tuple[str, ...]:
+    """Every module or name in an import, wherever it stands."""
+    return tuple(_imports(source))
+
+
+def _imports(source: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -54,8 +91,27 @@ def imports(source: str) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def complaints(module: str, source: str) -> list[str]:
-    """What `module` (`commands.models.browse`) imports and must not."""
+def modules_of(package: Path) -> dict[str, str]:
+    """The source of each module, by its name without the package's: `operations.deploy.plan`."""
+    named = ((".".join(path.relative_to(package).with_suffix("").parts), path) for path in package.rglob("*.py"))
+    return {name.removesuffix(".__init__"): path.read_text() for name, path in named if name != "__init__"}
+
+
+def used_by(source: str, modules: Mapping[str, str]) -> set[str]:
+    """The modules of ours that a source imports, or imports something of."""
+    found = set()
+    for name in imports(source):
+        library, _, target = name.partition(".")
+        while library == "reasoning_cli" and target:
+            if target in modules:
+                found.add(target)
+                break
+            target = target.rpartition(".")[0]
+    return found
+
+
+def against_layers(module: str, source: str) -> list[str]:
+    """What `module` (`commands.models.browse`) imports of a library or a room and must not."""
     room, _, rest = module.partition(".")
     found = []
     for name in imports(source):
@@ -64,8 +120,7 @@ def complaints(module: str, source: str) -> list[str]:
             if room not in HOMES.get(library, {room}):
                 found.append(f"{module} imports {library}")
             continue
-        parts = target.split(".")
-        other = parts[0]
+        other = target.split(".")[0]
         if not (PACKAGE / other).is_dir():
             if other in ("app", "__main__") and (room, other) != ("__main__", "app"):
                 found.append(f"{module} imports {target}")
@@ -78,10 +133,49 @@ def complaints(module: str, source: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_every_import_follows_the_arrows(path: Path) -> None:
-    relative = path.relative_to(PACKAGE).with_suffix("")
-    assert complaints(".".join(relative.parts), path.read_text()) == []
+def against_order(module: str, used: set[str]) -> list[str]:
+    """What `module` imports of a folder that stands after its own, or of one that keeps the module to itself."""
+    room, folder, *_ = [*module.split("."), "", ""]
+    found = []
+    for target in sorted(used):
+        other_room, other, *names = [*target.split("."), "", ""]
+        order = ORDER.get(room, ())
+        is_later = (
+            room == other_room and folder in order and other in order and order.index(other) > order.index(folder)
+        )
+        if is_later:
+            found.append(f"{module} imports {target}, which stands after it")
+        if names[0].startswith("_") and (room, folder) != (other_room, other):
+            found.append(f"{module} imports {target}, which belongs to its folder")
+    return found
+
+
+def circle(modules: Mapping[str, str]) -> list[str]:
+    """One circle of files, if there is any."""
+    try:
+        TopologicalSorter({name: used_by(source, modules) - {name} for name, source in modules.items()}).prepare()
+    except CycleError as error:
+        return [f"a circle of files: {' -> '.join(reversed(error.args[1]))}"]
+    return []
+
+
+def too_full(package: Path) -> list[str]:
+    folders = {path.parent for path in package.rglob("*.py")}
+    counts = {folder.relative_to(package): len(list(folder.glob("*.py"))) for folder in folders}
+    return [f"{folder} has {count} modules" for folder, count in sorted(counts.items()) if count > MOST_MODULES]
+
+
+def complaints(package: Path) -> list[str]:
+    modules = modules_of(package)
+    found = []
+    for name, source in sorted(modules.items()):
+        found += against_layers(name, source)
+        found += against_order(name, used_by(source, modules))
+    return [*found, *circle(modules), *too_full(package)]
+
+
+def test_every_import_follows_the_arrows() -> None:
+    assert complaints(PACKAGE) == []
 
 
 @pytest.mark.parametrize(
@@ -103,10 +197,78 @@ def test_every_import_follows_the_arrows(path: Path) -> None:
     ],
 )
 def test_a_forbidden_arrow_is_noticed(module: str, source: str) -> None:
-    assert len(complaints(module, source)) == 1
+    assert len(against_layers(module, source)) == 1
 
 
-def test_every_room_is_known() -> None:
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    copy = tmp_path_factory.mktemp("planted") / "reasoning_cli"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "said"),
+    [
+        (
+            "operations/costs/budget.py",
+            "from reasoning_cli.terminal.units import money",
+            "operations.costs.budget imports terminal.units.money",
+        ),
+        (
+            "operations/costs/token_prices.py",
+            "from reasoning_cli.operations.guard.lock import hold_guard",
+            "operations.costs.token_prices imports operations.guard.lock, which stands after it",
+        ),
+        (
+            "store/samples/labels.py",
+            "from reasoning_cli.store.promote.promotions import Promotions",
+            "store.samples.labels imports store.promote.promotions, which stands after it",
+        ),
+        (
+            "commands/train/init.py",
+            "from reasoning_cli.commands.data._browse_views import row_columns",
+            "commands.train.init imports commands.data._browse_views, which belongs to its folder",
+        ),
+        ("store/database.py", "from reasoning_cli.store.backup import copy_database", "a circle of files"),
+        ("store/database.py", "def late():\n    import reasoning_cli.store.backup", "a circle of files"),
+        (
+            "together/calls.py",
+            "if TYPE_CHECKING:\n    from reasoning_cli.together.files import Files",
+            "a circle of files",
+        ),
+    ],
+    ids=["layer", "order", "order of the store", "private", "circle", "circle in a function", "circle of types"],
+)
+def test_a_wrong_arrow_in_the_tree_is_noticed(clean: Path, file: str, line: str, said: str) -> None:
+    planted = clean / file
+    before = planted.read_text()
+    planted.write_text(f"{before}\n{line}\n")
+    try:
+        found = complaints(clean)
+    finally:
+        planted.write_text(before)
+    assert len(found) == 1, found
+    assert found[0].startswith(said)
+
+
+def test_a_folder_that_gets_too_full_is_noticed(tmp_path: Path) -> None:
+    for number in range(MOST_MODULES + 1):
+        (tmp_path / f"module_{number}.py").touch()
+    assert too_full(tmp_path) == [f". has {MOST_MODULES + 1} modules"]
+
+
+def test_every_room_and_every_folder_of_it_is_known() -> None:
     rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     assert rooms <= set(ROOMS_BELOW)
     assert all(importlib.util.find_spec(f"reasoning_cli.{room}") for room in rooms)
+    for room in rooms:
+        assert {path.parent.name for path in (PACKAGE / room).glob("*/__init__.py")} == set(ORDER.get(room, ()))
+
+
+@pytest.mark.parametrize("room", [path.parent for path in PACKAGE.rglob("__init__.py")], ids=lambda path: path.name)
+def test_every_room_says_what_it_does_and_who_may_call_it(room: Path) -> None:
+    if room == PACKAGE:
+        return
+    said = ast.get_docstring(ast.parse((room / "__init__.py").read_text())) or ""
+    assert len(said.splitlines()) >= 3, room

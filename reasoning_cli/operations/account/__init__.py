@@ -1,4 +1,4 @@
 """The API key and the profiles of this host.
 
-Called by `config` and `setup`.
+Called by `config`; calls no other domain.
 """

@@ -1,4 +1,4 @@
 """The environment of an agent: what it needs to call us, and what becomes of the variables it had.
 
-Called by `setup`, `gateway env` and the tour.
+Called by `setup`, `gateway env` and `doctor`.
 """
