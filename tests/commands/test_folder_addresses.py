@@ -22,7 +22,7 @@ import pytest
 from reasoning_cli.together.connection import Connection
 from reasoning_cli.together.downloads import download
 from reasoning_cli.together.problems import MissingError
-from tests.commands.test_gateway import serving
+from tests.commands.gateway.test_gateway import serving
 from tests.conftest import Run
 from tests.gateway import canned
 from tests.gateway.provider import Provider

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.operations.guard.lock import hold_guard
-from tests.commands.test_models import program
+from tests.commands.models.test_models import program
 from tests.conftest import Run
 from tests.together.service import Service
 from tests.waiting import PATIENCE_SECONDS

@@ -1,0 +1,100 @@
+"""Imports that run at once, beside a gateway that writes, and that are interrupted: nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reasoning_cli.operations.data.ingest.elizaos_logs import read_row
+from reasoning_cli.operations.data.ingest.pipeline import BATCH_ROWS
+from reasoning_cli.store.open import open_store
+from reasoning_cli.store.samples.training_log import Sample, Samples
+from tests.operations.taking_in import import_file
+
+ROWS = Path(__file__).parents[3] / "data" / "elizaos-logs.jsonl"
+ROOT = Path(__file__).parents[4]
+
+IMPORT = """
+import sys
+from pathlib import Path
+from reasoning_cli.store.open import open_store
+from tests.operations.taking_in import import_file
+print("ready", flush=True)
+sys.stdin.readline()
+with open_store(Path(sys.argv[1])) as store:
+    report = import_file(Path(sys.argv[2]), store, on_progress=lambda report: print("batch", flush=True))
+print(report.added, report.already_there, report.bad)
+"""
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    model = json.loads(ROWS.read_text(encoding="utf-8").splitlines()[0])
+    path = tmp_path / "rows.jsonl"
+    lines = (json.dumps({**model, "id": f"row-{number}"}) for number in range(BATCH_ROWS * 8))
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def started(database: Path, rows: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", IMPORT, str(database), str(rows)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_two_imports_of_one_file_and_a_gateway_at_once(tmp_path: Path, rows: Path) -> None:
+    database, total = tmp_path / "reasoning.db", BATCH_ROWS * 8
+    sample = read_row(json.loads(ROWS.read_text(encoding="utf-8").splitlines()[1]))
+    assert isinstance(sample, Sample)
+    with open_store(database) as store:
+        importers = [started(database, rows) for _ in range(2)]
+        for importer in importers:
+            assert importer.stdin is not None
+            importer.stdin.write("go\n")
+            importer.stdin.flush()
+        written = 0
+        while any(importer.poll() is None for importer in importers):
+            Samples(store).insert_many([replace(sample, id=f"live-{written}", origin="gateway", room_id=None)])
+            written += 1
+        told = [importer.communicate()[0].split() for importer in importers]
+        assert [importer.returncode for importer in importers] == [0, 0]
+        counts = [[int(word) for word in words[-3:]] for words in told]
+        assert sum(added for added, _, _ in counts) == total
+        assert all(bad == 0 for _, _, bad in counts)
+        assert Samples(store).count() == total + written
+        assert store.check().problems == ()
+        assert import_file(rows, store).read == 0
+
+
+def test_ctrl_c_says_what_stays_and_the_next_import_adds_the_rest(tmp_path: Path, rows: Path, home: Path) -> None:
+    fifo, total = tmp_path / "fifo", BATCH_ROWS * 8
+    os.mkfifo(fifo)
+    command = [sys.executable, "-P", "-m", "reasoning_cli", "data", "import", str(fifo)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with fifo.open("wb") as pipe:
+        content = rows.read_bytes()
+        pipe.write(content[: len(content) * 3 // 4])
+        pipe.flush()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "Interrupted. What was stored stays; the same command adds the rest." in err
+    with open_store(home / "reasoning.db") as store:
+        kept = Samples(store).count()
+        assert kept % BATCH_ROWS == 0
+        assert import_file(rows, store).already_there == kept
+        assert Samples(store).count() == total
