@@ -18,6 +18,9 @@ from reasoning_cli.errors import UsageError
 
 MODEL_TYPES = ("should_respond", "planning", "coding")
 
+# Fewer decisions than this give no price per 1,000: an hour's price spread over a handful says nothing.
+MIN_PRICED_DECISIONS = 100
+
 
 class Agent(StrEnum):
     """Whose calls are to come here, by how it builds addresses."""

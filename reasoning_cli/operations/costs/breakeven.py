@@ -17,7 +17,7 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.samples.stats import Traffic, traffic
 from reasoning_cli.store.samples.training_log import SampleFilter, Samples
-from reasoning_cli.values import MODEL_TYPES, Hours
+from reasoning_cli.values import MIN_PRICED_DECISIONS, MODEL_TYPES, Hours
 
 DAY = timedelta(days=1)
 # Where our own model answered everything of the last day, what the original's answers cost is taken from so far back.
@@ -67,7 +67,8 @@ class Comparison:
 
     @property
     def own_cents_per_decision(self) -> Decimal | None:
-        if self.cents_per_hour is None or not self.decisions:
+        """None where there is no deployment, or too few decisions to tell."""
+        if self.cents_per_hour is None or self.decisions < MIN_PRICED_DECISIONS:
             return None
         return self.cents_per_hour / self.decisions_per_hour
 

@@ -21,7 +21,7 @@ from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.meter_readings import Reading
 from reasoning_cli.store.samples.stats import Traffic, traffic
 from reasoning_cli.store.train.fine_tunes import FineTuneRecord, FineTunes
-from reasoning_cli.values import MODEL_TYPES
+from reasoning_cli.values import MIN_PRICED_DECISIONS, MODEL_TYPES
 
 if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
@@ -60,7 +60,10 @@ class CostLine:
 
     @property
     def cents_per_1000(self) -> Decimal | None:
-        return self.usage.cents * 1000 / self.decisions if self.decisions else None
+        """None for too few decisions to tell."""
+        if self.decisions is None or self.decisions < MIN_PRICED_DECISIONS:
+            return None
+        return self.usage.cents * 1000 / self.decisions
 
 
 @dataclass(frozen=True)

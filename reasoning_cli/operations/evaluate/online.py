@@ -20,7 +20,7 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.rollouts import Replacements
 from reasoning_cli.store.serving.online_answers import LiveAnswer, decisions_since, labels_of_original, live_answers
-from reasoning_cli.values import spell_model_type
+from reasoning_cli.values import MIN_PRICED_DECISIONS, spell_model_type
 
 ORIGINAL = "original"
 # With fewer labelled decisions than these, what the labels say waits for more.
@@ -240,7 +240,7 @@ def _of_record(store: Store, record: DeploymentRecord, per_day: int) -> Side:
     carrier = Deployments(store).get(record.rides_on) if record.rides_on else record
     price = carrier.price_cents_per_hour if carrier is not None else None
     cents = None
-    if price is not None and carrier is not None and per_day:
+    if price is not None and carrier is not None and per_day >= MIN_PRICED_DECISIONS:
         cents = Decimal(price * max(1, carrier.ready_replicas)) * 24 * 1000 / per_day
     return Side(record.model_name, keys, cents)
 

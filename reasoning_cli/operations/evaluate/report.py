@@ -34,6 +34,7 @@ from reasoning_cli.operations.statistics.intervals import (
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.evaluate.evaluations import AnswerRecord, EvaluationRecord, Evaluations
 from reasoning_cli.store.samples.training_log import SampleFilter, Samples
+from reasoning_cli.values import MIN_PRICED_DECISIONS
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.evaluate.plan import EvaluationPlan
@@ -284,10 +285,12 @@ class _Tally:
             return None, "no price of its hardware is known"
         if not count:
             return None, "no traffic to spread the price of an hour over"
+        each = f"{count:,} decision{'' if count == 1 else 's'} {when}"
+        if count < MIN_PRICED_DECISIONS:
+            return None, f"{each} {'is' if count == 1 else 'are'} too few to spread the price of an hour over"
         day = candidate.cents_per_hour * 24
         low, high = rate(count)
         figure = Figure(day / count * 1000, day / high * 1000, day / low * 1000, count)
-        each = f"{count:,} decision{'' if count == 1 else 's'} {when}"
         return figure, f"${candidate.cents_per_hour / 100:.2f} an hour, spread over the {each}"
 
 

@@ -39,9 +39,9 @@ def test_the_bill_of_what_ran_and_what_runs(still: Service, reasoning: Run) -> N
     assert (shown.exit_code, shown.stderr) == (0, "")
     lines = undated(shown.stdout).splitlines()
     assert lines[:4] == [
-        "NAME      STATE       $/H  HOURS    COST  DECISIONS   PER 1,000  7 DAYS   MODEL",
-        f"coding    DELETED  $21.96    1.0  $21.96          –           –  ▁▁▁▁▁▁█  {MODELS['coding']}",
-        f"planning  READY     $5.49    2.0  $10.98          1  $10,980.00  ▁▁▁▁▁▁█  {MODELS['planning']}",
+        "NAME      STATE       $/H  HOURS    COST  DECISIONS  PER 1,000  7 DAYS   MODEL",
+        f"coding    DELETED  $21.96    1.0  $21.96          –          –  ▁▁▁▁▁▁█  {MODELS['coding']}",
+        f"planning  READY     $5.49    2.0  $10.98          1          –  ▁▁▁▁▁▁█  {MODELS['planning']}",
         "",
     ]
     assert lines[4].startswith("total  $32.94 since DAY")

@@ -104,6 +104,15 @@ def test_the_example_of_the_readme(store: Store) -> None:
     assert shown == example
 
 
+def test_too_few_decisions_give_no_price_of_a_thousand(store: Store) -> None:
+    deployed(store)
+    asked(store, 1, 99)
+    assert only(store).own_cents_per_decision is None
+    assert comparison_lines(only(store))[1] == "  your model   $5.49 an hour"
+    asked(store, 2, 1)
+    assert only(store).own_cents_per_decision is not None
+
+
 def test_with_enough_traffic_it_pays(store: Store) -> None:
     deployed(store)
     for hour in range(1, 25):

@@ -182,7 +182,19 @@ def test_decisions_are_those_our_model_answered_while_it_was_there(together: Ser
     together.advance(3600)
     (line,) = bill(together).lines
     assert (line.decisions, line.counted_by) == (40, "log")
-    assert line.cents_per_1000 == Decimal(549) * 1000 / 40
+    assert line.cents_per_1000 is None, "too few for a price"
+
+
+@pytest.mark.parametrize(("decisions", "price"), [(99, None), (100, Decimal(5490))])
+def test_a_price_of_a_thousand_takes_a_hundred_decisions(
+    together: Service, decisions: int, price: Decimal | None
+) -> None:
+    together.deploy("planning")
+    at = together.client.now()
+    Samples(together.store).insert_many([sample(number, at + timedelta(seconds=number)) for number in range(decisions)])
+    together.advance(3600)
+    (line,) = bill(together).lines
+    assert (line.decisions, line.cents_per_1000) == (decisions, price)
 
 
 def test_a_decision_is_that_of_the_deployment_it_names(together: Service) -> None:
