@@ -29,6 +29,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 SPEED, SPEED_OF_FULL = Decimal(60), Decimal(90)
 LOGS = "agent-logs.jsonl"
+PAST = 400  # messages the agent had before
 GATEWAY = "gateway serve"
 
 
@@ -43,16 +44,15 @@ class Step:
 
 STEPS = (
     Step("Is everything in place?", "doctor --offline"),
+    Step("Set a limit first.", "costs set-budget 20"),
     Step("What would a deploy do, and cost?", "models deploy planning --dry-run"),
     Step("Do it.", "models deploy planning --yes"),
     Step("What runs?", "models status"),
     Step("Take in what the agent decided so far.", f"data import {LOGS}"),
     Step("Is that enough to learn from?", "data stats"),
     Step("A file to fine-tune on.", "data export -m planning -o planning.jsonl"),
-    Step("What did it cost?", "costs report"),
-    Step("Set a limit …", "costs set-budget 20"),
-    Step("… and try to break it.", "models deploy coding --yes", ExitCode.LIMIT),
-    Step("Let an agent's call through the gateway.", GATEWAY),
+    Step("Try to break the limit.", "models deploy coding --yes", ExitCode.LIMIT),
+    Step("Let an agent's calls through the gateway.", GATEWAY),
     Step("Who answered?", "gateway stats --since 1h"),
     Step("Stop what costs.", "models undeploy planning --yes"),
     Step("The bill.", "costs report"),
@@ -97,7 +97,7 @@ def demo(
                 terminal, lambda why, typed, environ: _show(terminal, Step(why, typed), home, environ), home, environ
             )
         else:
-            (home / LOGS).write_text(agent_log(make_decisions(60)), encoding="utf-8")
+            (home / LOGS).write_text(agent_log(make_decisions(PAST)), encoding="utf-8")
             for step in STEPS:
                 if step.typed == GATEWAY:
                     show_gateway(terminal, step.why, step.typed, home, environ)

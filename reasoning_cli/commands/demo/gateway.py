@@ -10,13 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reasoning_cli.commands.demo.synthetic_agent import planning_prompt
+from reasoning_cli.commands.demo.provider import Agent
+from reasoning_cli.commands.demo.synthetic_agent import make_decisions, planning_prompt
 from reasoning_cli.errors import ReasoningError
 
 if TYPE_CHECKING:
     from reasoning_cli.terminal.console import Terminal
 
 QUESTION = "Ada, how many legs does a spider have?"
+LATER = 399  # what the agent asks besides
 
 
 @contextmanager
@@ -52,4 +54,7 @@ def show_gateway(terminal: Terminal, why: str, typed: str, folder: Path, environ
         terminal.print(answer.text)
         who = "your model" if answer.source == "slot" else "the original provider"
         terminal.print(f"Answered by {who} in {answer.milliseconds} ms, with {answer.tokens} tokens.")
+        agent = Agent(base, (one for one in make_decisions(4 * LATER, seed=2) if one.model_type == "planning"))
+        agent.ask(LATER)
+        terminal.print(f"The agent asks on: {agent.asked + 1} decisions by now, {agent.failed} errors.")
     terminal.print()

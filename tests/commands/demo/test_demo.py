@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -74,17 +75,19 @@ def test_every_step_is_shown_with_what_it_really_says(tour: subprocess.Popen[str
     assert "price      $5.49 an hour while ready" in said["models deploy planning --dry-run"]
     assert "planning is serving as sandbox/planning" in said["models deploy planning --yes"]
     assert "1 of 1  $5.49" in said["models status"]
-    assert "86 added, 0 there already" in said["data import agent-logs.jsonl"]
-    assert "86 decisions" in said["data stats"]
-    assert "26 samples (26 planning) written to" in said["data export -m planning -o planning.jsonl"]
+    assert "538 added, 0 there already" in said["data import agent-logs.jsonl"]
+    assert "538 decisions" in said["data stats"]
+    assert "138 samples (138 planning) written to" in said["data export -m planning -o planning.jsonl"]
     assert "of $20.00 used this month" in said["costs set-budget 20"]
     assert "error: the budget of $20.00 would be broken" in said["models deploy coding --yes"]
     assert "You said" in said["gateway serve"]
     assert "Answered by your model in " in said["gateway serve"]
-    assert "planning  model        1  100 %" in said["gateway stats --since 1h"]
+    assert "planning  model        400  100 %" in said["gateway stats --since 1h"]
     assert "planning is gone" in said["models undeploy planning --yes"]
     assert "budget $20.00 a month" in said["costs report"]
-    assert "DELETED" in said["costs report"]
+    bill = re.search(r"DELETED +\$5\.49 +[\d.]+ +(\$[\d.]+) +400 +\$(\d+\.\d\d)  ", said["costs report"])
+    assert bill, said["costs report"]
+    assert float(bill[2]) < 30, "a price of a thousand that a buyer would accept"
     assert "Traceback" not in shown
     leaves_nothing(folder, home)
 
