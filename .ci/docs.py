@@ -24,13 +24,19 @@ from reasoning_cli.app import ENTRIES, app
 from reasoning_cli.errors import EXIT_CODE_MEANINGS
 
 WIDTH = 100
-UNSEEN = ("costs set-budget 100", "models deploy should-respond --yes --idle-minutes 0")
+# What has happened before the picture begins: two models have run since the morning, inside a budget.
+BEFORE = (
+    "costs set-budget 100",
+    "models deploy should-respond --yes --idle-minutes 0",
+    "models deploy planning --yes --idle-minutes 0",
+)
 PICTURE = (
-    "models deploy planning --dry-run",
     "models status",
-    "models deploy coding --yes --max-replicas 5",
+    "models deploy coding --yes",
     "costs report",
 )
+HOURS = 7  # of a working day
+PER_HOUR = {"should-respond": 420, "planning": 260}  # decisions
 
 
 def commands() -> str:
@@ -85,27 +91,30 @@ def exit_codes() -> str:
 
 
 def picture() -> str:
-    """An SVG of real commands and their real output, on a sandbox whose clock stands still."""
+    """An SVG of real commands and their real output, on a sandbox whose clock stands still but for us."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
-    for typed, output in _run((*UNSEEN, *PICTURE))[len(UNSEEN) :]:
+    for typed, output in _day():
         console.print(Text.assemble(("$ ", "bold green"), (f"reasoning {typed}", "bold")))
         console.print(Text.from_ansi(output.rstrip("\n")))
         console.print()
     return console.export_svg(title="reasoning", unique_id="reasoning")
 
 
-def _run(lines: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Each command and what it printed; between commands some time goes by."""
+def _day() -> list[tuple[str, str]]:
+    """A day of an agent: what was typed at its end, and what that printed."""
     import httpx
 
     from reasoning_cli.sandbox.server import SandboxServer
 
     start = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
-    shown = []
     with tempfile.TemporaryDirectory() as home, SandboxServer(speed=0, start=start) as server:
+
+        def advance(seconds: float) -> None:
+            httpx.post(f"{server.url}/_sandbox/clock", json={"advance_seconds": seconds})
+
         httpx.post(f"{server.url}/_sandbox/behaviour", json={"provisioning_seconds": 0, "scaling_seconds": 0})
         environ = {
             "PATH": os.environ["PATH"],
@@ -116,14 +125,25 @@ def _run(lines: tuple[str, ...]) -> list[tuple[str, str]]:
             "TZ": "UTC",
             "PYTHONIOENCODING": "utf-8",
         }
-        for line in lines:
+
+        def typed(line: str) -> str:
             command = [sys.executable, "-m", "reasoning_cli", "--color", "always", *line.split()]
             done = subprocess.run(
                 command, env=environ, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
             )
-            shown.append((line, done.stdout.decode()))
-            httpx.post(f"{server.url}/_sandbox/clock", json={"advance_seconds": 4000})
-    return shown
+            return done.stdout.decode()
+
+        for line in BEFORE:
+            typed(line)
+        with httpx.Client(headers={"Authorization": "Bearer sandbox-key"}) as agent:
+            for _ in range(HOURS):
+                advance(3540)
+                for name, count in PER_HOUR.items():
+                    body = {"model": f"sandbox/{name}", "messages": [{"role": "user", "content": "hello"}]}
+                    for _ in range(count):
+                        agent.post(f"{server.url}/v1/chat/completions", json=body).raise_for_status()
+                advance(60)
+        return [(line, typed(line)) for line in PICTURE]
 
 
 def _first_sentence(text: str | None) -> str:
