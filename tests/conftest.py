@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import once
+
 # Typer decides about colour when it is imported; on CI these would force it.
 for _name in ("GITHUB_ACTIONS", "FORCE_COLOR", "PY_COLORS", "NO_COLOR"):
     os.environ.pop(_name, None)
@@ -19,6 +21,8 @@ for _name in ("GITHUB_ACTIONS", "FORCE_COLOR", "PY_COLORS", "NO_COLOR"):
 # A shell starts what runs in its background with Ctrl-C ignored, and programs started from here would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+once.share()
 
 # The same examples each time, however long they take: what a slow machine or a new seed finds is no answer to whether
 # a change is sound. To look for more: `pytest --hypothesis-profile=default`.
