@@ -1,4 +1,5 @@
-"""Commands that are killed, for real: at a request, in a process of their own, with SIGKILL; then typed again."""
+"""Commands that are killed, for real: at a request, in a process of their own, with SIGKILL; then typed again, in this
+process: nobody kills that."""
 
 from __future__ import annotations
 
@@ -136,7 +137,7 @@ class Killing:
             faults = [] if was_killed or moment == "after_answer" else ["it ended without being killed"]
             faults += _unsaid(home, world)
             if not (self.command.toggles and self._is_done(home, world) and _is_finished(world)):
-                code, err = run_in(home, world, self.command.typed)
+                code, _, err = type_in(home, world, self.command.typed)
                 nothing_left = code == 5 and self._is_done(home, world)
                 faults += [] if code == 0 or nothing_left else [f"the second run ended with {code}: {err}"]
             faults += self._wrong(home, world)
@@ -299,12 +300,6 @@ def _program(home: Path, world: Service, typed: str) -> Iterator[subprocess.Pope
         env=os.environ | _facts(home, world),
     ) as process:
         yield process
-
-
-def run_in(home: Path, world: Service, typed: str) -> tuple[int, str]:
-    with _program(home, world, typed) as process:
-        _, err = process.communicate(timeout=60)
-        return process.returncode, err
 
 
 def run_until_held(home: Path, world: Service, typed: str, pause: float) -> bool:

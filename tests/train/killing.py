@@ -29,7 +29,6 @@ from reasoning_cli.store.train.runs import TrainingRuns
 from tests.operations.killing import (
     LOCAL_SECONDS,
     Call,
-    run_in,
     run_until_held,
     standing_still,
     type_in,
@@ -132,7 +131,7 @@ class Killing:
     def _through(self, home: Path, world: Service) -> list[str]:
         """Type the command until all is done; what went wrong."""
         for _ in range(_MOST_LOOKS):
-            code, err = run_in(home, world, _named(world, self.command.typed))
+            code, _, err = type_in(home, world, _named(world, self.command.typed))
             if code != 0 and not self.command.wrong(world):
                 return []  # there was nothing left to do, and it says so
             if code != 0:

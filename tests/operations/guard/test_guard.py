@@ -7,7 +7,8 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -130,10 +131,10 @@ def test_a_budget_warns_once_at_its_mark(together: Service) -> None:
 
 @pytest.mark.parametrize("seed", range(100))
 def test_no_budget_is_overshot_by_more_than_an_interval(
-    seed: int, together_once: Service, capsys: pytest.CaptureFixture[str]
+    seed: int, together_used: Callable[[], Service], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Random budgets, replicas, looks that fail and guards that are killed: the meter is the judge."""
-    together, dice = together_once, random.Random(seed)
+    together, dice = together_used(), random.Random(seed)
     before = spent(together)
     replicas = dice.randint(1, 3)
     price = 549 * replicas
@@ -156,10 +157,17 @@ def test_no_budget_is_overshot_by_more_than_an_interval(
 
 
 @pytest.fixture(scope="module")
-def together_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One service for many runs: what the budget of each must be is counted from what was spent before."""
-    with service(tmp_path_factory.mktemp("guard")) as one:
-        yield one
+def together_used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Service]]:
+    """One service for a few runs: what the budget of each must be is counted from what was spent before."""
+    with ExitStack() as stack:
+        given: list[Service] = []
+
+        def give() -> Service:
+            fresh = len(given) % 5 == 0
+            given.append(stack.enter_context(service(tmp_path_factory.mktemp("guard"))) if fresh else given[-1])
+            return given[-1]
+
+        yield give
 
 
 # --- idleness ---

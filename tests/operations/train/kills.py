@@ -42,7 +42,7 @@ class TrainingKills:
             was_killed = run_until_held(home, world, TRAIN, 0)
             world.clear_faults()
             faults = [] if was_killed or moment == "after_answer" else ["it ended without being killed"]
-            code, err = run_in(home, world, TRAIN)
+            code, _, err = type_in(home, world, TRAIN)
             return [*faults, *([] if code == 0 else [f"the second run ended with {code}: {err}"]), *wrong(world)]
 
     @property

@@ -25,7 +25,9 @@ IMPORT = """
 import sys
 from pathlib import Path
 from reasoning_cli.store.open import open_store
+from reasoning_cli.operations import importing
 from tests.operations.taking_in import import_file
+importing.BATCH_ROWS = int(sys.argv[3])
 print("ready", flush=True)
 sys.stdin.readline()
 with open_store(Path(sys.argv[1])) as store:
@@ -34,18 +36,18 @@ print(report.added, report.already_there, report.bad)
 """
 
 
-@pytest.fixture
-def rows(tmp_path: Path) -> Path:
+def exported(folder: Path, count: int) -> Path:
+    """So many rows of an agent's log."""
     model = json.loads(ROWS.read_text(encoding="utf-8").splitlines()[0])
-    path = tmp_path / "rows.jsonl"
-    lines = (json.dumps({**model, "id": f"row-{number}"}) for number in range(BATCH_ROWS * 8))
+    path = folder / "rows.jsonl"
+    lines = (json.dumps({**model, "id": f"row-{number}"}) for number in range(count))
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
 
 
-def started(database: Path, rows: Path) -> subprocess.Popen[str]:
+def started(database: Path, rows: Path, batch: int) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", IMPORT, str(database), str(rows)],
+        [sys.executable, "-c", IMPORT, str(database), str(rows), str(batch)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -56,12 +58,14 @@ def started(database: Path, rows: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_two_imports_of_one_file_and_a_gateway_at_once(tmp_path: Path, rows: Path) -> None:
-    database, total = tmp_path / "reasoning.db", BATCH_ROWS * 8
+def test_two_imports_of_one_file_and_a_gateway_at_once(tmp_path: Path) -> None:
+    batch = 100  # what they get into each other's way with is how often they write
+    database, total = tmp_path / "reasoning.db", batch * 8
+    rows = exported(tmp_path, total)
     sample = read_row(json.loads(ROWS.read_text(encoding="utf-8").splitlines()[1]))
     assert isinstance(sample, Sample)
     with open_store(database) as store:
-        importers = [started(database, rows) for _ in range(2)]
+        importers = [started(database, rows, batch) for _ in range(2)]
         for importer in importers:
             assert importer.stdin is not None
             importer.stdin.write("go\n")
@@ -80,8 +84,9 @@ def test_two_imports_of_one_file_and_a_gateway_at_once(tmp_path: Path, rows: Pat
         assert import_file(rows, store).read == 0
 
 
-def test_ctrl_c_says_what_stays_and_the_next_import_adds_the_rest(tmp_path: Path, rows: Path, home: Path) -> None:
-    fifo, total = tmp_path / "fifo", BATCH_ROWS * 8
+def test_ctrl_c_says_what_stays_and_the_next_import_adds_the_rest(tmp_path: Path, home: Path) -> None:
+    fifo, total = tmp_path / "fifo", BATCH_ROWS * 4
+    rows = exported(tmp_path, total)
     os.mkfifo(fifo)
     command = [sys.executable, "-P", "-m", "reasoning_cli", "data", "import", str(fifo)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -16,6 +16,7 @@ import pytest
 
 from reasoning_cli.errors import DataError, ExitCode, NotFoundError, ReasoningError
 from reasoning_cli.operations.data.ingest.pipeline import BATCH_ROWS, BadLine, ImportReport
+from reasoning_cli.operations import importing
 from reasoning_cli.sources import files
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.open import open_store
@@ -30,9 +31,15 @@ IMPORT = """
 import sys
 from pathlib import Path
 from tests.operations.taking_in import import_file
-from reasoning_cli.store.open import open_store
+from reasoning_cli.operations import importing
+from reasoning_cli.store.database import open_store
+importing.BATCH_ROWS = int(sys.argv[3])
+def told(report):
+    print(report.added, flush=True)
+    if report.added >= int(sys.argv[4]):
+        sys.stdin.read()
 with open_store(Path(sys.argv[1])) as store:
-    import_file(Path(sys.argv[2]), store, on_progress=lambda report: print(report.added, flush=True))
+    import_file(Path(sys.argv[2]), store, on_progress=told)
 """
 
 
@@ -227,31 +234,38 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(store: Store) -> Non
     assert import_file(io.BytesIO(lines), store).added == 2
 
 
-def test_killing_an_import_loses_no_stored_row_and_running_it_again_completes_it(tmp_path: Path) -> None:
-    total = BATCH_ROWS * 30
+def test_killing_an_import_loses_no_stored_row_and_running_it_again_completes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = 50  # rows; nothing depends on how many
+    monkeypatch.setattr(importing, "BATCH_ROWS", batch)
+    total = batch * 30
     export, path = tmp_path / "export.jsonl", tmp_path / "reasoning.db"
     model = row(1)
     with export.open("w", encoding="utf-8") as lines:
         for number in range(total):
             lines.write(json.dumps({**model, "id": f"row-{number}"}) + "\n")
-    command = [sys.executable, "-c", IMPORT, str(path), str(export)]
-    importer = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[4])
+    # Killed somewhere between its third batch and its last but one, where it would wait.
+    command = [sys.executable, "-c", IMPORT, str(path), str(export), str(batch), str(total - batch)]
+    importer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[4])
+    assert importer.stdin is not None
     assert importer.stdout is not None
     acknowledged = [int(importer.stdout.readline()) for _ in range(3)][-1]
     os.kill(importer.pid, signal.SIGKILL)
     rest = importer.stdout.read().split()
     importer.stdout.close()
+    importer.stdin.close()
     assert importer.wait() == -signal.SIGKILL
     acknowledged = int(rest[-1]) if rest else acknowledged
     with open_store(path) as store:
         survived = Samples(store).count()
         assert acknowledged <= survived < total
-        assert survived % BATCH_ROWS == 0
+        assert survived % batch == 0
         assert store.check().problems == ()
         report = import_file(export, store)
         assert report.went_on
         assert (report.added, report.read) == (total - survived, total - survived + report.already_there)
-        assert report.already_there in (0, BATCH_ROWS)  # killed between a batch and the note that it was read
+        assert report.already_there in (0, batch)  # killed between a batch and the note that it was read
         assert Samples(store).count() == total
 
 
