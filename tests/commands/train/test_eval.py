@@ -419,9 +419,10 @@ def test_a_service_that_stays_away_ends_it_and_what_is_done_is_kept(reasoning: R
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_killed_it_goes_on_where_it_was(reasoning: Run, weak: Service, how: signal.Signals) -> None:
+    at_once = 4
     weak.fault(CHAT, hold="before", skip=100)
     running = subprocess.Popen(
-        [sys.executable, "-m", "reasoning_cli", "train", "eval", "should-respond", "--concurrency", "4"],
+        [sys.executable, "-m", "reasoning_cli", "train", "eval", "should-respond", "--concurrency", str(at_once)],
         env={**os.environ},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -430,9 +431,12 @@ def test_killed_it_goes_on_where_it_was(reasoning: Run, weak: Service, how: sign
     )
     kept = "SELECT count(*) FROM evaluation_answers WHERE place = 1"
     until(lambda: weak.store.number(kept) >= 50, "half of the answers")
-    until(lambda: calls(weak) >= 100, "the others")
+    until(lambda: len(weak.server.service.faults.held()) == at_once, "the others")
+    assert calls(weak) == 100
     running.send_signal(how)
     _, said = running.communicate(timeout=60)
+    # The sandbox finds out that nobody is there any more, and notes what it held, in its own time.
+    until(lambda: calls(weak) == 100 + at_once, "the calls it held")
     there = weak.store.number(kept)
     if how is signal.SIGINT:
         assert running.returncode == 130
