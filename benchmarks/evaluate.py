@@ -41,7 +41,7 @@ class Ran:
     megabytes: float
 
 
-class Bench:
+class RunContext:
     """A log, a sandbox, and the program between them."""
 
     def __init__(self, one: Service, home: Path, model_type: str, decisions: int) -> None:
@@ -107,22 +107,22 @@ def main() -> int:
         rows = round(chosen.decisions / share * 1.15) + 100
         fill(one.store, Generator(rows, seed=7, prompt_bytes=chosen.prompt_bytes))
         one.deploy(chosen.type)
-        bench = Bench(one, Path(folder), chosen.type, chosen.decisions)
-        whole = _whole(bench, chosen.decisions, wrong)
-        _killed(bench, chosen.decisions, chosen.kills, whole, wrong)
+        context = RunContext(one, Path(folder), chosen.type, chosen.decisions)
+        whole = _whole(context, chosen.decisions, wrong)
+        _killed(context, chosen.decisions, chosen.kills, whole, wrong)
     for one in wrong:
         print(f"WRONG: {one}")
     return 1 if wrong else 0
 
 
-def _whole(bench: Bench, decisions: int, wrong: list[str]) -> dict[str, object]:
+def _whole(context: RunContext, decisions: int, wrong: list[str]) -> dict[str, object]:
     """The figures of a run that nobody disturbs."""
-    before = bench.asked()
-    done = bench.run("--again")
+    before = context.asked()
+    done = context.run("--again")
     if done.code:
         sys.exit(f"the evaluation failed: {done.err}")
     report: dict[str, object] = json.loads(done.out)
-    asked = bench.asked() - before
+    asked = context.asked() - before
     print(
         f"{report['count']:,} decisions in {done.seconds:.1f} s ({decisions / done.seconds:,.0f} a second,"
         f" {CONCURRENCY} at once), {asked:,} calls, {done.megabytes:.0f} MB at the most",
@@ -132,29 +132,29 @@ def _whole(bench: Bench, decisions: int, wrong: list[str]) -> dict[str, object]:
         wrong.append(f"{decisions} decisions, {asked} calls, {report['count']} in the report")
     if done.megabytes > MOST_MEGABYTES:
         wrong.append(f"{done.megabytes:.0f} MB are more than {MOST_MEGABYTES}")
-    shown = bench.run()
-    print(f"the stored result in {shown.seconds:.2f} s, {bench.asked() - before - asked} calls", flush=True)
-    if shown.code or json.loads(shown.out) != report or bench.asked() - before != asked:
+    shown = context.run()
+    print(f"the stored result in {shown.seconds:.2f} s, {context.asked() - before - asked} calls", flush=True)
+    if shown.code or json.loads(shown.out) != report or context.asked() - before != asked:
         wrong.append("typed again it is not the stored result")
     return report
 
 
-def _killed(bench: Bench, decisions: int, kills: int, whole: dict[str, object], wrong: list[str]) -> None:
+def _killed(context: RunContext, decisions: int, kills: int, whole: dict[str, object], wrong: list[str]) -> None:
     """The same anew, among faults, killed and interrupted and gone on with."""
-    before, kept = bench.asked(), 0
+    before, kept = context.asked(), 0
     began = time.perf_counter()
     refused = {"error": {"message": "slow down", "code": "rate_limit"}}
     flapping = {"error": {"message": "not running", "code": "dedicated_endpoint_not_running"}}
     for number in range(kills + 1):
-        bench.one.clear_faults()
+        context.one.clear_faults()
         for skip in range(50, decisions, max(500, decisions // 10)):
-            bench.one.fault(CHAT, status=429, body=refused, skip=skip, times=3)
-            bench.one.fault(CHAT, status=400, body=flapping, skip=skip + 100, times=3)
-            bench.one.fault(CHAT, cut="before", skip=skip + 200, times=2)
+            context.one.fault(CHAT, status=429, body=refused, skip=skip, times=3)
+            context.one.fault(CHAT, status=400, body=flapping, skip=skip + 100, times=3)
+            context.one.fault(CHAT, cut="before", skip=skip + 200, times=2)
         at = round(decisions * (number + 1) / (kills + 2))
         how = signal.SIGINT if number == kills else signal.SIGKILL
-        done = bench.run("--again", kill_after=at, with_signal=how)
-        now = bench.kept()
+        done = context.run("--again", kill_after=at, with_signal=how)
+        now = context.kept()
         if now <= max(kept, at):
             wrong.append(f"more than {max(kept, at)} answers were kept before a kill, {now} after it")
         if number == kills:
@@ -164,9 +164,9 @@ def _killed(bench: Bench, decisions: int, kills: int, whole: dict[str, object], 
             if done.code != 130 or found is None or int(found[1].replace(",", "")) != now:
                 wrong.append(f"Ctrl-C: exit {done.code}, {now} answers are kept, said: {said}")
         kept = now
-    bench.one.clear_faults()
-    done = bench.run("--again")
-    asked = bench.asked() - before
+    context.one.clear_faults()
+    done = context.run("--again")
+    asked = context.asked() - before
     if done.code:
         sys.exit(f"the evaluation could not be gone on with: {done.err}")
     report = json.loads(done.out)

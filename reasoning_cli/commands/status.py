@@ -92,14 +92,14 @@ def _training_lines(session: Session) -> list[str]:
     """What is being trained, and what failed or was done since anybody looked."""
     from contextlib import suppress
 
-    from reasoning_cli.commands.train.start import ways_of
+    from reasoning_cli.commands.train.start import training_context
     from reasoning_cli.errors import ReasoningError
     from reasoning_cli.operations.train.monitor import look_at_all, unseen
     from reasoning_cli.values import spell_model_type
 
     lines = []
     with suppress(ReasoningError):  # it is shown as last seen
-        look_at_all(session.client, session.store, ways_of(session))
+        look_at_all(session.client, session.store, training_context(session))
     for run in unseen(session.store):
         name, state = spell_model_type(run.model_type), run.job_status if run.stage == "training" else run.stage
         problem = f": {run.problem}" if run.problem else ""

@@ -71,7 +71,7 @@ def _parse_steps(text: str) -> tuple[int, ...]:
         raise ValueError("is no list of percents") from None
 
 
-def ways_to_wait(session: Session, timeout: timedelta, tell: Callable[[Progress], None]) -> Waiting:
+def wait_options(session: Session, timeout: timedelta, tell: Callable[[Progress], None]) -> Waiting:
     """How this run waits."""
     from reasoning_cli.operations.deploy.wait import Waiting
 

@@ -163,7 +163,7 @@ def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> N
 def _look_at_promotions(session: Session, fmt: Format) -> bool:
     """Go on with promotions whose command is gone, and tell what came of it; whether there are any under way."""
     from reasoning_cli.operations.deploy.wait import Waiting
-    from reasoning_cli.operations.promote.context import GUARD, Desk
+    from reasoning_cli.operations.promote.context import GUARD, PromotionContext
     from reasoning_cli.operations.promote.controller import watch_promotions
 
     def settings_now() -> Settings:
@@ -173,8 +173,8 @@ def _look_at_promotions(session: Session, fmt: Format) -> bool:
     # Nothing is waited for: what is told to stop is looked at again in the next round.
     wait = Waiting(0, timedelta(), session.sleep)
     try:
-        desk = Desk(session.client, session.store, settings_now, session.now, wait, GUARD)
-        looks = watch_promotions(desk, session.settings.database())
+        context = PromotionContext(session.client, session.store, settings_now, session.now, wait, GUARD)
+        looks = watch_promotions(context, session.settings.database())
     except ReasoningError as problem:
         session.terminal.error(problem)
         return True

@@ -8,7 +8,7 @@ import typer
 
 from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
 from reasoning_cli.commands._shared.model_options import (
-    ways_to_wait,
+    wait_options,
 )
 from reasoning_cli.commands._shared.session import Session
 from reasoning_cli.errors import ExitCode, UsageError
@@ -54,7 +54,7 @@ def carry_out(
                 what = f"adapter on {one.endpoint_name}" if one.rides_on else one.endpoint_name
                 shown.show(f"{what}: {progress.state.lower()}{cold}", clock_duration(progress.elapsed))
 
-            wait = ways_to_wait(session, limit, tell) if limit is not None else None
+            wait = wait_options(session, limit, tell) if limit is not None else None
             if isinstance(plan, AttachPlan):
                 done = run_attach(session.client, session.store, plan, wait=wait)
             else:
@@ -130,7 +130,7 @@ def carry_out_replacement(
                 one = progress.record
                 shown.show(f"{one.model_name}: {progress.state.lower()}", clock_duration(progress.elapsed))
 
-            done = run_replace(session.client, session.store, plan, shift, ways_to_wait(session, limit, tell))
+            done = run_replace(session.client, session.store, plan, shift, wait_options(session, limit, tell))
     except KeyboardInterrupt:
         price = money(plan.max_cents_per_hour)
         terminal.note(f"Interrupted: both models may be running, the new one at up to {price} an hour.")

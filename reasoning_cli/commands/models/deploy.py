@@ -184,19 +184,19 @@ def adopt(
 
 
 def _plan(session: Session, request: DeployRequest, *, may_ask: bool) -> DeployPlan | AttachPlan:
-    """The plan; on a terminal, how to serve an adapter is asked where nobody said it. Raises TwoWaysError elsewhere."""
+    """The plan; on a terminal, how to serve an adapter is asked. Raises ServingChoiceError where it cannot be."""
     from dataclasses import replace
 
-    from reasoning_cli.operations.deploy.lora import TwoWaysError, plan_serving
+    from reasoning_cli.operations.deploy.lora import ServingChoiceError, plan_serving
     from reasoning_cli.terminal.prompts import Choice
     from reasoning_cli.terminal.units import money
 
     try:
         return plan_serving(session.client, session.store, session.limits, request)
-    except TwoWaysError as question:
+    except ServingChoiceError as question:
         if not (may_ask and session.terminal.can_ask):
             raise
-        merged, attached = question.ways
+        merged, attached = question.choices
         where = f"to {attached.on}, which we have" if attached.on else f"to a deployment of {attached.base}"
         choices = [
             Choice(f"merged, on a deployment of its own: {money(merged.added_cents_per_hour)} an hour more", "merged"),

@@ -15,7 +15,7 @@ from reasoning_cli.commands._shared.model_options import (
     TypeArgument,
     read_shift,
     read_timeout,
-    ways_to_wait,
+    wait_options,
 )
 from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption
 from reasoning_cli.commands._shared.session import Session, session_of
@@ -87,7 +87,7 @@ def _carry_out_return(
         return
     ask_about(terminal, facts, "Take it back?", yes=yes, show=False)
     with waiting(terminal, f"taking {new.model_name} back"):
-        done = run_return(session.client, session.store, plan, ways_to_wait(session, limit, lambda progress: None))
+        done = run_return(session.client, session.store, plan, wait_options(session, limit, lambda progress: None))
     if json:
         terminal.json({**record, "percent": 0, "state": done.state})
     else:

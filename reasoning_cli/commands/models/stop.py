@@ -9,7 +9,7 @@ import typer
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.completion import complete_targets
 from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
-from reasoning_cli.commands._shared.model_options import NameArgument, TimeoutOption, read_timeout, ways_to_wait
+from reasoning_cli.commands._shared.model_options import NameArgument, TimeoutOption, read_timeout, wait_options
 from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.errors import ExitCode, NotFoundError, ReasoningError, UsageError
@@ -83,7 +83,7 @@ def _stop_one(
     again = f"reasoning models {'stop' if keep else 'undeploy'} {name}"
     try:
         with waiting(terminal, f"stopping {name}") as shown:
-            wait = ways_to_wait(session, limit, _teller(shown))
+            wait = wait_options(session, limit, _teller(shown))
             done = run_stop(session.client, session.store, plan, wait) if ours else _stop_foreign(session, plan, wait)
     except KeyboardInterrupt:
         terminal.note(f"Interrupted: {name} may still run, at up to {money(plan.saves_cents_per_hour)} an hour.")
@@ -161,7 +161,7 @@ def _stop_all(session: Session, limit: timedelta, *, keep: bool, yes: bool, dry_
     try:
         with waiting(terminal, "stopping") as shown:
             for outcome in run_stop_all(
-                session.client, session.store, plans, ways_to_wait(session, limit, _teller(shown))
+                session.client, session.store, plans, wait_options(session, limit, _teller(shown))
             ):
                 outcomes.append(outcome)
                 with shown.paused():

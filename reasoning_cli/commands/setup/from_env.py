@@ -7,11 +7,11 @@ from pathlib import Path
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.session import Session
 from reasoning_cli.errors import DataError, NotFoundError, ReasoningError
-from reasoning_cli.operations.agents.migrate_env import Fate, Plan, Variable, plan_taking_over
+from reasoning_cli.operations.agents.migrate_env import Outcome, Plan, Variable, plan_taking_over
 from reasoning_cli.settings_file import parse_dotenv
 from reasoning_cli.terminal.checklist import show_check
 
-_WORDS = {Fate.SET: ("set", "good"), Fate.SAME: ("same", "dim"), Fate.WRONG: ("wrong", "bad")}
+_WORDS = {Outcome.SET: ("set", "good"), Outcome.SAME: ("same", "dim"), Outcome.WRONG: ("wrong", "bad")}
 
 
 def take_over(session: Session, file: Path, *, dry_run: bool, force: bool, json: bool) -> None:
@@ -19,7 +19,7 @@ def take_over(session: Session, file: Path, *, dry_run: bool, force: bool, json:
     settings, terminal = session.settings, session.terminal
     plan = plan_taking_over(_read(file), settings)
     if json:
-        terminal.json([vars(one) for one in plan.variables])
+        terminal.json([_record(one) for one in plan.variables])
     else:
         _show(session, plan)
     refused = plan.wrong and not force
@@ -44,10 +44,21 @@ def _read(file: Path) -> dict[str, str]:
         raise DataError(f"cannot read `{file}`: {error.strerror}") from error
 
 
+def _record(one: Variable) -> dict[str, object]:
+    return {
+        "name": one.name,
+        "fate": one.outcome,
+        "setting": one.setting,
+        "value": one.value,
+        "before": one.before,
+        "why": one.why,
+    }
+
+
 def _show(session: Session, plan: Plan) -> None:
-    shown = [one for one in plan.variables if one.fate is not Fate.IGNORED]
+    shown = [one for one in plan.variables if one.outcome is not Outcome.IGNORED]
     for one in shown:
-        word, style = _WORDS.get(one.fate, ("none", "dim"))
+        word, style = _WORDS.get(one.outcome, ("none", "dim"))
         show_check(session.terminal, word, style, session.terminal.as_called(_said(one)), None)
     if others := len(plan.variables) - len(shown):
         are = "1 other variable is" if others == 1 else f"{others} other variables are"
@@ -55,13 +66,13 @@ def _show(session: Session, plan: Plan) -> None:
 
 
 def _said(one: Variable) -> str:
-    match one.fate:
-        case Fate.SET:
+    match one.outcome:
+        case Outcome.SET:
             was = f", was {one.before}" if one.before else ""
             return f"{one.name}: {one.setting} becomes {one.value}{was}"
-        case Fate.SAME:
+        case Outcome.SAME:
             return f"{one.name}: {one.setting} is {one.value} already"
-        case Fate.WRONG:
+        case Outcome.WRONG:
             return f"{one.name}: {one.why}"
         case _:
             return f"{one.name} has no effect here: {one.why}"

@@ -29,7 +29,7 @@ from reasoning_cli.terminal.listing import Column, Format, Listing
 from reasoning_cli.values import parse_model_type, parse_usd, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.train.auto.controller import Keeper, Means
+    from reasoning_cli.operations.train.auto.controller import Keeper, LoopContext
     from reasoning_cli.store.train.auto_loops import Counted, Loop
 
 _EVERY = re.compile(r"(\d{1,4})\s*([mhdw])")
@@ -233,8 +233,8 @@ def _once(session: Session, loop: Loop, fmt: Format) -> None:
             raise ReasoningError(
                 f"another process goes on with {spell_model_type(loop.model_type)}", "`reasoning train auto` shows how"
             )
-        means = _means(session, loop)
-        after = take_steps(means, loop.model_type)
+        context = _loop_context(session, loop)
+        after = take_steps(context, loop.model_type)
     if after is None:
         return
     if fmt is Format.TABLE:
@@ -243,18 +243,18 @@ def _once(session: Session, loop: Loop, fmt: Format) -> None:
         _list(session, [after], fmt)
 
 
-def _means(session: Session, loop: Loop) -> Means:
-    from reasoning_cli.commands._shared.model_options import read_timeout, ways_to_wait
+def _loop_context(session: Session, loop: Loop) -> LoopContext:
+    from reasoning_cli.commands._shared.model_options import read_timeout, wait_options
     from reasoning_cli.commands._shared.prices import prices_file
-    from reasoning_cli.commands.train.start import slot_form, ways_of, window_of
+    from reasoning_cli.commands.train.start import slot_form, training_context, window_of
     from reasoning_cli.operations.costs.token_prices import read_prices
     from reasoning_cli.operations.data.export.render import Rules
     from reasoning_cli.operations.data.export.run import ExportRequest
-    from reasoning_cli.operations.evaluate.run import Ways as EvaluatingWays
+    from reasoning_cli.operations.evaluate.run import EvaluationContext
     from reasoning_cli.operations.evaluate.sampling import EvaluateRequest
-    from reasoning_cli.operations.promote.context import Desk
-    from reasoning_cli.operations.train.auto.candidate import Bench
-    from reasoning_cli.operations.train.auto.controller import ACTOR, TYPED, Means
+    from reasoning_cli.operations.promote.context import PromotionContext
+    from reasoning_cli.operations.train.auto.candidate import CandidateContext
+    from reasoning_cli.operations.train.auto.controller import ACTOR, TYPED, LoopContext
     from reasoning_cli.operations.train.plan import TrainRequest
     from reasoning_cli.settings import Settings
     from reasoning_cli.store.samples.training_log import SampleFilter, Samples
@@ -269,10 +269,10 @@ def _means(session: Session, loop: Loop) -> Means:
         session.read_settings_again()
         return session.settings
 
-    wait = ways_to_wait(session, read_timeout(session, None), lambda progress: None)
-    return Means(
-        bench=Bench(
-            desk=Desk(session.client, session.store, settings_now, session.now, wait, actor=ACTOR),
+    wait = wait_options(session, read_timeout(session, None), lambda progress: None)
+    return LoopContext(
+        candidate=CandidateContext(
+            promotion=PromotionContext(session.client, session.store, settings_now, session.now, wait, actor=ACTOR),
             limits=session.limits,
             models=session.models,
             idle_minutes=session.idle_by_type.get(model_type, get(s.IDLE_MINUTES)),
@@ -285,10 +285,10 @@ def _means(session: Session, loop: Loop) -> Means:
                 wanted=wanted,
                 sample=_EVALUATED,
             ),
-            evaluating=EvaluatingWays(session.now, session.sleep),
+            evaluating=EvaluationContext(session.now, session.sleep),
             prices=read_prices(prices_file(session)),
         ),
-        training=ways_of(session),
+        training=training_context(session),
         request=TrainRequest(
             model_type=model_type,
             export=ExportRequest(wanted=wanted, rules=rules, dedupe="near", split=(1 - back, back)),

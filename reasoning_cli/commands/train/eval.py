@@ -164,7 +164,7 @@ def _run(
     run_tests: bool,
     again: bool,
 ) -> EvaluationRecord:
-    from reasoning_cli.operations.evaluate.run import Ways, run_evaluation
+    from reasoning_cli.operations.evaluate.run import EvaluationContext, run_evaluation
     from reasoning_cli.terminal.progress import Pace, waiting
 
     total = plan.count * len(plan.candidates)
@@ -178,8 +178,8 @@ def _run(
                 done = count
                 shown.show("evaluating", pace.of(count, total, "answers"))
 
-            ways = Ways(session.now, session.sleep, concurrency, run_tests, again, on_progress)
-            return run_evaluation(session.client, session.store, plan, prices, ways)
+            context = EvaluationContext(session.now, session.sleep, concurrency, run_tests, again, on_progress)
+            return run_evaluation(session.client, session.store, plan, prices, context)
     except BaseException as problem:
         how = "Interrupted" if isinstance(problem, KeyboardInterrupt) else "It broke off"
         session.terminal.note(

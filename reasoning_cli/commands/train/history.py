@@ -13,7 +13,7 @@ from reasoning_cli.terminal.listing import Format
 from reasoning_cli.values import MODEL_TYPES, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.promote.history import Stint
+    from reasoning_cli.operations.promote.history import Tenure
     from reasoning_cli.terminal.listing import Column
 
 
@@ -39,7 +39,7 @@ def history(
     session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty=empty)
 
 
-def _columns() -> list[Column[Stint]]:
+def _columns() -> list[Column[Tenure]]:
     from reasoning_cli.terminal.listing import Column
 
     return [
@@ -62,19 +62,19 @@ def _columns() -> list[Column[Stint]]:
     ]
 
 
-def _from(one: Stint) -> str:
+def _from(one: Tenure) -> str:
     from reasoning_cli.terminal.units import moment
 
     return moment(one.first) if one.first else "–"
 
 
-def _until(one: Stint) -> str:
+def _until(one: Tenure) -> str:
     from reasoning_cli.terminal.units import moment
 
     return "now" if one.now and one.last else moment(one.last) if one.last else "–"
 
 
-def _state(one: Stint) -> str:
+def _state(one: Tenure) -> str:
     """How it came, or went."""
     promotion = one.promotion
     if promotion is None:
@@ -86,7 +86,7 @@ def _state(one: Stint) -> str:
     return words.get(promotion.stage, "coming in" if promotion.stage != "returning" else "going back") + forced
 
 
-def _judged(one: Stint) -> dict[str, object] | None:
+def _judged(one: Tenure) -> dict[str, object] | None:
     found = one.evaluation
     if found is None:
         return None
@@ -94,7 +94,7 @@ def _judged(one: Stint) -> dict[str, object] | None:
     return {"number": found.number, "metric": found.metric, "figure": figure}
 
 
-def _judged_text(one: Stint) -> str:
+def _judged_text(one: Tenure) -> str:
     found = one.evaluation
     if found is None or found.figure is None:
         return "–"

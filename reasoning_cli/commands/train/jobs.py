@@ -40,13 +40,13 @@ def list_(
 ) -> None:
     """Every training run, and the account's jobs that were not started from here; newest first."""
     from reasoning_cli.commands.train._views import trained_columns
-    from reasoning_cli.commands.train.start import ways_of
+    from reasoning_cli.commands.train.start import training_context
     from reasoning_cli.operations.train.jobs import all_trained, refresh_trained
 
     session = session_of(ctx)
     wanted = None if model_type is None else parse_model_type(model_type)
     if not offline:
-        refresh_trained(session.client, session.store, ways_of(session))
+        refresh_trained(session.client, session.store, training_context(session))
     listing = Listing(trained_columns(), all_trained(session.store, wanted), id=lambda one: one.id)
     empty = "Nothing was trained yet: `reasoning train init` says what to begin with."
     session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty=empty)
@@ -55,14 +55,14 @@ def list_(
 def show(ctx: typer.Context, run: RunArgument, json: JsonOption = False) -> None:
     """Everything about one run: what it was trained on, with what, at which price, and what came of it."""
     from reasoning_cli.commands.train._views import next_commands, trained_facts, trained_record
-    from reasoning_cli.commands.train.start import ways_of
+    from reasoning_cli.commands.train.start import training_context
     from reasoning_cli.operations.train.jobs import find_trained, refresh_trained
     from reasoning_cli.store.train.runs import TrainingRuns
 
     session = session_of(ctx)
     found = _find(session, run)
     if found.run is not None and found.run.stage == "training":
-        refresh_trained(session.client, session.store, ways_of(session))
+        refresh_trained(session.client, session.store, training_context(session))
         found = find_trained(session.store, found.id)
     if json:
         session.terminal.json(trained_record(found))
@@ -112,7 +112,7 @@ def cancel(
 ) -> None:
     """Give a training up: its job is stopped (what it has done is billed), or never made."""
     from reasoning_cli.commands.train._views import trained_facts, trained_record
-    from reasoning_cli.commands.train.start import ways_of
+    from reasoning_cli.commands.train.start import training_context
     from reasoning_cli.operations.train.jobs import cancel as cancel_training
     from reasoning_cli.operations.train.jobs import check_cancel
     from reasoning_cli.terminal.units import money
@@ -124,7 +124,7 @@ def cancel(
         show_dry_run(terminal, trained_facts(found), trained_record(found), json=json)
         return
     ask_about(terminal, trained_facts(found), "Cancel it?", yes=yes, show=False)
-    ended = cancel_training(session.client, session.store, found, ways_of(session))
+    ended = cancel_training(session.client, session.store, found, training_context(session))
     if json:
         terminal.json(trained_record(ended))
         return
@@ -141,7 +141,7 @@ def delete(
 ) -> None:
     """Delete a job and its files at Together. What it cost and was trained on stays known; its models stay."""
     from reasoning_cli.commands.train._views import trained_facts, trained_record
-    from reasoning_cli.commands.train.start import ways_of
+    from reasoning_cli.commands.train.start import training_context
     from reasoning_cli.operations.train.jobs import check_delete
     from reasoning_cli.operations.train.jobs import delete as delete_training
 
@@ -152,7 +152,7 @@ def delete(
         show_dry_run(terminal, trained_facts(found), trained_record(found), json=json)
         return
     ask_about(terminal, trained_facts(found), "Delete its job and files at Together?", yes=yes)
-    delete_training(session.client, session.store, found, ways_of(session))
+    delete_training(session.client, session.store, found, training_context(session))
     if json:
         terminal.json({**trained_record(found), "deleted": True})
         return

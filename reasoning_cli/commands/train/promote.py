@@ -10,14 +10,14 @@ import typer
 
 from reasoning_cli.commands._shared.completion import complete_names
 from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
-from reasoning_cli.commands._shared.model_options import TimeoutOption, TypeArgument, read_timeout, ways_to_wait
+from reasoning_cli.commands._shared.model_options import TimeoutOption, TypeArgument, read_timeout, wait_options
 from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption, typed
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.errors import ExitCode, ReasoningError, UsageError
 from reasoning_cli.values import Mode, parse_duration, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.promote.context import Desk
+    from reasoning_cli.operations.promote.context import PromotionContext
     from reasoning_cli.operations.promote.controller import Look
     from reasoning_cli.operations.promote.plan import PromoteRequest, PromotionPlan
     from reasoning_cli.store.promote.promotions import Promotion
@@ -123,7 +123,7 @@ def rollback(
         return
     ask_about(terminal, back_facts(plan), "Go back?", yes=yes)
     with waiting(terminal, f"going back in {name}"):
-        done = run_back(_desk(session, limit), session.settings.database(), plan, keep_loser=keep_loser)
+        done = run_back(_promotion_context(session, limit), session.settings.database(), plan, keep_loser=keep_loser)
     if json:
         terminal.json(promotion_record(done))
         return
@@ -198,11 +198,11 @@ def _begin(
     if refused is not None:
         terminal.warn(f"the gate does not hold; {current_user()} goes on, and that is kept")
     ask_about(terminal, plan_facts(plan), "Promote it?", yes=yes)
-    desk = _desk(session, limit)
-    promotion = going or begin(desk, plan, by=current_user(), forced=force)
+    context = _promotion_context(session, limit)
+    promotion = going or begin(context, plan, by=current_user(), forced=force)
     try:
         with waiting(terminal, f"bringing {plan.candidate.name} in") as shown:
-            return bring_in(_desk(session, limit, shown), promotion, plan)
+            return bring_in(_promotion_context(session, limit, shown), promotion, plan)
     except KeyboardInterrupt:
         terminal.note("Interrupted: the model may be coming up, and costs money then; no agent has been given it.")
         terminal.hint(f"go on: `reasoning train promote {name}`; or give it up: `reasoning train rollback {name}`")
@@ -272,9 +272,9 @@ def _refuse_another(session: Session, request: PromoteRequest, going: Promotion)
     refuse_another(session.store, request, going)
 
 
-def _desk(session: Session, limit: timedelta, shown: Waiting | None = None) -> Desk:
+def _promotion_context(session: Session, limit: timedelta, shown: Waiting | None = None) -> PromotionContext:
     from reasoning_cli.operations.deploy.wait import Progress
-    from reasoning_cli.operations.promote.context import Desk
+    from reasoning_cli.operations.promote.context import PromotionContext
     from reasoning_cli.terminal.units import clock_duration
 
     def tell(progress: Progress) -> None:
@@ -286,12 +286,12 @@ def _desk(session: Session, limit: timedelta, shown: Waiting | None = None) -> D
         session.read_settings_again()
         return session.settings
 
-    return Desk(
+    return PromotionContext(
         session.client,
         session.store,
         settings_now,  # type: ignore[arg-type]
         session.now,
-        ways_to_wait(session, limit, tell),
+        wait_options(session, limit, tell),
     )
 
 
@@ -315,7 +315,7 @@ def _watch(session: Session, promotion: Promotion, limit: timedelta, *, json: bo
                         terminal.note(f"{seen.told}.")
                 shown.show(*look_line(seen))
 
-            done = run_watch(_desk(session, limit, shown), promotion, tell).promotion
+            done = run_watch(_promotion_context(session, limit, shown), promotion, tell).promotion
     except KeyboardInterrupt:
         from reasoning_cli.operations.promote.transitions import percents, step_text
         from reasoning_cli.store.promote.promotions import Promotions

@@ -17,7 +17,7 @@ from reasoning_cli.values import parse_duration, parse_model_type, parse_share, 
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.train.plan import Method, TrainingPlan, TrainRequest
-    from reasoning_cli.operations.train.run import Asked, Ways
+    from reasoning_cli.operations.train.run import Asked, TrainingContext
     from reasoning_cli.store.train.runs import TrainingRun
 
 # What says how it is done, not what is trained.
@@ -206,19 +206,19 @@ def follow(
                 with shown.paused():
                     return terminal.confirm(price_question(asked), yes=False)
 
-            ways = replace(
-                ways_of(session),
+            context = replace(
+                training_context(session),
                 tell=lambda progress: shown.show(*progress_texts(progress)),
                 agree=agree,
                 timeout=timeout,
                 keep_files=keep_files,
             )
             if detach:
-                run = advance(session.client, session.store, run, ways)
+                run = advance(session.client, session.store, run, context)
             elif only_watch:
-                run = watch_training(session.client, session.store, run, ways)
+                run = watch_training(session.client, session.store, run, context)
             else:
-                run = run_training(session.client, session.store, run, ways)
+                run = run_training(session.client, session.store, run, context)
     except KeyboardInterrupt:
         now = TrainingRuns(session.store).get(run.number) or run
         name = spell_model_type(now.model_type)
@@ -264,11 +264,11 @@ def show_end(session: Session, run: TrainingRun, *, json: bool, hints: list[str]
             terminal.hint(hint)
 
 
-def ways_of(session: Session) -> Ways:
+def training_context(session: Session) -> TrainingContext:
     """How this run of the program carries a training out; it tells nobody, and agrees to nothing."""
-    from reasoning_cli.operations.train.run import Ways
+    from reasoning_cli.operations.train.run import TrainingContext
 
-    return Ways(
+    return TrainingContext(
         folder=session.settings.paths.data_dir / "training",
         limits=session.limits,
         poll_seconds=session.poll_seconds,

@@ -103,14 +103,14 @@ def _look(session: Session) -> list[Progress]:
     """How far each run that goes on has come."""
     from datetime import timedelta
 
-    from reasoning_cli.commands.train.start import ways_of
+    from reasoning_cli.commands.train.start import training_context
     from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
     from reasoning_cli.operations.train.monitor import look_at_all, losses_of, told
     from reasoning_cli.operations.train.run import Progress
 
     client, seen = session.client, []
     note_fine_tunes(client, session.store)
-    for run, job in look_at_all(client, session.store, ways_of(session)):
+    for run, job in look_at_all(client, session.store, training_context(session)):
         if run.over:
             continue
         if job is None:

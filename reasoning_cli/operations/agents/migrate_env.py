@@ -19,7 +19,7 @@ from reasoning_cli.paths import HOME_VARIABLE, PROFILE_VARIABLE
 from reasoning_cli.redact import mask, redact, remember
 
 
-class Fate(StrEnum):
+class Outcome(StrEnum):
     """What becomes of a variable."""
 
     SET = "set"
@@ -31,11 +31,11 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable and its fate. `value` and `before` are what `setting` becomes and was, secrets masked; `why` follows
-    where it becomes nothing."""
+    """A variable and its outcome. `value` and `before` are what `setting` becomes and was, secrets masked; `why`
+    follows where it becomes nothing."""
 
     name: str
-    fate: Fate
+    outcome: Outcome
     setting: str | None = None
     value: str | None = None
     before: str | None = None
@@ -51,7 +51,7 @@ class Plan:
 
     @property
     def wrong(self) -> tuple[Variable, ...]:
-        return tuple(one for one in self.variables if one.fate is Fate.WRONG)
+        return tuple(one for one in self.variables if one.outcome is Outcome.WRONG)
 
 
 _OF_PROXY = "it belonged to the original's proxy"
@@ -100,9 +100,11 @@ def plan_taking_over(variables: Mapping[str, str], settings: s.Settings) -> Plan
     of_file = s.Settings(settings.paths, file=settings.file)
     own = replace(settings, dotenv={})  # it may be the very file
     judge = _Judge(present, of_file, own, rehearsing=settings.outside is not None)
-    fates = [judge.fate(name) for name in present]
-    changes = {one.setting: judge.text(one.name) for one in fates if one.fate is Fate.SET and one.setting is not None}
-    return Plan(tuple(fates), changes)
+    outcomes = [judge.outcome(name) for name in present]
+    changes = {
+        one.setting: judge.text(one.name) for one in outcomes if one.outcome is Outcome.SET and one.setting is not None
+    }
+    return Plan(tuple(outcomes), changes)
 
 
 @dataclass(frozen=True)
@@ -121,17 +123,17 @@ class _Judge:
             return f"{text.rstrip('/')}/v1"
         return text
 
-    def fate(self, name: str) -> Variable:
+    def outcome(self, name: str) -> Variable:
         setting = _READERS.get(name)
         if (why := self._why_not(name)) is not None:
-            return Variable(name, Fate.NO_EFFECT, why=why)
+            return Variable(name, Outcome.NO_EFFECT, why=why)
         if setting is not None:
             return self._take_over(name, setting)
         if not name.startswith(_FAMILIES):
-            return Variable(name, Fate.IGNORED)
+            return Variable(name, Outcome.IGNORED)
         near = difflib.get_close_matches(name, _READERS, n=1, cutoff=0.9)
         why = f"no setting is read from it{f'; {near[0]} is meant, perhaps' if near else ''}"
-        return Variable(name, Fate.NO_EFFECT, why=why)
+        return Variable(name, Outcome.NO_EFFECT, why=why)
 
     def _why_not(self, name: str) -> str | None:
         """Why a variable that this program or the original knows becomes nothing; None when it does, or is unknown."""
@@ -174,23 +176,25 @@ class _Judge:
         try:
             value = setting.parse(text)
         except ValueError as error:
-            return Variable(name, Fate.WRONG, setting.name, why=f"`{shown}` {error}")
+            return Variable(name, Outcome.WRONG, setting.name, why=f"`{shown}` {error}")
         if setting in _UPSTREAMS.values() and is_gateway(str(value), self._port()):
-            return Variable(name, Fate.WRONG, setting.name, why=f"`{shown}` is where the gateway itself is to listen")
+            return Variable(
+                name, Outcome.WRONG, setting.name, why=f"`{shown}` is where the gateway itself is to listen"
+            )
         try:
             now = self.of_file.get(setting)
         except ConfigurationError:
             now = None  # what makes no sense is replaced
         before = None if now is None else mask(str(now)) if setting.secret else redact(s.spell(now))
         if value == now:
-            return Variable(name, Fate.SAME, setting.name, before, before)
+            return Variable(name, Outcome.SAME, setting.name, before, before)
         if setting is s.API_KEY and now is not None:
             why = f"another, {before}, is set; `reasoning config set-key` tries a new one before it takes its place"
-            return Variable(name, Fate.NO_EFFECT, setting.name, before=before, why=why)
+            return Variable(name, Outcome.NO_EFFECT, setting.name, before=before, why=why)
         if (key := self._key_from_elsewhere(setting)) is not None:
             why = f"{key} is not from this file, and would go there; `reasoning config set {setting.name}` if it may"
-            return Variable(name, Fate.NO_EFFECT, setting.name, before=before, why=why)
-        return Variable(name, Fate.SET, setting.name, shown, before)
+            return Variable(name, Outcome.NO_EFFECT, setting.name, before=before, why=why)
+        return Variable(name, Outcome.SET, setting.name, shown, before)
 
     def _key_from_elsewhere(self, setting: s.Setting[object]) -> str | None:
         """A key, if there is one, that would go to the address that `setting` becomes, and is not in the same file."""

@@ -43,7 +43,7 @@ class HardwareChoice:
 
 
 @dataclass(frozen=True)
-class Ways:
+class Servable:
     """How a model can be served: `merged` on a deployment of its own, `adapter` attached to one of its base model.
 
     The same adapter may be both: Together merges it into its base when it is deployed by itself.
@@ -53,12 +53,12 @@ class Ways:
     adapter: Model | None = None
 
 
-def find_ways(client: TogetherClient, wanted: str) -> Ways:
+def find_servable(client: TogetherClient, wanted: str) -> Servable:
     """The ways to serve what an operator means by a name or an id; see `find_model`."""
     if wanted.startswith("ft-"):
         return _tuned(client, wanted)
     model = find_model(client, wanted)
-    return Ways(model, model if model.is_adapter else None)
+    return Servable(model, model if model.is_adapter else None)
 
 
 def find_base(client: TogetherClient, adapter: Model) -> Model:
@@ -105,13 +105,13 @@ def find_model(client: TogetherClient, wanted: str) -> Model:
     raise NotFoundError(f"no model `{wanted}` in this account or Together's catalogue", hint)
 
 
-def _tuned(client: TogetherClient, job_id: str) -> Ways:
+def _tuned(client: TogetherClient, job_id: str) -> Servable:
     """What a fine-tuning job left in the registry. Its `model_output_name` is of v1, and cannot be deployed."""
     job = client.job(job_id)
     adapter = client.model(job.adapter_object_id) if job.adapter_object_id else None
     merged = client.model(job.model_object_id) if job.model_object_id else adapter
     if merged is not None:
-        return Ways(merged, adapter)
+        return Servable(merged, adapter)
     if job.status == "completed":
         raise NotFoundError(
             f"`{job_id}` is completed, but registration failed: it left no model that can be deployed",

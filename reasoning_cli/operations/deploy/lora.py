@@ -17,7 +17,7 @@ from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError, Usa
 from reasoning_cli.operations.costs.budget import AT_REST, Limits, burn
 from reasoning_cli.operations.costs.ledger import observe
 from reasoning_cli.operations.deploy.apply import Deployed, bring_up, cost_told, route
-from reasoning_cli.operations.deploy.catalog import Ways, find_base, find_ways, first_choice, serving_options
+from reasoning_cli.operations.deploy.catalog import Servable, find_base, find_servable, first_choice, serving_options
 from reasoning_cli.operations.deploy.cutover import former, hand_over
 from reasoning_cli.operations.deploy.plan import Action, DeployPlan, DeployRequest, plan_deploy, read_target, untyped
 from reasoning_cli.operations.deploy.plan import plan_start as plan_start_alone
@@ -77,7 +77,7 @@ class AttachPlan:
 
 
 @dataclass(frozen=True)
-class Way:
+class ServingChoice:
     """One of two ways to serve an adapter of `base`, and what it adds to the bill; `on`: ours that it can ride on."""
 
     merged: bool
@@ -86,18 +86,18 @@ class Way:
     on: str | None = None
 
 
-class TwoWaysError(UsageError):
+class ServingChoiceError(UsageError):
     """An adapter can be merged or attached, and nobody said which."""
 
-    def __init__(self, wanted: str, ways: tuple[Way, Way]) -> None:
-        merged, attached = ways
+    def __init__(self, wanted: str, choices: tuple[ServingChoice, ServingChoice]) -> None:
+        merged, attached = choices
         where = f"to `{attached.on}`, which we have" if attached.on else f"to a deployment of {attached.base}"
         super().__init__(
             f"`{wanted}` can be merged into {merged.base} or attached to it",
             f"add `--merged` (on a deployment of its own, ${merged.added_cents_per_hour / 100:.2f} an hour more),"
             f" or `--adapter` ({where}, ${attached.added_cents_per_hour / 100:.2f} an hour more)",
         )
-        self.ways = ways
+        self.choices = choices
 
 
 def spellings(endpoint: str, adapter: str) -> tuple[str, ...]:
@@ -114,26 +114,26 @@ def plan_serving(
 ) -> DeployPlan | AttachPlan:
     """Plan the deploy of whatever is meant: a model on a deployment of its own, or an adapter that rides on one.
 
-    Raises TwoWaysError when it could be either and nobody said which, NotFoundError when it cannot be what was said,
-    and what `plan_deploy` raises.
+    Raises ServingChoiceError when it could be either and nobody said which, NotFoundError when it cannot be what was
+    said, and what `plan_deploy` raises.
     """
     wanted, model_type = read_target(request)
-    ways = find_ways(client, wanted)
-    if ways.adapter is None:
+    servable = find_servable(client, wanted)
+    if servable.adapter is None:
         if request.merged is False:
             raise NotFoundError(f"`{wanted}` is no adapter, and has none", "leave `--adapter` away")
-        return plan_deploy(client, store, limits, request, ways.merged)
+        return plan_deploy(client, store, limits, request, servable.merged)
     if request.merged:
-        return plan_deploy(client, store, limits, request, ways.merged)
+        return plan_deploy(client, store, limits, request, servable.merged)
     if model_type is None:
-        raise untyped(ways.adapter)
+        raise untyped(servable.adapter)
     if request.merged is None:
-        options = _options(client, ways.adapter)
-        if not options or _begun(store, ways.merged, model_type, riding=False):
-            return plan_deploy(client, store, limits, request, ways.merged)
-        if not _begun(store, ways.adapter, model_type, riding=True):
-            raise TwoWaysError(wanted, _price(client, store, request, ways, options))
-    return plan_attach(client, store, limits, request, ways.adapter, model_type)
+        options = _options(client, servable.adapter)
+        if not options or _begun(store, servable.merged, model_type, riding=False):
+            return plan_deploy(client, store, limits, request, servable.merged)
+        if not _begun(store, servable.adapter, model_type, riding=True):
+            raise ServingChoiceError(wanted, _price(client, store, request, servable, options))
+    return plan_attach(client, store, limits, request, servable.adapter, model_type)
 
 
 def plan_attach(
@@ -303,17 +303,17 @@ def _begun(store: Store, model: Model, model_type: str | None, *, riding: bool) 
 
 
 def _price(
-    client: TogetherClient, store: Store, request: DeployRequest, ways: Ways, options: Sequence[Hardware]
-) -> tuple[Way, Way]:
+    client: TogetherClient, store: Store, request: DeployRequest, servable: Servable, options: Sequence[Hardware]
+) -> tuple[ServingChoice, ServingChoice]:
     """What each way adds an hour, as far as can be told without planning it."""
-    assert ways.adapter is not None
-    alone, base = serving_options(client, ways.merged), find_base(client, ways.adapter)
+    assert servable.adapter is not None
+    alone, base = serving_options(client, servable.merged), find_base(client, servable.adapter)
     carrier = _carrier(store, request, base, options, None)
     added = _cheapest(options, request)
     if carrier is not None:
         added = 0 if carrier.state not in AT_REST else (carrier.price_cents_per_hour or 0)
     on = carrier.endpoint_name if carrier is not None else None
-    return Way(True, base.name, _cheapest(alone, request)), Way(False, base.name, added, on)
+    return ServingChoice(True, base.name, _cheapest(alone, request)), ServingChoice(False, base.name, added, on)
 
 
 def _cheapest(options: Sequence[Hardware], request: DeployRequest) -> int:

@@ -47,7 +47,7 @@ _KEPT_AFTER_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Ways:
+class EvaluationContext:
     """How it is carried out: what time it is, how to wait, how many calls at once, who is told how far it is.
 
     `run_tests` runs the tests that samples bring against the code of answers, which is not done unless it is asked for.
@@ -94,7 +94,11 @@ class _Reply:
 
 
 def run_evaluation(
-    client: TogetherClient, store: Store, plan: EvaluationPlan, prices: Mapping[str, TokenPrice], ways: Ways
+    client: TogetherClient,
+    store: Store,
+    plan: EvaluationPlan,
+    prices: Mapping[str, TokenPrice],
+    context: EvaluationContext,
 ) -> EvaluationRecord:
     """Ask what the plan says and keep the report. Whatever ends it before leaves the answers so far, to go on with."""
     evaluations = Evaluations(store)
@@ -108,16 +112,16 @@ def run_evaluation(
             (ORIGINAL, "[]"),
             *((one.name, one.identity(plan.request.max_tokens)) for one in plan.candidates),
         ],
-        at=ways.now(),
+        at=context.now(),
     )
     with CodeChecks() as checks:
-        run = _Run(client, store, plan, record, prices, ways, checks)
+        run = _Run(client, store, plan, record, prices, context, checks)
         try:
             run.ask()
         finally:
             run.keep()
-    report = build_report(store, record, plan, ways.now(), ways.concurrency)
-    evaluations.finish(record.number, report_record(report), at=ways.now())
+    report = build_report(store, record, plan, context.now(), context.concurrency)
+    evaluations.finish(record.number, report_record(report), at=context.now())
     finished = evaluations.get(record.number)
     assert finished is not None
     return finished
@@ -131,11 +135,11 @@ class _Run:
         plan: EvaluationPlan,
         record: EvaluationRecord,
         prices: Mapping[str, TokenPrice],
-        ways: Ways,
+        context: EvaluationContext,
         checks: CodeChecks,
     ) -> None:
         self._client, self._store, self._plan, self._number = client, store, plan, record.number
-        self._prices, self._ways, self._checks = prices, ways, checks
+        self._prices, self._context, self._checks = prices, context, checks
         self._evaluations = Evaluations(store)
         self._answered = [self._evaluations.answered(record.number, place) for place in range(len(plan.candidates) + 1)]
         self._unkept: list[AnswerRecord] = []
@@ -148,7 +152,7 @@ class _Run:
         """Ask all that is not answered. What came while it broke off is taken as well: it was paid for."""
         came: Came = queue.SimpleQueue()
         try:
-            with closing(ask_all(self._questions(), self._ask, self._ways.concurrency, came, self._over)) as replies:
+            with closing(ask_all(self._questions(), self._ask, self._context.concurrency, came, self._over)) as replies:
                 for question, reply in replies:
                     self._take(question, reply)
         except BaseException:
@@ -208,7 +212,7 @@ class _Run:
 
     def _earlier(self, batch: list[_Item]) -> list[dict[int, AnswerRecord]]:
         """By candidate: what it answered in other evaluations to the same decisions."""
-        if self._ways.again or self._plan.request.dataset is not None:
+        if self._context.again or self._plan.request.dataset is not None:
             return [{} for _ in self._plan.candidates]
         numbers = [item.number for item in batch]
         tokens = self._plan.request.max_tokens
@@ -235,7 +239,7 @@ class _Run:
         found = score(model_type, item.prompt, reply.output, item.truth, self._checks.parse)
         if reply.failure is not None:
             found = replace(score(model_type, item.prompt, "", item.truth), reason=reply.failure)
-        elif item.tests is not None and self._ways.run_tests:
+        elif item.tests is not None and self._context.run_tests:
             passed = self._checks.passes(reply.output, item.tests)
             found = replace(found, parts={**found.parts, "tests_pass": float(passed)})
         price = question.candidate.price
@@ -252,7 +256,7 @@ class _Run:
 
     def _count(self) -> None:
         self._done += 1
-        self._ways.on_progress(self._done, self._total)
+        self._context.on_progress(self._done, self._total)
 
     def _ask(self, question: _Question) -> _Reply:
         """One answer, in a thread of its own: what is busy or flaps is waited for, what is refused is the answer."""
@@ -270,7 +274,7 @@ class _Run:
                     raise
                 asked = problem.wait_seconds if isinstance(problem, BusyError) else None
                 usual = min(_LONGEST_WAIT_SECONDS, 0.5 * 2**attempt) * random.uniform(0.75, 1)
-                self._ways.sleep(usual if asked is None else asked)
+                self._context.sleep(usual if asked is None else asked)
                 continue
             except RequestRefusedError as problem:
                 if problem.code == "model_not_available":

@@ -18,7 +18,7 @@ COMMAND, GUARD = "operator", "guard"
 
 
 @dataclass(frozen=True)
-class Desk:
+class PromotionContext:
     """What a promotion is carried out with. `settings` reads them anew; `now` is the clock that decisions are dated by,
     which in the sandbox is another than the client's; `actor` is who does it, for the events."""
 

@@ -24,7 +24,7 @@ from reasoning_cli.operations.deploy.rollout import move
 from reasoning_cli.operations.deploy.wait import try_answer, wait_for
 from reasoning_cli.operations.evaluate.gate_rules import Gate
 from reasoning_cli.operations.guard.lock import hold_alone
-from reasoning_cli.operations.promote.context import Desk
+from reasoning_cli.operations.promote.context import PromotionContext
 from reasoning_cli.operations.promote.guardrails import Watched, may_go_on, watch
 from reasoning_cli.operations.promote.plan import PromotionPlan
 from reasoning_cli.operations.promote.transitions import (
@@ -70,14 +70,14 @@ def gate_of(promotion: Promotion) -> Gate:
     return Gate(**rules) if isinstance(rules, dict) else Gate()
 
 
-def begin(desk: Desk, plan: PromotionPlan, *, by: str, forced: bool) -> Promotion:
+def begin(context: PromotionContext, plan: PromotionPlan, *, by: str, forced: bool) -> Promotion:
     """Remember what was agreed to, before anything is done."""
     failed = [one for one in plan.criteria if one.passed is False]
-    promotion = Promotions(desk.store).begin(
+    promotion = Promotions(context.store).begin(
         plan.model_type,
         plan.candidate.name,
         by=by,
-        at=desk.now(),
+        at=context.now(),
         plan={
             "steps": list(plan.request.steps),
             "hold": plan.request.hold,
@@ -98,118 +98,120 @@ def begin(desk: Desk, plan: PromotionPlan, *, by: str, forced: bool) -> Promotio
     detail: dict[str, object] = {"model": promotion.model, "promotion": promotion.number}
     if promotion.forced_by:
         detail |= {"forced": True, "failed": [one.key for one in failed]}
-    note_event(desk, promotion, "force_promote" if promotion.forced_by else "promote", detail)
+    note_event(context, promotion, "force_promote" if promotion.forced_by else "promote", detail)
     return promotion
 
 
-def bring_in(desk: Desk, promotion: Promotion, plan: PromotionPlan) -> Promotion:
+def bring_in(context: PromotionContext, promotion: Promotion, plan: PromotionPlan) -> Promotion:
     """Bring the model up where it is not, unseen by agents, try it, and begin with the first share."""
     if plan.old is None:
         # First: a slot that was live without a model must not hand everything to one that nobody has tried.
-        write_mode(desk, promotion, mode=Mode.SHADOW)
+        write_mode(context, promotion, mode=Mode.SHADOW)
 
     def made(record: DeploymentRecord) -> None:
-        Promotions(desk.store).update(promotion.number, at=desk.now(), model_key=record.key)
+        Promotions(context.store).update(promotion.number, at=context.now(), model_key=record.key)
 
-    record = stand_beside(desk, plan, made)
+    record = stand_beside(context, plan, made)
     if plan.old is None:
-        Deployments(desk.store).set_slot(promotion.model_type, record.key, now=desk.client.now())
-    return enter(desk, promotion, 0, record)
+        Deployments(context.store).set_slot(promotion.model_type, record.key, now=context.client.now())
+    return enter(context, promotion, 0, record)
 
 
-def stand_beside(desk: Desk, plan: PromotionPlan, made: Callable[[DeploymentRecord], None]) -> DeploymentRecord:
+def stand_beside(
+    context: PromotionContext, plan: PromotionPlan, made: Callable[[DeploymentRecord], None]
+) -> DeploymentRecord:
     """Bring the model up where it is not, beside what answers now, with none of its traffic, and try it. `made` is told
     as soon as there is a deployment that costs. May be done again."""
     record = plan.candidate.record
     if plan.deploy is not None:
         assert not isinstance(plan.deploy, AttachPlan)
         with cost_told(plan.deploy.endpoint_name, plan.deploy.max_cents_per_hour):
-            record = bring_up(desk.client, desk.store, plan.deploy, desk.wait)
+            record = bring_up(context.client, context.store, plan.deploy, context.wait)
             made(record)
-            record = wait_for(desk.client, desk.store, record, "READY", desk.wait)
+            record = wait_for(context.client, context.store, record, "READY", context.wait)
     assert record is not None
     old, pinned = plan.old, None
     if old is not None:
-        replacement = Replacements(desk.store).begin(plan.model_type, old.key, record.key, desk.client.now())
+        replacement = Replacements(context.store).begin(plan.model_type, old.key, record.key, context.client.now())
         if share_endpoint(old, record):
             if replacement.percent == 0:
-                move(desk.client, old, record, 0, keep_new=True)
+                move(context.client, old, record, 0, keep_new=True)
             pinned = f"{record.serving_name}/{record.deployment_name}"
     if record.rides_on is None and (old is None or not share_endpoint(old, record)):
-        route(desk.client, record)
-    try_answer(desk.client, record, desk.wait, name=pinned)
+        route(context.client, record)
+    try_answer(context.client, record, context.wait, name=pinned)
     return record
 
 
-def look(desk: Desk, promotion: Promotion) -> Look:
+def look(context: PromotionContext, promotion: Promotion) -> Look:
     """Judge and act once. Raises ReasoningError when Together cannot be reached; nothing is lost then."""
-    found = Promotions(desk.store).get(promotion.number)
+    found = Promotions(context.store).get(promotion.number)
     assert found is not None
     promotion = found
     if promotion.stage == "finishing":
-        return _told(*finish(desk, promotion))
+        return _told(*finish(context, promotion))
     if promotion.stage == "returning":
-        return _told(*give_back(desk, promotion))
+        return _told(*give_back(context, promotion))
     if promotion.stage != "watching":
         return Look(promotion)
     if promotion.step_at is None:  # what began this step broke off
-        promotion = applied(desk, promotion)
-    if (changed := changed_meanwhile(desk, promotion)) is not None:
-        return _told(*leave(desk, promotion, changed))
+        promotion = applied(context, promotion)
+    if (changed := changed_meanwhile(context, promotion)) is not None:
+        return _told(*leave(context, promotion, changed))
     assert promotion.model_key is not None and promotion.step_at is not None
-    record = Deployments(desk.store).get(promotion.model_key)
+    record = Deployments(context.store).get(promotion.model_key)
     assert record is not None
-    gate, steps, now = gate_of(promotion), percents(promotion), desk.now()
-    answers = live_answers(desk.store, promotion.model_type, promotion.step_at, now + timedelta(seconds=1))
+    gate, steps, now = gate_of(promotion), percents(promotion), context.now()
+    answers = live_answers(context.store, promotion.model_type, promotion.step_at, now + timedelta(seconds=1))
     seen = watch(answers, promotion.model_key, gate, len(steps))
     why = seen.broken
     if why is None:
-        record = observe(desk.client, desk.store, record)
+        record = observe(context.client, context.store, record)
         if record.deleted_at is not None or record.state in AT_REST or record.state == "FAILED":
             why = f"its deployment is {record.state}"
     if why is not None:
-        return replace(send_back(desk, promotion, why), seen=seen)
+        return replace(send_back(context, promotion, why), seen=seen)
     hold, interval = int(str(promotion.plan["hold"])), float(str(promotion.plan["interval_seconds"]))
     if not may_go_on(seen, hold, promotion.step_at, now, interval):
         return Look(promotion, seen)
     if promotion.step + 1 < len(steps):
-        promotion = enter(desk, promotion, promotion.step + 1, record)
+        promotion = enter(context, promotion, promotion.step + 1, record)
         return Look(promotion, seen, f"{promotion.model} goes on to {step_text(steps[promotion.step])}")
-    promotion = Promotions(desk.store).update(promotion.number, at=now, stage="finishing")
-    return replace(_told(*finish(desk, promotion)), seen=seen)
+    promotion = Promotions(context.store).update(promotion.number, at=now, stage="finishing")
+    return replace(_told(*finish(context, promotion)), seen=seen)
 
 
-def run_watch(desk: Desk, promotion: Promotion, tell: Callable[[Look], None]) -> Look:
+def run_watch(context: PromotionContext, promotion: Promotion, tell: Callable[[Look], None]) -> Look:
     """Look until it is over. What Together does not answer is told, and asked again."""
     while True:
         try:
-            seen = look(desk, promotion)
+            seen = look(context, promotion)
         except RemoteError as problem:
             seen = Look(promotion, told=problem.message)
         tell(seen)
         promotion = seen.promotion
         if promotion.finished_at is not None:
             return seen
-        desk.wait.sleep(min(desk.wait.poll_seconds, LOOK_SECONDS))
+        context.wait.sleep(min(context.wait.poll_seconds, LOOK_SECONDS))
 
 
-def send_back(desk: Desk, promotion: Promotion, why: str) -> Look:
+def send_back(context: PromotionContext, promotion: Promotion, why: str) -> Look:
     """Take its traffic from it, at once; then stop it."""
-    promotion = Promotions(desk.store).update(promotion.number, at=desk.now(), stage="returning", why=why)
+    promotion = Promotions(context.store).update(promotion.number, at=context.now(), stage="returning", why=why)
     percent = percents(promotion)[promotion.step]
     detail = {"model": promotion.model, "why": why, "percent": percent, "promotion": promotion.number}
-    note_event(desk, promotion, "send_back", detail)
-    take_traffic(desk, promotion)
+    note_event(context, promotion, "send_back", detail)
+    take_traffic(context, promotion)
     told = f"{promotion.model} goes back: {why}"
     try:
-        return replace(_told(*give_back(desk, promotion)), told=told)
+        return replace(_told(*give_back(context, promotion)), told=told)
     except ReasoningError as problem:
         # The agents have what they had; only the bill runs on, and whoever looks next sees to it.
         log.info("%s is still to be stopped: %s", promotion.model, problem.message)
         return Look(promotion, told=f"{told}; it is still to be stopped")
 
 
-def watch_promotions(desk: Desk, database: Path) -> list[Look]:
+def watch_promotions(context: PromotionContext, database: Path) -> list[Look]:
     """One look at every promotion that nobody else has in hand; those looks.
 
     For the guard: a model that turns bad goes back also when the terminal it was promoted from is closed. What Together
@@ -217,14 +219,14 @@ def watch_promotions(desk: Desk, database: Path) -> list[Look]:
     """
     looks = []
     for model_type in MODEL_TYPES:
-        promotion = Promotions(desk.store).going(model_type)
+        promotion = Promotions(context.store).going(model_type)
         if promotion is None or promotion.stage not in WATCHED:
             continue
         with in_hand(database, model_type) as mine:
             if not mine:
                 continue
             try:
-                looks.append(look(desk, promotion))
+                looks.append(look(context, promotion))
             except RemoteError as problem:
                 log.info("the promotion of %s waits: %s", promotion.model, problem.message)
                 looks.append(Look(promotion))

@@ -26,7 +26,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Stint:
+class Tenure:
     """One model in a slot, or on its way there. `decisions` are answers of it that agents got, from `first` to `last`,
     None of both where there are none. `now`: the slot is its own."""
 
@@ -47,25 +47,25 @@ class Stint:
         return self.first or (self.promotion.started_at if self.promotion is not None else None)
 
 
-def history(store: Store, model_types: Sequence[str]) -> list[Stint]:
+def history(store: Store, model_types: Sequence[str]) -> list[Tenure]:
     """All that models of ours did in the slots of these types, the oldest first."""
-    found = [stint for one in model_types for stint in _of_type(store, one)]
+    found = [tenure for one in model_types for tenure in _of_type(store, one)]
     return sorted(found, key=lambda one: (one.began is None, one.began))
 
 
-def _of_type(store: Store, model_type: str) -> list[Stint]:
+def _of_type(store: Store, model_type: str) -> list[Tenure]:
     deployments = [*Deployments(store).all(), *Deployments(store).riders()]
     by_key = {one.key: one for one in deployments}
     in_slot = Deployments(store).serving(model_type)
-    stints: dict[str, Stint] = {}
+    tenures: dict[str, Tenure] = {}
     for one in served(store, model_type):
         key = one.deployment_key or _by_name(one, deployments)
         model = by_key[key].model_name if key in by_key else one.model
-        known = stints.get(key or model)
+        known = tenures.get(key or model)
         if known is None or known.first is None or known.last is None:
-            stints[key or model] = Stint(model_type, model, key, one.first, one.last, one.decisions, False)
+            tenures[key or model] = Tenure(model_type, model, key, one.first, one.last, one.decisions, False)
         else:
-            stints[key or model] = replace(
+            tenures[key or model] = replace(
                 known,
                 first=min(known.first, one.first),
                 last=max(known.last, one.last),
@@ -73,19 +73,19 @@ def _of_type(store: Store, model_type: str) -> list[Stint]:
             )
     for promotion in Promotions(store).all(model_type):
         name = promotion.model_key or f"promotion {promotion.number}"
-        known = stints.get(name) or Stint(model_type, promotion.model, promotion.model_key, None, None, 0, False)
+        known = tenures.get(name) or Tenure(model_type, promotion.model, promotion.model_key, None, None, 0, False)
         if known.promotion is not None:  # the same deployment once more
             name = f"promotion {promotion.number}"
             known = replace(known, first=None, last=None, decisions=0)
-        stints[name] = replace(known, promotion=promotion)
+        tenures[name] = replace(known, promotion=promotion)
     return [
         _known(store, replace(one, now=_is_now(one, in_slot, by_key)), by_key.get(one.deployment_key or ""))
-        for one in stints.values()
+        for one in tenures.values()
     ]
 
 
-def _is_now(stint: Stint, in_slot: str | None, by_key: dict[str, DeploymentRecord]) -> bool:
-    record = by_key.get(stint.deployment_key or "")
+def _is_now(tenure: Tenure, in_slot: str | None, by_key: dict[str, DeploymentRecord]) -> bool:
+    record = by_key.get(tenure.deployment_key or "")
     return record is not None and record.key == in_slot and record.deleted_at is None
 
 
@@ -100,20 +100,20 @@ def _by_name(one: Served, deployments: Sequence[DeploymentRecord]) -> str | None
     return names[-1] if names else None
 
 
-def _known(store: Store, stint: Stint, record: DeploymentRecord | None) -> Stint:
+def _known(store: Store, tenure: Tenure, record: DeploymentRecord | None) -> Tenure:
     """With the training it came from, and what was found of it."""
     runs = TrainingRuns(store)
-    names = [stint.model, record.model_id if record is not None else None]
+    names = [tenure.model, record.model_id if record is not None else None]
     run = next((found for name in names if name and (found := runs.of_model(name)) is not None), None)
     evaluations = Evaluations(store)
     kept = None
-    if stint.promotion is not None and stint.promotion.evaluation is not None:
-        kept = evaluations.get(stint.promotion.evaluation)
-    for name in (*names, stint.deployment_key):
-        kept = kept or (evaluations.latest(stint.model_type, name) if name else None)
+    if tenure.promotion is not None and tenure.promotion.evaluation is not None:
+        kept = evaluations.get(tenure.promotion.evaluation)
+    for name in (*names, tenure.deployment_key):
+        kept = kept or (evaluations.latest(tenure.model_type, name) if name else None)
     judged = None
     if kept is not None and kept.report is not None:
         report = read_report(kept.report)
         own = next((one for one in report.models if one.model_name in names or one.name in names), None)
         judged = Judged(kept.number, report.main_metric, own.metrics.get(report.main_metric) if own else None)
-    return replace(stint, run=run, evaluation=judged)
+    return replace(tenure, run=run, evaluation=judged)

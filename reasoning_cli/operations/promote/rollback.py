@@ -14,7 +14,7 @@ from reasoning_cli.operations.deploy.lora import AttachPlan, run_attach
 from reasoning_cli.operations.deploy.plan import DeployPlan
 from reasoning_cli.operations.deploy.rollout import Return, Shift, plan_rollback, run_replace, run_return
 from reasoning_cli.operations.deploy.teardown import StopPlan, run_stop
-from reasoning_cli.operations.promote.context import Desk
+from reasoning_cli.operations.promote.context import PromotionContext
 from reasoning_cli.operations.promote.controller import in_hand, look, send_back
 from reasoning_cli.store.audit_log import Event, Events, current_user
 from reasoning_cli.store.database import Store
@@ -60,9 +60,9 @@ def plan_back(client: TogetherClient, store: Store, limits: Limits, model_type: 
     return BackPlan(latest, back_to, plan_rollback(client, store, limits, model_type))
 
 
-def run_back(desk: Desk, database: Path, plan: BackPlan, *, keep_loser: bool) -> Promotion:
+def run_back(context: PromotionContext, database: Path, plan: BackPlan, *, keep_loser: bool) -> Promotion:
     """Do it. Raises ReasoningError while another process has the promotion in hand, and what stopping raises."""
-    promotion, promotions = plan.promotion, Promotions(desk.store)
+    promotion, promotions = plan.promotion, Promotions(context.store)
     name = spell_model_type(promotion.model_type)
     with in_hand(database, promotion.model_type) as mine:
         if not mine:
@@ -71,40 +71,40 @@ def run_back(desk: Desk, database: Path, plan: BackPlan, *, keep_loser: bool) ->
                 "end it there with Ctrl-C, then say it again; it takes back by itself what breaks",
             )
         if promotion.finished_at is None:
-            return _send_back(desk, promotion, keep_loser=keep_loser)
-        _restore(desk, promotion, with_mode=plan.deploy is None)
+            return _send_back(context, promotion, keep_loser=keep_loser)
+        _restore(context, promotion, with_mode=plan.deploy is None)
         if plan.deploy is None:
-            new = Deployments(desk.store).get(promotion.model_key or "")
+            new = Deployments(context.store).get(promotion.model_key or "")
             if new is not None and new.deleted_at is None:
-                run_stop(desk.client, desk.store, StopPlan(new, keep_loser, burn(new)), desk.wait)
+                run_stop(context.client, context.store, StopPlan(new, keep_loser, burn(new)), context.wait)
         elif isinstance(plan.deploy, Return):
-            run_return(desk.client, desk.store, plan.deploy, desk.wait)
+            run_return(context.client, context.store, plan.deploy, context.wait)
         elif isinstance(plan.deploy, AttachPlan):
-            run_attach(desk.client, desk.store, plan.deploy, wait=desk.wait)
+            run_attach(context.client, context.store, plan.deploy, wait=context.wait)
         elif plan.deploy.replaces is not None:
             shift = Shift(keep_old=keep_loser, is_rollback=True)
-            run_replace(desk.client, desk.store, plan.deploy, shift, desk.wait)
+            run_replace(context.client, context.store, plan.deploy, shift, context.wait)
         else:
-            run_deploy(desk.client, desk.store, plan.deploy, wait=desk.wait)
+            run_deploy(context.client, context.store, plan.deploy, wait=context.wait)
         detail = {"model": promotion.model, "to": plan.back_to, "promotion": promotion.number}
-        Events(desk.store).add(Event(desk.now(), desk.actor, "roll_back", promotion.model_type, detail))
-        return promotions.update(promotion.number, at=desk.now(), rolled_back_at=desk.now())
+        Events(context.store).add(Event(context.now(), context.actor, "roll_back", promotion.model_type, detail))
+        return promotions.update(promotion.number, at=context.now(), rolled_back_at=context.now())
 
 
-def _send_back(desk: Desk, promotion: Promotion, *, keep_loser: bool) -> Promotion:
-    promotions = Promotions(desk.store)
+def _send_back(context: PromotionContext, promotion: Promotion, *, keep_loser: bool) -> Promotion:
+    promotions = Promotions(context.store)
     if keep_loser:
         kept = {**promotion.plan, "keep_loser": True}
-        promotion = promotions.update(promotion.number, at=desk.now(), plan=kept)
-    done = send_back(desk, promotion, f"{current_user()} sent it back").promotion
+        promotion = promotions.update(promotion.number, at=context.now(), plan=kept)
+    done = send_back(context, promotion, f"{current_user()} sent it back").promotion
     # What could not be stopped at once is tried once more, and its problem raised.
-    return done if done.finished_at is not None else look(desk, done).promotion
+    return done if done.finished_at is not None else look(context, done).promotion
 
 
-def _restore(desk: Desk, promotion: Promotion, *, with_mode: bool) -> None:
+def _restore(context: PromotionContext, promotion: Promotion, *, with_mode: bool) -> None:
     """The slot's settings as they were; where the original answered, no model does any more."""
     model_type = promotion.model_type
     before = {name: str(text) for name, text in promotion.before.items()}
     if with_mode and promotion.old_key is None and before.get(s.MODE[model_type].name) != str(Mode.SHADOW):
         before[s.MODE[model_type].name] = str(Mode.SHADOW)
-    s.write_settings(desk.settings().paths, before)
+    s.write_settings(context.settings().paths, before)

@@ -18,7 +18,7 @@ from reasoning_cli.store.promote.promotions import Promotion, Promotions
 from reasoning_cli.values import Mode, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.promote.context import Desk
+    from reasoning_cli.operations.promote.context import PromotionContext
 
 
 def percents(promotion: Promotion) -> list[int]:
@@ -35,59 +35,59 @@ def step_text(percent: int) -> str:
     return "all of the traffic" if percent == 100 else f"{percent} % of the people"
 
 
-def enter(desk: Desk, promotion: Promotion, step: int, record: DeploymentRecord) -> Promotion:
+def enter(context: PromotionContext, promotion: Promotion, step: int, record: DeploymentRecord) -> Promotion:
     """Begin with a share: first on record, so that whoever comes next sees what was wanted."""
     percent = percents(promotion)[step]
-    promotion = Promotions(desk.store).update(
-        promotion.number, at=desk.now(), stage="watching", step=step, step_at=None, model_key=record.key
+    promotion = Promotions(context.store).update(
+        promotion.number, at=context.now(), stage="watching", step=step, step_at=None, model_key=record.key
     )
-    promotion = applied(desk, promotion)
+    promotion = applied(context, promotion)
     detail = {"model": promotion.model, "percent": percent, "promotion": promotion.number}
-    note_event(desk, promotion, "promote_step", detail)
+    note_event(context, promotion, "promote_step", detail)
     return promotion
 
 
-def applied(desk: Desk, promotion: Promotion) -> Promotion:
+def applied(context: PromotionContext, promotion: Promotion) -> Promotion:
     """The promotion with its step begun, as of now."""
-    _apply(desk, promotion)
-    return Promotions(desk.store).update(promotion.number, at=desk.now(), step_at=desk.now())
+    _apply(context, promotion)
+    return Promotions(context.store).update(promotion.number, at=context.now(), step_at=context.now())
 
 
-def _apply(desk: Desk, promotion: Promotion) -> None:
+def _apply(context: PromotionContext, promotion: Promotion) -> None:
     """Bring slot and shares to what the step wants. May be done again."""
     percent = percents(promotion)[promotion.step]
     if _old_answers(promotion):
-        _shift(desk, promotion, percent)
+        _shift(context, promotion, percent)
         return
     if promotion.old_key is not None:
-        _shift(desk, promotion, 100)  # the other one answers nobody: what is asked is the newcomer
+        _shift(context, promotion, 100)  # the other one answers nobody: what is asked is the newcomer
     if percent == UNSEEN:
-        write_mode(desk, promotion, mode=Mode.SHADOW)
+        write_mode(context, promotion, mode=Mode.SHADOW)
     elif percent < 100:
-        write_mode(desk, promotion, mode=Mode.CANARY, share=percent)
+        write_mode(context, promotion, mode=Mode.CANARY, share=percent)
     else:
-        write_mode(desk, promotion, mode=Mode.LIVE)
+        write_mode(context, promotion, mode=Mode.LIVE)
 
 
-def _shift(desk: Desk, promotion: Promotion, percent: int) -> None:
+def _shift(context: PromotionContext, promotion: Promotion, percent: int) -> None:
     """Move the traffic between two models: our own share of people at once, Together's split after it."""
-    replacement = _replacement(desk, promotion)
-    old, new = _records(desk, promotion)
+    replacement = _replacement(context, promotion)
+    old, new = _records(context, promotion)
     assert old is not None and new is not None
     if replacement is not None:
-        Replacements(desk.store).set_percent(replacement, percent)
+        Replacements(context.store).set_percent(replacement, percent)
     if share_endpoint(old, new) and new.state != DELETED:
-        move(desk.client, old, new, percent, keep_new=percent == 0)
+        move(context.client, old, new, percent, keep_new=percent == 0)
 
 
-def _replacement(desk: Desk, promotion: Promotion) -> int | None:
-    going = Replacements(desk.store).going(promotion.model_type)
+def _replacement(context: PromotionContext, promotion: Promotion) -> int | None:
+    going = Replacements(context.store).going(promotion.model_type)
     if going is None or (going.old_key, going.new_key) != (promotion.old_key, promotion.model_key):
         return None
     return going.number
 
 
-def take_traffic(desk: Desk, promotion: Promotion) -> None:
+def take_traffic(context: PromotionContext, promotion: Promotion) -> None:
     """Who answered before answers again. What Together's split says comes last: agents are led by what we keep."""
     if not _old_answers(promotion):
         names = [one[promotion.model_type].name for one in (s.ENABLED, s.MODE, s.SHARE, s.PROMPT_FORM)]
@@ -95,94 +95,94 @@ def take_traffic(desk: Desk, promotion: Promotion) -> None:
         if promotion.old_key is None:
             # Whatever the slot did before, it had no other model to do it with.
             before[s.MODE[promotion.model_type].name] = str(Mode.SHADOW)
-        s.write_settings(desk.settings().paths, before)
+        s.write_settings(context.settings().paths, before)
     if promotion.old_key is not None:
-        replacement = _replacement(desk, promotion)
+        replacement = _replacement(context, promotion)
         if replacement is not None:
-            Replacements(desk.store).set_percent(replacement, 0)
+            Replacements(context.store).set_percent(replacement, 0)
 
 
-def _final(desk: Desk, promotion: Promotion) -> None:
+def _final(context: PromotionContext, promotion: Promotion) -> None:
     """It has shown what it had to: the slot is its own."""
-    new = _records(desk, promotion)[1]
+    new = _records(context, promotion)[1]
     assert new is not None
     model_type = promotion.model_type
-    Deployments(desk.store).set_slot(model_type, new.key, now=desk.client.now())
+    Deployments(context.store).set_slot(model_type, new.key, now=context.client.now())
     form = str(promotion.plan["prompt_form"])
     s.write_settings(
-        desk.settings().paths, {s.MODEL[model_type].name: new.model_name, s.PROMPT_FORM[model_type].name: form}
+        context.settings().paths, {s.MODEL[model_type].name: new.model_name, s.PROMPT_FORM[model_type].name: form}
     )
 
 
-def finish(desk: Desk, promotion: Promotion) -> tuple[Promotion, str]:
+def finish(context: PromotionContext, promotion: Promotion) -> tuple[Promotion, str]:
     """Make the slot its own, stop what lost, and be done."""
-    _final(desk, promotion)
-    old = _records(desk, promotion)[0]
+    _final(context, promotion)
+    old = _records(context, promotion)[0]
     if old is not None and old.deleted_at is None:
         keep = bool(promotion.plan.get("keep_loser"))
-        run_stop(desk.client, desk.store, StopPlan(old, keep, burn(old)), desk.wait)
-    replacement = Replacements(desk.store).unfinished_to(promotion.model_key or "")
+        run_stop(context.client, context.store, StopPlan(old, keep, burn(old)), context.wait)
+    replacement = Replacements(context.store).unfinished_to(promotion.model_key or "")
     if replacement is not None:
-        Replacements(desk.store).finish(replacement.number, desk.client.now())
-    now = desk.now()
+        Replacements(context.store).finish(replacement.number, context.client.now())
+    now = context.now()
     why = "it passed its gate and held in every step"
     if promotion.forced_by:
         why = f"{promotion.forced_by} went on against the gate; it held in every step"
-    promotion = Promotions(desk.store).update(
+    promotion = Promotions(context.store).update(
         promotion.number, at=now, stage="promoted", finished_at=now, why=promotion.why or why
     )
-    note_event(desk, promotion, "promoted", {"model": promotion.model, "promotion": promotion.number})
+    note_event(context, promotion, "promoted", {"model": promotion.model, "promotion": promotion.number})
     return promotion, f"{promotion.model} answers {spell_model_type(promotion.model_type)}"
 
 
-def give_back(desk: Desk, promotion: Promotion) -> tuple[Promotion, str]:
+def give_back(context: PromotionContext, promotion: Promotion) -> tuple[Promotion, str]:
     """Give the split back too, and stop the model that came."""
-    take_traffic(desk, promotion)
-    old, new = _records(desk, promotion)
+    take_traffic(context, promotion)
+    old, new = _records(context, promotion)
     if new is not None and new.deleted_at is None:
         if old is not None and share_endpoint(old, new):
-            move(desk.client, old, observe(desk.client, desk.store, new), 0)
+            move(context.client, old, observe(context.client, context.store, new), 0)
         keep = bool(promotion.plan.get("keep_loser"))
-        run_stop(desk.client, desk.store, StopPlan(new, keep, burn(new)), desk.wait)
-    replacement = Replacements(desk.store).unfinished_to(promotion.model_key or "")
+        run_stop(context.client, context.store, StopPlan(new, keep, burn(new)), context.wait)
+    replacement = Replacements(context.store).unfinished_to(promotion.model_key or "")
     if replacement is not None:
-        Replacements(desk.store).finish(replacement.number, desk.client.now())
-    now = desk.now()
-    promotion = Promotions(desk.store).update(promotion.number, at=now, stage="returned", finished_at=now)
+        Replacements(context.store).finish(replacement.number, context.client.now())
+    now = context.now()
+    promotion = Promotions(context.store).update(promotion.number, at=now, stage="returned", finished_at=now)
     who = old.model_name if old is not None and _old_answers(promotion) else "the original"
     return promotion, f"{who} answers {spell_model_type(promotion.model_type)} again"
 
 
-def leave(desk: Desk, promotion: Promotion, changed: str) -> tuple[Promotion, str]:
+def leave(context: PromotionContext, promotion: Promotion, changed: str) -> tuple[Promotion, str]:
     """Somebody else has decided about the slot: nothing more is done to it."""
-    now = desk.now()
+    now = context.now()
     why = f"the slot was changed meanwhile: {changed}"
-    promotion = Promotions(desk.store).update(promotion.number, at=now, stage="left", finished_at=now, why=why)
+    promotion = Promotions(context.store).update(promotion.number, at=now, stage="left", finished_at=now, why=why)
     note_event(
-        desk, promotion, "leave_promotion", {"model": promotion.model, "why": why, "promotion": promotion.number}
+        context, promotion, "leave_promotion", {"model": promotion.model, "why": why, "promotion": promotion.number}
     )
     return promotion, f"the promotion of {promotion.model} ends here: {why}"
 
 
-def changed_meanwhile(desk: Desk, promotion: Promotion) -> str | None:
+def changed_meanwhile(context: PromotionContext, promotion: Promotion) -> str | None:
     """What somebody else changed since the step began, in words; None when all is as it was left."""
     model_type = promotion.model_type
     percent = percents(promotion)[promotion.step]
-    old, new = _records(desk, promotion)
+    old, new = _records(context, promotion)
     if new is None or new.deleted_at is not None:
         return f"`{promotion.model}` is gone"
-    key = Deployments(desk.store).serving(model_type)
+    key = Deployments(context.store).serving(model_type)
     if key != (promotion.old_key or promotion.model_key):
-        other = Deployments(desk.store).get(key) if key else None
+        other = Deployments(context.store).get(key) if key else None
         return f"it holds `{other.model_name}`" if other is not None else "it is empty"
     if old is not None:
-        going = Replacements(desk.store).going(model_type)
+        going = Replacements(context.store).going(model_type)
         if going is None or going.new_key != promotion.model_key:
             return f"`{promotion.model}` was taken out of it"
         wanted = percent if _old_answers(promotion) else 100
         if going.percent != wanted:
             return f"`{promotion.model}` has {going.percent} % of it, and not {wanted} %"
-    get = desk.settings().get
+    get = context.settings().get
     if not get(s.ENABLED[model_type]):
         return "it is disabled"
     if _old_answers(promotion):
@@ -202,9 +202,11 @@ def _old_answers(promotion: Promotion) -> bool:
     return bool(promotion.plan.get("old_answers"))
 
 
-def _records(desk: Desk, promotion: Promotion) -> tuple[DeploymentRecord | None, DeploymentRecord | None]:
+def _records(
+    context: PromotionContext, promotion: Promotion
+) -> tuple[DeploymentRecord | None, DeploymentRecord | None]:
     """What answered before, and what comes in."""
-    get = Deployments(desk.store).get
+    get = Deployments(context.store).get
     return (
         get(promotion.old_key) if promotion.old_key else None,
         get(promotion.model_key) if promotion.model_key else None,
@@ -216,7 +218,7 @@ def share_endpoint(old: DeploymentRecord, new: DeploymentRecord) -> bool:
     return old.endpoint_name == new.endpoint_name and old.rides_on is None and new.rides_on is None
 
 
-def write_mode(desk: Desk, promotion: Promotion, *, mode: Mode, share: int | None = None) -> None:
+def write_mode(context: PromotionContext, promotion: Promotion, *, mode: Mode, share: int | None = None) -> None:
     """What the slot's model may do, and how it is asked."""
     model_type = promotion.model_type
     texts = {
@@ -226,11 +228,11 @@ def write_mode(desk: Desk, promotion: Promotion, *, mode: Mode, share: int | Non
     }
     if share is not None:
         texts[s.SHARE[model_type].name] = str(share)
-    s.write_settings(desk.settings().paths, texts)
+    s.write_settings(context.settings().paths, texts)
 
 
-def note_event(desk: Desk, promotion: Promotion, action: str, detail: dict[str, object]) -> None:
-    Events(desk.store).add(Event(desk.now(), desk.actor, action, promotion.model_type, detail))
+def note_event(context: PromotionContext, promotion: Promotion, action: str, detail: dict[str, object]) -> None:
+    Events(context.store).add(Event(context.now(), context.actor, action, promotion.model_type, detail))
 
 
 def kept_criterion(one: Criterion) -> dict[str, object]:

@@ -12,7 +12,7 @@ from reasoning_cli.errors import NotFoundError, ReasoningError, UsageError
 from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
 from reasoning_cli.operations.train.monitor import look
 from reasoning_cli.operations.train.plan_record import job_request
-from reasoning_cli.operations.train.run import Ways, alone_with, clear_away, fail
+from reasoning_cli.operations.train.run import TrainingContext, alone_with, clear_away, fail
 from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import Deployments
@@ -118,40 +118,42 @@ def find_trained(store: Store, name: str) -> Trained:
     return Trained(run, jobs.get(run.job_id or ""))
 
 
-def refresh_trained(client: TogetherClient, store: Store, ways: Ways) -> None:
+def refresh_trained(client: TogetherClient, store: Store, context: TrainingContext) -> None:
     """Look at every job of the account, and write down what came of ours."""
     note_fine_tunes(client, store)
     for run in [one for one in TrainingRuns(store).all() if not one.over]:
-        look(client, store, run, ways)
+        look(client, store, run, context)
 
 
-def cancel(client: TogetherClient, store: Store, trained: Trained, ways: Ways) -> Trained:
+def cancel(client: TogetherClient, store: Store, trained: Trained, context: TrainingContext) -> Trained:
     """Give a run up: its job is stopped, or never made. Raises ReasoningError when it is over already."""
     run = trained.run
     check_cancel(trained)
     if run is not None and trained.job_id is None:
         with alone_with(store, run):
-            run = _given_up(client, store, find_trained(store, trained.id), ways)
+            run = _given_up(client, store, find_trained(store, trained.id), context)
     job_id = run.job_id if run is not None else trained.job_id
     if job_id is not None:
         job = client.cancel_job(job_id)
         note_fine_tunes(client, store)
-        Events(store).add(Event(ways.now(), ways.actor, "train_cancel", trained.id, {"job": job_id}))
+        Events(store).add(Event(context.now(), context.actor, "train_cancel", trained.id, {"job": job_id}))
         if run is not None:
-            look(client, store, TrainingRuns(store).update(run.number, at=ways.now(), job_status=job.status), ways)
+            look(
+                client, store, TrainingRuns(store).update(run.number, at=context.now(), job_status=job.status), context
+            )
     return find_trained(store, trained.id)
 
 
-def _given_up(client: TogetherClient, store: Store, trained: Trained, ways: Ways) -> TrainingRun:
+def _given_up(client: TogetherClient, store: Store, trained: Trained, context: TrainingContext) -> TrainingRun:
     """The run, over; or with its job, where that was made all the same."""
     run = trained.run
     assert run is not None
     if run.job_id is None and run.job_status is not None and (made := client.find_job(job_request(run))) is not None:
-        return TrainingRuns(store).update(run.number, at=ways.now(), stage="training", job_id=made.id)
+        return TrainingRuns(store).update(run.number, at=context.now(), stage="training", job_id=made.id)
     if run.job_id is None and not run.over:
         forget_files(client, store, run)
-        clear_away(store, run, ways.folder)
-        return fail(store, run, "given up before there was a job", ways, "cancelled")
+        clear_away(store, run, context.folder)
+        return fail(store, run, "given up before there was a job", context, "cancelled")
     return run
 
 
@@ -181,15 +183,15 @@ def check_delete(store: Store, trained: Trained) -> None:
             )
 
 
-def delete(client: TogetherClient, store: Store, trained: Trained, ways: Ways) -> None:
+def delete(client: TogetherClient, store: Store, trained: Trained, context: TrainingContext) -> None:
     """Delete the job and the files of it at Together; what it cost and what it was trained on stays known here."""
     check_delete(store, trained)
     if trained.job_id is not None:
         client.delete_job(trained.job_id)
     if trained.run is not None:
         forget_files(client, store, trained.run)
-        clear_away(store, trained.run, ways.folder)
-    Events(store).add(Event(ways.now(), ways.actor, "train_delete", trained.id, {"job": trained.job_id}))
+        clear_away(store, trained.run, context.folder)
+    Events(store).add(Event(context.now(), context.actor, "train_delete", trained.id, {"job": trained.job_id}))
 
 
 def forget_files(client: TogetherClient, store: Store, run: TrainingRun) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reasoning_cli.errors import ReasoningError, RemoteError
 from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
 from reasoning_cli.operations.deploy.catalog import serving_options
-from reasoning_cli.operations.train.run import Progress, Ways, advance, clear_away, fail
+from reasoning_cli.operations.train.run import Progress, TrainingContext, advance, clear_away, fail
 from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
@@ -24,20 +24,20 @@ _REGISTERED_WITHIN = timedelta(minutes=5)  # of its end, a job's result is in th
 _LOOKS_PER_CURVE = 4  # looks at the job for one at what was measured
 
 
-def run_training(client: TogetherClient, store: Store, run: TrainingRun, ways: Ways) -> TrainingRun:
+def run_training(client: TogetherClient, store: Store, run: TrainingRun, context: TrainingContext) -> TrainingRun:
     """Bring a run to its end, from wherever it is. Raises what keeps it from going on; the same again does."""
-    run = advance(client, store, run, ways)
-    return run if run.over else watch_training(client, store, run, ways)
+    run = advance(client, store, run, context)
+    return run if run.over else watch_training(client, store, run, context)
 
 
-def watch_training(client: TogetherClient, store: Store, run: TrainingRun, ways: Ways) -> TrainingRun:
+def watch_training(client: TogetherClient, store: Store, run: TrainingRun, context: TrainingContext) -> TrainingRun:
     """Look at the job again and again until it is over. RemoteError when time is over, or Together out of reach."""
     started: datetime | None = None
     unreached = looks = 0
     losses: tuple[float, ...] = ()
     while True:
         try:
-            run, job = look(client, store, run, ways)
+            run, job = look(client, store, run, context)
             if run.over:
                 return run
             if looks % _LOOKS_PER_CURVE == 0 and job is not None:
@@ -50,21 +50,21 @@ def watch_training(client: TogetherClient, store: Store, run: TrainingRun, ways:
                     f"lost Together while the training goes on there: {problem.message}",
                     f"watch it again: `reasoning train watch {run.number}`",
                 ) from problem
-            ways.sleep(ways.poll_seconds)
+            context.sleep(context.poll_seconds)
             continue
         looks += 1
         at = client.now()
         started = started or at
         began = job.created_at if job and job.created_at else started
         status = told(job)
-        ways.tell(Progress(run, status, "", job, losses, max(at - began, timedelta())))
-        if ways.timeout is not None and at - started >= ways.timeout:
-            minutes = int(ways.timeout.total_seconds() // 60)
+        context.tell(Progress(run, status, "", job, losses, max(at - began, timedelta())))
+        if context.timeout is not None and at - started >= context.timeout:
+            minutes = int(context.timeout.total_seconds() // 60)
             raise RemoteError(
                 f"run {run.number} is still {status} after {minutes} minutes; it goes on at Together",
                 f"watch it again: `reasoning train watch {run.number}`; end it: `reasoning train cancel {run.number}`",
             )
-        ways.sleep(ways.poll_seconds)
+        context.sleep(context.poll_seconds)
 
 
 def told(job: Job | None) -> str:
@@ -74,7 +74,9 @@ def told(job: Job | None) -> str:
     return job.status.replace("_", " ") if job is not None and job.status else "on its way"
 
 
-def look(client: TogetherClient, store: Store, run: TrainingRun, ways: Ways) -> tuple[TrainingRun, Job | None]:
+def look(
+    client: TogetherClient, store: Store, run: TrainingRun, context: TrainingContext
+) -> tuple[TrainingRun, Job | None]:
     """One look at the job of a run: written down, with its price, and with its end if it has come to one."""
     if run.over or run.job_id is None:
         return run, None
@@ -82,19 +84,19 @@ def look(client: TogetherClient, store: Store, run: TrainingRun, ways: Ways) -> 
         job = client.job(run.job_id)
     except MissingError:
         problem = f"its job `{run.job_id}` was deleted at Together"
-        return fail(store, run, problem, ways), None
+        return fail(store, run, problem, context), None
     if job.is_over and not _may_be_registered_yet(client, job):
         note_fine_tunes(client, store)
-        return _end(client, store, run, job, ways), job
+        return _end(client, store, run, job, context), job
     if job.status != run.job_status:
         note_fine_tunes(client, store)
-        run = TrainingRuns(store).update(run.number, at=ways.now(), job_status=job.status)
+        run = TrainingRuns(store).update(run.number, at=context.now(), job_status=job.status)
     return run, job
 
 
-def look_at_all(client: TogetherClient, store: Store, ways: Ways) -> list[tuple[TrainingRun, Job | None]]:
+def look_at_all(client: TogetherClient, store: Store, context: TrainingContext) -> list[tuple[TrainingRun, Job | None]]:
     """Every run that goes on, after a look at its job."""
-    return [look(client, store, run, ways) for run in going(store)]
+    return [look(client, store, run, context) for run in going(store)]
 
 
 def going(store: Store) -> list[TrainingRun]:
@@ -125,24 +127,24 @@ def _may_be_registered_yet(client: TogetherClient, job: Job) -> bool:
     return client.now() - job.updated_at < _REGISTERED_WITHIN
 
 
-def _end(client: TogetherClient, store: Store, run: TrainingRun, job: Job, ways: Ways) -> TrainingRun:
+def _end(client: TogetherClient, store: Store, run: TrainingRun, job: Job, context: TrainingContext) -> TrainingRun:
     """What came of a job that is over."""
     from reasoning_cli.together.fine_tunes import trouble_of
 
     trouble = trouble_of(job, [] if job.status == "completed" else client.job_events(job.id))
-    TrainingRuns(store).update(run.number, at=ways.now(), job_status=job.status)
+    TrainingRuns(store).update(run.number, at=context.now(), job_status=job.status)
     if trouble is not None:
         stage = "cancelled" if job.status == "cancelled" else "failed"
-        run = fail(store, run, trouble.message, ways, stage)
+        run = fail(store, run, trouble.message, context, stage)
     else:
-        run = _done(client, store, run, job, ways)
-    if not ways.keep_files:
-        clear_away(store, run, ways.folder)
+        run = _done(client, store, run, job, context)
+    if not context.keep_files:
+        clear_away(store, run, context.folder)
     return run
 
 
-def _done(client: TogetherClient, store: Store, run: TrainingRun, job: Job, ways: Ways) -> TrainingRun:
-    runs, now = TrainingRuns(store), ways.now()
+def _done(client: TogetherClient, store: Store, run: TrainingRun, job: Job, context: TrainingContext) -> TrainingRun:
+    runs, now = TrainingRuns(store), context.now()
     model_id = job.model_object_id or job.adapter_object_id
     assert model_id is not None
     options = serving_options(client, client.model(model_id))
@@ -162,7 +164,7 @@ def _done(client: TogetherClient, store: Store, run: TrainingRun, job: Job, ways
             "cents": str(job.cents),
             "manifest_sha256": run.manifest_sha256,
         }
-        Events(store).add(Event(now, ways.actor, "train_done", spell_model_type(run.model_type), detail))
+        Events(store).add(Event(now, context.actor, "train_done", spell_model_type(run.model_type), detail))
     ended = runs.get(run.number)
     assert ended is not None
     return ended

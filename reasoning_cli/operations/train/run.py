@@ -65,7 +65,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Ways:
+class TrainingContext:
     """How a run is carried out: where its files go, how to wait (seconds between looks), whom to tell, whom to ask.
 
     `agree` is asked when Together's price is more than was agreed to; without a yes the run waits for one.
@@ -94,13 +94,13 @@ def begin_training(store: Store, plan: TrainingPlan, at: datetime) -> TrainingRu
     return run
 
 
-def advance(client: TogetherClient, store: Store, run: TrainingRun, ways: Ways) -> TrainingRun:
+def advance(client: TogetherClient, store: Store, run: TrainingRun, context: TrainingContext) -> TrainingRun:
     """Bring a run as far as a job at Together, or to its end when that cannot be; the run as it then is.
 
     Raises what keeps it where it is: the same again goes on. It says so in the run, as its `problem`.
     """
     with alone_with(store, run):
-        step = _Step(client, store, ways)
+        step = _Step(client, store, context)
         while True:
             current = TrainingRuns(store).get(run.number)
             assert current is not None
@@ -110,7 +110,7 @@ def advance(client: TogetherClient, store: Store, run: TrainingRun, ways: Ways) 
             try:
                 step.take(run)
             except ReasoningError as problem:
-                TrainingRuns(store).update(run.number, at=ways.now(), problem=problem.message)
+                TrainingRuns(store).update(run.number, at=context.now(), problem=problem.message)
                 raise
 
 
@@ -126,13 +126,13 @@ def alone_with(store: Store, run: TrainingRun) -> Iterator[None]:
         yield
 
 
-def fail(store: Store, run: TrainingRun, problem: str, ways: Ways, stage: str = "failed") -> TrainingRun:
+def fail(store: Store, run: TrainingRun, problem: str, context: TrainingContext, stage: str = "failed") -> TrainingRun:
     """The end of a run that came to nothing, once."""
-    runs, at = TrainingRuns(store), ways.now()
+    runs, at = TrainingRuns(store), context.now()
     if runs.end(run.number, at=at, stage=stage, problem=problem):
         action = "train_cancelled" if stage == "cancelled" else "train_failed"
         Events(store).add(
-            Event(at, ways.actor, action, spell_model_type(run.model_type), {**_told(run), "why": problem})
+            Event(at, context.actor, action, spell_model_type(run.model_type), {**_told(run), "why": problem})
         )
     ended = runs.get(run.number)
     assert ended is not None
@@ -154,8 +154,8 @@ def clear_away(store: Store, run: TrainingRun, folder: Path) -> None:
 
 
 class _Step:
-    def __init__(self, client: TogetherClient, store: Store, ways: Ways) -> None:
-        self._client, self._store, self._ways = client, store, ways
+    def __init__(self, client: TogetherClient, store: Store, context: TrainingContext) -> None:
+        self._client, self._store, self._context = client, store, context
         self._runs = TrainingRuns(store)
         self._exported = False
 
@@ -176,16 +176,16 @@ class _Step:
     def _export(self, run: TrainingRun) -> None:
         """The files, in place whole and checked, or not at all."""
         self._tell(run, "exporting")
-        folder = folder_of(self._store, run, self._ways.folder)
+        folder = folder_of(self._store, run, self._context.folder)
         make_private_dir(folder)
-        clear_away(self._store, run, self._ways.folder)  # of an export that was killed
+        clear_away(self._store, run, self._context.folder)  # of an export that was killed
         name = f"{spell_model_type(run.model_type)}-r{run.number}.jsonl"
         request = with_salt(self._store, request_of(run))
         done = export_samples(
             self._store,
             folder / name,
             request,
-            now=self._ways.now(),
+            now=self._context.now(),
             overwrite=True,
             on_progress=lambda count, total: self._tell(run, "exporting", f"{count:,} of {total:,} samples"),
         )
@@ -216,7 +216,7 @@ class _Step:
 
     def _upload(self, run: TrainingRun) -> None:
         """Each file once: what was sent already is known by its hash."""
-        folder = folder_of(self._store, run, self._ways.folder)
+        folder = folder_of(self._store, run, self._context.folder)
         name = f"{spell_model_type(run.model_type)}-r{run.number}"
         sides = [("training_file_id", run.train_sha256, "train" if run.validation_sha256 else None)]
         if run.validation_sha256:
@@ -239,7 +239,7 @@ class _Step:
                 sha256=sha256,
                 on_progress=self._sending(run, what),
             )
-            self._runs.update(run.number, at=self._ways.now(), **{column: file_id})
+            self._runs.update(run.number, at=self._context.now(), **{column: file_id})
         self._move(run, "uploaded")
 
     def _validate(self, run: TrainingRun) -> None:
@@ -259,12 +259,12 @@ class _Step:
                 self._move(run, "validated")
                 return
             self._tell(run, "Together checks the files" if len(files) > 1 else "Together checks the file")
-            self._ways.sleep(self._ways.poll_seconds)
+            self._context.sleep(self._context.poll_seconds)
 
     def _refused(self, run: TrainingRun, file: RemoteFile) -> None:
         """The end, where the file is at fault; where the check itself broke off, the file is sent anew."""
         if file.processing_status != "FAILED":
-            fail(self._store, run, f"Together refuses `{file.filename}` ({file.id}): {file.flaw}", self._ways)
+            fail(self._store, run, f"Together refuses `{file.filename}` ({file.id}): {file.flaw}", self._context)
             return
         self._client.delete_file(file.id)
         column = "training_file_id" if file.id == run.training_file_id else "validation_file_id"
@@ -284,23 +284,23 @@ class _Step:
                     self._created(run, job)
                     return
                 self._tell(run, "looking for the job that was asked for")
-                self._ways.sleep(self._ways.poll_seconds)
+                self._context.sleep(self._context.poll_seconds)
         request = job_request(run)
         self._tell(run, "asking for Together's price")
         try:
             if not self._is_agreed(run, self._client.estimate_price(request)):
                 return
-            run = self._runs.update(run.number, at=self._ways.now(), job_status=CREATING)
+            run = self._runs.update(run.number, at=self._context.now(), job_status=CREATING)
             self._tell(run, "creating the job")
             self._created(run, self._make(run, request))
         except (RequestRefusedError, MissingError) as problem:
-            fail(self._store, run, f"Together refuses the job: {problem.message}", self._ways)
+            fail(self._store, run, f"Together refuses the job: {problem.message}", self._context)
 
     def _make(self, run: TrainingRun, request: JobRequest) -> Job:
         try:
             return self._client.create_job(request)
         except QuotaError as problem:
-            self._runs.update(run.number, at=self._ways.now(), job_status=None)
+            self._runs.update(run.number, at=self._context.now(), job_status=None)
             raise QuotaError(
                 f"{problem.message}; the file is at Together and nothing was charged",
                 f"add credit at together.ai, then go on: `{_same(run)}`",
@@ -314,7 +314,7 @@ class _Step:
         """Whether the job may be made at Together's price; False where the run has ended. Raises what it waits for."""
         if not estimate.available or estimate.total_price is None:
             if (estimate.unavailable_reason or "").endswith("_invalid"):
-                fail(self._store, run, f"Together gives no price: {estimate.unavailable_reason}", self._ways)
+                fail(self._store, run, f"Together gives no price: {estimate.unavailable_reason}", self._context)
                 return False
             raise RemoteError(
                 f"Together gives no price yet: {estimate.unavailable_reason or 'it does not say why'}",
@@ -327,14 +327,14 @@ class _Step:
                 f"Together asks ${Decimal(cents) / 100:.2f} for this, and does not let this account spend it{limit}",
                 f"add credit at together.ai, then go on: `{_same(run)}`",
             )
-        at = max(self._ways.now(), self._client.now())
-        every = standings(self._store, self._ways.limits, at)
+        at = max(self._context.now(), self._client.now())
+        every = standings(self._store, self._context.limits, at)
         check_price([one for one in every if one.model_type in (None, run.model_type)], run.model_type, Decimal(cents))
         agreed = run.plan.get("agreed_cents")
         agreed_cents = agreed if isinstance(agreed, int) else None
         if agreed_cents is None or cents > agreed_cents:
             asked = Asked(run, cents, agreed_cents, int(estimate.train_tokens or 0) or None)
-            if not self._ways.agree(asked):
+            if not self._context.agree(asked):
                 before = "nothing was agreed to" if agreed_cents is None else f"${agreed_cents / 100:.2f} was agreed to"
                 raise LimitError(
                     f"Together asks ${cents / 100:.2f} for this training, and {before}; nothing was charged",
@@ -343,16 +343,18 @@ class _Step:
                 )
             agreed_cents = cents
         plan = {**run.plan, "agreed_cents": agreed_cents, "estimate_cents": cents, "estimate_source": "Together"}
-        self._runs.update(run.number, at=self._ways.now(), plan=plan)
+        self._runs.update(run.number, at=self._context.now(), plan=plan)
         return True
 
     def _created(self, run: TrainingRun, job: Job) -> None:
         """A job that is there: in the run, the ledger and the history."""
-        now = self._ways.now()
+        now = self._context.now()
         run = self._move(run, "training", job_id=job.id, job_status=job.status)
         note_fine_tunes(self._client, self._store)
         detail = {**_told(run), "estimate_cents": run.plan.get("estimate_cents")}
-        Events(self._store).add(Event(now, self._ways.actor, "train_start", spell_model_type(run.model_type), detail))
+        Events(self._store).add(
+            Event(now, self._context.actor, "train_start", spell_model_type(run.model_type), detail)
+        )
 
     # --- how ---
 
@@ -360,10 +362,10 @@ class _Step:
         return lambda sent, total: self._tell(run, what, f"{sent * 100 // max(total, 1)} %")
 
     def _move(self, run: TrainingRun, stage: str, **changes: object) -> TrainingRun:
-        return self._runs.update(run.number, at=self._ways.now(), stage=stage, problem=None, **changes)
+        return self._runs.update(run.number, at=self._context.now(), stage=stage, problem=None, **changes)
 
     def _tell(self, run: TrainingRun, text: str, detail: str = "") -> None:
-        self._ways.tell(Progress(run, text, detail))
+        self._context.tell(Progress(run, text, detail))
 
 
 def suffix_of(run: TrainingRun, manifest_sha256: str) -> str:

@@ -57,7 +57,7 @@ def env(text: str) -> Path:
     return path
 
 
-def fates(reasoning: Run, text: str, *more: str) -> dict[str, dict[str, str]]:
+def outcomes(reasoning: Run, text: str, *more: str) -> dict[str, dict[str, str]]:
     done = reasoning("setup", "--from-env", env(text), "--json", *more)
     return {one["name"]: one for one in json.loads(done.stdout)}
 
@@ -134,7 +134,7 @@ def test_one_wrong_value_keeps_all_from_being_written(reasoning: Run, home: Path
 
 def test_a_key_that_is_set_already_is_not_replaced_unasked(reasoning: Run, file: Path) -> None:
     reasoning("config", "set", "together.api_key", "--stdin", input=OTHER)
-    found = fates(reasoning, f"TOGETHER_API_KEY={KEY}\n")["TOGETHER_API_KEY"]
+    found = outcomes(reasoning, f"TOGETHER_API_KEY={KEY}\n")["TOGETHER_API_KEY"]
     assert (found["fate"], "config set-key" in found["why"]) == ("no_effect", True)
     assert tomllib.loads(file.read_text()) == {"together": {"api_key": OTHER}}
 
@@ -142,7 +142,7 @@ def test_a_key_that_is_set_already_is_not_replaced_unasked(reasoning: Run, file:
 def test_comments_and_other_settings_stay(reasoning: Run, file: Path) -> None:
     file.parent.mkdir()
     file.write_text("# mine\n[budget]\nlimit_usd = 5 # low\nreserve_hours = 2\n")
-    assert fates(reasoning, "CUSTOM_REASONING_BUDGET_LIMIT=100")["CUSTOM_REASONING_BUDGET_LIMIT"]["before"] == "5.00"
+    assert outcomes(reasoning, "CUSTOM_REASONING_BUDGET_LIMIT=100")["CUSTOM_REASONING_BUDGET_LIMIT"]["before"] == "5.00"
     assert file.read_text() == '# mine\n[budget]\nlimit_usd = "100" # low\nreserve_hours = 2\n'
 
 
@@ -158,7 +158,7 @@ def test_comments_and_other_settings_stay(reasoning: Run, file: Path) -> None:
     ],
 )
 def test_addresses_and_amounts_are_read_as_here(line: str, setting: str, value: str | None, reasoning: Run) -> None:
-    (found,) = fates(reasoning, line).values()
+    (found,) = outcomes(reasoning, line).values()
     assert (found["setting"], found["fate"]) == (setting, "same" if value is None else "set")
     assert reasoning("config", "get", setting).stdout.strip() == (value or s.spell(s.BY_NAME[setting].default))
 
@@ -176,7 +176,7 @@ def test_addresses_and_amounts_are_read_as_here(line: str, setting: str, value: 
     ],
 )
 def test_what_becomes_nothing_says_why(line: str, why: str, reasoning: Run, home: Path) -> None:
-    (found,) = fates(reasoning, line).values()
+    (found,) = outcomes(reasoning, line).values()
     assert (found["fate"], why in found["why"], home.exists()) == ("no_effect", True, False)
 
 
@@ -185,14 +185,14 @@ def test_every_variable_that_is_read_is_taken_over(setting: s.Setting[object], r
     from tests.test_settings import TEXTS
 
     for name in setting.variables:
-        found = fates(reasoning, f"{name}={TEXTS[setting.name][0]}", "--dry-run")[name]
+        found = outcomes(reasoning, f"{name}={TEXTS[setting.name][0]}", "--dry-run")[name]
         expected = "no_effect" if setting.name.startswith("sandbox.") or setting.of_operator else "set"
         assert (found["fate"], found["setting"]) == (expected, setting.name if expected == "set" else None)
 
 
 def test_a_gateway_that_would_call_itself_is_wrong(reasoning: Run) -> None:
     text = "ANTHROPIC_PROXY_PORT=9001\nREASONING_GATEWAY_OPENAI_UPSTREAM=http://localhost:9001/v1\n"
-    assert fates(reasoning, text)["REASONING_GATEWAY_OPENAI_UPSTREAM"]["fate"] == "wrong"
+    assert outcomes(reasoning, text)["REASONING_GATEWAY_OPENAI_UPSTREAM"]["fate"] == "wrong"
 
 
 def test_a_file_that_goes_on_being_read_is_told(reasoning: Run) -> None:

@@ -15,7 +15,7 @@ from reasoning_cli.operations.costs.budget import Limits
 from reasoning_cli.operations.deploy.apply import Deployed, run_deploy
 from reasoning_cli.operations.deploy.lora import (
     AttachPlan,
-    TwoWaysError,
+    ServingChoiceError,
     plan_serving,
     plan_start,
     run_attach,
@@ -145,20 +145,23 @@ def test_a_deployment_of_the_base_that_serves_itself_carries_adapters_too(togeth
 
 def test_nobody_is_guessed_merged_or_attached(together: Service) -> None:
     job = tuned(together)
-    with pytest.raises(TwoWaysError) as asked:
+    with pytest.raises(ServingChoiceError) as asked:
         planned(together, job, merged=None)
-    assert [(way.merged, way.added_cents_per_hour, way.on) for way in asked.value.ways] == [
+    assert [(choice.merged, choice.added_cents_per_hour, choice.on) for choice in asked.value.choices] == [
         (True, 549, None),
         (False, 549, None),
     ]
     assert asked.value.hint is not None and {"`--merged`", "`--adapter`"} <= set(asked.value.hint.split())
     attach(together, job)
     assert planned(together, job, merged=None).action is Action.NOTHING, "what was chosen once goes on"
-    with pytest.raises(TwoWaysError) as again:
+    with pytest.raises(ServingChoiceError) as again:
         planned(together, tuned(together, "coder"), "coding", merged=None)
-    assert [(way.added_cents_per_hour, way.on) for way in again.value.ways] == [(549, None), (0, "qwen3-8b")]
+    assert [(choice.added_cents_per_hour, choice.on) for choice in again.value.choices] == [
+        (549, None),
+        (0, "qwen3-8b"),
+    ]
     name = "sandbox/coder-adapter"
-    with pytest.raises(TwoWaysError):
+    with pytest.raises(ServingChoiceError):
         planned(together, name, "coding", merged=None)
     alone = plan_serving(
         together.client, together.store, NO_LIMITS, together.request(name, model_type="coding", merged=True)

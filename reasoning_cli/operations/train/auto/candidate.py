@@ -15,10 +15,9 @@ from reasoning_cli.operations.costs.ledger import observe, usage_by_deployment
 from reasoning_cli.operations.deploy.teardown import StopPlan, run_stop
 from reasoning_cli.operations.evaluate.gate_rules import read_gate
 from reasoning_cli.operations.evaluate.plan import plan_evaluation
-from reasoning_cli.operations.evaluate.run import Ways as EvaluatingWays
-from reasoning_cli.operations.evaluate.run import run_evaluation
+from reasoning_cli.operations.evaluate.run import EvaluationContext, run_evaluation
 from reasoning_cli.operations.evaluate.sampling import EvaluateRequest
-from reasoning_cli.operations.promote.context import Desk
+from reasoning_cli.operations.promote.context import PromotionContext
 from reasoning_cli.operations.promote.controller import stand_beside
 from reasoning_cli.operations.promote.evidence import find_evidence
 from reasoning_cli.operations.promote.gate import Criterion, judge
@@ -43,16 +42,16 @@ _EVER = datetime.fromisoformat("2000-01-01T00:00:00Z"), datetime.fromisoformat("
 
 
 @dataclass(frozen=True)
-class Bench:
+class CandidateContext:
     """What it takes to try a model: how it is deployed (`models` and `idle_minutes` as they are set), and how it is
     asked; `evaluation` is what to ask, its models left open."""
 
-    desk: Desk
+    promotion: PromotionContext
     limits: Limits
     models: Mapping[str, str]
     idle_minutes: int
     evaluation: EvaluateRequest
-    evaluating: EvaluatingWays
+    evaluating: EvaluationContext
     prices: Mapping[str, TokenPrice]
 
 
@@ -74,59 +73,61 @@ class Judged:
         return "; ".join(f"{one.text}: {one.found}, wanted {one.wanted}" for one in failed) or None
 
 
-def plan(bench: Bench, model_type: str, run: int, *, steps: tuple[int, ...] = (0, 100)) -> PromotionPlan:
+def plan(context: CandidateContext, model_type: str, run: int, *, steps: tuple[int, ...] = (0, 100)) -> PromotionPlan:
     """What it takes to bring the model of a run in. Raises what `plan_promotion` raises."""
-    desk = bench.desk
+    promotion = context.promotion
     request = PromoteRequest(model_type, str(run), steps)
-    judged = judge_model(bench, model_type, run)
+    judged = judge_model(context, model_type, run)
     return plan_promotion(
-        desk.client,
-        desk.store,
-        desk.settings(),
-        bench.limits,
+        promotion.client,
+        promotion.store,
+        promotion.settings(),
+        context.limits,
         request,
         judged.candidate,
         read_gate(None, model_type),
         judged.criteria,
         evaluation=judged.evaluation,
-        models=dict(bench.models),
-        idle_minutes=bench.idle_minutes,
+        models=dict(context.models),
+        idle_minutes=context.idle_minutes,
     )
 
 
-def stand(bench: Bench, model_type: str, run: int, made: Callable[[DeploymentRecord], None]) -> DeploymentRecord:
+def stand(
+    context: CandidateContext, model_type: str, run: int, made: Callable[[DeploymentRecord], None]
+) -> DeploymentRecord:
     """Bring the model of a run up beside what answers, unseen by agents; as the first of its slot in its shadow."""
-    desk, planned = bench.desk, plan(bench, model_type, run)
+    promotion, planned = context.promotion, plan(context, model_type, run)
     if planned.old is None:
         # Before it is in the slot: one that was live without a model must not hand everything to it.
         texts = {s.ENABLED[model_type].name: "true", s.MODE[model_type].name: str(Mode.SHADOW)}
-        s.write_settings(desk.settings().paths, texts | {s.PROMPT_FORM[model_type].name: str(planned.form)})
-    record = stand_beside(desk, planned, made)
+        s.write_settings(promotion.settings().paths, texts | {s.PROMPT_FORM[model_type].name: str(planned.form)})
+    record = stand_beside(promotion, planned, made)
     if planned.old is None:
-        Deployments(desk.store).set_slot(model_type, record.key, now=desk.client.now())
+        Deployments(promotion.store).set_slot(model_type, record.key, now=promotion.client.now())
     return record
 
 
-def evaluate(bench: Bench, model_type: str, key: str) -> EvaluationRecord:
+def evaluate(context: CandidateContext, model_type: str, key: str) -> EvaluationRecord:
     """Ask a model, and ours that answers now, what neither was trained on; a result that is there counts."""
-    desk = bench.desk
+    promotion = context.promotion
     names = [key]
-    going = Replacements(desk.store).going(model_type)
+    going = Replacements(promotion.store).going(model_type)
     if going is not None and going.new_key == key:
-        old = Deployments(desk.store).get(going.old_key)
+        old = Deployments(promotion.store).get(going.old_key)
         if old is not None and old.state == "READY":
             names.append(old.key)
-    request = replace(bench.evaluation, models=tuple(names))
-    planned = plan_evaluation(desk.store, request, bench.prices)
+    request = replace(context.evaluation, models=tuple(names))
+    planned = plan_evaluation(promotion.store, request, context.prices)
     if planned.finished is not None:
         return planned.finished
-    return run_evaluation(desk.client, desk.store, planned, bench.prices, bench.evaluating)
+    return run_evaluation(promotion.client, promotion.store, planned, context.prices, context.evaluating)
 
 
-def judge_model(bench: Bench, model_type: str, run: int) -> Judged:
+def judge_model(context: CandidateContext, model_type: str, run: int) -> Judged:
     """Hold the model of a run against the gate, by its newest evaluation and by live traffic."""
-    desk = bench.desk
-    store, settings, now = desk.store, desk.settings(), desk.now()
+    promotion = context.promotion
+    store, settings, now = promotion.store, promotion.settings(), promotion.now()
     candidate = find_candidate(store, PromoteRequest(model_type, str(run)))
     gate = read_gate(None, model_type)
     old = answering(store, settings, model_type, candidate)
@@ -139,27 +140,29 @@ def judge_model(bench: Bench, model_type: str, run: int) -> Judged:
     return Judged(candidate, criteria, found.evaluation, shown, found.live, found.live_decisions)
 
 
-def cost_cents(bench: Bench, run: int | None, key: str | None) -> Decimal:
+def cost_cents(context: CandidateContext, run: int | None, key: str | None) -> Decimal:
     """What a round has cost so far: its job, and the hours of its model with all doubts."""
     from reasoning_cli.store.train.fine_tunes import FineTunes
     from reasoning_cli.store.train.runs import TrainingRuns
 
-    store = bench.desk.store
+    store = context.promotion.store
     found = TrainingRuns(store).get(run) if run is not None else None
     jobs = [one.cents for one in FineTunes(store).all() if found is not None and one.id == found.job_id]
     usage = usage_by_deployment(store, *_EVER).get(key) if key is not None else None
     return sum(jobs, Decimal(0)) + (usage.high_cents if usage is not None else 0)
 
 
-def take_away(bench: Bench, key: str) -> None:
+def take_away(context: CandidateContext, key: str) -> None:
     """Stop a model that is not to come in; what answered before has all that it had. May be done again."""
-    desk = bench.desk
-    new = Deployments(desk.store).get(key)
+    promotion = context.promotion
+    new = Deployments(promotion.store).get(key)
     if new is None or new.deleted_at is not None:
         return
-    new = observe(desk.client, desk.store, new)
+    new = observe(promotion.client, promotion.store, new)
     if new.deleted_at is None:
-        run_stop(desk.client, desk.store, StopPlan(new, keep=False, saves_cents_per_hour=burn(new)), desk.wait)
-    replacement = Replacements(desk.store).unfinished_to(key)
+        run_stop(
+            promotion.client, promotion.store, StopPlan(new, keep=False, saves_cents_per_hour=burn(new)), promotion.wait
+        )
+    replacement = Replacements(promotion.store).unfinished_to(key)
     if replacement is not None:
-        Replacements(desk.store).finish(replacement.number, desk.client.now())
+        Replacements(promotion.store).finish(replacement.number, promotion.client.now())

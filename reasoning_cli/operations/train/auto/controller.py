@@ -24,7 +24,7 @@ from reasoning_cli.operations.promote.controller import look as look_at_promotio
 from reasoning_cli.operations.promote.plan import HOLD, STEPS
 from reasoning_cli.operations.statistics.sequential import Verdict
 from reasoning_cli.operations.train.auto.candidate import (
-    Bench,
+    CandidateContext,
     cost_cents,
     evaluate,
     judge_model,
@@ -34,7 +34,7 @@ from reasoning_cli.operations.train.auto.candidate import (
 )
 from reasoning_cli.operations.train.monitor import look as look_at_job
 from reasoning_cli.operations.train.plan import TrainRequest, plan_training
-from reasoning_cli.operations.train.run import Ways, advance, begin_training
+from reasoning_cli.operations.train.run import TrainingContext, advance, begin_training
 from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
@@ -50,11 +50,11 @@ TYPED = {"auto": True}  # what a training run of the loop is known by
 
 
 @dataclass(frozen=True)
-class Means:
+class LoopContext:
     """What a round is carried out with: `request` is the training it would begin, `training` how that is done."""
 
-    bench: Bench
-    training: Ways
+    candidate: CandidateContext
+    training: TrainingContext
     request: TrainRequest
     slot_form: str
     database: Path
@@ -62,11 +62,11 @@ class Means:
 
     @property
     def store(self) -> Store:
-        return self.bench.desk.store
+        return self.candidate.promotion.store
 
     @property
     def now(self) -> datetime:
-        return self.bench.desk.now()
+        return self.candidate.promotion.now()
 
 
 def loop_in_hand(database: Path, model_type: str) -> AbstractContextManager[bool]:
@@ -148,66 +148,71 @@ class Keeper:
         return is_begun or last is None or now - last >= LOOK_AT_WAITING
 
 
-def take_steps(means: Means, model_type: str) -> Loop | None:
+def take_steps(context: LoopContext, model_type: str) -> Loop | None:
     """Go on with a loop until it waits for something; how it then stands, None where there is none.
 
     Raises what keeps it where it is, having written that down; the same again goes on.
     """
     while True:
-        loop = Loops(means.store).get(model_type)
+        loop = Loops(context.store).get(model_type)
         if loop is None:
             return None
         try:
-            after = _step(means, loop)
+            after = _step(context, loop)
         except ReasoningError as problem:
-            _say(means.store, loop, f"{loop.step}: {problem.message}", means.now)
+            _say(context.store, loop, f"{loop.step}: {problem.message}", context.now)
             raise
         if after is None or after.step == loop.step or after.step == "resting":
             return after
-        means.tell(after)
+        context.tell(after)
 
 
-def _step(means: Means, loop: Loop) -> Loop | None:
+def _step(context: LoopContext, loop: Loop) -> Loop | None:
     match loop.step:
         case "resting":
-            return _rest(means, loop)
+            return _rest(context, loop)
         case "training":
-            return _train(means, loop)
+            return _train(context, loop)
         case "deploying":
-            return _deploy(means, loop)
+            return _deploy(context, loop)
         case "evaluating":
-            return _evaluate(means, loop)
+            return _evaluate(context, loop)
         case "comparing":
-            return _compare(means, loop)
+            return _compare(context, loop)
         case "waiting":
-            return _wait(means, loop)
+            return _wait(context, loop)
         case "promoting":
-            return _promote(means, loop)
+            return _promote(context, loop)
         case "leaving":
-            return _leave(means, loop)
+            return _leave(context, loop)
 
 
-def _rest(means: Means, loop: Loop) -> Loop | None:
-    rested, may = rest(means.store, loop, means.now)
+def _rest(context: LoopContext, loop: Loop) -> Loop | None:
+    rested, may = rest(context.store, loop, context.now)
     if rested is None or not may:
         return rested
-    store, desk = means.store, means.bench.desk
+    store, promoting = context.store, context.candidate.promotion
     run = TrainingRuns(store).going(loop.model_type)
     seen = Loops(store).newest_sample()
     if run is None:
         # A run that was begun, and the process killed before the loop knew of it, is gone on with.
         planned = plan_training(
-            desk.client, store, means.bench.limits, means.request, now=means.now, slot_form=means.slot_form
+            promoting.client,
+            store,
+            context.candidate.limits,
+            context.request,
+            now=context.now,
+            slot_form=context.slot_form,
         )
-        run = begin_training(store, planned, means.now)
-    Events(store).add(Event(means.now, ACTOR, "auto_begin", spell_model_type(loop.model_type), {"run": run.number}))
+        run = begin_training(store, planned, context.now)
+    Events(store).add(Event(context.now, ACTOR, "auto_begin", spell_model_type(loop.model_type), {"run": run.number}))
     return _to(
-        means,
+        context,
         loop,
         "training",
         f"training run {run.number} begins",
         run=run.number,
-        begun_at=means.now,
+        begun_at=context.now,
         seen_seq=seen,
         evaluation=None,
         candidate_key=None,
@@ -215,173 +220,175 @@ def _rest(means: Means, loop: Loop) -> Loop | None:
     )
 
 
-def _train(means: Means, loop: Loop) -> Loop | None:
-    store, client = means.store, means.bench.desk.client
+def _train(context: LoopContext, loop: Loop) -> Loop | None:
+    store, client = context.store, context.candidate.promotion.client
     run = TrainingRuns(store).get(loop.run or 0)
     assert run is not None
-    ways = replace(means.training, agree=lambda asked: asked.cents <= loop.max_cost_cents)
-    run = advance(client, store, run, ways)
-    run, job = look_at_job(client, store, run, ways)
+    training = replace(context.training, agree=lambda asked: asked.cents <= loop.max_cost_cents)
+    run = advance(client, store, run, training)
+    run, job = look_at_job(client, store, run, training)
     if run.over and run.stage != "done":
-        return _end(means, loop, f"training run {run.number} {run.stage}: {run.problem}")
+        return _end(context, loop, f"training run {run.number} {run.stage}: {run.problem}")
     if run.stage == "done" and run.problem:
-        return _end(means, loop, f"{run.model_name}: {run.problem}")
+        return _end(context, loop, f"{run.model_name}: {run.problem}")
     if run.stage == "done":
-        return _to(means, loop, "deploying", f"{run.model_name} is trained")
+        return _to(context, loop, "deploying", f"{run.model_name} is trained")
     status = (job.status if job is not None else None) or run.job_status or "on its way"
-    return _say(store, loop, f"training run {run.number}: {status.replace('_', ' ')}", means.now)
+    return _say(store, loop, f"training run {run.number}: {status.replace('_', ' ')}", context.now)
 
 
-def _deploy(means: Means, loop: Loop) -> Loop | None:
-    store = means.store
+def _deploy(context: LoopContext, loop: Loop) -> Loop | None:
+    store = context.store
 
     def made(record: DeploymentRecord) -> None:
         Loops(store).update(loop.model_type, candidate_key=record.key)
 
-    record = stand(means.bench, loop.model_type, loop.run or 0, made)
+    record = stand(context.candidate, loop.model_type, loop.run or 0, made)
     line = f"{record.model_name} stands beside what answers, unseen"
-    return _to(means, loop, "evaluating", line, candidate_key=record.key)
+    return _to(context, loop, "evaluating", line, candidate_key=record.key)
 
 
-def _evaluate(means: Means, loop: Loop) -> Loop | None:
-    if (gone := _gone(means, loop)) is not None:
+def _evaluate(context: LoopContext, loop: Loop) -> Loop | None:
+    if (gone := _gone(context, loop)) is not None:
         return gone
     try:
-        record = evaluate(means.bench, loop.model_type, loop.candidate_key or "")
+        record = evaluate(context.candidate, loop.model_type, loop.candidate_key or "")
     except ReasoningError as problem:
         if type(problem) is not ReasoningError:  # Together's trouble, or ours: the next look goes on
             raise
-        return _to_leave(means, loop, f"it could not be evaluated: {problem.message}")
-    judged = judge_model(means.bench, loop.model_type, loop.run or 0)
+        return _to_leave(context, loop, f"it could not be evaluated: {problem.message}")
+    judged = judge_model(context.candidate, loop.model_type, loop.run or 0)
     if judged.refused is not None:
-        return _to_leave(means, loop, f"{judged.candidate.name} is refused by the gate: {judged.refused}")
+        return _to_leave(context, loop, f"{judged.candidate.name} is refused by the gate: {judged.refused}")
     line = f"{judged.candidate.name} passes the gate by evaluation {record.number} ({judged.difference})"
-    return _to(means, loop, "comparing", line, evaluation=record.number)
+    return _to(context, loop, "comparing", line, evaluation=record.number)
 
 
-def _compare(means: Means, loop: Loop) -> Loop | None:
+def _compare(context: LoopContext, loop: Loop) -> Loop | None:
     """Live traffic may still refuse what the evaluation let pass."""
-    if (gone := _gone(means, loop)) is not None:
+    if (gone := _gone(context, loop)) is not None:
         return gone
-    judged = judge_model(means.bench, loop.model_type, loop.run or 0)
+    judged = judge_model(context.candidate, loop.model_type, loop.run or 0)
     name = judged.candidate.name
     if judged.refused is not None:
-        return _to_leave(means, loop, f"{name} is refused by the gate: {judged.refused}")
-    if (dear := _too_dear(means, loop)) is not None:
+        return _to_leave(context, loop, f"{name} is refused by the gate: {judged.refused}")
+    if (dear := _too_dear(context, loop)) is not None:
         return dear
     if judged.live_decisions < HOLD or judged.live is Verdict.WORSE:
         seen = f"{judged.live_decisions} of {HOLD} live decisions"
-        return _say(means.store, loop, f"{name} is asked beside what answers: {seen}", means.now)
-    return _ask(means, loop)
+        return _say(context.store, loop, f"{name} is asked beside what answers: {seen}", context.now)
+    return _ask(context, loop)
 
 
-def _ask(means: Means, loop: Loop) -> Loop | None:
-    judged = judge_model(means.bench, loop.model_type, loop.run or 0)
+def _ask(context: LoopContext, loop: Loop) -> Loop | None:
+    judged = judge_model(context.candidate, loop.model_type, loop.run or 0)
     name = spell_model_type(loop.model_type)
     live = f"live: {judged.live}, of {judged.live_decisions:,} decisions"
     line = f"waits for: `reasoning train promote {name}` ({judged.difference}; {live})"
     detail = {"model": judged.candidate.name, "run": loop.run, "evaluation": loop.evaluation, "live": str(judged.live)}
     if loop.step != "waiting":
-        Events(means.store).add(Event(means.now, ACTOR, "auto_ask", name, detail))
-    return _to(means, loop, "waiting", line)
+        Events(context.store).add(Event(context.now, ACTOR, "auto_ask", name, detail))
+    return _to(context, loop, "waiting", line)
 
 
-def _wait(means: Means, loop: Loop) -> Loop | None:
-    if _promotion(means, loop) is not None:
-        return _to(means, loop, "promoting", "the promotion was begun")
-    if (gone := _gone(means, loop)) is not None:
+def _wait(context: LoopContext, loop: Loop) -> Loop | None:
+    if _promotion(context, loop) is not None:
+        return _to(context, loop, "promoting", "the promotion was begun")
+    if (gone := _gone(context, loop)) is not None:
         return gone
-    if (dear := _too_dear(means, loop)) is not None:
+    if (dear := _too_dear(context, loop)) is not None:
         return dear
     if not loop.unattended:
         return loop
-    bench, desk = means.bench, means.bench.desk
-    judged = judge_model(bench, loop.model_type, loop.run or 0)
+    promoting = context.candidate.promotion
+    judged = judge_model(context.candidate, loop.model_type, loop.run or 0)
     if judged.refused is not None:
-        return _to_leave(means, loop, f"{judged.candidate.name} is refused by the gate: {judged.refused}")
-    planned = plan(bench, loop.model_type, loop.run or 0, steps=STEPS)
-    with in_hand(means.database, loop.model_type) as mine:
+        return _to_leave(context, loop, f"{judged.candidate.name} is refused by the gate: {judged.refused}")
+    planned = plan(context.candidate, loop.model_type, loop.run or 0, steps=STEPS)
+    with in_hand(context.database, loop.model_type) as mine:
         if mine:
-            promotion = begin(desk, planned, by=loop.by, forced=False)
-            bring_in(desk, promotion, planned)
-    return _to(means, loop, "promoting", f"{judged.candidate.name} comes in, step by step")
+            promotion = begin(promoting, planned, by=loop.by, forced=False)
+            bring_in(promoting, promotion, planned)
+    return _to(context, loop, "promoting", f"{judged.candidate.name} comes in, step by step")
 
 
-def _promote(means: Means, loop: Loop) -> Loop | None:
-    promotion = _promotion(means, loop)
+def _promote(context: LoopContext, loop: Loop) -> Loop | None:
+    promotion = _promotion(context, loop)
     if promotion is None:
-        return _to(means, loop, "waiting", "the promotion is gone")
+        return _to(context, loop, "waiting", "the promotion is gone")
     if promotion.stage == "planned" and promotion.by == loop.by and loop.unattended:
-        desk = means.bench.desk
-        with in_hand(means.database, loop.model_type) as mine:
+        promoting = context.candidate.promotion
+        with in_hand(context.database, loop.model_type) as mine:
             if mine:  # it was killed before the model was in
-                bring_in(desk, promotion, plan(means.bench, loop.model_type, loop.run or 0, steps=STEPS))
+                bring_in(promoting, promotion, plan(context.candidate, loop.model_type, loop.run or 0, steps=STEPS))
     elif promotion.stage in WATCHED:
-        with in_hand(means.database, loop.model_type) as mine:
+        with in_hand(context.database, loop.model_type) as mine:
             if mine:
-                promotion = look_at_promotion(means.bench.desk, promotion).promotion
+                promotion = look_at_promotion(context.candidate.promotion, promotion).promotion
     if promotion.finished_at is None:
-        return _say(means.store, loop, f"{promotion.model} comes in, step {promotion.step + 1}", means.now)
+        return _say(context.store, loop, f"{promotion.model} comes in, step {promotion.step + 1}", context.now)
     if promotion.stage == "promoted":
-        return _end(means, loop, f"{promotion.model} answers {spell_model_type(loop.model_type)}")
-    return _end(means, loop, f"{promotion.model} was not promoted: {promotion.why}")
+        return _end(context, loop, f"{promotion.model} answers {spell_model_type(loop.model_type)}")
+    return _end(context, loop, f"{promotion.model} was not promoted: {promotion.why}")
 
 
-def _leave(means: Means, loop: Loop) -> Loop | None:
+def _leave(context: LoopContext, loop: Loop) -> Loop | None:
     if loop.candidate_key is not None:
-        take_away(means.bench, loop.candidate_key)
-    return _end(means, loop, loop.outcome or "it was taken away")
+        take_away(context.candidate, loop.candidate_key)
+    return _end(context, loop, loop.outcome or "it was taken away")
 
 
-def _promotion(means: Means, loop: Loop) -> Promotion | None:
+def _promotion(context: LoopContext, loop: Loop) -> Promotion | None:
     """The promotion of this round's model, if one was begun."""
-    latest = Promotions(means.store).latest(loop.model_type)
+    latest = Promotions(context.store).latest(loop.model_type)
     if latest is None or loop.begun_at is None or latest.started_at < loop.begun_at:
         return None
     return latest if loop.candidate_key in (latest.model_key, None) or latest.run == loop.run else None
 
 
-def _gone(means: Means, loop: Loop) -> Loop | None:
+def _gone(context: LoopContext, loop: Loop) -> Loop | None:
     """Where a round goes on whose model is not there: to its end when somebody took it away; when it was stopped (as
     what nobody asks is) it is brought up again as soon as there is something to ask it."""
-    record = Deployments(means.store).get(loop.candidate_key or "")
+    record = Deployments(context.store).get(loop.candidate_key or "")
     if record is not None and record.deleted_at is None:
-        record = observe(means.bench.desk.client, means.store, record)
+        record = observe(context.candidate.promotion.client, context.store, record)
     if record is None or record.deleted_at is not None:
-        return _end(means, loop, "its model was taken away by somebody")
+        return _end(context, loop, "its model was taken away by somebody")
     if record.state not in AT_REST or loop.step == "waiting":
         return None
-    asked = decisions_since(means.store, loop.model_type, loop.line_at, means.now)
+    asked = decisions_since(context.store, loop.model_type, loop.line_at, context.now)
     if loop.step == "evaluating" or asked:
-        return _to(means, loop, "deploying", f"{record.model_name} is {record.state}, and brought up again")
-    return _say(means.store, loop, f"{record.model_name} is {record.state}: there was nothing to ask it", means.now)
+        return _to(context, loop, "deploying", f"{record.model_name} is {record.state}, and brought up again")
+    return _say(context.store, loop, f"{record.model_name} is {record.state}: there was nothing to ask it", context.now)
 
 
-def _too_dear(means: Means, loop: Loop) -> Loop | None:
+def _too_dear(context: LoopContext, loop: Loop) -> Loop | None:
     """The way out for a round that has cost what it may."""
-    cents = cost_cents(means.bench, loop.run, loop.candidate_key)
+    cents = cost_cents(context.candidate, loop.run, loop.candidate_key)
     if cents < loop.max_cost_cents:
         return None
     spent, most = f"${cents / 100:.2f}", f"${Decimal(loop.max_cost_cents) / 100:.2f}"
     waited = "nobody promoted it" if loop.step == "waiting" else "live traffic brought no verdict"
-    return _to_leave(means, loop, f"{waited} before the round had cost {spent}, of {most}")
+    return _to_leave(context, loop, f"{waited} before the round had cost {spent}, of {most}")
 
 
-def _to_leave(means: Means, loop: Loop, outcome: str) -> Loop | None:
-    return _to(means, loop, "leaving", f"{outcome}; it is stopped", outcome=outcome)
+def _to_leave(context: LoopContext, loop: Loop, outcome: str) -> Loop | None:
+    return _to(context, loop, "leaving", f"{outcome}; it is stopped", outcome=outcome)
 
 
-def _end(means: Means, loop: Loop, outcome: str) -> Loop | None:
-    cents = cost_cents(means.bench, loop.run, loop.candidate_key)
+def _end(context: LoopContext, loop: Loop, outcome: str) -> Loop | None:
+    cents = cost_cents(context.candidate, loop.run, loop.candidate_key)
     detail = {"run": loop.run, "evaluation": loop.evaluation, "outcome": outcome, "cents": ceil(cents)}
-    Events(means.store).add(Event(means.now, ACTOR, "auto_end", spell_model_type(loop.model_type), detail))
+    Events(context.store).add(Event(context.now, ACTOR, "auto_end", spell_model_type(loop.model_type), detail))
     outcome = f"round over: {outcome}"
-    return _to(means, loop, "resting", outcome, outcome=outcome, ended_at=means.now)
+    return _to(context, loop, "resting", outcome, outcome=outcome, ended_at=context.now)
 
 
-def _to(means: Means, loop: Loop, step: Step, line: str, **changes: object) -> Loop | None:
+def _to(context: LoopContext, loop: Loop, step: Step, line: str, **changes: object) -> Loop | None:
     """The next step, written down with its line in one go."""
-    return Loops(means.store).update(loop.model_type, step=step, line=line, line_at=means.now, told=False, **changes)
+    return Loops(context.store).update(
+        loop.model_type, step=step, line=line, line_at=context.now, told=False, **changes
+    )
 
 
 def _say(store: Store, loop: Loop, line: str, now: datetime, *, told: bool = False) -> Loop | None:
