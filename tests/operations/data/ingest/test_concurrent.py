@@ -10,8 +10,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from reasoning_cli.operations.data.ingest.elizaos_logs import read_row
 from reasoning_cli.operations.data.ingest.pipeline import BATCH_ROWS
 from reasoning_cli.store.open import open_store

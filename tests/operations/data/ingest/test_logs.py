@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.errors import DataError, ExitCode, NotFoundError, ReasoningError
-from reasoning_cli.operations.data.ingest.pipeline import BATCH_ROWS, BadLine, ImportReport
 from reasoning_cli.operations import importing
+from reasoning_cli.operations.data.ingest.pipeline import BadLine, ImportReport
 from reasoning_cli.sources import files
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.open import open_store
