@@ -14,7 +14,7 @@ import sys
 import certifi
 import typer.main
 
-from reasoning_cli.store import schema
+from reasoning_cli.store import migrations
 
 _CERTIFICATES = "SSL_CERT_FILE", "SSL_CERT_DIR"
 
@@ -64,7 +64,7 @@ def _parameters_of_commands() -> None:
     typer.main.get_params_from_function = lambda func: dict(read(func))
 
 
-migrate = schema.migrate
+migrate = migrations.migrate
 
 
 def _empty_databases() -> None:
@@ -74,11 +74,11 @@ def _empty_databases() -> None:
     def migrated(connection: sqlite3.Connection) -> None:
         if connection.execute("SELECT EXISTS(SELECT 1 FROM sqlite_schema)").fetchone()[0]:
             migrate(connection)
-        elif first := kept.get(schema.STEPS):
+        elif first := kept.get(migrations.STEPS):
             first.backup(connection)
         else:
             migrate(connection)
-            kept[schema.STEPS] = sqlite3.connect(":memory:", check_same_thread=False)
-            connection.backup(kept[schema.STEPS])
+            kept[migrations.STEPS] = sqlite3.connect(":memory:", check_same_thread=False)
+            connection.backup(kept[migrations.STEPS])
 
-    schema.migrate = migrated
+    migrations.migrate = migrated

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.errors import DataError
-from reasoning_cli.store import migrations, schema
+from reasoning_cli.store import migrations
 from reasoning_cli.store.open import open_store
 from tests import once
 
@@ -30,7 +30,7 @@ with open_store(Path(sys.argv[1])) as store:
 @pytest.fixture(autouse=True)
 def _made_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """How a database is made is what is tested here: no copy of one."""
-    monkeypatch.setattr(schema, "migrate", once.migrate)
+    monkeypatch.setattr(migrations, "migrate", once.migrate)
 
 
 @pytest.fixture

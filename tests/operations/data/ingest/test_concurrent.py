@@ -23,9 +23,9 @@ IMPORT = """
 import sys
 from pathlib import Path
 from reasoning_cli.store.open import open_store
-from reasoning_cli.operations import importing
+from reasoning_cli.operations.data.ingest import pipeline
 from tests.operations.taking_in import import_file
-importing.BATCH_ROWS = int(sys.argv[3])
+pipeline.BATCH_ROWS = int(sys.argv[3])
 print("ready", flush=True)
 sys.stdin.readline()
 with open_store(Path(sys.argv[1])) as store:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.errors import DataError, ExitCode, NotFoundError, ReasoningError
-from reasoning_cli.operations import importing
+from reasoning_cli.operations.data.ingest import pipeline
 from reasoning_cli.operations.data.ingest.pipeline import BadLine, ImportReport
 from reasoning_cli.sources import files
 from reasoning_cli.store.database import Store
@@ -31,9 +31,9 @@ IMPORT = """
 import sys
 from pathlib import Path
 from tests.operations.taking_in import import_file
-from reasoning_cli.operations import importing
-from reasoning_cli.store.database import open_store
-importing.BATCH_ROWS = int(sys.argv[3])
+from reasoning_cli.operations.data.ingest import pipeline
+from reasoning_cli.store.open import open_store
+pipeline.BATCH_ROWS = int(sys.argv[3])
 def told(report):
     print(report.added, flush=True)
     if report.added >= int(sys.argv[4]):
@@ -238,7 +238,7 @@ def test_killing_an_import_loses_no_stored_row_and_running_it_again_completes_it
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = 50  # rows; nothing depends on how many
-    monkeypatch.setattr(importing, "BATCH_ROWS", batch)
+    monkeypatch.setattr(pipeline, "BATCH_ROWS", batch)
     total = batch * 30
     export, path = tmp_path / "export.jsonl", tmp_path / "reasoning.db"
     model = row(1)
