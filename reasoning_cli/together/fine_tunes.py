@@ -176,19 +176,6 @@ class JobEvent(_Shape):
     checkpoint_path: str | None = None
 
 
-class JobCheckpoint(_Shape):
-    """A stage of the weights; `checkpoint` is `model` or `adapter`, `object_id` the model of the registry."""
-
-    checkpoint_type: str = ""
-    created_at: Annotated[datetime | None, BeforeValidator(_moment)] = None
-    path: str = ""
-    step: int = 0
-    checkpoint: str | None = None
-    object_id: str | None = None
-    object_name: str | None = None
-    object_revision_id: str | None = None
-
-
 Metrics = dict[str, float]  # of one step: `train/global_step`, `train/loss`, `eval/loss`, … an open set
 
 
@@ -260,9 +247,6 @@ class FineTunes(Calls):
         query: dict[str, str | int] | None = {"global_step_from": since_step} if since_step else None
         found = self._data(f"/v1/fine-tunes/{job_id}/metrics", query, "metrics")
         return [{name: float(value) for name, value in one.items() if isinstance(value, int | float)} for one in found]
-
-    def job_checkpoints(self, job_id: str) -> list[JobCheckpoint]:
-        return [read(JobCheckpoint, one) for one in self._data(f"/v1/fine-tunes/{job_id}/checkpoints")]
 
     def download_job(
         self,

@@ -140,7 +140,6 @@ CALLS: dict[str, Call] = {
     "find_job": lambda f: f.client.find_job(f.request()),
     "job_events": lambda f: f.client.job_events(f.made_id),
     "job_metrics": lambda f: f.client.job_metrics(f.made_id, since_step=2),
-    "job_checkpoints": lambda f: f.client.job_checkpoints(f.made_id),
     "download_job": lambda f: f.client.download_job(f.made_id, f.folder / "weights.tar.zst", "adapter"),
     "cancel_job": lambda f: f.client.cancel_job(f.spare_job().id),
     "delete_job": lambda f: f.client.delete_job(f.made_id),

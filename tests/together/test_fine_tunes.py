@@ -151,7 +151,6 @@ def test_a_job_runs_to_its_result(together: Service, request_: JobRequest, tmp_p
     assert client.job_events(job_id) == events, "the case says nothing"
     assert client.job_metrics(job_id)[-1]["train/global_step"] == 10
     assert [one["train/global_step"] for one in client.job_metrics(job_id, since_step=9)] == [9, 10]
-    assert {one.object_id for one in client.job_checkpoints(job_id)} == {job.model_object_id, job.adapter_object_id}
     client.delete_job(job_id)
     client.delete_job(job_id)
     assert client.jobs() == []

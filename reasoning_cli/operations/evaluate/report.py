@@ -153,12 +153,6 @@ def build_report(
     )
 
 
-def latest_report(store: Store, model_type: str, model: str) -> tuple[EvaluationRecord, EvaluationReport] | None:
-    """The newest finished evaluation that a model took part in, by any of its names or ids."""
-    record = Evaluations(store).latest(model_type, model)
-    return None if record is None or record.report is None else (record, read_report(record.report))
-
-
 def report_record(report: EvaluationReport) -> dict[str, object]:
     """The report as JSON holds it; an interval without end has no bound there."""
     found = _plain(asdict(report))

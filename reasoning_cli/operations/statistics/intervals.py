@@ -17,7 +17,6 @@ Tests hold them against published values, and count by simulation how often they
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -117,16 +116,6 @@ def percentile(ordered: Sequence[float], share: float) -> Figure | None:
         return None
     low, high = _ranks(count, share)
     return Figure(ordered[min(count - 1, math.ceil(share * count) - 1)], ordered[low], ordered[high], count)
-
-
-def bootstrap(values: Sequence[float], *, seed: int, draws: int = 2000) -> Figure | None:
-    """The mean with the interval that resampling with a seed gives; what the formulas above are held against."""
-    if not values:
-        return None
-    rng = random.Random(seed)
-    means = sorted(math.fsum(rng.choices(values, k=len(values))) / len(values) for _ in range(draws))
-    mean = math.fsum(values) / len(values)
-    return Figure(mean, means[int(draws * 0.025)], means[min(draws - 1, int(draws * 0.975))], len(values))
 
 
 def to_tell(values: Moments, difference: float) -> int | None:

@@ -157,14 +157,6 @@ def unpaired(
     )
 
 
-def failures_until_worse(floor: float, alpha: float = ALPHA, rate: float = 0.0, most: int = 100_000) -> int:
-    """After how many trials a rate that really is `rate` is told to be below the floor, when trials come evenly."""
-    for trials in range(1, most):
-        if _against(int(trials * rate), trials, floor, alpha) is Verdict.WORSE:
-            return trials
-    return most
-
-
 def _against(successes: float, trials: float, rate: float, alpha: float) -> Verdict:
     """On which side of a rate the whole confidence sequence lies, without its ends: M has one minimum, at what was
     seen, so a rate it excludes has all of it on one side."""

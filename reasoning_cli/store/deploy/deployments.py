@@ -110,10 +110,6 @@ class Deployments:
         """The deployment with our own key."""
         return self._first("WHERE key=?", key)
 
-    def by_deployment_id(self, deployment_id: str) -> DeploymentRecord | None:
-        """The deployment with Together's `dep_…` id."""
-        return self._first("WHERE deployment_id=?", deployment_id)
-
     def live(self) -> list[DeploymentRecord]:
         """Those not deleted, oldest first: whatever may still cost money, which riders do not."""
         return self._many("WHERE deleted_at IS NULL AND rides_on IS NULL ORDER BY created_at, key")

@@ -7,13 +7,12 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Literal
 
 from reasoning_cli.store.database import Store, Value
 from reasoning_cli.store.timestamps import from_ms, to_ms
 
 Stage = Literal["planned", "watching", "finishing", "returning", "promoted", "returned", "left"]
-STAGES: tuple[Stage, ...] = get_args(Stage)
 # In these the model has traffic, or is on its way out: whoever looks next goes on from there.
 WATCHED: tuple[Stage, ...] = ("watching", "finishing", "returning")
 

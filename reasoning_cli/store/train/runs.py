@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from reasoning_cli.store.database import Store, Value
 from reasoning_cli.store.samples.exports import NumberSet
@@ -15,7 +15,6 @@ from reasoning_cli.store.timestamps import from_ms, to_ms
 
 Stage = Literal["planned", "exported", "uploaded", "validated", "training", "done", "failed", "cancelled"]
 
-STAGES: tuple[Stage, ...] = get_args(Stage)
 ENDS: tuple[Stage, ...] = ("done", "failed", "cancelled")
 
 

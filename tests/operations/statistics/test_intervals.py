@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,6 @@ from hypothesis import strategies as st
 from reasoning_cli.operations.statistics.intervals import (
     Figure,
     Moments,
-    bootstrap,
     bounded_mean,
     moments,
     paired_difference,
@@ -21,6 +21,14 @@ from reasoning_cli.operations.statistics.intervals import (
     to_tell,
     unbounded_mean,
 )
+
+
+def bootstrap(values: Sequence[float], *, seed: int, draws: int = 2000) -> Figure:
+    """The mean with the interval that resampling with a seed gives; what the formulas are held against."""
+    rng = random.Random(seed)
+    means = sorted(math.fsum(rng.choices(values, k=len(values))) / len(values) for _ in range(draws))
+    mean = math.fsum(values) / len(values)
+    return Figure(mean, means[int(draws * 0.025)], means[min(draws - 1, int(draws * 0.975))], len(values))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +68,7 @@ def test_the_median_lies_between_the_ranks_of_the_tables() -> None:
 def test_nothing_is_told_of_nothing() -> None:
     empty = Moments()
     assert proportion(0, 0) is bounded_mean(empty) is paired_difference(empty) is unbounded_mean(empty) is None
-    assert percentile([], 0.5) is bootstrap([], seed=0) is to_tell(empty, 0.1) is None
+    assert percentile([], 0.5) is to_tell(empty, 0.1) is None
     alone = unbounded_mean(moments([3.0]))
     assert alone == Figure(3.0, -math.inf, math.inf, 1)
 
@@ -81,7 +89,6 @@ def test_of_many_values_the_formula_is_what_resampling_gives() -> None:
     values = [rng.betavariate(2, 5) for _ in range(800)]
     formula, resampled = bounded_mean(moments(values)), bootstrap(values, seed=2)
     assert formula is not None
-    assert resampled is not None
     assert math.isclose(formula.low, resampled.low, abs_tol=0.004)
     assert math.isclose(formula.high, resampled.high, abs_tol=0.004)
 

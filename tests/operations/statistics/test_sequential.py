@@ -14,7 +14,6 @@ from reasoning_cli.operations.statistics.sequential import (
     Verdict,
     against_floor,
     confidence_sequence,
-    failures_until_worse,
     log_evidence,
     paired,
     unpaired,
@@ -94,6 +93,14 @@ def test_two_arms_are_told_apart_when_their_intervals_are() -> None:
     alike = unpaired(1900, 2000, 1900, 2000, margin=0.05)
     assert alike.verdict is Verdict.BETTER, "no worse than the other by a twentieth"
     assert unpaired(1900, 2000, 1900, 2000).verdict is Verdict.UNDECIDED
+
+
+def failures_until_worse(floor: float, rate: float = 0.0) -> int:
+    """After how many trials a rate that really is `rate` is told to be below the floor, when trials come evenly."""
+    trials = 1
+    while against_floor(int(trials * rate), trials, floor).verdict is not Verdict.WORSE:
+        trials += 1
+    return trials
 
 
 def test_how_long_a_broken_model_goes_unnoticed_is_known_beforehand() -> None:
