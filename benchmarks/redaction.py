@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.generate_log import Generator
-from reasoning_cli.personal import Redactor
-from reasoning_cli.personal_shapes import SHAPES, gates_of
+from reasoning_cli.redaction.patterns import SHAPES, gates_of
+from reasoning_cli.redaction.redactor import Redactor
 
 SALT = b"benchmark"
 
@@ -34,7 +34,7 @@ def without_memory(redactor: Redactor, text: str) -> str:
 
 def without_re2(redactor: Redactor) -> Redactor:
     """The same, as where google-re2 is not installed."""
-    from reasoning_cli.personal import _Gate
+    from reasoning_cli.redaction.redactor import _Gate
 
     redactor._gates = tuple(map(_Gate, gates_of(SHAPES)))
     for gate in redactor._gates:

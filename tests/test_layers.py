@@ -21,8 +21,9 @@ PACKAGE = Path(__file__).parents[1] / "reasoning_cli"
 ROOMS_BELOW = {
     "commands": {"operations", "decisions", "together", "store", "terminal", "gateway", "sources"},
     "gateway": {"operations", "decisions", "together", "store"},
-    "operations": {"decisions", "together", "sources", "store"},
+    "operations": {"decisions", "together", "sources", "store", "redaction"},
     "decisions": set(),
+    "redaction": set(),
     "together": set(),
     "sources": set(),
     "store": set(),

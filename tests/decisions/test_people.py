@@ -7,8 +7,8 @@ import pytest
 from reasoning_cli.decisions.people import people_of
 from reasoning_cli.decisions.prompts import available_actions, received_message
 from reasoning_cli.decisions.recognise import recognise
-from reasoning_cli.personal import Redactor
-from tests.test_personal import PROMPT
+from reasoning_cli.redaction.redactor import Redactor
+from tests.redaction.test_redactor import PROMPT
 
 
 def named(name: str) -> str:

@@ -9,8 +9,8 @@ from itertools import islice
 from reasoning_cli.decisions.people import people_of
 from reasoning_cli.decisions.prompts import shape_of
 from reasoning_cli.errors import UsageError
-from reasoning_cli.personal import Redactor
-from reasoning_cli.personal_shapes import KINDS
+from reasoning_cli.redaction.patterns import KINDS
+from reasoning_cli.redaction.redactor import Redactor
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.rewrite import Beside, beside, erasing, is_log_cut, log_salt, replace_texts
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Literal
 
-from reasoning_cli.personal import Redactor
+from reasoning_cli.redaction.redactor import Redactor
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.stats import SampleFigures, TypeFigures, sample_figures, spread_samples
 from reasoning_cli.values import spell_model_type

@@ -17,7 +17,7 @@ from reasoning_cli.store.samples.labels import Labelling, Labels
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples, derived
 from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
 from tests.conftest import Run
-from tests.test_personal import PROMPT
+from tests.redaction.test_redactor import PROMPT
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ALICE = "5a0a03a7-2e7a-0814-abac-dd9139e87d8f"

@@ -32,7 +32,7 @@ from reasoning_cli.decisions.answers import (
 from reasoning_cli.decisions.compact import compact
 from reasoning_cli.decisions.people import people_of
 from reasoning_cli.decisions.quick_answers import canonical_check, is_canonical, quick_answer
-from reasoning_cli.personal import Redactor
+from reasoning_cli.redaction.redactor import Redactor
 from reasoning_cli.spreadsheet import cell
 from reasoning_cli.store.samples.export_reader import TextRow
 from reasoning_cli.values import MODEL_TYPES

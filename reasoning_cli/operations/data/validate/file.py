@@ -24,7 +24,7 @@ from reasoning_cli.operations.data.export.files import MOST_BYTES
 from reasoning_cli.operations.data.export.render import BYTES_PER_TOKEN
 from reasoning_cli.operations.data.parquet_pages import ANY, PagedFile, PageError, opened
 from reasoning_cli.operations.data.validate.sample import Kind, SampleCheck, check_sample
-from reasoning_cli.personal import Redactor
+from reasoning_cli.redaction.redactor import Redactor
 from reasoning_cli.store.fingerprints import masked_hash
 
 FileFormat = Literal["jsonl", "csv", "parquet"]

@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from reasoning_cli.personal_checks import (
+from reasoning_cli.redact import KEY_SHAPES
+from reasoning_cli.redaction.validators import (
     BASE58,
     NOT_IN_SEEDS,
     digits_of,
@@ -37,7 +38,6 @@ from reasoning_cli.personal_checks import (
     lowered,
     seed_words,
 )
-from reasoning_cli.redact import KEY_SHAPES
 
 KINDS = (
     "private_key",

@@ -1,6 +1,6 @@
 """Keys and personal data out of decisions: each value becomes a placeholder, the same value always the same one.
 
-What counts is in `personal_shapes`. No shape reaches over the end of a line, but for blocks and lists that say what
+What counts is in `patterns`. No shape reaches over the end of a line, but for blocks and lists that say what
 they are. RE2 searches a text for anything that might be such a value, and only the lines in which it finds something
 meet the exact shapes. Where RE2 is not installed `re`, which finds the same, looks at line by line: the prompts of an
 agent share most of their lines, so those seen are remembered.
@@ -16,7 +16,7 @@ from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import Any
 
-from reasoning_cli.personal_shapes import BLOCKS, KINDS, SHAPES, Shape, gates_of
+from reasoning_cli.redaction.patterns import BLOCKS, KINDS, SHAPES, Shape, gates_of
 
 # The pseudonym of a participant, beside the placeholders of secrets.
 NAME = "name"

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from reasoning_cli import personal
 from reasoning_cli.decisions.answers import (
     PlanningAnswer,
     ShouldRespondAnswer,
@@ -20,9 +19,10 @@ from reasoning_cli.decisions.answers import (
     render_answer,
 )
 from reasoning_cli.decisions.recognise import recognise
-from reasoning_cli.personal import Redactor, is_pseudonym
-from reasoning_cli.personal_checks import BASE58
-from reasoning_cli.personal_shapes import KINDS, SHAPES
+from reasoning_cli.redaction import redactor
+from reasoning_cli.redaction.patterns import KINDS, SHAPES
+from reasoning_cli.redaction.redactor import Redactor, is_pseudonym
+from reasoning_cli.redaction.validators import BASE58
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 PLACEHOLDER = re.compile(r"\[([A-Z_]+)_[0-9a-f]{8}\]")
@@ -181,7 +181,7 @@ def secret_of(planted: str) -> str:
 def test_none_of_the_planted_secrets_is_left(with_re2: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Must show: more than 400, of every kind, in prompts and answers."""
     if not with_re2:
-        monkeypatch.setattr(personal, "_compiled", lambda pattern: _plain_gate(pattern))
+        monkeypatch.setattr("reasoning_cli.redaction.redactor._compiled", lambda pattern: _plain_gate(pattern))
     rng = random.Random(4)
     redactor = Redactor(b"salt")
     planted = 0
@@ -200,8 +200,8 @@ def test_none_of_the_planted_secrets_is_left(with_re2: bool, monkeypatch: pytest
     assert planted >= 400
 
 
-def _plain_gate(pattern: str) -> personal._Gate:
-    gate = personal._Gate(pattern)
+def _plain_gate(pattern: str) -> redactor._Gate:
+    gate = redactor._Gate(pattern)
     gate._re2 = None
     return gate
 
@@ -394,4 +394,4 @@ def test_no_gate_keeps_a_number_from_the_shapes(before: str, number: str) -> Non
 
 def test_ids_are_clean_at_first_sight() -> None:
     ids = b"[c007a65f-9860-4541-9259-d8bccc18e89e] [a3da1292-0056-4283-8331-0b6b8dcdad54] 7-0112-34-567890"
-    assert Redactor(b"salt").leaves(ids) == personal._compiled("x").is_quick
+    assert Redactor(b"salt").leaves(ids) == redactor._compiled("x").is_quick
