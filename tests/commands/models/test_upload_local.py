@@ -236,14 +236,21 @@ def until_all_but_one_arrived(home: Path) -> None:
     until(lambda: sum(one.read_text().count('"etag"') for one in records(home)) >= 4, "four parts")
 
 
+def kill_with_one_part_left(running: subprocess.Popen[str], together: Service, home: Path) -> None:
+    """Kill it when all is there but the part that is held: one that was still under way would leave the next run the
+    hold."""
+    until(lambda: together.server.service.faults.held(), "the part to hold")
+    until_all_but_one_arrived(home)
+    running.send_signal(signal.SIGKILL)
+
+
 @pytest.mark.parametrize("hold", ["before", "after_action"])
 def test_killed_in_the_middle_it_goes_on_with_what_is_missing(
     together: Service, reasoning: Run, mine: Path, home: Path, hold: str
 ) -> None:
     together.fault(rf"{STORAGE}[^/]+/2$", hold=hold, times=1)
     with start(*UPLOAD) as running:
-        until_all_but_one_arrived(home)
-        running.send_signal(signal.SIGKILL)
+        kill_with_one_part_left(running, together, home)
     assert [one.stat().st_mode & 0o777 for one in records(home)] == [0o600]
     with records(home)[0].open("a") as record:
         record.write('{"file": "model.safetensors", "pa')  # what a kill leaves of a line
@@ -257,8 +264,7 @@ def test_killed_in_the_middle_it_goes_on_with_what_is_missing(
 def test_a_file_that_changed_meanwhile_begins_anew(together: Service, reasoning: Run, mine: Path, home: Path) -> None:
     together.fault(rf"{STORAGE}[^/]+/2$", hold="before", times=1)
     with start(*UPLOAD) as running:
-        until_all_but_one_arrived(home)
-        running.send_signal(signal.SIGKILL)
+        kill_with_one_part_left(running, together, home)
     write_tensors(mine / "model.safetensors", 2 * PART_BYTES, b"v")
     together.forget_journal()
     assert reasoning(*UPLOAD, "--yes").exit_code == 0
