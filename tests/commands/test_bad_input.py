@@ -1,6 +1,6 @@
 """What can be typed wrong, found broken or out of reach: two lines on stderr, an exit code, and nothing lost.
 
-Each line runs the program as a process of its own, as a shell would.
+Where the process itself is to fare badly (it may write less, its output takes nothing), it is a process of its own.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ Shell = Callable[..., Result]
 
 
 @pytest.fixture
-def shell(home: Path) -> Shell:
-    """Run the program as a process: `shell("data", "stats")`; `variables` come on top of the environment."""
+def shell(home: Path, reasoning: Run, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """Run the program: `shell("data", "stats")`; `variables` come on top of the environment. With `before` or `stdout`
+    it is a process of its own, with those."""
 
     def run(
         *arguments: object,
@@ -39,6 +40,11 @@ def shell(home: Path) -> Shell:
         before: Callable[[], None] | None = None,
         stdout: int | None = None,
     ) -> Result:
+        if before is None and stdout is None:
+            with monkeypatch.context() as environment:
+                for name, value in (variables or {}).items():
+                    environment.setenv(name, value)
+                return reasoning(*arguments)
         done = subprocess.run(
             [sys.executable, "-m", "reasoning_cli", *(str(one) for one in arguments)],
             stdin=subprocess.DEVNULL,
