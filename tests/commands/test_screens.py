@@ -11,12 +11,14 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from reasoning_cli.app import app
 from tests.conftest import Run
 from tests.together.service import KEY, Service, service
 
@@ -55,26 +57,67 @@ def at_work(home: Path, monkeypatch: pytest.MonkeyPatch, reasoning: Run) -> Iter
 
 @pytest.fixture
 def see(monkeypatch: pytest.MonkeyPatch) -> See:
-    """Run the program on a real terminal and give its lines back: `see(40, "models", "list")`."""
+    """Run the program on a real terminal and give its lines back: `see(40, "models", "list")`. It takes this process,
+    unless `process`: it has a terminal then as it would have one of its own."""
     monkeypatch.delenv("COLUMNS")
     monkeypatch.setenv("TERM", "xterm-256color")
 
-    def look(columns: int, *arguments: str) -> list[str]:
+    def look(columns: int, *arguments: str, process: bool = False) -> list[str]:
         person, program = pty.openpty()
         fcntl.ioctl(program, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-        with subprocess.Popen(
-            [sys.executable, "-m", "reasoning_cli", *arguments], stdin=program, stdout=program, stderr=program
-        ) as process:
+        with reading(person) as seen:
+            if process:
+                command = [sys.executable, "-m", "reasoning_cli", *arguments]
+                subprocess.run(command, stdin=program, stdout=program, stderr=program, timeout=60, check=False)
+            else:
+                with standing_on(program, program, program):
+                    typed(*arguments)
             os.close(program)
-            seen = b""
-            with suppress(OSError):  # how Linux says that the program has closed its end
-                while part := os.read(person, 65536):
-                    seen += part
-            process.wait(timeout=60)
-        os.close(person)
         return seen.decode().replace("\r\n", "\n").splitlines()
 
     return look
+
+
+@contextmanager
+def reading(end: int) -> Iterator[bytearray]:
+    """All that comes out of it until its other end is closed, which must be so when this is left."""
+    seen = bytearray()
+
+    def read() -> None:
+        with suppress(OSError):  # how Linux says that nobody has the terminal any more
+            while part := os.read(end, 65536):
+                seen.extend(part)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        thread.join(60)
+        os.close(end)
+
+
+@contextmanager
+def standing_on(*ends: int) -> Iterator[None]:
+    """Put other ends in the place of this process's own: stdin, stdout, stderr."""
+    names, kept = ("stdin", "stdout", "stderr"), [os.dup(number) for number in range(3)]
+    before = [getattr(sys, name) for name in names]
+    try:
+        for number, (name, end) in enumerate(zip(names, ends, strict=True)):
+            os.dup2(end, number)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+        yield
+    finally:
+        for number, (name, one, saved) in enumerate(zip(names, before, kept, strict=True)):
+            getattr(sys, name).close()
+            setattr(sys, name, one)
+            os.dup2(saved, number)
+            os.close(saved)
+
+
+def typed(*arguments: str) -> None:
+    with suppress(SystemExit):
+        app(list(arguments), prog_name="reasoning")
 
 
 def plain(lines: list[str]) -> list[str]:
@@ -149,13 +192,18 @@ def test_a_pipe_gets_no_escape_codes_and_nothing_cut(
     at_work: Service, command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("COLUMNS")
-    done = subprocess.run(
-        [sys.executable, "-m", "reasoning_cli", *command], capture_output=True, text=True, check=False
-    )
-    assert "\x1b" not in done.stdout + done.stderr
-    assert "…" not in done.stdout
+    (out, its_out), (err, its_err) = os.pipe(), os.pipe()
+    with Path(os.devnull).open() as nothing, reading(out) as said, reading(err) as told:
+        with standing_on(nothing.fileno(), its_out, its_err):
+            typed(*command)
+        os.close(its_out)
+        os.close(its_err)
+    stdout, stderr = said.decode(), told.decode()
+    assert stdout + stderr
+    assert "\x1b" not in stdout + stderr
+    assert "…" not in stdout
     if command[:2] == ["models", "list"]:
-        assert "moonmakesmagic/DeepSeek-R1-Distill-Qwen-1.5B-shouldrespond" in done.stdout
+        assert "moonmakesmagic/DeepSeek-R1-Distill-Qwen-1.5B-shouldrespond" in stdout
 
 
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
@@ -175,7 +223,7 @@ def test_a_terminal_of_ascii_gets_other_signs_and_whole_numbers(
     at_work: Service, see: See, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    shown = "\n".join(plain(see(120, "data", "stats")))
+    shown = "\n".join(plain(see(120, "data", "stats", process=True)))
     assert shown.isascii()
     assert "REPLY ######.... 60 %" in shown
-    assert json.loads("\n".join(see(120, "data", "stats", "--json")))["total"] == 11
+    assert json.loads("\n".join(see(120, "data", "stats", "--json", process=True)))["total"] == 11
