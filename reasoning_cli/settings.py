@@ -21,10 +21,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from reasoning_cli.dotenv_file import read_dotenv
 from reasoning_cli.errors import ConfigurationError, UsageError
 from reasoning_cli.paths import Paths
 from reasoning_cli.redact import mask, remember
-from reasoning_cli.settings_file import change_file, read_dotenv, read_file
+from reasoning_cli.settings_file import change_file, read_file
 from reasoning_cli.settings_table import ALL as ALL
 from reasoning_cli.settings_table import ANTHROPIC_UPSTREAM as ANTHROPIC_UPSTREAM
 from reasoning_cli.settings_table import API_KEY as API_KEY

@@ -1,5 +1,4 @@
-"""What settings are read from: a TOML file, read as flat `group.key` names and changed without losing the operator's
-comments, and `.env`."""
+"""The settings file: TOML, read as flat `group.key` names and changed without losing the operator's comments."""
 
 from __future__ import annotations
 
@@ -47,31 +46,6 @@ def read_text(text: str) -> dict[str, str | None]:
                 values[name] = None
             else:
                 values[name] = str(value).lower() if isinstance(value, bool) else str(value)
-    return values
-
-
-def read_dotenv(path: Path) -> dict[str, str]:
-    """`NAME=value` lines, with optional `export`, quotes and comments; other lines are ignored, as is a file that
-    cannot be read."""
-    try:
-        return parse_dotenv(path.read_text(encoding="utf-8-sig", errors="replace"))
-    except OSError:
-        return {}
-
-
-def parse_dotenv(text: str) -> dict[str, str]:
-    """The same of a text; of a name that stands there twice the last value."""
-    values = {}
-    for line in text.splitlines():
-        name, equals, value = line.strip().removeprefix("export ").partition("=")
-        if not equals or name.startswith("#"):
-            continue
-        value = value.strip()
-        if value[:1] in ("'", '"') and (end := value.find(value[0], 1)) > 0:
-            value = value[1:end]
-        else:
-            value = value.split(" #")[0].strip()
-        values[name.strip()] = value
     return values
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.session import Session
+from reasoning_cli.dotenv_file import parse_dotenv
 from reasoning_cli.errors import DataError, NotFoundError, ReasoningError
 from reasoning_cli.operations.agents.migrate_env import Outcome, Plan, Variable, plan_taking_over
-from reasoning_cli.settings_file import parse_dotenv
 from reasoning_cli.terminal.checklist import show_check
 
 _WORDS = {Outcome.SET: ("set", "good"), Outcome.SAME: ("same", "dim"), Outcome.WRONG: ("wrong", "bad")}
@@ -37,7 +37,7 @@ def take_over(session: Session, file: Path, *, dry_run: bool, force: bool, json:
 
 def _read(file: Path) -> dict[str, str]:
     try:
-        return parse_dotenv(file.read_text(encoding="utf-8-sig", errors="replace"))
+        return parse_dotenv(file.read_text(encoding="utf-8", errors="replace"))
     except FileNotFoundError:
         raise NotFoundError(f"there is no file `{file}`", "name the `.env` of the agent") from None
     except OSError as error:
