@@ -10,11 +10,13 @@ import os
 import sqlite3
 import ssl
 import sys
+from typing import Any
 
 import certifi
 import typer.main
 
 from reasoning_cli.store import migrations
+from reasoning_cli.store.database import Store
 
 _CERTIFICATES = "SSL_CERT_FILE", "SSL_CERT_DIR"
 
@@ -55,13 +57,13 @@ def _trusted_certificates() -> None:
             kept[purpose, cafile] = read(purpose, cafile=cafile)
         return kept[purpose, cafile]
 
-    ssl.create_default_context = create_default_context
+    ssl.create_default_context = create_default_context  # type: ignore[assignment]
 
 
 def _parameters_of_commands() -> None:
     """Typer reads the signatures of all commands of a group whenever one is typed: most of what a command takes."""
-    read = functools.cache(typer.main.get_params_from_function)
-    typer.main.get_params_from_function = lambda func: dict(read(func))
+    read = functools.cache(typer.main.get_params_from_function)  # type: ignore[attr-defined]
+    typer.main.get_params_from_function = lambda func: dict(read(func))  # type: ignore[attr-defined]
 
 
 migrate = migrations.migrate
@@ -82,3 +84,19 @@ def _empty_databases() -> None:
             connection.backup(kept[migrations.STEPS])
 
     migrations.migrate = migrated
+
+
+_logs: dict[object, sqlite3.Connection] = {}
+
+
+def fill_log(store: Store, count: int, **members: Any) -> None:
+    """Fill a log that is empty with so many made-up samples, the same each time: `members` are those of Generator."""
+    key = store.realm, count, *sorted(members.items())
+    if made := _logs.get(key):
+        made.backup(store.connection)
+        return
+    from benchmarks.generate_log import Generator, fill
+
+    fill(store, Generator(count, **members))
+    _logs[key] = sqlite3.connect(":memory:", check_same_thread=False)
+    store.connection.backup(_logs[key])

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.generate_log import Generator, fill
 from reasoning_cli.decisions.examples import EXAMPLES
 from reasoning_cli.store.open import open_store
+from tests import once
 from tests.conftest import Run
 from tests.waiting import until
 
@@ -22,7 +22,7 @@ def filled(reasoning: Run, home: Path) -> Run:
     """A log of a few hundred made-up decisions."""
     home.mkdir(exist_ok=True)
     with open_store(home / "reasoning.db") as store:
-        fill(store, Generator(600, seed=3, prompt_bytes=1200))
+        once.fill_log(store, 600, seed=3, prompt_bytes=1200)
     return reasoning
 
 
@@ -136,7 +136,7 @@ def large(home: Path) -> None:
     """As many decisions as several processes are used for."""
     home.mkdir(exist_ok=True)
     with open_store(home / "reasoning.db") as store:
-        fill(store, Generator(21_000, seed=3, prompt_bytes=200, copies=0, secrets=0))
+        once.fill_log(store, 21_000, seed=3, prompt_bytes=200, copies=0, secrets=0)
 
 
 @pytest.mark.usefixtures("large")

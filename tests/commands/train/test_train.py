@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.generate_log import Generator, fill
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
+from tests import once
 from tests.conftest import Run
 from tests.together.service import INSTANCE_TYPES, Service
 
@@ -26,7 +27,7 @@ ESTIMATE = "/v1/fine-tunes/estimate-price"
 def trained(still: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
     """Together, whose clock moves with each request, and a log of some hundred decisions."""
     monkeypatch.setenv("REASONING_DEPLOY_POLL_SECONDS", "0.01")
-    fill(still.store, Generator(300, seed=3, prompt_bytes=600))
+    once.fill_log(still.store, 300, seed=3, prompt_bytes=600)
     still.behave(training_seconds=120)
     still.run_clock()
     return still
