@@ -26,12 +26,16 @@ from reasoning_cli.terminal.listing import (
     to_json_lines,
     to_separated,
 )
+from reasoning_cli.terminal.styles import STYLES, marked
 from reasoning_cli.terminal.wrapping import wrap, wrap_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 Row = TypeVar("Row")
+Fact = tuple[str, str] | tuple[str, str, str]  # label, text and, where it is a state, its style
+
+_FACT_INDENT, _FACT_GAP = 2, 3
 
 
 class Color(StrEnum):
@@ -40,10 +44,6 @@ class Color(StrEnum):
     AUTO = "auto"
     ALWAYS = "always"
     NEVER = "never"
-
-
-# Names of what is said, as the terminal's own colours, so that they fit every theme.
-STYLES = {"error": "1;31", "hint": "36", "warning": "33", "good": "32", "bad": "31", "dim": "2", "header": "1"}
 
 
 @dataclass
@@ -97,14 +97,15 @@ class Terminal:
             return True
         return _is_terminal(stream) and self.environ.get("TERM") != "dumb"
 
-    def console(self, stream: TextIO) -> Console:
-        """A Rich console on `stream` that colours by our rules only, and follows the terminal's width."""
+    def console(self, stream: TextIO, width: int | None = None) -> Console:
+        """A Rich console on `stream` that colours by our rules only, and follows the terminal's width unless told."""
         from rich.console import Console
 
         color = self.use_color(stream)
         return Console(
             file=stream,
-            width=int(columns) if (columns := self.environ.get("COLUMNS", "")).isdecimal() else None,
+            width=width or (int(columns) if (columns := self.environ.get("COLUMNS", "")).isdecimal() else None),
+            height=None if width is None else 25,  # a width alone counts for nothing on a dumb terminal
             force_terminal=True if color else None,
             color_system="standard" if color else None,
             no_color=not color,
@@ -113,6 +114,7 @@ class Terminal:
             emoji=False,
             soft_wrap=False,
             legacy_windows=False,
+            _environ={},
         )
 
     # --- stdout ---
@@ -167,50 +169,56 @@ class Terminal:
             self.print(line)
 
     def table_lines(self, listing: Listing[Row]) -> list[str]:
-        """An unbordered table; on a narrow terminal one column shrinks and the least useful ones go."""
-        from reasoning_cli.terminal.table import lay_out
-
-        width = self.width
+        """A table: on a terminal by Rich, in a pipe unbordered and without it."""
 
         def cell(column: Column[Row], row: Row) -> str:
             text = column.cell(row)
             return visible(text if listing.exact else without_passwords(text))
 
-        columns = [column for column in listing.columns if column.header is not None and width >= column.from_width]
-        shrinks = next((number for number, column in enumerate(columns) if column.shrink), None)
-        return lay_out(
-            [column.header or "" for column in columns],
-            [
-                [(cell(column, row), column.style(row) if column.style else "") for column in columns]
-                for row in listing.rows
-            ],
-            right=[column.right for column in columns],
-            shrinks=shrinks,
-            prose=shrinks is not None and columns[shrinks].prose,
-            width=width,
-            paint=lambda text, style: self.paint(text, style, self.out),
-        )
+        columns = [column for column in listing.columns if column.header is not None]
+        cells = [
+            [(cell(column, row), column.style(row) if column.style else "") for column in columns]
+            for row in listing.rows
+        ]
+        if self.out_is_terminal:
+            from reasoning_cli.terminal.rich_table import draw
+
+            return draw(self.console(self.out, self.width), columns, cells, listing.rows)
+        from reasoning_cli.terminal.table import lay_out
+
+        return lay_out(columns, cells, width=self.width, paint=lambda text, style: self.paint(text, style, self.out))
 
     def paint(self, text: str, style: str, stream: TextIO) -> str:
         """`text` in a style of `STYLES`, where colour is wanted."""
         code = STYLES.get(style)
         return f"\x1b[{code}m{text}\x1b[0m" if code and text and self.use_color(stream) else text
 
-    def facts(self, facts: Sequence[tuple[str, str]], *, to_out: bool = True) -> None:
+    def facts(self, facts: Sequence[Fact], *, to_out: bool = True) -> None:
         """`label   text` lines, wrapped with a hanging indent where the terminal is narrow."""
         stream = self.out if to_out else self.err
-        for line in self.fact_lines(facts, self.width_of(stream)):
+        for line in self.fact_lines(facts, stream):
             self._write(stream, line)
 
-    def fact_lines(self, facts: Sequence[tuple[str, str]], width: int | None = None) -> list[str]:
-        """The same as lines, to be drawn elsewhere; `width` is stdout's unless told."""
-        width = self.width if width is None else width
-        indent = " " * (max((len(label) for label, _ in facts), default=0) + 5)
-        lines = []
-        for label, text in facts:
+    def fact_lines(self, facts: Sequence[Fact], stream: TextIO | None = None) -> list[str]:
+        """The same as lines, to be drawn elsewhere, for stdout unless told."""
+        stream = stream or self.out
+        on_terminal, width = _is_terminal(stream), max(20, self.width_of(stream))
+        indent = " " * (max((len(fact[0]) for fact in facts), default=0) + _FACT_INDENT + _FACT_GAP)
+        lines: list[str] = []
+        drawn_facts = []
+        for label, text, *styles in facts:
+            style = styles[0] if styles else ""
             shown = visible(redact(self.as_called(text)))
-            lines += wrap(shown, max(20, width), first=f"  {label}".ljust(len(indent)), rest=indent)
-        return lines
+            if not on_terminal:
+                lines += wrap(shown, width, first=f"{' ' * _FACT_INDENT}{label}".ljust(len(indent)), rest=indent)
+                continue
+            wrapped = wrap(marked(shown, style) if style else shown, width, first=indent, rest=indent)
+            drawn_facts.append(((visible(label), "header"), [line.removeprefix(indent) for line in wrapped], style))
+        if not drawn_facts:
+            return lines
+        from reasoning_cli.terminal.rich_table import draw_beside
+
+        return draw_beside(self.console(stream, width), drawn_facts, indent=_FACT_INDENT, gap=_FACT_GAP)
 
     # --- stderr ---
 
@@ -277,7 +285,7 @@ class Terminal:
 
 # What stands in for our own signs on a terminal that cannot show them.
 _ASCII = str.maketrans(
-    dict(zip("▁▂▃▄▅▆▇", "__--==#", strict=True))
+    dict(zip("▁▂▃▄▅▆▇✓✗◦▸─", "__--==#+xo>-", strict=True))
     | {"█": "#", "░": ".", "–": "-", "…": "~", "×": "x", "→": ">", "·": ".", "¢": "c"}
 )
 

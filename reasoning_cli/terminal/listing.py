@@ -30,24 +30,37 @@ class Format(StrEnum):
     TSV = "tsv"
 
 
+class Kind(StrEnum):
+    """What a column holds, and so how a table shows it."""
+
+    TEXT = "text"
+    NUMBER = "number"  # to the right; money, durations and counts alike
+    SHARE = "share"  # a share of one: the same, with a bar on a terminal
+    STATE = "state"  # in its colour, and on a terminal with a sign that says the same
+
+    @property
+    def right(self) -> bool:
+        return self in (Kind.NUMBER, Kind.SHARE)
+
+
 @dataclass(frozen=True)
 class Column(Generic[Row]):
     """One column: its stable `key` for machines, its `header` for people, and how to get at both values.
 
     `value` is what JSON and CSV hold; `text` what a table shows (default: the value as text). A column without
-    header is for machines only. `right` aligns numbers. Exactly one column of a table may `shrink` when the terminal
-    is narrow, a name losing its beginning and what is `prose` its end; a column is dropped from the table when the
-    terminal is narrower than `from_width`.
+    header is for machines only. Where there is no room for all, columns go by `priority`: 1 stays, 2 goes last, and
+    from 5 on they go before another is cut. One column of a table `gives_way`: it is cut, a name losing its beginning
+    and what is `prose` its end, while the others stay whole.
     """
 
     key: str
     value: Callable[[Row], object]
     header: str | None = None
     text: Callable[[Row], str] | None = None
-    right: bool = False
-    shrink: bool = False
+    kind: Kind = Kind.TEXT
+    priority: int = 1
+    gives_way: bool = False
     prose: bool = False
-    from_width: int = 0
     style: Callable[[Row], str] | None = None
 
     def cell(self, row: Row) -> str:

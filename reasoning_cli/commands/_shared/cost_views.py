@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from reasoning_cli.operations.costs.report import By
-from reasoning_cli.terminal.listing import Column
+from reasoning_cli.terminal.listing import Column, Kind
 from reasoning_cli.terminal.units import bar, counted, duration, hours, moment, money, percent, whole_cents
 from reasoning_cli.values import Period, spell_model_type
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from reasoning_cli.operations.costs.report import CostLine, CostReport
     from reasoning_cli.store.samples.stats import Traffic
 
+
+_BAR = 20
 
 _PERIODS = {Period.MONTH: " this month", Period.DAY: " today", Period.TOTAL: " in total"}
 
@@ -44,7 +46,7 @@ def spent_line(standing: Standing) -> str:
     lasts = standing.lasts()
     left = f", lasts {duration(lasts)}" if lasts is not None and not ends else ends
     of = f"{spent} of {money(standing.limit_cents)}{_PERIODS[standing.limits.period]}"
-    return f"SPENT  {of}  {bar(share, 20)}  {burning}{left}"
+    return f"SPENT  {of}  {bar(share, _BAR)}  {burning}{left}"
 
 
 def cost_columns(by: By) -> list[Column[CostLine]]:
@@ -55,22 +57,22 @@ def cost_columns(by: By) -> list[Column[CostLine]]:
             lambda one: one.usage.time,
             "HOURS",
             text=lambda one: hours(one.usage.time) if one.usage.high_time else "–",
-            right=True,
+            kind=Kind.NUMBER,
         ),
         Column(
             "cost_cents",
             lambda one: whole_cents(one.usage.cents),
             "COST",
             text=lambda one: money(one.usage.cents),
-            right=True,
+            kind=Kind.NUMBER,
         ),
         Column(
             "decisions",
             lambda one: one.decisions,
             "DECISIONS",
             text=lambda one: "–" if one.decisions is None else f"{one.decisions:,}",
-            right=True,
-            from_width=78,
+            kind=Kind.NUMBER,
+            priority=4,
         ),
         Column("decisions_counted_by", lambda one: one.counted_by),
         Column(
@@ -78,8 +80,8 @@ def cost_columns(by: By) -> list[Column[CostLine]]:
             lambda one: None if one.cents_per_1000 is None else whole_cents(one.cents_per_1000),
             "PER 1,000",
             text=lambda one: "–" if one.cents_per_1000 is None else money(one.cents_per_1000),
-            right=True,
-            from_width=78,
+            kind=Kind.NUMBER,
+            priority=4,
         ),
     ]
     bounds: list[Column[CostLine]] = [
@@ -91,7 +93,7 @@ def cost_columns(by: By) -> list[Column[CostLine]]:
         lambda one: [whole_cents(day) for day in one.days],
         "7 DAYS",
         text=lambda one: spark(one.days),
-        from_width=90,
+        priority=5,
     )
     match by:
         case By.MODEL:
@@ -119,7 +121,9 @@ def _deployment_columns() -> list[Column[CostLine]]:
             "state",
             lambda one: one.record.state if one.record else one.job.status if one.job else None,
             "STATE",
-            from_width=60,
+            kind=Kind.STATE,
+            priority=3,
+            style=_line_style,
         ),
         Column("ready_replicas", lambda one: one.record.ready_replicas if one.record else None),
         Column(
@@ -127,9 +131,23 @@ def _deployment_columns() -> list[Column[CostLine]]:
             lambda one: one.record.price_cents_per_hour if one.record else None,
             "$/H",
             text=lambda one: money(one.record.price_cents_per_hour or 0) if one.record else "–",
-            right=True,
+            kind=Kind.NUMBER,
         ),
     ]
+
+
+def _line_style(one: CostLine) -> str:
+    if one.record is not None:
+        return deployment_style(one.record.state)
+    done = one.job is not None and one.job.status == "completed"
+    return "good" if done else "bad" if one.job and "error" in one.job.status else "going"
+
+
+def deployment_style(state: str) -> str:
+    """How good the state of a deployment is."""
+    return {"READY": "good", "elsewhere": "good", "FAILED": "bad", "DEGRADED": "bad"}.get(
+        state, "dim" if state in ("off", "STOPPED", "DELETED") else "warning"
+    )
 
 
 def _model_column() -> Column[CostLine]:
@@ -137,8 +155,8 @@ def _model_column() -> Column[CostLine]:
         "model",
         lambda one: one.record.model_name if one.record else one.job.model if one.job else None,
         "MODEL",
-        shrink=True,
-        from_width=110,
+        gives_way=True,
+        priority=6,
     )
 
 
@@ -157,8 +175,8 @@ def spark(amounts: Sequence[Decimal]) -> str:
     return "".join(signs[int(amount * (len(signs) - 1) / most)] if most else signs[0] for amount in amounts)
 
 
-def report_lines(report: CostReport) -> list[str]:
-    """What stands below the table of a bill."""
+def report_lines(report: CostReport, *, bars: bool = False) -> list[str]:
+    """What stands below the table of a bill; the budget with a bar where there are `bars`."""
     until = f" until {moment(report.until)}" if report.until < report.standing.at else ""
     spent = f"total  {money(report.total.cents)} since {moment(report.since)}{until}"
     lines = [f"{spent}, {hours(report.total.time)} hours"]
@@ -180,9 +198,10 @@ def report_lines(report: CostReport) -> list[str]:
     if standing.limit_cents is None:
         lines.append("no budget is set")
     else:
-        share = percent(float(report.share_of_budget or 0))
+        share = float(report.share_of_budget or 0)
+        used = f"{f'{bar(share, _BAR)} ' if bars else ''}{percent(share)} used"
         lines.append(
-            f"budget {money(standing.limit_cents)} {standing.limits.period.spoken}, {share} used,"
+            f"budget {money(standing.limit_cents)} {standing.limits.period.spoken}, {used},"
             f" {money(standing.left_cents or 0)} left"
         )
     if standing.burn_cents_per_hour:

@@ -15,7 +15,7 @@ from reasoning_cli.errors import ConfigurationError, UsageError
 from reasoning_cli.paths import Paths
 from reasoning_cli.redact import mask, remember, without_passwords
 from reasoning_cli.settings_file import change_file, read_file
-from reasoning_cli.terminal.listing import Column, Format, Listing
+from reasoning_cli.terminal.listing import Column, Format, Kind, Listing
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.account.profiles import Profile
@@ -174,9 +174,9 @@ def _plain(value: object) -> object:
 def _listing(rows: list[Shown]) -> Listing[Shown]:
     columns: list[Column[Shown]] = [
         Column("name", lambda row: row.name, "SETTING"),
-        Column("value", lambda row: row.value, "VALUE", _value_text, shrink=True, style=_value_style),
-        Column("source", lambda row: row.source, "SOURCE", from_width=60),
-        Column("where", lambda row: row.where or None, "WHERE", _variable, from_width=120),
+        Column("value", lambda row: row.value, "VALUE", _value_text, gives_way=True, style=_value_style),
+        Column("source", lambda row: row.source, "SOURCE", priority=3),
+        Column("where", lambda row: row.where or None, "WHERE", _variable, priority=6),
         Column("default", lambda row: row.default),
         Column("help", lambda row: row.help),
         Column("problem", lambda row: row.problem.message if row.problem else None),
@@ -188,9 +188,9 @@ def _profiles(rows: list[Profile]) -> Listing[Profile]:
     columns: list[Column[Profile]] = [
         Column("name", lambda row: row.name, "PROFILE"),
         Column("in_use", lambda row: row.in_use, "IN USE", lambda row: "yes" if row.in_use else ""),
-        Column("has_key", lambda row: row.has_key, "KEY", _key_text),
-        Column("config_file", lambda row: row.config_file, "SETTINGS FILE", shrink=True),
-        Column("database", lambda row: row.database, "DATABASE", from_width=160),
+        Column("has_key", lambda row: row.has_key, "KEY", _key_text, kind=Kind.STATE, style=_key_style),
+        Column("config_file", lambda row: row.config_file, "SETTINGS FILE", gives_way=True),
+        Column("database", lambda row: row.database, "DATABASE", priority=6),
         Column("problem", lambda row: row.problem),
     ]
     return Listing(columns, rows, id=lambda row: row.name)
@@ -198,6 +198,10 @@ def _profiles(rows: list[Profile]) -> Listing[Profile]:
 
 def _key_text(row: Profile) -> str:
     return "wrong" if row.problem else "set" if row.has_key else "–"
+
+
+def _key_style(row: Profile) -> str:
+    return "bad" if row.problem else "good"
 
 
 def _value_text(row: Shown) -> str:

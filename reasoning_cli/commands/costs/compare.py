@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ from reasoning_cli.values import parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.costs.breakeven import Comparison, Original
+    from reasoning_cli.terminal.console import Terminal
     from reasoning_cli.terminal.listing import Column
 
 
@@ -41,29 +43,46 @@ def compare(
     if chosen is not Format.TABLE or quiet:
         terminal.show(Listing(_columns(), found, id=lambda one: one.model_type), chosen, quiet=quiet)
         return
-    for number, one in enumerate(found):
-        if number:
-            terminal.print()
-        for line in comparison_lines(one):
-            terminal.say(line)
+    show_comparisons(terminal, found)
     if not found:
         terminal.say("There is nothing to compare: no decision in the last day, and no deployment.")
         terminal.hint("`reasoning data import FILE` takes decisions in; `reasoning models deploy TYPE` deploys a model")
 
 
-def comparison_lines(one: Comparison) -> list[str]:
-    """A model type's comparison in words: both prices, from when ours pays, and what to do now."""
+def show_comparisons(terminal: Terminal, found: Sequence[Comparison]) -> None:
+    """One model type below the other: both prices, on a terminal one below the other, then what they come to."""
+    for number, one in enumerate(found):
+        if number:
+            terminal.print()
+        name = spell_model_type(one.model_type)
+        terminal.say(f"{name}   {one.decisions_per_hour:,.0f} decisions an hour over the last day")
+        if terminal.out_is_terminal:
+            terminal.facts([(label.rstrip(), text) for label, text in _price_facts(one)])
+        else:
+            for label, text in _price_facts(one):
+                terminal.say(f"  {label}   {text}")
+        for line in _conclusion_lines(one):
+            terminal.say(line)
+
+
+def _price_facts(one: Comparison) -> list[tuple[str, str]]:
+    """What a decision costs on our model, and at the original provider."""
     from reasoning_cli.terminal.units import money
 
     name = spell_model_type(one.model_type)
-    lines = [f"{name}   {one.decisions_per_hour:,.0f} decisions an hour over the last day"]
     if one.cents_per_hour is None:
-        lines.append(f"  your model   was never deployed: `reasoning models deploy {name} --dry-run` shows its price")
+        own = f"was never deployed: `reasoning models deploy {name} --dry-run` shows its price"
     else:
-        own = one.own_cents_per_decision
-        each = f" = {money(own * 1000)} per 1,000" if own is not None else ""
-        lines.append(f"  your model   {money(one.cents_per_hour)} an hour{each}")
-    lines += _original_lines(one.original)
+        each = one.own_cents_per_decision
+        own = f"{money(one.cents_per_hour)} an hour{f' = {money(each * 1000)} per 1,000' if each is not None else ''}"
+    return [("your model", own), _original_fact(one.original)]
+
+
+def _conclusion_lines(one: Comparison) -> list[str]:
+    """How sure the prices are, from when ours pays, and what to do now."""
+    from reasoning_cli.terminal.units import money
+
+    lines = _estimate_lines(one.original)
     saved = one.saved_cents_per_hour
     if one.pays_from is not None and saved is not None:
         more = f"costs {money(-saved)} an hour more than it saves" if saved < 0 else f"saves {money(saved)} an hour"
@@ -73,29 +92,32 @@ def comparison_lines(one: Comparison) -> list[str]:
     return lines
 
 
-def _original_lines(original: Original | None) -> list[str]:
+def _original_fact(original: Original | None) -> tuple[str, str]:
     from reasoning_cli.terminal.units import money
 
     if original is None:
-        return ["  original     the log holds no answer of the original provider from the last 30 days"]
+        return "original  ", "the log holds no answer of the original provider from the last 30 days"
     each, price = original.cents_per_decision, original.price
     if each is None or price is None:
-        return [
-            f"  {original.model}   has no price in your table, and is not guessed at:"
-            " add it with `reasoning costs prices --edit`"
-        ]
-    dated = f"price of {price.date}" if price.date else "an undated price"
-    lines = [
-        f"  {original.model}   {each:.3f} ¢ a decision = {money(each * 1000)} per 1,000"
-        f" ({dated}; edit it: `reasoning costs prices --edit`)"
-    ]
-    if original.estimated:
-        share = "all" if original.estimated == original.decisions else f"{original.estimated:,}"
-        lines.append(
-            f"  Estimated: {share} of these {original.decisions:,} answers have no token counts in the log;"
-            " theirs are characters ÷ 4."
+        return (
+            original.model,
+            "has no price in your table, and is not guessed at: add it with `reasoning costs prices --edit`",
         )
-    return lines
+    dated = f"price of {price.date}" if price.date else "an undated price"
+    return (
+        original.model,
+        f"{each:.3f} ¢ a decision = {money(each * 1000)} per 1,000 ({dated}; edit it: `reasoning costs prices --edit`)",
+    )
+
+
+def _estimate_lines(original: Original | None) -> list[str]:
+    if original is None or original.cents_per_decision is None or not original.estimated:
+        return []
+    share = "all" if original.estimated == original.decisions else f"{original.estimated:,}"
+    return [
+        f"  Estimated: {share} of these {original.decisions:,} answers have no token counts in the log;"
+        " theirs are characters ÷ 4."
+    ]
 
 
 def _advice(one: Comparison) -> str:

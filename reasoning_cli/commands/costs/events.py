@@ -12,6 +12,7 @@ from reasoning_cli.terminal.listing import Format
 
 if TYPE_CHECKING:
     from reasoning_cli.store.audit_log import Event
+    from reasoning_cli.terminal.listing import Column
 
 
 def events(
@@ -25,23 +26,29 @@ def events(
     """Who deployed, started, stopped or changed a limit, when and why: the operator, the guard or traffic."""
     from reasoning_cli.operations.costs.date_range import parse_span
     from reasoning_cli.store.audit_log import Events
-    from reasoning_cli.terminal.listing import Column, Listing
-    from reasoning_cli.terminal.units import moment
+    from reasoning_cli.terminal.listing import Listing
 
     session = session_of(ctx)
     now = session.now()
     begin = parse_span(since, None, now, now)[0] if since is not None else None
-    columns: list[Column[Event]] = [
+    found = Events(session.store).list(since=begin, limit=limit)
+    listing = Listing(event_columns(), found, id=lambda one: one.subject)
+    session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty="Nothing was done yet.")
+
+
+def event_columns() -> list[Column[Event]]:
+    """One row a deed."""
+    from reasoning_cli.terminal.listing import Column
+    from reasoning_cli.terminal.units import moment
+
+    return [
         Column("at", lambda one: one.at, "AT", text=lambda one: moment(one.at)),
         Column("actor", lambda one: one.actor, "WHO", text=_who),
         Column("by", lambda one: one.by),
         Column("action", lambda one: one.action, "WHAT", text=lambda one: one.action.replace("_", " ")),
         Column("subject", lambda one: one.subject, "TO"),
-        Column("detail", lambda one: dict(one.detail), "DETAIL", text=_detail, shrink=True, from_width=60),
+        Column("detail", lambda one: dict(one.detail), "DETAIL", text=_detail, gives_way=True, priority=3),
     ]
-    found = Events(session.store).list(since=begin, limit=limit)
-    listing = Listing(columns, found, id=lambda one: one.subject)
-    session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty="Nothing was done yet.")
 
 
 def _who(one: Event) -> str:

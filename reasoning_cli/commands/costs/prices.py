@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,10 @@ from reasoning_cli.commands._shared.prices import prices_file
 from reasoning_cli.commands._shared.session import session_of
 from reasoning_cli.errors import ConfigurationError, UsageError
 from reasoning_cli.terminal.listing import Format
+
+if TYPE_CHECKING:
+    from reasoning_cli.operations.costs.token_prices import TokenPrice
+    from reasoning_cli.terminal.listing import Column
 
 
 def prices(
@@ -23,8 +27,8 @@ def prices(
     quiet: QuietOption = False,
 ) -> None:
     """What original providers charge for tokens: a dated table that is yours to edit."""
-    from reasoning_cli.operations.costs.token_prices import TokenPrice, create_prices, read_prices
-    from reasoning_cli.terminal.listing import Column, Listing
+    from reasoning_cli.operations.costs.token_prices import create_prices, read_prices
+    from reasoning_cli.terminal.listing import Listing
 
     session = session_of(ctx)
     terminal, file = session.terminal, prices_file(session)
@@ -38,15 +42,21 @@ def prices(
     if edit:
         terminal.note(f"{file} is changed." if _edit(file) else "Nothing was changed.")
         return
-    columns: list[Column[TokenPrice]] = [
-        Column("model", lambda one: one.model, "MODEL"),
-        Column("input_usd_per_million", lambda one: one.input_usd, "INPUT", right=True),
-        Column("output_usd_per_million", lambda one: one.output_usd, "OUTPUT", right=True),
-        Column("date", lambda one: one.date and str(one.date), "LOOKED UP", from_width=50),
-        Column("source", lambda one: one.source, "WHERE", shrink=True, from_width=80),
-    ]
     rows = sorted(read_prices(file).values(), key=lambda one: one.model)
-    terminal.show(Listing(columns, rows, id=lambda one: one.model), chosen_format(fmt, json), quiet=quiet)
+    terminal.show(Listing(price_columns(), rows, id=lambda one: one.model), chosen_format(fmt, json), quiet=quiet)
+
+
+def price_columns() -> list[Column[TokenPrice]]:
+    """One row a model: dollars for a million tokens."""
+    from reasoning_cli.terminal.listing import Column, Kind
+
+    return [
+        Column("model", lambda one: one.model, "MODEL"),
+        Column("input_usd_per_million", lambda one: one.input_usd, "INPUT", kind=Kind.NUMBER),
+        Column("output_usd_per_million", lambda one: one.output_usd, "OUTPUT", kind=Kind.NUMBER),
+        Column("date", lambda one: one.date and str(one.date), "LOOKED UP", priority=2),
+        Column("source", lambda one: one.source, "WHERE", gives_way=True, priority=4),
+    ]
 
 
 def _edit(file: Path) -> bool:

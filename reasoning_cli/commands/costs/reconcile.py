@@ -48,7 +48,7 @@ def reconcile(
 
 
 def _columns() -> list[Column[DayCompared]]:
-    from reasoning_cli.terminal.listing import Column
+    from reasoning_cli.terminal.listing import Column, Kind
     from reasoning_cli.terminal.units import money, whole_cents
 
     return [
@@ -58,7 +58,7 @@ def _columns() -> list[Column[DayCompared]]:
             lambda one: whole_cents(one.ledger.cents),
             "LEDGER",
             text=lambda one: money(one.ledger.cents),
-            right=True,
+            kind=Kind.NUMBER,
         ),
         Column("ledger_low_cents", lambda one: whole_cents(one.ledger.low_cents)),
         Column("ledger_high_cents", lambda one: whole_cents(one.ledger.high_cents)),
@@ -67,14 +67,14 @@ def _columns() -> list[Column[DayCompared]]:
             lambda one: None if one.billed_cents is None else whole_cents(one.billed_cents),
             "BILL",
             text=lambda one: "not yet" if one.billed_cents is None else money(one.billed_cents),
-            right=True,
+            kind=Kind.NUMBER,
         ),
         Column(
             "difference_cents",
             lambda one: None if one.difference_cents is None else whole_cents(one.difference_cents),
             "DIFFERENCE",
             text=lambda one: "–" if one.difference_cents is None else money(one.difference_cents),
-            right=True,
+            kind=Kind.NUMBER,
         ),
     ]
 

@@ -73,7 +73,7 @@ def report(
         if chosen is Format.TABLE and not quiet:
             if bill.lines:
                 terminal.print()
-            for line in _below(bill):
+            for line in _below(session, bill):
                 terminal.say(line)
             if bill.standing.limit_cents is None:
                 terminal.hint("set one: `reasoning costs set-budget 100`")
@@ -129,10 +129,10 @@ def _listing(bill: CostReport) -> Listing[CostLine]:
     return Listing(cost_columns(bill.by), bill.lines, id=lambda one: iso(one.begin) if one.begin else one.name)
 
 
-def _below(bill: CostReport) -> list[str]:
+def _below(session: Session, bill: CostReport) -> list[str]:
     from reasoning_cli.commands._shared.cost_views import report_lines
 
-    return report_lines(bill)
+    return report_lines(bill, bars=session.terminal.out_is_terminal)
 
 
 def _watch(session: Session, asked: Asked, pause: float) -> None:
@@ -151,7 +151,7 @@ def _watch(session: Session, asked: Asked, pause: float) -> None:
             except RemoteError as problem:
                 show([*lines, "", *wrap_lines(f"no news: {problem.message}", terminal.width).splitlines()])
             else:
-                said = [wrap_lines(line, terminal.width) for line in _below(bill)]
+                said = [wrap_lines(line, terminal.width) for line in _below(session, bill)]
                 lines = [moment(at), *terminal.table_lines(_listing(bill)), "", *"\n".join(said).splitlines()]
                 show(lines)
             session.sleep(pause)

@@ -16,7 +16,7 @@ from reasoning_cli.store.samples.search import HIT_BEGINS, HIT_ENDS, Hit
 from reasoning_cli.store.samples.training_log import Sample
 from reasoning_cli.terminal.cleaning import visible
 from reasoning_cli.terminal.console import Terminal
-from reasoning_cli.terminal.listing import Column, Listing
+from reasoning_cli.terminal.listing import Column, Kind, Listing
 from reasoning_cli.terminal.units import counted, moment
 from reasoning_cli.terminal.wrapping import fold
 from reasoning_cli.values import spell_model_type
@@ -34,19 +34,25 @@ def sample_columns(id_chars: int) -> list[Column[SampleRow]]:
     """The columns of a listing of decisions; ids in a table as long as tells them apart."""
     return [
         Column("id", lambda row: row.id, "ID", text=lambda row: row.id[:id_chars]),
-        Column("at", lambda row: row.created_at, "AT", text=lambda row: moment(row.created_at), from_width=75),
+        Column("at", lambda row: row.created_at, "AT", text=lambda row: moment(row.created_at), priority=4),
         Column(
             "model_type",
             lambda row: row.model_type,
             "TYPE",
             lambda row: spell_model_type(row.model_type),
-            from_width=60,
+            priority=3,
         ),
         Column("decision", lambda row: row.decision, "DECISION", _decision),
         Column("corrected_decision", corrected_decision),
-        Column("label", lambda row: row.label, "LABEL", style=lambda row: _LABEL_STYLES.get(row.label or "", "")),
-        Column("agent_name", lambda row: row.agent_name, "AGENT", from_width=100),
-        Column("source", lambda row: row.source, "BY", from_width=110),
+        Column(
+            "label",
+            lambda row: row.label,
+            "LABEL",
+            kind=Kind.STATE,
+            style=lambda row: _LABEL_STYLES.get(row.label or "", ""),
+        ),
+        Column("agent_name", lambda row: row.agent_name, "AGENT", priority=5),
+        Column("source", lambda row: row.source, "BY", priority=6),
         Column("model", lambda row: row.model),
         Column("agent_id", lambda row: row.agent_id),
         Column("room_id", lambda row: row.room_id),
@@ -56,7 +62,7 @@ def sample_columns(id_chars: int) -> list[Column[SampleRow]]:
         Column("latency_ms", lambda row: row.latency_ms),
         Column("cost_micros", lambda row: row.cost_micros),
         Column("confidence", lambda row: row.confidence),
-        Column("message", _message, "MESSAGE", lambda row: one_line(_message(row)), shrink=True, prose=True),
+        Column("message", _message, "MESSAGE", lambda row: one_line(_message(row)), gives_way=True, prose=True),
     ]
 
 
@@ -97,16 +103,22 @@ def _marked(text: str, begins: str, ends: str) -> str:
 def label_listing(changes: Sequence[LabelRecord]) -> Listing[LabelRecord]:
     """The history of labels."""
     columns: list[Column[LabelRecord]] = [
-        Column("number", lambda one: one.number, "NO", right=True),
-        Column("at", lambda one: one.at, "AT", text=lambda one: moment(one.at), from_width=60),
-        Column("id", lambda one: one.sample_id, "DECISION", shrink=True, prose=True),
-        Column("label", lambda one: one.label, "LABEL", style=lambda one: _LABEL_STYLES.get(one.label or "", "")),
+        Column("number", lambda one: one.number, "NO", kind=Kind.NUMBER),
+        Column("at", lambda one: one.at, "AT", text=lambda one: moment(one.at), priority=3),
+        Column("id", lambda one: one.sample_id, "DECISION", gives_way=True, prose=True),
+        Column(
+            "label",
+            lambda one: one.label,
+            "LABEL",
+            kind=Kind.STATE,
+            style=lambda one: _LABEL_STYLES.get(one.label or "", ""),
+        ),
         Column("was_label", lambda one: one.was_label, "WAS"),
-        Column("by", lambda one: one.by, "BY", from_width=50),
+        Column("by", lambda one: one.by, "BY", priority=2),
         Column("answer", lambda one: one.answer),
         Column("was_answer", lambda one: one.was_answer),
-        Column("undoes", lambda one: one.undoes, "UNDOES", right=True, from_width=100),
-        Column("note", lambda one: one.note, "NOTE", from_width=100),
+        Column("undoes", lambda one: one.undoes, "UNDOES", kind=Kind.NUMBER, priority=5),
+        Column("note", lambda one: one.note, "NOTE", priority=5),
     ]
     return Listing(columns, changes, id=lambda one: str(one.number), exact=True)
 

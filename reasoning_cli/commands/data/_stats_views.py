@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from reasoning_cli.operations.data.stats import SampleStatistics
 from reasoning_cli.store.samples.stats import SampleFigures, TypeFigures
-from reasoning_cli.terminal.listing import Column, Listing
+from reasoning_cli.terminal.listing import Column, Kind, Listing
 from reasoning_cli.terminal.units import bar, counted, percent, size, spark
 from reasoning_cli.values import spell_model_type
 
@@ -126,18 +126,19 @@ def _personal(statistics: SampleStatistics) -> str:
     return f"in {share} of {counted(found.looked_at, 'sample')} looked at ({kinds}); exports redact it"
 
 
-def days_listing(figures: SampleFigures) -> Listing[Day]:
-    """A row a day, with a bar of its share of the busiest."""
+def days_listing(figures: SampleFigures, width: int) -> Listing[Day]:
+    """A row a day, with a bar of its share of the busiest, for a terminal of `width` columns."""
+    longest = _DAY_BAR if width >= 60 else _DAY_BAR // 2
     most = max((sum(counts.values()) for _, counts in figures.by_day.items()), default=1)
     digits = len(f"{most:,}")
 
     def of(name: str) -> Column[Day]:
         title = spell_model_type(name).upper()
-        return Column(name, lambda day: day[1].get(name, 0), title, right=True, from_width=60)
+        return Column(name, lambda day: day[1].get(name, 0), title, kind=Kind.NUMBER, priority=3)
 
     def total(day: Day) -> str:
         count = sum(day[1].values())
-        return f"{count:>{digits},} {bar(count / most, _DAY_BAR).rstrip('░')}".rstrip()
+        return f"{count:>{digits},} {bar(count / most, longest).rstrip('░')}".rstrip()
 
     columns: list[Column[Day]] = [
         Column("day", lambda day: day[0].isoformat(), "DAY"),

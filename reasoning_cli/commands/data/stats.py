@@ -40,7 +40,7 @@ def stats(
         looked_at=0 if by_day else LOOKED_AT,
     )
     if by_day:
-        terminal.show(days_listing(statistics.figures), fmt, empty="No decisions yet.")
+        terminal.show(days_listing(statistics.figures, terminal.width), fmt, empty="No decisions yet.")
         return
     if fmt is Format.JSON:
         terminal.json(stats_record(statistics))

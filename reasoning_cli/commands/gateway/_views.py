@@ -9,14 +9,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from reasoning_cli.gateway.explain import Explanation
-from reasoning_cli.terminal.listing import Column, Listing
-from reasoning_cli.terminal.units import counted, duration, moment, percent
+from reasoning_cli.terminal.listing import Column, Kind, Listing
+from reasoning_cli.terminal.units import bar, counted, duration, moment, percent
 from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.terminal.console import Terminal
+    from reasoning_cli.terminal.console import Fact, Terminal
 
 _MOST_REASONS = 4
+_BAR = 10
 _WITH_TOOLS = "`reasoning config set coding.tools true`"
 _SOURCES = {"slot": "your model", "fallback": "original, after your model", "original": "original"}
 _WHO = {"slot": "model", "fallback": "fallback", "original": "original"}
@@ -25,16 +26,16 @@ _WHO = {"slot": "model", "fallback": "fallback", "original": "original"}
 def explanation_columns() -> tuple[Column[Explanation], ...]:
     """One row a request."""
     return (
-        Column("number", lambda one: one.number, "#", right=True),
+        Column("number", lambda one: one.number, "#", kind=Kind.NUMBER),
         Column(
             "model_type", lambda one: one.model_type, "type", text=lambda one: spell_model_type(one.model_type or "–")
         ),
         Column("route", lambda one: one.route, "goes to"),
-        Column("reason", lambda one: one.reason, "why", shrink=True),
+        Column("reason", lambda one: one.reason, "why", gives_way=True),
         Column("shadow", lambda one: one.shadow),
-        Column("face", lambda one: one.face, "dialect", from_width=90),
+        Column("face", lambda one: one.face, "dialect", priority=5),
         Column("method", lambda one: one.method),
-        Column("path", lambda one: one.path, "path", from_width=110),
+        Column("path", lambda one: one.path, "path", priority=6),
     )
 
 
@@ -62,18 +63,20 @@ def stats_columns() -> tuple[Column[StatsRow], ...]:
     return (
         Column("model_type", lambda one: one.model_type, "TYPE", text=lambda one: spell_model_type(one.model_type)),
         Column("source", lambda one: one.source, "ANSWERED BY", text=lambda one: _WHO.get(one.source, one.source)),
-        Column("count", lambda one: one.count, "N", text=lambda one: f"{one.count:,}", right=True),
-        Column("share", lambda one: one.share, "SHARE", text=lambda one: percent(one.share), right=True, from_width=60),
-        Column("p50_ms", lambda one: one.p50_ms, "P50", text=lambda one: _ms(one.p50_ms), right=True),
+        Column("count", lambda one: one.count, "N", text=lambda one: f"{one.count:,}", kind=Kind.NUMBER),
+        Column(
+            "share", lambda one: one.share, "SHARE", text=lambda one: percent(one.share), kind=Kind.SHARE, priority=3
+        ),
+        Column("p50_ms", lambda one: one.p50_ms, "P50", text=lambda one: _ms(one.p50_ms), kind=Kind.NUMBER),
         Column(
             "p95_ms",
             lambda one: one.p95_ms,
             "P95",
             text=lambda one: _ms(one.p95_ms),
-            right=True,
-            from_width=50,
+            kind=Kind.NUMBER,
+            priority=2,
         ),
-        Column("reasons", lambda one: dict(one.reasons), "WHY", text=_why, shrink=True, prose=True, from_width=70),
+        Column("reasons", lambda one: dict(one.reasons), "WHY", text=_why, gives_way=True, prose=True, priority=4),
     )
 
 
@@ -113,30 +116,32 @@ def model_columns() -> tuple[Column[ModelRow], ...]:
     """Which model answered how often, was asked unseen, failed, and decided as what the agent got instead."""
     return (
         Column("model_type", lambda one: one.model_type, "TYPE", text=lambda one: spell_model_type(one.model_type)),
-        Column("model", lambda one: one.model, "MODEL", shrink=True),
-        Column("answered", lambda one: one.answered, "ANSWERED", text=lambda one: f"{one.answered:,}", right=True),
+        Column("model", lambda one: one.model, "MODEL", gives_way=True),
         Column(
-            "beside", lambda one: one.beside, "UNSEEN", text=lambda one: f"{one.beside:,}", right=True, from_width=80
+            "answered", lambda one: one.answered, "ANSWERED", text=lambda one: f"{one.answered:,}", kind=Kind.NUMBER
         ),
-        Column("failed", lambda one: one.failed, "FAILED", text=lambda one: f"{one.failed:,}", right=True),
+        Column(
+            "beside", lambda one: one.beside, "UNSEEN", text=lambda one: f"{one.beside:,}", kind=Kind.NUMBER, priority=4
+        ),
+        Column("failed", lambda one: one.failed, "FAILED", text=lambda one: f"{one.failed:,}", kind=Kind.NUMBER),
         Column(
             "agreement",
             lambda one: one.agreement,
             "AGREES",
             text=lambda one: "–" if one.agreement is None else percent(one.agreement),
-            right=True,
-            from_width=60,
+            kind=Kind.SHARE,
+            priority=3,
         ),
-        Column("p50_ms", lambda one: one.p50_ms, "P50", text=lambda one: _ms(one.p50_ms), right=True, from_width=70),
-        Column("p95_ms", lambda one: one.p95_ms, "P95", text=lambda one: _ms(one.p95_ms), right=True, from_width=90),
+        Column("p50_ms", lambda one: one.p50_ms, "P50", text=lambda one: _ms(one.p50_ms), kind=Kind.NUMBER, priority=4),
+        Column("p95_ms", lambda one: one.p95_ms, "P95", text=lambda one: _ms(one.p95_ms), kind=Kind.NUMBER, priority=5),
         Column(
             "failures",
             lambda one: dict(one.failures),
             "WHY",
             text=lambda one: _counts(one.failures),
-            shrink=True,
+            gives_way=True,
             prose=True,
-            from_width=110,
+            priority=6,
         ),
     )
 
@@ -207,14 +212,16 @@ def status_line(record: Mapping[str, Any]) -> str:
     )
 
 
-def status_facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Each slot and who answered for it; then what was kept, and what went wrong."""
-    facts: list[tuple[str, str]] = []
+def status_facts(record: Mapping[str, Any], *, bars: bool = False) -> list[Fact]:
+    """Each slot and who answered for it, each share with a bar where there are `bars`; then what was kept, and what
+    went wrong."""
+    facts: list[Fact] = []
     for model_type, slot in record["slots"].items():
         mode = f"canary {slot['share_percent']} %" if slot["mode"] == "canary" else slot["mode"]
         state = slot["closed"] or f"{mode}, {slot['model']}"
         circuit = "" if slot["circuit"] == "closed" else f", circuit {slot['circuit']}"
-        facts.append((spell_model_type(model_type), f"{state}{circuit}"))
+        style = "dim" if slot["closed"] else "good" if not circuit else "bad"
+        facts.append((spell_model_type(model_type), f"{state}{circuit}", style))
         if (coming := slot["challenger"]) is not None:
             circuit = "" if coming["circuit"] == "closed" else f", circuit {coming['circuit']}"
             facts.append(("", f"coming in beside it: {coming['model']}, {coming['percent']} %{circuit}"))
@@ -227,8 +234,9 @@ def status_facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
             continue
         for source, part in entry["by_source"].items():
             speed = f", p50 {part['p50_ms']} ms, p95 {part['p95_ms']} ms"
-            share = percent(part["count"] / entry["decisions"])
-            facts.append(("", f"{_SOURCES.get(source, source)}: {part['count']:,} ({share}){speed}"))
+            share = part["count"] / entry["decisions"]
+            drawn = f"{bar(share, _BAR)} " if bars else ""
+            facts.append(("", f"{_SOURCES.get(source, source)}: {part['count']:,} ({drawn}{percent(share)}){speed}"))
             if source != "slot":
                 reasons = list(part["reasons"].items())[:_MOST_REASONS]
                 facts += [("", f"   {count:,} {reason}") for reason, count in reasons]
@@ -243,9 +251,9 @@ def status_facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     reasons = list(kept.get("why_unreadable", {}).items())[:_MOST_REASONS]
     facts += [("", f"   {count:,} {reason}") for reason, count in reasons]
     if kept["last_error"]:
-        facts.append(("", kept["last_error"]))
+        facts.append(("", kept["last_error"], "bad"))
     if record["upstream_errors"]:
         facts.append(("original", ", ".join(f"{kind}: {count:,}" for kind, count in record["upstream_errors"].items())))
     if record["problem"]:
-        facts.append(("settings", record["problem"]))
+        facts.append(("settings", record["problem"], "bad"))
     return facts

@@ -35,7 +35,8 @@ def status(
 
     def lines() -> list[str]:
         record = running(session, port)
-        return [*_wrapped(session, status_line(record)), "", *session.terminal.fact_lines(status_facts(record))]
+        facts = status_facts(record, bars=session.terminal.out_is_terminal)
+        return [*_wrapped(session, status_line(record)), "", *session.terminal.fact_lines(facts)]
 
     _show(session, lambda: running(session, port), lines, json=json, every=interval if watch else None)
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from reasoning_cli.terminal.listing import Column
+from reasoning_cli.commands._shared.cost_views import deployment_style
+from reasoning_cli.terminal.listing import Column, Kind
 from reasoning_cli.terminal.units import duration, money, whole_cents
 from reasoning_cli.values import Mode, spell_model_type
 
@@ -32,9 +33,7 @@ def _state(one: ModelStatus) -> str:
 
 
 def _style(one: ModelStatus) -> str:
-    return {"READY": "good", "elsewhere": "good", "FAILED": "bad", "DEGRADED": "bad", "off": "dim"}.get(
-        one.state, "warning"
-    )
+    return deployment_style(one.state)
 
 
 def _price(one: ModelStatus) -> str:
@@ -98,15 +97,15 @@ def list_columns(now: datetime) -> list[Column[ModelStatus]]:
     """`models list`: as last seen."""
     columns: list[Column[ModelStatus]] = [
         Column("name", lambda one: one.name, "NAME", text=_name),
-        Column("state", lambda one: one.state, "STATE", text=_state, style=_style),
-        Column("burn_cents_per_hour", lambda one: one.burn_cents_per_hour, "$/H", text=_price, right=True),
-        Column("model", lambda one: one.model_name, "MODEL", text=_model, shrink=True),
+        Column("state", lambda one: one.state, "STATE", text=_state, kind=Kind.STATE, style=_style),
+        Column("burn_cents_per_hour", lambda one: one.burn_cents_per_hour, "$/H", text=_price, kind=Kind.NUMBER),
+        Column("model", lambda one: one.model_name, "MODEL", text=_model, gives_way=True),
         Column(
             "seen_at",
             lambda one: one.record.state_at if one.record else None,
             "SEEN",
             text=lambda one: f"{duration(now - one.record.state_at)} ago" if one.record else "–",
-            from_width=60,
+            priority=3,
         ),
     ]
     return [*columns, *_more(columns, now)]
@@ -117,10 +116,12 @@ def all_columns(now: datetime) -> list[Column[ModelStatus]]:
     columns: list[Column[ModelStatus]] = [
         Column("name", lambda one: one.name, "NAME", text=_name),
         Column("ours", lambda one: one.ours, "WHOSE", text=lambda one: "ours" if one.ours else "not ours"),
-        Column("state", lambda one: one.state, "STATE", text=_state, style=_style),
-        Column("burn_cents_per_hour", lambda one: one.burn_cents_per_hour, "$/H", text=_price, right=True),
-        Column("cost_cents", lambda one: whole_cents(one.usage.cents), "COST", text=_cost, right=True, from_width=50),
-        Column("model", lambda one: one.model_name, "MODEL", text=_model, shrink=True),
+        Column("state", lambda one: one.state, "STATE", text=_state, kind=Kind.STATE, style=_style),
+        Column("burn_cents_per_hour", lambda one: one.burn_cents_per_hour, "$/H", text=_price, kind=Kind.NUMBER),
+        Column(
+            "cost_cents", lambda one: whole_cents(one.usage.cents), "COST", text=_cost, kind=Kind.NUMBER, priority=2
+        ),
+        Column("model", lambda one: one.model_name, "MODEL", text=_model, gives_way=True),
     ]
     return [*columns, Column("seen_at", lambda one: one.record.state_at if one.record else None), *_more(columns, now)]
 
@@ -137,42 +138,42 @@ def status_columns(at: datetime) -> list[Column[ModelStatus]]:
     """`models status`: as of now."""
     columns: list[Column[ModelStatus]] = [
         Column("name", lambda one: one.name, "NAME", text=_name),
-        Column("state", lambda one: one.state, "STATE", text=_state, style=_style),
-        Column("ready_replicas", _ready, "READY", text=_replicas, right=True, from_width=60),
-        Column("burn_cents_per_hour", lambda one: one.burn_cents_per_hour, "$/H", text=_price, right=True),
+        Column("state", lambda one: one.state, "STATE", text=_state, kind=Kind.STATE, style=_style),
+        Column("ready_replicas", _ready, "READY", text=_replicas, kind=Kind.NUMBER, priority=3),
+        Column("burn_cents_per_hour", lambda one: one.burn_cents_per_hour, "$/H", text=_price, kind=Kind.NUMBER),
         Column(
             "ready_seconds",
             lambda one: at - one.ready_since if one.ready_since else None,
             "SINCE",
             text=lambda one: duration(at - one.ready_since) if one.ready_since else "–",
-            right=True,
-            from_width=70,
+            kind=Kind.NUMBER,
+            priority=4,
         ),
         Column(
             "cost_cents",
             lambda one: whole_cents(one.usage.cents),
             "MONTH",
             text=lambda one: money(one.usage.cents) if one.record and not one.record.rides_on else "–",
-            right=True,
-            from_width=50,
+            kind=Kind.NUMBER,
+            priority=2,
         ),
         Column(
             "requests_last_hour",
             lambda one: one.activity.requests if one.activity else None,
             "REQ/H",
             text=lambda one: f"{one.activity.requests:,}" if one.activity else "–",
-            right=True,
-            from_width=80,
+            kind=Kind.NUMBER,
+            priority=4,
         ),
         Column(
             "quiet_seconds",
             lambda one: _quiet(one, at),
             "IDLE",
             text=lambda one: _idle(one, at),
-            right=True,
-            from_width=80,
+            kind=Kind.NUMBER,
+            priority=4,
         ),
-        Column("model", lambda one: one.model_name, "MODEL", text=_model, shrink=True, from_width=60),
+        Column("model", lambda one: one.model_name, "MODEL", text=_model, gives_way=True, priority=3),
         Column("seen_at", lambda one: one.record.state_at if one.record else None),
     ]
     return [*columns, *_more(columns, at)]

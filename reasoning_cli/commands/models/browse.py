@@ -55,16 +55,16 @@ def search(
     found = search_models(session.client, text)
     remember_models(session, *(one.name for one in found))
     columns: list[Column[FoundModel]] = [
-        Column("name", lambda one: one.name, "MODEL", shrink=True),
+        Column("name", lambda one: one.name, "MODEL", gives_way=True),
         Column("ours", lambda one: one.is_ours, "WHERE", text=lambda one: "registry" if one.is_ours else "catalogue"),
         Column(
             "products",
             lambda one: one.products,
             "FOR",
             text=lambda one: ", ".join(product.lower().replace("_", "-") for product in one.products),
-            from_width=70,
+            priority=4,
         ),
-        Column("id", lambda one: one.id, "ID", from_width=100),
+        Column("id", lambda one: one.id, "ID", priority=5),
         Column("base_model_id", lambda one: one.base),
     ]
     listing = Listing(columns, found, id=lambda one: one.name)
@@ -91,7 +91,7 @@ def show(
 
 
 def _offer_columns(*, for_model: bool) -> list[Column[Offer]]:
-    from reasoning_cli.terminal.listing import Column
+    from reasoning_cli.terminal.listing import Column, Kind
     from reasoning_cli.terminal.units import money
 
     columns: list[Column[Offer]] = [
@@ -101,10 +101,10 @@ def _offer_columns(*, for_model: bool) -> list[Column[Offer]]:
             lambda one: one.price_cents_per_hour,
             "$/H",
             text=lambda one: money(one.price_cents_per_hour),
-            right=True,
+            kind=Kind.NUMBER,
         ),
-        Column("headroom", lambda one: one.headroom, "FREE", text=_free, right=True),
-        Column("regions", lambda one: dict(one.regions), "BY REGION", text=_regions, shrink=True, from_width=60),
+        Column("headroom", lambda one: one.headroom, "FREE", text=_free, kind=Kind.NUMBER),
+        Column("regions", lambda one: dict(one.regions), "BY REGION", text=_regions, gives_way=True, priority=3),
     ]
     chosen: Column[Offer] = Column(
         "is_chosen",
@@ -112,9 +112,7 @@ def _offer_columns(*, for_model: bool) -> list[Column[Offer]]:
         "CHOSEN" if for_model else None,
         text=lambda one: "would be chosen" if one.is_chosen else "",
     )
-    config: Column[Offer] = Column(
-        "config_id", lambda one: one.config_id, "CONFIG" if for_model else None, from_width=90
-    )
+    config: Column[Offer] = Column("config_id", lambda one: one.config_id, "CONFIG" if for_model else None, priority=5)
     return [*columns, config, chosen, Column("description", lambda one: one.description)]
 
 

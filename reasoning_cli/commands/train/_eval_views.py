@@ -13,7 +13,7 @@ from reasoning_cli.operations.evaluate.report import Difference, EvaluationRepor
 from reasoning_cli.operations.statistics.intervals import Figure
 from reasoning_cli.store.evaluate.evaluations import Disagreement, EvaluationRecord
 from reasoning_cli.terminal.console import Terminal
-from reasoning_cli.terminal.listing import Column, Listing
+from reasoning_cli.terminal.listing import Column, Kind, Listing
 from reasoning_cli.terminal.units import counted, moment, money
 from reasoning_cli.values import spell_model_type
 
@@ -188,13 +188,13 @@ def evaluation_columns() -> list[Column[EvaluationRecord]]:
         return "; ".join(map(_brief, told)) or "no difference to tell"
 
     return [
-        Column("evaluation", lambda one: one.number, "NO", right=True),
+        Column("evaluation", lambda one: one.number, "NO", kind=Kind.NUMBER),
         Column("model_type", lambda one: one.model_type, "TYPE", lambda one: spell_model_type(one.model_type)),
-        Column("started_at", lambda one: one.started_at, "AT", lambda one: moment(one.started_at), from_width=75),
+        Column("started_at", lambda one: one.started_at, "AT", lambda one: moment(one.started_at), priority=4),
         Column("finished_at", lambda one: one.finished_at),
-        Column("decisions", lambda one: one.plan.get("count"), "DECISIONS", right=True, from_width=60),
-        Column("models", models, "MODELS", lambda one: ", ".join(models(one)), from_width=100),
-        Column("result", result, "RESULT", shrink=True, prose=True),
+        Column("decisions", lambda one: one.plan.get("count"), "DECISIONS", kind=Kind.NUMBER, priority=3),
+        Column("models", models, "MODELS", lambda one: ", ".join(models(one)), priority=5),
+        Column("result", result, "RESULT", gives_way=True, prose=True),
     ]
 
 
@@ -255,7 +255,7 @@ def _confusion(one: ModelReport) -> Listing[tuple[str, dict[str, int]]]:
         return lambda row: row[1].get(name, 0)
 
     columns: list[Column[tuple[str, dict[str, int]]]] = [Column("right", lambda row: row[0], "")]
-    columns += [Column(name, count(name), name, right=True) for name in decided]
+    columns += [Column(name, count(name), name, kind=Kind.NUMBER) for name in decided]
     return Listing(columns, [(truth, dict(counts)) for truth, counts in one.confusion.items()], id=lambda row: row[0])
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reasoning_cli.commands._shared.cost_views import budget_text
 from reasoning_cli.operations.train.jobs import Trained
 from reasoning_cli.operations.train.plan import TrainingPlan
-from reasoning_cli.terminal.listing import Column
+from reasoning_cli.terminal.listing import Column, Kind
 from reasoning_cli.terminal.units import clock_duration, counted, duration, moment, money, percent, spark, whole_cents
 from reasoning_cli.values import spell_model_type
 
@@ -213,24 +213,31 @@ def curve(values: Sequence[float], width: int = _STEPS) -> str:
 def trained_columns() -> list[Column[Trained]]:
     """Runs and jobs, one a line."""
     return [
-        Column("run", lambda one: one.run.number if one.run else None, "RUN", right=True),
+        Column("run", lambda one: one.run.number if one.run else None, "RUN", kind=Kind.NUMBER),
         Column("model_type", lambda one: one.model_type, "TYPE", text=_type_text),
-        Column("state", lambda one: one.state, "STATE", text=lambda one: one.state.replace("_", " "), style=_style),
+        Column(
+            "state",
+            lambda one: one.state,
+            "STATE",
+            text=lambda one: one.state.replace("_", " "),
+            kind=Kind.STATE,
+            style=_style,
+        ),
         Column("stage", lambda one: one.run.stage if one.run else None),
-        Column("samples", lambda one: one.samples, "SAMPLES", text=_count_text, right=True, from_width=72),
-        Column("base", lambda one: one.base, "BASE", shrink=True, from_width=60),
+        Column("samples", lambda one: one.samples, "SAMPLES", text=_count_text, kind=Kind.NUMBER, priority=4),
+        Column("base", lambda one: one.base, "BASE", gives_way=True, priority=3),
         Column(
             "cost_cents",
             lambda one: None if one.cents is None else whole_cents(one.cents),
             "COST",
             text=_cost_text,
-            right=True,
+            kind=Kind.NUMBER,
         ),
-        Column("started_at", lambda one: one.at, "STARTED", text=lambda one: moment(one.at), from_width=60),
+        Column("started_at", lambda one: one.at, "STARTED", text=lambda one: moment(one.at), priority=3),
         Column("finished_at", lambda one: one.run.finished_at if one.run else None),
         Column("model", lambda one: one.run.model_name if one.run else None),
         Column("adapter", lambda one: one.run.adapter_name if one.run else None),
-        Column("job", lambda one: one.job_id, "JOB", from_width=110),
+        Column("job", lambda one: one.job_id, "JOB", priority=6),
         Column("problem", lambda one: one.run.problem if one.run else None),
     ]
 
@@ -359,7 +366,15 @@ def _cost_text(one: Trained) -> str:
     return "–" if one.cents is None else money(one.cents)
 
 
+_STYLES = {
+    "done": "good",
+    "completed": "good",
+    "failed": "bad",
+    "error": "bad",
+    "user_error": "bad",
+    "cancelled": "dim",
+}
+
+
 def _style(one: Trained) -> str:
-    return {"done": "good", "completed": "good", "failed": "bad", "error": "bad", "user_error": "bad"}.get(
-        one.state, ""
-    )
+    return _STYLES.get(one.state, "going")

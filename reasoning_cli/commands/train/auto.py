@@ -25,7 +25,7 @@ from reasoning_cli.commands._shared.options import (
 )
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.errors import NotFoundError, ReasoningError, UsageError
-from reasoning_cli.terminal.listing import Column, Format, Listing
+from reasoning_cli.terminal.listing import Column, Format, Kind, Listing
 from reasoning_cli.values import parse_model_type, parse_usd, spell_model_type
 
 if TYPE_CHECKING:
@@ -307,30 +307,30 @@ def _list(session: Session, loops: list[Loop], fmt: Format, *, quiet: bool = Fal
     columns = [
         Column["Loop"]("type", lambda one: one.model_type, "TYPE", lambda one: spell_model_type(one.model_type)),
         Column["Loop"]("step", lambda one: one.step, "STEP"),
-        Column["Loop"]("every", lambda one: one.every, "EVERY", lambda one: _spell(one.every), from_width=80),
-        Column["Loop"]("min_new", lambda one: one.min_new, "NEW", right=True, from_width=80),
+        Column["Loop"]("every", lambda one: one.every, "EVERY", lambda one: _spell(one.every), priority=4),
+        Column["Loop"]("min_new", lambda one: one.min_new, "NEW", kind=Kind.NUMBER, priority=4),
         Column["Loop"]("counted", lambda one: one.counted),
         Column["Loop"](
             "max_cost_cents",
             lambda one: one.max_cost_cents,
             "AT MOST",
             lambda one: money(one.max_cost_cents),
-            right=True,
-            from_width=80,
+            kind=Kind.NUMBER,
+            priority=4,
         ),
         Column["Loop"](
             "unattended",
             lambda one: one.unattended,
             "PROMOTION",
             lambda one: "by itself" if one.unattended else "asks",
-            from_width=100,
+            priority=5,
         ),
         Column["Loop"]("by", lambda one: one.by),
         Column["Loop"]("begun_at", lambda one: one.begun_at),
         Column["Loop"]("ended_at", lambda one: one.ended_at),
         Column["Loop"]("run", lambda one: one.run),
         Column["Loop"]("evaluation", lambda one: one.evaluation),
-        Column["Loop"]("line_at", lambda one: one.line_at, "SINCE", lambda one: moment(one.line_at), from_width=100),
+        Column["Loop"]("line_at", lambda one: one.line_at, "SINCE", lambda one: moment(one.line_at), priority=5),
         Column["Loop"]("line", lambda one: one.line),
     ]
     listing = Listing(columns, loops, id=lambda one: one.model_type)

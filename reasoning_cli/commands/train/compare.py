@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from reasoning_cli.operations.evaluate.gate_rules import Gate
     from reasoning_cli.operations.evaluate.online import CompareRequest, Figures, LiveComparison, Question, Side
+    from reasoning_cli.operations.promote.gate import Gate
+    from reasoning_cli.terminal.console import Terminal
 
 _WATCH_SECONDS = 5.0
 
@@ -72,7 +75,7 @@ def compare(
             if json:
                 session.terminal.json_lines([_record(found)])
             else:
-                show(_lines(found, session.now(), session.terminal.width))
+                show(_lines(session.terminal, found, session.now()))
             if found.verdict is not Verdict.UNDECIDED:
                 return
             session.sleep(_WATCH_SECONDS)
@@ -94,17 +97,18 @@ def _show(session: Session, found: LiveComparison, *, json: bool) -> None:
     if json:
         session.terminal.json(_record(found))
         return
-    for line in _lines(found, session.now(), session.terminal.width):
+    for line in _lines(session.terminal, found, session.now()):
         session.terminal.print(line)
     name = spell_model_type(found.model_type)
     if not any(one.asks == "right" and one.finding.trials for one in found.questions):
         session.terminal.hint(f"who is right, labels tell: `reasoning data review -m {name}`")
 
 
-def _lines(found: LiveComparison, now: datetime, width: int) -> list[str]:
+def _lines(terminal: Terminal, found: LiveComparison, now: datetime) -> list[str]:
     """The answer first, then what it rests on."""
-    from reasoning_cli.terminal.table import lay_out
+    from reasoning_cli.terminal.listing import Column, Kind, Listing
 
+    width = terminal.width
     name = spell_model_type(found.model_type)
     lines = [f"{name}: {found.one.name} against {found.other.name}"]
     for number, question in enumerate(found.questions):
@@ -114,19 +118,10 @@ def _lines(found: LiveComparison, now: datetime, width: int) -> list[str]:
         if number == 0 and not question.finding.trials:
             break
     rows = [_row(found.one, found.figures), _row(found.other, found.figures_of_other)]
-    header = ["", "ASKED", "VALID", "ALIKE", "GOOD", "P50", "P95", "PER 1,000"]
-    if width < 70:
-        keep = [0, 1, 2, 3]
-        header, rows = [header[one] for one in keep], [[row[one] for one in keep] for row in rows]
-    table = lay_out(
-        header,
-        [[(cell, "") for cell in row] for row in rows],
-        right=[False] + [True] * (len(header) - 1),
-        shrinks=0,
-        prose=False,
-        width=width,
-        paint=lambda text, style: text,
-    )
+    columns: list[Column[list[str]]] = [Column("name", lambda row: row[0], "", gives_way=True)]
+    for place, header in enumerate(("ASKED", "VALID", "ALIKE", "GOOD", "P50", "P95", "PER 1,000"), start=1):
+        columns.append(Column(header, itemgetter(place), header, kind=Kind.NUMBER, priority=1 if place < 4 else 4))
+    table = terminal.table_lines(Listing(columns, rows, id=itemgetter(0)))
     beside = f" Asked beside each other, both decided alike in {found.same:,} of {found.both:,}." if found.both else ""
     percent = f"{found.alpha * 100:g}"
     foot = (

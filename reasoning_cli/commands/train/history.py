@@ -34,23 +34,26 @@ def history(
     session = session_of(ctx)
     wanted = [parse_model_type(model_type)] if model_type else list(MODEL_TYPES)
     found = history(session.store, wanted)
-    listing = Listing(_columns(), found, id=lambda one: one.deployment_key or one.model)
+    listing = Listing(history_columns(), found, id=lambda one: one.deployment_key or one.model)
     empty = "No model of yours has answered anything yet: `reasoning train promote TYPE` lets one in."
     session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty=empty)
 
 
-def _columns() -> list[Column[Tenure]]:
-    from reasoning_cli.terminal.listing import Column
+def history_columns() -> list[Column[Tenure]]:
+    """One row a model's time in a slot, or on its way there."""
+    from reasoning_cli.terminal.listing import Column, Kind
 
     return [
         Column("model_type", lambda one: one.model_type, "TYPE", text=lambda one: spell_model_type(one.model_type)),
-        Column("model", lambda one: one.model, "MODEL", shrink=True),
-        Column("from", lambda one: one.first, "FROM", text=_from, from_width=60),
-        Column("until", lambda one: one.last, "UNTIL", text=_until, from_width=100),
-        Column("decisions", lambda one: one.decisions, "DECISIONS", text=lambda one: f"{one.decisions:,}", right=True),
-        Column("state", _state, "STATE", text=_state),
-        Column("run", lambda one: one.run.number if one.run else None, "RUN", right=True, from_width=90),
-        Column("evaluation", _judged, "JUDGED", text=_judged_text, from_width=110),
+        Column("model", lambda one: one.model, "MODEL", gives_way=True),
+        Column("from", lambda one: one.first, "FROM", text=_from, priority=3),
+        Column("until", lambda one: one.last, "UNTIL", text=_until, priority=5),
+        Column(
+            "decisions", lambda one: one.decisions, "DECISIONS", text=lambda one: f"{one.decisions:,}", kind=Kind.NUMBER
+        ),
+        Column("state", _state, "STATE", text=_state, kind=Kind.STATE, style=_style),
+        Column("run", lambda one: one.run.number if one.run else None, "RUN", kind=Kind.NUMBER, priority=5),
+        Column("evaluation", _judged, "JUDGED", text=_judged_text, priority=6),
         Column("deployment_key", lambda one: one.deployment_key),
         Column("job", lambda one: one.run.job_id if one.run else None),
         Column("manifest_sha256", lambda one: one.run.manifest_sha256 if one.run else None),
@@ -84,6 +87,15 @@ def _state(one: Tenure) -> str:
     forced = ", forced" if promotion.forced_by else ""
     words = {"promoted": "promoted", "returned": "sent back", "left": "left", "planned": "begun"}
     return words.get(promotion.stage, "coming in" if promotion.stage != "returning" else "going back") + forced
+
+
+def _style(one: Tenure) -> str:
+    promotion = one.promotion
+    if promotion is None or promotion.stage == "promoted":
+        return "good" if one.now else "dim"
+    if promotion.rolled_back_at is not None or promotion.stage == "returned":
+        return "bad"
+    return "dim" if promotion.stage == "left" else "going"
 
 
 def _judged(one: Tenure) -> dict[str, object] | None:

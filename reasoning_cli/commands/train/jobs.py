@@ -21,6 +21,7 @@ from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.commands.train.watch import RunArgument
 from reasoning_cli.errors import NotFoundError, UsageError
 from reasoning_cli.terminal.listing import Column, Format, Listing
+from reasoning_cli.terminal.listing import Kind as ColumnKind
 from reasoning_cli.values import parse_model_type
 
 if TYPE_CHECKING:
@@ -94,10 +95,10 @@ def events(
         Column(
             "at", lambda one: one.created_at, "AT", text=lambda one: moment(one.created_at) if one.created_at else "–"
         ),
-        Column("level", lambda one: one.level, "LEVEL", from_width=100),
+        Column("level", lambda one: one.level, "LEVEL", priority=5),
         Column("type", lambda one: one.type, "WHAT", text=lambda one: one.type.replace("_", " ")),
-        Column("step", lambda one: one.step, "STEP", right=True, from_width=130),
-        Column("message", lambda one: one.message, "MESSAGE", shrink=True, prose=True),
+        Column("step", lambda one: one.step, "STEP", kind=ColumnKind.NUMBER, priority=6),
+        Column("message", lambda one: one.message, "MESSAGE", gives_way=True, prose=True),
     ]
     listing = Listing(columns, session.client.job_events(job_id), id=lambda one: one.type)
     session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty="Together tells of nothing yet.")
