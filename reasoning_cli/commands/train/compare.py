@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from reasoning_cli.operations.evaluate.gate_rules import Gate
     from reasoning_cli.operations.evaluate.online import CompareRequest, Figures, LiveComparison, Question, Side
-    from reasoning_cli.operations.promote.gate import Gate
     from reasoning_cli.terminal.console import Terminal
 
 _WATCH_SECONDS = 5.0
