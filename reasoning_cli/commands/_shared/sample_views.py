@@ -9,6 +9,11 @@ from reasoning_cli.values import spell_model_type
 
 Fact = tuple[str, str]
 
+STILL_READ = (
+    "another program is reading the database, so old text is still in its write-ahead log (the file that ends in -wal);"
+    " it goes when that program closes it"
+)
+
 
 def report(terminal: Terminal, lines: Sequence[str], counts: Sequence[tuple[str, str]], *, to_out: bool = True) -> None:
     """Sentences, then how many of what; on stderr when stdout holds the data itself."""

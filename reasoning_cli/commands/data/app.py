@@ -10,9 +10,10 @@ from reasoning_cli.commands.data.browse import list_, search, show
 from reasoning_cli.commands.data.check import check
 from reasoning_cli.commands.data.cleanup import cleanup
 from reasoning_cli.commands.data.export import export
+from reasoning_cli.commands.data.forget import forget
 from reasoning_cli.commands.data.import_ import import_
 from reasoning_cli.commands.data.label import label, labels
-from reasoning_cli.commands.data.redact import forget, redact
+from reasoning_cli.commands.data.redact import redact
 from reasoning_cli.commands.data.review import review
 from reasoning_cli.commands.data.stats import stats
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from reasoning_cli.commands.gateway.explain import env, explain
+from reasoning_cli.commands.gateway.env import env
+from reasoning_cli.commands.gateway.explain import explain
 from reasoning_cli.commands.gateway.serve import serve
 from reasoning_cli.commands.gateway.status import stats, status
 

@@ -10,7 +10,7 @@ import typer
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.options import JsonOption, typed
 from reasoning_cli.commands._shared.session import Session, session_of
-from reasoning_cli.commands.gateway.explain import PortOption
+from reasoning_cli.commands.gateway.env import PortOption
 from reasoning_cli.commands.models.status import WatchOption
 from reasoning_cli.errors import ConfigurationError, RemoteError, UsageError
 from reasoning_cli.values import parse_duration

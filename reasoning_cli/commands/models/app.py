@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import typer
 
+from reasoning_cli.commands.models.adopt import adopt
 from reasoning_cli.commands.models.browse import hardware, search, show
-from reasoning_cli.commands.models.deploy import adopt, deploy, start
+from reasoning_cli.commands.models.deploy import deploy
 from reasoning_cli.commands.models.enable import disable, enable
 from reasoning_cli.commands.models.list import list_models
-from reasoning_cli.commands.models.promote import promote, rollback
+from reasoning_cli.commands.models.promote import promote
+from reasoning_cli.commands.models.rollback import rollback
+from reasoning_cli.commands.models.start import start
 from reasoning_cli.commands.models.status import status
 from reasoning_cli.commands.models.stop import stop, undeploy
 from reasoning_cli.commands.models.test import test

@@ -1,4 +1,4 @@
-"""Deploy models, and start what was stopped."""
+"""`models deploy`: bring a model up, alone or in the place of another."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reasoning_cli import settings as s
-from reasoning_cli.commands._shared.completion import complete_names, complete_targets
-from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
+from reasoning_cli.commands._shared.completion import complete_targets
 from reasoning_cli.commands._shared.model_options import (
     KeepOldOption,
-    NameArgument,
     StepIntervalOption,
     StepsOption,
     TimeoutOption,
@@ -24,7 +22,7 @@ from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, Yes
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.commands.models._apply import carry_out
 from reasoning_cli.errors import UsageError
-from reasoning_cli.values import parse_idle_minutes, parse_model_type, spell_model_type
+from reasoning_cli.values import parse_idle_minutes, parse_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.deploy.lora import AttachPlan
@@ -130,57 +128,6 @@ def deploy(
             "leave --canary and --steps away",
         )
     carry_out(session, plan, limit if wait else None, yes=yes, dry_run=dry_run, json=json)
-
-
-def start(
-    ctx: typer.Context,
-    name: NameArgument,
-    wait: WaitOption = True,
-    timeout: TimeoutOption = None,
-    yes: YesOption = False,
-    dry_run: DryRunOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Start a stopped model again, with the model and hardware it had, if the budget allows."""
-    from reasoning_cli.operations.deploy.lora import plan_start
-
-    session = session_of(ctx)
-    limit = read_timeout(session, timeout)
-    plan = plan_start(session.client, session.store, session.limits, name)
-    carry_out(session, plan, limit if wait else None, yes=yes, dry_run=dry_run, json=json)
-
-
-def adopt(
-    ctx: typer.Context,
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME|ID", help="What `models list --all` shows as not ours.", autocompletion=complete_names
-        ),
-    ],
-    as_type: Annotated[str, typer.Option("--as", metavar="TYPE", help="The decisions it answers from now on.")],
-    yes: YesOption = False,
-    dry_run: DryRunOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Take over a deployment made elsewhere: into a slot, the ledger and the budget, from now on."""
-    from reasoning_cli.commands._shared.plan_views import adopt_facts, adopt_record
-    from reasoning_cli.operations.deploy.unmanaged import plan_adopt, run_adopt
-
-    session = session_of(ctx)
-    terminal = session.terminal
-    plan = plan_adopt(session.client, session.store, session.limits, name, parse_model_type(as_type))
-    if dry_run:
-        show_dry_run(terminal, adopt_facts(plan), adopt_record(plan, plan.record), json=json)
-        return
-    ask_about(terminal, adopt_facts(plan), "Take it over?", yes=yes, show=False)
-    record = run_adopt(session.client, session.store, plan)
-    remember_models(session)
-    if json:
-        terminal.json(adopt_record(plan, record))
-        return
-    terminal.say(f"{plan.status.name} is ours now, as {spell_model_type(plan.model_type)} ({record.state}).")
-    terminal.hint(f"stop it: `reasoning models stop {spell_model_type(plan.model_type)}`")
 
 
 def _plan(session: Session, request: DeployRequest, *, may_ask: bool) -> DeployPlan | AttachPlan:

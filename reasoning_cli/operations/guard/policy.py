@@ -7,15 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from reasoning_cli.operations.costs.budget import Limits, Standing, burn
 from reasoning_cli.operations.data.retention import Retention
 from reasoning_cli.store.deploy.deployments import DeploymentRecord
 from reasoning_cli.values import Hours, spell_model_type
-
-if TYPE_CHECKING:
-    pass
 
 
 class Why(StrEnum):

@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import ReasoningError, RemoteError
 from reasoning_cli.operations.costs.budget import AT_REST
@@ -47,9 +46,6 @@ from reasoning_cli.store.deploy.rollouts import Replacements
 from reasoning_cli.store.promote.promotions import WATCHED, Promotion, Promotions
 from reasoning_cli.store.serving.online_answers import live_answers
 from reasoning_cli.values import MODEL_TYPES, Mode
-
-if TYPE_CHECKING:
-    pass
 
 LOOK_SECONDS = 2.0
 log = logging.getLogger(__name__)
