@@ -1,75 +1,205 @@
-"""The parts of the README that the program knows best: its commands, settings, exit codes, and a picture of it.
+"""The parts of the documentation that the program knows best: its commands, settings, exit codes, files and screens.
 
-The README calls these in comments (`cog`), and a test fails when what stands there is not what the program says.
+They are committed, so that they can be read without a build; a test fails when one is not what the program says.
 
-    python -m cogapp -r -I .ci README.md     # write the tables anew
-    python .ci/docs.py docs/screen.svg       # draw the picture anew
+    python .ci/docs.py              # write the reference and draw the screens anew, in docs/
+    python .ci/docs.py FOLDER       # the same, elsewhere
+    python .ci/docs.py --reference  # the reference alone, which takes a second
 """
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from reasoning_cli import settings
 from reasoning_cli.app import ENTRIES, app
 from reasoning_cli.errors import EXIT_CODE_MEANINGS
+from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 WIDTH = 100
-# What has happened before the picture begins: two models have run since the morning, inside a budget.
-BEFORE = (
+EXAMPLE_LOG = "agent-logs.jsonl.gz"
+# What is typed on the day that the screens show, in order: two models run since the morning, inside a budget.
+MORNING = (
     "costs set-budget 100",
+    "models deploy planning --dry-run",
     "models deploy should-respond --yes --idle-minutes 0",
     "models deploy planning --yes --idle-minutes 0",
 )
-PICTURE = (
+EVENING = (
     "models status",
     "models deploy coding --yes",
     "costs report",
+    "models stop planning --yes",
 )
+SCREENS = {
+    "day": ("models status", "models deploy coding --yes", "costs report"),
+    "plan": ("models deploy planning --dry-run",),
+    "stop": ("models stop planning --yes",),
+}
+AT_ONCE = ("provisioning_seconds", "scaling_seconds", "stopping_seconds")
 HOURS = 7  # of a working day
 PER_HOUR = {"should-respond": 420, "planning": 260}  # decisions
 
 
-def commands() -> str:
-    """A table of every command, its arguments and what it does."""
+def pages() -> dict[str, str]:
+    """Every page that is written by the program: its place below docs/, and its text."""
+    return {
+        "reference/commands.md": _page(
+            "Commands",
+            "Every listing takes `--format table|json|jsonl|csv|tsv`, `--json` and `-q` (ids only);"
+            " [output](output.md) says what a script can rely on.",
+            commands(),
+            "```{toctree}\n:hidden:\n\n" + "\n".join(f"commands/{name}" for name in ENTRIES) + "\n```",
+        ),
+        **{f"reference/commands/{name}.md": _command_page(name) for name in ENTRIES},
+        "reference/settings.md": _page("Settings", _SETTINGS, setting_table()),
+        "reference/exit-codes.md": _page("Exit codes", "What the shell sees when a command ends.", exit_codes()),
+        "reference/files.md": _page("Files", _FILES, files(), _FILES_END),
+        "reference/gate.md": _page("The gate", _GATE, gate()),
+    }
+
+
+_SETTINGS = """\
+A flag wins over the environment, the environment over `.env` in the working folder, that over the settings file, and
+the settings file over the default. `reasoning config` shows each value and which of these won; `reasoning config path`
+prints where the file is. Each setting `group.name` is also the variable `REASONING_GROUP_NAME`.
+
+`TYPE` stands for `should_respond`, `planning` or `coding`; a variable has it in capitals. Where the three differ, their
+defaults stand in this order.
+
+An address that only `.env` in the working folder names gets no key from elsewhere: put its key beside it, or adopt the
+address with `reasoning config set`. `http://` to another machine needs `--allow-plain-http`,
+`REASONING_ALLOW_PLAIN_HTTP` or `network.allow_plain_http`, and no `.env` can set these. With `--sandbox` neither the
+environment nor `.env` is read."""
+
+_FILES = """\
+On Linux these are the places; elsewhere the platform's own. `REASONING_HOME=FOLDER` puts everything into one folder.
+Files are mode 0600, folders made by the program 0700."""
+
+_FILES_END = """\
+Exports (each with its manifest), archives and copies of the database are written where you say, with mode 0600 too.
+
+To uninstall, delete these folders and the package."""
+
+_GATE = """\
+A model has to pass these rules before `reasoning train promote` lets it take over; see
+[train and promote](../guides/train.md#let-it-take-over). `--gate FILE` names a TOML file with other values, for all
+types or in a table of one type."""
+
+
+def _page(title: str, *parts: str) -> str:
+    return "\n\n".join((f"% Written by .ci/docs.py from the program; do not edit.\n\n# {title}", *parts)) + "\n"
+
+
+def _commands_of(name: str) -> Iterator[tuple[str, Any]]:
+    """The commands below an entry of the first screen, and what each is called."""
     root = get_command(app)
+    root.load(name)
+    group = root.commands[name]
+    if not ENTRIES[name].is_group or group.invoke_without_command:
+        yield name, group
+    for verb, command in getattr(group, "commands", {}).items():
+        if hasattr(command, "commands"):
+            yield from ((f"{name} {verb} {below}", one) for below, one in command.commands.items())
+        else:
+            yield f"{name} {verb}", command
+
+
+def commands() -> str:
+    """A table of every command, its arguments and what it does, each leading to its help."""
     lines = ["| command | what it does |", "| --- | --- |"]
-    for name, entry in ENTRIES.items():
-        root.load(name)
-        group = root.commands[name]
-        if not entry.is_group:
-            lines.append(f"| `reasoning {name}` | {_first_sentence(group.help)} |")
-            continue
-        if group.invoke_without_command:
-            lines.append(f"| `reasoning {name}` | {_first_sentence(group.help or entry.help)} |")
-        for verb, command in group.commands.items():
-            arguments = "".join(
-                f" {parameter.human_readable_name}"
-                for parameter in command.params
-                if parameter.param_type_name == "argument"
-            )
-            words = f"reasoning {name} {verb}{arguments}".replace("|", "\\|")
-            lines.append(f"| `{words}` | {_first_sentence(command.help)} |")
+    for name in ENTRIES:
+        for typed, command in _commands_of(name):
+            words = " ".join(("reasoning", typed, *_arguments(command))).replace("|", "\\|")
+            anchor = f"commands/{name}.md#{_anchor(typed)}"
+            lines.append(f"| [`{words}`]({anchor}) | {_first_sentence(command.help or ENTRIES[name].help)} |")
     return "\n".join(lines)
+
+
+def _arguments(command: Any) -> list[str]:
+    if hasattr(command, "commands"):
+        return []
+    return [one.human_readable_name for one in command.params if one.param_type_name == "argument"]
+
+
+def _anchor(typed: str) -> str:
+    return f"reasoning-{typed.replace(' ', '-')}"
+
+
+def _command_page(name: str) -> str:
+    """The help of every command of a group, as the program prints it."""
+    parts = [ENTRIES[name].help]
+    for typed, _ in _commands_of(name):
+        parts.append(f"## reasoning {typed}\n\n```text\n{_help(typed)}\n```")
+    return _page(f"reasoning {name}", *parts)
+
+
+def _help(typed: str) -> str:
+    shown = CliRunner().invoke(app, [*typed.split(), "--help"], prog_name="reasoning", terminal_width=WIDTH)
+    assert shown.exit_code == 0, shown.output
+    return shown.output.rstrip()
 
 
 def setting_table() -> str:
-    """A table of every setting: name, default, variables, meaning."""
+    """A table of every setting: name, default, variables, meaning; those of the three types once."""
     lines = ["| setting | default | also read from | what it is |", "| --- | --- | --- | --- |"]
-    for setting in settings.ALL:
-        default = "" if setting.default is None else f"`{_plain(setting.default)}`"
-        others = ", ".join(f"`{name}`" for name in setting.variables[1:])
-        lines.append(f"| `{setting.name}` | {default} | {others} | {setting.help} |".replace("  ", " "))
+    for group in _same_for_each_type():
+        setting = group[0]
+        defaults = list(dict.fromkeys("" if one.default is None else f"`{_plain(one.default)}`" for one in group))
+        name, others, meaning = setting.name, ", ".join(f"`{one}`" for one in setting.variables[1:]), setting.help
+        if len(group) > 1:
+            model_type = name.partition(".")[0]
+            name = name.replace(model_type, "TYPE")
+            others = others.replace(model_type.upper(), "TYPE")
+            meaning = meaning.replace(spell_model_type(model_type), "TYPE")
+        lines.append(f"| `{name}` | {', '.join(defaults)} | {others} | {meaning} |".replace("  ", " "))
     return "\n".join(lines)
+
+
+def _same_for_each_type() -> list[list[settings.Setting[Any]]]:
+    """Settings, those that each model type has put together."""
+    found: dict[str, list[settings.Setting[Any]]] = {}
+    for setting in settings.ALL:
+        group, _, name = setting.name.partition(".")
+        found.setdefault(f"TYPE.{name}" if group in MODEL_TYPES else setting.name, []).append(setting)
+    return list(found.values())
+
+
+def files() -> str:
+    """A table of what the program writes, and where."""
+    from reasoning_cli.paths import Paths
+
+    paths = Paths(Path("~/.config/reasoning/config.toml"), Path("~/.local/share/reasoning"), Path("~/.cache/reasoning"))
+    sandbox, profile = paths.sandbox(), paths.of_profile("NAME")
+    rows = [
+        ("settings, with the API key if you let `setup` keep it", paths.config_file),
+        ("prices of the original providers", paths.config_file.with_name("prices.toml")),
+        ("samples, ledger, deployments, events (`store.path`, or `--db FILE` for one call)", paths.database),
+        ("the database before an upgrade", f"{paths.database}.schema-N.bak"),
+        ("the database before `data restore`", f"{paths.database}.before-restore-TIME"),
+        ("what has arrived of unfinished uploads, with signed addresses", f"{paths.uploads}/"),
+        ("what a training run is about to send, and the manifest of what it sent", f"{paths.data_dir}/training/"),
+        ("lines of imports that could not be read", f"{paths.data_dir}/rejects/"),
+        ("names offered on TAB", paths.names_cache),
+        ("state of the sandbox", paths.sandbox_state),
+        ("settings, ledger and samples of the sandbox", f"{sandbox.data_dir}/"),
+        ("a profile: settings", profile.config_file),
+        ("a profile: everything else", f"{profile.data_dir}/"),
+    ]
+    return "\n".join(["| what | where |", "| --- | --- |", *(f"| {what} | `{where}` |" for what, where in rows)])
 
 
 def gate() -> str:
@@ -90,13 +220,18 @@ def exit_codes() -> str:
     return "\n".join(["| code | meaning |", "| --- | --- |", *rows])
 
 
-def picture() -> str:
-    """An SVG of real commands and their real output, on a sandbox whose clock stands still but for us."""
+def drawings() -> dict[str, str]:
+    """Every screen as SVG: real commands and their real output, on a sandbox whose clock stands still but for us."""
+    shown = dict(_day())
+    return {f"screens/{name}.svg": _draw({typed: shown[typed] for typed in lines}) for name, lines in SCREENS.items()}
+
+
+def _draw(shown: dict[str, str]) -> str:
     from rich.console import Console
     from rich.text import Text
 
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
-    for typed, output in _day():
+    for typed, output in shown.items():
         console.print(Text.assemble(("$ ", "bold green"), (f"reasoning {typed}", "bold")))
         console.print(Text.from_ansi(output.rstrip("\n")))
         console.print()
@@ -104,7 +239,7 @@ def picture() -> str:
 
 
 def _day() -> list[tuple[str, str]]:
-    """A day of an agent: what was typed at its end, and what that printed."""
+    """A day of an agent: what was typed in the morning and at its end, and what that printed."""
     import httpx
 
     from reasoning_cli.sandbox.server import SandboxServer
@@ -115,7 +250,7 @@ def _day() -> list[tuple[str, str]]:
         def advance(seconds: float) -> None:
             httpx.post(f"{server.url}/_sandbox/clock", json={"advance_seconds": seconds})
 
-        httpx.post(f"{server.url}/_sandbox/behaviour", json={"provisioning_seconds": 0, "scaling_seconds": 0})
+        httpx.post(f"{server.url}/_sandbox/behaviour", json=dict.fromkeys(AT_ONCE, 0))
         environ = {
             "PATH": os.environ["PATH"],
             "REASONING_HOME": home,
@@ -133,8 +268,10 @@ def _day() -> list[tuple[str, str]]:
             )
             return done.stdout.decode()
 
-        for line in BEFORE:
-            typed(line)
+        shown = []
+        for line in MORNING:
+            shown.append((line, typed(line)))
+            advance(900)  # what costs the same would come in any order
         with httpx.Client(headers={"Authorization": "Bearer sandbox-key"}) as agent:
             for _ in range(HOURS):
                 advance(3540)
@@ -143,7 +280,7 @@ def _day() -> list[tuple[str, str]]:
                     for _ in range(count):
                         agent.post(f"{server.url}/v1/chat/completions", json=body).raise_for_status()
                 advance(60)
-        return [(line, typed(line)) for line in PICTURE]
+        return [*shown, *((line, typed(line)) for line in EVENING)]
 
 
 def _first_sentence(text: str | None) -> str:
@@ -156,5 +293,26 @@ def _plain(value: object) -> str:
     return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
+def example_log() -> str:
+    """Decisions of a made-up agent, as ElizaOS logs them, to try things on: the README and the tutorial import them."""
+    from reasoning_cli.commands.demo.synthetic_agent import agent_log, make_decisions
+
+    return agent_log(make_decisions(400, until=datetime(2026, 11, 21, 9, 0, tzinfo=UTC)))
+
+
+def write(folder: Path, *, screens: bool = True) -> None:
+    """Write every page and draw every screen below `folder`."""
+    found = pages() | (drawings() if screens else {})
+    for name, text in found.items():
+        place = folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text, encoding="utf-8")
+    if screens:
+        (folder / EXAMPLE_LOG).write_bytes(gzip.compress(example_log().encode(), mtime=0))
+
+
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(picture(), encoding="utf-8")
+    typed = sys.argv[1:]
+    places = [one for one in typed if not one.startswith("-")]
+    root = Path(places[0]) if places else Path(__file__).parents[1] / "docs"
+    write(root, screens="--reference" not in typed)

@@ -18,7 +18,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the shell sees. The table in the README is made from this."""
+    """What the shell sees. The table in docs/reference is made from this."""
 
     OK = 0
     FAILED = 1

@@ -22,7 +22,7 @@ from reasoning_cli.store.samples.training_log import Sample, Samples
 
 NOW = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
 PRICES = parse_prices(shipped_prices())
-README = Path(__file__).parents[3] / "README.md"
+GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "money.md"
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def only(store: Store) -> Comparison:
     return one
 
 
-def test_the_example_of_the_readme(store: Store) -> None:
+def test_the_example_of_the_money_guide(store: Store) -> None:
     deployed(store)
     for hour in range(1, 6):  # 18:00 to 23:00
         asked(store, hour, 1200)
@@ -100,7 +100,7 @@ def test_the_example_of_the_readme(store: Store) -> None:
     assert one.saved_cents_per_hour == Decimal(-359)
     assert str(one.busy) == "18:00-23:00"
     shown = "\n".join(comparison_lines(one))
-    (example,) = re.findall(r"```\n(planning   400.*?)\n```", README.read_text(encoding="utf-8"), re.DOTALL)
+    (example,) = re.findall(r"```\n(planning   400.*?)\n```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     assert shown == example
 
 
