@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from anthropic.types import RawMessageStreamEvent
 from pydantic import TypeAdapter
 
 from reasoning_cli.gateway.dialects import messages
@@ -20,7 +19,6 @@ from tests.gateway.official import relaying, sandboxed
 from tests.gateway.serving import Served
 
 Json = dict[str, Any]
-TYPES: TypeAdapter[RawMessageStreamEvent] = TypeAdapter(RawMessageStreamEvent)
 # Where the program is, when it is not on the PATH.
 VARIABLE = "CLAUDE_CODE_PROGRAM"
 SECRET = "The secret word is heliotrope."
@@ -42,13 +40,16 @@ def replay(gateway: Served, request: Json) -> bytes:
 
 
 def test_recorded_requests_are_answered_in_events_the_vendors_types_take(shared: Path, tmp_path: Path) -> None:
+    from anthropic.types import RawMessageStreamEvent  # takes long to load: not while tests are collected
+
+    types: TypeAdapter[RawMessageStreamEvent] = TypeAdapter(RawMessageStreamEvent)
     with sandboxed(tmp_path, window_tokens=400_000) as gateway:
         reasons = []
         for request in recorded(shared):
             events = list(read_events(replay(gateway, request)))
             for name, data in events:
                 if name != "ping":
-                    assert TYPES.validate_json(data, strict=True).type == name
+                    assert types.validate_json(data, strict=True).type == name
             heard = messages.FACE.hear_events(events)
             reasons.append([call.name for call in heard.tool_calls] or ["text"])
             assert heard.whole
