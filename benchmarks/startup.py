@@ -7,12 +7,16 @@ python benchmarks/startup.py --typer 0.28 0.29     # a minimal command on releas
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
+import pty
 import resource
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import venv
 from pathlib import Path
 
@@ -39,6 +43,24 @@ def cpu_milliseconds(command: list[str], runs: int, environ: dict[str, str]) -> 
     return statistics.median(times) * 1000
 
 
+def cpu_milliseconds_on_terminal(command: list[str], runs: int, environ: dict[str, str]) -> float:
+    """The same of a child whose streams are a terminal 100 columns wide."""
+    person, program = pty.openpty()
+    fcntl.ioctl(program, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    # What it writes fits into the terminal's own buffer; nobody need read it before it ends.
+    times = []
+    for number in range(runs + 2):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, env=environ, stdin=program, stdout=program, stderr=program, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        os.read(person, 1 << 16)
+        if number >= 2:
+            times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    os.close(person)
+    os.close(program)
+    return statistics.median(times) * 1000
+
+
 def report(rows: dict[str, float], bare: float, typer: float | None) -> None:
     """A table on stdout."""
     for name, milliseconds in rows.items():
@@ -62,10 +84,15 @@ def measure_program(runs: int) -> None:
             "reasoning --help": cpu_milliseconds([program, "--help"], runs, environ),
             "reasoning models --help": cpu_milliseconds([program, "models", "--help"], runs, environ),
             "reasoning models list": cpu_milliseconds([program, "models", "list"], runs, environ),
+            "reasoning models list, a terminal": cpu_milliseconds_on_terminal(
+                [program, "models", "list"], runs, {**environ, "TERM": "xterm"}
+            ),
             "reasoning models list --json": cpu_milliseconds([program, "models", "list", "--json"], runs, environ),
             "TAB after `reasoning models `": cpu_milliseconds([program], runs, tab),
         }
         report(rows, bare, typer)
+        ratio = rows["reasoning models list, a terminal"] / rows["reasoning models list"]
+        print(f"\n`models list` on a terminal: {ratio:.2f} x piped (at most 1.5)")
 
 
 def measure_typer(versions: list[str], runs: int) -> None:

@@ -66,6 +66,7 @@ HOMES = {
     "psycopg": {"sources"},
     "sqlite_utils": {"store"},
     "rich": {"terminal"},
+    "wcwidth": {"terminal"},
     "questionary": {"terminal"},
     "prompt_toolkit": {"terminal"},
     "typer": {"commands", "app"},

@@ -273,14 +273,18 @@ class Terminal:
 
     def _write(self, stream: TextIO, text: str, spelt: Callable[[str], str] | None = None) -> None:
         """`spelt` says the same in characters that every stream can show; without it something is lost there."""
-        encoding = stream.encoding or "utf-8"
         text = drawn(text) if _is_terminal(stream) else text
+        stream.write(f"{self.writable(stream, text, spelt)}\n")
+        stream.flush()
+
+    def writable(self, stream: TextIO, text: str, spelt: Callable[[str], str] | None = None) -> str:
+        """`text` in signs that `stream` can show; `spelt` as for what is written."""
+        encoding = stream.encoding or "utf-8"
         try:
             text.encode(encoding)
         except UnicodeEncodeError:
-            text = spelt(text) if spelt else text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
-        stream.write(f"{text}\n")
-        stream.flush()
+            return spelt(text) if spelt else text.translate(_ASCII).encode(encoding, "replace").decode(encoding)
+        return text.translate(_ASCII) if not spelt and _is_terminal(stream) and _is_plain(self.environ) else text
 
 
 # What stands in for our own signs on a terminal that cannot show them.
@@ -291,6 +295,16 @@ _ASCII = str.maketrans(
 
 # One of our commands, at the start of a text or of what stands in backticks.
 _OURS = re.compile(r"(^|`)reasoning (?!--profile )(--sandbox )?")
+
+
+def _is_plain(environ: Mapping[str, str]) -> bool:
+    """Whether somebody set the locale C. Python then speaks UTF-8 all the same, which the terminal need not show: what
+    others wrote is left to it, our own signs are others."""
+    if environ.get("PYTHONIOENCODING") or environ.get("PYTHONUTF8"):
+        return False
+    # Python sets this one itself, where the locale is C.
+    ctype = "" if sys.flags.utf8_mode and environ.get("LC_CTYPE") == "C.UTF-8" else environ.get("LC_CTYPE")
+    return (environ.get("LC_ALL") or ctype or environ.get("LANG")) in ("C", "POSIX")
 
 
 def _is_terminal(stream: TextIO) -> bool:

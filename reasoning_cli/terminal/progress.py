@@ -90,7 +90,8 @@ def watching(terminal: Terminal) -> Iterator[Callable[[list[str]], None]]:
 
     with Live(console=terminal.console(terminal.out), auto_refresh=False) as live:
         yield lambda lines: live.update(
-            Text.from_ansi(drawn("\n".join(lines)), no_wrap=True, overflow="crop"), refresh=True
+            Text.from_ansi(terminal.writable(terminal.out, drawn("\n".join(lines))), no_wrap=True, overflow="crop"),
+            refresh=True,
         )
 
 

@@ -6,6 +6,7 @@ What others wrote is always a `Text`, which is never read as markup. Loaded by a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -28,6 +29,7 @@ Row = TypeVar("Row")
 BLOCKS_BELOW = 60  # columns of a terminal
 _BAR = 10
 _INDENT = 2
+_BLANKS = re.compile(r"(?: |\x1b\[[\d;]*m *\x1b\[0m)+$")  # at a line's end, the faint ones between columns too
 _UNSAID = ("", "–")  # no value: not worth a line of a block
 
 # The look of a heading: bold words over a faint line.
@@ -78,11 +80,11 @@ class _Drawn(Generic[Row]):
 
     def table(self, places: Sequence[int]) -> Table:
         """The columns at `places`, a line each row."""
-        table = Table(header_style=rich_style("header"), border_style=rich_style("dim"), **_HEADING)  # type: ignore[arg-type]
+        table = Table(header_style="", border_style=rich_style("dim"), **_HEADING)  # type: ignore[arg-type]
         for place in places:
             column = self.columns[place]
             table.add_column(
-                _text(column.header or "", ""),
+                _text(column.header or "", "header"),
                 justify="right" if column.kind.right else "left",
                 no_wrap=not column.gives_way,
                 overflow="ellipsis",
@@ -101,13 +103,13 @@ class _Drawn(Generic[Row]):
             if self.columns[0].kind is Kind.NUMBER:
                 title = f"{self.columns[0].header} {title}"
             values = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
-            values.add_column(min_width=labels, no_wrap=True, style=rich_style("dim"))
+            values.add_column(min_width=labels, no_wrap=True)
             values.add_column(overflow="ellipsis")
             for column, cell in zip(self.columns[1:], line[1:], strict=True):
                 if cell[0] not in _UNSAID:
-                    values.add_row(_text(column.header or "", ""), _shown(column, cell))
+                    values.add_row(_text(column.header or "", "dim"), _shown(column, cell))
             blocks += [Text("")] if number else []
-            blocks += [_text(title, "header"), Padding(values, (0, 0, 0, _INDENT))]
+            blocks += [_shown(self.columns[0], (title, "header")), Padding(values, (0, 0, 0, _INDENT))]
         return Group(*blocks)
 
 
@@ -152,4 +154,4 @@ def _text(text: str, style: str) -> Text:
 def _lines(console: Console, shown: RenderableType) -> list[str]:
     with console.capture() as captured:
         console.print(shown)
-    return [line.rstrip(" ") for line in captured.get().removesuffix("\n").split("\n")]
+    return [_BLANKS.sub("", line) for line in captured.get().removesuffix("\n").split("\n")]

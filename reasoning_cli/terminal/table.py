@@ -13,7 +13,7 @@ Row = TypeVar("Row")
 GAP = "  "
 NARROWEST = 8  # of a column that gives way in a pipe, which has no other way out
 _LEGIBLE = 16  # below that other columns go first
-_PLENTY = {True: 40, False: 64}  # prose and names: what they get before the columns that are nice to have
+_PLENTY = {True: 24, False: 64}  # prose and names: what they get before the columns that are nice to have
 _NICE_TO_HAVE = 5
 _OURS = frozenset("–…→█░▁▂▃▄▅▆▇")
 

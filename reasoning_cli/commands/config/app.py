@@ -47,7 +47,7 @@ def show(
         return
     session = session_of(ctx)
     rows = [_shown(session.settings_as_found, setting) for setting in s.ALL]
-    session.terminal.show(_listing(rows), chosen_format(fmt, json), quiet=quiet)
+    session.terminal.show(setting_listing(rows), chosen_format(fmt, json), quiet=quiet)
     problems = [*session.settings_as_found.problems, *(row.problem for row in rows if row.problem)]
     for problem in problems[1:]:
         session.terminal.warn(problem.message)
@@ -171,7 +171,8 @@ def _plain(value: object) -> object:
     return value if value is None or isinstance(value, bool | int) else s.spell(value)
 
 
-def _listing(rows: list[Shown]) -> Listing[Shown]:
+def setting_listing(rows: list[Shown]) -> Listing[Shown]:
+    """One row a setting."""
     columns: list[Column[Shown]] = [
         Column("name", lambda row: row.name, "SETTING"),
         Column("value", lambda row: row.value, "VALUE", _value_text, gives_way=True, style=_value_style),
