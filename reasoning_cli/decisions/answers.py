@@ -14,6 +14,11 @@ from dataclasses import dataclass
 from reasoning_cli.decisions.prompts import available_actions, available_providers
 
 ACTIONS = ("RESPOND", "IGNORE", "STOP")
+# What models and providers call an end that the model came to by itself. Any other end, and none, is a cut answer.
+NATURAL_ENDS = frozenset(
+    {"stop", "eos", "tool_calls", "function_call", "end_turn", "tool_use", "stop_sequence", "completed"}
+)
+_LONGEST_END = 60  # of what an unknown end is called
 # No answer of use is longer; what is, is a model gone round in circles.
 MAX_CHARS = 1_000_000
 
@@ -67,6 +72,16 @@ _CLOSING_TAG = re.compile(r"</([A-Za-z_][\w.-]*)>")
 _FENCE = re.compile(r"^([ \t]*)(```|~~~)[ \t]*([\w+#.-]*)[^\n]*\n(.*?)^[ \t]*\2[ \t]*$", re.DOTALL | re.MULTILINE)
 _ENTITY = re.compile(r"&(lt|gt|amp|quot|apos);")
 _CHARACTERS = {"lt": "<", "gt": ">", "amp": "&", "quot": '"', "apos": "'"}
+
+
+def is_natural_end(reason: object) -> bool:
+    """Whether an answer that ends so is whole."""
+    return isinstance(reason, str) and reason in NATURAL_ENDS
+
+
+def cut_of(reason: object) -> str:
+    """What a cut answer's end is called, in few words."""
+    return reason[:_LONGEST_END] if isinstance(reason, str) and reason else "no end"
 
 
 def read_answer(model_type: str, prompt: str, output: str) -> Answer | InvalidAnswer:

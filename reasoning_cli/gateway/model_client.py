@@ -15,6 +15,7 @@ from reasoning_cli import __version__
 from reasoning_cli.decisions.answers import (
     CodingAnswer,
     InvalidAnswer,
+    cut_of,
     decision_of,
     read_answer,
     render_answer,
@@ -162,7 +163,7 @@ def _judged(
     """The answer, checked: an Attempt with a reply the agent can act on, or with what is wrong with the answer."""
     reply: Reply | None = None
     decision: str | None = None
-    failure = flaw_of_calls(chat, heard.tool_calls) if heard.whole else "invalid: cut at the token limit"
+    failure = flaw_of_calls(chat, heard.tool_calls) if heard.whole else f"invalid: {_cut(heard.end)}"
     if failure is None and slot.confidence is not None and confidence is not None and confidence < slot.confidence:
         failure = UNSURE
     if failure is None:
@@ -187,6 +188,10 @@ def _judged(
         heard.prompt_tokens,
         heard.completion_tokens,
     )
+
+
+def _cut(end: str | None) -> str:
+    return "cut at the token limit" if end == "length" else f"cut ({cut_of(end)})"
 
 
 def _text(asked: Asked, found: Recognition, heard: Heard) -> tuple[str, str | None, str | None]:

@@ -65,7 +65,7 @@ async def relay(context: Context, call: Call, body: bytes | None, decision: Deci
         context.figures.upstream_errors[type(error).__name__] += 1
         call.note(f"the original provider's answer was cut: {type(error).__name__}")
         if decision is not None and not _is_over(decision, answer):
-            decision.lost = "cut at the original"
+            decision.broken = "broken off at the original"
     finally:
         end()
 

@@ -378,6 +378,14 @@ CREATE TABLE forgotten(
 ) WITHOUT ROWID;
 """
 
+# `cut`: what the end of an answer was called that the model did not come to by itself. `conversation`: of a coding
+# sample the messages before its answer and the tools, as JSON. Cached tokens are part of the prompt's.
+_ENDS_AND_TURNS = """
+ALTER TABLE samples ADD COLUMN cut TEXT;
+ALTER TABLE samples ADD COLUMN cached_tokens INTEGER;
+ALTER TABLE samples ADD COLUMN conversation TEXT;
+"""
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
@@ -397,6 +405,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("how models came into their slots", _PROMOTIONS),
     ("what trains itself", _LOOPS),
     ("what was forgotten on request", _FORGOTTEN),
+    ("how answers end, and what stands before them", _ENDS_AND_TURNS),
 )
 VERSION = len(STEPS)
 

@@ -168,7 +168,7 @@ def look_record(look: Look, *, raw: bool) -> dict[str, object]:
     """One decision for machines; the whole prompt only when it is asked for."""
     sample = {name: value for name, value in asdict(look.sample).items() if name not in ("seq", "shape")}
     if not raw:
-        del sample["prompt"], sample["system"]
+        del sample["prompt"], sample["system"], sample["conversation"]
     return {
         **sample,
         "message": look.message,
@@ -192,7 +192,7 @@ def _message(row: SampleRow) -> str:
 
 def _headline(look: Look) -> str:
     name = spell_model_type(look.sample.model_type)
-    return f"{name}  {look.sample.decision or 'unreadable'}"
+    return f"{name}  {look.sample.decision or ('unreadable' if look.sample.cut is None else 'cut')}"
 
 
 def _facts(sample: Sample, brief: bool) -> list[str]:

@@ -9,6 +9,7 @@ import orjson
 
 from reasoning_cli.gateway.dialects.events import DONE, event
 from reasoning_cli.gateway.dialects.forms import (
+from reasoning_cli.decisions.answers import is_natural_end
     Asked,
     Face,
     Heard,
@@ -180,8 +181,9 @@ def hear(payload: Json) -> Heard:
         model=payload.get("model"),
         prompt_tokens=whole_number(usage.get("prompt_tokens")),
         completion_tokens=whole_number(usage.get("completion_tokens")),
-        whole=choices[0].get("finish_reason") != "length",
+        whole=is_natural_end(choices[0].get("finish_reason")),
         tool_calls=tool_calls_of(message),
+        end=choices[0].get("finish_reason"),
     )
 
 
@@ -199,6 +201,8 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
             break
         chunk = json_of(data)
         model, usage = chunk.get("model") or model, chunk.get("usage") or usage
+        if chunk.get("error"):
+            finish = "error"
         for choice in objects(chunk.get("choices"))[:1]:
             delta = choice.get("delta") or {}
             texts.append(delta.get("content") or "")
@@ -215,8 +219,9 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
         model=model,
         prompt_tokens=whole_number(usage.get("prompt_tokens")),
         completion_tokens=whole_number(usage.get("completion_tokens")),
-        whole=finish not in (None, "length"),
+        whole=is_natural_end(finish),
         tool_calls=tuple(ToolCall(str(one["id"]), one["name"], one["arguments"] or "{}") for one in calls.values()),
+        end=finish,
     )
 
 

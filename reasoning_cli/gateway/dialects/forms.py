@@ -63,7 +63,8 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The original provider's answer, as it went by. `whole` is False for one that was cut."""
+    """The original provider's answer, as it went by. `whole` is False for one that was cut, `end` what it called its
+    end."""
 
     text: str
     model: str | None
@@ -71,6 +72,7 @@ class Heard:
     completion_tokens: int | None
     whole: bool = True
     tool_calls: Sequence[ToolCall] = field(default_factory=tuple)
+    end: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

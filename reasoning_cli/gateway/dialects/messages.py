@@ -8,6 +8,7 @@ import orjson
 
 from reasoning_cli.gateway.dialects.events import event
 from reasoning_cli.gateway.dialects.forms import (
+from reasoning_cli.decisions.answers import is_natural_end
     Asked,
     Face,
     Heard,
@@ -220,7 +221,8 @@ def _hear(payload: Json) -> Heard:
         model=payload.get("model"),
         prompt_tokens=_input_tokens(usage),
         completion_tokens=whole_number(usage.get("output_tokens")),
-        whole=payload.get("stop_reason") != "max_tokens",
+        whole=is_natural_end(payload.get("stop_reason")),
+        end=payload.get("stop_reason"),
         tool_calls=tuple(
             ToolCall(str(block.get("id")), str(block.get("name")), orjson.dumps(block.get("input") or {}).decode())
             for block in objects(payload.get("content"))
@@ -259,15 +261,17 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
             case "message_stop":
                 ended = True
             case "error":
-                raise Unreadable("an error in the stream")
-    if not texts and not calls and not ended:
+                stop, ended = "error", False
+                break
+    if not texts and not calls and not ended and not usage:
         raise Unreadable("no text in the stream")
     return Heard(
         text="".join(texts),
         model=model,
         prompt_tokens=_input_tokens(usage),
         completion_tokens=whole_number(usage.get("output_tokens")),
-        whole=ended and stop != "max_tokens",
+        whole=ended and is_natural_end(stop),
+        end=stop,
         tool_calls=tuple(
             ToolCall(str(one["id"]), str(one["name"]), one["arguments"] or "{}") for one in calls.values()
         ),

@@ -29,8 +29,8 @@ from reasoning_cli.gateway.dialects.forms import (
 _SYSTEM_ROLES = ("system", "developer")
 _SAMPLING = {"temperature": "temperature", "top_p": "top_p"}
 _TEXTS = {"text", "input_text", "output_text", "refusal"}
-_WITH_ANSWER = ("response.completed", "response.incomplete")
-_ENDS = (*_WITH_ANSWER, "response.failed", "error")
+_WITH_ANSWER = ("response.completed", "response.incomplete", "response.failed")
+_ENDS = (*_WITH_ANSWER, "error")
 _STATEFUL = ("previous_response_id", "conversation", "prompt", "background", "store")
 
 
@@ -225,13 +225,22 @@ def _hear(payload: Json) -> Heard:
         model=payload.get("model"),
         prompt_tokens=whole_number(usage.get("input_tokens")),
         completion_tokens=whole_number(usage.get("output_tokens")),
-        whole=payload.get("status", "completed") == "completed",
+        whole=payload.get("status") == "completed",
+        end=_end_told(payload),
         tool_calls=tuple(
             ToolCall(str(item.get("call_id")), str(item.get("name")), str(item.get("arguments") or "{}"))
             for item in items
             if item.get("type") == "function_call"
         ),
     )
+
+
+def _end_told(payload: Json) -> str | None:
+    """What an answer calls its end: why it is incomplete, where it says so."""
+    details, status = payload.get("incomplete_details"), payload.get("status")
+    reason = details.get("reason") if isinstance(details, dict) and status != "completed" else None
+    found = reason or status
+    return found if isinstance(found, str) else None
 
 
 def _ends(name: str, data: str) -> bool:

@@ -9,7 +9,14 @@ from hashlib import blake2b
 from itertools import chain
 from random import getrandbits
 
-from reasoning_cli.decisions.answers import InvalidAnswer, agree, decision_of, read_answer
+from reasoning_cli.decisions.answers import (
+    Answer,
+    InvalidAnswer,
+    agree,
+    cut_of,
+    decision_of,
+    read_answer,
+)
 from reasoning_cli.decisions.prompts import agent_name, newest_lines, shape_of, speaker_id
 from reasoning_cli.decisions.recognise import without_codes
 from reasoning_cli.gateway.dialects.events import last_event, read_events
@@ -34,9 +41,9 @@ class Decision:
     """A decision and what became of it.
 
     `chunks` are the bytes of the original's answer as they passed, `encoding` their content encoding, `lost` why they
-    cannot be kept, `cut` whether their end may be missing; without any the agent got `attempt`'s reply. `attempt` is
-    also set when the original answered after or beside the model; `beside` is what a model said that was asked beside
-    another of ours.
+    cannot be kept, `broken` why they stop before the answer's end, `cut` whether their end may be missing; without any
+    the agent got `attempt`'s reply. `attempt` is also set when the original answered after or beside the model;
+    `beside` is what a model said that was asked beside another of ours.
     """
 
     face: Face
@@ -52,6 +59,7 @@ class Decision:
     encoding: str = ""
     chunks: list[bytes] = field(default_factory=list)
     lost: str | None = None
+    broken: str | None = None
     cut: bool = False
     latency_ms: int = 0
     size_bytes: int = 0
@@ -139,7 +147,8 @@ def heard_of(decision: Decision) -> Heard:
 def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample, AttemptRecord | None]:
     """The sample a decision makes, and the model's answer beside it when the agent got another.
 
-    Raises Unreadable, in words fit for counting: an original that failed, or was cut, teaches nothing.
+    An answer that was cut is kept as such: nothing was decided. Raises Unreadable, in words fit for counting, for an
+    original that failed or said nothing.
     """
     attempt, found = decision.attempt, decision.route.recognition
     assert found.model_type is not None
@@ -147,19 +156,24 @@ def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample, AttemptRecord 
     if decision.from_slot:
         assert attempt is not None and attempt.reply is not None
         output, calls = attempt.reply.text, attempt.reply.tool_calls
-        heard = Heard(output, attempt.slot.model, attempt.prompt_tokens, attempt.completion_tokens)
+        heard = Heard(
+            output, attempt.slot.model, attempt.prompt_tokens, attempt.completion_tokens, tool_calls=calls, end="stop"
+        )
         source = "slot"
     else:
         if decision.lost is not None or decision.status != 200:
             raise Unreadable(decision.lost or f"status {decision.status}")
-        heard = heard_of(decision)
-        if not heard.whole:
-            raise Unreadable("not whole")
-        if not (heard.text.strip() or heard.tool_calls):
+        try:
+            heard = heard_of(decision)
+        except Unreadable as why:
+            raise Unreadable(decision.broken or str(why)) from why
+        if decision.broken is not None:
+            heard = replace(heard, whole=False, end=decision.broken)
+        if heard.whole and not (heard.text.strip() or heard.tool_calls):
             raise Unreadable("empty")
         output, calls = heard.text, heard.tool_calls
         source = "fallback" if attempt is not None and not decision.route.shadow else "original"
-    answer = read_answer(found.model_type, prompt, output)
+    answer = read_answer(found.model_type, prompt, output) if heard.whole else InvalidAnswer("cut")
     agent, lines = agent_name(prompt), newest_lines(prompt)
     newest = next(lines, None)
     sample = Sample(
@@ -172,7 +186,7 @@ def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample, AttemptRecord 
         prompt=_storable(prompt),
         output=_storable(output),
         system=None if decision.asked.system is None else _storable(decision.asked.system),
-        decision=calls_decided(calls) if calls else None if isinstance(answer, InvalidAnswer) else decision_of(answer),
+        decision=_decided(answer, heard),
         agent_name=agent,
         room_id=rooms.room_of(agent or "", chain((newest,), lines)) if newest is not None else None,
         entity_id=speaker_id(newest) if newest is not None else None,
@@ -183,18 +197,26 @@ def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample, AttemptRecord 
         confidence=attempt.confidence if decision.from_slot and attempt is not None else None,
         metadata=_metadata(decision, calls),
         shape=shape_of(prompt),
+        cut=None if heard.whole else cut_of(heard.end),
     )
     other = decision.beside if decision.from_slot else attempt
     if other is None:
         return sample, None
-    if decision.from_slot:
-        heard = replace(heard, tool_calls=calls)
     return sample, _beside(sample, other, decision, _agrees(found.model_type, prompt, other, heard))
+
+
+def _decided(answer: Answer | InvalidAnswer, heard: Heard) -> str | None:
+    """What an answer decided; None for one that was cut, or that nobody can read."""
+    if not heard.whole:
+        return None
+    if heard.tool_calls:
+        return calls_decided(heard.tool_calls)
+    return None if isinstance(answer, InvalidAnswer) else decision_of(answer)
 
 
 def _agrees(model_type: str, prompt: str, attempt: Attempt, heard: Heard) -> bool | None:
     """Whether the model decided as the original did; None when one of them decided nothing that can be compared."""
-    if attempt.reply is None:
+    if attempt.reply is None or not heard.whole:
         return None
     if attempt.reply.tool_calls or heard.tool_calls:
         return same_calls(attempt.reply.tool_calls, heard.tool_calls)

@@ -103,6 +103,8 @@ def newest_sample(store: Store, wanted: SampleFilter) -> Sample:
 def look_at(store: Store, sample: Sample) -> Look:
     """Take one decision apart."""
     answer = read_answer(sample.model_type, sample.prompt, sample.output)
+    if sample.cut is not None:
+        answer = InvalidAnswer(f"it was cut ({sample.cut})")
     message = message_of(sample.model_type, sample.prompt)
     talk = () if sample.model_type == "coding" else talk_of(sample.prompt)
     return Look(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from reasoning_cli.decisions.answers import Answer, InvalidAnswer, decision_of, read_answer
+from reasoning_cli.decisions.answers import Answer, InvalidAnswer, cut_of, decision_of, is_natural_end, read_answer
 from reasoning_cli.decisions.examples import EXAMPLES
 from reasoning_cli.operations.inventory.lookup import find_live
 from reasoning_cli.store.database import Store
@@ -72,13 +72,17 @@ def try_model(client: TogetherClient, store: Store, model_type: str, question: Q
     started = time.perf_counter()
     answer = client.chat(record.serving_name or "", messages, max_tokens=MAX_TOKENS)
     latency = timedelta(seconds=time.perf_counter() - started)
+    end = answer.choices[0].finish_reason if answer.choices else None
+    found = read_answer(model_type, question.prompt, answer.text)
+    if not (isinstance(found, InvalidAnswer) or is_natural_end(end)):
+        found = InvalidAnswer(f"cut ({cut_of(end)})")
     return Trial(
         model_type=model_type,
         model_name=record.model_name,
         serving_name=record.serving_name or "",
         question=question,
         output=answer.text,
-        answer=read_answer(model_type, question.prompt, answer.text),
+        answer=found,
         latency=latency,
         prompt_tokens=answer.usage.prompt_tokens if answer.usage else None,
         completion_tokens=answer.usage.completion_tokens if answer.usage else None,

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from reasoning_cli.decisions.answers import cut_of, is_natural_end
 from reasoning_cli.decisions.compact import compact
 from reasoning_cli.decisions.scoring import Score, Truth, score, truth_of
 from reasoning_cli.operations.costs.token_prices import TokenPrice
@@ -280,10 +281,11 @@ class _Run:
                 if problem.code == "model_not_available":
                     raise
                 return _Reply(failure=f"refused: {problem.code or 'no reason given'}")
-            cut = bool(answer.choices) and answer.choices[0].finish_reason == "length"
+            end = answer.choices[0].finish_reason if answer.choices else None
+            at_limit = "cut at the token limit" if end == "length" else f"cut ({cut_of(end)})"
             return _Reply(
                 answer.text,
-                "cut at the token limit" if cut else None,
+                None if is_natural_end(end) else at_limit,
                 round((time.perf_counter() - started) * 1000),
                 answer.usage.prompt_tokens if answer.usage else None,
                 answer.usage.completion_tokens if answer.usage else None,
@@ -351,7 +353,7 @@ def _in_form(model_type: str, prompt: str, form: str) -> str | None:
 
 
 def _as_reply(known: AnswerRecord) -> _Reply:
-    failure = known.failure if known.failure == "cut at the token limit" else None
+    failure = known.failure if (known.failure or "").startswith("cut ") else None
     return _Reply(known.output, failure, known.latency_ms, known.prompt_tokens, known.completion_tokens)
 
 

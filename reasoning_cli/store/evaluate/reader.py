@@ -72,6 +72,7 @@ class EvaluationRows:
     def texts(self, numbers: Sequence[int]) -> list[AskedRow]:
         """The samples with these numbers, in that order; those that were deleted meanwhile are not there."""
         columns = ", ".join(AskedRow._fields).replace("tests", "json_extract(metadata, '$.tests')")
+        columns = columns.replace("output", "iif(cut IS NULL, output, '')")  # a cut answer is nobody's truth
         return [
             AskedRow(*row)
             for row in self._store.rows(

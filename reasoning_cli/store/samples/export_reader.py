@@ -19,11 +19,26 @@ _NUMBERS = 1000  # read at once
 _FEW_PAGES = 16
 _HASHES: dict[Copies, str] = {"exact": "prompt_hash", "near": "shape_hash"}
 # What could be trained on, as far as small columns tell.
-USABLE = "label IS NOT 'bad' AND (corrected IS NOT NULL OR decision IS NOT NULL)"
+USABLE = (
+    "label IS NOT 'bad' AND (corrected IS NOT NULL OR decision IS NOT NULL)"  # of a cut answer no decision is stored
+)
 
-# seq, created_at, model_type, label, corrected, decision, system, output, and the prompt in UTF-8: it is long, and most
-# go into a file without ever being a str
-TextRow = tuple[int, int, str, str | None, str | None, str | None, str | None, str, bytes]
+# seq, created_at, model_type, label, corrected, decision, system, output, the prompt in UTF-8 (it is long, and most go
+# into a file without ever being a str), cut, conversation, metadata
+TextRow = tuple[
+    int,
+    int,
+    str,
+    str | None,
+    str | None,
+    str | None,
+    str | None,
+    str,
+    bytes,
+    str | None,
+    str | None,
+    str | None,
+]
 
 
 class ExportRows:
@@ -121,6 +136,7 @@ def texts(store: Store, numbers: Sequence[int]) -> list[TextRow]:
         cursor.row_factory = None
         return cursor.execute(
             "SELECT s.seq, s.created_at, s.model_type, s.label, s.corrected, s.decision, s.system, s.output,"
-            f" CAST(s.prompt AS BLOB) FROM {source}",
+            " CAST(s.prompt AS BLOB), s.cut, s.conversation, iif(s.conversation IS NULL, NULL, s.metadata)"
+            f" FROM {source}",
             parameters,
         ).fetchall()

@@ -19,7 +19,7 @@ from reasoning_cli.store.samples.retention import Step
 WholeRow = dict[str, Value]
 
 # The columns of a sample that may be long.
-_LONG = ("system", "prompt", "output", "corrected", "metadata")
+_LONG = ("system", "prompt", "output", "corrected", "conversation", "metadata")
 
 # Columns that name another row of their own table by its number.
 _OWN = {"labels": ("undoes",)}

@@ -24,7 +24,9 @@ class Sample:
     `fallback`), `origin` where the row came from (`elizaos-logs`, `gateway`). `prompt` and `output` are the exact
     texts; `decision` is what was read out of the output, None when it could not be read. `corrected` is the answer a
     person put in its place, `confidence` what the model said of itself, from 0 to 1. `shape` is the part of the prompt
-    two near-copies share, the whole of it when empty; only its hash is stored. `seq` is the row's number in this
+    two near-copies share, the whole of it when empty; only its hash is stored. `cut` is what the answer's end was
+    called where the model did not come to it by itself; `cached_tokens` are those of `prompt_tokens` that the provider
+    had kept; `conversation` is JSON, see `decisions.turns`. `seq` is the row's number in this
     database, 0 before it is stored. Money in millionths of a dollar.
     """
 
@@ -52,6 +54,9 @@ class Sample:
     feedback: str | None = None
     confidence: float | None = None
     corrected: str | None = None
+    cut: str | None = None
+    cached_tokens: int | None = None
+    conversation: str | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
     seq: int = 0
     shape: str = ""
@@ -95,7 +100,7 @@ _INSERT = (
 )
 _INSERTS = {
     size: _INSERT.replace(") ON", ")" + f", ({', '.join('?' * len(_STORED))})" * (size - 1) + " ON")
-    for size in (32, 8, 1)  # SQLite before 3.32 takes 999 parameters at the most
+    for size in (31, 8, 1)  # SQLite before 3.32 takes 999 parameters at the most
 }
 # SQLite gives a new row the number after the highest there is; where the highest is gone, it is the one after that.
 _NEXT = """SELECT max(CAST(value AS INTEGER), coalesce((SELECT max(seq) FROM samples), 0)) + 1 FROM about

@@ -118,9 +118,11 @@ class Renderer:
         made: list[bytes | None] = []
         add, join, canonical, systems, redactor = made.append, b"".join, self._canonical, self._systems, self._redactor
         begin, end, quoted = self._begin + _MESSAGES, _END + self._end, self._quoted
-        for _, _, model_type, label, corrected, decision, system, output, prompt in rows:
+        for _, _, model_type, label, corrected, decision, system, output, prompt, cut, conversation, _ in rows:
             if (
                 decision is None
+                or cut is not None
+                or conversation is not None
                 or corrected is not None
                 or label == "bad"
                 or (before := systems.get(system)) is None
@@ -142,9 +144,11 @@ class Renderer:
 
     def turns(self, row: TextRow) -> Turns | str:
         """The sample as turns, or why it is left out."""
-        _, _, model_type, label, corrected, decision, system, output, written_prompt = row
+        _, _, model_type, label, corrected, decision, system, output, written_prompt, cut, _, _ = row
         if label == "bad":
             return "labelled bad"
+        if cut is not None and (corrected is None or self._rules.preference):
+            return "the answer was cut"
         try:
             prompt = written_prompt.decode()
         except UnicodeDecodeError:

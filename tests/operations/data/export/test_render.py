@@ -25,7 +25,8 @@ def made(prompt: str = "Hi", said: str = "They ask.", system: str | None = None,
     output, decision = CANONICAL
     row = {"label": None, "corrected": None, "decision": decision, "model_type": "should_respond", **other}
     kept = row["model_type"], row["label"], row["corrected"], row["decision"]
-    return (1, 0, *kept, system, str(row.get("output", output.format(said))), prompt.encode())  # type: ignore[return-value]
+    rest = (row.get("cut"), row.get("conversation"), None)
+    return (1, 0, *kept, system, str(row.get("output", output.format(said))), prompt.encode(), *rest)  # type: ignore[return-value]
 
 
 def rows() -> Iterator[TextRow]:
@@ -41,7 +42,11 @@ def rows() -> Iterator[TextRow]:
             sample.system,
             sample.output,
             sample.prompt.encode(),
+            None,
+            None,
+            None,
         )
+    yield made(cut="length", decision=None)
     for said in (
         'It\'s "so" & <so>',
         "a &amp; b",
@@ -103,6 +108,6 @@ def test_bytes_become_the_json_that_their_text_becomes(text: str) -> None:
 @pytest.mark.parametrize("prompt", [b"Hi \xff", b"\xed\xa0\x80", b"\xff"])
 @pytest.mark.parametrize("salt", [None, SALT])
 def test_a_prompt_that_is_no_text_is_left_out(prompt: bytes, salt: str | None) -> None:
-    renderer, row = Renderer(Rules(salt=salt)), (*made()[:-1], prompt)
+    renderer, row = Renderer(Rules(salt=salt)), (*made()[:8], prompt, *made()[9:])
     assert renderer.quick_lines([row]) == [None]  # type: ignore[arg-type]
     assert renderer.turns(row) == "text that is not UTF-8"  # type: ignore[arg-type]
