@@ -169,21 +169,66 @@ def tool_calls_of(message: Json) -> tuple[ToolCall, ...]:
     return tuple(found)
 
 
+def _first(payload: Json) -> Json | None:
+    """The first of the answers in an answer or a piece of one: the others are nobody's decision. One choice that tells
+    no number is the first."""
+    choices = objects(payload.get("choices"))
+    return next((one for one in choices if (one.get("index") or 0) == 0), None)
+
+
+class _Calls:
+    """The calls of tools in a stream. By the rules each piece names its call by index and only the first one its id and
+    name; some say all of it in each piece, or give all calls the same index, or none."""
+
+    def __init__(self) -> None:
+        self.made: list[Json] = []
+        self._at: dict[object, Json] = {}  # the call that was last begun at an index
+
+    def add(self, part: Json) -> None:
+        function = part.get("function") or {}
+        name, arguments = function.get("name") or "", function.get("arguments") or ""
+        known = self._at.get(part.get("index"))
+        if known is None or _begins(known, part.get("id"), name, arguments):
+            known = {"id": part.get("id"), "name": "", "arguments": ""}
+            self._at[part.get("index")] = known
+            self.made.append(known)
+        if name != known["name"]:
+            known["name"] += name
+        known["arguments"] += arguments
+
+
+def _begins(known: Json, call_id: object, name: str, arguments: str) -> bool:
+    """Whether a piece at the index of a known call begins another one."""
+    if not name:
+        return False
+    if call_id and known["id"]:
+        return bool(call_id != known["id"])
+    return bool(known["arguments"]) and arguments[:1] == "{" and _is_json(known["arguments"])
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json_of(text)
+    except ValueError:
+        return False
+    return True
+
+
 def hear(payload: Json) -> Heard:
     """A whole answer."""
-    choices = objects(payload.get("choices"))
-    message = choices[0].get("message") if choices else None
-    if not isinstance(message, dict):
+    choice = _first(payload)
+    message = choice.get("message") if choice is not None else None
+    if choice is None or not isinstance(message, dict):
         raise Unreadable("no message in the answer")
     usage = payload.get("usage") or {}
     return Heard(
-        text=text_of(message.get("content")),
+        text=text_of(message.get("content"), between=""),
         model=payload.get("model"),
         prompt_tokens=whole_number(usage.get("prompt_tokens")),
         completion_tokens=whole_number(usage.get("completion_tokens")),
-        whole=is_natural_end(choices[0].get("finish_reason")),
+        whole=is_natural_end(choice.get("finish_reason")),
         tool_calls=tool_calls_of(message),
-        end=choices[0].get("finish_reason"),
+        end=choice.get("finish_reason"),
     )
 
 
@@ -193,7 +238,7 @@ def _ends(name: str, data: str) -> bool:
 
 def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
     texts: list[str] = []
-    calls: dict[int, Json] = {}
+    calls = _Calls()
     usage: Json = {}
     model, finish = None, None
     for _, data in events:
@@ -203,16 +248,13 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
         model, usage = chunk.get("model") or model, chunk.get("usage") or usage
         if chunk.get("error"):
             finish = "error"
-        for choice in objects(chunk.get("choices"))[:1]:
+        if (choice := _first(chunk)) is not None:
             delta = choice.get("delta") or {}
             texts.append(delta.get("content") or "")
             finish = choice.get("finish_reason") or finish
             for part in objects(delta.get("tool_calls")):
-                known = calls.setdefault(part.get("index", 0), {"id": part.get("id"), "name": "", "arguments": ""})
-                function = part.get("function") or {}
-                known["name"] += function.get("name") or ""
-                known["arguments"] += function.get("arguments") or ""
-    if finish is None and not any(texts) and not calls:
+                calls.add(part)
+    if finish is None and not any(texts) and not calls.made:
         raise Unreadable("no choice in the stream")
     return Heard(
         text="".join(texts),
@@ -220,7 +262,7 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
         prompt_tokens=whole_number(usage.get("prompt_tokens")),
         completion_tokens=whole_number(usage.get("completion_tokens")),
         whole=is_natural_end(finish),
-        tool_calls=tuple(ToolCall(str(one["id"]), one["name"], one["arguments"] or "{}") for one in calls.values()),
+        tool_calls=tuple(ToolCall(str(one["id"]), one["name"], one["arguments"] or "{}") for one in calls.made),
         end=finish,
     )
 

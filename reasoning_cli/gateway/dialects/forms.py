@@ -101,14 +101,15 @@ _TEXT_ALONE = {"text"}
 MOST_OBJECTS = 250_000
 
 
-def text_of(content: object, kinds: Sequence[str] = ("text", "input_text", "output_text")) -> str:
-    """The text of a message's content: a string, or the text parts of a list."""
+def text_of(content: object, kinds: Sequence[str] = ("text", "input_text", "output_text"), between: str = "\n") -> str:
+    """The text of a message's content: a string, or the text parts of a list. Those of an answer belong together: they
+    have nothing `between` them."""
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
         return ""
     parts = [part if isinstance(part, str) else part.get("text") for part in content if _is_text(part, kinds)]
-    return "\n".join(part for part in parts if isinstance(part, str))
+    return between.join(part for part in parts if isinstance(part, str))
 
 
 def kinds_of(content: object) -> set[str]:

@@ -217,7 +217,7 @@ def _hear(payload: Json) -> Heard:
         raise Unreadable("no message in the answer")
     usage = payload.get("usage") or {}
     return Heard(
-        text=text_of(payload.get("content")),
+        text=text_of(payload.get("content"), between=""),
         model=payload.get("model"),
         prompt_tokens=_input_tokens(usage),
         completion_tokens=whole_number(usage.get("output_tokens")),
@@ -237,7 +237,8 @@ def _ends(name: str, data: str) -> bool:
 
 def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
     texts: list[str] = []
-    calls: dict[int, Json] = {}
+    calls: list[Json] = []
+    begun: dict[object, Json] = {}  # by the index it was last begun at
     model, usage, stop, ended = None, {}, None, False
     for name, data in events:
         said = json_of(data)
@@ -248,13 +249,22 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
             case "content_block_start":
                 block = said.get("content_block") or {}
                 if block.get("type") == "tool_use":
-                    calls[said.get("index", 0)] = {"id": block.get("id"), "name": block.get("name"), "arguments": ""}
+                    call = {
+                        "id": block.get("id"),
+                        "name": block.get("name"),
+                        "arguments": "",
+                        "input": block.get("input"),
+                    }
+                    begun[said.get("index")] = call
+                    calls.append(call)
+                elif block.get("type") == "text":
+                    texts.append(str(block.get("text") or ""))
             case "content_block_delta":
                 delta = said.get("delta") or {}
                 if delta.get("type") == "text_delta":
                     texts.append(str(delta.get("text") or ""))
-                elif delta.get("type") == "input_json_delta" and said.get("index", 0) in calls:
-                    calls[said.get("index", 0)]["arguments"] += str(delta.get("partial_json") or "")
+                elif delta.get("type") == "input_json_delta" and said.get("index") in begun:
+                    begun[said.get("index")]["arguments"] += str(delta.get("partial_json") or "")
             case "message_delta":
                 stop = (said.get("delta") or {}).get("stop_reason") or stop
                 usage |= {key: value for key, value in (said.get("usage") or {}).items() if value is not None}
@@ -273,7 +283,8 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
         whole=ended and is_natural_end(stop),
         end=stop,
         tool_calls=tuple(
-            ToolCall(str(one["id"]), str(one["name"]), one["arguments"] or "{}") for one in calls.values()
+            ToolCall(str(one["id"]), str(one["name"]), one["arguments"] or orjson.dumps(one["input"] or {}).decode())
+            for one in calls
         ),
     )
 

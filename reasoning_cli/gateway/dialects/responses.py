@@ -9,6 +9,7 @@ from dataclasses import replace
 from reasoning_cli.gateway.dialects.chat import error
 from reasoning_cli.gateway.dialects.events import DONE, event
 from reasoning_cli.gateway.dialects.forms import (
+from orjson import dumps
     Asked,
     Face,
     Heard,
@@ -31,6 +32,10 @@ _SAMPLING = {"temperature": "temperature", "top_p": "top_p"}
 _TEXTS = {"text", "input_text", "output_text", "refusal"}
 _WITH_ANSWER = ("response.completed", "response.incomplete", "response.failed")
 _ENDS = (*_WITH_ANSWER, "error")
+_READ = (*_ENDS, "response.created", "response.output_text.delta", "response.output_item.done")
+_CALLS = ("function_call", "custom_tool_call")
+# What the free text that a custom tool takes is called where tools take objects.
+FREE_TEXT = "input"
 _STATEFUL = ("previous_response_id", "conversation", "prompt", "background", "store")
 
 
@@ -221,18 +226,25 @@ def _hear(payload: Json) -> Heard:
     items = objects(payload.get("output"))
     usage = payload.get("usage") or {}
     return Heard(
-        text="".join(text_of(item.get("content")) for item in items if item.get("type") == "message"),
+        text="".join(text_of(item.get("content"), between="") for item in items if item.get("type") == "message"),
         model=payload.get("model"),
         prompt_tokens=whole_number(usage.get("input_tokens")),
         completion_tokens=whole_number(usage.get("output_tokens")),
         whole=payload.get("status") == "completed",
         end=_end_told(payload),
         tool_calls=tuple(
-            ToolCall(str(item.get("call_id")), str(item.get("name")), str(item.get("arguments") or "{}"))
+            ToolCall(str(item.get("call_id")), str(item.get("name")), _arguments(item))
             for item in items
-            if item.get("type") == "function_call"
+            if item.get("type") in _CALLS
         ),
     )
+
+
+def _arguments(item: Json) -> str:
+    """The arguments of a call; the free text of one of a custom tool is the only one."""
+    if item.get("type") == "custom_tool_call":
+        return dumps({FREE_TEXT: str(item.get("input") or "")}).decode()
+    return str(item.get("arguments") or "{}")
 
 
 def _end_told(payload: Json) -> str | None:
@@ -245,21 +257,42 @@ def _end_told(payload: Json) -> str | None:
 
 def _ends(name: str, data: str) -> bool:
     # Some say the common end after their own.
-    return name in _ENDS or data.strip() == DONE
+    return data.strip() == DONE or (name or json_of(data).get("type")) in _ENDS
 
 
 def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
     texts: list[str] = []
+    items: list[Json] = []
+    told: Json = {}  # what the first and the last event say of all of it
+    end: str | None = None
     for name, data in events:
-        if name == "response.output_text.delta":
-            texts.append(str(json_of(data).get("delta") or ""))
-        elif name in _WITH_ANSWER:
-            heard = _hear(json_of(data).get("response") or {})
+        if data.strip() == DONE:
+            break
+        # Some name no events.
+        if name and name not in _READ:
+            continue
+        said = json_of(data)
+        kind = name or said.get("type")
+        if kind == "response.output_text.delta":
+            texts.append(str(said.get("delta") or ""))
+        elif kind == "response.output_item.done" and isinstance(said.get("item"), dict):
+            items.append(said["item"])
+        elif kind == "response.created" and isinstance(said.get("response"), dict):
+            told = said["response"]
+        elif kind in _WITH_ANSWER:
+            heard = _hear(said.get("response") or {})
+            if heard.text or heard.tool_calls:
+                return heard
             # Some leave the output out of the last event: it was told already.
-            return heard if heard.text or heard.tool_calls else replace(heard, text="".join(texts))
-    if not texts:
+            before = _hear({"output": items})
+            return replace(heard, text=before.text or "".join(texts), tool_calls=before.tool_calls)
+        elif kind == "error":
+            end = "error"
+            break
+    if not texts and not items:
         raise Unreadable("no text in the stream")
-    return Heard("".join(texts), None, None, None, whole=False)
+    before = _hear({"output": items, "model": told.get("model")})
+    return replace(before, text=before.text or "".join(texts), whole=False, end=end)
 
 
 FACE = Face("responses", "openai", _read, _to_chat, _write, _events, error, _hear, _hear_events, _ends)
