@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
@@ -21,6 +21,7 @@ from reasoning_cli.addresses import is_plain
 from reasoning_cli.errors import ConfigurationError, NotFoundError, RemoteError, UsageError
 from reasoning_cli.redact import bare_address, hide
 from reasoning_cli.sources.rows import Position, Row, Wanted, parsed
+from reasoning_cli.times import read_time
 
 if TYPE_CHECKING:
     import httpx
@@ -114,7 +115,7 @@ class ServerSource:
         key, path = f"{agent} {kind}", f"/api/agents/{quote(agent, safe='')}/logs"
         before = self._readings.get(key, _Reading())
         now = self._readings[key] = _Reading(newest=before.newest)
-        known_from, read_before = _moment(before.top), before.offset
+        known_from, read_before = read_time(before.top), before.offset
         stop = max((one for one in (_stop(before.newest), self._wanted.since) if one), default=None)
         last_first: object = None
         while page := self._page(client, path, {"type": kind, "count": PAGE_ROWS, "offset": now.offset}):
@@ -187,17 +188,9 @@ class ServerSource:
 def _stop(newest: str | None) -> datetime | None:
     """Rows before this are known from a reading that came to its end; a little is read twice, since a row gets its
     time when its transaction begins and is seen when that ends."""
-    moment = _moment(newest)
+    moment = read_time(newest)
     return moment - _LOOK_BACK if moment is not None else None
 
 
-def _moment(text: object) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def _time(row: object) -> datetime | None:
-    return _moment(row.get("createdAt") or row.get("created_at")) if isinstance(row, dict) else None
+    return read_time(row.get("createdAt") or row.get("created_at")) if isinstance(row, dict) else None

@@ -29,6 +29,9 @@ def show_import(terminal: Terminal, report: ImportReport) -> None:
     terminal.say(f"{report.added:,} {added}, {report.already_there:,} there already{gateway}")
     for line in forgotten_lines(report.forgotten, report.taken_back):
         terminal.say(line)
+    if report.undated:
+        are = "1 decision says" if report.undated == 1 else f"{report.undated:,} decisions say"
+        terminal.say(f"{are} no time: taken as of now")
     if report.outcomes:
         answered, stopped = report.outcomes.get(ANSWERED, 0), report.outcomes.get(STOPPED, 0)
         terminal.say(f"what came of it: {answered:,} times the user answered, {stopped:,} times it was to be quiet")

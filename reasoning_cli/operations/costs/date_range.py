@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from reasoning_cli.errors import UsageError
+from reasoning_cli.times import in_zone, midnight
 
 _BACK = re.compile(r"(\d{1,5})\s*([hdw])")
 _EXAMPLES = "for example 2026-11-01, 2026-11-01T18:00:00Z, 7d or 24h"
@@ -30,9 +31,9 @@ def parse_span(
 
 
 def day_edges(since: datetime, until: datetime, zone: tzinfo | None = None) -> list[datetime]:
-    """`since`, each midnight after it, and `until`; days are of 23 to 25 hours where clocks are changed."""
+    """`since`, each beginning of a day after it, and `until`; days have 23 to 25 hours where clocks are changed."""
     day = since.astimezone(zone).date()
-    return _edges(since, until, lambda number: _midnight(day + timedelta(days=number), zone))
+    return _edges(since, until, lambda number: midnight(day + timedelta(days=number), zone))
 
 
 def hour_edges(since: datetime, until: datetime, zone: tzinfo | None = None) -> list[datetime]:
@@ -57,7 +58,7 @@ def _moment(text: str, option: str, at: datetime, zone: tzinfo | None, *, end_of
         if found := _BACK.fullmatch(typed.lower()):
             return _back(at, int(found[1]), found[2], zone)
         if re.fullmatch(r"\d{4}-\d{2}-\d{2}", typed):
-            return _midnight(date.fromisoformat(typed) + timedelta(days=end_of_day), zone)
+            return midnight(date.fromisoformat(typed) + timedelta(days=end_of_day), zone)
         moment = datetime.fromisoformat(typed)
     except (ValueError, OverflowError):
         raise problem from None
@@ -71,14 +72,4 @@ def _back(at: datetime, count: int, unit: str, zone: tzinfo | None) -> datetime:
         return at - timedelta(hours=count)
     local = at.astimezone(zone)
     wall = local.replace(tzinfo=None) - timedelta(days=count * (7 if unit == "w" else 1))
-    return _in_zone(wall, zone)
-
-
-def _midnight(day: date, zone: tzinfo | None) -> datetime:
-    return _in_zone(datetime.combine(day, time()), zone)
-
-
-def _in_zone(wall: datetime, zone: tzinfo | None) -> datetime:
-    """A time on the wall as a moment; without a zone the system's, with its rules of that day."""
-    aware = wall.replace(tzinfo=zone) if zone is not None else wall.astimezone()
-    return aware.astimezone(UTC)
+    return in_zone(wall, zone)

@@ -6,11 +6,12 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.training_log import Sample, SampleRange, Samples
 from reasoning_cli.store.timestamps import from_ms, to_ms
+from reasoning_cli.times import midnight
 from reasoning_cli.values import MODEL_TYPES
 
 CHARS_PER_TOKEN = 4  # of a decision nobody counted
@@ -221,7 +222,6 @@ def _day(at: datetime, zone: tzinfo | None) -> tuple[date, int]:
     """The day a moment falls on where the operator lives, and the stored time at which the next one begins."""
     try:
         day = at.astimezone(zone).date()
-        wall = datetime.combine(day + timedelta(days=1), time())
-        return day, to_ms(wall.replace(tzinfo=zone) if zone else wall.astimezone())
+        return day, to_ms(midnight(day + timedelta(days=1), zone))
     except (OverflowError, ValueError, OSError):  # the first or last days a calendar knows
         return at.date(), to_ms(at) + 1

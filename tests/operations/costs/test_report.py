@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from reasoning_cli.operations.costs.date_range import day_edges, hour_edges, par
 from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
 from reasoning_cli.operations.costs.ledger import readings_by_deployment
 from reasoning_cli.operations.costs.report import By, CostReport, cost_report
+from reasoning_cli.operations.data.export.run import parse_range
 from reasoning_cli.operations.deploy.status import refresh
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.samples.training_log import Sample, Samples
@@ -330,3 +332,31 @@ def test_a_key_that_may_not_see_jobs_still_gets_a_bill(together: Service) -> Non
 def test_a_bill_nobody_reads_is_refused(together: Service) -> None:
     with pytest.raises(UsageError, match="lines"):
         bill(together, By.HOUR, days=100)
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "begins"),
+    [
+        ("Africa/Cairo", "2026-04-24", "2026-04-23T22:00Z"),
+        ("America/Santiago", "2026-09-06", "2026-09-06T04:00Z"),
+        ("Asia/Beirut", "2026-03-29", "2026-03-28T22:00Z"),
+        ("America/Havana", "2026-03-08", "2026-03-08T05:00Z"),
+    ],
+)
+def test_a_day_without_a_midnight_begins_an_hour_later(
+    zone: str, day: str, begins: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bills, in their columns and in the filters of the log, by name and as the system's zone."""
+    begin = datetime.fromisoformat(begins)
+    for chosen in (ZoneInfo(zone), None):
+        with monkeypatch.context() as patch:
+            if chosen is None:
+                patch.setenv("TZ", zone)
+                time.tzset()
+            try:
+                assert parse_span(day, None, NOW, MONTH, chosen)[0] == begin
+                assert begin in day_edges(begin - timedelta(days=2), begin + timedelta(days=2), chosen)
+                assert parse_range(day, None, chosen)[0] == begin
+            finally:
+                patch.undo()
+                time.tzset()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -133,6 +134,21 @@ def test_personal_data_is_looked_for_all_over_the_log(store: Store) -> None:
     found = sample_statistics(store, NOW, looked_at=100).personal
     assert (found.looked_at, found.holding, dict(found.kinds)) == (100, 10, {"email": 10})
     assert sample_statistics(store, NOW, looked_at=10).personal.holding == 1
+
+
+@pytest.mark.parametrize("zone", ["Africa/Cairo", "America/Santiago", "Asia/Beirut", "America/Havana"])
+def test_a_day_without_a_midnight_is_counted_in_the_systems_zone(
+    store: Store, zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=90 * number) for number in range(5600)]
+    Samples(store).insert_many([replace(sample("planning", number), created_at=at) for number, at in enumerate(times)])
+    expected = Counter(at.astimezone(ZoneInfo(zone)).date() for at in times)
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        figures = sample_figures(store, NOW)
+    time.tzset()
+    assert {day: counts["planning"] for day, counts in figures.by_day.items()} == dict(expected)
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/Santiago", "Pacific/Apia", "Asia/Kathmandu"])

@@ -36,6 +36,7 @@ from reasoning_cli.store.samples.export_reader import ExportRows
 from reasoning_cli.store.samples.exports import NumberSet, record_export
 from reasoning_cli.store.samples.training_log import SampleFilter
 from reasoning_cli.store.timestamps import from_ms
+from reasoning_cli.times import in_zone
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
@@ -382,7 +383,7 @@ def _moment(text: str, zone: tzinfo | None, name: str, *, end_of_day: bool = Fal
             moment += timedelta(days=1) if whole_day else timedelta(milliseconds=1)
         if moment.tzinfo is None:
             # Without a zone the system's rules of that very day count, summer time included.
-            moment = moment.astimezone() if zone is None else moment.replace(tzinfo=zone)
+            return in_zone(moment, zone)
         return moment.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise UsageError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID, uuid5
 
 from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, read_answer
@@ -18,6 +18,7 @@ from reasoning_cli.decisions.prompts import agent_name, sender_id, shape_of
 from reasoning_cli.decisions.recognise import recognise, without_codes
 from reasoning_cli.sources.rows import parsed
 from reasoning_cli.store.samples.training_log import Sample
+from reasoning_cli.times import read_time
 
 ORIGIN = "elizaos-logs"
 TOON = "answer in TOON, which is not supported"
@@ -122,24 +123,12 @@ def _text(holder: Mapping[str, object], name: str) -> str | None:
 
 
 def _time(row: Mapping[str, object], body: Mapping[str, object]) -> datetime:
-    """When the call was logged; PostgreSQL's `2026-11-21 00:21:59.274+00` and ISO alike, UTC when no zone is said."""
-    for value in (row.get("created_at"), row.get("createdAt"), body.get("timestamp")):
-        if (moment := moment_of(value)) is not None:
+    """When the call was logged."""
+    values = [row.get("created_at"), row.get("createdAt"), body.get("timestamp")]
+    for value in values:
+        if (moment := read_time(value)) is not None:
             return moment
-    raise BadRow("no usable `created_at`")
-
-
-def moment_of(value: object, per_second: int = 1000) -> datetime | None:
-    """A time as text, UTC when it says no zone, or as a number with so many units to the second."""
-    try:
-        if isinstance(value, str):
-            moment = datetime.fromisoformat(value.strip())
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value / per_second, UTC)
-    except (ValueError, OverflowError, OSError):
-        pass
-    return None
+    raise BadRow("no `created_at`" if values == [None] * 3 else "`created_at` is not a time that can be read")
 
 
 def milliseconds(value: object) -> int | None:

@@ -21,10 +21,10 @@ from reasoning_cli.operations.data.ingest.elizaos_logs import (
     NoDecision,
     content_id,
     milliseconds,
-    moment_of,
     storable,
 )
 from reasoning_cli.store.samples.training_log import Sample
+from reasoning_cli.times import read_time
 
 ORIGIN = "request-log"
 
@@ -82,11 +82,10 @@ def read_exchange_row(row: Mapping[str, object], read: ReadExchange, default_tim
 
     prompt, output = without_codes(exchange.text), exchange.answer or ""
     read_as = read_answer(found.model_type, prompt, output)
-    at = next((moment for name in ("at", "created_at", "timestamp") if (moment := moment_of(row.get(name)))), None)
     return storable(
         Sample(
             id=content_id([body, answer, row.get("at")]),
-            created_at=at or _time_of(answer) or default_time,
+            created_at=_time(row, answer) or default_time,
             model_type=found.model_type,
             model=exchange.model,
             source="original",
@@ -135,6 +134,15 @@ def _flaw(exchange: Exchange) -> str | None:
     return None
 
 
-def _time_of(answer: object) -> datetime | None:
-    created = (answer.get("created") or answer.get("created_at")) if isinstance(answer, dict) else None
-    return moment_of(created, per_second=1)
+def _time(row: Mapping[str, object], answer: object) -> datetime | None:
+    """When the call was made, by the log or by the answer; None where neither says. What says it unreadably raises
+    BadRow: to take the present instead would be an invention."""
+    said = [row.get("at"), row.get("created_at"), row.get("timestamp")]
+    if isinstance(answer, dict):
+        said += [answer.get("created"), answer.get("created_at")]
+    for value in said:
+        if (moment := read_time(value)) is not None:
+            return moment
+    if any(value is not None for value in said):
+        raise BadRow("its time (`at`) is not a time that can be read")
+    return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from reasoning_cli.operations.data.ingest.elizaos_logs import moment_of
+from reasoning_cli.times import read_time
 from reasoning_cli.values import MODEL_TYPES
 
 _SIDE = re.compile(r"\.(?:train|validation|test)(?=\.[^.]+\Z)")
@@ -34,7 +34,7 @@ def exported(file: Path) -> Exported | None:
         except (OSError, ValueError, RecursionError):
             continue
         if isinstance(content, dict):
-            return Exported(_type_of(content, file.name), moment_of(content.get("exported_at")))
+            return Exported(_type_of(content, file.name), read_time(content.get("exported_at")))
     return None
 
 

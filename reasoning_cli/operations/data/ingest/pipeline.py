@@ -83,8 +83,8 @@ class ImportReport:
     `by_type` counts the decisions found, new or not; `skipped` sound rows that are none or not wanted, by why;
     `bad_by_why` the bad ones, of which `bad_lines` are the first few and `rejects` the file that holds all.
     `outcomes` counts the earlier decisions of which it is now known what came of them. `went_on` says that rows before
-    these were read by an import before. From `begun` to `done`
-    of `total` is how far the source was read, in its own units.
+    these were read by an import before. `undated` of the decisions say no time, and count as of now. From `begun` to
+    `done` of `total` is how far the source was read, in its own units.
     """
 
     read: int
@@ -100,6 +100,7 @@ class ImportReport:
     rejects: Path | None = None
     outcomes: Mapping[str, int] = field(default_factory=dict)
     taken_back: int = 0
+    undated: int = 0
     went_on: bool = False
     is_whole: bool = True
     dry_run: bool = False
@@ -156,7 +157,7 @@ class _Import:
         self._batch: list[Sample] = []
         self._batch_chars = self._since_kept = 0
         self._read = self._added = self._already_there = self._bad = self._new = 0
-        self._recorded = self._left_out = self._taken_back = 0
+        self._recorded = self._left_out = self._taken_back = self._undated = 0
         self._by_type: Counter[str] = Counter()
         self._skipped: Counter[str] = Counter()
         self._bad_by_why: Counter[str] = Counter()
@@ -206,6 +207,7 @@ class _Import:
         else:
             found = self._options.redact(found) if self._options.redact is not None else found
             self._by_type[found.model_type] += 1
+            self._undated += found.created_at is self._now
             if self._options.limit is not None:
                 self._new += len(self._sieve.sift([found]).fresh)
             self._batch.append(found)
@@ -284,6 +286,7 @@ class _Import:
             rejects=self._rejects.path,
             outcomes=dict(self._outcomes),
             taken_back=self._taken_back,
+            undated=self._undated,
             went_on=self._source.went_on,
             is_whole=self._is_whole,
             dry_run=self._options.dry_run,

@@ -177,6 +177,52 @@ def chat(answer: str, prompt: str = PROMPT, system: str | None = None) -> dict[s
     return {"messages": [*([{"role": "system", "content": system}] if system else []), *messages]}
 
 
+TIMES = [
+    (1795168800, "seconds"),
+    (1795168800000, "milliseconds"),
+    (1795168800000000, "microseconds"),
+    (1795168800000000000, "nanoseconds"),
+    ("1795168800", "seconds as text"),
+    ("1795168800000", "milliseconds as text"),
+    ("Fri, 20 Nov 2026 10:00:00 +0000", "RFC 2822"),
+]
+ANSWER = {"status": 200, "body": {"choices": [{"message": {"content": RESPOND}, "finish_reason": "stop"}]}}
+
+
+@pytest.mark.parametrize("at", [at for at, _ in TIMES], ids=[what for _, what in TIMES])
+def test_the_time_of_a_call_is_read_by_its_size(store: Store, at: object) -> None:
+    take(store, {**exchange("/v1/chat/completions", CHAT, ANSWER), "at": at})
+    assert only(store).created_at == datetime(2026, 11, 20, 10, tzinfo=UTC)
+    row = json.loads(ROWS.read_text(encoding="utf-8").splitlines()[0])
+    take(store, {**row, "created_at": at})
+    assert {sample.created_at for sample in Samples(store).iterate()} == {datetime(2026, 11, 20, 10, tzinfo=UTC)}
+
+
+def test_a_time_that_cannot_be_read_is_never_now(store: Store) -> None:
+    call = exchange("/v1/chat/completions", CHAT, ANSWER)
+    row = json.loads(ROWS.read_text(encoding="utf-8").splitlines()[0])
+    del row["created_at"], row["body"]["timestamp"]
+    # What the answer says of its own time is better than nothing.
+    dated = {**call, "at": "soon", "response": {"status": 200, "body": {**ANSWER["body"], "created": 1795168800}}}
+    report = take(store, {**call, "at": "soon"}, {**row, "createdAt": "infinity"}, row, dated)
+    assert dict(report.bad_by_why) == {
+        "its time (`at`) is not a time that can be read": 1,
+        "`created_at` is not a time that can be read": 1,
+        "no `created_at`": 1,
+    }
+    assert only(store).created_at == datetime(2026, 11, 20, 10, tzinfo=UTC)
+
+
+def test_a_decision_without_a_time_is_counted_as_such(reasoning: Run, tmp_path: Path) -> None:
+    call = exchange("/v1/chat/completions", CHAT, ANSWER)
+    del call["at"]
+    file = tmp_path / "calls.jsonl"
+    file.write_text(json.dumps(call))
+    done = reasoning("data", "import", file)
+    assert "1 decision says no time: taken as of now" in done.stdout.splitlines()
+    assert json.loads(reasoning("data", "import", file, "--again", "--json").stdout)["undated"] == 1
+
+
 def test_chat_lines_are_labelled_samples(store: Store) -> None:
     assert take(store, chat(RESPOND, system="Be Nova.")).by_type == {"should_respond": 1}
     sample = only(store)
