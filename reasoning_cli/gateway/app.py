@@ -225,7 +225,7 @@ class Gateway(Context):
                     "waking": next((text for one in workers if (text := one["waking"].get(model_type))), None),
                     "circuit": worst([one["circuits"].get(model_type, "closed") for one in workers]),
                     "challenger": None
-                    if (coming := slot.challenger) is None
+                    if (coming := slot.candidate) is None
                     else {
                         "model": coming.slot.model,
                         "deployment": coming.slot.deployment_key,

@@ -73,11 +73,11 @@ def route(
     if slot is None:
         return Route(found, None, "no model is deployed")
     own = _into(asked, found, slot, size_bytes, broken)
-    challenger = slot.challenger
-    if challenger is None:
+    candidate = slot.candidate
+    if candidate is None:
         return own
-    new = _into(asked, found, challenger.slot, size_bytes, broken)
-    if new.slot is not None and in_share(asked.text, challenger.percent, "challenger"):
+    new = _into(asked, found, candidate.slot, size_bytes, broken)
+    if new.slot is not None and in_share(asked.text, candidate.percent, "challenger"):
         return new
     if slot.watched and own.to_slot and new.slot is not None:
         return replace(own, beside=replace(new, shadow=True))

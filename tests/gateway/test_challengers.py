@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reasoning_cli.gateway.routing import in_share
-from reasoning_cli.operations.deploy.slots import Challenger, SlotBeside, SlotNow
+from reasoning_cli.operations.deploy.slots import CandidateSlot, SlotCandidate, SlotNow
 from reasoning_cli.operations.gateway.history import history
 from reasoning_cli.operations.gateway.model_counts import Tallies
 from reasoning_cli.store.open import open_store
@@ -33,8 +33,8 @@ def challenge(gateway: Served, percent: int, *, watched: bool = True, **changes:
     gateway.change("should_respond", model=OLD, deployment_key="key-old", watched=watched, **changes)
     slot = gateway.gateway.book.view.slots["should_respond"]
     there = {one.name: getattr(slot, one.name) for one in fields(SlotNow)}
-    beside = SlotBeside(**there | {"model": NEW, "deployment_key": "key-new"})
-    gateway.change("should_respond", challenger=Challenger(beside, percent))
+    beside = CandidateSlot(**there | {"model": NEW, "deployment_key": "key-new"})
+    gateway.change("should_respond", candidate=SlotCandidate(beside, percent))
 
 
 def answers(gateway: Served, **by_model: str) -> None:
@@ -80,15 +80,15 @@ def test_the_share_is_of_people_and_of_others_than_a_canarys() -> None:
     prompt = PROMPTS["planning"].replace("12:00 (just now) Sam:", "12:00 (just now) [{}] Sam:")
     people = [prompt.format(f"person-{number}") for number in range(200)]
     canaries = {one for one in people if in_share(one, 50)}
-    newcomers = {one for one in people if in_share(one, 50, "challenger")}
-    assert 60 < len(newcomers) < 140
-    assert 20 < len(newcomers & canaries) < 80
+    candidates = {one for one in people if in_share(one, 50, "challenger")}
+    assert 60 < len(candidates) < 140
+    assert 20 < len(candidates & canaries) < 80
     assert not any(in_share(one, 0, "challenger") for one in people)
     assert all(in_share(one, 100, "challenger") for one in people)
-    assert newcomers > {one for one in people if in_share(one, 10, "challenger")}, "who is in stays in"
+    assert candidates > {one for one in people if in_share(one, 10, "challenger")}, "who is in stays in"
 
 
-def test_while_it_is_watched_the_newcomer_is_asked_beside_the_other_and_costs_the_agent_nothing(
+def test_while_it_is_watched_the_candidate_is_asked_as_a_shadow_and_costs_the_agent_nothing(
     gateway: Served,
 ) -> None:
     answers(gateway, new=choice("IGNORE"), old=choice("RESPOND"))
@@ -102,7 +102,7 @@ def test_while_it_is_watched_the_newcomer_is_asked_beside_the_other_and_costs_th
 
 
 @pytest.mark.parametrize("bad", ["500", "Sure, I would respond!"])
-def test_a_newcomer_that_fails_is_left_alone_and_the_other_goes_on(gateway: Served, bad: str) -> None:
+def test_a_candidate_that_fails_is_left_alone_and_the_other_goes_on(gateway: Served, bad: str) -> None:
     answers(gateway, new=bad, old=choice("STOP"))
     challenge(gateway, 100)
     said = [decide(gateway) for _ in range(8)]
@@ -124,7 +124,7 @@ def test_one_that_fails_beside_the_other_is_left_alone_too(gateway: Served) -> N
     assert gateway.gateway.circuits["should_respond key-new"].state == "open"
 
 
-def test_a_canary_that_is_watched_is_asked_for_the_others_too_unseen(gateway: Served) -> None:
+def test_a_canary_that_is_watched_is_asked_for_the_others_too_as_a_shadow(gateway: Served) -> None:
     gateway.model.handler = canned.saying(choice("IGNORE"))
     gateway.change("should_respond", mode=Mode.CANARY, share_percent=0, watched=True)
     assert decide(gateway) == canned.ORIGINAL_SAYS["should_respond"]

@@ -202,9 +202,9 @@ class Killing:
             serving = next((model for model, share in wanted.items() if share[1] >= 50 or len(wanted) == 1), None)
             if serving is not None and slots.get("planning") != serving:
                 wrong.append(f"the slot has {slots.get('planning')}")
-            half_way = Replacements(world.store).going("planning") is not None
-            if half_way != (len(self.command.serving) == 2):
-                wrong.append("a replacement is half way" if half_way else "the canary is forgotten")
+            canary = Replacements(world.store).going("planning") is not None
+            if canary != (len(self.command.serving) == 2):
+                wrong.append("there is a canary" if canary else "the canary is forgotten")
         return wrong
 
 
@@ -220,12 +220,12 @@ def _unsaid(home: Path, world: Service) -> list[str]:
         source.backup(target)
     with standing_still(world):
         code, out, err = type_in(home, world, f"--db {copy} models status --json")
-        burning = sum(one["burn_cents_per_hour"] for one in json.loads(out)) if code == 0 else None
+        spending = sum(one["burn_cents_per_hour"] for one in json.loads(out)) if code == 0 else None
         meter = world.ask("GET", "/_sandbox/meter")["deployments"]
         prices = {one["deploymentId"]: one["priceCentsPerHour"] for one in meter}
         billed = sum(prices[one["id"]] * one["status"]["readyReplicas"] for one in world.deployments())
-    said = burning is not None and burning >= billed  # what is still starting is said to cost what it will
-    return [] if said else [f"{billed} cents an hour are billed, status says {burning} {err}"]
+    said = spending is not None and spending >= billed  # what is still starting is said to cost what it will
+    return [] if said else [f"{billed} cents an hour are billed, status says {spending} {err}"]
 
 
 def _compare(home: Path, world: Service) -> tuple[Decimal, Decimal, Decimal, int, list[str]]:

@@ -45,7 +45,7 @@ def enable(
     get, name = session.settings.get, spell_model_type(chosen)
     match get(s.MODE[chosen]):
         case Mode.SHADOW:
-            what = "shadow: the original answers; the model is asked beside it, and both answers are kept"
+            what = "shadow: the original answers; the model is asked too, and both answers are kept"
         case Mode.CANARY:
             what = f"canary: the model answers {get(s.SHARE[chosen])} % of the people, always the same ones"
         case _:
@@ -72,8 +72,8 @@ def disable(ctx: typer.Context, model_type: TypeArgument) -> None:
     _write(session, "disable", chosen, {s.ENABLED[chosen]: "false"})
     name = spell_model_type(chosen)
     session.terminal.say(f"{name} is disabled: the original answers. {_FOLLOWS}")
-    if burning := _status(session, chosen).burn_cents_per_hour:
-        session.terminal.hint(f"it still costs {money(burning)} an hour; stop it: `reasoning models undeploy {name}`")
+    if spending := _status(session, chosen).burn_cents_per_hour:
+        session.terminal.hint(f"it still costs {money(spending)} an hour; stop it: `reasoning models undeploy {name}`")
 
 
 def _write(session: Session, action: str, model_type: str, changes: dict[s.Setting[object], str]) -> None:

@@ -41,10 +41,11 @@ def list_models(
     foreign = foreign_statuses(session.client, session.store)
     listing = Listing(all_columns(at), [*_statuses(session, at), *foreign], id=lambda one: one.name)
     session.terminal.show(listing, chosen, quiet=quiet)
-    burning = sum(one.burn_cents_per_hour for one in foreign)
-    if burning and chosen is Format.TABLE and not quiet:
+    spending = sum(one.burn_cents_per_hour for one in foreign)
+    if spending and chosen is Format.TABLE and not quiet:
         session.terminal.hint(
-            f"not ours burns {money(burning)} an hour; stop one by its name: `reasoning models stop {foreign[0].name}`;"
+            f"not ours costs {money(spending)} an hour;"
+            f" stop one by its name: `reasoning models stop {foreign[0].name}`;"
             f" or take it over: `reasoning models adopt {foreign[0].name} --as TYPE`"
         )
 

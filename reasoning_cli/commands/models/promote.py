@@ -30,7 +30,7 @@ def promote(
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Give a model that is half way in all of the traffic, at once or in steps, and stop the old one."""
+    """Give a canary all of the traffic, at once or in steps, and stop the old one."""
     from reasoning_cli.operations.deploy.rollout import plan_promote
 
     session = session_of(ctx)

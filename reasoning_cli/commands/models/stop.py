@@ -111,7 +111,7 @@ def _stop_one(
 
 def _plan_stop(session: Session, target: str, keep: bool) -> tuple[StopPlan, bool]:
     """What is meant, and whether it is ours; what is not is looked for at Together by its own name."""
-    from reasoning_cli.operations.costs.budget import burn
+    from reasoning_cli.operations.costs.budget import spending_rate
     from reasoning_cli.operations.deploy.teardown import StopPlan, plan_stop
     from reasoning_cli.operations.deploy.unmanaged import find_foreign
 
@@ -124,7 +124,7 @@ def _plan_stop(session: Session, target: str, keep: bool) -> tuple[StopPlan, boo
             several = isinstance(problem, NotFoundError) and "several" in problem.message
             raise (problem if several else not_ours) from problem
         assert record is not None
-        return StopPlan(record, keep, burn(record)), False
+        return StopPlan(record, keep, spending_rate(record)), False
 
 
 def _stop_foreign(session: Session, plan: StopPlan, wait: Waiting) -> Stopped:

@@ -44,7 +44,7 @@ def plan_facts(plan: PromotionPlan) -> list[tuple[str, str]]:
     for_long = f"{counted(request.hold, 'decision')} of it"
     if request.interval:
         for_long += f" and {duration(request.interval)}"
-    shares = ", ".join("unseen" if one == 0 else f"{one} %" for one in request.steps)
+    shares = ", ".join("shadow" if one == 0 else f"{one} %" for one in request.steps)
     facts = [
         ("promote", f"{candidate.name}  to  {spell_model_type(plan.model_type)}{run}"),
         ("now", f"{now} answers"),
@@ -62,8 +62,8 @@ def plan_facts(plan: PromotionPlan) -> list[tuple[str, str]]:
 def _loser(plan: PromotionPlan) -> str:
     end = "stopped and kept" if plan.request.keep_loser else "stopped and deleted"
     if plan.old is not None:
-        return f"{plan.old.model_name} is {end} at the end; the newcomer, if it goes back"
-    return f"the newcomer is {end} if it goes back; the original is nothing to stop"
+        return f"{plan.old.model_name} is {end} at the end; the candidate, if it goes back"
+    return f"the candidate is {end} if it goes back; the original is nothing to stop"
 
 
 def _promise(promise: Promise, hold: int) -> str:

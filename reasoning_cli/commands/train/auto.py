@@ -75,7 +75,7 @@ def auto(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Train a type anew by itself when enough is new: train, evaluate, ask beside what answers, ask to be promoted.
+    """Train a type anew by itself when enough is new: train, evaluate, ask as a shadow, ask to be promoted.
 
     The guard goes on with it, one step each time it looks. Without a TYPE: how each loop stands.
     """

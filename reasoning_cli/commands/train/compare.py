@@ -34,7 +34,7 @@ def compare(
         typer.Option(
             "--model",
             metavar="NAME",
-            help="The model; default: the one half way in, else the slot's.",
+            help="The model; default: the canary, else the slot's.",
             autocompletion=complete_names,
         ),
     ] = None,
@@ -121,7 +121,7 @@ def _lines(terminal: Terminal, found: LiveComparison, now: datetime) -> list[str
     for place, header in enumerate(("ASKED", "VALID", "ALIKE", "GOOD", "P50", "P95", "PER 1,000"), start=1):
         columns.append(Column(header, itemgetter(place), header, kind=Kind.NUMBER, priority=1 if place < 4 else 4))
     table = terminal.table_lines(Listing(columns, rows, id=itemgetter(0)))
-    beside = f" Asked beside each other, both decided alike in {found.same:,} of {found.both:,}." if found.both else ""
+    beside = f" Asked the same, both decided alike in {found.same:,} of {found.both:,}." if found.both else ""
     percent = f"{found.alpha * 100:g}"
     foot = (
         f"Each answer is wrong in {percent} % of such comparisons at the most, however often one looks."

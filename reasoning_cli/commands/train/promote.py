@@ -36,7 +36,7 @@ def promote(
         typer.Option(
             "--to",
             metavar="MODEL|RUN|JOB",
-            help="The model; default: the one half way in, else of the newest training run, else the slot's.",
+            help="The model; default: the canary, else of the newest training run, else the slot's.",
             autocompletion=complete_names,
         ),
     ] = None,
@@ -52,7 +52,7 @@ def promote(
     ] = None,
     mode: Annotated[
         Mode,
-        typer.Option("--mode", help="Begin unseen (shadow), with the first step (canary), or with everything (live)."),
+        typer.Option("--mode", help="Begin as a shadow, with the first step (canary), or with everything (live)."),
     ] = Mode.SHADOW,
     keep_loser: Annotated[
         bool, typer.Option("--keep-loser", help="Stop the model that loses, but do not delete it.")
@@ -63,7 +63,7 @@ def promote(
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Let a model take over a slot, if it passes the gate: unseen first, then a share, then all.
+    """Let a model take over a slot, if it passes the gate: as a shadow first, then a share, then all.
 
     While it comes in it is watched, and goes back by itself when it breaks. Typed again, it goes on. The guard goes on
     with it when this command is gone.
@@ -140,15 +140,15 @@ def _request(
     mode: Mode,
     keep_loser: bool,
 ) -> PromoteRequest:
-    from reasoning_cli.operations.promote.plan import HOLD, STEPS, UNSEEN, PromoteRequest
+    from reasoning_cli.operations.promote.plan import HOLD, SHADOW_SHARE, STEPS, PromoteRequest
 
     if mode is Mode.LIVE and steps is not None:
         raise UsageError("--mode live has no steps", "leave --steps away")
     shares = typed(_parse_steps, steps, "--steps 10,50,100") if steps is not None else STEPS
     if mode is Mode.LIVE:
         shares = (100,)
-    elif mode is Mode.SHADOW and shares[:1] != (UNSEEN,):
-        shares = (UNSEEN, *shares)
+    elif mode is Mode.SHADOW and shares[:1] != (SHADOW_SHARE,):
+        shares = (SHADOW_SHARE, *shares)
     pause = typed(parse_duration, interval, "--interval 30m") if interval else timedelta()
     return PromoteRequest(model_type, to, shares, HOLD if hold is None else hold, pause, keep_loser)
 

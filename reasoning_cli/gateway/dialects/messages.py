@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 import orjson
 
+from reasoning_cli.decisions.answers import is_natural_end
 from reasoning_cli.gateway.dialects.events import event
 from reasoning_cli.gateway.dialects.forms import (
-from reasoning_cli.decisions.answers import is_natural_end
     Asked,
     Face,
     Heard,

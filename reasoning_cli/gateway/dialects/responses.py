@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from orjson import dumps
+
 from reasoning_cli.gateway.dialects.chat import error
 from reasoning_cli.gateway.dialects.events import DONE, event
 from reasoning_cli.gateway.dialects.forms import (
-from orjson import dumps
     Asked,
     Face,
     Heard,

@@ -1,4 +1,4 @@
-"""Budget and hourly cap: what is spent, what burns, how long it lasts, and when to say no."""
+"""Budget and hourly cap: what is spent, how much more each hour, how long it lasts, and when to say no."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where the money stands: spent since the period began, and what burns at most from now on.
+    """Where the money stands: spent since the period began, and how much at most each hour from now on.
 
     With a `model_type` it is about the budget of that type alone.
     """
@@ -64,7 +64,7 @@ class Standing:
         return None if self.limit_cents is None else max(Decimal(0), self.limit_cents - self.usage.high_cents)
 
     def lasts(self, added_cents_per_hour: int = 0) -> timedelta | None:
-        """How long the rest lasts at this rate; None without a budget or when nothing burns."""
+        """How long the rest lasts at this rate; None without a budget or when nothing is being spent."""
         rate = self.burn_cents_per_hour + added_cents_per_hour
         if self.left_cents is None or rate == 0:
             return None
@@ -72,7 +72,7 @@ class Standing:
 
     @property
     def ends_at(self) -> datetime | None:
-        """When the budget is gone at this rate; None when it outlasts its period, or nothing burns."""
+        """When the budget is gone at this rate; None when it outlasts its period, or nothing is being spent."""
         lasts, end = self.lasts(), period_end(self.limits.period, self.start)
         if lasts is None or (end is not None and self.at + lasts >= end):
             return None
@@ -115,7 +115,7 @@ def period_end(period: Period, start: datetime) -> datetime | None:
             return None
 
 
-def burn(record: DeploymentRecord) -> int:
+def spending_rate(record: DeploymentRecord) -> int:
     """Cents an hour that a deployment costs at most until somebody stops it: all replicas it may scale to."""
     if record.state in AT_REST or record.deleted_at is not None:
         return 0
@@ -132,7 +132,7 @@ def standing(store: Store, limits: Limits, at: datetime, model_type: str | None 
     used = usage_by_deployment(store, start, at)
     tuned = FineTunes(store).cents(start, model_type)
     usage = sum((used[one.key] for one in records if one.key in used), Usage(low_cents=tuned, high_cents=tuned))
-    return Standing(limits, at, start, usage, sum(burn(one) for one in records), model_type)
+    return Standing(limits, at, start, usage, sum(spending_rate(one) for one in records), model_type)
 
 
 def standings(store: Store, limits: Limits, at: datetime) -> list[Standing]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reasoning_cli.operations.costs.budget import burn
+from reasoning_cli.operations.costs.budget import spending_rate
 from reasoning_cli.operations.deploy.teardown import StopPlan, run_stop
 from reasoning_cli.operations.deploy.wait import Waiting
 from reasoning_cli.store.audit_log import Event, Events
@@ -43,5 +43,5 @@ def hand_over(
         detail = {"model": new.model_name, "percent": 100}
         Events(store).add(Event(client.now(), "operator", "shift", new.endpoint_name, detail))
     Replacements(store).set_percent(replacement.number, 100)
-    run_stop(client, store, StopPlan(old, keep=False, saves_cents_per_hour=burn(old)), wait)
+    run_stop(client, store, StopPlan(old, keep=False, saves_cents_per_hour=spending_rate(old)), wait)
     Replacements(store).finish(replacement.number, client.now())

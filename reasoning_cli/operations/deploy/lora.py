@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError, UsageError
-from reasoning_cli.operations.costs.budget import AT_REST, Limits, burn
+from reasoning_cli.operations.costs.budget import AT_REST, Limits, spending_rate
 from reasoning_cli.operations.costs.ledger import observe
 from reasoning_cli.operations.deploy.apply import Deployed, bring_up, cost_told, route
 from reasoning_cli.operations.deploy.catalog import Servable, find_base, find_servable, first_choice, serving_options
@@ -154,7 +154,7 @@ def plan_attach(
     if going is not None and (own is None or going.new_key != own.key):
         name = spell_model_type(model_type)
         raise ReasoningError(
-            f"another model is half way into `{name}`, at {going.percent} %",
+            f"another model is a canary of `{name}` already, at {going.percent} %",
             f"`reasoning models promote {name}`, or take it back: `reasoning models rollback {name}`",
         )
     carrier = _carrier(store, request, base, serving_options(client, base), own)
@@ -264,7 +264,7 @@ def _take_back(
     if wait is None:
         refusal.hint = f"`reasoning models undeploy {base.endpoint_name}`; then deploy it merged: add `--merged`"
         return
-    run_stop(client, store, StopPlan(base, keep=False, saves_cents_per_hour=burn(base)), wait)
+    run_stop(client, store, StopPlan(base, keep=False, saves_cents_per_hour=spending_rate(base)), wait)
 
 
 def _try(

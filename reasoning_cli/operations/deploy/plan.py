@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import ReasoningError, UsageError
-from reasoning_cli.operations.costs.budget import Limits, Standing, burn, check_deploy, standing, standings
+from reasoning_cli.operations.costs.budget import Limits, Standing, check_deploy, spending_rate, standing, standings
 from reasoning_cli.operations.deploy.catalog import HardwareChoice, choose_hardware, find_model
 from reasoning_cli.operations.deploy.cutover import former
 from reasoning_cli.operations.deploy.status import refresh
@@ -82,8 +82,8 @@ class DeployPlan:
 
     @property
     def added_cents_per_hour(self) -> int:
-        """What this deploy adds to what burns already."""
-        return max(0, self.max_cents_per_hour - (burn(self.record) if self.record else 0))
+        """What this deploy adds to what is spent an hour already."""
+        return max(0, self.max_cents_per_hour - (spending_rate(self.record) if self.record else 0))
 
 
 def plan_deploy(
@@ -243,7 +243,7 @@ def _known(
             replaces = live[going.old_key]
         elif serving is not None and serving.key != going.new_key:
             raise ReasoningError(
-                f"`{live[going.new_key].model_name}` is half way into `{endpoint_name}`, at {going.percent} %",
+                f"`{live[going.new_key].model_name}` is a canary of `{endpoint_name}` already, at {going.percent} %",
                 f"`reasoning models promote {name}`, or take it back: `reasoning models rollback {name}`",
             )
     if record is not None and record.state == "FAILED":

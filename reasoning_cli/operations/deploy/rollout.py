@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError, UsageError
-from reasoning_cli.operations.costs.budget import AT_REST, Limits, burn
+from reasoning_cli.operations.costs.budget import AT_REST, Limits, spending_rate
 from reasoning_cli.operations.costs.ledger import observe
 from reasoning_cli.operations.deploy.apply import bring_up
 from reasoning_cli.operations.deploy.lora import AttachPlan, plan_attach
@@ -64,7 +64,7 @@ class Replaced:
 
 @dataclass(frozen=True)
 class Return:
-    """A rollback of what is half way: all traffic back to `old`, and `new` goes."""
+    """A rollback of a canary: all traffic back to `old`, and `new` goes."""
 
     replacement: Replacement
     old: DeploymentRecord
@@ -91,7 +91,7 @@ def run_replace(client: TogetherClient, store: Store, plan: DeployPlan, shift: S
 
 
 def plan_promote(client: TogetherClient, store: Store, limits: Limits, model_type: str) -> DeployPlan | AttachPlan:
-    """What it takes to finish the replacement that is half way. Raises NotFoundError when none is.
+    """What it takes to finish the replacement that is a canary. Raises NotFoundError when none is.
 
     A plan that `replaces` nothing: the old one turned out to be gone, and only the route is left to be checked.
     """
@@ -99,7 +99,7 @@ def plan_promote(client: TogetherClient, store: Store, limits: Limits, model_typ
     if going is None:
         name = spell_model_type(model_type)
         raise NotFoundError(
-            f"`{name}` has no model half way in", f"begin: `reasoning models deploy MODEL --as {name} --canary 10`"
+            f"`{name}` has no canary", f"begin: `reasoning models deploy MODEL --as {name} --canary 10`"
         )
     return _plan_to(client, store, limits, model_type, going.new_key, going.old_key)
 
@@ -107,10 +107,10 @@ def plan_promote(client: TogetherClient, store: Store, limits: Limits, model_typ
 def plan_rollback(
     client: TogetherClient, store: Store, limits: Limits, model_type: str
 ) -> Return | DeployPlan | AttachPlan:
-    """The way back: from what is half way, else to the deployment before the one that serves now.
+    """The way back: from the canary, else to the deployment before the one that serves now.
 
     A plan that `replaces` nothing: see `plan_promote`. Raises NotFoundError when nothing was replaced, LimitError when
-    the former model cannot be paid for beside.
+    the former model cannot be paid for as well.
     """
     deployments, replacements = Deployments(store), Replacements(store)
     serving = next((one.deployment_key for one in deployments.slots() if one.model_type == model_type), None)
@@ -145,7 +145,7 @@ def run_return(client: TogetherClient, store: Store, plan: Return, wait: Waiting
     if old.rides_on is None and new.rides_on is None:  # an adapter is in no split
         move(client, old, new, 0)
     Replacements(store).set_percent(plan.replacement.number, 0)
-    run_stop(client, store, StopPlan(new, keep=False, saves_cents_per_hour=burn(new)), wait)
+    run_stop(client, store, StopPlan(new, keep=False, saves_cents_per_hour=spending_rate(new)), wait)
     Replacements(store).finish(plan.replacement.number, client.now())
     return observe(client, store, old)
 
@@ -197,7 +197,7 @@ def _run(
     if percent == 100:
         Deployments(store).set_slot(plan.model_type, record.key, now=client.now())
         if old.state != DELETED:
-            old = run_stop(client, store, StopPlan(old, shift.keep_old, burn(old)), wait).record
+            old = run_stop(client, store, StopPlan(old, shift.keep_old, spending_rate(old)), wait).record
         if plan.retires is not None:
             run_stop(client, store, StopPlan(plan.retires, keep=False, saves_cents_per_hour=0), wait)
     record = observe(client, store, record)

@@ -26,7 +26,7 @@ class SlotNow:
     `url` is an OpenAI-compatible base with `/v1`, `model` the name to ask for there. `closed` says why no decision may
     go there, in words fit for counting; None when it may. `deployment_key` is None for another provider than Together.
     `wakes`: traffic may start its model when it stands still. While a promotion is `watched`, what the model does not
-    answer it is asked beside, so that there is something to compare.
+    answer it is asked as a shadow, so that there is something to compare.
     """
 
     model_type: str
@@ -45,12 +45,12 @@ class SlotNow:
     deployment_key: str | None = None
     wakes: bool = False
     prompt_form: PromptForm = PromptForm.EXACT
-    challenger: Challenger | None = None
+    candidate: SlotCandidate | None = None
     watched: bool = False
 
     @property
     def circuit(self) -> str:
-        """The name of its circuit: what comes in beside the slot's own model has another."""
+        """The name of its circuit: a candidate for the slot has another."""
         return self.model_type
 
     @property
@@ -60,7 +60,7 @@ class SlotNow:
 
 
 @dataclass(frozen=True)
-class Challenger:
+class SlotCandidate:
     """A model on its way into a slot: it answers `percent` of the people, always the same ones, and the slot's own
     model the others. `slot` is the slot with it in the place of that one."""
 
@@ -69,8 +69,8 @@ class Challenger:
 
 
 @dataclass(frozen=True)
-class SlotBeside(SlotNow):
-    """The slot as a challenger fills it."""
+class CandidateSlot(SlotNow):
+    """The slot as a candidate fills it."""
 
     @property
     def circuit(self) -> str:
@@ -90,11 +90,11 @@ def read_slots(
         model_type: _slot(settings, model_type, serving.get(model_type), spent, together_url, together_key)
         for model_type in MODEL_TYPES
     }
-    return {model_type: _with_challenger(store, slot) for model_type, slot in slots.items()}
+    return {model_type: _with_candidate(store, slot) for model_type, slot in slots.items()}
 
 
-def _with_challenger(store: Store, slot: SlotNow) -> SlotNow:
-    """The slot with the model that is half way in. Each is then named so that its own deployment answers, and whose
+def _with_candidate(store: Store, slot: SlotNow) -> SlotNow:
+    """The slot with its canary. Each is then named so that its own deployment answers, and whose
     answer it was is known: where two share an endpoint, the split of that would choose."""
     if slot.deployment_key is None:
         return slot
@@ -113,10 +113,12 @@ def _with_challenger(store: Store, slot: SlotNow) -> SlotNow:
     form = promotion.plan.get("prompt_form") if promotion is not None and promotion.model_key == new.key else None
     if form is not None:
         there["prompt_form"] = PromptForm(str(form))
-    challenger = SlotBeside(**there | {"model": _own_name(new, going, old), "deployment_key": new.key, "wakes": False})
-    if challenger.closed == closed_by(old.state):
-        challenger = replace(challenger, closed=None)  # that is the other's state
-    return replace(slot, challenger=Challenger(challenger, going.percent))
+    candidate = CandidateSlot(
+        **there | {"model": _own_name(new, going, old), "deployment_key": new.key, "wakes": False}
+    )
+    if candidate.closed == closed_by(old.state):
+        candidate = replace(candidate, closed=None)  # that is the other's state
+    return replace(slot, candidate=SlotCandidate(candidate, going.percent))
 
 
 def _own_name(record: DeploymentRecord, going: Replacement, other: DeploymentRecord) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from reasoning_cli.operations.costs.budget import burn, period_start
+from reasoning_cli.operations.costs.budget import period_start, spending_rate
 from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
 from reasoning_cli.operations.costs.ledger import Usage, observe, ready_since, usage_by_deployment
 from reasoning_cli.operations.deploy.activity import Activity, recent_activity
@@ -62,7 +62,7 @@ class ModelStatus:
 
     @property
     def burn_cents_per_hour(self) -> int:
-        return burn(self.record) if self.record else 0
+        return spending_rate(self.record) if self.record else 0
 
 
 def refresh(client: TogetherClient, store: Store) -> datetime:

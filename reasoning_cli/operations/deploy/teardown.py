@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import ReasoningError, RemoteError
-from reasoning_cli.operations.costs.budget import AT_REST, burn
+from reasoning_cli.operations.costs.budget import AT_REST, spending_rate
 from reasoning_cli.operations.costs.ledger import close, observe
 from reasoning_cli.operations.deploy.wait import Waiting, wait_for
 from reasoning_cli.operations.inventory.lookup import find_live, find_made
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 class StopPlan:
     """What will be stopped; with `keep` it stays at Together, stopped, and can be started again.
 
-    `beside` are others of ours on the same endpoint (half way in, or a former model that was kept): they go, too.
+    `beside` are others of ours on the same endpoint (a canary, or a former model that was kept): they go, too.
     Adapters: `riders` are those that ride on what is stopped, and are detached before it is deleted. Where `record` is
     one itself, `base` is the deployment under it that ends with the last of its riders; where it stays, `stays_for`
     names what else of ours it serves.
@@ -79,7 +79,7 @@ def plan_stop(store: Store, target: str, *, keep: bool) -> StopPlan:
         beside = tuple(one for one in live if one.endpoint_name == record.endpoint_name and one.key != record.key)
     going = (record, *beside)
     riders = tuple(rider for one in going for rider in Deployments(store).riders(one.key))
-    return StopPlan(record, keep, sum(burn(one) for one in going), beside, riders)
+    return StopPlan(record, keep, sum(spending_rate(one) for one in going), beside, riders)
 
 
 def _plan_detach(store: Store, rider: DeploymentRecord, *, keep: bool) -> StopPlan:
@@ -89,7 +89,9 @@ def _plan_detach(store: Store, rider: DeploymentRecord, *, keep: bool) -> StopPl
         return StopPlan(rider, keep, 0)
     others = _needed_by(store, base, rider)
     if not keep:
-        return StopPlan(rider, keep, 0 if others else burn(base), base=None if others else base, stays_for=others)
+        return StopPlan(
+            rider, keep, 0 if others else spending_rate(base), base=None if others else base, stays_for=others
+        )
     if others:
         with_others = " and ".join(others)
         raise ReasoningError(
@@ -97,19 +99,19 @@ def _plan_detach(store: Store, rider: DeploymentRecord, *, keep: bool) -> StopPl
             f"detach it: `reasoning models undeploy {rider.deployment_name}`,"
             f" or stop them all: `reasoning models stop {base.endpoint_name}`",
         )
-    return StopPlan(base, keep, burn(base), riders=(rider,))
+    return StopPlan(base, keep, spending_rate(base), riders=(rider,))
 
 
 def _needed_by(store: Store, base: DeploymentRecord, rider: DeploymentRecord) -> tuple[str, ...]:
     """What else of ours a deployment serves: other adapters on it, and the model types whose slot it is in itself."""
     riders = [one.model_name for one in Deployments(store).riders(base.key) if one.key != rider.key]
     slots = [spell_model_type(one.model_type) for one in Deployments(store).slots() if one.deployment_key == base.key]
-    half_way = [
+    in_rollout = [
         one
         for one in MODEL_TYPES
         if (going := Replacements(store).going(one)) and base.key in (going.old_key, going.new_key)
     ]
-    return tuple(dict.fromkeys([*riders, *slots, *(spell_model_type(one) for one in half_way)]))
+    return tuple(dict.fromkeys([*riders, *slots, *(spell_model_type(one) for one in in_rollout)]))
 
 
 def run_stop(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting) -> Stopped:
@@ -119,7 +121,7 @@ def run_stop(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting
     """
     try:
         for one in plan.beside:
-            _run(client, store, StopPlan(one, plan.keep, burn(one)), wait)
+            _run(client, store, StopPlan(one, plan.keep, spending_rate(one)), wait)
         return _run(client, store, plan, wait)
     except (BusyError, UnreachableError) as problem:
         price = f"${plan.saves_cents_per_hour / 100:.2f}"
@@ -134,7 +136,7 @@ def plan_stop_all(store: Store, *, keep: bool) -> list[StopPlan]:
     live = Deployments(store).live()
     riders = Deployments(store).riders
     return [
-        StopPlan(one, keep, burn(one), riders=tuple(riders(one.key)))
+        StopPlan(one, keep, spending_rate(one), riders=tuple(riders(one.key)))
         for one in live
         if not (keep and one.state in AT_REST)
     ]
@@ -175,7 +177,7 @@ def _detach(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting)
     if base is not None:
         if base.deleted_at is not None or not _needed_by(store, base, rider):
             # One that is gone already may have left its endpoint.
-            done = _run(client, store, StopPlan(base, keep=False, saves_cents_per_hour=burn(base)), wait)
+            done = _run(client, store, StopPlan(base, keep=False, saves_cents_per_hour=spending_rate(base)), wait)
             return Stopped(close(store, rider, client.now()), done.endpoint_left)
         _take_off(client, store, rider)
         heir = next((one for one in Deployments(store).riders(base.key) if one.key != rider.key), None)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError
-from reasoning_cli.operations.costs.budget import Limits, Standing, burn, check_deploy, standing, standings
+from reasoning_cli.operations.costs.budget import Limits, Standing, check_deploy, spending_rate, standing, standings
 from reasoning_cli.operations.costs.ledger import Usage, integrate, observe, ready_since
 from reasoning_cli.operations.deploy.status import ModelStatus
 from reasoning_cli.operations.deploy.wait import Progress, Waiting
@@ -29,7 +29,7 @@ LEGACY = "endpoint-"  # how ids of v1 begin
 
 @dataclass(frozen=True)
 class AdoptPlan:
-    """A deployment that becomes ours: for which decisions, and what it adds to what burns."""
+    """A deployment that becomes ours: for which decisions, and what it adds to what is spent an hour."""
 
     status: ModelStatus
     record: DeploymentRecord
@@ -91,7 +91,7 @@ def plan_adopt(client: TogetherClient, store: Store, limits: Limits, name: str, 
     at = client.now()
     for one in standings(store, limits, at):
         if one.model_type in (None, model_type):
-            check_deploy(one, status.name, burn(record))
+            check_deploy(one, status.name, spending_rate(record))
     return AdoptPlan(status, record, model_type, standing(store, limits, at))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from reasoning_cli.errors import ConfigurationError, ReasoningError
-from reasoning_cli.operations.costs.budget import Limits, Standing, burn, read_limits, standings
+from reasoning_cli.operations.costs.budget import Limits, Standing, read_limits, spending_rate, standings
 from reasoning_cli.operations.deploy.status import last_look
 from reasoning_cli.operations.doctor.check import Check, database_path, existing_store, fail, ok, warn
 from reasoning_cli.operations.guard.lock import find_guard
@@ -99,7 +99,7 @@ def _as_last_seen(settings: Settings) -> dict[str, bool]:
         if store is None:
             return {}
         with store:
-            return {one.endpoint_name: one.idle_minutes > 0 for one in Deployments(store).live() if burn(one)}
+            return {one.endpoint_name: one.idle_minutes > 0 for one in Deployments(store).live() if spending_rate(one)}
     except ReasoningError:
         return {}  # shown as the database's own trouble
 

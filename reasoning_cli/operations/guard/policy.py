@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from reasoning_cli.operations.costs.budget import Limits, Standing, burn
+from reasoning_cli.operations.costs.budget import Limits, Standing, spending_rate
 from reasoning_cli.operations.data.retention import Retention
 from reasoning_cli.store.deploy.deployments import DeploymentRecord
 from reasoning_cli.values import Hours, spell_model_type
@@ -28,7 +28,7 @@ class Rules:
     """What the guard keeps to; read anew each round, so that a change counts without a restart.
 
     `idle_minutes` and `hours` are by model type; 0 idle minutes is never. `interval` is the service time until the next
-    look: a budget is stopped before what burns until then would break it. `retention` is what is kept of the
+    look: a budget is stopped before what is spent until then would break it. `retention` is what is kept of the
     training log, None when the guard leaves it alone.
     """
 
@@ -73,25 +73,25 @@ def judge(watched: Sequence[Watched], every: Sequence[Standing], rules: Rules, a
     def stop(one: DeploymentRecord, why: Why, text: str) -> None:
         verdicts.setdefault(one.key, Verdict(one, why, text))
 
-    burning = [one.record for one in watched if burn(one.record)]
+    spending = [one.record for one in watched if spending_rate(one.record)]
     for standing in every:
         if not _breaks(standing, rules.interval):
             continue
         whose = f" for {spell_model_type(standing.model_type)}" if standing.model_type else ""
         spent = f"${standing.usage.high_cents / 100:.2f} of ${standing.budget_usd}"
-        for record in burning:
+        for record in spending:
             if standing.model_type in (None, record.model_type):
                 stop(record, Why.BUDGET, f"the budget{whose} is used up: {spent}")
-    rate = sum(burn(record) for record in burning if record.key not in verdicts)
+    rate = sum(spending_rate(record) for record in spending if record.key not in verdicts)
     cap = rules.limits.hour_usd
-    for record in sorted(burning, key=lambda one: one.created_at, reverse=True):
+    for record in sorted(spending, key=lambda one: one.created_at, reverse=True):
         if cap is not None and rate > cap * 100 and record.key not in verdicts:
             stop(record, Why.CAP, f"everything running costs ${Decimal(rate) / 100:.2f} an hour, the cap is ${cap}")
-            rate -= burn(record)
+            rate -= spending_rate(record)
     for one in watched:
         hours = rules.hours.get(one.record.model_type or "")
         if hours is not None and not hours.contain(at):
-            if burn(one.record):
+            if spending_rate(one.record):
                 stop(one.record, Why.HOURS, f"its hours are {hours}")
         elif hours is not None and one.record.state == "STOPPED" and one.stopped_for is Why.HOURS:
             verdicts[one.record.key] = Verdict(one.record, Why.HOURS, f"its hours are {hours}", start=True)

@@ -99,7 +99,7 @@ def begin(context: PromotionContext, plan: PromotionPlan, *, by: str, forced: bo
 
 
 def bring_in(context: PromotionContext, promotion: Promotion, plan: PromotionPlan) -> Promotion:
-    """Bring the model up where it is not, unseen by agents, try it, and begin with the first share."""
+    """Bring the model up where it is not, as a shadow, try it, and begin with the first share."""
     if plan.old is None:
         # First: a slot that was live without a model must not hand everything to one that nobody has tried.
         write_mode(context, promotion, mode=Mode.SHADOW)
@@ -107,13 +107,13 @@ def bring_in(context: PromotionContext, promotion: Promotion, plan: PromotionPla
     def made(record: DeploymentRecord) -> None:
         Promotions(context.store).update(promotion.number, at=context.now(), model_key=record.key)
 
-    record = stand_beside(context, plan, made)
+    record = bring_up_candidate(context, plan, made)
     if plan.old is None:
         Deployments(context.store).set_slot(promotion.model_type, record.key, now=context.client.now())
     return enter(context, promotion, 0, record)
 
 
-def stand_beside(
+def bring_up_candidate(
     context: PromotionContext, plan: PromotionPlan, made: Callable[[DeploymentRecord], None]
 ) -> DeploymentRecord:
     """Bring the model up where it is not, beside what answers now, with none of its traffic, and try it. `made` is told

@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 STEPS = (10, 50, 100)
 HOLD = 50
-UNSEEN = 0  # the share of a model that is only asked beside
+SHADOW_SHARE = 0  # of a model that is asked as a shadow alone
 
 
 @dataclass(frozen=True)
 class PromoteRequest:
     """What the operator asked for. `to` is a model, its deployment, a training run's number or job; None for what there
-    is. `steps` are shares in percent; the first may be 0, unseen. Each lasts for `hold` of the model's decisions and
+    is. `steps` are shares in percent; the first may be 0, a shadow. Each lasts for `hold` of the model's decisions and
     for `interval` at least. `keep_loser` only stops what loses."""
 
     model_type: str
     to: str | None = None
-    steps: tuple[int, ...] = (UNSEEN, *STEPS)
+    steps: tuple[int, ...] = (SHADOW_SHARE, *STEPS)
     hold: int = HOLD
     interval: timedelta = timedelta()
     keep_loser: bool = False
@@ -164,7 +164,7 @@ def plan_promotion(
     if going is not None and (record is None or record.key != going.new_key):
         other = Deployments(store).get(going.new_key)
         raise ReasoningError(
-            f"`{other.model_name if other else going.new_key}` is half way into {name}, at {going.percent} %",
+            f"`{other.model_name if other else going.new_key}` is a canary of {name} already, at {going.percent} %",
             f"`reasoning models rollback {name}`, or promote that one: `reasoning train promote {name}`",
         )
     own = serving is not None and record is not None and serving.key == record.key

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli import settings as s
 from reasoning_cli.errors import NotFoundError, ReasoningError
-from reasoning_cli.operations.costs.budget import Limits, burn
+from reasoning_cli.operations.costs.budget import Limits, spending_rate
 from reasoning_cli.operations.deploy.apply import run_deploy
 from reasoning_cli.operations.deploy.lora import AttachPlan, run_attach
 from reasoning_cli.operations.deploy.plan import DeployPlan
@@ -76,7 +76,7 @@ def run_back(context: PromotionContext, database: Path, plan: BackPlan, *, keep_
         if plan.deploy is None:
             new = Deployments(context.store).get(promotion.model_key or "")
             if new is not None and new.deleted_at is None:
-                run_stop(context.client, context.store, StopPlan(new, keep_loser, burn(new)), context.wait)
+                run_stop(context.client, context.store, StopPlan(new, keep_loser, spending_rate(new)), context.wait)
         elif isinstance(plan.deploy, Return):
             run_return(context.client, context.store, plan.deploy, context.wait)
         elif isinstance(plan.deploy, AttachPlan):

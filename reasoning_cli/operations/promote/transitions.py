@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reasoning_cli import settings as s
-from reasoning_cli.operations.costs.budget import burn
+from reasoning_cli.operations.costs.budget import spending_rate
 from reasoning_cli.operations.costs.ledger import observe
 from reasoning_cli.operations.deploy.rollout import move
 from reasoning_cli.operations.deploy.teardown import StopPlan, run_stop
 from reasoning_cli.operations.promote.gate import Criterion
-from reasoning_cli.operations.promote.plan import UNSEEN
+from reasoning_cli.operations.promote.plan import SHADOW_SHARE
 from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.deploy.deployments import DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.rollouts import Replacements
@@ -30,8 +30,8 @@ def percents(promotion: Promotion) -> list[int]:
 
 def step_text(percent: int) -> str:
     """A share in words."""
-    if percent == UNSEEN:
-        return "unseen, asked beside"
+    if percent == SHADOW_SHARE:
+        return "shadow"
     return "all of the traffic" if percent == 100 else f"{percent} % of the people"
 
 
@@ -60,8 +60,8 @@ def _apply(context: PromotionContext, promotion: Promotion) -> None:
         _shift(context, promotion, percent)
         return
     if promotion.old_key is not None:
-        _shift(context, promotion, 100)  # the other one answers nobody: what is asked is the newcomer
-    if percent == UNSEEN:
+        _shift(context, promotion, 100)  # the other one answers nobody: what is asked is the candidate
+    if percent == SHADOW_SHARE:
         write_mode(context, promotion, mode=Mode.SHADOW)
     elif percent < 100:
         write_mode(context, promotion, mode=Mode.CANARY, share=percent)
@@ -120,7 +120,7 @@ def finish(context: PromotionContext, promotion: Promotion) -> tuple[Promotion, 
     old = _records(context, promotion)[0]
     if old is not None and old.deleted_at is None:
         keep = bool(promotion.plan.get("keep_loser"))
-        run_stop(context.client, context.store, StopPlan(old, keep, burn(old)), context.wait)
+        run_stop(context.client, context.store, StopPlan(old, keep, spending_rate(old)), context.wait)
     replacement = Replacements(context.store).unfinished_to(promotion.model_key or "")
     if replacement is not None:
         Replacements(context.store).finish(replacement.number, context.client.now())
@@ -143,7 +143,7 @@ def give_back(context: PromotionContext, promotion: Promotion) -> tuple[Promotio
         if old is not None and share_endpoint(old, new):
             move(context.client, old, observe(context.client, context.store, new), 0)
         keep = bool(promotion.plan.get("keep_loser"))
-        run_stop(context.client, context.store, StopPlan(new, keep, burn(new)), context.wait)
+        run_stop(context.client, context.store, StopPlan(new, keep, spending_rate(new)), context.wait)
     replacement = Replacements(context.store).unfinished_to(promotion.model_key or "")
     if replacement is not None:
         Replacements(context.store).finish(replacement.number, context.client.now())
@@ -187,7 +187,7 @@ def changed_meanwhile(context: PromotionContext, promotion: Promotion) -> str | 
         return "it is disabled"
     if _old_answers(promotion):
         return None
-    mode = Mode.SHADOW if percent == UNSEEN else Mode.CANARY if percent < 100 else Mode.LIVE
+    mode = Mode.SHADOW if percent == SHADOW_SHARE else Mode.CANARY if percent < 100 else Mode.LIVE
     if get(s.MODE[model_type]) is not mode:
         return f"its mode is {get(s.MODE[model_type])}, and not {mode}"
     if mode is Mode.CANARY and get(s.SHARE[model_type]) != percent:

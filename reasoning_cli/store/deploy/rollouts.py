@@ -51,7 +51,7 @@ class Replacements:
         return begun
 
     def going(self, model_type: str) -> Replacement | None:
-        """The one that is half way: not finished, and both of its deployments are still there."""
+        """The partial one: not finished, and both of its deployments are still there."""
         return self._first(
             "JOIN deployments AS old ON old.key = old_key AND old.deleted_at IS NULL"
             " JOIN deployments AS new ON new.key = new_key AND new.deleted_at IS NULL"

@@ -45,7 +45,7 @@ def test_what_is_not_ours_is_listed_with_what_it_cost_so_far(theirs: Service, re
     assert abs(other["cost_cents"] - cents) <= 1
     shown = reasoning("models", "list", "--all")
     assert "old-test        not ours  READY  $5.49" in shown.stdout
-    assert "hint: not ours burns $5.49 an hour; stop one by its name: `reasoning models stop old-test`" in shown.stderr
+    assert "hint: not ours costs $5.49 an hour; stop one by its name: `reasoning models stop old-test`" in shown.stderr
     assert Deployments(theirs.store).all() == [], "a look takes nothing over"
 
 

@@ -58,7 +58,7 @@ def test_canary_promote_and_rollback(serving: Service, reasoning: Run) -> None:
     assert (back.exit_code, back.stdout) == (0, f"{MODELS['planning']} answers planning; {NEXT} is gone.\n")
 
 
-def test_what_is_half_way_in_is_taken_back(serving: Service, reasoning: Run) -> None:
+def test_a_canary_is_taken_back(serving: Service, reasoning: Run) -> None:
     serving.run_clock()
     reasoning(*DEPLOY, "--canary", "10", "--yes")
     dry = json.loads(reasoning("models", "rollback", "planning", "--dry-run", "--json").stdout)
@@ -77,7 +77,7 @@ def test_what_is_half_way_in_is_taken_back(serving: Service, reasoning: Run) -> 
         ([*DEPLOY, "--steps", "ten"], 2, "no list of percents"),
         ([*DEPLOY, "--canary", "101"], 2, "from 1 to 100"),
         (["models", "deploy", "coding", "--canary", "10"], 2, "no other model serves `coding`"),
-        (["models", "promote", "planning"], 5, "no model half way in"),
+        (["models", "promote", "planning"], 5, "has no canary"),
         (["models", "rollback", "planning"], 5, "no former model"),
     ],
 )

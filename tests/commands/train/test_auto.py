@@ -162,7 +162,7 @@ def test_a_round_ends_with_a_question_and_the_answer_with_a_better_model(
     typed(*AUTO, "--min-new", "100", "--count", "all", "--yes")
     loop = step_on(filled, typed, "comparing")
     model = TrainingRuns(filled.service.store).all()[0].model_name
-    assert loop.line == f"{model} is asked beside what answers: 0 of 50 live decisions"
+    assert loop.line == f"{model} is asked as a shadow: 0 of 50 live decisions"
     assert loop.evaluation == 1
     assert [one.detail["run"] for one in Events(filled.service.store).list() if one.action == "auto_begin"] == [1]
     filled.ask(60)
@@ -252,16 +252,16 @@ def test_the_guard_goes_on_with_it_and_says_so(
     until(lambda: loop_of(filled).step != "resting", "the process the guard began")
     said: list[str] = []
 
-    def asked_beside() -> bool:
+    def asked_as_a_shadow() -> bool:
         # Each look moves the service's clock by minutes; what the guard began needs the machine's time between them.
         time.sleep(1)
         said.append(typed("costs", "guard", "--once").stdout)
-        return "is asked beside what answers: 0 of 50 live decisions" in said[-1]
+        return "is asked as a shadow: 0 of 50 live decisions" in said[-1]
 
-    until(asked_beside, "the evaluation")
+    until(asked_as_a_shadow, "the evaluation")
     assert any("training run 1" in one for one in said)
     lines = [one["training"]["line"] for one in hook.told if "training" in one]
-    assert "is asked beside what answers: 0 of 50 live decisions" in lines[-1]
+    assert "is asked as a shadow: 0 of 50 live decisions" in lines[-1]
     assert len(TrainingRuns(filled.service.store).all()) == 1
     assert len(filled.service.deployments()) == 2
 

@@ -30,7 +30,7 @@ def tuned(still: Service, reasoning: Run, monkeypatch: pytest.MonkeyPatch) -> st
 
 
 def serve(reasoning: Run, first: str, beside: str) -> None:
-    """One in the slot, live; the other beside it, unseen; both evaluated on the same."""
+    """One in the slot, live; the other its shadow; both evaluated on the same."""
     for name, more in ((first, ()), (beside, ("--canary", "0"))):
         done = reasoning("models", "deploy", name, "--as", "should-respond", "--merged", "--yes", *more)
         if "no adapter" in done.stderr:

@@ -77,7 +77,7 @@ def test_a_good_model_takes_over_from_the_original(agents: World, reasoning: Run
 def test_one_that_turns_bad_goes_back_by_itself_and_no_agent_sees_it(
     serving: World, reasoning: Run, monkeypatch: pytest.MonkeyPatch, bad: str
 ) -> None:
-    # However slow the machine, the newcomer's circuit tries it no more once it is open.
+    # However slow the machine, the candidate's circuit tries it no more once it is open.
     monkeypatch.setattr("reasoning_cli.gateway.pipeline.Circuit", lambda: Circuit(clock=lambda: 0.0))
     if bad == HANGS:
         assert reasoning("config", "set", "planning.deadline_ms", "1500").exit_code == 0

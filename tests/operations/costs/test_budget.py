@@ -15,10 +15,10 @@ from reasoning_cli.errors import LimitError
 from reasoning_cli.operations.costs.budget import (
     Limits,
     Standing,
-    burn,
     check_deploy,
     period_end,
     period_start,
+    spending_rate,
     standing,
 )
 from reasoning_cli.operations.costs.ledger import Usage
@@ -41,13 +41,13 @@ def limits(month: str | None = None, hour: str | None = None, reserve: str = "1"
     return Limits(Decimal(month) if month else None, Decimal(hour) if hour else None, Decimal(reserve))
 
 
-def stand(set_to: Limits, low: str = "0", high: str | None = None, burning: int = 0, at: datetime = AT) -> Standing:
+def stand(set_to: Limits, low: str = "0", high: str | None = None, spending: int = 0, at: datetime = AT) -> Standing:
     used = Usage(low_cents=Decimal(low), high_cents=Decimal(high or low))
-    return Standing(set_to, at, period_start(Period.MONTH, at), used, burning)
+    return Standing(set_to, at, period_start(Period.MONTH, at), used, spending)
 
 
 def test_without_limits_everything_may_run() -> None:
-    check_deploy(stand(NO_LIMITS, "99999999", burning=99999), "planning", 99999)
+    check_deploy(stand(NO_LIMITS, "99999999", spending=99999), "planning", 99999)
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ def test_without_limits_everything_may_run() -> None:
     [
         (stand(limits("5.49")), 549, True),
         (stand(limits("5.48")), 549, False),
-        (stand(limits("10.98"), burning=549), 549, True),
-        (stand(limits("10.97"), burning=549), 549, False),
+        (stand(limits("10.98"), spending=549), 549, True),
+        (stand(limits("10.97"), spending=549), 549, False),
         (stand(limits("10"), "451"), 549, True),
         (stand(limits("10"), "451.01"), 549, False),
         (stand(limits("10"), "0", high="451.01"), 549, False),
@@ -67,7 +67,7 @@ def test_without_limits_everything_may_run() -> None:
         (stand(limits("10"), "5000"), 549, False),
         (stand(limits(hour="5.49")), 549, True),
         (stand(limits(hour="5.48")), 549, False),
-        (stand(limits(hour="10.97"), burning=549), 549, False),
+        (stand(limits(hour="10.97"), spending=549), 549, False),
     ],
 )
 def test_what_is_left_must_pay_for_the_reserve_of_all_that_runs(standing: Standing, added: int, allowed: bool) -> None:
@@ -80,48 +80,48 @@ def test_what_is_left_must_pay_for_the_reserve_of_all_that_runs(standing: Standi
 
 
 @given(st.integers(0, 10**7), st.integers(0, 10**5), st.integers(1, 10**5), st.integers(0, 720))
-@example(used=200, burning=0, added=1, reserve=0)
-def test_the_budget_a_hint_names_is_enough(used: int, burning: int, added: int, reserve: int) -> None:
-    now = stand(limits("0.01", reserve=str(reserve)), str(used), burning=burning)
+@example(used=200, spending=0, added=1, reserve=0)
+def test_the_budget_a_hint_names_is_enough(used: int, spending: int, added: int, reserve: int) -> None:
+    now = stand(limits("0.01", reserve=str(reserve)), str(used), spending=spending)
     try:
         check_deploy(now, "planning", added)
     except LimitError as refusal:
         assert refusal.hint is not None
         enough = refusal.hint.split("set-budget ")[1].split("`")[0]
-        check_deploy(stand(limits(enough, reserve=str(reserve)), str(used), burning=burning), "planning", added)
+        check_deploy(stand(limits(enough, reserve=str(reserve)), str(used), spending=spending), "planning", added)
     else:
-        assert used + reserve * (burning + added) <= 1 and used < 1
+        assert used + reserve * (spending + added) <= 1 and used < 1
 
 
 @given(st.integers(1, 10**5), st.integers(0, 10**5))
-def test_the_cap_a_hint_names_is_enough(added: int, burning: int) -> None:
+def test_the_cap_a_hint_names_is_enough(added: int, spending: int) -> None:
     try:
-        check_deploy(stand(limits(hour="0.01"), burning=burning), "planning", added)
+        check_deploy(stand(limits(hour="0.01"), spending=spending), "planning", added)
     except LimitError as refusal:
         assert refusal.hint is not None
         enough = refusal.hint.split("set-cap ")[1].split("`")[0]
-        check_deploy(stand(limits(hour=enough), burning=burning), "planning", added)
+        check_deploy(stand(limits(hour=enough), spending=spending), "planning", added)
     else:
-        assert (added, burning) == (1, 0)
+        assert (added, spending) == (1, 0)
 
 
 def test_how_long_the_rest_lasts() -> None:
-    now = stand(limits("100"), "4510", burning=549)
+    now = stand(limits("100"), "4510", spending=549)
     assert now.lasts() == timedelta(hours=10)
     assert now.lasts(549) == timedelta(hours=5)
     assert now.ends_at == AT + timedelta(hours=10)
     assert stand(limits("100")).lasts() is None
     assert stand(limits("100")).lasts(549) is not None
-    assert stand(NO_LIMITS, burning=549).lasts() is None
-    overdrawn = stand(limits("10"), "5000", burning=549)
+    assert stand(NO_LIMITS, spending=549).lasts() is None
+    overdrawn = stand(limits("10"), "5000", spending=549)
     assert (overdrawn.left_cents, overdrawn.lasts(), overdrawn.ends_at) == (Decimal(0), timedelta(0), AT)
 
 
 def test_a_budget_that_outlasts_the_month_does_not_end() -> None:
-    assert stand(limits("10000"), burning=549).ends_at is None
+    assert stand(limits("10000"), spending=549).ends_at is None
     last = datetime(2026, 11, 30, 23, tzinfo=UTC)
-    assert stand(limits("5.49"), burning=549, at=last).ends_at is None
-    assert stand(limits("5.48"), burning=549, at=last).ends_at is not None
+    assert stand(limits("5.49"), spending=549, at=last).ends_at is None
+    assert stand(limits("5.48"), spending=549, at=last).ends_at is not None
 
 
 @given(st.datetimes(timezones=st.just(UTC), max_value=LAST), st.sampled_from([Period.MONTH, Period.DAY]))
@@ -199,7 +199,7 @@ def test_all_replicas_it_may_scale_to_count(together: Service) -> None:
     with pytest.raises(LimitError):
         together.plan(max_replicas=4, limits=limits(hour="21"))
     together.deploy(max_replicas=4, limits=limits(hour="22"))
-    assert sum(burn(one) for one in Deployments(together.store).live()) == 4 * 549
+    assert sum(spending_rate(one) for one in Deployments(together.store).live()) == 4 * 549
 
 
 def test_what_ran_unwatched_is_spent_before_the_next_deploy(together: Service) -> None:
@@ -209,7 +209,7 @@ def test_what_ran_unwatched_is_spent_before_the_next_deploy(together: Service) -
         together.plan("should-respond", limits=limits("115"))
 
 
-def test_what_stopped_unwatched_burns_no_more(together: Service) -> None:
+def test_what_stopped_unwatched_spends_no_more(together: Service) -> None:
     together.deploy("planning", idle_minutes=30)
     together.advance(3 * 3600)
     plan = together.plan("should-respond", limits=limits("100", hour="6"))
@@ -228,15 +228,15 @@ def test_only_this_month_is_counted(together: Service) -> None:
     )
 
 
-def test_a_stopped_model_burns_nothing_and_a_starting_one_all_it_may(together: Service) -> None:
+def test_a_stopped_model_spends_nothing_and_a_starting_one_all_it_may(together: Service) -> None:
     together.behave(never_ready=True)
     with pytest.raises(Exception, match="still"):
         together.deploy(max_replicas=2)
     (record,) = Deployments(together.store).live()
-    assert (record.ready_replicas, burn(record)) == (0, 2 * 549)
+    assert (record.ready_replicas, spending_rate(record)) == (0, 2 * 549)
     together.stop(keep=True)
     refresh(together.client, together.store)
-    assert [burn(one) for one in Deployments(together.store).live()] == [0]
+    assert [spending_rate(one) for one in Deployments(together.store).live()] == [0]
 
 
 # --- fine-tuning jobs ---

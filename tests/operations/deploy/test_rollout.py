@@ -125,15 +125,15 @@ def test_a_canary_stays_at_its_share_until_it_is_promoted(together: Service) -> 
     assert shares(together) == {old.model_id: 0.9, done.record.model_id: 0.1}
     assert serving(together).key == old.key
     assert replace(together, steps=(10,)).percent == 10, "the same again changes nothing"
-    with pytest.raises(ReasoningError, match="half way into `planning`, at 10 %"):
+    with pytest.raises(ReasoningError, match="a canary of `planning` already, at 10 %"):
         together.plan()
-    with pytest.raises(ReasoningError, match="half way"):
+    with pytest.raises(ReasoningError, match="a canary of"):
         together.plan(MODELS["coding"], model_type="planning")
     promoted = promote(together, steps=(50, 100), interval=timedelta(minutes=5))
     assert (promoted.percent, promoted.old.state) == (100, "DELETED")
     assert [one["name"].split("/")[1] for one in together.deployments()] == ["planning"]
     assert Replacements(together.store).going("planning") is None
-    with pytest.raises(NotFoundError, match="no model half way"):
+    with pytest.raises(NotFoundError, match="no canary"):
         promote(together)
     assert ledger_is_the_meter(together)
 
@@ -213,7 +213,7 @@ def test_both_have_to_be_paid_for(together: Service) -> None:
         together.plan(NEXT, model_type="planning", limits=Limits(Decimal(8), None, Decimal(1)))
 
 
-def test_rollback_from_half_way_leaves_the_old_one_alone_again(together: Service) -> None:
+def test_rollback_from_a_canary_leaves_the_old_one_alone_again(together: Service) -> None:
     old = together.deploy().record
     replace(together, steps=(10,))
     assert isinstance(plan_rollback(together.client, together.store, NO_LIMITS, "planning"), Return)
@@ -245,7 +245,7 @@ def test_nothing_replaced_nothing_to_go_back_to(together: Service) -> None:
         plan_rollback(together.client, together.store, NO_LIMITS, "planning")
 
 
-def test_undeploy_half_way_leaves_nothing(together: Service) -> None:
+def test_undeploy_with_a_canary_leaves_nothing(together: Service) -> None:
     together.deploy()
     replace(together, steps=(10,))
     together.stop()

@@ -1,4 +1,4 @@
-"""What a round of the loop does with the model it trained: stands it beside what answers, evaluates it, looks at what
+"""What a round of the loop does with the model it trained: runs it as a shadow, evaluates it, looks at what
 live traffic says, and takes it away when it is no better."""
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from reasoning_cli import settings as s
-from reasoning_cli.operations.costs.budget import Limits, burn
+from reasoning_cli.operations.costs.budget import Limits, spending_rate
 from reasoning_cli.operations.costs.ledger import observe, usage_by_deployment
 from reasoning_cli.operations.deploy.teardown import StopPlan, run_stop
 from reasoning_cli.operations.evaluate.gate_rules import read_gate
@@ -18,7 +18,7 @@ from reasoning_cli.operations.evaluate.plan import plan_evaluation
 from reasoning_cli.operations.evaluate.run import EvaluationContext, run_evaluation
 from reasoning_cli.operations.evaluate.sampling import EvaluateRequest
 from reasoning_cli.operations.promote.context import PromotionContext
-from reasoning_cli.operations.promote.controller import stand_beside
+from reasoning_cli.operations.promote.controller import bring_up_candidate
 from reasoning_cli.operations.promote.evidence import find_evidence
 from reasoning_cli.operations.promote.gate import Criterion, judge
 from reasoning_cli.operations.promote.plan import (
@@ -96,13 +96,13 @@ def plan(context: CandidateContext, model_type: str, run: int, *, steps: tuple[i
 def stand(
     context: CandidateContext, model_type: str, run: int, made: Callable[[DeploymentRecord], None]
 ) -> DeploymentRecord:
-    """Bring the model of a run up beside what answers, unseen by agents; as the first of its slot in its shadow."""
+    """Bring the model of a run up as a shadow of what answers; as the first of its slot, of the original."""
     promotion, planned = context.promotion, plan(context, model_type, run)
     if planned.old is None:
         # Before it is in the slot: one that was live without a model must not hand everything to it.
         texts = {s.ENABLED[model_type].name: "true", s.MODE[model_type].name: str(Mode.SHADOW)}
         s.write_settings(promotion.settings().paths, texts | {s.PROMPT_FORM[model_type].name: str(planned.form)})
-    record = stand_beside(promotion, planned, made)
+    record = bring_up_candidate(promotion, planned, made)
     if planned.old is None:
         Deployments(promotion.store).set_slot(model_type, record.key, now=promotion.client.now())
     return record
@@ -161,7 +161,10 @@ def take_away(context: CandidateContext, key: str) -> None:
     new = observe(promotion.client, promotion.store, new)
     if new.deleted_at is None:
         run_stop(
-            promotion.client, promotion.store, StopPlan(new, keep=False, saves_cents_per_hour=burn(new)), promotion.wait
+            promotion.client,
+            promotion.store,
+            StopPlan(new, keep=False, saves_cents_per_hour=spending_rate(new)),
+            promotion.wait,
         )
     replacement = Replacements(promotion.store).unfinished_to(key)
     if replacement is not None:

@@ -1,4 +1,4 @@
-"""The loop: when enough is new, train anew, evaluate, stand beside what answers, and ask to be promoted.
+"""The loop: when enough is new, train anew, evaluate, run as a shadow, and ask to be promoted.
 
 A round is a row in the store that says which step is next. A step does what it can without waiting for what takes
 hours, and writes down how far it came; whoever looks next goes on from there: the guard each time it looks, a cron job,
@@ -244,7 +244,7 @@ def _deploy(context: LoopContext, loop: Loop) -> Loop | None:
         Loops(store).update(loop.model_type, candidate_key=record.key)
 
     record = stand(context.candidate, loop.model_type, loop.run or 0, made)
-    line = f"{record.model_name} stands beside what answers, unseen"
+    line = f"{record.model_name} runs as a shadow"
     return _to(context, loop, "evaluating", line, candidate_key=record.key)
 
 
@@ -276,7 +276,7 @@ def _compare(context: LoopContext, loop: Loop) -> Loop | None:
         return dear
     if judged.live_decisions < HOLD or judged.live is Verdict.WORSE:
         seen = f"{judged.live_decisions} of {HOLD} live decisions"
-        return _say(context.store, loop, f"{name} is asked beside what answers: {seen}", context.now)
+        return _say(context.store, loop, f"{name} is asked as a shadow: {seen}", context.now)
     return _ask(context, loop)
 
 
