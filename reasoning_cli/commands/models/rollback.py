@@ -34,7 +34,7 @@ def rollback(
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Go back to the former model: take back what is half way in, else bring the one before up again."""
+    """Go back to the former model: take back the canary, else bring the one before up again."""
     from reasoning_cli.operations.deploy.rollout import Return, Shift, plan_rollback
 
     session = session_of(ctx)
