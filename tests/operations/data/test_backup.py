@@ -269,8 +269,8 @@ def test_an_upgrade_keeps_a_copy_of_what_it_changes(path: Path, monkeypatch: pyt
             for number in range(20):  # the columns of today are not all there
                 store.write(
                     "INSERT INTO samples(id, created_at, model_type, model, source, origin, prompt, output,"
-                    " prompt_hash, shape_hash, prompt_chars, output_chars) VALUES (?, 1, 'coding', 'm', 'original', 't',"
-                    " 'p', 'o', x'00', x'00', 1, 1)",
+                    " prompt_hash, shape_hash, prompt_chars, output_chars) VALUES (?, 1, 'coding', 'm', 'original',"
+                    " 't', 'p', 'o', x'00', x'00', 1, 1)",
                     (f"s{number}",),
                 )
     stale = path.with_name("reasoning.db.schema-2.bak")
