@@ -139,21 +139,25 @@ def _check(form: str, row: Json, found: dict[str, bool]) -> None:
         if not any(one.get("role") == "assistant" for one in cast("list[Json]", row["messages"])):
             raise FlawError("messages need at least one of the assistant")
     elif form == "preference_openai":
-        given = row["input"]
-        if not isinstance(given, dict) or "messages" not in given:
-            raise FlawError("input must be an object with messages")
-        _check_tools(given, found)
-        _check_messages(given["messages"], found)
-        if cast("list[Json]", given["messages"])[-1].get("role") not in ("user", "tool"):
-            raise FlawError("input.messages must not end with the assistant")
-        for name in ("preferred_output", "non_preferred_output"):
-            output = row[name]
-            if not isinstance(output, list) or len(output) != 1 or not isinstance(output[0], dict):
-                raise FlawError(f"{name} must be a list of one message")
-            if output[0].get("role") != "assistant" or not isinstance(output[0].get("content"), str):
-                raise FlawError(f"{name} must hold a text of the assistant")
+        _check_preference(row, found)
     elif not all(isinstance(row[key], str) and row[key] for key in _FORMATS[form]):
         raise FlawError(f"{' and '.join(_FORMATS[form])} must be texts that are not empty")
+
+
+def _check_preference(row: Json, found: dict[str, bool]) -> None:
+    given = row["input"]
+    if not isinstance(given, dict) or "messages" not in given:
+        raise FlawError("input must be an object with messages")
+    _check_tools(given, found)
+    _check_messages(given["messages"], found)
+    if cast("list[Json]", given["messages"])[-1].get("role") not in ("user", "tool"):
+        raise FlawError("input.messages must not end with the assistant")
+    for name in ("preferred_output", "non_preferred_output"):
+        output = row[name]
+        if not isinstance(output, list) or len(output) != 1 or not isinstance(output[0], dict):
+            raise FlawError(f"{name} must be a list of one message")
+        if output[0].get("role") != "assistant" or not isinstance(output[0].get("content"), str):
+            raise FlawError(f"{name} must hold a text of the assistant")
 
 
 def _check_tools(row: Json, found: dict[str, bool]) -> None:
@@ -186,13 +190,8 @@ def _check_messages(messages: object, found: dict[str, bool]) -> None:
 
 
 def _check_message(index: int, message: Json, found: dict[str, bool]) -> None:
-    role, content, calls = message["role"], message.get("content"), message.get("tool_calls")
-    if isinstance(content, list) and role == "user":
-        found["multimodal"] = found.get("multimodal", False) or any(
-            isinstance(part, dict) and part.get("type") != "text" for part in content
-        )
-    elif not isinstance(content, str) and not (role == "assistant" and content is None and calls):
-        raise FlawError(f"messages[{index}]: content must be a text")
+    role, calls = message["role"], message.get("tool_calls")
+    _check_content(index, message, found)
     if calls is not None:
         if role != "assistant" or not isinstance(calls, list):
             raise FlawError(f"messages[{index}]: tool_calls are a list, of the assistant")
@@ -205,6 +204,17 @@ def _check_message(index: int, message: Json, found: dict[str, bool]) -> None:
         found["message_weights"] = True
     if "reasoning" in message or "reasoning_content" in message:
         found["reasoning"] = True
+
+
+def _check_content(index: int, message: Json, found: dict[str, bool]) -> None:
+    """A text, or parts of a user; only an assistant that calls tools may say nothing."""
+    role, content, calls = message["role"], message.get("content"), message.get("tool_calls")
+    if isinstance(content, list) and role == "user":
+        found["multimodal"] = found.get("multimodal", False) or any(
+            isinstance(part, dict) and part.get("type") != "text" for part in content
+        )
+    elif not isinstance(content, str) and not (role == "assistant" and content is None and calls):
+        raise FlawError(f"messages[{index}]: content must be a text")
 
 
 def _content(message: Json) -> str:

@@ -11,12 +11,14 @@ import typer
 
 from reasoning_cli.commands._shared.completion import complete_model_types
 from reasoning_cli.commands._shared.options import DryRunOption
+from reasoning_cli.commands._shared.sample_options import parse_confidence, parse_dedupe, refuse_names_alone
 from reasoning_cli.commands._shared.session import session_of
 from reasoning_cli.errors import UsageError
-from reasoning_cli.values import MODEL_TYPES, parse_model_type, parse_share, spell_model_type
+from reasoning_cli.values import MODEL_TYPES, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.commands._shared.session import Session
+    from reasoning_cli.operations.data.export.render import Format as DataFormat
     from reasoning_cli.operations.data.export.run import ExportRequest
 
 
@@ -108,10 +110,9 @@ def export(
     from reasoning_cli.commands._shared.sample_views import report
     from reasoning_cli.commands.data._export_views import export_lines, export_record
     from reasoning_cli.operations.data.export.files import target_name
-    from reasoning_cli.operations.data.export.render import FORMATS, Rules
-    from reasoning_cli.operations.data.export.run import ExportRequest, export_samples, new_salt, parse_range
-    from reasoning_cli.operations.data.export.split import DEDUPES, parse_split
-    from reasoning_cli.store.samples.exports import seeded_salt
+    from reasoning_cli.operations.data.export.render import Rules
+    from reasoning_cli.operations.data.export.run import ExportRequest, export_samples, parse_range
+    from reasoning_cli.operations.data.export.split import parse_split
     from reasoning_cli.store.samples.training_log import SampleFilter
     from reasoning_cli.terminal.listing import to_json
     from reasoning_cli.terminal.progress import Pace, waiting
@@ -120,18 +121,9 @@ def export(
     terminal = session.terminal
     if every and model_type:
         raise UsageError("--all and --model-type contradict each other", "leave one of them out")
-    chosen = next((one for one in FORMATS if one == fmt), None)
-    if chosen is None:
-        raise UsageError(f"`{fmt}` is no format for training data", f"there are {', '.join(FORMATS)}")
-    deduped = next((one for one in DEDUPES if one == dedupe), None)
-    if deduped is None:
-        raise UsageError(f"`{dedupe}` is no way to find copies", f"there are {', '.join(DEDUPES)}")
-    if limit is not None and limit < 1:
-        raise UsageError(f"--limit {limit} would export nothing", "give a number from 1 on, or leave it out for all")
-    if max_tokens is not None and max_tokens < 1:
-        raise UsageError(f"--max-tokens {max_tokens} would export nothing", "give a number from 1 on")
-    if redact_names and not redact:
-        raise UsageError("--redact-names and --no-redact contradict each other", "leave one of them out")
+    chosen, deduped = _format(fmt), parse_dedupe(dedupe)
+    _refuse_nothing(limit, max_tokens)
+    refuse_names_alone(redact=redact, redact_names=redact_names)
     if preference and label not in (None, "corrected"):
         raise UsageError("preferences are made of corrected decisions alone", "leave --label out")
     if output == "":
@@ -145,13 +137,12 @@ def export(
         source=source,
         label="corrected" if preference else label,
         limit=limit,
-        min_confidence=_confidence(min_confidence),
+        min_confidence=parse_confidence(min_confidence),
     )
     forms, windows = _forms(session, compact), _windows(session, max_tokens)
-    salt = None if not redact else new_salt() if seed is None else seeded_salt(session.store, seed)
     request = ExportRequest(
         wanted=wanted,
-        rules=Rules(chosen, forms, windows, preference, salt, redact_names),
+        rules=Rules(chosen, forms, windows, preference, _salt(session, redact, seed), redact_names),
         dedupe=deduped,
         balance=balance,
         split=parse_split(split) if split is not None else (),
@@ -183,13 +174,31 @@ def export(
         terminal.json(export_record(done))
 
 
-def _confidence(text: str | None) -> float | None:
-    if text is None:
+def _format(text: str) -> DataFormat:
+    from reasoning_cli.operations.data.export.render import FORMATS
+
+    found = next((one for one in FORMATS if one == text), None)
+    if found is None:
+        raise UsageError(f"`{text}` is no format for training data", f"there are {', '.join(FORMATS)}")
+    return found
+
+
+def _refuse_nothing(limit: int | None, max_tokens: int | None) -> None:
+    """UsageError for figures under which no sample is left."""
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit {limit} would export nothing", "give a number from 1 on, or leave it out for all")
+    if max_tokens is not None and max_tokens < 1:
+        raise UsageError(f"--max-tokens {max_tokens} would export nothing", "give a number from 1 on")
+
+
+def _salt(session: Session, redact: bool, seed: int | None) -> str | None:
+    """What placeholders are made with, the same for a seed; None where nothing is redacted."""
+    from reasoning_cli.operations.data.export.run import new_salt
+    from reasoning_cli.store.samples.exports import seeded_salt
+
+    if not redact:
         return None
-    try:
-        return float(parse_share(text))
-    except ValueError as error:
-        raise UsageError(f"`{text}` {error}", "for example --min-confidence 0.8") from None
+    return new_salt() if seed is None else seeded_salt(session.store, seed)
 
 
 def _forms(session: Session, compact: bool | None) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,8 @@ from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.errors import DataError, ExitCode, NotFoundError, UsageError
 from reasoning_cli.terminal.listing import Format
 from reasoning_cli.values import parse_text
+
+_Labelled = tuple[str, str | None, bool]  # the sample, its label now, whether that is new
 
 
 def label(
@@ -50,11 +53,9 @@ def label(
     json: JsonOption = False,
 ) -> None:
     """Label decisions good or bad, or put the right answer in the place of the one that was given."""
-    from reasoning_cli.operations.data.labels import Verdict, label_samples, take_back
-    from reasoning_cli.terminal.units import counted
+    from reasoning_cli.operations.data.labels import Verdict, label_samples
 
     session = session_of(ctx)
-    terminal = session.terminal
     labels = [name for name, chosen in (("good", good), ("bad", bad), ("none", none)) if chosen]
     chosen = [*labels, *(one for one in (answer, decision) if one is not None), *([undo] if undo else [])]
     who, now = who_labels(by), session.now()
@@ -65,11 +66,7 @@ def label(
         return
     if not ids:
         raise UsageError("which decision?", "`reasoning data label ID --good`; ids are shown by `reasoning data list`")
-    if len(chosen) != 1:
-        raise UsageError(
-            "how should it be labelled?" if not chosen else "these labels exclude each other",
-            "one of --good, --bad, --none, --answer, --decision and --undo",
-        )
+    _expect_one(chosen)
     if note is not None:
         note = typed(parse_text, note, '--note "should have asked back"')
     ids = list(dict.fromkeys(ids))
@@ -78,26 +75,48 @@ def label(
             raise UsageError(
                 "--undo takes no --note and no --dry-run", "see what it undoes with `reasoning data labels`"
             )
-        samples = [take_back(session.store, one, at=now, by=who) for one in ids]
-        outcome = [(sample.id, sample.label, True) for sample in samples]
+        outcome = _undo(session, ids, who)
     else:
         verdict = Verdict(labels[0] if labels else None, _answer(answer), decision, note)
         done = label_samples(session.store, ids, verdict, at=now, by=who, dry_run=dry_run)
         outcome = [(one.sample_id, one.label, changed) for one, changed in done]
     if json:
-        terminal.json(
+        session.terminal.json(
             [{"id": sample, "label": made, "changed": changed, "dry_run": dry_run} for sample, made, changed in outcome]
         )
-        return
+    else:
+        _say(session, outcome, undo=undo, dry_run=dry_run)
+
+
+def _undo(session: Session, ids: Sequence[str], who: str) -> list[_Labelled]:
+    from reasoning_cli.operations.data.labels import take_back
+
+    now = session.now()
+    samples = [take_back(session.store, one, at=now, by=who) for one in ids]
+    return [(sample.id, sample.label, True) for sample in samples]
+
+
+def _say(session: Session, outcome: Sequence[_Labelled], *, undo: bool, dry_run: bool) -> None:
+    """How many decisions changed, to what, and how many were so already."""
+    from reasoning_cli.terminal.units import counted
+
     changes = sum(changed for _, _, changed in outcome)
     made = outcome[0][1] or "without a label"
     begin = "Would label" if dry_run else "Undone:" if undo else "Labelled"
     same = len(outcome) - changes
-    terminal.say(
+    session.terminal.say(
         f"{begin} {counted(changes, 'decision')}{'' if undo else f' {made}'}"
         + (f"; {same:,} had that label already" if same else "")
         + "."
     )
+
+
+def _expect_one(chosen: Sequence[object]) -> None:
+    if len(chosen) != 1:
+        raise UsageError(
+            "how should it be labelled?" if not chosen else "these labels exclude each other",
+            "one of --good, --bad, --none, --answer, --decision and --undo",
+        )
 
 
 def labels(

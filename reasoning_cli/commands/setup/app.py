@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -92,6 +93,7 @@ def setup(
             "nobody is there to answer the questions",
             "add --non-interactive and the answers as options: `reasoning setup --help`",
         )
+    key = terminal.input.readline().strip() if api_key_stdin else None
     typed_in = {
         s.BUDGET_LIMIT.name: budget,
         s.IDLE_MINUTES.name: idle_minutes,
@@ -99,7 +101,7 @@ def setup(
         s.ANTHROPIC_UPSTREAM.name: anthropic_upstream,
         **_models(model or []),
         **_types(enable or []),
-        s.API_KEY.name: terminal.input.readline().strip() if api_key_stdin else None,
+        s.API_KEY.name: key,
     }
     answers: dict[str, str | None] = {name: text for name, text in typed_in.items() if text is not None}
     _check(session, answers)
@@ -107,16 +109,26 @@ def setup(
         try_key(session, answers[s.API_KEY.name] or "")
     if not non_interactive:
         answers = ask_everything(session, answers)
-        if not _agreed(session, answers):
-            terminal.note("Nothing was written.")
-            raise typer.Exit(ExitCode.FAILED)
-    s.write_settings(session.settings.paths, answers)
-    terminal.note(f"{session.settings.paths.config_file} is written.")
-    for name in answers:
-        if hidden_by := s.overrides(session.settings, s.BY_NAME[name]):
-            terminal.warn(f"{name}: {hidden_by} is set too, and wins over the file")
+        _agree(session, answers)
+    _write(session, answers)
     _show_environment(session, agent, Syntax.SH)
     terminal.hint("`reasoning doctor` checks all of it; `reasoning models deploy planning --dry-run` shows a price")
+
+
+def _agree(session: Session, answers: dict[str, str | None]) -> None:
+    """Show what would be written and ask; a no ends the command."""
+    if not _agreed(session, answers):
+        session.terminal.note("Nothing was written.")
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _write(session: Session, answers: Mapping[str, str | None]) -> None:
+    """Write the answers down, and say which of them a variable wins over."""
+    s.write_settings(session.settings.paths, answers)
+    session.terminal.note(f"{session.settings.paths.config_file} is written.")
+    for name in answers:
+        if hidden_by := s.overrides(session.settings, s.BY_NAME[name]):
+            session.terminal.warn(f"{name}: {hidden_by} is set too, and wins over the file")
 
 
 @app.command()

@@ -11,9 +11,10 @@ import typer
 from reasoning_cli.commands._shared.completion import complete_model_types, complete_names
 from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
 from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption, typed
+from reasoning_cli.commands._shared.sample_options import parse_confidence, parse_dedupe, refuse_names_alone
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.errors import ExitCode, ReasoningError, UsageError
-from reasoning_cli.values import parse_duration, parse_model_type, parse_share, parse_usd, spell_model_type
+from reasoning_cli.values import parse_duration, parse_model_type, parse_usd, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.train.plan import Method, TrainingPlan, TrainRequest
@@ -107,23 +108,17 @@ def start(
     """
     from reasoning_cli.operations.data.export.render import Rules
     from reasoning_cli.operations.data.export.run import ExportRequest, parse_range
-    from reasoning_cli.operations.data.export.split import DEDUPES, parse_split
-    from reasoning_cli.operations.train.plan import METHODS, TrainRequest
+    from reasoning_cli.operations.data.export.split import parse_split
+    from reasoning_cli.operations.train.plan import TrainRequest
     from reasoning_cli.store.samples.training_log import SampleFilter
 
     session, name = session_of(ctx), parse_model_type(model_type)
-    deduped = next((one for one in DEDUPES if one == dedupe), None)
-    if deduped is None:
-        raise UsageError(f"`{dedupe}` is no way to find copies", f"there are {', '.join(DEDUPES)}")
-    how: Method | None = next((one for one in METHODS if one == method), None)
-    if how is None:
-        raise UsageError(f"`{method}` is no method", f"there are {' and '.join(METHODS)}")
+    deduped, how = parse_dedupe(dedupe), _method(method)
     if base is not None and from_job is not None:
         raise UsageError("--base and --from-job contradict each other", "leave one of them out")
     if not lora and lora_rank is not None:
         raise UsageError("--full has no --lora-rank", "leave one of them out")
-    if redact_names and not redact:
-        raise UsageError("--redact-names and --no-redact contradict each other", "leave one of them out")
+    refuse_names_alone(redact=redact, redact_names=redact_names)
     since, until = parse_range(start_date, end_date)
     request = TrainRequest(
         model_type=name,
@@ -136,7 +131,7 @@ def start(
                 source=source,
                 label="corrected" if how == "dpo" else label,
                 limit=limit,
-                min_confidence=None if min_confidence is None else float(typed(parse_share, min_confidence, "0.8")),
+                min_confidence=parse_confidence(min_confidence, "0.8"),
             ),
             rules=Rules(
                 forms={name: _form(session, name, compact)},
@@ -163,19 +158,23 @@ def start(
         typed=_typed(ctx),
     )
     going = _going(session, request)
-    if going is not None and not dry_run:
-        going = _agree_to_more(session, going, request)
     if dry_run:
         _show_plan(session, request, going, json=json)
         return
-    if going is None:
-        going = _begin(session, request, again=again, yes=yes, json=json)
-        if going is None:
-            return
-    else:
-        session.terminal.note(f"Run {going.number} goes on ({going.stage}).")
+    run = _go_on(session, going, request) if going else _begin(session, request, again=again, yes=yes, json=json)
+    if run is None:
+        return
     patience = None if timeout is None else typed(parse_duration, timeout, "--timeout 2h")
-    follow(session, going, yes=yes, json=json, detach=detach, timeout=patience, keep_files=keep_files)
+    follow(session, run, yes=yes, json=json, detach=detach, timeout=patience, keep_files=keep_files)
+
+
+def _method(text: str) -> Method:
+    from reasoning_cli.operations.train.plan import METHODS
+
+    found = next((one for one in METHODS if one == text), None)
+    if found is None:
+        raise UsageError(f"`{text}` is no method", f"there are {' and '.join(METHODS)}")
+    return found
 
 
 def follow(
@@ -305,14 +304,15 @@ def _going(session: Session, request: TrainRequest) -> TrainingRun | None:
     )
 
 
-def _agree_to_more(session: Session, run: TrainingRun, request: TrainRequest) -> TrainingRun:
-    """A --max-cost that is typed later is agreed to from now on."""
+def _go_on(session: Session, run: TrainingRun, request: TrainRequest) -> TrainingRun:
+    """The run that goes on; a --max-cost that is typed later is agreed to from now on."""
     from reasoning_cli.store.train.runs import TrainingRuns
 
-    if request.max_cost_usd is None:
-        return run
-    plan = {**run.plan, "agreed_cents": int(request.max_cost_usd * 100)}
-    return TrainingRuns(session.store).update(run.number, at=session.now(), plan=plan)
+    if request.max_cost_usd is not None:
+        plan = {**run.plan, "agreed_cents": int(request.max_cost_usd * 100)}
+        run = TrainingRuns(session.store).update(run.number, at=session.now(), plan=plan)
+    session.terminal.note(f"Run {run.number} goes on ({run.stage}).")
+    return run
 
 
 def _show_plan(session: Session, request: TrainRequest, going: TrainingRun | None, *, json: bool) -> None:

@@ -15,6 +15,7 @@ from reasoning_cli.values import parse_duration
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.train.run import Progress
+    from reasoning_cli.store.train.runs import TrainingRun
 
 RunArgument = Annotated[
     str,
@@ -69,12 +70,11 @@ def status(
     ctx: typer.Context, fmt: FormatOption = Format.TABLE, json: JsonOption = False, quiet: QuietOption = False
 ) -> None:
     """What is being trained now, and what came of the last run of each type. Looks at Together first."""
-    from reasoning_cli.commands.train._views import next_commands, progress_texts, trained_columns
+    from reasoning_cli.commands.train._views import progress_texts, trained_columns
     from reasoning_cli.commands.train.auto import loop_line
     from reasoning_cli.operations.train.jobs import newest_of_each
     from reasoning_cli.operations.train.monitor import going
     from reasoning_cli.store.train.auto_loops import Loops
-    from reasoning_cli.store.train.runs import TrainingRuns
 
     session = session_of(ctx)
     terminal, chosen = session.terminal, chosen_format(fmt, json)
@@ -88,7 +88,15 @@ def status(
         terminal.note("  ".join(one for one in progress_texts(progress) if one))
     for loop in Loops(session.store).all():
         terminal.note(loop_line(loop))
-    runs = [one.run for one in rows if one.run is not None]
+    _tell_ends(session, [one.run for one in rows if one.run is not None])
+
+
+def _tell_ends(session: Session, runs: list[TrainingRun]) -> None:
+    """What to do about each run that goes on, or whose end is shown for the first time; it is not told again."""
+    from reasoning_cli.commands.train._views import next_commands
+    from reasoning_cli.store.train.runs import TrainingRuns
+
+    terminal = session.terminal
     for run in [*(one for one in runs if not one.over), *(one for one in runs if one.over and one.seen_at is None)]:
         if run.problem:
             terminal.warn(f"run {run.number}: {run.problem}")

@@ -215,23 +215,22 @@ def observe(
     at = client.now()
     hardware = (seen.hardware if seen is not None else None) or record.hardware or ""
     price = (prices or {}).get(hardware)
-    # Whoever looks first, however late: it began with nothing ready, at the price of its plan.
-    begin = seen.created_at if seen is not None else min(record.created_at, at)
-    planned = record.price_cents_per_hour
-    at_first = planned if planned is not None else price or 0
-    last = last or Reading(record.key, begin, 0, at_first, CREATING, "inferred", price_seen=planned is not None)
+    last = last or _beginning(record, seen, at, price)
+    if seen is None:
+        gone = Reading(
+            record.key, at, 0, _known_price(record, price), DELETED, "inferred", price_seen=price is not None
+        )
+        return close(store, record, _write_down(client, store, record, last, gone, 0).at)
     look = Reading(
         record.key,
         at,
-        seen.status.ready_replicas if seen is not None else 0,
+        seen.status.ready_replicas,
         _known_price(record, price),
-        seen.state if seen is not None else DELETED,
-        "polled" if seen is not None else "inferred",
+        seen.state,
+        "polled",
         price_seen=price is not None,
     )
-    look = _write_down(client, store, record, last, look, seen.autoscaling.max_replicas if seen is not None else 0)
-    if seen is None:
-        return close(store, record, look.at)
+    look = _write_down(client, store, record, last, look, seen.autoscaling.max_replicas)
     if not look.ready_replicas:
         for rider in Deployments(store).riders(record.key):
             Deployments(store).update(rider.key, state=look.state, state_at=look.at)
@@ -246,6 +245,14 @@ def observe(
         state_at=look.at,
         last_error=(seen.status.message or None) if look.state in ("FAILED", "DEGRADED") else None,
     )
+
+
+def _beginning(record: DeploymentRecord, seen: Deployment | None, at: datetime, price: int | None) -> Reading:
+    """Before whoever looks first, however late: it began with nothing ready, at the price of its plan."""
+    begin = seen.created_at if seen is not None else min(record.created_at, at)
+    planned = record.price_cents_per_hour
+    at_first = planned if planned is not None else price or 0
+    return Reading(record.key, begin, 0, at_first, CREATING, "inferred", price_seen=planned is not None)
 
 
 def _observe_rider(client: TogetherClient, store: Store, rider: DeploymentRecord) -> DeploymentRecord:

@@ -83,26 +83,37 @@ def find_model(client: TogetherClient, wanted: str) -> Model:
     if wanted.startswith("ft-"):
         return _tuned(client, wanted).merged
     models = list(client.models())
+    if (named := _named(models, wanted)) is not None:
+        return named
+    offered = [one for one in client.supported_models(wanted) if one.name == wanted]
+    if offered and (model := offered[0].model) is not None:
+        return model
+    hint = _hint_at(client, wanted, models)
+    raise NotFoundError(f"no model `{wanted}` in this account or Together's catalogue", hint)
+
+
+def _named(models: Sequence[Model], wanted: str) -> Model | None:
+    """The one model of that name, with its slug or without. ReasoningError where there are several."""
     for found in ([m for m in models if m.name == wanted], [m for m in models if m.name.rpartition("/")[2] == wanted]):
         if len(found) == 1:
             return found[0]
         if found:
             ids = ", ".join(f"{model.name} ({model.id})" for model in found)
             raise ReasoningError(f"`{wanted}` could be several models: {ids}", "name it by its `ml_…` id")
-    offered = [one for one in client.supported_models(wanted) if one.name == wanted]
-    if offered and (model := offered[0].model) is not None:
-        return model
+    return None
+
+
+def _hint_at(client: TogetherClient, wanted: str, models: Sequence[Model]) -> str:
+    """What may have been meant by a name that no model has: a similar one, or one to be uploaded."""
     known = [*(model.name for model in models), *(spell_model_type(one) for one in MODEL_TYPES)]
     near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.5)
     if near and near[0].partition("/")[0] == wanted.partition("/")[0]:
-        hint = f"did you mean `{near[0]}`?"
-    elif wanted.count("/") == 1 and " " not in wanted:
+        return f"did you mean `{near[0]}`?"
+    if wanted.count("/") == 1 and " " not in wanted:
         name, bases = wanted.partition("/")[2], [one.name for one in client.supported_models()]
         base = next(iter(difflib.get_close_matches(wanted, bases, n=1, cutoff=0.4)), "BASE")
-        hint = f"if it is at Hugging Face: `reasoning models upload {name} --from {wanted} --base {base}`"
-    else:
-        hint = f"did you mean `{near[0]}`?" if near else "`reasoning models search TEXT` shows what there is"
-    raise NotFoundError(f"no model `{wanted}` in this account or Together's catalogue", hint)
+        return f"if it is at Hugging Face: `reasoning models upload {name} --from {wanted} --base {base}`"
+    return f"did you mean `{near[0]}`?" if near else "`reasoning models search TEXT` shows what there is"
 
 
 def _tuned(client: TogetherClient, job_id: str) -> Servable:
@@ -151,19 +162,7 @@ def choose_hardware(
 
     Raises NotFoundError when the model cannot be served (so), LimitError when there is no room anywhere.
     """
-    options = serving_options(client, model)
-    if not options:
-        raise NotFoundError(
-            f"`{model.name}` cannot be served: Together has no config for it",
-            "fine-tune a base model that has one; nothing was created",
-        )
-    if for_adapters:
-        options = [one for one in options if one.takes_adapters]
-        if not options:
-            raise NotFoundError(
-                f"no adapter can be attached to `{model.name}`: none of its configs takes one",
-                "deploy it merged: add `--merged`",
-            )
+    options = _options(client, model, for_adapters=for_adapters)
     matching = [one for one in options if hardware in (None, one.name) and config in (None, one.config, one.config_id)]
     if not matching:
         offered = ", ".join(f"{one.name} ({one.config_id})" for one in options)
@@ -174,15 +173,36 @@ def choose_hardware(
             f"no {' or '.join(one.name for one in matching)} is free at Together now",
             "try again later, or another `--hardware`" if hardware or config else "try again later",
         )
-    if hardware or config:
-        reason = "as asked for"
-    elif len(options) == 1:
-        reason = "the only one that can serve it"
-    elif chosen is not options[0]:
-        reason = f"cheapest of {len(options)} that has room now"
-    else:
-        reason = f"cheapest of {len(options)} that can serve it"
+    reason = "as asked for" if hardware or config else _reason(chosen, options)
     return HardwareChoice(chosen, len(options), reason)
+
+
+def _options(client: TogetherClient, model: Model, *, for_adapters: bool) -> list[Hardware]:
+    """What can serve a model, or one of its adapters, cheapest first. Raises NotFoundError where nothing can."""
+    options = serving_options(client, model)
+    if not options:
+        raise NotFoundError(
+            f"`{model.name}` cannot be served: Together has no config for it",
+            "fine-tune a base model that has one; nothing was created",
+        )
+    if not for_adapters:
+        return options
+    options = [one for one in options if one.takes_adapters]
+    if not options:
+        raise NotFoundError(
+            f"no adapter can be attached to `{model.name}`: none of its configs takes one",
+            "deploy it merged: add `--merged`",
+        )
+    return options
+
+
+def _reason(chosen: Hardware, options: Sequence[Hardware]) -> str:
+    """Why this hardware, where nobody asked for any."""
+    if len(options) == 1:
+        return "the only one that can serve it"
+    if chosen is not options[0]:
+        return f"cheapest of {len(options)} that has room now"
+    return f"cheapest of {len(options)} that can serve it"
 
 
 def _hardware(config: Config, kind: InstanceType) -> Hardware:

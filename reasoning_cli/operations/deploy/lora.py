@@ -145,6 +145,29 @@ def plan_attach(
     """
     base = find_base(client, adapter)
     own = next((one for one in Deployments(store).riders() if one.model_id == adapter.id), None)
+    _refuse_conflict(store, adapter, own, model_type)
+    carrier = _carrier(store, request, base, serving_options(client, base), own)
+    if own is not None and (carrier is None or carrier.key != own.rides_on):
+        raise ReasoningError(
+            f"`{adapter.name}` rides on `{own.endpoint_name}` already",
+            f"detach it first: `reasoning models undeploy {own.deployment_name}`",
+        )
+    plan = plan_deploy(client, store, limits, _request_of_base(request, base, carrier, model_type), base)
+    if plan.replaces is not None:
+        raise ReasoningError(
+            f"`{plan.replaces.model_name}` runs on the endpoint `{plan.endpoint_name}`, and not `{base.name}`",
+            "choose another endpoint: `--endpoint NAME`",
+        )
+    if own is not None:
+        own = Deployments(store).get(own.key)  # as `plan_deploy` has just seen it
+    replaces = former(store, model_type, own)
+    if replaces is not None and carrier is not None and replaces.key == carrier.key:
+        replaces = None  # it goes on below the adapter
+    return AttachPlan(adapter, model_type, plan, own if own is None or own.deleted_at is None else None, replaces)
+
+
+def _refuse_conflict(store: Store, adapter: Model, own: DeploymentRecord | None, model_type: str) -> None:
+    """ReasoningError where the adapter answers another type, or another model is a canary of this one."""
     if own is not None and own.model_type not in (None, model_type):
         raise ReasoningError(
             f"`{adapter.name}` is attached already, and answers {spell_model_type(own.model_type or '')} decisions",
@@ -157,12 +180,12 @@ def plan_attach(
             f"another model is a canary of `{name}` already, at {going.percent} %",
             f"`reasoning models promote {name}`, or take it back: `reasoning models rollback {name}`",
         )
-    carrier = _carrier(store, request, base, serving_options(client, base), own)
-    if own is not None and (carrier is None or carrier.key != own.rides_on):
-        raise ReasoningError(
-            f"`{adapter.name}` rides on `{own.endpoint_name}` already",
-            f"detach it first: `reasoning models undeploy {own.deployment_name}`",
-        )
+
+
+def _request_of_base(
+    request: DeployRequest, base: Model, carrier: DeploymentRecord | None, model_type: str
+) -> DeployRequest:
+    """The deploy of what the adapter rides on: as it runs already, else as the request has it."""
     if carrier is None:
         wanted = replace(request, endpoint=request.endpoint or _endpoint_name(base.name), model_type=model_type)
     else:
@@ -175,18 +198,7 @@ def plan_attach(
             idle_minutes=carrier.idle_minutes,
             idle_by_type={},
         )
-    plan = plan_deploy(client, store, limits, replace(wanted, target=base.name, for_adapters=True), base)
-    if plan.replaces is not None:
-        raise ReasoningError(
-            f"`{plan.replaces.model_name}` runs on the endpoint `{plan.endpoint_name}`, and not `{base.name}`",
-            "choose another endpoint: `--endpoint NAME`",
-        )
-    if own is not None:
-        own = Deployments(store).get(own.key)  # as `plan_deploy` has just seen it
-    replaces = former(store, model_type, own)
-    if replaces is not None and carrier is not None and replaces.key == carrier.key:
-        replaces = None  # it goes on below the adapter
-    return AttachPlan(adapter, model_type, plan, own if own is None or own.deleted_at is None else None, replaces)
+    return replace(wanted, target=base.name, for_adapters=True)
 
 
 def plan_start(client: TogetherClient, store: Store, limits: Limits, name: str) -> DeployPlan | AttachPlan:

@@ -102,13 +102,8 @@ def plan_deploy(
     endpoint_name = request.endpoint or spell_model_type(model_type)
     refresh(client, store)  # what ran unwatched is spent, too
     record, replaces = _known(store, endpoint_name, model, model_type)
-    if replaces is not None and (riders := Deployments(store).riders(replaces.key)):
-        names = ", ".join(one.model_name for one in riders)
-        raise ReasoningError(
-            f"`{names}` rides on the deployment that `{model.name}` would replace",
-            f"detach it first: `reasoning models undeploy {riders[0].deployment_name}`,"
-            f" or leave the endpoint to it: `--endpoint {endpoint_name}-2`",
-        )
+    if replaces is not None:
+        _refuse_carrier(store, replaces, model, endpoint_name)
     if record is None and replaces is None:
         _refuse_stranger(client, store, endpoint_name)
     min_replicas, max_replicas = _replicas(request, record or replaces)
@@ -123,11 +118,8 @@ def plan_deploy(
         needs_room=needs_room,
         for_adapters=request.for_adapters,
     )
-    if record and record.config not in (None, choice.hardware.config):
-        raise ReasoningError(
-            f"`{endpoint_name}` runs on {record.hardware}, and hardware is fixed for life",
-            f"undeploy it first: `reasoning models undeploy {endpoint_name}`",
-        )
+    if record is not None:
+        _refuse_other_hardware(record, choice)
     retires = None if request.for_adapters else former(store, model_type, record)
     plan = DeployPlan(
         action=action,
@@ -146,11 +138,31 @@ def plan_deploy(
         replaces=replaces,
         retires=retires if retires is not None and retires.rides_on is not None else None,
     )
-    if plan.added_cents_per_hour or action in (Action.CREATE, Action.RESTART):
+    if plan.added_cents_per_hour or needs_room:
         for one in standings(store, limits, client.now()):
             if one.model_type in (None, model_type):
                 check_deploy(one, endpoint_name, plan.added_cents_per_hour)
     return plan
+
+
+def _refuse_carrier(store: Store, replaces: DeploymentRecord, model: Model, endpoint_name: str) -> None:
+    """ReasoningError where adapters ride on what is to be replaced."""
+    riders = Deployments(store).riders(replaces.key)
+    if riders:
+        names = ", ".join(one.model_name for one in riders)
+        raise ReasoningError(
+            f"`{names}` rides on the deployment that `{model.name}` would replace",
+            f"detach it first: `reasoning models undeploy {riders[0].deployment_name}`,"
+            f" or leave the endpoint to it: `--endpoint {endpoint_name}-2`",
+        )
+
+
+def _refuse_other_hardware(record: DeploymentRecord, choice: HardwareChoice) -> None:
+    if record.config not in (None, choice.hardware.config):
+        raise ReasoningError(
+            f"`{record.endpoint_name}` runs on {record.hardware}, and hardware is fixed for life",
+            f"undeploy it first: `reasoning models undeploy {record.endpoint_name}`",
+        )
 
 
 def plan_start(client: TogetherClient, store: Store, limits: Limits, name: str) -> DeployPlan:
@@ -226,33 +238,54 @@ def _known(
     store: Store, endpoint_name: str, model: Model, model_type: str
 ) -> tuple[DeploymentRecord | None, DeploymentRecord | None]:
     """Our own live deployment of the model under that endpoint name, and the one of another that it is to replace."""
-    name = spell_model_type(model_type)
     live = {one.key: one for one in Deployments(store).live() if one.endpoint_name == endpoint_name}
     record = next((one for one in reversed(live.values()) if one.model_id == model.id), None)
+    serving = _serving_on(store, live, endpoint_name, model_type)
+    replaces = _replaced(store, live, record, serving, model, model_type)
+    if record is not None and record.state == "FAILED":
+        away = f"rollback {spell_model_type(model_type)}" if replaces is not None else f"undeploy {endpoint_name}"
+        raise ReasoningError(
+            f"`{endpoint_name}` FAILED, and Together starts no failed deployment again",
+            f"clear it away first: `reasoning models {away}`",
+        )
+    return record, replaces
+
+
+def _serving_on(
+    store: Store, live: dict[str, DeploymentRecord], endpoint_name: str, model_type: str
+) -> DeploymentRecord | None:
+    """What answers under an endpoint's name now. ReasoningError where that is another type's."""
     slots = {slot.deployment_key: slot.model_type for slot in Deployments(store).slots()}
     serving = next((one for one in live.values() if one.key in slots), None) or next(reversed(live.values()), None)
     if serving is not None and slots.get(serving.key, model_type) != model_type:
         raise ReasoningError(
             f"`{endpoint_name}` answers {spell_model_type(slots[serving.key])} decisions",
-            f"choose another endpoint: `--endpoint {name}`",
+            f"choose another endpoint: `--endpoint {spell_model_type(model_type)}`",
         )
+    return serving
+
+
+def _replaced(
+    store: Store,
+    live: Mapping[str, DeploymentRecord],
+    record: DeploymentRecord | None,
+    serving: DeploymentRecord | None,
+    model: Model,
+    model_type: str,
+) -> DeploymentRecord | None:
+    """What the model takes the place of. ReasoningError where another one is a canary already."""
     replaces = serving if serving is not None and serving.model_id != model.id else None
     going = Replacements(store).going(model_type)
     if going is not None and going.old_key in live and going.new_key in live:
         if record is not None and record.key == going.new_key:
             replaces = live[going.old_key]
         elif serving is not None and serving.key != going.new_key:
+            name, canary = spell_model_type(model_type), live[going.new_key]
             raise ReasoningError(
-                f"`{live[going.new_key].model_name}` is a canary of `{endpoint_name}` already, at {going.percent} %",
+                f"`{canary.model_name}` is a canary of `{serving.endpoint_name}` already, at {going.percent} %",
                 f"`reasoning models promote {name}`, or take it back: `reasoning models rollback {name}`",
             )
-    if record is not None and record.state == "FAILED":
-        away = f"rollback {name}" if replaces is not None else f"undeploy {endpoint_name}"
-        raise ReasoningError(
-            f"`{endpoint_name}` FAILED, and Together starts no failed deployment again",
-            f"clear it away first: `reasoning models {away}`",
-        )
-    return record, replaces
+    return replaces
 
 
 def _refuse_stranger(client: TogetherClient, store: Store, endpoint_name: str) -> None:

@@ -5,6 +5,7 @@ Each step is found again from the store and from Together, so the same command g
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -242,19 +243,30 @@ def move(
     """
     endpoint_id, old_id, new_id = new.endpoint_id or "", old.deployment_id or "", new.deployment_id or ""
     for _ in range(2):
-        split = {one.deployment_id: one.weight for one in client.endpoint(endpoint_id).traffic_split}
+        split = _split(client, endpoint_id)
         others = {one: weight for one, weight in split.items() if one not in (old_id, new_id)}
-        replicas = {old_id: max(1, old.ready_replicas), new_id: max(1, new.ready_replicas)}
-        whole = sum(split.get(one, 0) * count for one, count in replicas.items()) if others else 0
-        shares = {old_id: 100 - percent if old.state != DELETED else 0, new_id: percent}
-        wanted = {one: share * (whole or 1) / 100 / replicas[one] for one, share in shares.items() if share}
+        wanted = _weights(split, old, new, percent, alone=not others)
         if keep_new:
             wanted.setdefault(new_id, 0)
         if {one: weight for one, weight in split.items() if one not in others} == wanted:
             return
         client.route(endpoint_id, {**others, **wanted})
-    split = {one.deployment_id: one.weight for one in client.endpoint(endpoint_id).traffic_split}
-    if {one: weight for one, weight in split.items() if one in wanted} != wanted:
+    if {one: weight for one, weight in _split(client, endpoint_id).items() if one in wanted} != wanted:
         raise RemoteError(
             f"Together does not route `{new.serving_name}` as it was told", "run the same command again to go on"
         )
+
+
+def _split(client: TogetherClient, endpoint_id: str) -> dict[str, float]:
+    return {one.deployment_id: one.weight for one in client.endpoint(endpoint_id).traffic_split}
+
+
+def _weights(
+    split: Mapping[str, float], old: DeploymentRecord, new: DeploymentRecord, percent: int, *, alone: bool
+) -> dict[str, float]:
+    """The weights that give the new one `percent` of what the two get: all where they are `alone` on the endpoint."""
+    old_id, new_id = old.deployment_id or "", new.deployment_id or ""
+    replicas = {old_id: max(1, old.ready_replicas), new_id: max(1, new.ready_replicas)}
+    whole = 0 if alone else sum(split.get(one, 0) * count for one, count in replicas.items())
+    shares = {old_id: 100 - percent if old.state != DELETED else 0, new_id: percent}
+    return {one: share * (whole or 1) / 100 / replicas[one] for one, share in shares.items() if share}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from reasoning_cli import __version__
 from reasoning_cli import settings as s
@@ -28,6 +29,7 @@ from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 _WORTH_A_COPY = 50  # labelled samples
 _OLD_COPY_DAYS = 30
+_FAMILIES = ("REASONING_", "CUSTOM_REASONING_", "TOGETHER_AI_", "ANTHROPIC_PROXY_")
 
 
 def run_checks(
@@ -164,24 +166,34 @@ def _settings(settings: Settings) -> Iterator[Check]:
 
 def _variables(settings: Settings) -> Iterator[Check]:
     """Variables that look like settings and do nothing: mistyped, of the original plugin, or overruled by another."""
-    known = {name: setting for setting in s.ALL for name in setting.variables}
-    families = ("REASONING_", "CUSTOM_REASONING_", "TOGETHER_AI_", "ANTHROPIC_PROXY_")
     for variables, place in ((settings.environ, s.Source.ENVIRONMENT), (settings.dotenv, s.Source.DOTENV)):
         present = {name: value.strip() for name, value in variables.items() if value.strip()}
-        for name in sorted(present):
-            if variables is settings.environ and name in (HOME_VARIABLE, PROFILE_VARIABLE):
-                continue
-            if name.startswith(families) and name not in known:
-                near = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
-                fix = f"rename it to {near[0]}, or unset it" if near else f"unset {name}"
-                yield warn("variables", f"{name} ({place}) has no effect", fix)
+        ours = {HOME_VARIABLE, PROFILE_VARIABLE} if variables is settings.environ else set()
+        yield from _unknown(sorted(present.keys() - ours), place)
         for setting in s.ALL:
-            first, *others = [name for name in setting.variables if name in present] or [""]
-            if settings.ignores_variables(setting, place):
-                if first and setting.of_operator:
-                    fix = f"reasoning config set {setting.name} {s.spell(present[first])}"
-                    yield warn("variables", f"{first} ({place}) has no effect: no working folder may say so", fix)
-                continue
-            for name in others:
-                if present[name] != present[first]:
-                    yield warn("variables", f"{name} ({place}) has no effect: {first} wins", f"unset {name}")
+            yield from _overruled(settings, setting, present, place)
+
+
+def _unknown(names: Sequence[str], place: s.Source) -> Iterator[Check]:
+    """Variables named like settings that are none."""
+    known = {name: setting for setting in s.ALL for name in setting.variables}
+    for name in names:
+        if name.startswith(_FAMILIES) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
+            fix = f"rename it to {near[0]}, or unset it" if near else f"unset {name}"
+            yield warn("variables", f"{name} ({place}) has no effect", fix)
+
+
+def _overruled(
+    settings: Settings, setting: s.Setting[Any], present: Mapping[str, str], place: s.Source
+) -> Iterator[Check]:
+    """Variables of a setting that another of its variables wins over, or that may not come from this place."""
+    first, *others = [name for name in setting.variables if name in present] or [""]
+    if settings.ignores_variables(setting, place):
+        if first and setting.of_operator:
+            fix = f"reasoning config set {setting.name} {s.spell(present[first])}"
+            yield warn("variables", f"{first} ({place}) has no effect: no working folder may say so", fix)
+        return
+    for name in others:
+        if present[name] != present[first]:
+            yield warn("variables", f"{name} ({place}) has no effect: {first} wins", f"unset {name}")

@@ -272,29 +272,43 @@ def _count(answers: Iterable[LiveAnswer], model_type: str, one: Side, other: Sid
             continue
         figures = counts.one if mine else counts.other
         _add(figures, answer)
-        if not mine:
-            continue
-        counts.note(Asks.VALID, answer.at)
-        if answer.got and answer.label is not None:
-            counts.note(Asks.LABELS, answer.at)
-        if not answer.got and answer.source != "slot" and (answer.agrees is not None or answer.failure is not None):
-            counts.note(Asks.AGREEMENT, answer.at)
-        if answer.got:
-            continue
-        beside_other = answer.source == "slot" and answer.other_deployment in other.keys
-        if beside_other and answer.agrees is not None:
-            counts.both += 1
-            counts.same += answer.agrees
-        if beside_other if other.keys else answer.source != "slot":
-            if not other.keys:
-                _add_original(counts.other, answer)
-            pair = _right(answer, model_type)
-            if pair is not None:
-                counts.wins += pair == (True, False)
-                counts.losses += pair == (False, True)
-                counts.ties += pair[0] is pair[1]
-                counts.note(Asks.RIGHT, answer.at)
+        if mine:
+            _note_trials(counts, answer)
+            if not answer.got:
+                _count_pair(counts, answer, model_type, other)
     return counts
+
+
+def _note_trials(counts: _Counts, answer: LiveAnswer) -> None:
+    """Which questions about the model an answer of it is a trial of."""
+    counts.note(Asks.VALID, answer.at)
+    if answer.got and answer.label is not None:
+        counts.note(Asks.LABELS, answer.at)
+    if _is_compared(answer):
+        counts.note(Asks.AGREEMENT, answer.at)
+
+
+def _count_pair(counts: _Counts, answer: LiveAnswer, model_type: str, other: Side) -> None:
+    """Hold what the model said as a shadow against what the agent got, where that was the other side's."""
+    shadows_other = answer.source == "slot" and answer.other_deployment in other.keys
+    if shadows_other and answer.agrees is not None:
+        counts.both += 1
+        counts.same += answer.agrees
+    if not (shadows_other if other.keys else answer.source != "slot"):
+        return
+    if not other.keys:
+        _add_original(counts.other, answer)
+    pair = _right(answer, model_type)
+    if pair is not None:
+        counts.wins += pair == (True, False)
+        counts.losses += pair == (False, True)
+        counts.ties += pair[0] is pair[1]
+        counts.note(Asks.RIGHT, answer.at)
+
+
+def _is_compared(answer: LiveAnswer) -> bool:
+    """Whether it stands as a shadow against the original's answer, a failure as the answer that it is not."""
+    return not answer.got and answer.source != "slot" and (answer.agrees is not None or answer.failure is not None)
 
 
 def _is_of(answer: LiveAnswer, side: Side) -> bool:
@@ -309,7 +323,7 @@ def _add(figures: Figures, answer: LiveAnswer) -> None:
     if answer.got and answer.label is not None:
         figures.labelled += 1
         figures.good += answer.label == "good"
-    if not answer.got and answer.source != "slot" and (answer.agrees is not None or answer.failure is not None):
+    if _is_compared(answer):
         figures.compared += 1
         figures.alike += bool(answer.agrees)
 

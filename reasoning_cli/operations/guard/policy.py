@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -68,38 +68,61 @@ def judge(watched: Sequence[Watched], every: Sequence[Standing], rules: Rules, a
 
     Pure: the same facts give the same verdicts.
     """
-    verdicts: dict[str, Verdict] = {}
-
-    def stop(one: DeploymentRecord, why: Why, text: str) -> None:
-        verdicts.setdefault(one.key, Verdict(one, why, text))
-
     spending = [one.record for one in watched if spending_rate(one.record)]
+    verdicts: dict[str, Verdict] = {}
+    for one in _over_budget(spending, every, rules.interval):
+        verdicts.setdefault(one.record.key, one)
+    for one in _over_cap([one for one in spending if one.key not in verdicts], rules.limits.hour_usd):
+        verdicts[one.record.key] = one
+    for seen in watched:
+        for verdict in (_by_hours(seen, rules, at), _by_idleness(seen, rules)):
+            if verdict is not None:
+                verdicts.setdefault(verdict.record.key, verdict)
+    return list(verdicts.values())
+
+
+def _over_budget(
+    spending: Sequence[DeploymentRecord], every: Sequence[Standing], interval: timedelta
+) -> Iterator[Verdict]:
     for standing in every:
-        if not _breaks(standing, rules.interval):
+        if not _breaks(standing, interval):
             continue
         whose = f" for {spell_model_type(standing.model_type)}" if standing.model_type else ""
         spent = f"${standing.usage.high_cents / 100:.2f} of ${standing.budget_usd}"
         for record in spending:
             if standing.model_type in (None, record.model_type):
-                stop(record, Why.BUDGET, f"the budget{whose} is used up: {spent}")
-    rate = sum(spending_rate(record) for record in spending if record.key not in verdicts)
-    cap = rules.limits.hour_usd
-    for record in sorted(spending, key=lambda one: one.created_at, reverse=True):
-        if cap is not None and rate > cap * 100 and record.key not in verdicts:
-            stop(record, Why.CAP, f"everything running costs ${Decimal(rate) / 100:.2f} an hour, the cap is ${cap}")
+                yield Verdict(record, Why.BUDGET, f"the budget{whose} is used up: {spent}")
+
+
+def _over_cap(running: Sequence[DeploymentRecord], cap: Decimal | None) -> Iterator[Verdict]:
+    """The newest first, until what is left keeps to the cap."""
+    rate = sum(spending_rate(record) for record in running)
+    for record in sorted(running, key=lambda one: one.created_at, reverse=True):
+        if cap is not None and rate > cap * 100:
+            text = f"everything running costs ${Decimal(rate) / 100:.2f} an hour, the cap is ${cap}"
+            yield Verdict(record, Why.CAP, text)
             rate -= spending_rate(record)
-    for one in watched:
-        hours = rules.hours.get(one.record.model_type or "")
-        if hours is not None and not hours.contain(at):
-            if spending_rate(one.record):
-                stop(one.record, Why.HOURS, f"its hours are {hours}")
-        elif hours is not None and one.record.state == "STOPPED" and one.stopped_for is Why.HOURS:
-            verdicts[one.record.key] = Verdict(one.record, Why.HOURS, f"its hours are {hours}", start=True)
-        idle = rules.idle(one.record)
-        if idle and one.record.ready_replicas and one.quiet_for is not None and one.quiet_for >= idle:
-            minutes = int(one.quiet_for.total_seconds() // 60)
-            stop(one.record, Why.IDLE, f"nobody has asked it anything for {minutes} minutes")
-    return list(verdicts.values())
+
+
+def _by_hours(seen: Watched, rules: Rules, at: datetime) -> Verdict | None:
+    """Stopped outside its hours; started within them, if that was why it was stopped."""
+    record, hours = seen.record, rules.hours.get(seen.record.model_type or "")
+    if hours is None:
+        return None
+    text = f"its hours are {hours}"
+    if not hours.contain(at):
+        return Verdict(record, Why.HOURS, text) if spending_rate(record) else None
+    if record.state == "STOPPED" and seen.stopped_for is Why.HOURS:
+        return Verdict(record, Why.HOURS, text, start=True)
+    return None
+
+
+def _by_idleness(seen: Watched, rules: Rules) -> Verdict | None:
+    idle = rules.idle(seen.record)
+    if not idle or not seen.record.ready_replicas or seen.quiet_for is None or seen.quiet_for < idle:
+        return None
+    minutes = int(seen.quiet_for.total_seconds() // 60)
+    return Verdict(seen.record, Why.IDLE, f"nobody has asked it anything for {minutes} minutes")
 
 
 def _breaks(standing: Standing, interval: timedelta) -> bool:

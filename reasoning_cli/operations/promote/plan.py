@@ -98,38 +98,46 @@ class PromotionPlan:
 
 def find_candidate(store: Store, request: PromoteRequest) -> Candidate:
     """The model that is meant. Raises NotFoundError, UsageError."""
-    model_type, to = request.model_type, request.to
-    name, runs = spell_model_type(model_type), TrainingRuns(store)
-    if to is not None:
-        run = runs.get(int(to)) if to.isdigit() else runs.of_model(to)
-        if to.isdigit() and run is None:
-            raise NotFoundError(f"there is no training run {to}", "`reasoning train list`")
-        if run is not None:
-            return _of_run(store, run, model_type)
-        record = _deployed(store, to)
-        if record is not None:
-            _refuse_other_type(record, model_type)
-            return Candidate(record.model_name, record, None, record.model_id or record.model_name)
-        return Candidate(to, None, None, to)
+    if request.to is not None:
+        return _named(store, request.to, request.model_type)
+    model_type, name = request.model_type, spell_model_type(request.model_type)
     going = Replacements(store).going(model_type)
     if going is not None:
         record = Deployments(store).get(going.new_key)
         assert record is not None
-        run = _run_of(store, record)
-        return Candidate(record.model_name, record, run, record.model_id or record.model_name)
-    done = [one for one in runs.all(model_type) if one.stage == "done" and (one.model_id or one.model_name)]
+        return _of_record(record, _run_of(store, record))
+    runs = TrainingRuns(store).all(model_type)
+    done = [one for one in runs if one.stage == "done" and (one.model_id or one.model_name)]
     serving = _serving(store, model_type)
     if done:
         candidate = _of_run(store, done[-1], model_type)
         if candidate.record is None or serving is None or candidate.record.key != serving.key:
             return candidate
     if serving is not None:
-        run = _run_of(store, serving)
-        return Candidate(serving.model_name, serving, run, serving.model_id or serving.model_name)
+        return _of_record(serving, _run_of(store, serving))
     raise NotFoundError(
         f"there is no model to promote to {name}",
         f"train one: `reasoning train start {name}`; or name one: `reasoning train promote {name} --to MODEL`",
     )
+
+
+def _named(store: Store, to: str, model_type: str) -> Candidate:
+    """The model of a training run by its number, else by a name: a run's, a deployment's, or one nobody knows yet."""
+    runs = TrainingRuns(store)
+    run = runs.get(int(to)) if to.isdigit() else runs.of_model(to)
+    if to.isdigit() and run is None:
+        raise NotFoundError(f"there is no training run {to}", "`reasoning train list`")
+    if run is not None:
+        return _of_run(store, run, model_type)
+    record = _deployed(store, to)
+    if record is None:
+        return Candidate(to, None, None, to)
+    _refuse_other_type(record, model_type)
+    return _of_record(record, None)
+
+
+def _of_record(record: DeploymentRecord, run: TrainingRun | None) -> Candidate:
+    return Candidate(record.model_name, record, run, record.model_id or record.model_name)
 
 
 def plan_promotion(
@@ -150,49 +158,13 @@ def plan_promotion(
 
     Raises ReasoningError when something is in the way, and what `plan_deploy` raises.
     """
-    model_type, name = request.model_type, spell_model_type(request.model_type)
-    get = settings.get
-    if get(s.PROVIDER_URL[model_type]):
-        raise ReasoningError(
-            f"{name} is answered by a model that is served elsewhere, which cannot be replaced step by step",
-            f"`reasoning config unset {model_type}.provider_url` leaves it to Together",
-        )
+    model_type, get, record = request.model_type, settings.get, candidate.record
     serving = _serving(store, model_type)
-    record = candidate.record
-    answers = get(s.ENABLED[model_type]) and get(s.MODE[model_type]) is not Mode.SHADOW
-    going = Replacements(store).going(model_type)
-    if going is not None and (record is None or record.key != going.new_key):
-        other = Deployments(store).get(going.new_key)
-        raise ReasoningError(
-            f"`{other.model_name if other else going.new_key}` is a canary of {name} already, at {going.percent} %",
-            f"`reasoning models rollback {name}`, or promote that one: `reasoning train promote {name}`",
-        )
     own = serving is not None and record is not None and serving.key == record.key
-    if own and answers and get(s.MODE[model_type]) is Mode.LIVE:
-        raise ReasoningError(
-            f"`{candidate.name}` answers {name} already",
-            f"`reasoning train history {name}` shows since when",
-        )
-    deploy: DeployPlan | AttachPlan | None = None
+    _refuse_what_cannot_be(store, settings, candidate, model_type, own=own)
+    deploy = None
     if record is None or record.state != "READY":
-        deploy = plan_serving(
-            client,
-            store,
-            limits,
-            DeployRequest(
-                target=candidate.target,
-                models=models,
-                idle_minutes=idle_minutes,
-                model_type=model_type,
-                endpoint=record.endpoint_name if record is not None and record.rides_on is None else None,
-                merged=True if record is None or record.rides_on is None else None,
-            ),
-        )
-        if isinstance(deploy, AttachPlan):
-            raise ReasoningError(
-                f"`{candidate.name}` is attached to another model, and is {record.state if record else 'not up'}",
-                f"start that first: `reasoning models start {record.deployment_name if record else name}`",
-            )
+        deploy = _plan_deploy(client, store, limits, candidate, model_type, models, idle_minutes)
     settings_now = (s.ENABLED, s.MODE, s.SHARE, s.PROMPT_FORM, s.MODEL)
     before = {one[model_type].name: s.spell(get(one[model_type])) for one in settings_now}
     return PromotionPlan(
@@ -207,6 +179,63 @@ def plan_promotion(
         before=before,
         form=candidate.form or get(s.PROMPT_FORM[model_type]),
     )
+
+
+def _refuse_what_cannot_be(
+    store: Store, settings: Settings, candidate: Candidate, model_type: str, *, own: bool
+) -> None:
+    """ReasoningError where the slot is another provider's, has another canary, or is the candidate's `own` already."""
+    get, record, name = settings.get, candidate.record, spell_model_type(model_type)
+    if get(s.PROVIDER_URL[model_type]):
+        raise ReasoningError(
+            f"{name} is answered by a model that is served elsewhere, which cannot be replaced step by step",
+            f"`reasoning config unset {model_type}.provider_url` leaves it to Together",
+        )
+    going = Replacements(store).going(model_type)
+    if going is not None and (record is None or record.key != going.new_key):
+        other = Deployments(store).get(going.new_key)
+        raise ReasoningError(
+            f"`{other.model_name if other else going.new_key}` is a canary of {name} already, at {going.percent} %",
+            f"`reasoning models rollback {name}`, or promote that one: `reasoning train promote {name}`",
+        )
+    if own and get(s.ENABLED[model_type]) and get(s.MODE[model_type]) is Mode.LIVE:
+        raise ReasoningError(
+            f"`{candidate.name}` answers {name} already",
+            f"`reasoning train history {name}` shows since when",
+        )
+
+
+def _plan_deploy(
+    client: TogetherClient,
+    store: Store,
+    limits: Limits,
+    candidate: Candidate,
+    model_type: str,
+    models: dict[str, str],
+    idle_minutes: int,
+) -> DeployPlan:
+    """How the candidate is brought up, where it is not: on its own endpoint, or the slot's."""
+    record = candidate.record
+    deploy = plan_serving(
+        client,
+        store,
+        limits,
+        DeployRequest(
+            target=candidate.target,
+            models=models,
+            idle_minutes=idle_minutes,
+            model_type=model_type,
+            endpoint=record.endpoint_name if record is not None and record.rides_on is None else None,
+            merged=True if record is None or record.rides_on is None else None,
+        ),
+    )
+    if isinstance(deploy, AttachPlan):
+        up = record.deployment_name if record else spell_model_type(model_type)
+        raise ReasoningError(
+            f"`{candidate.name}` is attached to another model, and is {record.state if record else 'not up'}",
+            f"start that first: `reasoning models start {up}`",
+        )
+    return deploy
 
 
 def refuse_another(store: Store, request: PromoteRequest, going: Promotion) -> None:

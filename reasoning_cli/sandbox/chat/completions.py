@@ -16,7 +16,7 @@ from reasoning_cli.sandbox.http.problems import ApiError, bad_request
 from reasoning_cli.sandbox.http.requests import Request, Stream
 from reasoning_cli.sandbox.http.shapes import Json
 from reasoning_cli.sandbox.world.catalog import PROJECT_SLUG
-from reasoning_cli.sandbox.world.records import Deployment
+from reasoning_cli.sandbox.world.records import Deployment, Endpoint
 from reasoning_cli.sandbox.world.world import World, new_id
 
 _CHARACTERS_PER_TOKEN = 4
@@ -76,18 +76,7 @@ def _serving(world: World, model: str) -> Deployment:
     `sandbox/<endpoint>` follows the split; `sandbox/<endpoint>/<deployment>` is pinned, but must be in the split too.
     Nothing wakes up by itself: without a ready replica the answer is 400.
     """
-    slug, *names = model.split("/")
-    endpoint = next((one for one in world.live_endpoints() if names and one.name == names[0]), None)
-    if slug != PROJECT_SLUG or len(names) not in {1, 2} or endpoint is None:
-        raise _unknown_model(model)
-    live = world.live_deployments(endpoint.id)
-    if len(names) == 2:
-        live = [one for one in live if one.name == names[1]]
-        if not live:
-            raise _unknown_model(model)
-    routed = [one for one in live if one.id in endpoint.split]
-    if len(names) == 1:
-        routed = [one for one in routed if endpoint.split[one.id] > 0]
+    endpoint, routed = _routed(world, model)
     if not routed:
         raise bad_request(
             f"{model} has no deployment in the endpoint's traffic split", code="endpoint_not_configured", param="model"
@@ -100,6 +89,21 @@ def _serving(world: World, model: str) -> Deployment:
         )
     weights = [endpoint.split[one.id] * one.ready for one in ready] if len(ready) > 1 else [1]
     return random.choices(ready, weights)[0]
+
+
+def _routed(world: World, model: str) -> tuple[Endpoint, list[Deployment]]:
+    """The endpoint that a name means, and what of it the name may reach."""
+    slug, *names = model.split("/")
+    endpoint = next((one for one in world.live_endpoints() if names and one.name == names[0]), None)
+    if slug != PROJECT_SLUG or len(names) not in {1, 2} or endpoint is None:
+        raise _unknown_model(model)
+    live = world.live_deployments(endpoint.id)
+    if len(names) == 1:
+        return endpoint, [one for one in live if endpoint.split.get(one.id, 0) > 0]
+    pinned = [one for one in live if one.name == names[1]]
+    if not pinned:
+        raise _unknown_model(model)
+    return endpoint, [one for one in pinned if one.id in endpoint.split]
 
 
 def _adapted(world: World, deployment: Deployment, model: str, adapter: str) -> str:

@@ -56,19 +56,10 @@ def read_prompt(prompt: str, earlier: int = 2) -> Asked:
     """Any prompt; of one without parts the message is what stands at its ends."""
     kind = kind_of(prompt)
     if kind == "other":
-        text = prompt
-        if len(text) > 2 * _PLAIN_CHARACTERS:
-            text = text[:_PLAIN_CHARACTERS] + "\n" + text[-_PLAIN_CHARACTERS:]
-        return Asked(kind, "Agent", "", text, (), (), ())
+        return Asked(kind, "Agent", "", _ends(prompt), (), (), ())
     found = _AGENT.search(prompt)
     agent = next((name for name in found.groups() if name), "Agent").strip() if found else "Agent"
-    end = prompt.rfind(_FOCUS)
-    end = end if end >= 0 else len(prompt)
-    start = prompt.rfind(_RECEIVED, 0, end)
-    received = prompt[start + len(_RECEIVED) : end].strip() if start >= 0 else ""
-    begin = prompt.find(_CONVERSATION)
-    stop = start if start >= 0 else end
-    said = prompt[begin + len(_CONVERSATION) : stop] if 0 <= begin < stop else ""
+    received, said = _message_and_conversation(prompt)
     lines = [(one[1], one[2]) for one in map(_LINE.match, said.rstrip().split("\n")[-8:]) if one]
     sender, colon, text = received.partition(": ")
     if not colon or "\n" in sender or len(sender) > 64:
@@ -85,3 +76,21 @@ def read_prompt(prompt: str, earlier: int = 2) -> Asked:
         tuple(name for name in map(str.strip, actions[1].split(",")) if name) if actions else (),
         tuple(_PROVIDER.findall(providers[1])) if providers else (),
     )
+
+
+def _ends(prompt: str) -> str:
+    """A long text's beginning and end, a short one whole."""
+    if len(prompt) <= 2 * _PLAIN_CHARACTERS:
+        return prompt
+    return prompt[:_PLAIN_CHARACTERS] + "\n" + prompt[-_PLAIN_CHARACTERS:]
+
+
+def _message_and_conversation(prompt: str) -> tuple[str, str]:
+    """The received message, and what was said before it; each empty where the template has no part of that name."""
+    end = prompt.rfind(_FOCUS)
+    end = end if end >= 0 else len(prompt)
+    start = prompt.rfind(_RECEIVED, 0, end)
+    received = prompt[start + len(_RECEIVED) : end].strip() if start >= 0 else ""
+    begin = prompt.find(_CONVERSATION)
+    stop = start if start >= 0 else end
+    return received, prompt[begin + len(_CONVERSATION) : stop] if 0 <= begin < stop else ""

@@ -252,7 +252,7 @@ def test_a_model_is_enabled_for_a_share_or_only_to_be_compared(still: Service, r
     assert canary.stdout.startswith("planning is enabled, canary: the model answers 25 % of the people")
     assert "READY, canary 25 %" in reasoning("models", "list").stdout
     shadow = reasoning("models", "enable", "planning", "--mode", "shadow")
-    assert shadow.stdout.startswith("planning is enabled, shadow: the original answers; the model is asked beside it")
+    assert shadow.stdout.startswith("planning is enabled, shadow: the original answers; the model is asked too")
     again = json.loads(reasoning("models", "status", "--json").stdout)[1]
     assert (again["mode"], again["share_percent"]) == ("shadow", None)
     assert reasoning("models", "enable", "planning").stdout.startswith("planning is enabled, shadow")
