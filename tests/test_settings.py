@@ -389,6 +389,22 @@ def test_the_last_value_of_a_group_leaves_its_comments_behind(paths: Paths) -> N
     assert read_file(paths.config_file) == {}
 
 
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("[gateway]\nport = 9000\n", ""),
+        ("[gateway]  # head\nport = 9000\n", "[gateway]  # head\n"),
+        ("[gateway]\n# inside\nport = 9000\n", "[gateway]\n# inside\n"),
+        ("[gateway]\n\nport = 9000\n", ""),
+        ("gateway = { port = 9000 }\n", ""),
+    ],
+)
+def test_a_group_goes_with_its_last_value_but_for_a_comment(text: str, left: str, paths: Paths) -> None:
+    write_file(paths, text)
+    write_setting(paths, s.GATEWAY_PORT, None)
+    assert paths.config_file.read_text() == left
+
+
 @pytest.mark.parametrize("text", ["gateway.port = 9000\n", "gateway = { port = 9000 }\n", '"gateway.port" = 9000\n'])
 def test_other_ways_of_writing_a_group_are_changed_in_place(text: str, paths: Paths) -> None:
     write_file(paths, text)

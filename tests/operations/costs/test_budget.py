@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -23,7 +24,7 @@ from reasoning_cli.operations.costs.budget import (
 )
 from reasoning_cli.operations.costs.ledger import Usage
 from reasoning_cli.operations.deploy.status import refresh
-from reasoning_cli.store.deploy.deployments import Deployments
+from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.values import Period, parse_usd
 from tests.together.service import MODELS, NO_LIMITS, Service, service
 
@@ -237,6 +238,43 @@ def test_a_stopped_model_spends_nothing_and_a_starting_one_all_it_may(together: 
     together.stop(keep=True)
     refresh(together.client, together.store)
     assert [spending_rate(one) for one in Deployments(together.store).live()] == [0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "cents"),
+    [
+        ({}, 2 * 549),
+        ({"ready_replicas": 3}, 3 * 549),  # scaled down, and the third has not gone yet
+        ({"ready_replicas": 1}, 2 * 549),
+        ({"state": "STOPPED"}, 0),
+        ({"deleted_at": AT}, 0),
+        ({"price_cents_per_hour": None}, 0),
+    ],
+)
+def test_a_deployment_spends_what_is_ready_or_may_become_so(changes: dict[str, object], cents: int) -> None:
+    record = DeploymentRecord(
+        key="k",
+        model_type="planning",
+        model_name="acme/model",
+        model_id="ml_1",
+        endpoint_name="planning",
+        endpoint_id="ep_1",
+        deployment_name="planning-1",
+        deployment_id="dep_1",
+        serving_name="acme/planning",
+        project_id="proj_1",
+        hardware="1x-h100",
+        price_cents_per_hour=549,
+        config="cr_1",
+        idle_minutes=0,
+        min_replicas=1,
+        max_replicas=2,
+        state="READY",
+        ready_replicas=2,
+        created_at=AT,
+        state_at=AT,
+    )
+    assert spending_rate(replace(record, **changes)) == cents  # type: ignore[arg-type]
 
 
 # --- fine-tuning jobs ---

@@ -80,6 +80,14 @@ def test_what_does_not_apply_neither_passes_nor_fails() -> None:
     assert "wrong_respond_percent" not in {one.key for one in judge(Gate(), found, "planning", "m", 2000, NOW)}
 
 
+def test_the_gates_own_latency_wins_over_the_deadline() -> None:
+    gate = replace(DEFAULTS["should_respond"], p95_ms=700)
+    assert failed(replace(GOOD, p95_ms=700), gate) == []
+    assert failed(replace(GOOD, p95_ms=701), gate) == ["p95_ms"], "though the deadline of 2,000 ms would let it pass"
+    assert failed(replace(GOOD, p95_ms=2500), replace(gate, p95_ms=3000)) == []
+    assert failed(replace(GOOD, p95_ms=2000)) == []
+
+
 def test_a_file_changes_rules_for_all_or_for_a_type(tmp_path: Path) -> None:
     path = tmp_path / "gate.toml"
     path.write_text("min_decisions = 20\n[planning]\nvalid_percent = 99.5\n[should-respond]\np95_ms = 300\n")
