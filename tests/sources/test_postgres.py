@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
 import pytest
 
-from reasoning_cli.errors import NotFoundError, RemoteError
+from reasoning_cli.errors import ConfigurationError, NotFoundError, ReasoningError, RemoteError, UsageError
 from reasoning_cli.gateway.log.recorded_call import read_exchange
 from reasoning_cli.operations.data.ingest.pipeline import ImportOptions, ImportReport, import_decisions
 from reasoning_cli.redact import bare_address
@@ -52,7 +55,32 @@ def url(server: str) -> Iterator[str]:
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public")
+        for name in ("agent2", "closed"):
+            connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
     yield server
+
+
+@contextmanager
+def database(server: str, name: str, options: str = "") -> Iterator[str]:
+    """A second database on the server."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} {options}")
+    try:
+        yield server.replace("/postgres", f"/{name}")
+    finally:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def guest(url: str) -> Iterator[str]:
+    """The address of a user who may do nothing yet."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE guest LOGIN")
+    yield url.replace("eliza@", "guest@")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP OWNED BY guest")
+        connection.execute("DROP ROLE guest")
 
 
 @pytest.fixture
@@ -188,8 +216,172 @@ def test_the_server_lets_nothing_be_written(url: str, store: Store) -> None:
 def test_what_is_no_agents_database_is_said(url: str, store: Store) -> None:
     with pytest.raises(NotFoundError, match="no `logs` table"):
         take(url, store)
-    with pytest.raises(RemoteError, match="cannot read"):
-        take(url.replace("/postgres", "/nothing"), store)
+
+
+# --- which table it is ---
+
+
+def test_a_second_schema_is_another_source(url: str, store: Store) -> None:
+    fill(url, many(5))
+    in_schema(url, "agent2", many(7, start=100))
+    assert take(url, store).added == 5
+    second = take(f"{url}?options=-c%20search_path%3Dagent2", store)
+    assert (second.added, second.went_on) == (7, False)
+    # Each goes on where it ended.
+    assert take(url, store).went_on
+    assert take(f"{url}?options=-c%20search_path%3Dagent2", store).went_on
+
+
+def in_schema(url: str, schema: str, rows: list[dict[str, Any]]) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+        connection.execute(f"CREATE SCHEMA {schema}")
+    fill(f"{url}?options=-c%20search_path%3D{schema}", rows)
+
+
+def test_a_search_path_changed_on_the_server_is_another_source(url: str, store: Store) -> None:
+    fill(url, many(5))
+    in_schema(url, "agent2", many(7, start=-100))
+    assert take(url, store).added == 5
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("ALTER ROLE eliza SET search_path TO agent2")
+    try:
+        second = take(url, store)
+    finally:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("ALTER ROLE eliza RESET search_path")
+    assert (second.added, second.went_on) == (7, False)
+
+
+def test_host_port_and_database_in_parameters_are_another_source(url: str, store: Store) -> None:
+    fill(url, many(5))
+    with database(url, "other") as other, postgres_server.postgres_server() as elsewhere:
+        fill(other, many(7, start=-100))
+        fill(elsewhere, many(9, start=-300))
+        assert take(url, store).added == 5
+        assert take(f"{url}?dbname=other", store).added == 7
+        parts = urlsplit(elsewhere)
+        address = f"postgresql://eliza@/postgres?host={parts.hostname}"
+        assert take(f"{address}&port={parts.port}", store).added == 9
+        assert take(f"{address}&port={urlsplit(url).port}", store).already_there == 5
+        keys = [row[0] for row in store.rows("SELECT source FROM imports")]
+        assert len(keys) == len(set(keys)) == 4
+
+
+# --- odd values ---
+
+
+@pytest.mark.parametrize("style", ["SQL, DMY", "German", "Postgres, MDY"])
+def test_the_date_style_of_a_database_changes_nothing(server: str, store: Store, style: str) -> None:
+    with database(server, "styled") as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"ALTER DATABASE styled SET DateStyle TO '{style}'")
+        fill(url, many(3, start=60 * 24 * 4))
+        assert take(url, store).added == 3
+        assert {sample.created_at.date() for sample in stored(store)} == {date(2026, 10, 5)}
+        assert take(url, store).went_on
+
+
+ODD = NEW.replace("created_at timestamptz NOT NULL", "created_at timestamptz").replace(
+    "body jsonb NOT NULL", "body jsonb"
+)
+
+
+def test_rows_without_a_time_or_a_finite_one_are_bad_lines(url: str, store: Store) -> None:
+    rows = many(6)
+    for row in rows:
+        row["body"] = {name: value for name, value in row["body"].items() if name != "timestamp"}
+    rows[1]["created_at"], rows[2]["created_at"], rows[3]["created_at"] = None, "infinity", "-infinity"
+    rows[4]["created_at"] = "0044-03-15 12:00:00+00 BC"
+    fill(url, rows, ODD)
+    report = take(url, store)
+    assert (report.added, report.bad) == (2, 4)
+    assert dict(report.bad_by_why) == {"`created_at` is not a time that can be read": 3, "no `created_at`": 1}
+    with psycopg.connect(url) as connection:
+        add(connection, many(2, start=10))
+    again = take(url, store)
+    assert (again.added, again.went_on) == (2, True)
+
+
+def test_a_row_without_a_body_is_a_bad_line(url: str, store: Store) -> None:
+    fill(url, many(2), ODD)
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE logs SET body = NULL WHERE id = %s", [as_uuid("row-0")])
+    assert (take(url, store).added, take(url, store, again=True).bad) == (1, 1)
+
+
+def test_a_database_in_another_encoding_is_read_as_utf8(server: str, store: Store) -> None:
+    with database(server, "latin", "ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0") as url:
+        rows = many(1)
+        rows[0]["body"]["response"] = rows[0]["body"]["response"].replace("</", " où </", 1)
+        fill(url, rows, NEW.replace("jsonb", "json"))
+        assert take(url, store).added == 1
+    assert "où" in stored(store)[0].output
+
+
+def test_a_database_without_an_encoding_gives_what_can_be_read(server: str, store: Store) -> None:
+    with database(server, "bare", "ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0") as url:
+        fill(url, many(3), NEW.replace("jsonb", "json"))
+        with psycopg.connect(url, client_encoding="SQL_ASCII") as connection:
+            connection.execute(
+                "UPDATE logs SET body = convert_from(convert_to(body::text, 'SQL_ASCII') || %s, 'SQL_ASCII')::json"
+                " WHERE id = %s",
+                [b"  ", as_uuid("row-1")],
+            )
+            connection.execute(
+                "UPDATE logs SET body = replace(body::text, 'modelKey', convert_from(%s, 'SQL_ASCII'))::json"
+                " WHERE id = %s",
+                [b"m\xe9", as_uuid("row-2")],
+            )
+        report = take(url, store)
+    assert (report.added, dict(report.bad_by_why)) == (2, {"not UTF-8": 1})
+
+
+# --- each failure in its own words ---
+
+
+def refused(url: str, store: Store) -> ReasoningError:
+    with pytest.raises(ReasoningError) as caught:
+        take(url, store)
+    return caught.value
+
+
+def test_a_schema_that_is_closed_is_said(url: str, guest: str, store: Store) -> None:
+    in_schema(url, "closed", many(1))
+    error = refused(f"{guest}?options=-c%20search_path%3Dclosed", store)
+    assert (type(error), error.message.count("does not let `guest` look into the schema `closed`")) == (
+        ConfigurationError,
+        1,
+    )
+    assert "GRANT USAGE ON SCHEMA closed TO guest" in (error.hint or "")
+    with psycopg.connect(url) as connection:
+        connection.execute("GRANT USAGE ON SCHEMA closed TO guest")
+    error = refused(f"{guest}?options=-c%20search_path%3Dclosed", store)
+    assert (type(error), "does not let this user read `logs`" in error.message) == (ConfigurationError, True)
+
+
+def test_a_table_in_another_schema_is_named_with_the_search_path(url: str, store: Store) -> None:
+    in_schema(url, "agent2", many(2))
+    error = refused(url, store)
+    assert isinstance(error, NotFoundError)
+    assert 'is in the schema `agent2`, which is not on the search path ("$user", public)' in error.message
+    assert error.hint == "add `?options=-c%20search_path%3Dagent2` to the address"
+    assert take(f"{url}?options=-c%20search_path%3Dagent2", store).added == 2
+
+
+def test_what_is_not_there_is_said(url: str, store: Store) -> None:
+    error = refused(url.replace("/postgres", "/nothing"), store)
+    assert (type(error), "no such database" in error.message) == (NotFoundError, True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        error = refused(f"postgresql://eliza@127.0.0.1:{free.getsockname()[1]}/postgres", store)
+    assert (type(error), "connection refused" in error.message) == (RemoteError, True)
+    error = refused("postgresql://eliza@nowhere.invalid/postgres", store)
+    assert (type(error), "no such host" in error.message) == (RemoteError, True)
+    error = refused(url.replace("eliza@", "nobody@"), store)
+    assert (type(error), "no such user" in error.message) == (ConfigurationError, True)
+    error = refused(f"{url}?schema=agent", store)
+    assert (type(error), "cannot be used as an address" in error.message) == (UsageError, True)
 
 
 def test_a_password_is_neither_shown_nor_kept(url: str, store: Store) -> None:
