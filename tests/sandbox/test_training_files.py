@@ -14,7 +14,9 @@ from tests.sandbox.conftest import Api
 
 _USER, _SAID = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
 _SYSTEM = {"role": "system", "content": "s"}
-_CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}, {"id": "2"}]}
+_ADD = {"name": "add", "arguments": "{}"}
+_CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": one, "function": _ADD} for one in "12"]}
+_IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
 _TOOL = {"role": "tool", "content": "t", "tool_call_id": "1"}
 _PAIR = {"preferred_output": [_SAID], "non_preferred_output": [{"role": "assistant", "content": "b"}]}
 
@@ -33,9 +35,9 @@ def talk(*messages: object, **members: object) -> dict[str, Any]:
         (talk(_USER, _SAID), "conversation"),
         (talk(_SYSTEM, _USER, _SAID, _USER, _SAID, weight=0.5), "conversation"),
         (talk(_USER, _SAID | {"weight": 0}, _USER, _SAID | {"weight": 1, "reasoning": "r"}), "conversation"),
-        (talk(_USER, _CALL, _TOOL, _TOOL, _SAID, tools=[{}]), "conversation"),
+        (talk(_USER, _CALL, _TOOL, _TOOL, _SAID, tools=[{"function": _ADD}]), "conversation"),
         (
-            talk({"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "image_url"}]}, _SAID),
+            talk({"role": "user", "content": [{"type": "text", "text": "x"}, _IMAGE]}, _SAID),
             "conversation",
         ),
         ({"prompt": "p", "completion": "c"}, "instruction"),
@@ -53,7 +55,7 @@ def test_every_format_passes(row: dict[str, Any], form: str) -> None:
 def test_the_report_says_what_is_in_the_file() -> None:
     weighted = inspect("f", "jsonl", lines(talk(_USER, _SAID | {"weight": 1}, weight=2))).report
     assert (weighted["dataset_has_message_weights"], weighted["dataset_has_sample_weights"]) == (True, True)
-    tools = inspect("f", "jsonl", lines(talk(_USER, _CALL, _TOOL, _SAID, tools=[{}]))).report
+    tools = inspect("f", "jsonl", lines(talk(_USER, _CALL, _TOOL, _SAID, tools=[{"function": _ADD}]))).report
     assert (tools["dataset_has_tools"], tools["dataset_has_parallel_tool_calls"]) == (True, True)
     assert not tools["dataset_is_multimodal"]
 

@@ -23,7 +23,7 @@ from reasoning_cli.errors import DataError, NotFoundError
 from reasoning_cli.operations.data.export.files import MOST_BYTES
 from reasoning_cli.operations.data.export.render import BYTES_PER_TOKEN
 from reasoning_cli.operations.data.parquet_pages import ANY, PagedFile, PageError, opened
-from reasoning_cli.operations.data.validate.sample import Kind, SampleCheck, check_sample
+from reasoning_cli.operations.data.validate.sample import FORMATS, Kind, SampleCheck, check_sample
 from reasoning_cli.redaction.redactor import Redactor
 from reasoning_cli.store.fingerprints import masked_hash
 
@@ -126,8 +126,9 @@ class _Check:
             self._jsonl()
         if self._size and not self._samples and not self._refusals:
             self._refuse(0, "no sample in it")
-        if len(self._kinds) > 1:
-            self._refuse(0, f"several formats in one file: {', '.join(self._kinds)}")
+        formats = dict.fromkeys(FORMATS.get(kind, kind) for kind in self._kinds)
+        if len(formats) > 1:
+            self._refuse(0, f"several formats in one file: {', '.join(formats)}")
         self._imbalance()
         return FileCheck(
             path=self._path,
@@ -166,7 +167,7 @@ class _Check:
         return None
 
     def _csv(self) -> None:
-        self._warn(0, "CSV, which Together takes for evaluations, not for a fine-tune")
+        self._refuse(0, "CSV, which Together takes for evaluations, not for a fine-tune")
         csv.field_size_limit(2**31 - 1)
         head: list[str] = []
         number = 0

@@ -6,6 +6,8 @@ are mistakes all the same.
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -30,6 +32,13 @@ _TELLING = (
 _MESSAGE_KEYS = frozenset(
     {"role", "content", "weight", "name", "tool_calls", "tool_call_id", "reasoning", "reasoning_content"}
 )
+# Images go in whole, of user messages only.
+MOST_IMAGES = 10
+MOST_IMAGE_BYTES = 10 * 1024 * 1024
+_IMAGE = re.compile(r"data:image/(?:jpeg|png|webp|gif);base64,")
+# Lines with calls or reasoning are conversations like others: Together's report says of a whole file whether some are
+# in it (`dataset_has_tools`, `dataset_has_reasoning`), not that all are.
+FORMATS: Mapping[Kind, str] = {"tools": "conversational", "reasoning": "conversational"}
 
 
 @dataclass(frozen=True)
@@ -90,15 +99,16 @@ def _conversational(sample: Mapping[str, object], refusals: list[str]) -> Sample
             warnings.append("ends with a user message, which nobody answers")
         if any(one.get("role") == "assistant" and "<think" in _text(one) for one in mine):
             warnings.append("thinking in an answer")
-    tools = sample.get("tools")
-    if tools is not None and not (isinstance(tools, list) and all(isinstance(one, dict) for one in tools)):
-        refusals.append("tools that are no list of objects")
+    refusals += _tools_flaws(sample)
     return SampleCheck(kind, tuple(refusals), tuple(warnings), asked, answer, texts)
 
 
 def _preference(sample: Mapping[str, object], refusals: list[str]) -> SampleCheck:
     given = sample.get("input")
     messages = given.get("messages") if isinstance(given, dict) else None
+    if isinstance(given, dict):
+        refusals += [f"a key beside the input: {key}" for key in sorted(set(given) - {"messages", "tools"})]
+        refusals += _tools_flaws(given)
     if messages is None:
         refusals.append("no input with messages")
         messages = []
@@ -113,7 +123,11 @@ def _preference(sample: Mapping[str, object], refusals: list[str]) -> SampleChec
             refusals.append(f"{key} that is not one assistant message")
             outputs.append("")
             continue
-        refusals += _content_flaws(output[0])
+        refusals += [f"a key beside a message: {key}" for key in sorted(set(output[0]) - {"role", "content"})]
+        if isinstance(output[0].get("content"), str):
+            refusals += _content_flaws(output[0])
+        else:
+            refusals.append(f"{key} that is no text")
         outputs.append(_text(output[0]))
     warnings = ["both outputs are the same"] if outputs[0] and outputs[0] == outputs[1] else []
     mine = [one for one in messages if isinstance(one, dict)] if isinstance(messages, list) else []
@@ -158,13 +172,54 @@ def conversation_flaws(messages: object) -> list[str]:
         elif role in ("user", "assistant") and before in _NOT_BEFORE[role]:
             flaws.append("roles out of turn")
         flaws += _content_flaws(message)
+        flaws += _call_flaws(message)
         weight = message.get("weight")
-        if weight is not None and (role != "assistant" or weight not in (0, 1)):
+        if weight is not None and (role != "assistant" or weight not in (0, 1) or isinstance(weight, bool)):
             flaws.append("a weight that is not 0 or 1 on an assistant message")
         before = role
     if not any(_role(one) == "assistant" for one in messages):
         flaws.append("no assistant message")
+    if sum(len(list(_images(one))) for one in messages) > MOST_IMAGES:
+        flaws.append(f"more than {MOST_IMAGES} images")
     return flaws
+
+
+def _tools_flaws(holder: Mapping[str, object]) -> Iterator[str]:
+    tools = holder.get("tools")
+    if "tools" in holder and not (isinstance(tools, list) and all(_names_function(one) for one in tools)):
+        yield "tools that are no list of functions with names"
+
+
+def _names_function(tool: object) -> bool:
+    function = tool.get("function") if isinstance(tool, dict) and tool.get("type", "function") == "function" else None
+    return isinstance(function, dict) and isinstance(function.get("name"), str) and bool(function["name"])
+
+
+def _call_flaws(message: Mapping[str, object]) -> Iterator[str]:
+    role, calls = message.get("role"), message.get("tool_calls")
+    if calls is not None:
+        if role != "assistant" or not isinstance(calls, list):
+            yield "tool_calls that are no list of the assistant's"
+        elif not all(_is_call(call) for call in calls):
+            yield "a tool call without id, function name or arguments as text"
+    if role == "tool" and not isinstance(message.get("tool_call_id"), str):
+        yield "a tool's message without the call's id"
+    for name in ("reasoning", "reasoning_content"):
+        if message.get(name) is not None and (role != "assistant" or not isinstance(message[name], str)):
+            yield f"{name} that is no text of the assistant's"
+
+
+def _is_call(call: object) -> bool:
+    if not isinstance(call, dict) or not _names_function(call) or not isinstance(call.get("id"), str):
+        return False
+    return bool(call["id"]) and isinstance(call["function"].get("arguments"), str)
+
+
+def _images(message: object) -> Iterator[Mapping[str, object]]:
+    content = message.get("content") if isinstance(message, dict) else None
+    for part in content if isinstance(content, list) else ():
+        if isinstance(part, dict) and part.get("type") == "image_url":
+            yield part
 
 
 def _content_flaws(message: Mapping[str, object]) -> Iterator[str]:
@@ -172,8 +227,7 @@ def _content_flaws(message: Mapping[str, object]) -> Iterator[str]:
     if content is None and role == "assistant" and message.get("tool_calls"):
         return
     if isinstance(content, list):
-        if not all(isinstance(part, dict) and "type" in part for part in content):
-            yield "a content that is neither text nor parts"
+        yield from _part_flaws(str(role), content)
         return
     if not isinstance(content, str):
         yield "a content that is no text"
@@ -181,19 +235,57 @@ def _content_flaws(message: Mapping[str, object]) -> Iterator[str]:
         yield f"an empty {role} message"
     elif "\0" in content:
         yield "a NUL character"
-    if role == "tool" and not isinstance(message.get("tool_call_id"), str):
-        yield "a tool's message without the call's id"
+
+
+def _part_flaws(role: str, content: Sequence[object]) -> Iterator[str]:
+    """What is wrong with a content in parts: texts, and images of a user, each in the file itself."""
+    if not content:
+        yield f"an empty {role} message"
+    for part in content:
+        kind = part.get("type") if isinstance(part, dict) else None
+        if isinstance(part, dict) and kind == "text" and isinstance(part.get("text"), str):
+            if "\0" in part["text"]:
+                yield "a NUL character"
+        elif isinstance(part, dict) and kind == "image_url":
+            if role != "user":
+                yield "an image that is not in a user message"
+            yield from _image_flaws(part.get("image_url"))
+        else:
+            yield "a content that is neither text nor parts"
+
+
+def _image_flaws(image: object) -> Iterator[str]:
+    address = image.get("url") if isinstance(image, dict) else None
+    found = _IMAGE.match(address) if isinstance(address, str) else None
+    if found is None or not isinstance(address, str):
+        yield "an image that is not base64 in the file (data:image/…;base64,…)"
+        return
+    data = address[found.end() :]
+    try:
+        size = len(base64.b64decode(data, validate=True))
+    except ValueError:
+        size = 0
+    if not size:
+        yield "an image that is not base64 in the file (data:image/…;base64,…)"
+    elif size > MOST_IMAGE_BYTES:
+        yield "an image of more than 10 MB"
 
 
 def _texts(messages: Sequence[Mapping[str, object]]) -> Iterator[str]:
     for message in messages:
-        for key in ("content", "reasoning", "reasoning_content"):
+        if text := _text(message):
+            yield text
+        for key in ("reasoning", "reasoning_content"):
             if isinstance(message.get(key), str):
                 yield str(message[key])
 
 
 def _text(message: object) -> str:
+    """The text of a message, of all its parts."""
     content = message.get("content") if isinstance(message, dict) else None
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict)]
+        return "\n".join(part for part in parts if isinstance(part, str))
     return content if isinstance(content, str) else ""
 
 

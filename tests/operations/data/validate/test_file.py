@@ -36,11 +36,15 @@ def check(tmp_path: Path, *lines: object, name: str = "a.jsonl", **options: obje
             {
                 "messages": [
                     USER,
-                    {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]},
+                    {
+                        "role": "assistant",
+                        "content": None,
+                        "tool_calls": [{"id": "1", "function": {"name": "add", "arguments": "{}"}}],
+                    },
                     {"role": "tool", "content": "3", "tool_call_id": "1"},
                     ANSWER,
                 ],
-                "tools": [{"type": "function"}],
+                "tools": [{"type": "function", "function": {"name": "add"}}],
             },
             "tools",
         ),
@@ -167,12 +171,12 @@ def test_only_the_first_lines_are_named_and_all_are_counted(tmp_path: Path) -> N
 
 
 def test_csv_is_checked_row_by_row(tmp_path: Path) -> None:
+    refused = {"CSV, which Together takes for evaluations, not for a fine-tune": 1}
     good = check(tmp_path, b'prompt,completion\r\n"a\nb",c\r\n', name="a.csv")
-    assert (good.accepted, good.samples) == (True, 1)
-    assert "CSV, which Together takes for evaluations, not for a fine-tune" in good.warnings
+    assert (good.refusals, good.samples) == (refused, 1)
     bad = check(tmp_path, b"prompt,completion\r\na\r\nb,c,d\r\n", name="b.csv")
-    assert bad.refusals == {"another number of columns than the first line": 2}
-    assert check(tmp_path, b"prompt,completion\r\n\xff,c\r\n", name="c.csv").refusals == {"not UTF-8": 1}
+    assert bad.refusals == {"another number of columns than the first line": 2, **refused}
+    assert check(tmp_path, b"prompt,completion\r\n\xff,c\r\n", name="c.csv").refusals == {"not UTF-8": 1, **refused}
 
 
 def test_parquet_must_be_tokens(tmp_path: Path) -> None:
