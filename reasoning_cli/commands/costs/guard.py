@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shlex
-import sys
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,9 +13,9 @@ import typer
 
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.options import typed
+from reasoning_cli.commands._shared.services import LINGER, cron_line, unit_lines
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.errors import ConfigurationError, ReasoningError, UsageError
-from reasoning_cli.paths import HOME_VARIABLE
 from reasoning_cli.terminal.listing import Format
 from reasoning_cli.values import parse_daily_hours, parse_duration, parse_model_type, spell_model_type
 
@@ -46,7 +44,11 @@ def guard(
     """
     session = session_of(ctx)
     if print_systemd or print_cron:
-        session.terminal.print(_systemd_unit(session) if print_systemd else _cron_line(session))
+        often = ["--interval", interval] if interval is not None else []
+        if print_systemd:
+            session.terminal.print(_systemd_unit(session, often))
+        else:
+            session.terminal.print(cron_line(session, "costs", "guard", "--once", "--format", "jsonl"))
         warn_about_key(session)
         return
     if fmt not in (Format.TABLE, Format.JSONL):
@@ -307,41 +309,25 @@ def _post(session: Session, record: dict[str, object]) -> None:
         session.terminal.warn(f"the webhook was not told: {problem}")
 
 
-def service_command(session: Session, *words: str) -> str:
-    """What a service has to start, to do `words` with the account and data of this session."""
-    return shlex.join([sys.executable, "-m", "reasoning_cli", *session.global_options, *words])
-
-
-def service_home() -> str:
-    """The line of a unit that leads it to the same files; empty where they are at their usual place."""
-    environ = s.environment()
-    return f'Environment="{HOME_VARIABLE}={environ[HOME_VARIABLE]}"\n' if HOME_VARIABLE in environ else ""
-
-
-def _systemd_unit(session: Session) -> str:
+def _systemd_unit(session: Session, often: list[str]) -> str:
     """A user unit, one for each profile: `systemctl --user enable --now reasoning-guard`."""
     profile = session.settings.paths.profile
     unit = f"reasoning-guard-{profile}" if profile else "reasoning-guard"
     return f"""\
 # ~/.config/systemd/user/{unit}.service
 # then: systemctl --user enable --now {unit}
+{LINGER}
 [Unit]
 Description=reasoning: stop models that are idle, over budget or out of hours
 After=network-online.target
 
 [Service]
-{service_home()}ExecStart={service_command(session, "costs", "guard", "--format", "jsonl")}
+{unit_lines(session, "costs", "guard", "--format", "jsonl", *often)}
 Restart=always
 RestartSec=10
 
 [Install]
 WantedBy=default.target"""
-
-
-def _cron_line(session: Session) -> str:
-    environ = s.environment()
-    home = f"{HOME_VARIABLE}={shlex.quote(environ[HOME_VARIABLE])} " if HOME_VARIABLE in environ else ""
-    return f"* * * * * {home}{service_command(session, 'costs', 'guard', '--once', '--format', 'jsonl')}"
 
 
 def warn_about_key(session: Session) -> None:

@@ -72,7 +72,7 @@ def _set_flags(session: Session, wanted: Serving) -> None:
 
 def systemd_unit(session: Session, wanted: Serving) -> str:
     """A user unit, one for each profile, that starts a gateway as it is wanted."""
-    from reasoning_cli.commands.costs.guard import service_command, service_home
+    from reasoning_cli.commands._shared.services import LINGER, unit_lines
 
     words = ["gateway", "serve"]
     words += ["--host", wanted.host] if wanted.host else []
@@ -87,12 +87,13 @@ def systemd_unit(session: Session, wanted: Serving) -> str:
     return f"""\
 # ~/.config/systemd/user/{unit}.service
 # then: systemctl --user enable --now {unit}
+{LINGER}
 [Unit]
 Description=reasoning: answer an agent's decisions with models of our own
 After=network-online.target
 
 [Service]
-{service_home()}ExecStart={service_command(session, *words)}
+{unit_lines(session, *words)}
 Restart=always
 RestartSec=1
 # Calls under way are answered first.
