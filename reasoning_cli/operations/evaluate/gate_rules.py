@@ -44,7 +44,7 @@ MEANINGS: Mapping[str, str] = {
     "valid_percent": "valid answers: the low end of the interval at least",
     "margin_percent": "how much worse than what answers now it may be, at the low end of the interval",
     "agreement_percent": "decides as the original, where no label tells who is right: the low end at least",
-    "wrong_respond_percent": "of the decisions it should have kept out of, answered with RESPOND, at most",
+    "wrong_respond_percent": "RESPOND where it should have kept out, at most; 100 lets pass what was not measured, too",
     "p95_ms": "95 % of the answers within; without it the slot's deadline",
     "max_age_days": "days since it was evaluated, at most",
     "live_agreement_percent": "sent back when it decides as the original in fewer",

@@ -1,7 +1,8 @@
 """What a model has to show before it is promoted: one table of rules, what was found, and what would help. Pure.
 
 What was found comes from an evaluation (`train eval`) and from live traffic (`train compare`). A rule is held against
-the cautious end of an interval: few decisions do not pass for good ones.
+the cautious end of an interval: few decisions do not pass for good ones. Nor does what was not measured, but for the
+rules that may be left open: live traffic, which comes only after the gate, and a rule that asks for nothing.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Criterion:
-    """One rule, held against what was found. `passed` is None where the rule does not apply."""
+    """One rule, held against what was found. `passed` is None where it was not measured and need not be."""
 
     key: str
     text: str
@@ -141,29 +142,8 @@ def judge(
             )
         )
     if model_type == "should_respond":
-        share = found.wrong_respond
-        criteria.append(
-            Criterion(
-                "wrong_respond_percent",
-                "RESPOND where it should keep out",
-                f"at most {gate.wrong_respond_percent:g} %",
-                "not known" if share is None else f"{share * 100:.1f} %",
-                None if share is None else share * 100 <= gate.wrong_respond_percent,
-                "train on more decisions to stay out: `reasoning train init` shows the balance",
-            )
-        )
-    most = gate.p95_ms or deadline_ms
-    criteria.append(
-        Criterion(
-            "p95_ms",
-            "95 % of answers come within",
-            f"at most {most:,} ms",
-            "not known" if found.p95_ms is None else f"{found.p95_ms:,} ms",
-            None if found.p95_ms is None else found.p95_ms <= most,
-            f"a smaller model, more replicas, or a longer deadline: `reasoning config set {model_type}.deadline_ms`",
-        )
-    )
-    return [*criteria, _live(found, name)]
+        criteria.append(_wrong_respond(gate, found.wrong_respond, evaluate))
+    return [*criteria, _latency(gate.p95_ms or deadline_ms, found.p95_ms, model_type, evaluate), _live(found, name)]
 
 
 def refusal(criteria: list[Criterion], model: str, name: str) -> GateError | None:
@@ -191,12 +171,41 @@ def _fresh(gate: Gate, found: Evidence, evaluate: str, now: datetime) -> Criteri
 def _at_least(key: str, text: str, found: Bounds | None, percent: float, help: str) -> Criterion:
     wanted = f"at least {percent:g} %"
     if found is None:
-        return Criterion(key, text, wanted, "not known", False, help)
+        return Criterion(key, text, wanted, "not measured", False, help)
     shown = f"{found.value * 100:.1f} %, between {found.low * 100:.1f} and {found.high * 100:.1f}"
     return Criterion(key, text, wanted, shown, found.low * 100 >= percent, help)
+
+
+def _wrong_respond(gate: Gate, share: float | None, evaluate: str) -> Criterion:
+    """Not measured where it was asked nothing to stay out of; at 100 % there is nothing to measure."""
+    most = gate.wrong_respond_percent
+    if share is None:
+        passed = None if most >= 100 else False
+        help = f"evaluate on decisions to stay out of: {evaluate}; or let the gate say wrong_respond_percent = 100"
+    else:
+        passed = share * 100 <= most
+        help = "train on more decisions to stay out: `reasoning train init` shows the balance"
+    shown = "not measured" if share is None else f"{share * 100:.1f} %"
+    text = "RESPOND where it should keep out"
+    return Criterion("wrong_respond_percent", text, f"at most {most:g} %", shown, passed, help)
+
+
+def _latency(most: int, found: int | None, model_type: str, evaluate: str) -> Criterion:
+    return Criterion(
+        "p95_ms",
+        "95 % of answers come within",
+        f"at most {most:,} ms",
+        "not measured" if found is None else f"{found:,} ms",
+        found is not None and found <= most,
+        f"ask it: {evaluate}"
+        if found is None
+        else f"a smaller model, more replicas, or a longer deadline: `reasoning config set {model_type}.deadline_ms`",
+    )
 
 
 def _live(found: Evidence, name: str) -> Criterion:
     shown = "no traffic yet" if found.live is None else f"{found.live}, of {found.live_decisions:,} decisions"
     passed = None if found.live is None else found.live is not Verdict.WORSE
-    return Criterion("live", "in live traffic", "not worse", shown, passed, f"`reasoning train compare {name}`")
+    return Criterion(
+        "live", "in live traffic", "not worse, once there is any", shown, passed, f"`reasoning train compare {name}`"
+    )

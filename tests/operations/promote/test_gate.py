@@ -59,6 +59,8 @@ def test_a_good_model_passes_every_rule_and_each_is_shown() -> None:
         ({"difference": None, "agreement": Bounds(0.9, 0.8, 0.95)}, "agreement_percent"),
         ({"difference": None, "rival": "acme/old"}, "margin_percent"),
         ({"wrong_respond": 0.2}, "wrong_respond_percent"),
+        ({"wrong_respond": None}, "wrong_respond_percent"),
+        ({"p95_ms": None}, "p95_ms"),
         ({"p95_ms": 2001}, "p95_ms"),
         ({"live": Verdict.WORSE}, "live"),
         ({"evaluation": None}, "evaluated"),
@@ -73,10 +75,11 @@ def test_each_rule_refuses_alone_and_says_what_helps(changes: dict[str, object],
     assert refused.hint
 
 
-def test_what_does_not_apply_neither_passes_nor_fails() -> None:
-    found = replace(GOOD, wrong_respond=None, p95_ms=None, live=None)
-    criteria = {one.key: one.passed for one in judge(Gate(), found, "should_respond", "m", 2000, NOW)}
-    assert (criteria["wrong_respond_percent"], criteria["p95_ms"], criteria["live"]) == (None, None, None)
+def test_what_may_be_left_open_neither_passes_nor_fails() -> None:
+    gate, found = replace(Gate(), wrong_respond_percent=100), replace(GOOD, wrong_respond=None, live=None)
+    criteria = {one.key: one.passed for one in judge(gate, found, "should_respond", "m", 2000, NOW)}
+    assert (criteria["wrong_respond_percent"], criteria["live"]) == (None, None)
+    assert failed(found, gate) == []
     assert "wrong_respond_percent" not in {one.key for one in judge(Gate(), found, "planning", "m", 2000, NOW)}
 
 
