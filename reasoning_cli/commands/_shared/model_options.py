@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 TypeArgument = Annotated[
     str, typer.Argument(metavar="TYPE", help="should-respond, planning or coding.", autocompletion=complete_model_types)
 ]
+OneTypeArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="[TYPE]", help="This model type alone.", autocompletion=complete_model_types),
+]
 NameArgument = Annotated[
     str,
     typer.Argument(

@@ -15,6 +15,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format jso
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only ids, one a line.")]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
+PrintSystemdOption = Annotated[bool, typer.Option("--print-systemd", help="Print a unit that keeps it running.")]
+OfflineOption = Annotated[bool, typer.Option("--offline", help="Do not try the key.")]
 
 
 T = TypeVar("T")

@@ -11,10 +11,9 @@ from reasoning_cli.commands._shared.completion import complete_model_types
 from reasoning_cli.commands._shared.options import typed
 from reasoning_cli.commands._shared.session import Session
 from reasoning_cli.errors import UsageError
-from reasoning_cli.values import parse_model_type, parse_share, parse_text
+from reasoning_cli.values import parse_model_type, parse_text
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.data.export.split import Dedupe
     from reasoning_cli.store.samples.training_log import SampleFilter
     from reasoning_cli.terminal.console import Terminal
 
@@ -44,6 +43,7 @@ UntilOption = Annotated[str | None, typer.Option(metavar="WHEN", help="Up to the
 IncludeForgottenOption = Annotated[
     bool, typer.Option("--include-forgotten", help="Also what `data forget` deleted; asks.")
 ]
+SampleSeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Another seed draws another sample.")]
 AsOption = Annotated[str | None, typer.Option("--as", metavar="NAME", help="Who labels; default: user@host.")]
 
 LABEL_FILTERS = ("good", "bad", "corrected", "none")
@@ -80,27 +80,6 @@ def filter_of(
         label=label.lower() if label is not None else None,
         decision=_text(decision),
     )
-
-
-def parse_dedupe(text: str) -> Dedupe:
-    """How copies are found. UsageError for another word."""
-    from reasoning_cli.operations.data.export.split import DEDUPES
-
-    found = next((one for one in DEDUPES if one == text), None)
-    if found is None:
-        raise UsageError(f"`{text}` is no way to find copies", f"there are {', '.join(DEDUPES)}")
-    return found
-
-
-def parse_confidence(text: str | None, example: str = "--min-confidence 0.8") -> float | None:
-    """The least confidence that is asked for. UsageError for what is none."""
-    return None if text is None else float(typed(parse_share, text, example))
-
-
-def refuse_names_alone(*, redact: bool, redact_names: bool) -> None:
-    """UsageError where names are to be redacted and nothing else is."""
-    if redact_names and not redact:
-        raise UsageError("--redact-names and --no-redact contradict each other", "leave one of them out")
 
 
 def ask_for_forgotten(terminal: Terminal, *, yes: bool) -> None:

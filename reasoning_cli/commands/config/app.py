@@ -9,7 +9,14 @@ import typer
 
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.completion import complete_settings
-from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, YesOption, chosen_format
+from reasoning_cli.commands._shared.options import (
+    FormatOption,
+    JsonOption,
+    OfflineOption,
+    QuietOption,
+    YesOption,
+    chosen_format,
+)
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.errors import ConfigurationError, UsageError
 from reasoning_cli.paths import Paths
@@ -90,7 +97,7 @@ def set_value(
 def set_key(
     ctx: typer.Context,
     stdin: Annotated[bool, typer.Option("--stdin", help="Read the key from standard input.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Do not try the key.")] = False,
+    offline: OfflineOption = False,
     yes: YesOption = False,
 ) -> None:
     """Change the Together API key: the new one is tried before it takes the place of the old one."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
+from reasoning_cli.commands._shared.sample_options import SinceOption
 from reasoning_cli.commands._shared.session import session_of
 from reasoning_cli.terminal.listing import Format
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def events(
     ctx: typer.Context,
-    since: Annotated[str | None, typer.Option(metavar="WHEN", help="From then on: 2026-11-21, 7d or 24h.")] = None,
+    since: SinceOption = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="Only the newest N.")] = 50,
     fmt: FormatOption = Format.TABLE,
     json: JsonOption = False,

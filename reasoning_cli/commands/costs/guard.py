@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reasoning_cli import settings as s
-from reasoning_cli.commands._shared.options import typed
+from reasoning_cli.commands._shared.options import PrintSystemdOption, typed
 from reasoning_cli.commands._shared.services import LINGER, cron_line, unit_lines
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.errors import ConfigurationError, ReasoningError, UsageError
@@ -35,7 +35,7 @@ def guard(
     interval: Annotated[str | None, typer.Option(metavar="60s", help="How often to look.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Look once, act, and end; for cron.")] = False,
     fmt: Annotated[Format, typer.Option("--format", help="table for a person, jsonl for a log.")] = Format.TABLE,
-    print_systemd: Annotated[bool, typer.Option("--print-systemd", help="Print a unit that keeps it running.")] = False,
+    print_systemd: PrintSystemdOption = False,
     print_cron: Annotated[bool, typer.Option("--print-cron", help="Print a line for crontab.")] = False,
 ) -> None:
     """Look every minute, and stop what is idle, over budget, over the cap or out of its hours.

@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reasoning_cli.commands._shared.completion import complete_model_types
 from reasoning_cli.commands._shared.options import DryRunOption
-from reasoning_cli.commands._shared.sample_options import parse_confidence, parse_dedupe, refuse_names_alone
+from reasoning_cli.commands._shared.sample_options import AgentOption, TypesOption
 from reasoning_cli.commands._shared.session import session_of
+from reasoning_cli.commands._shared.training_options import (
+    AnsweredByOption,
+    BalanceOption,
+    CompactOption,
+    MinConfidenceOption,
+    RedactNamesOption,
+    parse_confidence,
+    parse_dedupe,
+    refuse_names_alone,
+)
 from reasoning_cli.errors import UsageError
 from reasoning_cli.values import MODEL_TYPES, parse_model_type, spell_model_type
 
@@ -24,16 +33,7 @@ if TYPE_CHECKING:
 
 def export(
     ctx: typer.Context,
-    model_type: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model-type",
-            "-m",
-            metavar="TYPE",
-            help="Only decisions of this type; may be repeated.",
-            autocompletion=complete_model_types,
-        ),
-    ] = None,
+    model_type: TypesOption = None,
     every: Annotated[bool, typer.Option("--all", help="All three types in one file; so it is without -m.")] = False,
     fmt: Annotated[
         str,
@@ -59,16 +59,12 @@ def export(
     end_date: Annotated[
         str | None, typer.Option(metavar="DATE", help="Up to this day, the whole of it, or this moment.")
     ] = None,
-    agent: Annotated[str | None, typer.Option(metavar="NAME|ID", help="Only this agent's decisions.")] = None,
-    source: Annotated[
-        str | None, typer.Option(metavar="WHO", help="Only what this one answered: original, slot or fallback.")
-    ] = None,
+    agent: AgentOption = None,
+    source: AnsweredByOption = None,
     label: Annotated[
         str | None, typer.Option(metavar="LABEL", help="Only what is labelled so. Labelled bad is always left out.")
     ] = None,
-    min_confidence: Annotated[
-        str | None, typer.Option(metavar="0-1", help="Only answers that told at least this confidence.")
-    ] = None,
+    min_confidence: MinConfidenceOption = None,
     max_tokens: Annotated[
         int | None,
         typer.Option(metavar="N", help="Leave out longer samples (4 bytes a token); default: TYPE.window_tokens."),
@@ -82,23 +78,16 @@ def export(
     redact: Annotated[
         bool, typer.Option(help="Placeholders for keys, e-mail, phone, card, address and the like; on by default.")
     ] = True,
-    redact_names: Annotated[
-        bool, typer.Option("--redact-names", help="Pseudonyms for those the agent talks with, too.")
-    ] = False,
+    redact_names: RedactNamesOption = False,
     split: Annotated[
         str | None,
         typer.Option(metavar="0.9/0.1", help="FILE.train and FILE.validation (a third: test); no copies across."),
     ] = None,
-    balance: Annotated[
-        bool, typer.Option("--balance", help="No should-respond decision more often than the next most common.")
-    ] = False,
+    balance: BalanceOption = False,
     seed: Annotated[
         int | None, typer.Option(metavar="N", help="The same seed: the same split, choice and placeholders.")
     ] = None,
-    compact: Annotated[
-        bool | None,
-        typer.Option("--compact/--exact", help="Prompts without the template, or exact; default: TYPE.prompt_form."),
-    ] = None,
+    compact: CompactOption = None,
     preference: Annotated[
         bool, typer.Option("--preference", help="Corrected decisions as pairs for dpo: the correction, the answer.")
     ] = False,

@@ -14,7 +14,7 @@ import typer
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.completion import complete_model_types
 from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption
-from reasoning_cli.commands._shared.sample_options import IncludeForgottenOption, ask_for_forgotten
+from reasoning_cli.commands._shared.sample_options import AgentOption, IncludeForgottenOption, ask_for_forgotten
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.errors import UsageError
 from reasoning_cli.redact import bare_address
@@ -61,7 +61,7 @@ def import_(
             autocompletion=complete_model_types,
         ),
     ] = None,
-    agent: Annotated[str | None, typer.Option(metavar="NAME|ID", help="Only this agent's decisions.")] = None,
+    agent: AgentOption = None,
     since: Annotated[
         str | None, typer.Option(metavar="WHEN", help="Only from then on: 2026-11-01 (your zone), RFC 3339, 7d, 24h.")
     ] = None,

@@ -12,6 +12,7 @@ from reasoning_cli.commands._shared.sample_options import (
     DecisionOption,
     LabelOption,
     RoomOption,
+    SampleSeedOption,
     SinceOption,
     SourceOption,
     TypesOption,
@@ -36,7 +37,7 @@ def review(
     sample: Annotated[
         int | None, typer.Option("--sample", metavar="N", min=1, help="Only N of them, drawn at random, once.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed draws another sample.")] = 0,
+    seed: SampleSeedOption = 0,
     evaluation: Annotated[
         int | None,
         typer.Option("--evaluation", metavar="NUMBER", help="Those on which a model differed in `train eval`."),

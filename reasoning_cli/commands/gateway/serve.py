@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from reasoning_cli.commands._shared.options import PrintSystemdOption
 from reasoning_cli.commands._shared.session import session_of
 
 
@@ -30,7 +31,7 @@ def serve(
     wake: Annotated[
         bool, typer.Option("--wake", help="Let traffic start stopped models, as `TYPE.wake` does for one.")
     ] = False,
-    print_systemd: Annotated[bool, typer.Option("--print-systemd", help="Print a unit that keeps it running.")] = False,
+    print_systemd: PrintSystemdOption = False,
 ) -> None:
     """Answer the agent's decisions with your models, and hand everything else to the original provider."""
     from reasoning_cli.commands.costs.guard import warn_about_key

@@ -12,7 +12,7 @@ import typer
 
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.completion import Shell, complete_model_types, script
-from reasoning_cli.commands._shared.options import JsonOption
+from reasoning_cli.commands._shared.options import JsonOption, OfflineOption
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.errors import ExitCode, UsageError
 from reasoning_cli.redact import mask, remember
@@ -60,7 +60,7 @@ def setup(
         str | None, typer.Option(metavar="URL", help="Where the agent's Anthropic calls go today.")
     ] = None,
     agent: AgentOption = Agent.ELIZAOS,
-    offline: Annotated[bool, typer.Option("--offline", help="Do not try the key.")] = False,
+    offline: OfflineOption = False,
     from_env: Annotated[
         Path | None,
         typer.Option(

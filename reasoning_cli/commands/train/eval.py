@@ -20,7 +20,13 @@ from reasoning_cli.commands._shared.options import (
     chosen_format,
     typed,
 )
-from reasoning_cli.commands._shared.sample_options import AgentOption, LabelOption, SinceOption, UntilOption
+from reasoning_cli.commands._shared.sample_options import (
+    AgentOption,
+    LabelOption,
+    SampleSeedOption,
+    SinceOption,
+    UntilOption,
+)
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.errors import NotFoundError, UsageError
 from reasoning_cli.terminal.listing import Format
@@ -66,7 +72,7 @@ def evaluate(
     sample: Annotated[
         int | None, typer.Option("--sample", metavar="N", min=1, help="Only N of them, drawn at random.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Another seed draws another sample.")] = 0,
+    seed: SampleSeedOption = 0,
     concurrency: Annotated[
         int, typer.Option("--concurrency", metavar="N", min=1, max=64, help="Calls under way at once.")
     ] = 8,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from reasoning_cli.commands._shared.completion import complete_model_types
+from reasoning_cli.commands._shared.model_options import OneTypeArgument
 from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
 from reasoning_cli.commands._shared.session import session_of
 from reasoning_cli.terminal.listing import Format
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 
 def history(
     ctx: typer.Context,
-    model_type: Annotated[
-        str | None,
-        typer.Argument(metavar="[TYPE]", help="This model type alone.", autocompletion=complete_model_types),
-    ] = None,
+    model_type: OneTypeArgument = None,
     fmt: FormatOption = Format.TABLE,
     json: JsonOption = False,
     quiet: QuietOption = False,

@@ -11,8 +11,19 @@ import typer
 from reasoning_cli.commands._shared.completion import complete_model_types, complete_names
 from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
 from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption, typed
-from reasoning_cli.commands._shared.sample_options import parse_confidence, parse_dedupe, refuse_names_alone
+from reasoning_cli.commands._shared.sample_options import AgentOption
 from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.commands._shared.training_options import (
+    AnsweredByOption,
+    BalanceOption,
+    CompactOption,
+    MinConfidenceOption,
+    RedactNamesOption,
+    WatchTimeoutOption,
+    parse_confidence,
+    parse_dedupe,
+    refuse_names_alone,
+)
 from reasoning_cli.errors import ExitCode, ReasoningError, UsageError
 from reasoning_cli.values import parse_duration, parse_model_type, parse_usd, spell_model_type
 
@@ -58,29 +69,18 @@ def start(
         str, typer.Option(metavar="0.9/0.1|none", help="Shares to learn from and to check with (a third is kept out).")
     ] = "0.9/0.1",
     label: Annotated[str | None, typer.Option(metavar="LABEL", help="Only what is labelled so.")] = None,
-    agent: Annotated[str | None, typer.Option(metavar="NAME|ID", help="Only this agent's decisions.")] = None,
-    source: Annotated[
-        str | None, typer.Option(metavar="WHO", help="Only what this one answered: original, slot or fallback.")
-    ] = None,
+    agent: AgentOption = None,
+    source: AnsweredByOption = None,
     start_date: Annotated[
         str | None, typer.Option("--start-date", "--since", metavar="DATE", help="From this day or moment on.")
     ] = None,
     end_date: Annotated[str | None, typer.Option(metavar="DATE", help="Up to this day, the whole of it.")] = None,
-    min_confidence: Annotated[
-        str | None, typer.Option(metavar="0-1", help="Only answers that told at least this confidence.")
-    ] = None,
+    min_confidence: MinConfidenceOption = None,
     dedupe: Annotated[str, typer.Option(metavar="HOW", help="Leave out copies: near, exact or none.")] = "near",
     redact: Annotated[bool, typer.Option(help="Placeholders for keys and personal data; on by default.")] = True,
-    redact_names: Annotated[
-        bool, typer.Option("--redact-names", help="Pseudonyms for those the agent talks with, too.")
-    ] = False,
-    balance: Annotated[
-        bool, typer.Option("--balance", help="No should-respond decision more often than the next most common.")
-    ] = False,
-    compact: Annotated[
-        bool | None,
-        typer.Option("--compact/--exact", help="Prompts without the template, or exact; default: TYPE.prompt_form."),
-    ] = None,
+    redact_names: RedactNamesOption = False,
+    balance: BalanceOption = False,
+    compact: CompactOption = None,
     max_tokens: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Leave out longer samples; default: TYPE.window_tokens.")
     ] = None,
@@ -95,9 +95,7 @@ def start(
     again: Annotated[bool, typer.Option("--again", help="Train once more though nothing changed since.")] = False,
     keep_files: Annotated[bool, typer.Option("--keep-files", help="Keep the exported files when it is done.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Leave as soon as the job is made.")] = False,
-    timeout: Annotated[
-        str | None, typer.Option(metavar="2h", help="Stop watching after this long; the job goes on.")
-    ] = None,
+    timeout: WatchTimeoutOption = None,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     json: JsonOption = False,

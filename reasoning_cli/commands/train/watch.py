@@ -9,6 +9,7 @@ import typer
 from reasoning_cli.commands._shared.completion import complete_model_types
 from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format, typed
 from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.commands._shared.training_options import WatchTimeoutOption
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.terminal.listing import Format, Listing
 from reasoning_cli.values import parse_duration
@@ -33,9 +34,7 @@ def watch(
         str | None,
         typer.Argument(metavar="RUN|TYPE", help="Default: the one that goes on.", autocompletion=complete_model_types),
     ] = None,
-    timeout: Annotated[
-        str | None, typer.Option(metavar="2h", help="Stop watching after this long; the job goes on.")
-    ] = None,
+    timeout: WatchTimeoutOption = None,
     json: JsonOption = False,
 ) -> None:
     """Watch a training until it is over. It goes on at Together whether or not anybody does; Ctrl-C leaves."""
