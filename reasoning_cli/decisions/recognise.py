@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from reasoning_cli.decisions.coding_agents import agent_of, has_coding_tools, is_aside
 from reasoning_cli.decisions.prompts import compact_head, holds_compact_head
 
 ModelType = Literal["should_respond", "planning", "coding"]
@@ -79,26 +80,13 @@ _QUOTED = re.compile(r"^# (?:Conversation Messages|Received Message)$", re.MULTI
 _ACTION_CHOICE = re.compile(r"<action>\s*RESPOND\s*\|\s*IGNORE\s*\|\s*STOP")
 _PLAN_TAGS = ("<thought>", "<actions>", "<text>")
 
-_CODING_TOOLS = frozenset(
-    {
-        "Read",
-        "Edit",
-        "Write",
-        "Bash",
-        "MultiEdit",
-        "Glob",
-        "Grep",
-        "NotebookEdit",
-        "str_replace_based_edit_tool",
-        "apply_patch",
-    }
-)
-# What recognition reads of a request's headers.
-HEADERS_READ = ("user-agent", "x-app", "anthropic-beta")
-_CODING_TOOL_TYPE = re.compile(r"(?:bash|text_editor)_")
+_SIGNS = {"user-agent": "user agent of a coding agent", "anthropic-beta": "beta of a coding agent"}
+ASIDE = "a request beside the work of a coding agent"
 _HAS_CODE, _ASKS_FOR_CODE = "code in the message", "asks for code"
 # Reasons that a person who knows better may overrule: words of a message, and no template.
 WEAK_SIGNS = frozenset({_HAS_CODE, _ASKS_FOR_CODE})
+# How a block begins that Claude Code puts beside what its user typed.
+REMINDER = "<system-reminder>"
 _ADDED_BY_CLIENT = re.compile(r"<(system-reminder|(?:local-)?command-[\w-]+)>")
 _FENCED_BLOCK = re.compile(r"^[ \t]*(```|~~~)[^\n]*\n.*?^[ \t]*\1", re.DOTALL | re.MULTILINE)
 # Looked for in casefolded text, with the word boundary behind a verb's first letter: so `re` skips to where a verb
@@ -119,10 +107,14 @@ def recognise(
     text: str,
     headers: Mapping[str, str] | None = None,
     tools: Sequence[Mapping[str, object]] = (),
+    *,
+    system: str | None = None,
+    max_tokens: int | None = None,
 ) -> Recognition:
     """Classify a request by the text of its last user message.
 
-    `headers` and `tools` (objects with `name` and `type`) are those of the request; only coding looks at them.
+    `headers`, `tools` (objects with `name` and `type`), `system` and `max_tokens` are those of the request; only coding
+    looks at them.
     """
     body, codes = _without_initial_code(text)
     for head, model_type, fmt in _HEADS:
@@ -142,7 +134,10 @@ def recognise(
     # A coding agent may well be shown a template; an ElizaOS runtime never sends a coding agent's headers or tools.
     sign = _coding_sign(headers or {}, tools)
     if sign is not None:
-        return Recognition("coding", sign)
+        why, always_with_tools = sign
+        if (always_with_tools and not tools) or is_aside(text, system, max_tokens):
+            return Recognition(None, ASIDE)
+        return Recognition("coding", why)
 
     _, output, tail = body.rpartition(_OUTPUT)
     if output:
@@ -159,7 +154,9 @@ def recognise(
     if tools:
         return Recognition(None, "tools that are not for coding")
 
-    words = _own_words(text)
+    if is_aside(text, system, max_tokens):
+        return Recognition(None, ASIDE)
+    words = own_words(text)
     if (("`" in words and "```" in words) or ("~" in words and "~~~" in words)) and _FENCED_BLOCK.search(words):
         return Recognition("coding", _HAS_CODE)
     folded = words.casefold()
@@ -204,7 +201,7 @@ def without_codes(prompt: str) -> str:
     return _END_CODE.sub("", body)
 
 
-def _own_words(text: str) -> str:
+def own_words(text: str) -> str:
     """The text without the blocks a coding client adds to what its user typed."""
     kept: list[str] = []
     position = 0
@@ -239,17 +236,9 @@ def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
     return found
 
 
-def _coding_sign(headers: Mapping[str, str], tools: Sequence[Mapping[str, object]]) -> str | None:
-    """Why the sender is surely a coding agent, or None."""
-    lowered = {name.lower(): value for name, value in headers.items()} if headers else {}
-    if "claude-cli/" in lowered.get("user-agent", ""):
-        return "user agent of a coding agent"
-    if lowered.get("x-app") == "cli":
-        return "header of a coding agent"
-    if any(beta.strip().startswith("claude-code-") for beta in lowered.get("anthropic-beta", "").split(",")):
-        return "beta of a coding agent"
-    if tools and len(_CODING_TOOLS.intersection(str(tool.get("name")) for tool in tools)) >= 2:
-        return "tools of a coding agent"
-    if tools and any(_CODING_TOOL_TYPE.match(str(tool.get("type", ""))) for tool in tools):
-        return "tools of a coding agent"
-    return None
+def _coding_sign(headers: Mapping[str, str], tools: Sequence[Mapping[str, object]]) -> tuple[str, bool] | None:
+    """Why the sender is surely a coding agent, and whether it is one that always sends tools; None for others."""
+    found = agent_of({name.lower(): value for name, value in headers.items()}) if headers else None
+    if found is not None:
+        return _SIGNS.get(found[1], "header of a coding agent"), True
+    return ("tools of a coding agent", False) if tools and has_coding_tools(tools) else None

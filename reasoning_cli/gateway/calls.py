@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from reasoning_cli.decisions.recognise import HEADERS_READ
+from reasoning_cli.decisions.coding_agents import HEADERS_READ
 
 _READ = [(name, name.encode()) for name in HEADERS_READ]
 Scope = MutableMapping[str, Any]

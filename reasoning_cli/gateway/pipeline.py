@@ -76,7 +76,10 @@ def _recognised(context: Context, call: Call, face: Face, body: bytes) -> Decisi
         awake = {slot.model_type: replace(slot, closed=None)}
         if route(asked, call.headers_read(), awake, len(body), {}).slot is not None:
             context.waker.wanted(slot)
-    return Decision(face, asked, where, parsed, call.id, size_bytes=len(body))
+    decision = Decision(face, asked, where, parsed, call.id, size_bytes=len(body))
+    if model_type == "coding":
+        decision.asked_in, decision.asked_packed = body, joined(call.headers, b"content-encoding")
+    return decision
 
 
 def _from_elsewhere(origin: bytes | None) -> bool:

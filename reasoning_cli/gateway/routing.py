@@ -66,7 +66,7 @@ def route(
     asked: Asked, headers: Mapping[str, str], slots: Mapping[str, SlotNow], size_bytes: int, broken: Mapping[str, str]
 ) -> Route:
     """Decide on a call. `broken` names the circuits that are open, and why."""
-    found = recognise(asked.text, headers, asked.tools)
+    found = recognise(asked.text, headers, asked.tools, system=asked.system, max_tokens=asked.max_tokens)
     if found.model_type is None:
         return Route(found, None, found.reason)
     slot = slots.get(found.model_type)

@@ -149,8 +149,9 @@ def test_templates_that_want_toon_are_known_for_what_they_are(head: str, expecte
     ],
 )
 def test_headers_of_a_coding_agent_mean_coding_even_when_it_is_shown_a_template(headers: dict[str, str]) -> None:
-    assert recognise("hi", headers).model_type == "coding"
-    assert recognise(f"What does this do?\n{PLANNING_OUTPUT}", headers).model_type == "coding"
+    tools = [{"name": "Agent"}]
+    assert recognise("hi", headers, tools).model_type == "coding"
+    assert recognise(f"What does this do?\n{PLANNING_OUTPUT}", headers, tools).model_type == "coding"
 
 
 def test_two_coding_tools_mean_coding_and_other_tools_mean_neither() -> None:

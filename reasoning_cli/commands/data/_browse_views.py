@@ -166,7 +166,7 @@ def raw_lines(sample: Sample) -> list[Line]:
 
 def look_record(look: Look, *, raw: bool) -> dict[str, object]:
     """One decision for machines; the whole prompt only when it is asked for."""
-    sample = {name: value for name, value in asdict(look.sample).items() if name not in ("seq", "shape")}
+    sample = {name: value for name, value in asdict(look.sample).items() if name not in ("seq", "shape", "identity")}
     if not raw:
         del sample["prompt"], sample["system"], sample["conversation"]
     return {

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 import orjson
 
 from reasoning_cli.decisions.answers import is_natural_end
+from reasoning_cli.decisions.turns import written
 from reasoning_cli.gateway.dialects.events import DONE, event
 from reasoning_cli.gateway.dialects.forms import (
     Asked,
@@ -18,6 +19,7 @@ from reasoning_cli.gateway.dialects.forms import (
     ToolCall,
     Unreadable,
     Untranslatable,
+    in_order,
     json_of,
     kinds_of,
     new_id,
@@ -73,6 +75,31 @@ def _to_chat(body: Json) -> Json:
         raise Untranslatable("asks for several answers")
     if (body.get("response_format") or {"type": "text"}).get("type") != "text":
         raise Untranslatable("asks for structured output")
+    chat: Json = {"messages": in_order(_messages(body)), **sampling(body, _SAMPLING)}
+    tools = objects(body.get("tools"))
+    if any(tool.get("type") != "function" or not isinstance(tool.get("function"), dict) for tool in tools):
+        raise Untranslatable("a tool only its vendor knows")
+    if tools:
+        choice = body.get("tool_choice")
+        if isinstance(choice, dict) and choice.get("type") != "function":
+            raise Untranslatable("a choice among tools only its vendor knows")
+        chat["tools"] = tools
+        for name in ("tool_choice", "parallel_tool_calls"):
+            if body.get(name) is not None:
+                chat[name] = body[name]
+    return chat
+
+
+def _conversation(body: Json) -> str | None:
+    tools = [
+        {"type": "function", "function": tool["function"]}
+        for tool in objects(body.get("tools"))
+        if isinstance(tool.get("function"), dict)
+    ]
+    return written(_messages(body), tools)
+
+
+def _messages(body: Json) -> list[Json]:
     messages: list[Json] = []
     for message in objects(body.get("messages")):
         content = message.get("content")
@@ -86,19 +113,7 @@ def _to_chat(body: Json) -> Json:
             if message.get(name):
                 plain[name] = message[name]
         messages.append(plain)
-    chat: Json = {"messages": messages, **sampling(body, _SAMPLING)}
-    tools = objects(body.get("tools"))
-    if any(tool.get("type") != "function" or not isinstance(tool.get("function"), dict) for tool in tools):
-        raise Untranslatable("a tool only its vendor knows")
-    if tools:
-        choice = body.get("tool_choice")
-        if isinstance(choice, dict) and choice.get("type") != "function":
-            raise Untranslatable("a choice among tools only its vendor knows")
-        chat["tools"] = tools
-        for name in ("tool_choice", "parallel_tool_calls"):
-            if body.get(name) is not None:
-                chat[name] = body[name]
-    return chat
+    return messages
 
 
 def _head(reply: Reply) -> Json:
@@ -267,4 +282,4 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
     )
 
 
-FACE = Face("chat", "openai", _read, _to_chat, _write, _events, error, hear, _hear_events, _ends)
+FACE = Face("chat", "openai", _read, _to_chat, _conversation, _write, _events, error, hear, _hear_events, _ends)

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import orjson
 
+from reasoning_cli.decisions.turns import Untidy, arranged
+
 Json = dict[str, Any]
 Finish = Literal["stop", "length", "tool_calls"]
 Upstream = Literal["openai", "anthropic"]
@@ -20,6 +22,14 @@ Upstream = Literal["openai", "anthropic"]
 
 class Untranslatable(ValueError):
     """A request that our model cannot be asked, and why in few words: it goes to the original provider."""
+
+
+def in_order(messages: Iterable[Json]) -> list[Json]:
+    """Messages as our models are asked them, and trained on them. Raises Untranslatable."""
+    try:
+        return arranged(messages)
+    except Untidy as why:
+        raise Untranslatable(str(why)) from None
 
 
 class Unreadable(ValueError):
@@ -77,8 +87,9 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One dialect. `to_chat` raises Untranslatable, `hear` and `hear_events` raise Unreadable.
+    """One dialect. `to_chat` and `conversation` raise Untranslatable, `hear` and `hear_events` raise Unreadable.
 
+    `conversation` is what the log keeps of messages and tools, see `decisions.turns`.
     `read` takes a parsed body; None means it is no call of this dialect, to be handed through. `write` gives the JSON
     body of an answer, `events` its server-sent events. `hear_events` takes (event name, data) pairs; `ends` says of
     such a pair whether it is a stream's last.
@@ -88,6 +99,7 @@ class Face:
     upstream: Upstream
     read: Callable[[Json], Asked | None]
     to_chat: Callable[[Json], Json]
+    conversation: Callable[[Json], str | None]
     write: Callable[[Reply], Json]
     events: Callable[[Reply, Json], Iterator[bytes]]
     error: Callable[[int, str], Json]

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 import orjson
 
 from reasoning_cli.decisions.answers import is_natural_end
+from reasoning_cli.decisions.recognise import REMINDER
+from reasoning_cli.decisions.turns import written
 from reasoning_cli.gateway.dialects.events import event
 from reasoning_cli.gateway.dialects.forms import (
     Asked,
@@ -17,6 +19,7 @@ from reasoning_cli.gateway.dialects.forms import (
     ToolCall,
     Unreadable,
     Untranslatable,
+    in_order,
     json_of,
     kinds_of,
     new_id,
@@ -41,7 +44,7 @@ def _read(body: Json) -> Asked | None:
     parts = [text_of(body.get("system"))]
     parts += [text_of(message.get("content")) for message in messages if message.get("role") == "system"]
     return Asked(
-        text=text_of(users[-1].get("content")),
+        text=text_of(next(filter(_has_words, reversed(users)), users[-1]).get("content")),
         model=body["model"],
         stream=body.get("stream") is True,
         system="\n".join(part for part in parts if part) or None,
@@ -57,15 +60,8 @@ def _to_chat(body: Json) -> Json:
         raise Untranslatable(f"uses `{foreign}`")
     if (body.get("output_config") or {}).get("format"):
         raise Untranslatable("asks for structured output")
-    asked = _read(body)
-    messages: list[Json] = [{"role": "system", "content": asked.system}] if asked and asked.system else []
-    for message in objects(body.get("messages")):
-        match message.get("role"):
-            case "user":
-                messages += _user(message.get("content"))
-            case "assistant":
-                messages.append(_assistant(message.get("content")))
-    if messages[-1]["role"] == "assistant":
+    messages = in_order(_turns(body))
+    if not messages or messages[-1]["role"] == "assistant":
         raise Untranslatable("asks to go on with an answer that was begun")
     chat: Json = {"messages": messages, **sampling(body, _SAMPLING)}
     if not chat.get("stop", True):
@@ -74,6 +70,38 @@ def _to_chat(body: Json) -> Json:
         chat["tools"] = [_tool(tool) for tool in tools]
         chat |= _tool_choice(body.get("tool_choice"))
     return chat
+
+
+def _conversation(body: Json) -> str | None:
+    tools = objects(body.get("tools"))
+    known = [
+        tool for tool in tools if tool.get("type", "custom") == "custom" and isinstance(tool.get("input_schema"), dict)
+    ]
+    return written(_turns(body), [_tool(tool) for tool in known])
+
+
+def _turns(body: Json) -> list[Json]:
+    """Its messages in the common tongue."""
+    asked = _read(body)
+    messages: list[Json] = [{"role": "system", "content": asked.system}] if asked and asked.system else []
+    for message in objects(body.get("messages")):
+        match message.get("role"):
+            case "user":
+                messages += _user(message.get("content"))
+            case "assistant":
+                messages.append(_assistant(message.get("content")))
+    return messages
+
+
+def _has_words(message: Json) -> bool:
+    """Whether a user's message holds more than results of tools and what the program adds."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return True
+    return any(
+        part.get("type", "text") != "tool_result" and not str(part.get("text") or "").startswith(REMINDER)
+        for part in objects(content)
+    )
 
 
 def _user(content: object) -> list[Json]:
@@ -289,4 +317,6 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
     )
 
 
-FACE = Face("messages", "anthropic", _read, _to_chat, _write, _events, _error, _hear, _hear_events, _ends)
+FACE = Face(
+    "messages", "anthropic", _read, _to_chat, _conversation, _write, _events, _error, _hear, _hear_events, _ends
+)

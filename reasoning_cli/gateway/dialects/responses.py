@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from orjson import dumps
 
+from reasoning_cli.decisions.turns import written
 from reasoning_cli.gateway.dialects.chat import error
 from reasoning_cli.gateway.dialects.events import DONE, event
 from reasoning_cli.gateway.dialects.forms import (
@@ -19,6 +20,7 @@ from reasoning_cli.gateway.dialects.forms import (
     ToolCall,
     Unreadable,
     Untranslatable,
+    in_order,
     json_of,
     kinds_of,
     new_id,
@@ -37,6 +39,8 @@ _READ = (*_ENDS, "response.created", "response.output_text.delta", "response.out
 _CALLS = ("function_call", "custom_tool_call")
 # What the free text that a custom tool takes is called where tools take objects.
 FREE_TEXT = "input"
+# Items that are neither said nor done: what a model thought is its vendor's, and where the tools stand is read apart.
+_SAYS_NOTHING = ("reasoning", "additional_tools", "configuration_update")
 _STATEFUL = ("previous_response_id", "conversation", "prompt", "background", "store")
 
 
@@ -58,7 +62,7 @@ def _read(body: Json) -> Asked | None:
         model=body["model"],
         stream=body.get("stream") is True,
         system="\n".join(parts) or None,
-        tools=objects(body.get("tools")),
+        tools=_tools_of(body),
         turns=sum(1 for item in items if item.get("role") not in _SYSTEM_ROLES),
         has_images=any("input_image" in kinds_of(item.get("content")) for item in items),
         max_tokens=whole_number(body.get("max_output_tokens")),
@@ -71,42 +75,12 @@ def _to_chat(body: Json) -> Json:
     wanted = (body.get("text") or {}).get("format") or {"type": "text"}
     if wanted.get("type") != "text":
         raise Untranslatable("asks for structured output")
-    messages: list[Json] = []
-    if isinstance(body.get("instructions"), str):
-        messages.append({"role": "system", "content": body["instructions"]})
-    for item in _items(body):
-        kind = item.get("type", "message")
-        if kind == "message":
-            if strange := kinds_of(item.get("content")) - _TEXTS:
-                raise Untranslatable(f"a part that is no text: {sorted(strange)[0]}")
-            role = "system" if item.get("role") in _SYSTEM_ROLES else item.get("role")
-            messages.append({"role": role, "content": text_of(item.get("content"))})
-        elif kind == "function_call":
-            function = {"name": item.get("name"), "arguments": item.get("arguments") or "{}"}
-            call = {"id": item.get("call_id"), "type": "function", "function": function}
-            if messages and messages[-1]["role"] == "assistant":
-                messages[-1].setdefault("tool_calls", []).append(call)
-            else:
-                messages.append({"role": "assistant", "content": "", "tool_calls": [call]})
-        elif kind == "function_call_output":
-            if kinds_of(item.get("output")) - _TEXTS:
-                raise Untranslatable("the result of a tool that is no text")
-            output = text_of(item.get("output"))
-            messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": output})
-        elif kind != "reasoning":
-            raise Untranslatable(f"an item of kind `{kind}`")
-    chat: Json = {"messages": messages, **sampling(body, _SAMPLING)}
-    tools = objects(body.get("tools"))
+    chat: Json = {"messages": in_order(_messages(body)), **sampling(body, _SAMPLING)}
+    tools = _tools_of(body)
     if any(tool.get("type") != "function" for tool in tools):
         raise Untranslatable("a tool only its vendor knows")
     if tools:
-        chat["tools"] = [
-            {
-                "type": "function",
-                "function": {name: tool[name] for name in ("name", "description", "parameters") if name in tool},
-            }
-            for tool in tools
-        ]
+        chat["tools"] = [_tool(tool) for tool in tools]
         choice = body.get("tool_choice")
         if isinstance(choice, dict) and choice.get("type") != "function":
             raise Untranslatable("a choice among tools only its vendor knows")
@@ -117,6 +91,61 @@ def _to_chat(body: Json) -> Json:
         if body.get("parallel_tool_calls") is False:
             chat["parallel_tool_calls"] = False
     return chat
+
+
+def _tools_of(body: Json) -> list[Json]:
+    """The tools of a request: where its newest clients put them, in an item of the input, and in spaces of names."""
+    given = objects(body.get("tools"))
+    for item in objects(body.get("input"))[:1]:
+        if item.get("type") == "additional_tools":
+            given = [*given, *objects(item.get("tools"))]
+    return [
+        one for tool in given for one in (objects(tool.get("tools")) if tool.get("type") == "namespace" else [tool])
+    ]
+
+
+def _tool(tool: Json) -> Json:
+    if tool.get("type") == "custom":
+        text = {"type": "object", "properties": {FREE_TEXT: {"type": "string"}}, "required": [FREE_TEXT]}
+        tool = {**tool, "parameters": text}
+    return {
+        "type": "function",
+        "function": {name: tool[name] for name in ("name", "description", "parameters") if name in tool},
+    }
+
+
+def _conversation(body: Json) -> str | None:
+    return written(
+        _messages(body), [_tool(tool) for tool in _tools_of(body) if tool.get("type") in ("function", "custom")]
+    )
+
+
+def _messages(body: Json) -> list[Json]:
+    messages: list[Json] = []
+    if isinstance(body.get("instructions"), str):
+        messages.append({"role": "system", "content": body["instructions"]})
+    for item in _items(body):
+        kind = item.get("type", "message")
+        if kind == "message":
+            if strange := kinds_of(item.get("content")) - _TEXTS:
+                raise Untranslatable(f"a part that is no text: {sorted(strange)[0]}")
+            role = "system" if item.get("role") in _SYSTEM_ROLES else item.get("role")
+            messages.append({"role": role, "content": text_of(item.get("content"))})
+        elif kind in _CALLS:
+            function = {"name": item.get("name"), "arguments": _arguments(item)}
+            call = {"id": item.get("call_id"), "type": "function", "function": function}
+            if messages and messages[-1]["role"] == "assistant":
+                messages[-1].setdefault("tool_calls", []).append(call)
+            else:
+                messages.append({"role": "assistant", "content": "", "tool_calls": [call]})
+        elif kind in ("function_call_output", "custom_tool_call_output"):
+            if kinds_of(item.get("output")) - _TEXTS:
+                raise Untranslatable("the result of a tool that is no text")
+            output = text_of(item.get("output"))
+            messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": output})
+        elif kind not in _SAYS_NOTHING:
+            raise Untranslatable(f"an item of kind `{kind}`")
+    return messages
 
 
 def _output(reply: Reply) -> list[Json]:
@@ -296,4 +325,4 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
     return replace(before, text=before.text or "".join(texts), whole=False, end=end)
 
 
-FACE = Face("responses", "openai", _read, _to_chat, _write, _events, error, _hear, _hear_events, _ends)
+FACE = Face("responses", "openai", _read, _to_chat, _conversation, _write, _events, error, _hear, _hear_events, _ends)

@@ -19,8 +19,9 @@ from reasoning_cli.decisions.answers import (
 )
 from reasoning_cli.decisions.prompts import agent_name, newest_lines, shape_of, speaker_id
 from reasoning_cli.decisions.recognise import without_codes
+from reasoning_cli.decisions.turns import identity, lost, opening
 from reasoning_cli.gateway.dialects.events import last_event, read_events
-from reasoning_cli.gateway.dialects.forms import Asked, Face, Heard, Json, ToolCall, Unreadable, json_of
+from reasoning_cli.gateway.dialects.forms import Asked, Face, Heard, Json, ToolCall, Unreadable, Untranslatable, json_of
 from reasoning_cli.gateway.dialects.tool_calls import calls_decided, same_calls
 from reasoning_cli.gateway.http.unpacking import MOST_MEMBERS, Packed, unpack
 from reasoning_cli.gateway.model_client import Attempt
@@ -39,6 +40,8 @@ LONGEST_KEPT_BYTES = 8 * 1024 * 1024
 @dataclass(slots=True)
 class Decision:
     """A decision and what became of it.
+
+    `asked_in` is the request as it came, in the encoding `asked_packed`, where the log keeps its conversation.
 
     `chunks` are the bytes of the original's answer as they passed, `encoding` their content encoding, `lost` why they
     cannot be kept, `broken` why they stop before the answer's end, `cut` whether their end may be missing; without any
@@ -63,6 +66,8 @@ class Decision:
     cut: bool = False
     latency_ms: int = 0
     size_bytes: int = 0
+    asked_in: bytes = b""
+    asked_packed: str = ""
 
     @property
     def is_stream(self) -> bool:
@@ -175,6 +180,7 @@ def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample, AttemptRecord 
         source = "fallback" if attempt is not None and not decision.route.shadow else "original"
     answer = read_answer(found.model_type, prompt, output) if heard.whole else InvalidAnswer("cut")
     agent, lines = agent_name(prompt), newest_lines(prompt)
+    conversation = _conversation(decision) if found.model_type == "coding" else None
     newest = next(lines, None)
     sample = Sample(
         id=_new_id(decision.at),
@@ -188,7 +194,7 @@ def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample, AttemptRecord 
         system=None if decision.asked.system is None else _storable(decision.asked.system),
         decision=_decided(answer, heard),
         agent_name=agent,
-        room_id=rooms.room_of(agent or "", chain((newest,), lines)) if newest is not None else None,
+        room_id=rooms.room_of(agent or "", chain((newest,), lines)) if newest is not None else _session(conversation),
         entity_id=speaker_id(newest) if newest is not None else None,
         provider=None if decision.from_slot else decision.face.upstream,
         prompt_tokens=heard.prompt_tokens,
@@ -198,11 +204,31 @@ def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample, AttemptRecord 
         metadata=_metadata(decision, calls),
         shape=shape_of(prompt),
         cut=None if heard.whole else cut_of(heard.end),
+        conversation=conversation,
+        identity=_storable(identity(prompt, conversation)) if found.model_type == "coding" else "",
     )
     other = decision.beside if decision.from_slot else attempt
     if other is None:
         return sample, None
     return sample, _beside(sample, other, decision, _agrees(found.model_type, prompt, other, heard))
+
+
+def _conversation(decision: Decision) -> str | None:
+    """What the log keeps of the turns before an answer."""
+    if not decision.asked_in:
+        return None
+    try:
+        body = json_of(unpack(decision.asked_in, decision.asked_packed, LONGEST_KEPT_BYTES))
+        kept = decision.face.conversation(body)
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as why:
+        kept = lost(str(why) if isinstance(why, Untranslatable) else "cannot be translated")
+    return None if kept is None else _storable(kept.replace("\\u0000", ""))
+
+
+def _session(conversation: str | None) -> str | None:
+    """What stands for the room of a coding agent's turns: how their conversation began."""
+    began = opening(conversation)
+    return None if began is None else blake2b(began.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
 def _decided(answer: Answer | InvalidAnswer, heard: Heard) -> str | None:

@@ -130,7 +130,7 @@ class Recorder:
             taken, taken_bytes = taken + 1, taken_bytes + decision.size_bytes
             try:
                 sample, attempt = records_of(decision, rooms)
-                characters += len(sample.prompt) + len(sample.output)
+                characters += len(sample.prompt) + len(sample.output) + len(sample.conversation or "")
                 made.append(self._alter(sample, attempt) if self._alter else (sample, attempt))
             except Unreadable as why:
                 self._unreadable(str(why))

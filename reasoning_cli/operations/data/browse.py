@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, parse_answer, read_answer
 from reasoning_cli.decisions.prompts import received_message
 from reasoning_cli.decisions.reading import Parts, message_of, parts_of, talk_of
+from reasoning_cli.decisions.turns import lines_of
 from reasoning_cli.errors import NotFoundError, UsageError
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.labels import LabelRecord, Labels
@@ -103,19 +104,29 @@ def newest_sample(store: Store, wanted: SampleFilter) -> Sample:
 def look_at(store: Store, sample: Sample) -> Look:
     """Take one decision apart."""
     answer = read_answer(sample.model_type, sample.prompt, sample.output)
+    parts = () if isinstance(answer, InvalidAnswer) else parts_of(answer)
+    problem = answer.reason if isinstance(answer, InvalidAnswer) else None
     if sample.cut is not None:
-        answer = InvalidAnswer(f"it was cut ({sample.cut})")
+        parts, problem = (), f"it was cut ({sample.cut})"
+    elif calls := sample.metadata.get("tool_calls"):
+        parts, problem = (*parts, *_called(calls)), None
     message = message_of(sample.model_type, sample.prompt)
-    talk = () if sample.model_type == "coding" else talk_of(sample.prompt)
+    talk = lines_of(sample.conversation) if sample.model_type == "coding" else talk_of(sample.prompt)
     return Look(
         sample=sample,
         message=message,
-        talk=_before(talk, message),
-        parts=() if isinstance(answer, InvalidAnswer) else parts_of(answer),
-        problem=answer.reason if isinstance(answer, InvalidAnswer) else None,
+        talk=talk if sample.model_type == "coding" else _before(talk, message),
+        parts=parts,
+        problem=problem,
         corrected=_corrected(sample),
         changes=Labels(store).history(sample.id),
     )
+
+
+def _called(calls: object) -> Parts:
+    """An answer's calls of tools as parts."""
+    known = [one for one in calls if isinstance(one, dict)] if isinstance(calls, list) else []
+    return tuple((f"calls {one.get('name')}", str(one.get("arguments"))) for one in known)
 
 
 def corrected_decision(row: SampleRow) -> str | None:

@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import islice
 
 from reasoning_cli.decisions.answers import escape
+from reasoning_cli.decisions.turns import texts_of
 from reasoning_cli.errors import UsageError
 from reasoning_cli.operations.data.ingest.chat_jsonl import ORIGIN as CHAT_FILE
 from reasoning_cli.store.audit_log import Event, Events
@@ -180,6 +181,12 @@ def _test(request: Request) -> Callable[[Sample, Sequence[str]], bool]:
         if wanted is None:
             return False
         plain = (sample.prompt, sample.output, sample.system, sample.corrected, sample.feedback, sample.agent_name)
-        return any(map(holds, plain)) or any(map(holds, more)) or holds(str(dict(sample.metadata)))
+        said = texts_of(sample.conversation)
+        return (
+            any(map(holds, plain))
+            or any(map(holds, said))
+            or any(map(holds, more))
+            or holds(str(dict(sample.metadata)))
+        )
 
     return fits

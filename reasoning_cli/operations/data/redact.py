@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from reasoning_cli.decisions import turns
 from reasoning_cli.decisions.people import people_of
 from reasoning_cli.decisions.prompts import shape_of
 from reasoning_cli.errors import UsageError
@@ -137,8 +138,14 @@ def redacted(sample: Sample, redactor: Redactor, people: Collection[str] = ()) -
         corrected=clean(sample.corrected),
         feedback=clean(sample.feedback),
         metadata=metadata,
+        conversation=turns.changed(sample.conversation, lambda text: redactor.redact(text, people))
+        if sample.conversation
+        else sample.conversation,
     )
-    return sample if new == sample else replace(new, shape=shape_of(prompt))
+    if new == sample:
+        return sample
+    known = turns.identity(prompt, new.conversation) if new.model_type == "coding" else ""
+    return replace(new, shape=shape_of(prompt), identity=known)
 
 
 def _walked(value: object, change: Callable[[str], str]) -> dict[str, object]:

@@ -56,6 +56,8 @@ class EvaluationRows:
     def matching(self, wanted: SampleFilter) -> Iterator[ChoiceRow]:
         """The samples that a filter matches, oldest first."""
         conditions, parameters = Samples(self._store).bounds(wanted)
+        # What came before an answer in a conversation with tools cannot be asked again by a prompt alone.
+        conditions.append("conversation IS NULL")
         query = f"SELECT {_CHOICE} FROM samples {where(conditions)} ORDER BY created_at, seq"
         return (ChoiceRow(*row) for row in self._store.rows(query, parameters))
 

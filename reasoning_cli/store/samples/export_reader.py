@@ -136,7 +136,7 @@ def texts(store: Store, numbers: Sequence[int]) -> list[TextRow]:
         cursor.row_factory = None
         return cursor.execute(
             "SELECT s.seq, s.created_at, s.model_type, s.label, s.corrected, s.decision, s.system, s.output,"
-            " CAST(s.prompt AS BLOB), s.cut, s.conversation, iif(s.conversation IS NULL, NULL, s.metadata)"
+            " CAST(s.prompt AS BLOB), s.cut, s.conversation, iif(s.model_type = 'coding', s.metadata, NULL)"
             f" FROM {source}",
             parameters,
         ).fetchall()

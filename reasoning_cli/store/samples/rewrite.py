@@ -100,6 +100,7 @@ def replace_texts(
         for old, new in samples:
             connection.execute(
                 "UPDATE samples SET prompt = :prompt, output = :output, system = :system,"
+                " conversation = :conversation,"
                 " corrected = iif(corrected IS :was_corrected, :corrected, corrected),"
                 " feedback = iif(feedback IS :was_feedback, :feedback, feedback),"
                 " metadata = iif(metadata IS :was_metadata, :metadata, metadata),"
@@ -124,6 +125,7 @@ def _values(old: Sample, new: Sample) -> dict[str, Value]:
         "prompt": new.prompt,
         "output": new.output,
         "system": new.system,
+        "conversation": new.conversation,
         "corrected": new.corrected,
         "was_corrected": old.corrected,
         "feedback": new.feedback,

@@ -130,7 +130,7 @@ class Forgotten:
 
     def _of_sample(self, sample: Sample) -> Iterator[tuple[bool, bytes]]:
         yield True, self._hash("sample", sample.id)
-        yield False, self._prompt(sample.model_type, text_hash(sample.prompt))
+        yield False, self._prompt(sample.model_type, text_hash(sample.identity or sample.prompt))
 
     def _prompt(self, model_type: str, prompt_hash: bytes) -> bytes:
         return self._hash("prompt", f"{model_type} {prompt_hash.hex()}")

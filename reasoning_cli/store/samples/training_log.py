@@ -26,8 +26,9 @@ class Sample:
     person put in its place, `confidence` what the model said of itself, from 0 to 1. `shape` is the part of the prompt
     two near-copies share, the whole of it when empty; only its hash is stored. `cut` is what the answer's end was
     called where the model did not come to it by itself; `cached_tokens` are those of `prompt_tokens` that the provider
-    had kept; `conversation` is JSON, see `decisions.turns`. `seq` is the row's number in this
-    database, 0 before it is stored. Money in millionths of a dollar.
+    had kept; `conversation` is JSON, see `decisions.turns`. `seq` is the row's number in this database, 0 before it is
+    stored. `identity` stands for the prompt where that alone does not tell a sample from others; it is hashed, not
+    stored. Money in millionths of a dollar.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Sample:
     metadata: Mapping[str, object] = field(default_factory=dict)
     seq: int = 0
     shape: str = ""
+    identity: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class SampleRange:
 
 
 # The columns that hold a field as it is; the last three fields are made when writing or reading.
-_PLAIN = tuple(part.name for part in fields(Sample) if part.name not in ("metadata", "seq", "shape"))
+_PLAIN = tuple(part.name for part in fields(Sample) if part.name not in ("metadata", "seq", "shape", "identity"))
 _STORED = (*_PLAIN, "metadata", "prompt_hash", "shape_hash", "prompt_chars", "output_chars")
 _INSERT = (
     f"INSERT INTO samples({', '.join(_STORED)}) VALUES ({', '.join('?' * len(_STORED))}) ON CONFLICT(id) DO NOTHING"
@@ -206,8 +208,8 @@ def _parameters(sample: Sample) -> tuple[Value, ...]:
 def derived(sample: Sample) -> tuple[bytes, bytes, int, int]:
     """What is stored of a sample's texts beside them: hashes of prompt and shape, lengths of prompt and output."""
     return (
-        text_hash(sample.prompt),
-        masked_hash(sample.shape or sample.prompt),
+        text_hash(sample.identity or sample.prompt),
+        masked_hash(sample.shape or sample.identity or sample.prompt),
         len(sample.prompt),
         len(sample.output),
     )

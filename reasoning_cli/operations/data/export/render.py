@@ -1,20 +1,22 @@
 """One sample as one line of a fine-tuning file.
 
-A line holds what is trained on and nothing else: one system message at most, first, then user and assistant. The user
-text is the prompt in the form the model will be asked in; the assistant text is the answer in the one form the gateway
-sends, so what is trained is what is served. A correction outranks what the model said.
+A line holds what is trained on and nothing else: one system message at most, first, then user and assistant; of a
+coding agent the whole conversation, with its tools, their calls and results. The user text is the prompt in the form
+the model will be asked in; the assistant text is the answer in the one form the gateway sends, so what is trained is
+what is served. A correction outranks what the model said.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
-from orjson import dumps
+from orjson import dumps, loads
 from pydantic_core import SchemaSerializer
 
 from reasoning_cli.decisions.answers import (
@@ -32,6 +34,7 @@ from reasoning_cli.decisions.answers import (
 from reasoning_cli.decisions.compact import compact
 from reasoning_cli.decisions.people import people_of
 from reasoning_cli.decisions.quick_answers import canonical_check, is_canonical, quick_answer
+from reasoning_cli.decisions.turns import answer_message, message_changed, read, without_additions
 from reasoning_cli.redaction.redactor import Redactor
 from reasoning_cli.spreadsheet import cell
 from reasoning_cli.store.samples.export_reader import TextRow
@@ -50,6 +53,8 @@ BYTES_PER_TOKEN = 4
 _MOST_SYSTEMS = 64  # system messages that are kept in their written form: an agent has one
 _NO_SYSTEM: Mapping[str | None, bytes] = {None: b"", "": b""}
 
+# In the metadata of an answer that calls tools.
+_CALLS = '"tool_calls"'
 # The frame of a line.
 _MESSAGES, _USER = b'{"messages":[', b'{"role":"user","content":'
 _ASSISTANT, _END = b'},{"role":"assistant","content":', b"}]}"
@@ -76,13 +81,19 @@ class Rules:
 
 
 class Turns(NamedTuple):
-    """What is trained on: the answer, and with preferences the one it is preferred to."""
+    """What is trained on: the answer, and with preferences the one it is preferred to.
+
+    `before` are the messages before it where they are more than `system` and `prompt`, `calls` those of the answer.
+    """
 
     system: str | None
     prompt: str
     answer: str
     rejected: str | None
     decision: str
+    before: Sequence[Mapping[str, object]] | None = None
+    tools: Sequence[Mapping[str, object]] = ()
+    calls: Sequence[Mapping[str, object]] = ()
 
 
 class Renderer:
@@ -118,9 +129,10 @@ class Renderer:
         made: list[bytes | None] = []
         add, join, canonical, systems, redactor = made.append, b"".join, self._canonical, self._systems, self._redactor
         begin, end, quoted = self._begin + _MESSAGES, _END + self._end, self._quoted
-        for _, _, model_type, label, corrected, decision, system, output, prompt, cut, conversation, _ in rows:
+        for _, _, model_type, label, corrected, decision, system, output, prompt, cut, conversation, metadata in rows:
             if (
                 decision is None
+                or (metadata is not None and _CALLS in metadata)
                 or cut is not None
                 or conversation is not None
                 or corrected is not None
@@ -144,7 +156,7 @@ class Renderer:
 
     def turns(self, row: TextRow) -> Turns | str:
         """The sample as turns, or why it is left out."""
-        _, _, model_type, label, corrected, decision, system, output, written_prompt, cut, _, _ = row
+        _, _, model_type, label, corrected, decision, system, output, written_prompt, cut, conversation, metadata = row
         if label == "bad":
             return "labelled bad"
         if cut is not None and (corrected is None or self._rules.preference):
@@ -153,6 +165,9 @@ class Renderer:
             prompt = written_prompt.decode()
         except UnicodeDecodeError:
             return "text that is not UTF-8"
+        calls = json.loads(metadata)["tool_calls"] if metadata is not None and _CALLS in metadata else []
+        if conversation is not None or calls:
+            return self._conversation(row, prompt, conversation, calls)
         answer = self._answer(model_type, prompt, output, decision, corrected)
         if isinstance(answer, InvalidAnswer):
             return answer.reason
@@ -186,12 +201,66 @@ class Renderer:
             flaw = flaw_of_text("assistant", worse)
         return flaw or Turns(system or None, prompt, written, worse, decided)
 
+    def _conversation(
+        self, row: TextRow, prompt: str, conversation: str | None, calls: Sequence[Mapping[str, object]]
+    ) -> Turns | str:
+        """A coding agent's answer with all that came before it."""
+        _, _, model_type, _, corrected, decision, _, output, *_ = row
+        if self._rules.fmt not in ("jsonl", "json"):
+            return f"a conversation with tools does not fit into {self._rules.fmt}"
+        before, tools, why = read(conversation)
+        if why is not None or not before:
+            return why or "what came before its call of a tool is not known"
+        if self._rules.preference and corrected is None:
+            return "not corrected"
+        answer, worse = strip_thinking(output), None
+        if corrected is not None:
+            answer, worse = corrected, answer
+        elif not calls and not answer.strip():
+            return "empty"
+        if self._rules.forms.get(model_type) == "compact":
+            before = without_additions(before)
+        clean = self._redactor.redact if self._redactor is not None else None
+        if clean is not None:
+            before = [message_changed(one, clean) for one in before]
+            answer = clean(answer)
+            calls = [{**one, "arguments": clean(str(one.get("arguments") or ""))} for one in calls]
+            worse = None if worse is None else clean(worse)
+        texts = [(str(one["role"]), str(one.get("content") or "")) for one in before]
+        flaw = next(filter(None, (flaw_of_text(*one) for one in texts if one[0] != "assistant")), None)
+        if flaw is None and any("\0" in text for _, text in (*texts, ("", answer))):
+            flaw = "a NUL character"
+        if flaw is not None:
+            return flaw
+        rejected = None
+        if self._rules.preference:
+            if worse == answer:
+                return "the correction changes nothing"
+            rejected = dumps(answer_message(worse or "", calls)).decode()
+        parsed = parse_answer(model_type, answer)
+        decided = decision if corrected is None else None if isinstance(parsed, InvalidAnswer) else decision_of(parsed)
+        mine = () if corrected is not None else tuple(calls)
+        return Turns(None, prompt, answer, rejected, decided or "", before, tools, mine)
+
     def line(self, turns: Turns) -> bytes:
         """The turns as one line of UTF-8 JSON, its end included; in JSON as one element, the comma before it included.
 
         The frame is the same every time; only the texts in it are encoded.
         """
-        system, prompt, answer, rejected, _ = turns
+        system, prompt, answer, rejected, _, messages, tools, calls = turns
+        if messages is not None:
+            with_tools = {"tools": tools} if tools else {}
+            mine = answer_message(answer, calls)
+            made: dict[str, object]
+            if rejected is None:
+                made = {"messages": [*messages, mine], **with_tools}
+            else:
+                made = {
+                    "input": {"messages": messages, **with_tools},
+                    "preferred_output": [mine],
+                    "non_preferred_output": [loads(rejected)],
+                }
+            return b"".join((self._begin, dumps(made), self._end))
         before = self._systems.get(system)
         if before is None:
             if len(self._systems) == _MOST_SYSTEMS:

@@ -15,6 +15,7 @@ from datetime import datetime
 from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, read_answer
 from reasoning_cli.decisions.prompts import agent_name, sender_id, shape_of
 from reasoning_cli.decisions.recognise import recognise, without_codes
+from reasoning_cli.decisions.turns import identity
 from reasoning_cli.operations.data.ingest.elizaos_logs import (
     TOON,
     BadRow,
@@ -72,6 +73,7 @@ def read_exchange_row(row: Mapping[str, object], read: ReadExchange, default_tim
         exchange.text,
         {str(name): str(value) for name, value in headers.items()} if isinstance(headers, dict) else None,
         exchange.tools,
+        system=exchange.system,
     )
     if found.model_type is None:
         return NoDecision(found.reason)
@@ -101,6 +103,7 @@ def read_exchange_row(row: Mapping[str, object], read: ReadExchange, default_tim
             completion_tokens=exchange.completion_tokens,
             latency_ms=milliseconds(row.get("ms", row.get("latency_ms"))),
             shape=shape_of(prompt),
+            identity=identity(prompt, None) if found.model_type == "coding" else "",
         )
     )
 

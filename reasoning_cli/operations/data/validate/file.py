@@ -248,7 +248,7 @@ class _Check:
             self._redactor.redact(text)
         if self._redactor.counts.total() > before:
             self._warn(number, "a secret or personal data")
-        if model_type is not None:
+        if model_type is not None and not (found.kind == "tools" and not found.answer.strip()):
             answer = parse_answer(model_type, found.answer)
             if isinstance(answer, InvalidAnswer):
                 self._warn(number, f"an answer the agent could not use: {answer.reason}")
@@ -256,7 +256,7 @@ class _Check:
                 self._decisions.setdefault(model_type, Counter())[decision_of(answer)] += 1
 
     def _copies(self, number: int, found: SampleCheck, model_type: str) -> None:
-        whole, shape = _short("\0".join(found.texts)), _prompt_hash(found.asked)
+        whole, shape = _short("\0".join(found.texts)), _prompt_hash(_asked(found))
         # Two decisions about one message are no copies of each other, but parted between two files they are a leak.
         of_type = shape ^ _short(model_type)
         if whole in self._whole:
@@ -307,10 +307,15 @@ def _prompts(path: Path) -> frozenset[int]:
     found = set()
     for line in _lines(path):
         try:
-            found.add(_prompt_hash(check_sample(orjson.loads(line)).asked))
+            found.add(_prompt_hash(_asked(check_sample(orjson.loads(line)))))
         except orjson.JSONDecodeError:
             continue
     return frozenset(found)
+
+
+def _asked(found: SampleCheck) -> str:
+    """What tells a prompt from others. Each turn of a conversation with tools has the same last words of the user."""
+    return "\0".join(found.texts[:-1]) if found.kind == "tools" else found.asked
 
 
 def _prompt_hash(prompt: str) -> int:

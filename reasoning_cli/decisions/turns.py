@@ -1,0 +1,200 @@
+"""The conversation of a coding agent: the messages before an answer, with calls of tools and their results.
+
+Messages and tools are those of chat completions (`role`, `content`, `tool_calls`, `tool_call_id`), which is what models
+are asked in and trained on alike. Of a sample they are kept as JSON: `{"messages": […], "tools": […]}`, or
+`{"lost": why}` for what cannot be written so: such a sample is nothing to train on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from reasoning_cli.decisions.recognise import own_words
+
+Json = dict[str, Any]
+# What stands for the result of a tool that said nothing: no message may be empty.
+_NOTHING = "(empty)"
+_BETWEEN = "\n\n"
+_FIRST_CHARS = 200  # of a message, where a line of it is all that is shown
+
+
+class Untidy(ValueError):
+    """Messages that nobody can put in order, and why in few words."""
+
+
+def arranged(messages: Iterable[Json]) -> list[Json]:
+    """Messages in the order that trainers and chat templates take: one system message, first; no role twice in a row;
+    the results of calls behind them, in their order. Raises Untidy for a call without its result and the reverse."""
+    systems: list[str] = []
+    made: list[Json] = []
+    asked: dict[object, Json | None] = {}  # the calls of the last answer by id, and what came of each
+    waiting: list[Json] = []  # what was said before all of that had come
+
+    def settle() -> None:
+        if any(result is None for result in asked.values()):
+            raise Untidy("a call of a tool without its result")
+        made.extend(result for result in asked.values() if result is not None)
+        asked.clear()
+        for one in waiting:
+            if made and made[-1]["role"] == "user":
+                made[-1] = {**made[-1], "content": _joined(made[-1]["content"], one["content"])}
+            else:
+                made.append(one)
+        waiting.clear()
+
+    for message in messages:
+        role, content = message.get("role"), message.get("content") or ""
+        if role == "system":
+            if content.strip():
+                systems.append(content)
+        elif role == "tool":
+            named = message.get("tool_call_id")
+            if named not in asked or asked[named] is not None:
+                raise Untidy("the result of a tool that was not called")
+            asked[named] = {**message, "content": content if content.strip() else _NOTHING}
+        elif role == "assistant":
+            calls = message.get("tool_calls") or []
+            if asked and not waiting and all(result is None for result in asked.values()):
+                made[-1] = _with_calls(made[-1], content, calls)
+            else:
+                settle()
+                if made and made[-1]["role"] == "assistant":
+                    made[-1] = _with_calls(made[-1], content, calls)
+                elif calls or content.strip():
+                    made.append(message)
+            before = len(asked)
+            asked.update((call.get("id"), None) for call in calls)
+            if len(asked) != before + len(calls):
+                raise Untidy("two calls of tools with one name")
+        elif content.strip():
+            waiting.append(message)
+    settle()
+    return [{"role": "system", "content": _BETWEEN.join(systems)}, *made] if systems else made
+
+
+def written(messages: Iterable[Json], tools: Sequence[Json]) -> str | None:
+    """A conversation as it is kept; None where it is no more than one message, which the sample holds anyway."""
+    try:
+        found = arranged(messages)
+    except Untidy as why:
+        return lost(str(why))
+    turns = [one for one in found if one["role"] != "system"]
+    if not turns or turns[0]["role"] != "user" or turns[-1]["role"] == "assistant":
+        return lost("a conversation that neither begins nor ends with the user")
+    if len(turns) == 1 and not tools:
+        return None
+    return json.dumps({"messages": found, **({"tools": list(tools)} if tools else {})}, ensure_ascii=False)
+
+
+def lost(why: str) -> str:
+    """What is kept of a conversation that cannot be written."""
+    return json.dumps({"lost": why}, ensure_ascii=False)
+
+
+def read(conversation: str | None) -> tuple[list[Json], list[Json], str | None]:
+    """(messages, tools, why there are none) of what was kept."""
+    found = json.loads(conversation) if conversation else {}
+    return found.get("messages", []), found.get("tools", []), found.get("lost")
+
+
+def changed(conversation: str, change: Callable[[str], str]) -> str:
+    """A conversation with each text of its messages changed; names, ids and tools stay."""
+    messages, tools, why = read(conversation)
+    if why is not None:
+        return conversation
+    made = [message_changed(one, change) for one in messages]
+    return json.dumps({"messages": made, **({"tools": tools} if tools else {})}, ensure_ascii=False)
+
+
+def message_changed(message: Json, change: Callable[[str], str]) -> Json:
+    """A message with its texts changed, those it calls tools with among them."""
+    new = {**message, "content": change(message.get("content") or "")}
+    if message.get("tool_calls"):
+        new["tool_calls"] = [_call_changed(call, change) for call in message["tool_calls"]]
+    return new
+
+
+def texts_of(conversation: str | None) -> list[str]:
+    """All texts of a conversation's messages."""
+    found: list[str] = []
+    for message in read(conversation)[0]:
+        found.append(message.get("content") or "")
+        found += [call["function"].get("arguments") or "" for call in message.get("tool_calls", [])]
+    return found
+
+
+def without_additions(messages: Sequence[Json]) -> list[Json]:
+    """The messages without what a coding agent's program puts into them of its own accord and anew each time."""
+    return [
+        {
+            **one,
+            "content": (own_words(one["content"]).strip() or one["content"])
+            if one["role"] == "user"
+            else one["content"],
+        }
+        for one in messages
+    ]
+
+
+def identity(prompt: str, conversation: str | None) -> str:
+    """What tells a coding sample from others: what was said, without what the program added."""
+    messages = read(conversation)[0]
+    if not messages:
+        return own_words(prompt)
+    turns = [one for one in without_additions(messages) if one["role"] != "system"]
+    return "\0".join(
+        f"{one['role']}\0{one['content']}\0{json.dumps([call['function'] for call in one.get('tool_calls', [])])}"
+        for one in turns
+    )
+
+
+def opening(conversation: str | None) -> str | None:
+    """What a conversation began with: the same for all of its turns."""
+    messages = without_additions(read(conversation)[0])
+    return next((one["content"] for one in messages if one["role"] == "user"), None)
+
+
+def lines_of(conversation: str | None) -> tuple[str, ...]:
+    """The conversation for a person, a line a message."""
+    return tuple(
+        f"{one['role']}: {_line(one)}" for one in without_additions(read(conversation)[0]) if one["role"] != "system"
+    )
+
+
+def answer_message(text: str, calls: Sequence[Mapping[str, object]]) -> Json:
+    """An answer as the last message; `calls` are `{"id", "name", "arguments"}`."""
+    made: Json = {"role": "assistant", "content": text}
+    if calls:
+        made["tool_calls"] = [
+            {
+                "id": str(call.get("id")),
+                "type": "function",
+                "function": {"name": call.get("name"), "arguments": call.get("arguments")},
+            }
+            for call in calls
+        ]
+    return made
+
+
+def _line(message: Json) -> str:
+    calls = ", ".join(call["function"]["name"] for call in message.get("tool_calls", []))
+    text = " ".join(str(message["content"])[:_FIRST_CHARS].split())
+    return f"{text} [calls {calls}]".strip() if calls else text
+
+
+def _call_changed(call: Json, change: Callable[[str], str]) -> Json:
+    function = call["function"]
+    return {**call, "function": {**function, "arguments": change(function.get("arguments") or "")}}
+
+
+def _with_calls(message: Json, content: str, calls: Sequence[Json]) -> Json:
+    made = {**message, "content": _joined(message.get("content") or "", content)}
+    if both := [*message.get("tool_calls", []), *calls]:
+        made["tool_calls"] = both
+    return made
+
+
+def _joined(first: str, second: str) -> str:
+    return _BETWEEN.join(part for part in (first, second) if part.strip())
