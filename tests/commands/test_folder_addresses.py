@@ -205,7 +205,7 @@ def test_a_gateway_does_not_start(home: Path, strange: Strange, variable: str, o
     stored(home, **own)
     folder(**{variable: f"{strange.url}/v1"})
     command = [sys.executable, "-P", "-m", "reasoning_cli", "gateway", "serve", "--port", "0"]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (4, "")
     assert len(done.stderr.splitlines()) == 2
     assert done.stderr.startswith(f"error: {variable} in .env names `{strange.url}")
