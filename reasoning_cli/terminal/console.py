@@ -87,6 +87,17 @@ class Terminal:
         except (OSError, ValueError):
             return 80
 
+    @property
+    def height(self) -> int:
+        """Lines of stdout: LINES, else what the terminal says."""
+        lines = self.environ.get("LINES", "")
+        if lines.isdecimal() and int(lines) > 0:
+            return int(lines)
+        try:
+            return os.get_terminal_size(self.out.fileno()).lines or 24
+        except (OSError, ValueError):
+            return 24
+
     def use_color(self, stream: TextIO) -> bool:
         """`--color`, then NO_COLOR (any non-empty value), FORCE_COLOR, TERM=dumb, then what `stream` is."""
         if self.color is not Color.AUTO:
@@ -105,7 +116,8 @@ class Terminal:
         return Console(
             file=stream,
             width=width or (int(columns) if (columns := self.environ.get("COLUMNS", "")).isdecimal() else None),
-            height=None if width is None else 25,  # a width alone counts for nothing on a dumb terminal
+            # A width alone counts for nothing on a dumb terminal.
+            height=self.height if width or "LINES" in self.environ else None,
             force_terminal=True if color else None,
             color_system="standard" if color else None,
             no_color=not color,

@@ -12,6 +12,7 @@ from reasoning_cli.redact import redact
 from reasoning_cli.terminal.cleaning import drawn, visible
 from reasoning_cli.terminal.console import Terminal
 from reasoning_cli.terminal.units import duration
+from reasoning_cli.terminal.wrapping import wrap_lines
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -72,6 +73,14 @@ class Pace:
             if total and total > done:
                 parts.append(f"{duration(timedelta(seconds=seconds / done * (total - done)))} to go")
         return ", ".join(parts)
+
+
+def picture(terminal: Terminal, heading: str, table: list[str], below: list[str]) -> list[str]:
+    """One look, for `watching`: a heading, a table, and what stands below it; above it where all of it is taller than
+    the screen, so that what is cut off is the table's end and not the money."""
+    said = [line for one in below for line in wrap_lines(one, terminal.width).splitlines()]
+    whole = [heading, *table, "", *said]
+    return whole if not terminal.out_is_terminal or len(whole) < terminal.height else [heading, *said, "", *table]
 
 
 @contextlib.contextmanager

@@ -125,7 +125,7 @@ def test_watching_in_a_terminal_redraws_in_place_and_does_not_grow(still: Servic
     os.close(leader)
     assert watch.returncode == 130
     text = shown.decode()
-    pictures = text.count("NAME")
+    pictures = text.count("SPENT")
     assert "\x1b[2J" not in text, "the screen is never cleared whole: that flickers"
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "\n")
     widest = max(plain.split("\n"), key=len)
@@ -138,7 +138,7 @@ def test_watching_in_a_terminal_redraws_in_place_and_does_not_grow(still: Servic
 def _read(leader: int, pictures: int | None) -> bytes:
     """What a terminal is sent until so many more pictures are there, or until it is closed."""
     data = b""
-    while pictures is None or data.count(b"NAME") < pictures:
+    while pictures is None or data.count(b"SPENT") < pictures:
         assert select.select([leader], [], [], PATIENCE_SECONDS)[0], data
         try:
             part = os.read(leader, 65536)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from reasoning_cli.terminal.console import Terminal
-from reasoning_cli.terminal.progress import waiting, watching
+from reasoning_cli.terminal.progress import picture, waiting, watching
 from tests.terminal.conftest import Piped, Screen
 
 MakePiped = Callable[..., Piped]
@@ -48,3 +50,12 @@ def test_watching_a_pipe_appends(piped: MakePiped) -> None:
         show(["one", "[two]"])
         show(["three"])
     assert made.stdout == "one\n[two]\nthree\n"
+
+
+@pytest.mark.parametrize(("rows", "first"), [(3, "row 0"), (40, "SPENT")])
+def test_of_a_look_taller_than_the_screen_the_money_stays(rows: int, first: str, screen: Screen) -> None:
+    terminal = Terminal(out=screen.stream, err=screen.stream, environ={"LINES": "24"})
+    lines = picture(terminal, "now", [f"row {number}" for number in range(rows)], ["SPENT $5 of $10"])
+    assert lines[0] == "now"
+    assert lines[1].startswith(first)
+    assert len(lines) == rows + 3

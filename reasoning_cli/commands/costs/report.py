@@ -137,7 +137,7 @@ def _below(session: Session, bill: CostReport) -> list[str]:
 
 def _watch(session: Session, asked: Asked, pause: float) -> None:
     """Until Ctrl-C. A lost network leaves the last picture standing and says so."""
-    from reasoning_cli.terminal.progress import watching
+    from reasoning_cli.terminal.progress import picture, watching
     from reasoning_cli.terminal.units import moment
     from reasoning_cli.terminal.wrapping import wrap_lines
 
@@ -151,7 +151,7 @@ def _watch(session: Session, asked: Asked, pause: float) -> None:
             except RemoteError as problem:
                 show([*lines, "", *wrap_lines(f"no news: {problem.message}", terminal.width).splitlines()])
             else:
-                said = [wrap_lines(line, terminal.width) for line in _below(session, bill)]
-                lines = [moment(at), *terminal.table_lines(_listing(bill)), "", *"\n".join(said).splitlines()]
+                table = terminal.table_lines(_listing(bill))
+                lines = picture(terminal, moment(at), table, _below(session, bill))
                 show(lines)
             session.sleep(pause)

@@ -79,7 +79,7 @@ def _look(session: Session) -> tuple[Listing[ModelStatus], datetime]:
 
 def _watch(session: Session, fmt: Format, below: Lines, pause: float) -> None:
     """Until Ctrl-C. A lost network leaves the last picture standing and says so."""
-    from reasoning_cli.terminal.progress import watching
+    from reasoning_cli.terminal.progress import picture, watching
     from reasoning_cli.terminal.units import iso, moment
     from reasoning_cli.terminal.wrapping import wrap_lines
 
@@ -98,7 +98,6 @@ def _watch(session: Session, fmt: Format, below: Lines, pause: float) -> None:
                 if fmt is Format.JSONL:
                     terminal.json_lines({"at": iso(at), **record} for record in listing.records())
                 else:
-                    said = [wrap_lines(line, terminal.width) for line in below(session, at)]
-                    lines = [moment(at), *terminal.table_lines(listing), "", *"\n".join(said).splitlines()]
+                    lines = picture(terminal, moment(at), terminal.table_lines(listing), list(below(session, at)))
                     show(lines)
             session.sleep(pause)
