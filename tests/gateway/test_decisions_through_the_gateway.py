@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import shutil
+import subprocess
 import threading
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from reasoning_cli.decisions.answers import ShouldRespondAnswer, parse_answer
 from reasoning_cli.gateway.dialects import chat, messages, responses
 from reasoning_cli.gateway.dialects.events import read_events
 from reasoning_cli.gateway.dialects.forms import Heard
 from reasoning_cli.gateway.pipeline import MOST_BESIDE
+from reasoning_cli.gateway.stats.figures import Figures
+from reasoning_cli.gateway.stats.metrics import metrics_text
 from reasoning_cli.values import Mode
 from tests.gateway import canned
 from tests.gateway.prompts import PATHS, PROMPTS, request
@@ -285,6 +291,52 @@ def test_a_gateway_with_a_token_lets_nobody_else_in(tmp_path: Path) -> None:
         assert gateway.original.received[0].header("x-reasoning-token") is None
 
 
+def complaints_about(text: str) -> list[str]:
+    """What `promtool check metrics` complains about; by its own rules here where there is no promtool."""
+    if shutil.which("promtool") is not None:
+        done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
+        return (done.stdout + done.stderr).splitlines()
+    found = []
+    for family in text_string_to_metric_families(text):
+        labels = {label for sample in family.samples for label in sample.labels}
+        if not family.documentation:
+            found.append(f"{family.name}: no help text")
+        if re.search(r"milli|micro|nano|minute|hour|kilo|mega|_ms$", family.name):
+            found.append(f"{family.name}: not in base units")
+        if re.search(r"gauge|counter|histogram|summary", family.name):
+            found.append(f"{family.name}: names its type")
+        if family.type != "histogram" and "le" in labels:
+            found.append(f"{family.name}: `le` outside of a histogram")
+        if family.type != "summary" and "quantile" in labels:
+            found.append(f"{family.name}: `quantile` outside of a summary")
+        if family.type == "counter" and not all(sample.name.endswith("_total") for sample in family.samples):
+            found.append(f"{family.name}: a counter that does not end in _total")
+        if family.type != "counter" and family.name.endswith(("_total", "_count", "_sum", "_bucket")):
+            found.append(f"{family.name}: ends like another type")
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", family.name):
+            found.append(f"{family.name}: not in snake case")
+    return found
+
+
+def test_latencies_are_counted_by_their_seconds_over_all_workers() -> None:
+    one, other = Figures(), Figures()
+    for latency_ms in (10, 50, 51, 999, 61_000):
+        one.count("planning", "slot", "r", latency_ms)
+    other.count("planning", "slot", "r", 100)
+    one.add(other.snapshot())
+    record = {**one.record(), "slots": {}, "recording": {"stored": 0, "unreadable": 0, "dropped": 0}}
+    for entry in record["model_types"].values():
+        entry["models"] = []
+    text = metrics_text(record).decode()
+    buckets = re.findall(r'latency_seconds_bucket\{le="([^"]+)",model_type="planning",source="slot"\} (\S+)', text)
+    assert dict(buckets) == {
+        "0.05": "2.0", "0.1": "4.0", "0.25": "4.0", "0.5": "4.0", "1.0": "5.0", "2.5": "5.0", "5.0": "5.0",
+        "10.0": "5.0", "30.0": "5.0", "60.0": "5.0", "+Inf": "6.0",
+    }  # fmt: skip
+    assert 'reasoning_gateway_latency_seconds_sum{model_type="planning",source="slot"} 62.21' in text
+    assert complaints_about(text) == []
+
+
 def test_metrics_and_health(gateway: Served) -> None:
     ask(gateway, "chat", PROMPTS["planning"])
     text = gateway.client.get("/metrics").text
@@ -292,5 +344,7 @@ def test_metrics_and_health(gateway: Served) -> None:
         'reasoning_gateway_decisions_total{model_type="planning",reason="first line of the template",source="slot"} 1.0'
         in text
     )
+    assert 'reasoning_gateway_latency_seconds_count{model_type="planning",source="slot"} 1.0' in text
+    assert complaints_about(text) == []
     assert gateway.client.get("/health").json() == {"status": "ok"}
     assert gateway.client.get("/ready").json() == {"ready": True}

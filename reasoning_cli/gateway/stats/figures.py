@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from statistics import quantiles
 from typing import Any
 
 _REMEMBERED_LATENCIES = 2000
+# Upper bounds in seconds of what `/metrics` counts latencies by; a decision of a large model takes some of them.
+BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 # An answer's texts cannot make counters grow without end.
 _MOST_REASONS = 200
+
+
+@dataclass
+class Durations:
+    """How long all answers since the start took: how many within each of BOUNDS and no less, those beyond at the end,
+    and the milliseconds together."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    sum_ms: int = 0
+
+    def count(self, latency_ms: int) -> None:
+        self.counts[bisect_left(BOUNDS, latency_ms / 1000)] += 1
+        self.sum_ms += latency_ms
 
 
 @dataclass
@@ -25,6 +41,7 @@ class Figures:
     answered: Counter[tuple[str, str]] = field(default_factory=Counter)
     reasons: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     latencies: dict[tuple[str, str], deque[int]] = field(default_factory=dict)
+    durations: dict[tuple[str, str], Durations] = field(default_factory=dict)
     agreements: Counter[tuple[str, bool]] = field(default_factory=Counter)
     not_asked_beside: Counter[str] = field(default_factory=Counter)
     upstream_errors: Counter[str] = field(default_factory=Counter)
@@ -39,6 +56,7 @@ class Figures:
         if (known := self.latencies.get((model_type, source))) is None:
             known = self.latencies[model_type, source] = deque(maxlen=_REMEMBERED_LATENCIES)
         known.append(latency_ms)
+        self.durations.setdefault((model_type, source), Durations()).count(latency_ms)
 
     def snapshot(self) -> dict[str, Any]:
         """All of it as JSON can hold it, for `add` in another process."""
@@ -49,6 +67,7 @@ class Figures:
             "answered": [[*key, count] for key, count in self.answered.items()],
             "reasons": [[*key, count] for key, count in self.reasons.items()],
             "latencies": [[*key, list(numbers)] for key, numbers in self.latencies.items()],
+            "durations": [[*key, one.counts, one.sum_ms] for key, one in self.durations.items()],
             "agreements": [[*key, count] for key, count in self.agreements.items()],
             "not_asked_beside": dict(self.not_asked_beside),
             "upstream_errors": dict(self.upstream_errors),
@@ -64,6 +83,10 @@ class Figures:
                 mine[tuple(key)] += count
         for model_type, source, numbers in other["latencies"]:
             self.latencies.setdefault((model_type, source), deque()).extend(numbers)
+        for model_type, source, counts, sum_ms in other["durations"]:
+            known = self.durations.setdefault((model_type, source), Durations())
+            known.counts = [mine + theirs for mine, theirs in zip(known.counts, counts, strict=True)]
+            known.sum_ms += sum_ms
         self.not_asked_beside.update(other["not_asked_beside"])
         self.upstream_errors.update(other["upstream_errors"])
 
@@ -78,6 +101,7 @@ class Figures:
                 "count": count,
                 "p50_ms": p50,
                 "p95_ms": p95,
+                "durations": asdict(self.durations[model_type, source]),
                 "reasons": {
                     reason: number
                     for (one, who, reason), number in self.reasons.most_common()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from typing import Any
+
+from reasoning_cli.gateway.stats.figures import BOUNDS
 
 
 def metrics_text(record: Mapping[str, Any]) -> bytes:
     """What `/metrics` answers, made from what `/stats` does."""
     from prometheus_client import CollectorRegistry, generate_latest
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
     class Collector:
         def collect(self) -> Iterator[Metric]:
@@ -22,16 +25,18 @@ def metrics_text(record: Mapping[str, Any]) -> bytes:
             decisions = CounterMetricFamily(
                 "reasoning_gateway_decisions", "Decisions answered.", labels=["model_type", "source", "reason"]
             )
-            latency = GaugeMetricFamily(
-                "reasoning_gateway_latency_milliseconds", "Recent latency.", labels=["model_type", "source", "quantile"]
+            latency = HistogramMetricFamily(
+                "reasoning_gateway_latency_seconds",
+                "How long answers to decisions took.",
+                labels=["model_type", "source"],
             )
             for model_type, entry in record["model_types"].items():
                 for source, part in entry["by_source"].items():
                     for reason, count in part["reasons"].items():
                         decisions.add_metric([model_type, source, reason], count)
-                    for quantile, name in (("0.5", "p50_ms"), ("0.95", "p95_ms")):
-                        if part[name] is not None:
-                            latency.add_metric([model_type, source, quantile], part[name])
+                    counts, bounds = part["durations"]["counts"], [*map(str, BOUNDS), "+Inf"]
+                    buckets = list(zip(bounds, accumulate(counts), strict=True))
+                    latency.add_metric([model_type, source], buckets, part["durations"]["sum_ms"] / 1000)
             yield decisions
             yield latency
             models = CounterMetricFamily(
