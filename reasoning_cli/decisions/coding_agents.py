@@ -76,6 +76,13 @@ def has_coding_tools(tools: Iterable[Mapping[str, object]]) -> bool:
     return len(known) >= 2 and bool(known - _MERELY_READS)
 
 
+def without_billing(system: str) -> str:
+    """A system text without the line for the vendor's bills, which is another one with each call."""
+    if not system.startswith(BILLING):
+        return system
+    return system.partition("\n")[2].lstrip("\n")
+
+
 def is_aside(text: str, system: str | None, max_tokens: int | None) -> bool:
     """Whether a coding agent wants something for itself: a title, a summary, a word."""
     if max_tokens is not None and max_tokens < _SHORTEST_ANSWER_TOKENS:

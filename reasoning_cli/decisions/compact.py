@@ -18,6 +18,7 @@ from reasoning_cli.decisions.prompts import (
     conversation,
     received_message,
 )
+from reasoning_cli.decisions.recognise import users_words
 
 # The marks before each message, which say nothing about the decision: `09:15 (2 hours ago) [5a0a03a7-…] `.
 _MARKS = re.compile(r"^\d\d:\d\d \([^()\n]{1,40}\) (?:\[[0-9a-fA-F-]{8,36}\] )?", re.MULTILINE)
@@ -26,9 +27,12 @@ _MARKS = re.compile(r"^\d\d:\d\d \([^()\n]{1,40}\) (?:\[[0-9a-fA-F-]{8,36}\] )?"
 def compact(model_type: str, prompt: str) -> str | None:
     """The compact form of a prompt; None when it lacks a part that the form needs.
 
-    A request for code has no template around it, so it is its own compact form; so is a prompt that is compact already.
+    A request for code has no template around it: its compact form is what the user typed, without what the agent's
+    program put beside it. A prompt that is compact already is its own.
     """
-    if model_type == "coding" or compact_head(prompt) is not None:
+    if model_type == "coding":
+        return users_words(prompt)
+    if compact_head(prompt) is not None:
         return prompt
     name, said, received = agent_name(prompt), conversation(prompt), received_message(prompt)
     if name is None or said is None or received is None or not received.strip():

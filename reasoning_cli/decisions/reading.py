@@ -14,6 +14,7 @@ from reasoning_cli.decisions.answers import (
     strip_thinking,
 )
 from reasoning_cli.decisions.prompts import conversation, received_message, shape_of
+from reasoning_cli.decisions.recognise import users_words
 
 Parts = tuple[tuple[str, str], ...]
 
@@ -31,7 +32,7 @@ def message_of(model_type: str, prompt: str) -> str:
     the agent's task is all there is to say, and of any other text its end.
     """
     if model_type == "coding":
-        return prompt.strip()
+        return users_words(prompt).strip()
     received = received_message(prompt)
     if received is not None:
         return received.strip()

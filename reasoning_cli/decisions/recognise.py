@@ -216,6 +216,11 @@ def own_words(text: str) -> str:
     return "".join(kept) + text[position:]
 
 
+def users_words(text: str) -> str:
+    """What a coding client's user typed; all of the text where nothing of it is the user's."""
+    return own_words(text).strip() or text if REMINDER in text or "command-" in text else text
+
+
 def _without_initial_code(text: str) -> tuple[str, dict[str, str]]:
     """The text after the leading code, if there is one, and the codes by the tag that echoes each."""
     initial = _INITIAL_CODE.match(text)

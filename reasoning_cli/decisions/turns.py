@@ -11,7 +11,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from reasoning_cli.decisions.recognise import own_words
+from reasoning_cli.decisions.coding_agents import without_billing
+from reasoning_cli.decisions.recognise import users_words
 
 Json = dict[str, Any]
 # What stands for the result of a tool that said nothing: no message may be empty.
@@ -127,22 +128,20 @@ def texts_of(conversation: str | None) -> list[str]:
 
 def without_additions(messages: Sequence[Json]) -> list[Json]:
     """The messages without what a coding agent's program puts into them of its own accord and anew each time."""
-    return [
-        {
-            **one,
-            "content": (own_words(one["content"]).strip() or one["content"])
-            if one["role"] == "user"
-            else one["content"],
-        }
-        for one in messages
-    ]
+    return [{**one, "content": _own(one["role"], one.get("content") or "")} for one in messages]
+
+
+def _own(role: str, text: str) -> str:
+    if role == "system":
+        return without_billing(text)
+    return users_words(text) if role == "user" else text
 
 
 def identity(prompt: str, conversation: str | None) -> str:
     """What tells a coding sample from others: what was said, without what the program added."""
     messages = read(conversation)[0]
     if not messages:
-        return own_words(prompt)
+        return users_words(prompt)
     turns = [one for one in without_additions(messages) if one["role"] != "system"]
     return "\0".join(
         f"{one['role']}\0{one['content']}\0{json.dumps([call['function'] for call in one.get('tool_calls', [])])}"

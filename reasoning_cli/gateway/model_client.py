@@ -22,6 +22,7 @@ from reasoning_cli.decisions.answers import (
     strip_thinking,
 )
 from reasoning_cli.decisions.recognise import Recognition
+from reasoning_cli.decisions.turns import without_additions
 from reasoning_cli.gateway.dialects import chat as chat_face
 from reasoning_cli.gateway.dialects.forms import Asked, Heard, Json, Reply, Unreadable, json_of, objects
 from reasoning_cli.gateway.dialects.tool_calls import calls_decided, flaw_of_calls, named_anew
@@ -29,6 +30,7 @@ from reasoning_cli.gateway.http.unpacking import unpack
 from reasoning_cli.gateway.http.upstream import UpstreamError, Upstreams
 from reasoning_cli.gateway.routing import Route
 from reasoning_cli.operations.deploy.slots import SlotNow
+from reasoning_cli.values import PromptForm
 
 _log = logging.getLogger(__name__)
 UNSURE = "not confident enough"
@@ -109,6 +111,8 @@ def _request(slot: SlotNow, asked: Asked, chat: Json, where: Route) -> bytes:
         body["messages"] = [{"role": "user", "content": where.prompt}]
         if asked.system:
             body["messages"].insert(0, {"role": "system", "content": asked.system})
+    elif slot.prompt_form is PromptForm.COMPACT:
+        body["messages"] = without_additions(chat["messages"])
     if slot.confidence is not None:
         body["logprobs"] = True
     return orjson.dumps(body)

@@ -31,6 +31,7 @@ from reasoning_cli.decisions.answers import (
     render_answer,
     strip_thinking,
 )
+from reasoning_cli.decisions.coding_agents import without_billing
 from reasoning_cli.decisions.compact import compact
 from reasoning_cli.decisions.people import people_of
 from reasoning_cli.decisions.quick_answers import canonical_check, is_canonical, quick_answer
@@ -184,6 +185,7 @@ class Renderer:
             if short is None:
                 return "no compact form"
             prompt = short
+            system = without_billing(system) if system and model_type == "coding" else system
         if self._redactor is not None:
             prompt, answer, rejected = self._redacted(prompt, answer, rejected, names)
             if system and (names or system not in self._systems):
