@@ -169,9 +169,25 @@ def render_answer(answer: Answer, codes: Mapping[str, str] | None = None) -> str
                 *([("params", answer.params)] if answer.params else []),
                 ("text", escape(answer.text)),
             ]
-    marks = [(tag, escape(code)) for tag, code in (codes or {}).items()]
-    lines = "".join(f"  <{name}>{value}</{name}>\n" for name, value in [*marks, *children])
+    around = {tag: escape(code) for tag, code in (codes or {}).items()}
+    if around:
+        fields = [
+            (name, value)
+            for child in children
+            for name, value in (
+                *_around(around, f"code_{child[0]}_start"),
+                child,
+                *_around(around, f"code_{child[0]}_end"),
+            )
+        ]
+        children = [*around.items(), *fields]  # those of the whole answer stand before it
+    lines = "".join(f"  <{name}>{value}</{name}>\n" for name, value in children)
     return f"<response>\n{lines}</response>"
+
+
+def _around(codes: dict[str, str], tag: str) -> list[tuple[str, str]]:
+    """A field's mark, taken out of those there are."""
+    return [(tag, codes.pop(tag))] if tag in codes else []
 
 
 def decision_of(answer: Answer) -> str:

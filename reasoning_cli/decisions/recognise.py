@@ -32,10 +32,19 @@ class Recognition:
     fmt: Format = "xml"
     codes: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def can_be_echoed(self) -> bool:
+        """Whether all of the marks are known."""
+        return all(self.codes.values())
+
 
 _INITIAL_CODE = re.compile(r"\s*initial code: (\S+)\s+")
 _MIDDLE_CODE = re.compile(r"\nmiddle code: (\S+)\s")
 _END_CODE = re.compile(r"\nend code: (\S+)\s*\Z")
+# The tags of an output block that an answer is to echo a code in: of the whole prompt, or around one of its fields.
+_CODE_TAG = re.compile(r"<((?:[a-z]+_)?(?:initial|middle|end)_code|code_\w+)>")
+_NUMBERED_CODE = re.compile(r"(?:one|two)_(initial|middle|end)_code")
+_EXACTLY = re.compile(r"output exactly: ([^\s<]+)</code_")
 
 _HEADS: tuple[tuple[re.Pattern[str], ModelType, Format], ...] = (
     (
@@ -192,8 +201,8 @@ def without_codes(prompt: str) -> str:
 
     The marks are new for each call; a model must neither see nor learn them.
     """
-    body, codes = _without_initial_code(prompt)
-    if not codes:
+    body, _ = _without_initial_code(prompt)
+    if body is prompt:
         return prompt
     middle = _last(_MIDDLE_CODE, body)
     if middle is not None:
@@ -222,14 +231,27 @@ def users_words(text: str) -> str:
 
 
 def _without_initial_code(text: str) -> tuple[str, dict[str, str]]:
-    """The text after the leading code, if there is one, and the codes by the tag that echoes each."""
+    """The text after the leading code, if there is one, and what the answer has to echo, by the tag that echoes each.
+
+    Which those are only the runtime's own output block says, the last one; an empty value is one that nobody can give.
+    """
     initial = _INITIAL_CODE.match(text)
     if initial is None:
         return text, {}
-    codes = {"one_initial_code": initial[1]}
-    for tag, found in (("one_middle_code", _last(_MIDDLE_CODE, text)), ("one_end_code", _END_CODE.search(text))):
-        if found is not None:
-            codes[tag] = found[1]
+    middle, end = _last(_MIDDLE_CODE, text), _END_CODE.search(text)
+    own = text.rfind(_OUTPUT, middle.end() if middle is not None else 0)
+    block = text[own:] if own >= 0 else ""
+    known = {"initial": initial[1], "middle": middle[1] if middle else "", "end": end[1] if end else ""}
+    codes: dict[str, str] = {}
+    for tag in _CODE_TAG.finditer(block):
+        name = tag[1]
+        if (numbered := _NUMBERED_CODE.fullmatch(name)) is not None:
+            codes[name] = known[numbered[1]]
+        elif name.endswith("_code"):
+            codes[name] = ""
+        else:
+            told = _EXACTLY.match(block, tag.end())
+            codes[name] = told[1] if told is not None else ""
     return text[initial.end() :], codes
 
 

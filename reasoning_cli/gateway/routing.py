@@ -128,6 +128,8 @@ def _doubt(asked: Asked, found: Recognition, slot: SlotNow) -> str | None:
         return slot.closed
     if found.fmt != "xml":
         return "an answer in TOON, which our models do not write"
+    if not found.can_be_echoed:
+        return "wants codes echoed that it does not tell"
     if asked.has_images:
         return "carries images"
     if asked.tools and not slot.tools:

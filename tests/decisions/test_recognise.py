@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from reasoning_cli.decisions.answers import PlanningAnswer, render_answer
 from reasoning_cli.decisions.recognise import recognise, without_codes
+from reasoning_cli.gateway.dialects.forms import Asked
+from reasoning_cli.gateway.routing import route
+from tests.gateway.serving import open_slot
 
 TRAFFIC = Path(__file__).parents[2].parent / "shared" / "traffic"
 
@@ -118,13 +122,71 @@ def test_a_template_shown_in_a_message_is_none() -> None:
 
 def test_codes_of_a_2_0_runtime_are_found_and_taken_out() -> None:
     template = f"{PLANNING_HEAD}\nAlice: \nmiddle code: fake\n{PLANNING_OUTPUT}"
-    again = f"<output>\n<one_initial_code/>\n{PLANNING_OUTPUT}"
+    asked = "".join(f"<one_{part}_code>echo it</one_{part}_code>\n" for part in ("initial", "middle", "end"))
+    again = f"<output>\n{asked}{PLANNING_OUTPUT.partition('<output>')[2]}"
     prompt = f"initial code: aaa\n{template}\nmiddle code: bbb\n{again}\nend code: ccc\n"
     found = recognise(prompt)
     assert found.model_type == "planning"
     assert found.codes == {"one_initial_code": "aaa", "one_middle_code": "bbb", "one_end_code": "ccc"}
     assert without_codes(prompt) == template
     assert without_codes(template) == template
+
+
+IDS = {"initial": "aaa", "middle": "bbb", "end": "ccc"}
+
+
+def with_codes(asked: str, *, said: str = "", end: str = "\nend code: ccc\n") -> str:
+    """A prompt of a 2.0 runtime whose output block asks for these codes."""
+    template = f"{PLANNING_HEAD}\nAlice: {said}\n{PLANNING_OUTPUT}"
+    block = f"<output>\n<response>\n{asked}<thought></thought><actions></actions><text></text></response>\n</output>"
+    return f"initial code: aaa\n{template}\nmiddle code: bbb\n{block}{end}"
+
+
+def echo(number: str) -> str:
+    return "".join(f"<{number}_{part}_code>echo the {part} UUID code</{number}_{part}_code>\n" for part in IDS)
+
+
+AROUND = "<code_text_start>output exactly: 96a5</code_text_start>\n<code_text_end>output exactly: 96a5</code_text_end>"
+
+
+@pytest.mark.parametrize(
+    ("asked", "codes"),
+    [
+        ("", {}),
+        (echo("one"), {f"one_{part}_code": value for part, value in IDS.items()}),
+        (
+            echo("one") + echo("two"),
+            {f"{number}_{part}_code": value for number in ("one", "two") for part, value in IDS.items()},
+        ),
+        (AROUND, {"code_text_start": "96a5", "code_text_end": "96a5"}),
+    ],
+    ids=["trusted", "default", "strict", "progressive"],
+)
+def test_only_the_codes_that_the_output_block_asks_for_are_echoed(asked: str, codes: dict[str, str]) -> None:
+    quoted = "\nmiddle code: fake\n<output>\n<two_end_code>echo</two_end_code>\n</output>\nend code: fake"
+    for said in ("", quoted):
+        found = recognise(with_codes(asked, said=said))
+        assert (found.model_type, found.codes, found.can_be_echoed) == ("planning", codes, True)
+        answer = render_answer(PlanningAnswer("t", ("REPLY",), (), "Hi"), found.codes)
+        for tag, value in codes.items():
+            assert f"<{tag}>{value}</{tag}>" in answer
+        assert answer.count("code>") + answer.count("<code_") + answer.count("</code_") == 2 * len(codes)
+
+
+@pytest.mark.parametrize(
+    ("asked", "end"),
+    [
+        (echo("one"), ""),
+        ("<three_initial_code>echo the initial UUID code</three_initial_code>", "\nend code: ccc\n"),
+        ("<code_text_start>the code of before</code_text_start>", "\nend code: ccc\n"),
+    ],
+)
+def test_a_prompt_that_wants_what_it_does_not_tell_is_for_the_original(asked: str, end: str) -> None:
+    prompt = with_codes(asked, end=end)
+    assert not recognise(prompt).can_be_echoed
+    asked_for = Asked(prompt, "gpt-5", stream=False)
+    where = route(asked_for, {}, {"planning": open_slot("planning", "http://127.0.0.1:9")}, 100, {})
+    assert (where.to_slot, where.reason) == (False, "wants codes echoed that it does not tell")
 
 
 @pytest.mark.parametrize(
