@@ -22,11 +22,28 @@ if (!library) {
   console.error('@electric-sql/pglite is not installed here; run this in the folder of the agent');
   process.exit(3);
 }
+
+// What an uncaught error prints is the line of the library it came from: half a megabyte of it.
+const failed = (error) => {
+  console.error(`error: ${String(error?.message ?? error).split('\n')[0].slice(0, 300)}`);
+  process.exitCode = 1;
+};
+const opened = async (place) => {
+  try {
+    return await library.PGlite.create(place);
+  } catch (error) {
+    const theirs = fs.readFileSync(path.join(place, 'PG_VERSION'), 'utf8').trim();
+    const empty = await library.PGlite.create();
+    const ours = (await empty.query('SHOW server_version')).rows[0].server_version.split('.')[0];
+    await empty.close();
+    throw theirs === ours ? error : new Error(`versions ${theirs} ${ours}`);
+  }
+};
 const copy = fs.mkdtempSync(path.join(os.tmpdir(), 'reasoning-pglite-'));
 try {
   fs.cpSync(folder, copy, { recursive: true });
   fs.rmSync(path.join(copy, 'postmaster.pid'), { force: true });
-  const database = await library.PGlite.create(copy);
+  const database = await opened(copy);
   const names = await database.query(
     "SELECT attname FROM pg_attribute WHERE attrelid = 'logs'::regclass AND attnum > 0");
   const spelt = (one, other) => `logs."${names.rows.some((row) => row.attname === one) ? one : other}"`;
@@ -45,6 +62,9 @@ try {
     last = rows.at(-1);
   } while (rows.length);
   await database.close();
+} catch (error) {
+  failed(error);
 } finally {
   fs.rmSync(copy, { recursive: true, force: true });
 }
+process.exit(); // a database that did not open keeps the process waiting

@@ -5,6 +5,7 @@ Where Node and the agent's copy of that library are at hand a script reads it; e
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from reasoning_cli.sources.rows import Position, Row
 
 SCRIPT = Path(__file__).with_name("dump_pglite.mjs")
 _LIBRARY = Path("node_modules", "@electric-sql", "pglite")
+_MOST_OF_A_REASON = 300
 # Where an agent keeps it unless PGLITE_DATA_DIR says otherwise.
 _USUAL = (Path(".eliza", ".elizadb"), Path(".elizadb"))
 
@@ -66,7 +68,15 @@ class PgliteSource:
             script.wait()
         if script.returncode:
             lines = said.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
-            reason = next((line for line in lines if "rror" in line), lines[-1]).strip()
+            reason = next((line for line in lines if line.startswith("error: ")), lines[-1]).removeprefix("error: ")
+            if versions := re.fullmatch(r"versions (\S+) (\S+)", reason):
+                theirs, ours = versions.groups()
+                raise DataError(
+                    f"{self.name} was written by PostgreSQL {theirs}, and the `@electric-sql/pglite` found here is"
+                    f" PostgreSQL {ours}",
+                    hint=f"the agent's own copy can read it: {_by_hand(self._folder)}",
+                )
+            reason = reason.strip()[:_MOST_OF_A_REASON]
             raise DataError(
                 f"cannot read the PGlite database {self.name}: {reason}",
                 hint=f"one process at a time may use it: {_by_hand(self._folder)}",

@@ -19,6 +19,7 @@ from reasoning_cli.sources.pglite import SCRIPT, PgliteSource, database_folder
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Samples
 from tests.conftest import Run
+from tests.gateway.node import installed
 
 ROWS = Path(__file__).parents[1] / "data" / "elizaos-logs.jsonl"
 # Asked for when the tests are collected: no test sees the developer's variables.
@@ -64,6 +65,47 @@ def test_where_it_cannot_be_read_the_command_is_named(
     assert done.exit_code == 1
     assert error == f"error: `{folder}` is a PGlite database, which only Node can read"
     assert f"`node {SCRIPT} {folder} > logs.jsonl`" in hint
+
+
+LIBRARY_OF_17, LIBRARY_OF_18 = "0.3.14", "0.5.17"
+
+
+def test_a_folder_of_another_version_is_said_with_both(tmp_path: Path, reasoning: Run) -> None:
+    older = installed("@electric-sql/pglite", LIBRARY_OF_17)
+    newer = installed("@electric-sql/pglite", LIBRARY_OF_18)
+    agent = tmp_path / "agent"
+    database = agent / ".eliza" / ".elizadb"
+    database.parent.mkdir(parents=True)
+    subprocess.run(["node", "-e", FILL, "-", older, database], input=b"[]", check=True, timeout=120)
+    (agent / "node_modules").symlink_to(newer / "node_modules")
+    done = reasoning("data", "import", agent)
+    error, hint = done.stderr.splitlines()
+    assert done.exit_code == 1
+    assert error == (
+        f"error: `{database}` was written by PostgreSQL 17, and the `@electric-sql/pglite` found here is PostgreSQL 18"
+    )
+    assert "the agent's own copy can read it" in hint
+    (agent / "node_modules").unlink()
+    (agent / "node_modules").symlink_to(older / "node_modules")
+    assert reasoning("data", "import", agent).exit_code == 0
+
+
+def test_the_folder_one_stands_in_is_a_folder(folder: Path, reasoning: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parents[1])
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    done = reasoning("data", "import", ".")
+    assert "is a PGlite database, which only Node can read" in done.stderr
+
+
+def test_a_damaged_folder_is_said_in_one_short_line(tmp_path: Path, reasoning: Run) -> None:
+    older = installed("@electric-sql/pglite", LIBRARY_OF_17)
+    database = tmp_path / "agent" / ".elizadb"
+    (database / "global").mkdir(parents=True)
+    (database / "PG_VERSION").write_text("17\n")
+    (tmp_path / "agent" / "node_modules").symlink_to(older / "node_modules")
+    error, _ = reasoning("data", "import", tmp_path / "agent").stderr.splitlines()
+    assert error.startswith(f"error: cannot read the PGlite database `{database}`: ")
+    assert len(error) < 500
 
 
 @pytest.mark.skipif(LIBRARY is None or shutil.which("node") is None, reason="REASONING_TEST_PGLITE is not set")

@@ -2,8 +2,10 @@
 
     {"messages": [{"role": "system"}?, {"role": "user"}, {"role": "assistant"}]}
     {"input": {"messages": [...]}, "preferred_output": [...], "non_preferred_output": [...]}
+    {"messages": [...], "reward": 0.7, "metadata": {...}}    a trajectory, as elizaOS's logger writes them for ART
 
-are what this program exports, too: with the manifest beside such a file its samples come back as what they were.
+The first two are what this program exports, too: with the manifest beside such a file its samples come back as what
+they were.
 """
 
 from __future__ import annotations
@@ -72,10 +74,23 @@ def read_chat(row: Mapping[str, object], model_type: str | None, at: datetime) -
             decision=None if isinstance(given, InvalidAnswer) else decision_of(given),
             agent_name=agent_name(prompt),
             entity_id=sender_id(prompt),
-            label="corrected" if worse is not None else None if isinstance(better, InvalidAnswer) else "good",
+            label="corrected" if worse is not None else _label(row, better),
             shape=shape_of(prompt),
         )
     )
+
+
+def _label(row: Mapping[str, object], answer: object) -> str | None:
+    """Somebody chose these lines to train on. Those of elizaOS's trajectory logger (ART) were chosen by nobody: their
+    `reward` says how it went, 0 where nobody judged."""
+    reward = row.get("reward")
+    if "reward" not in row:
+        return None if isinstance(answer, InvalidAnswer) else "good"
+    if isinstance(reward, bool) or not isinstance(reward, int | float):
+        raise BadRow("a `reward` that is no number")
+    if reward < 0:
+        return "bad"
+    return "good" if reward > 0 and not isinstance(answer, InvalidAnswer) else None
 
 
 def _messages(value: object) -> list[tuple[str, str]]:

@@ -25,6 +25,8 @@ class Exported:
 
 def exported(file: Path) -> Exported | None:
     """What an export's manifest says of `file`; None without one that can be read."""
+    if not file.name:  # `.`, a folder
+        return None
     for name in dict.fromkeys((file.name, _SIDE.sub("", file.name))):
         manifest = file.with_name(f"{name}.manifest.json")
         try:

@@ -316,4 +316,7 @@ def _format_of(row: Mapping[str, object]) -> str:
         return "requests"
     if "messages" in row or "preferred_output" in row:
         return "chat"
+    if "trajectories" in row or "steps" in row:
+        what = "a group of trajectories (GRPO)" if "trajectories" in row else "a raw trajectory"
+        raise BadRow(f"{what} of elizaOS's logger, which is not read: export them for ART")
     raise BadRow("no row of ElizaOS's `logs`, no recorded request, no chat line")

@@ -230,6 +230,39 @@ def test_chat_lines_are_labelled_samples(store: Store) -> None:
     assert take(store, chat(RESPOND, system="Be Nova.")).already_there == 1
 
 
+@pytest.mark.parametrize(("reward", "label"), [(0.7, "good"), (0.0, None), (0, None), (-0.5, "bad")])
+def test_a_trajectory_is_labelled_by_its_reward(store: Store, reward: float, label: str | None) -> None:
+    """As elizaos-plugin-trajectory-logger 2.0.0a5 exports them for ART."""
+    said = [
+        {"role": "system", "content": "You are Nova, an autonomous agent.", "name": None},
+        {"role": "user", "content": PROMPT, "name": None},
+        {"role": "assistant", "content": RESPOND, "name": None},
+    ]
+    take(store, {"messages": said, "reward": reward, "metadata": {"trajectoryId": "t"}, "metrics": {}})
+    assert only(store).label == label
+
+
+@pytest.mark.parametrize("reward", ["much", None, True])
+def test_a_reward_that_is_no_number_is_a_bad_line(store: Store, reward: object) -> None:
+    good = {"messages": [{"role": "user", "content": PROMPT}, {"role": "assistant", "content": RESPOND}]}
+    report = take(store, good, {**good, "reward": reward})
+    assert dict(report.bad_by_why) == {"a `reward` that is no number": 1}
+
+
+def test_groups_of_trajectories_are_refused_by_name(reasoning: Run, tmp_path: Path) -> None:
+    trajectory = {"trajectory_id": "t", "steps": [], "total_reward": 1.0}
+    group = {"group_id": "group-0", "scenario_id": "default", "trajectories": [trajectory], "created_at": 1}
+    for name, content, said in (
+        ("grpo.json", [group], "a group of trajectories (GRPO) of elizaOS's logger, which is not read"),
+        ("raw.jsonl", trajectory, "a raw trajectory of elizaOS's logger, which is not read"),
+    ):
+        file = tmp_path / name
+        file.write_text(json.dumps(content))
+        done = reasoning("data", "import", file)
+        assert done.exit_code == 1
+        assert said in done.stderr
+
+
 def test_an_answer_nobody_can_use_is_not_called_good(store: Store) -> None:
     take(store, chat("Sure, I'd respond."))
     assert (only(store).label, only(store).decision) == (None, None)
