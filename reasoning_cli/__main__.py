@@ -25,6 +25,8 @@ class Interrupted(KeyboardInterrupt):
 
 def main() -> None:
     """Run the command line of this process."""
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        _open_closed_streams()
     if sys.argv[1:] in (["--version"], ["-V"]):
         sys.stdout.write(f"reasoning {__version__}\n")
         return
@@ -40,6 +42,22 @@ def main() -> None:
                 signal.signal(signal.SIGINT, _leave)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _open_closed_streams() -> None:
+    """Open nothing in the place of what was closed (`<&-`, `>&-`): nobody is there. A file that is opened later would
+    get its number, and a line meant for a person would go into the database."""
+    import os
+
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is not None:
+            continue
+        opened = os.open(os.devnull, os.O_RDWR)
+        if opened != number:
+            os.dup2(opened, number)
+            os.close(opened)
+        os.set_inheritable(number, True)
+        setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _run() -> None:

@@ -245,7 +245,7 @@ def read_settings(
     paths: Paths, environ: Mapping[str, str], flags: Mapping[str, str] | None = None, folder: Path | None = None
 ) -> Settings:
     """The same for those who show or mend settings: what is wrong with the file is kept in `problems`, not raised."""
-    dotenv = read_dotenv((folder or Path.cwd()) / ".env")
+    dotenv = read_dotenv(folder / ".env") if folder is not None else _dotenv_of_working_folder()
     real = Settings(paths, dict(flags or {}), environ, dotenv)
     real.file, real.problems = _read_file(paths.config_file)
     with contextlib.suppress(ConfigurationError):  # it is shown with the other settings
@@ -254,6 +254,22 @@ def read_settings(
             values, problems = _read_file(own.config_file)
             return Settings(own, dict(flags or {}), file=values, problems=problems, outside=real)
     return real
+
+
+def _dotenv_of_working_folder() -> dict[str, str]:
+    """What the `.env` there says. Where the folder itself has gone, as that of an older release, what it said last:
+    the limits that a guard was started with stay."""
+    try:
+        Path.cwd()
+    except OSError:
+        return dict(_last_dotenv)
+    found = read_dotenv(Path(".env"))
+    _last_dotenv.clear()
+    _last_dotenv.update(found)
+    return found
+
+
+_last_dotenv: dict[str, str] = {}
 
 
 def _read_file(path: Path) -> tuple[dict[str, str], tuple[ConfigurationError, ...]]:

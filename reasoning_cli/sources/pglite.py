@@ -5,6 +5,7 @@ Where Node and the agent's copy of that library are at hand a script reads it; e
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import shutil
@@ -84,7 +85,9 @@ class PgliteSource:
 
 
 def _has_library(folder: Path) -> bool:
-    places = {folder.resolve(), *folder.resolve().parents, Path.cwd(), *Path.cwd().parents}
+    places = {folder.resolve(), *folder.resolve().parents}
+    with contextlib.suppress(OSError):  # the working folder has gone
+        places |= {Path.cwd(), *Path.cwd().parents}
     return any((place / _LIBRARY).is_dir() for place in places)
 
 
