@@ -229,7 +229,10 @@ class PostgresSource:
 
 def _chosen(url: str) -> str:
     """What the parameters of an address choose beside its path: another host, database or search path."""
-    parameters = dict(parse_qsl(urlsplit(url).query))
+    try:
+        parameters = dict(parse_qsl(urlsplit(url).query))
+    except ValueError:  # no address at all, which connecting says in its own words
+        return ""
     chosen = [(name, parameters[name]) for name in _OF_IDENTITY if parameters.get(name)]
     if found := _SEARCH_PATH.search(parameters.get("options", "")):
         chosen.append(("search_path", found[1]))

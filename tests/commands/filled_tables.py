@@ -29,7 +29,7 @@ from reasoning_cli.operations.data.browse import Page
 from reasoning_cli.operations.data.stats import PersonalData, SampleStatistics
 from reasoning_cli.operations.deploy.activity import Activity
 from reasoning_cli.operations.deploy.status import ModelStatus
-from reasoning_cli.operations.promote.history import Stint
+from reasoning_cli.operations.promote.history import Tenure
 from reasoning_cli.operations.train.jobs import Trained
 from reasoning_cli.store.audit_log import Event
 from reasoning_cli.store.deploy.deployments import DeploymentRecord
@@ -285,8 +285,8 @@ def _train_evals(terminal: Terminal) -> None:
 
 def _train_history(terminal: Terminal) -> None:
     stints = [
-        Stint("planning", LONG, "k", NOW - timedelta(days=3), NOW, 12_345, True, _RUN),
-        Stint("planning", "acme/planning-2", "j", NOW - timedelta(days=9), NOW - timedelta(days=3), 44, False, _RUN),
+        Tenure("planning", LONG, "k", NOW - timedelta(days=3), NOW, 12_345, True, _RUN),
+        Tenure("planning", "acme/planning-2", "j", NOW - timedelta(days=9), NOW - timedelta(days=3), 44, False, _RUN),
     ]
     terminal.show(Listing(history_columns(), stints, id=lambda one: one.model), Format.TABLE)
 

@@ -10,7 +10,7 @@ import pytest
 
 from reasoning_cli.decisions.coding_agents import AGENTS
 from reasoning_cli.decisions.recognise import recognise
-from reasoning_cli.gateway.faces import chat, messages, responses
+from reasoning_cli.gateway.dialects import chat, messages, responses
 from reasoning_cli.gateway.routing import face_of, route
 from tests.gateway import canned
 from tests.gateway.official import CODE, anthropic_tools, chat_tools, responses_tools

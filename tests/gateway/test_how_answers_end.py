@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from reasoning_cli.gateway.dialects import chat, messages, responses
 from reasoning_cli.gateway.dialects.events import read_events
-from reasoning_cli.gateway.faces import chat, messages, responses
 from reasoning_cli.operations.data.browse import look_at
 from reasoning_cli.operations.data.export.render import Rules
 from reasoning_cli.operations.data.export.run import ExportRequest, export_samples

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from reasoning_cli.gateway.dialects import chat, messages, responses
 from reasoning_cli.gateway.dialects.events import last_event, read_events
 from reasoning_cli.gateway.dialects.forms import Heard
-from reasoning_cli.gateway.faces import chat, messages, responses
 from tests.gateway import canned
 
 Json = dict[str, Any]

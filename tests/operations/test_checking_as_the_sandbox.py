@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from reasoning_cli.sandbox.train.training_files import inspect
 
 from reasoning_cli.operations.data.validate.file import check_file
+from reasoning_cli.sandbox.training_files import inspect
 from tests.conftest import Run
 from tests.training_files import FILES, File
 

@@ -33,6 +33,7 @@ def write(file: Path, text: str) -> None:
 
 
 def test_every_setting_is_shown_with_its_source(reasoning: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS")  # a pipe that nobody told a width gets all columns
     write(file, "[deploy]\nidle_minutes = 60\n")
     monkeypatch.setenv("REASONING_SERVICE_PLANNING_MODEL", "acme/planner")
     Path(".env").write_text("REASONING_GATEWAY_PORT=9000\n")

@@ -301,7 +301,10 @@ def test_a_check_that_breaks_off_sends_the_file_anew(reasoning: Run, trained: Se
         ("billing_limit", "the spending limit of the organization is reached"),
     ],
 )
-def test_a_job_that_fails_ends_the_run_with_its_reason(reasoning: Run, trained: Service, how: str, said: str) -> None:
+def test_a_job_that_fails_ends_the_run_with_its_reason(
+    reasoning: Run, trained: Service, how: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS")  # a pipe that nobody told a width cuts nothing
     trained.behave(fail_job=how)
     failed = reasoning(*START)
     assert (failed.exit_code, said in failed.stderr) == (1, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
 from collections.abc import Iterator
@@ -12,17 +13,25 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.commands.costs.compare import comparison_lines
+from reasoning_cli.commands.costs.compare import show_comparisons
 from reasoning_cli.operations.costs.breakeven import Comparison, compare
 from reasoning_cli.operations.costs.token_prices import parse_prices, shipped_prices
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
+from reasoning_cli.terminal.console import Terminal
 
 NOW = datetime(2026, 11, 20, 23, 0, tzinfo=UTC)
 PRICES = parse_prices(shipped_prices())
 GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "money.md"
+
+
+def comparison_lines(found: Comparison) -> list[str]:
+    """What a pipe gets of a comparison."""
+    out = io.StringIO()
+    show_comparisons(Terminal(out=out, err=out, environ={}), [found])
+    return out.getvalue().splitlines()
 
 
 @pytest.fixture
