@@ -19,7 +19,8 @@ def show_check(terminal: Terminal, word: str, style: str, detail: str, fix: str 
     detail, fix = visible(redact(detail)), visible(redact(terminal.as_called(fix or "")))
     shown = marked(word, style) if terminal.out_is_terminal else word
     label = shown.ljust(_WORD + len(shown) - len(word))
-    beside = len(label) + _GAP
+    # In a pipe the word has six columns whatever it is.
+    beside = len(label) + _GAP if terminal.out_is_terminal else _WORD + _GAP
     one_line = f"{detail:<{_DETAIL}}  fix: {fix}" if fix else detail
     width = max(20, terminal.width - beside)
     # A fix is a command to copy, whole, or a sentence that names one in backticks.
