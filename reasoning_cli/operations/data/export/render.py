@@ -43,9 +43,7 @@ from reasoning_cli.values import MODEL_TYPES
 
 Format = Literal["jsonl", "json", "parquet", "csv"]
 FORMATS: tuple[Format, ...] = ("jsonl", "json", "parquet", "csv")
-Form = Literal["exact", "compact"]
 
-Message = Mapping[str, str]
 
 # Nobody outside the model knows its tokens. English has about four bytes to a token, and UTF-8 gives other scripts,
 # which have more tokens to a letter, more bytes.
