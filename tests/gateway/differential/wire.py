@@ -187,7 +187,7 @@ def request_of(head: bytes, connection: int) -> Seen:
             raise Garbled(f"a coding {codings[0]!r}")
         seen.framing = "chunked"
     elif lengths:
-        if not re.fullmatch("[0-9]{1,15}", lengths[0]):
+        if not re.fullmatch("[0-9]+", lengths[0]) or int(lengths[0]) >= 2**63:
             raise Garbled(f"a length {lengths[0]!r}")
         seen.framing = "length"
     seen.whole = seen.over = seen.framing == "no body"
