@@ -24,7 +24,7 @@ def test_nobody_sees_what_is_not_their_own(side: str, seed: str, caplog: pytest.
         found = asyncio.run(SIDES[side](ours, number))
         (running,) = ours.free
         assert httpx.get(f"{running.url}/health", trust_env=False).status_code == 200
-    # Shown when it fails; FUZZ_SEED repeats it, and `FUZZ_SEED=random` looks for more than the two seeds that always run.
+    # Shown when it fails; FUZZ_SEED repeats it, and `FUZZ_SEED=random` looks further than the seeds that always run.
     print(f"seed {number}: {dict(found.calls)}")  # noqa: T201
     wrong = found.wrong + [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR]
     if wrong:
