@@ -18,10 +18,10 @@ from reasoning_cli.gateway.http.admission import refusal, take_token
 from reasoning_cli.gateway.http.headers import HOP_HEADER
 from reasoning_cli.gateway.log.recorder import Recorder
 from reasoning_cli.gateway.pipeline import decide
-from reasoning_cli.gateway.routing import face_of
 from reasoning_cli.gateway.slot_cache import Book
 from reasoning_cli.gateway.stats.figures import Figures
 from reasoning_cli.gateway.stats.siblings import Siblings, worst
+from reasoning_cli.gateway.target import target_of
 from reasoning_cli.gateway.waking import Waker
 from reasoning_cli.operations.gateway.model_counts import Tallies
 from reasoning_cli.store.samples.training_log import Sample
@@ -103,23 +103,32 @@ class Gateway(Context):
         shown = take_token(call)
         if await self._admin(call, shown):
             return
+        view = self.book.view
+        target = target_of(
+            call.method,
+            call.path,
+            call.query,
+            call.headers,
+            openai_upstream=view.openai_upstream,
+            anthropic_upstream=view.anthropic_upstream,
+        )
+        error = target.face.error if target.face is not None else None
         self.figures.requests += 1
         self.figures.in_flight += 1
         try:
-            error = self._error_of(call)
-            if (refused := refusal(call, self.book.view, shown)) is not None:
+            if (refused := refusal(call, view, shown)) is not None:
                 status, why, headers = refused
                 await call.refuse(status, why, error, headers)
             elif self._in_circle(call):
                 await call.refuse(508, "the gateway was told to call itself: check gateway.*_upstream", None)
             else:
-                await decide(self, call)
+                await decide(self, call, target)
         except CallerLeft:
             call.note("caller left")
         except Exception:
             _log.exception("a call failed inside the gateway")
             call.note("failed inside the gateway")
-            await call.refuse(500, "the gateway failed", self._error_of(call))
+            await call.refuse(500, "the gateway failed", error)
         finally:
             self.figures.in_flight -= 1
             call.end()
@@ -133,10 +142,6 @@ class Gateway(Context):
             return False
         through = hops.split(b",")
         return self.hop.encode() in [one.strip() for one in through] or len(through) > _MOST_HOPS
-
-    def _error_of(self, call: Call) -> Callable[[int, str], dict[str, Any]] | None:
-        face = face_of(call.method, call.path)
-        return face.error if face is not None else None
 
     async def _admin(self, call: Call, shown: bytes) -> bool:
         """Answer what is asked of the gateway itself; False when the call is not for it."""

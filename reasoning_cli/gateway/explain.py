@@ -10,7 +10,8 @@ import orjson
 
 from reasoning_cli.errors import DataError
 from reasoning_cli.gateway.dialects.forms import Untranslatable
-from reasoning_cli.gateway.routing import face_of, route
+from reasoning_cli.gateway.routing import route
+from reasoning_cli.gateway.target import face_of
 from reasoning_cli.operations.deploy.slots import SlotNow
 
 _FORM = 'one request, or one a line: {"request": {"method", "path", "headers", "body"}}'

@@ -20,10 +20,11 @@ from reasoning_cli.gateway.http.unpacking import unpack
 from reasoning_cli.gateway.log.capture import Decision
 from reasoning_cli.gateway.model_client import NOT_RUNNING, UNSURE, Attempt, ask
 from reasoning_cli.gateway.relay import relay
-from reasoning_cli.gateway.routing import Route, face_of, route
+from reasoning_cli.gateway.routing import Route, route
 
 if TYPE_CHECKING:
     from reasoning_cli.gateway.context import Context
+    from reasoning_cli.gateway.target import Target
     from reasoning_cli.operations.deploy.slots import SlotNow
 
 _log = logging.getLogger(__name__)
@@ -33,25 +34,25 @@ MOST_BESIDE = 16
 _Said = TypeVar("_Said")
 
 
-async def decide(context: Context, call: Call) -> None:
-    """Answer a call. Raises CallerLeft."""
-    face = face_of(call.method, call.path)
-    body = await call.read() if face is not None else None
+async def decide(context: Context, call: Call, target: Target) -> None:
+    """Answer a call: target, request, decision, route, answer, sample, each made of the one before. Raises
+    CallerLeft."""
+    body = await call.read() if target.face is not None else None
     decision: Decision | None = None
-    if face is not None and body is not None:
+    if target.face is not None and body is not None:
         try:
-            decision = _recognised(context, call, face, body)
+            decision = _recognised(context, call, target.face, body)
         except Exception:
             # Whatever in a request we cannot read is for the original to judge.
             _log.exception("a call could not be read")
             call.note("could not be read")
     if decision is None or body is None:
         context.figures.relayed += 1
-        await relay(context, call, body, None)
+        await relay(context, call, target, body, None)
         return
     if decision.route.to_slot and await _answered(context, call, decision):
         return
-    await _from_original(context, call, decision, body)
+    await _from_original(context, call, target, decision, body)
 
 
 def _recognised(context: Context, call: Call, face: Face, body: bytes) -> Decision | None:
@@ -239,7 +240,7 @@ async def _ask(context: Context, decision: Decision, where: Route) -> Attempt | 
     return attempt
 
 
-async def _from_original(context: Context, call: Call, decision: Decision, body: bytes) -> None:
+async def _from_original(context: Context, call: Call, target: Target, decision: Decision, body: bytes) -> None:
     """Hand the call to the original provider, and listen."""
     slot, circuit = decision.route.slot, None
     if decision.route.shadow and slot is not None:
@@ -248,7 +249,7 @@ async def _from_original(context: Context, call: Call, decision: Decision, body:
     if circuit is not None and slot is not None and _may_be_asked_beside(context, slot):
         shadow = _counted(context, slot, _attempt(context, decision))
     try:
-        await relay(context, call, body, decision)
+        await relay(context, call, target, body, decision)
     except BaseException:
         if shadow is not None and circuit is not None:
             shadow.cancel()

@@ -10,7 +10,7 @@ from reasoning_cli.gateway.calls import Call, CallerLeft
 from reasoning_cli.gateway.http.headers import headers_down, headers_up, joined
 from reasoning_cli.gateway.http.upstream import Answer, UpstreamError
 from reasoning_cli.gateway.log.capture import LONGEST_KEPT_BYTES, Decision, is_over
-from reasoning_cli.gateway.routing import face_of, split_path
+from reasoning_cli.gateway.target import Target
 
 if TYPE_CHECKING:
     from reasoning_cli.gateway.context import Context
@@ -19,15 +19,14 @@ if TYPE_CHECKING:
 _IN_ONE_PIECE_BYTES = 64 * 1024
 
 
-async def relay(context: Context, call: Call, body: bytes | None, decision: Decision | None) -> None:
+async def relay(context: Context, call: Call, target: Target, body: bytes | None, decision: Decision | None) -> None:
     """Hand a call through. `body` is None when it was not read whole. Raises CallerLeft, but not where the original had
     said all of its answer to a decision: that one is made.
 
     What cannot be begun is answered with 502; what is cut at the original is cut here, so that nobody takes it for
     whole.
     """
-    target = _target(context, call)
-    if target is None:
+    if target.url is None:
         await call.refuse(400, "a call needs a path", None)
         return
     headers = headers_up(call.headers, context.hop)
@@ -38,7 +37,7 @@ async def relay(context: Context, call: Call, body: bytes | None, decision: Deci
     if not streamed:
         call.watch()
     try:
-        answer = await context.upstream.ask(call.method, target, headers, call.rest() if streamed else body, length)
+        answer = await context.upstream.ask(call.method, target.url, headers, call.rest() if streamed else body, length)
     except asyncio.CancelledError:
         raise CallerLeft from None
     except (UpstreamError, ValueError) as error:
@@ -49,8 +48,8 @@ async def relay(context: Context, call: Call, body: bytes | None, decision: Deci
         call.note(f"the original provider cannot be reached: {kind}")
         if decision is not None:
             decision.lost = "no answer"
-        face = face_of(call.method, call.path)
-        await call.refuse(502, f"the original provider cannot be reached ({kind})", face.error if face else None)
+        error_form = target.face.error if target.face else None
+        await call.refuse(502, f"the original provider cannot be reached ({kind})", error_form)
         return
     end = answer.close
     try:
@@ -102,29 +101,3 @@ def _listen(decision: Decision | None, piece: bytes) -> None:
     if decision.size_bytes > LONGEST_KEPT_BYTES:
         decision.chunks.clear()
         decision.lost = "too long"
-
-
-def _target(context: Context, call: Call) -> str | None:
-    """Where a call would have gone without us: its path behind the original provider's base; None without a path."""
-    view = context.book.view
-    prefix, rest = split_path(call.path)
-    if rest and not rest.startswith("/"):
-        return None
-    base = (view.anthropic_upstream if _is_anthropic(call, rest) else view.openai_upstream).rstrip("/")
-    if not prefix and (rest == "/" or rest.startswith("/api/")):
-        # Beside the API, as Claude Code's greetings and Ollama's own calls are.
-        scheme, _, place = base.partition("://")
-        base = f"{scheme}://{place.partition('/')[0]}"
-    query = f"?{call.query.decode('latin-1')}" if call.query else ""
-    return f"{base}{rest}{query}"
-
-
-def _is_anthropic(call: Call, rest: str) -> bool:
-    if rest.startswith("/messages") or rest == "/api/hello":
-        return True
-    if rest.startswith(("/responses", "/chat/", "/embeddings", "/api/")):
-        return False
-    return any(
-        key in (b"anthropic-version", b"x-api-key") or (key == b"user-agent" and value.startswith(b"claude-cli/"))
-        for key, value in call.headers
-    )

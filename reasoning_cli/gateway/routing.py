@@ -1,27 +1,18 @@
-"""Where a call goes and why: to its slot's model or to the original provider. Pure, so that it can be explained."""
+"""Where a decision goes and why: to its slot's model or to the original provider. Pure, so that it can be explained."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from hashlib import blake2b
 
 from reasoning_cli.decisions.compact import compact
 from reasoning_cli.decisions.prompts import agent_name, sender_id
 from reasoning_cli.decisions.recognise import Recognition, recognise, without_codes
-from reasoning_cli.gateway.dialects import chat, messages, responses
-from reasoning_cli.gateway.dialects.forms import Asked, Face
+from reasoning_cli.gateway.dialects.forms import Asked
 from reasoning_cli.operations.deploy.slots import SlotNow
 from reasoning_cli.values import Mode, PromptForm
 
-_FACES: Mapping[str, Face] = {
-    "/chat/completions": chat.FACE,
-    "/responses": responses.FACE,
-    "/messages": messages.FACE,
-}
-# Clients put these before an API's own paths, some of them twice.
-_PREFIXES = ("/api/v1", "/v1")
 # A token is three bytes or more of what agents send; a short estimate would ask a model for what it cannot take.
 _BYTES_PER_TOKEN = 3
 TOOLS_UNKNOWN = "carries tools, and the model calls no functions"
@@ -46,20 +37,6 @@ class Route:
     @property
     def to_slot(self) -> bool:
         return self.slot is not None and not self.shadow
-
-
-@lru_cache(maxsize=256)  # agents ask at the same few paths
-def split_path(path: str) -> tuple[str, str]:
-    """(the prefixes in front, an API's own path) of a request's path: `/v1/v1/messages` is `/v1/v1` and `/messages`."""
-    rest = path
-    while prefix := next((one for one in _PREFIXES if rest == one or rest.startswith(f"{one}/")), None):
-        rest = rest[len(prefix) :]
-    return path[: len(path) - len(rest)], rest
-
-
-def face_of(method: str, path: str) -> Face | None:
-    """The dialect of a call that could be a decision; None for everything that is only handed through."""
-    return _FACES.get(split_path(path)[1].rstrip("/")) if method == "POST" else None
 
 
 def route(

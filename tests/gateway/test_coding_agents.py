@@ -11,7 +11,8 @@ import pytest
 from reasoning_cli.decisions.coding_agents import AGENTS
 from reasoning_cli.decisions.recognise import recognise
 from reasoning_cli.gateway.dialects import chat, messages, responses
-from reasoning_cli.gateway.routing import face_of, route
+from reasoning_cli.gateway.routing import route
+from reasoning_cli.gateway.target import face_of
 from tests.gateway import canned
 from tests.gateway.official import CODE, anthropic_tools, chat_tools, responses_tools
 from tests.gateway.prompts import PATHS, request

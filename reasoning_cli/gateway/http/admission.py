@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, unquote_to_bytes
 
 from reasoning_cli.gateway.http.headers import TOKEN_HEADER
-from reasoning_cli.gateway.routing import split_path
+from reasoning_cli.gateway.target import split_path
 
 if TYPE_CHECKING:
     from reasoning_cli.gateway.calls import Call, Headers

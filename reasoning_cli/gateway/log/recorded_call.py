@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from reasoning_cli.gateway.dialects import chat, messages, responses
 from reasoning_cli.gateway.dialects.events import read_events
 from reasoning_cli.gateway.dialects.forms import Face, Heard, Unreadable
-from reasoning_cli.gateway.routing import face_of
+from reasoning_cli.gateway.target import face_of
 from reasoning_cli.operations.data.ingest.http_exchanges import Exchange
 
 
