@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
@@ -54,6 +55,7 @@ class ServerSource:
     `plain_http` a token is sent without encryption too."""
 
     unit: Literal["bytes", "rows"] = "rows"
+    file: Path | None = None
     picks_agent = True
 
     def __init__(

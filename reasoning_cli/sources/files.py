@@ -54,6 +54,7 @@ class FileSource:
         self._start = bytearray()
         self._last = b""
         self._is_lines = False
+        self.file = source if isinstance(source, Path) else None
         if isinstance(source, Path):
             self._look_at(source)
 

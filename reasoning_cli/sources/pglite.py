@@ -35,6 +35,7 @@ class PgliteSource:
     """A stopped agent's folder, read by a script in Node."""
 
     unit: Literal["bytes", "rows"] = "rows"
+    file: Path | None = None
     picks_agent = False
 
     def __init__(self, folder: Path) -> None:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -46,6 +47,7 @@ class PostgresSource:
     """The `logs` table behind a URL. A password in the URL is neither shown nor kept."""
 
     unit: Literal["bytes", "rows"] = "rows"
+    file: Path | None = None
     picks_agent = True
 
     def __init__(self, url: str, wanted: Wanted) -> None:

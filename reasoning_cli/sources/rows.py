@@ -10,6 +10,7 @@ import json
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 import orjson
@@ -43,11 +44,13 @@ class Wanted:
 
 
 class Source(Protocol):
-    """Somewhere decisions come from. `name` is what a person calls it; `key` what a position is remembered by,
-    None where none can be. `total` and `done` are in `unit`, `total` None when nobody knows. One that `picks_agent`
-    gives no rows of agents that are not wanted, and knows their names better than their prompts do."""
+    """Somewhere decisions come from. `name` is what a person calls it, `file` the file it is, if it is one; `key` what
+    a position is remembered by, None where none can be. `total` and `done` are in `unit`, `total` None when nobody
+    knows. One that `picks_agent` gives no rows of agents that are not wanted, and knows their names better than their
+    prompts do."""
 
     name: str
+    file: Path | None
     key: str | None
     unit: Literal["bytes", "rows"]
     total: int | None

@@ -79,7 +79,6 @@ def import_(
     from reasoning_cli.commands.data._import_views import import_record, progress_line, show_import
     from reasoning_cli.gateway.log.recorded_call import read_exchange
     from reasoning_cli.operations.costs.date_range import parse_span
-    from reasoning_cli.operations.data.ingest.manifest import exported
     from reasoning_cli.operations.data.ingest.pipeline import ImportOptions, import_decisions
     from reasoning_cli.operations.data.redact import on_write
     from reasoning_cli.terminal.progress import waiting
@@ -88,12 +87,9 @@ def import_(
     terminal, now = session.terminal, session.now()
     if limit is not None and limit < 1:
         raise UsageError(f"--limit {limit} would import nothing", "give a number from 1 on, or leave it out for all")
-    beside = None if source == "-" or "://" in source else exported(Path(source).expanduser())
-    kind = parse_model_type(model_type) if model_type is not None else beside.model_type if beside else None
     options = ImportOptions(
         fmt=fmt.value if fmt is not None else None,
-        model_type=kind,
-        lines_of=beside.at if beside is not None else None,
+        model_type=parse_model_type(model_type) if model_type is not None else None,
         agent=agent,
         since=parse_span(since, None, now, now)[0] if since is not None else None,
         limit=limit,

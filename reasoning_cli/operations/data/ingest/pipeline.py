@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from reasoning_cli.operations.data.ingest.chat_jsonl import read_chat
 from reasoning_cli.operations.data.ingest.dedupe import Sieve
 from reasoning_cli.operations.data.ingest.elizaos_logs import BadRow, NoDecision, read_row
 from reasoning_cli.operations.data.ingest.http_exchanges import ReadExchange, read_exchange_row
+from reasoning_cli.operations.data.ingest.manifest import exported
 from reasoning_cli.operations.data.ingest.rejects import Rejects
 from reasoning_cli.operations.data.outcomes import note_outcomes
 from reasoning_cli.sources.files import HINT
@@ -49,16 +50,15 @@ class BadLine:
 class ImportOptions:
     """What to import, and how.
 
-    `fmt` is one of FORMATS, None to tell it from each row. `model_type` is for chat lines whose prompt does not tell,
-    `lines_of` the time they are of. `agent` (an id or a name) and `since` keep others out, `limit` ends the import
-    after so many decisions that were not stored yet. `again` reads from the start, `strict` stops at the first bad
-    line, `dry_run` stores nothing. `include_forgotten` takes in what was deleted on request as well, and reads from the
-    start to find it. `redact` is what each decision passes before it is stored.
+    `fmt` is one of FORMATS, None to tell it from each row. `model_type` is for chat lines whose prompt does not tell;
+    without it counts what the manifest beside them says. `agent` (an id or a name) and `since` keep others out, `limit`
+    ends the import after so many decisions that were not stored yet. `again` reads from the start, `strict` stops at
+    the first bad line, `dry_run` stores nothing. `include_forgotten` takes in what was deleted on request as well, and
+    reads from the start to find it. `redact` is what each decision passes before it is stored.
     """
 
     fmt: str | None = None
     model_type: str | None = None
-    lines_of: datetime | None = None
     agent: str | None = None
     since: datetime | None = None
     limit: int | None = None
@@ -145,7 +145,11 @@ class _Import:
         now: datetime | None,
         on_progress: Progress | None,
     ) -> None:
+        described = exported(source.file) if source.file is not None else None
+        if described is not None and options.model_type is None:
+            options = replace(options, model_type=described.model_type)
         self._source, self._store, self._options = source, store, options
+        self._exported_at = described.at if described is not None else None
         self._read_exchange = read_exchange
         self._now = now or datetime.now(UTC)
         self._on_progress = on_progress
@@ -220,7 +224,7 @@ class _Import:
             raise BadRow("not a JSON object")
         fmt = self._options.fmt or _format_of(value)
         if fmt == "chat":
-            return read_chat(value, self._options.model_type, self._options.lines_of or self._now)
+            return read_chat(value, self._options.model_type, self._exported_at or self._now)
         if fmt == "requests":
             return read_exchange_row(value, self._read_exchange, self._now)
         return read_row(value)
