@@ -27,9 +27,9 @@ def node_folder(package: str) -> Path:
     return found
 
 
-def installed(package: str, version: str) -> Path:
-    """The folder in whose `node_modules` a package of the registry is, of that version and nothing newer. It is
-    installed when it is first needed, once for all checkouts."""
+def installed(package: str, version: str, *beside: str) -> Path:
+    """The folder in whose `node_modules` a package of the registry is, of that version and nothing newer, with others
+    `beside` it (`name@version`). It is installed when it is first needed, once for all checkouts."""
     if shutil.which("npm") is None:
         pytest.skip(f"no npm to install {package} with")
     caches = user_cache_path("reasoning-tests", ensure_exists=True)
@@ -38,7 +38,7 @@ def installed(package: str, version: str) -> Path:
         return found
     with tempfile.TemporaryDirectory(dir=caches) as began:
         command = ["npm", "install", "--prefix", began, "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run([*command, f"{package}@{version}"], capture_output=True, text=True)
+        done = subprocess.run([*command, f"{package}@{version}", *beside], capture_output=True, text=True)
         if done.returncode != 0:
             pytest.skip(f"npm cannot install {package} {version}: {done.stderr.strip()[-300:]}")
         with contextlib.suppress(OSError):  # another process was faster
