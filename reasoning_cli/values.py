@@ -26,7 +26,11 @@ class Agent(StrEnum):
     """Whose calls are to come here, by how it builds addresses."""
 
     ELIZAOS = "elizaos"
+    ELIZA = "eliza"
+    ELIZA_PY = "eliza-py"
     CLAUDE_CODE = "claude-code"
+    CODEX = "codex"
+    OPENCODE = "opencode"
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
 

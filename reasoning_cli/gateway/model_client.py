@@ -24,7 +24,7 @@ from reasoning_cli.decisions.answers import (
 from reasoning_cli.decisions.recognise import Recognition
 from reasoning_cli.decisions.turns import without_additions
 from reasoning_cli.gateway.dialects import chat as chat_face
-from reasoning_cli.gateway.dialects.forms import Asked, Heard, Json, Reply, Unreadable, json_of, objects
+from reasoning_cli.gateway.dialects.forms import Asked, Heard, Json, Reply, Unreadable, as_offered, json_of, objects
 from reasoning_cli.gateway.dialects.tool_calls import calls_decided, flaw_of_calls, named_anew
 from reasoning_cli.gateway.http.unpacking import unpack
 from reasoning_cli.gateway.http.upstream import UpstreamError, Upstreams
@@ -179,7 +179,8 @@ def _judged(
                 heard.prompt_tokens or 0,
                 heard.completion_tokens or 0,
                 "tool_calls" if heard.tool_calls else "stop",
-                named_anew(heard.tool_calls),
+                as_offered(named_anew(heard.tool_calls), asked.tools),
+                _stopped_by(heard, chat),
             )
     return Attempt(
         slot,
@@ -192,6 +193,12 @@ def _judged(
         heard.prompt_tokens,
         heard.completion_tokens,
     )
+
+
+def _stopped_by(heard: Heard, chat: Json) -> str | None:
+    """Which of the caller's stop sequences ended the answer: models have some of their own."""
+    wanted = chat.get("stop")
+    return heard.stopped_by if isinstance(wanted, list) and heard.stopped_by in wanted else None
 
 
 def _cut(end: str | None) -> str:

@@ -254,6 +254,9 @@ async def _from_original(context: Context, call: Call, target: Target, decision:
         if shadow is not None and circuit is not None:
             shadow.cancel()
             circuit.abandoned()
+        if decision.broken is not None and decision.is_stream:  # what came of it is billed
+            decision.latency_ms = call.since_ms()
+            _keep(context, decision)
         raise
     source = "fallback" if decision.attempt is not None else "original"
     if shadow is None:

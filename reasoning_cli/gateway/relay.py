@@ -55,7 +55,10 @@ async def relay(context: Context, call: Call, target: Target, body: bytes | None
     try:
         await _pass_back(call, answer, decision)
     except asyncio.CancelledError:
-        if decision is None or not _is_over(decision, answer):
+        if decision is None:
+            raise CallerLeft from None
+        if not _is_over(decision, answer):
+            decision.broken = "the caller left"
             raise CallerLeft from None
         call.note("caller left at the end of its answer")
         end = partial(context.upstream.finish, answer)

@@ -158,3 +158,26 @@ def test_a_model_that_calls_no_functions_is_not_asked(program: Path, tmp_path: P
         assert "tools" not in asked
         assert [item["type"] for item in asked["input"]].count("additional_tools") == 1
         assert gateway.model.received == []
+
+
+def test_it_runs_the_custom_tool_that_our_model_calls(program: Path, tmp_path: Path) -> None:
+    asked: list[Json] = []
+
+    async def model(request: Received, answering: Answering) -> None:
+        asked.append(request.json)
+        if any(one["role"] == "tool" for one in request.json["messages"]):
+            await answering.whole(200, canned.chat_answer(canned.MODEL_SAYS["coding"], "acme/model"))
+            return
+        made = canned.chat_answer("", "acme/model", "tool_calls")
+        function = {"name": "exec", "arguments": '{"input": "text(String(40 + 2))"}'}
+        made["choices"][0]["message"]["tool_calls"] = [{"id": "1", "type": "function", "function": function}]
+        await answering.whole(200, made)
+
+    with served(tmp_path, tools=True) as gateway:
+        gateway.model.handler = model
+        gateway.original.handler = original()
+        assert codex(program, tmp_path, gateway.url) == canned.MODEL_SAYS["coding"]
+        assert "42" in asked[1]["messages"][-1]["content"]
+        first, second = gateway.samples(2)
+        assert [(one.source, one.decision) for one in (first, second)] == [("slot", "exec"), ("slot", "python")]
+        assert second.conversation is not None and "40 + 2" in second.conversation

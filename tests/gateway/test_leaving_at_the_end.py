@@ -69,11 +69,14 @@ def answered(gateway: Served) -> int:
     return sum(figures.values())
 
 
-def nothing_is_kept(gateway: Served) -> None:
-    """Once all that was begun is over."""
-    until(lambda: gateway.gateway.figures.in_flight == 0 and not gateway.gateway.shadows, "the end of all calls")
-    recorded = gateway.gateway.recorder.figures
-    assert (recorded.stored, recorded.unreadable, recorded.waiting_bytes, answered(gateway)) == (0, 0, 0, 0)
+def no_decision_is_kept(gateway: Served) -> None:
+    """Once all that was begun is over: of a stream that broke off only what it used is."""
+    figures, recorder = gateway.gateway.figures, gateway.gateway.recorder.figures
+    until(lambda: figures.in_flight == 0 and not gateway.gateway.shadows, "the end of all calls")
+    until(lambda: recorder.waiting_bytes == 0, "the recorder")
+    assert (recorder.unreadable, recorder.dropped, answered(gateway)) == (0, 0, 0)
+    kept = gateway.samples(recorder.stored)
+    assert [(one.decision, one.cut) for one in kept] == [(None, "the caller left")] * len(kept)
 
 
 @every_face
@@ -99,7 +102,7 @@ def test_who_leaves_one_event_earlier_has_had_none(gateway: Served, face: str) -
     gateway.original.handler = stalling(EVENTS[face][:-1])
     for _ in range(3):
         ask_and_leave(gateway, face, when=had(EVENTS[face][-2]))
-    nothing_is_kept(gateway)
+    no_decision_is_kept(gateway)
     assert all(one.left.wait(60) for one in [*gateway.original.received, *gateway.model.received])
 
 
@@ -133,7 +136,7 @@ def test_a_packed_stream_is_read_as_far_as_it_came(tmp_path: Path, face: str, en
     with served(tmp_path / "again", slots=False) as gateway:
         gateway.original.handler = stalling(pieces[:-1], encoding=encoding)
         ask_and_leave(gateway, face, when=had(pieces[-2]))
-        nothing_is_kept(gateway)
+        no_decision_is_kept(gateway)
 
 
 @every_face
@@ -142,10 +145,10 @@ def test_the_line_that_ends_the_last_event_may_be_missing(gateway: Served, face:
     *events, last = EVENTS[face]
     gateway.original.handler = stalling([*events, last[:-4]])
     ask_and_leave(gateway, face, when=had(last[:-4]))
-    nothing_is_kept(gateway)
+    no_decision_is_kept(gateway)
     gateway.original.handler = stalling([*events, last[:-2]])
     ask_and_leave(gateway, face, when=had(last[:-2]))
-    assert gateway.samples(1)[0].output == TEXT
+    assert [(one.cut, one.output) for one in gateway.samples(2)] == [("the caller left", TEXT), (None, TEXT)]
 
 
 @every_face
@@ -176,7 +179,7 @@ def test_a_whole_answer_without_its_end_is_one(gateway: Served, face: str) -> No
     whole = json.dumps(WHOLE[face]).encode()
     gateway.original.handler = stalling([whole[:-1]], content_type="application/json")
     ask_and_leave(gateway, face, when=had(whole[:-1]), stream=False)
-    nothing_is_kept(gateway)
+    no_decision_is_kept(gateway)
     gateway.original.handler = stalling([whole], content_type="application/json")
     ask_and_leave(gateway, face, when=had(whole), stream=False)
     assert gateway.samples(1)[0].output == TEXT
@@ -206,4 +209,4 @@ def test_who_leaves_while_the_model_thinks_has_had_none(gateway: Served) -> None
         gateway, "chat", when=lambda _: until(lambda: gateway.model.received, "the model to be asked") is None
     )
     assert gateway.model.received[0].left.wait(60)
-    nothing_is_kept(gateway)
+    no_decision_is_kept(gateway)

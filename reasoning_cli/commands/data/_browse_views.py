@@ -205,7 +205,8 @@ def _facts(sample: Sample, brief: bool) -> list[str]:
     if sample.latency_ms is not None:
         answered.append(_seconds(sample.latency_ms))
     if sample.prompt_tokens is not None and sample.completion_tokens is not None:
-        answered.append(f"{sample.prompt_tokens:,} + {sample.completion_tokens:,} tokens")
+        cached = f" ({sample.cached_tokens:,} cached)" if sample.cached_tokens else ""
+        answered.append(f"{sample.prompt_tokens:,}{cached} + {sample.completion_tokens:,} tokens")
     if sample.cost_micros is not None:
         answered.append(f"${Decimal(sample.cost_micros).scaleb(-6):.4f}")
     if sample.confidence is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -26,13 +27,14 @@ def env(
 
     session = session_of(ctx)
     certificate = session.settings.get(s.GATEWAY_TLS_CERT)
-    variables = agent_variables(agent, port or session.settings.get(s.GATEWAY_PORT), tls=certificate is not None)
+    number = port or session.settings.get(s.GATEWAY_PORT)
+    variables = agent_variables(agent, number, tls=certificate is not None)
     if json:
         session.terminal.json({one.name: one.value for one in variables})
     else:
         for one in variables:
-            session.terminal.print(f"{one.name}={one.value}")
-    if caveat := agent_caveat(agent):
+            session.terminal.print(f"{one.name}={shlex.quote(one.value)}")
+    if caveat := agent_caveat(agent, number, tls=certificate is not None):
         session.terminal.note(caveat)
     if certificate is not None:
         session.terminal.note(tls_caveat(certificate))

@@ -218,7 +218,7 @@ def _show_environment(session: Session, agent: Agent, syntax: Syntax) -> None:
                 terminal.print(f"set -gx {variable.name} {value}")
             case Syntax.DOTENV:
                 terminal.print(f"{variable.name}={variable.value}")
-    if caveat := agent_caveat(agent):
+    if caveat := agent_caveat(agent, port, tls=certificate is not None):
         terminal.note(caveat)
     if certificate is not None:
         terminal.note(tls_caveat(certificate))

@@ -11,6 +11,7 @@ from reasoning_cli.decisions.answers import is_natural_end
 from reasoning_cli.decisions.turns import written
 from reasoning_cli.gateway.dialects.events import DONE, event
 from reasoning_cli.gateway.dialects.forms import (
+    FREE_TEXT,
     Asked,
     Face,
     Heard,
@@ -175,6 +176,11 @@ def tool_calls_of(message: Json) -> tuple[ToolCall, ...]:
     """The tool calls in a chat message."""
     found = []
     for call in objects(message.get("tool_calls")):
+        custom = call.get("custom")
+        if isinstance(custom, dict) and isinstance(custom.get("name"), str):
+            text = orjson.dumps({FREE_TEXT: str(custom.get("input") or "")}).decode()
+            found.append(ToolCall(str(call.get("id")), custom["name"], text))
+            continue
         function = call.get("function") or {}
         if isinstance(function, dict) and isinstance(function.get("name"), str):
             arguments = function.get("arguments") or "{}"
@@ -244,7 +250,13 @@ def hear(payload: Json) -> Heard:
         whole=is_natural_end(choice.get("finish_reason")),
         tool_calls=tool_calls_of(message),
         end=choice.get("finish_reason"),
+        stopped_by=stopped_by if isinstance(stopped_by := choice.get("stop_reason"), str) else None,
+        cached_tokens=_cached(usage),
     )
+
+
+def _cached(usage: Json) -> int | None:
+    return whole_number((usage.get("prompt_tokens_details") or {}).get("cached_tokens"))
 
 
 def _ends(name: str, data: str) -> bool:
@@ -279,6 +291,7 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
         whole=is_natural_end(finish),
         tool_calls=tuple(ToolCall(str(one["id"]), one["name"], one["arguments"] or "{}") for one in calls.made),
         end=finish,
+        cached_tokens=_cached(usage),
     )
 
 

@@ -7,7 +7,7 @@ The common tongue is that of chat completions: messages are its dicts (`role`, `
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import getrandbits
 from typing import Any, Literal
 
@@ -16,6 +16,10 @@ import orjson
 from reasoning_cli.decisions.turns import Untidy, arranged
 
 Json = dict[str, Any]
+# What the free text that a custom tool takes is called where tools take objects.
+FREE_TEXT = "input"
+# The space of names in which clients look anyway.
+_USUAL_SPACE = "functions"
 Finish = Literal["stop", "length", "tool_calls"]
 Upstream = Literal["openai", "anthropic"]
 
@@ -30,6 +34,23 @@ def in_order(messages: Iterable[Json]) -> list[Json]:
         return arranged(messages)
     except Untidy as why:
         raise Untranslatable(str(why)) from None
+
+
+def as_offered(calls: Iterable[ToolCall], tools: Sequence[Json]) -> tuple[ToolCall, ...]:
+    """A model's calls as those of the tools a request offers: custom ones, and ones in a space of names."""
+    kinds = {str(tool.get("name")): tool for tool in tools}
+
+    def offered(call: ToolCall) -> ToolCall:
+        tool = kinds.get(call.name, {})
+        space = tool.get("namespace")
+        return replace(call, custom=is_custom(tool), namespace=None if space == _USUAL_SPACE else space)
+
+    return tuple(map(offered, calls))
+
+
+def is_custom(tool: Json) -> bool:
+    """Whether a tool takes free text. Anthropic calls all tools custom that are its customers' own."""
+    return tool.get("type") == "custom" and "input_schema" not in tool
 
 
 class Unreadable(ValueError):
@@ -52,16 +73,20 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One call of a tool; `arguments` is JSON as text."""
+    """One call of a tool; `arguments` is JSON as text. Of a `custom` tool, which takes free text, it is an object that
+    holds it as FREE_TEXT. `namespace` is where the caller offers the tool, if in one."""
 
     id: str
     name: str
     arguments: str
+    custom: bool = False
+    namespace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer of one of our models, to be written in the caller's dialect. Token counts are those it was billed."""
+    """An answer of one of our models, to be written in the caller's dialect. Token counts are those it was billed;
+    `stop_sequence` is what of the caller's ended it."""
 
     text: str
     model: str
@@ -69,12 +94,13 @@ class Reply:
     completion_tokens: int
     finish: Finish = "stop"
     tool_calls: Sequence[ToolCall] = ()
+    stop_sequence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
     """The original provider's answer, as it went by. `whole` is False for one that was cut, `end` what it called its
-    end."""
+    end, `stopped_by` the text that ended it. Cached tokens are among those of the prompt."""
 
     text: str
     model: str | None
@@ -83,6 +109,8 @@ class Heard:
     whole: bool = True
     tool_calls: Sequence[ToolCall] = field(default_factory=tuple)
     end: str | None = None
+    stopped_by: str | None = None
+    cached_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,10 @@ def _to_chat(body: Json) -> Json:
         raise Untranslatable(f"uses `{foreign}`")
     if (body.get("output_config") or {}).get("format"):
         raise Untranslatable("asks for structured output")
+    if body.get("tools") and (body.get("thinking") or {}).get("type") == "enabled":
+        # With a budget for thinking (adaptive thinking has none) each turn of a conversation with tools has to begin
+        # with what its vendor signed: after an answer of ours the original would refuse the next.
+        raise Untranslatable("thinks, and only its vendor could go on")
     messages = in_order(_turns(body))
     if not messages or messages[-1]["role"] == "assistant":
         raise Untranslatable("asks to go on with an answer that was begun")
@@ -187,7 +191,7 @@ def _message(reply: Reply, content: list[Json], stop_reason: str | None, output_
         "model": reply.model,
         "content": content,
         "stop_reason": stop_reason,
-        "stop_sequence": None,
+        "stop_sequence": reply.stop_sequence if stop_reason is not None else None,
         "usage": _usage(reply, output_tokens),
     }
 
@@ -197,7 +201,7 @@ def _write(reply: Reply) -> Json:
     content += [
         {"type": "tool_use", "id": call.id, "name": call.name, "input": _input(call)} for call in reply.tool_calls
     ]
-    return _message(reply, content, _STOP_REASONS[reply.finish], reply.completion_tokens)
+    return _message(reply, content, _stop_reason(reply), reply.completion_tokens)
 
 
 def _events(reply: Reply, body: Json) -> Iterator[bytes]:
@@ -221,10 +225,14 @@ def _events(reply: Reply, body: Json) -> Iterator[bytes]:
         yield said("content_block_stop", index=number)
     yield said(
         "message_delta",
-        delta={"stop_reason": _STOP_REASONS[reply.finish], "stop_sequence": None},
+        delta={"stop_reason": _stop_reason(reply), "stop_sequence": reply.stop_sequence},
         usage=_usage(reply, reply.completion_tokens),
     )
     yield said("message_stop")
+
+
+def _stop_reason(reply: Reply) -> str:
+    return "stop_sequence" if reply.stop_sequence is not None else _STOP_REASONS[reply.finish]
 
 
 def _error(status: int, message: str) -> Json:
@@ -251,6 +259,8 @@ def _hear(payload: Json) -> Heard:
         completion_tokens=whole_number(usage.get("output_tokens")),
         whole=is_natural_end(payload.get("stop_reason")),
         end=payload.get("stop_reason"),
+        stopped_by=payload.get("stop_sequence"),
+        cached_tokens=whole_number(usage.get("cache_read_input_tokens")),
         tool_calls=tuple(
             ToolCall(str(block.get("id")), str(block.get("name")), orjson.dumps(block.get("input") or {}).decode())
             for block in objects(payload.get("content"))
@@ -310,6 +320,7 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
         completion_tokens=whole_number(usage.get("output_tokens")),
         whole=ended and is_natural_end(stop),
         end=stop,
+        cached_tokens=whole_number(usage.get("cache_read_input_tokens")),
         tool_calls=tuple(
             ToolCall(str(one["id"]), str(one["name"]), one["arguments"] or orjson.dumps(one["input"] or {}).decode())
             for one in calls

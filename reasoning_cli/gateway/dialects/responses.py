@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from orjson import dumps
+from orjson import dumps, loads
 
 from reasoning_cli.decisions.turns import written
 from reasoning_cli.gateway.dialects.chat import error
 from reasoning_cli.gateway.dialects.events import DONE, event
 from reasoning_cli.gateway.dialects.forms import (
+    FREE_TEXT,
     Asked,
     Face,
     Heard,
@@ -35,10 +36,15 @@ _SAMPLING = {"temperature": "temperature", "top_p": "top_p"}
 _TEXTS = {"text", "input_text", "output_text", "refusal"}
 _WITH_ANSWER = ("response.completed", "response.incomplete", "response.failed")
 _ENDS = (*_WITH_ANSWER, "error")
+# An item before anything of it was said.
+_EMPTY: dict[str, Json] = {
+    "message": {"content": []},
+    "function_call": {"arguments": ""},
+    "custom_tool_call": {"input": ""},
+}
 _READ = (*_ENDS, "response.created", "response.output_text.delta", "response.output_item.done")
+_KINDS = ("function", "custom")
 _CALLS = ("function_call", "custom_tool_call")
-# What the free text that a custom tool takes is called where tools take objects.
-FREE_TEXT = "input"
 # Items that are neither said nor done: what a model thought is its vendor's, and where the tools stand is read apart.
 _SAYS_NOTHING = ("reasoning", "additional_tools", "configuration_update")
 _STATEFUL = ("previous_response_id", "conversation", "prompt", "background", "store")
@@ -77,12 +83,14 @@ def _to_chat(body: Json) -> Json:
         raise Untranslatable("asks for structured output")
     chat: Json = {"messages": in_order(_messages(body)), **sampling(body, _SAMPLING)}
     tools = _tools_of(body)
-    if any(tool.get("type") != "function" for tool in tools):
+    if any(tool.get("type") not in _KINDS for tool in tools):
         raise Untranslatable("a tool only its vendor knows")
+    if len({tool.get("name") for tool in tools}) < len(tools):
+        raise Untranslatable("two tools of one name")
     if tools:
         chat["tools"] = [_tool(tool) for tool in tools]
         choice = body.get("tool_choice")
-        if isinstance(choice, dict) and choice.get("type") != "function":
+        if isinstance(choice, dict) and choice.get("type") not in _KINDS:
             raise Untranslatable("a choice among tools only its vendor knows")
         if isinstance(choice, dict):
             choice = {"type": "function", "function": {"name": choice.get("name")}}
@@ -99,9 +107,13 @@ def _tools_of(body: Json) -> list[Json]:
     for item in objects(body.get("input"))[:1]:
         if item.get("type") == "additional_tools":
             given = [*given, *objects(item.get("tools"))]
-    return [
-        one for tool in given for one in (objects(tool.get("tools")) if tool.get("type") == "namespace" else [tool])
-    ]
+    found: list[Json] = []
+    for tool in given:
+        if tool.get("type") == "namespace":
+            found += [{**one, "namespace": tool.get("name")} for one in objects(tool.get("tools"))]
+        else:
+            found.append(tool)
+    return found
 
 
 def _tool(tool: Json) -> Json:
@@ -115,9 +127,7 @@ def _tool(tool: Json) -> Json:
 
 
 def _conversation(body: Json) -> str | None:
-    return written(
-        _messages(body), [_tool(tool) for tool in _tools_of(body) if tool.get("type") in ("function", "custom")]
-    )
+    return written(_messages(body), [_tool(tool) for tool in _tools_of(body) if tool.get("type") in _KINDS])
 
 
 def _messages(body: Json) -> list[Json]:
@@ -161,18 +171,15 @@ def _output(reply: Reply) -> list[Json]:
                 "content": content,
             }
         )
-    items += [
-        {
-            "id": new_id("fc_"),
-            "type": "function_call",
-            "status": "completed",
-            "call_id": call.id,
-            "name": call.name,
-            "arguments": call.arguments,
-        }
-        for call in reply.tool_calls
-    ]
-    return items
+    return items + [_call(call) for call in reply.tool_calls]
+
+
+def _call(call: ToolCall) -> Json:
+    space = {"namespace": call.namespace} if call.namespace else {}
+    made = {"status": "completed", "call_id": call.id, "name": call.name, **space}
+    if call.custom:
+        return {"id": new_id("ctc_"), "type": "custom_tool_call", **made, "input": loads(call.arguments)[FREE_TEXT]}
+    return {"id": new_id("fc_"), "type": "function_call", **made, "arguments": call.arguments}
 
 
 def _response(reply: Reply, output: list[Json], status: str, response_id: str) -> Json:
@@ -232,7 +239,7 @@ def _events(reply: Reply, body: Json) -> Iterator[bytes]:
     yield said("response.in_progress", response=begun)
     for place, item in enumerate(output):
         where = {"item_id": item["id"], "output_index": place}
-        empty: Json = {"content": []} if item["type"] == "message" else {"arguments": ""}
+        empty = _EMPTY[item["type"]]
         yield said("response.output_item.added", output_index=place, item={**item, "status": "in_progress", **empty})
         if item["type"] == "message":
             part = item["content"][0]
@@ -242,6 +249,9 @@ def _events(reply: Reply, body: Json) -> Iterator[bytes]:
                 yield said("response.output_text.delta", **inside, delta=reply.text, logprobs=[])
             yield said("response.output_text.done", **inside, text=reply.text, logprobs=[])
             yield said("response.content_part.done", **inside, part=part)
+        elif item["type"] == "custom_tool_call":
+            yield said("response.custom_tool_call_input.delta", **where, delta=item["input"])
+            yield said("response.custom_tool_call_input.done", **where, input=item["input"])
         else:
             yield said("response.function_call_arguments.delta", **where, delta=item["arguments"])
             yield said("response.function_call_arguments.done", **where, name=item["name"], arguments=item["arguments"])
@@ -262,6 +272,7 @@ def _hear(payload: Json) -> Heard:
         completion_tokens=whole_number(usage.get("output_tokens")),
         whole=payload.get("status") == "completed",
         end=_end_told(payload),
+        cached_tokens=whole_number((usage.get("input_tokens_details") or {}).get("cached_tokens")),
         tool_calls=tuple(
             ToolCall(str(item.get("call_id")), str(item.get("name")), _arguments(item))
             for item in items

@@ -204,6 +204,7 @@ def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample, AttemptRecord 
         metadata=_metadata(decision, calls),
         shape=shape_of(prompt),
         cut=None if heard.whole else cut_of(heard.end),
+        cached_tokens=heard.cached_tokens,
         conversation=conversation,
         identity=_storable(identity(prompt, conversation)) if found.model_type == "coding" else "",
     )

@@ -7,6 +7,7 @@ a base that holds `/v1`; Anthropic's libraries and Claude Code append `/v1/messa
 from __future__ import annotations
 
 import errno
+import json
 import os
 import socket
 from dataclasses import dataclass
@@ -29,22 +30,38 @@ class Variable:
 
 def agent_variables(agent: Agent, port: int, *, tls: bool = False) -> tuple[Variable, ...]:
     """The variables that lead `agent` to the gateway on `port`."""
-    base = f"{'https' if tls else 'http'}://{HOST}:{port}"
+    base = _base(port, tls)
     openai = Variable("OPENAI_BASE_URL", f"{base}/v1")
     match agent:
-        case Agent.ELIZAOS:
+        case Agent.ELIZAOS | Agent.ELIZA:
             return openai, Variable("ANTHROPIC_BASE_URL", f"{base}/v1")
-        case Agent.OPENAI:
+        case Agent.OPENAI | Agent.ELIZA_PY:
             return (openai,)
+        case Agent.CODEX:
+            return ()
+        case Agent.OPENCODE:
+            here = {"options": {"baseURL": f"{base}/v1"}}
+            config = {"provider": {"openai": here, "anthropic": here}}
+            return (Variable("OPENCODE_CONFIG_CONTENT", json.dumps(config, separators=(",", ":"))),)
         case Agent.CLAUDE_CODE | Agent.ANTHROPIC:
             return (Variable("ANTHROPIC_BASE_URL", base),)
 
 
-def agent_caveat(agent: Agent) -> str | None:
+def agent_caveat(agent: Agent, port: int, *, tls: bool = False) -> str | None:
     """What the variables cannot do for `agent`."""
-    if agent is Agent.ELIZAOS:
-        return "plugin-anthropic 1.0.x ignores ANTHROPIC_BASE_URL and always calls Anthropic; 1.5.12 obeys it"
+    match agent:
+        case Agent.ELIZAOS | Agent.ELIZA:
+            return "plugin-anthropic 1.0.x ignores ANTHROPIC_BASE_URL and always calls Anthropic; 1.5.12 obeys it"
+        case Agent.CODEX:
+            line = f'openai_base_url = "{_base(port, tls)}/v1"'
+            return f"Codex takes no address from its environment: write `{line}` at the top of ~/.codex/config.toml"
+        case Agent.OPENCODE:
+            return "a provider of your own in opencode.json needs its options.baseURL changed there"
     return None
+
+
+def _base(port: int, tls: bool) -> str:
+    return f"{'https' if tls else 'http'}://{HOST}:{port}"
 
 
 def tls_caveat(certificate: Path) -> str:

@@ -75,7 +75,7 @@ def _running(port: int, record: Mapping[str, Any]) -> Iterator[Check]:
         yield warn("gateway", f"{kept['dropped']:,} decisions were not kept{why}", "reasoning gateway status")
     if record["problem"]:
         yield warn("gateway", f"it works with settings of before: {record['problem']}", "reasoning config")
-    yield ok("gateway", f"agents: {agent_caveat(Agent.ELIZAOS)}")
+    yield ok("gateway", f"agents: {agent_caveat(Agent.ELIZAOS, 0)}")
 
 
 def _elsewhere(settings: Settings, probes: Probes, *, online: bool) -> Iterator[Check]:
