@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reasoning_cli.gateway.dialects import responses
+from reasoning_cli.gateway.dialects import chat, responses
 from reasoning_cli.gateway.dialects.events import read_events
 from reasoning_cli.gateway.dialects.forms import Untranslatable
 from tests.gateway import canned
@@ -99,3 +99,73 @@ def test_two_tools_of_one_name_cannot_be_told_apart() -> None:
     twice = [{"type": "namespace", "name": name, "tools": [WAIT]} for name in ("clock", "agents")]
     with pytest.raises(Untranslatable, match="two tools of one name"):
         responses.FACE.to_chat(body(tools=twice))
+
+
+CHAT_CUSTOM = {"type": "custom", "custom": {"name": "apply_patch", "description": "Changes files."}}
+CHAT_WAIT = {"type": "function", "function": {"name": "wait", "parameters": {"type": "object", "properties": {}}}}
+
+
+def chat_body(**more: object) -> Json:
+    call = {"id": "1", "type": "custom", "custom": {"name": "apply_patch", "input": "*** Begin"}}
+    made = {
+        "model": "m",
+        "messages": [
+            {"role": "user", "content": "Write a.py"},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "1", "content": "Bad."},
+        ],
+        "tools": [CHAT_CUSTOM, CHAT_WAIT],
+    }
+    return {**made, **more}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_custom_tool_of_the_chat_dialect_is_one_too(gateway: Served, stream: bool) -> None:
+    gateway.change("coding", tools=True)
+    gateway.model.handler = model
+    chosen = {"type": "custom", "custom": {"name": "apply_patch"}}
+    answer = gateway.client.post("/v1/chat/completions", json=chat_body(stream=stream), headers=CODEX)
+    assert answer.headers.get("x-reasoning-source") == "slot"
+    asked = gateway.model.received[0].json
+    assert asked["tools"][0]["function"] == {
+        "name": "apply_patch",
+        "description": "Changes files.",
+        "parameters": TEXT,
+    }
+    assert asked["messages"][1]["tool_calls"] == [
+        {"id": "1", "type": "function", "function": {"name": "apply_patch", "arguments": '{"input":"*** Begin"}'}}
+    ]
+    assert chat.FACE.to_chat(chat_body(tool_choice=chosen))["tool_choice"] == {
+        "type": "function",
+        "function": {"name": "apply_patch"},
+    }
+    if stream:
+        heard = chat.FACE.hear_events(read_events(answer.content))
+        calls = [(call.name, call.arguments) for call in heard.tool_calls]
+        assert calls == [("apply_patch", json.dumps({"input": PATCH}, separators=(",", ":"))), ("wait", "{}")]
+        deltas = [json.loads(data) for _, data in read_events(answer.content) if data != "[DONE]"]
+        pieces = [call for one in deltas for call in one["choices"][0]["delta"].get("tool_calls", [])]
+        assert [one["custom"]["input"] for one in pieces if "custom" in one] == ["", PATCH]
+    else:
+        patch, wait = answer.json()["choices"][0]["message"]["tool_calls"]
+        assert (patch["type"], patch["custom"]) == ("custom", {"name": "apply_patch", "input": PATCH})
+        assert (wait["type"], wait["function"]) == ("function", {"name": "wait", "arguments": "{}"})
+    [sample] = gateway.samples(1)
+    assert (sample.source, sample.decision) == ("slot", "apply_patch,wait")
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions"])
+def test_a_custom_tool_called_with_no_text_is_not_called(gateway: Served, path: str) -> None:
+    async def numbers(request: Received, answering: Answering) -> None:
+        made = canned.chat_answer("", "acme/model", "tool_calls")
+        function = {"name": "apply_patch", "arguments": '{"input": 7}'}
+        made["choices"][0]["message"]["tool_calls"] = [{"id": "1", "type": "function", "function": function}]
+        await answering.whole(200, made)
+
+    gateway.change("coding", tools=True)
+    gateway.model.handler = numbers
+    asked = body() if path == "/v1/responses" else chat_body()
+    answer = gateway.client.post(path, json=asked, headers=CODEX)
+    assert "x-reasoning-source" not in answer.headers
+    [sample] = gateway.samples(1)
+    assert sample.source == "fallback"

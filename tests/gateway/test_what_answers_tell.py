@@ -42,6 +42,16 @@ def test_the_sequence_that_ended_an_answer_is_told(
     assert (found["stop_reason"], found["stop_sequence"]) == ("stop_sequence" if told else "end_turn", told)
 
 
+@pytest.mark.parametrize("by", ["END", None])
+def test_one_stop_sequence_may_be_a_text(gateway: Served, by: str | None) -> None:
+    made = canned.chat_answer(canned.MODEL_SAYS["coding"], "acme/model")
+    made["choices"][0]["stop_reason"] = by
+    gateway.model.handler = saying(made)
+    answer = gateway.client.post("/v1/chat/completions", json=request("chat", CODE, stop="END"))
+    assert answer.headers.get("x-reasoning-source") == "slot"
+    assert answer.json()["choices"][0]["finish_reason"] == "stop"
+
+
 def cached(face: str, stream: bool) -> Json | list[bytes]:
     """An answer for which the provider had kept 30 tokens of the prompt."""
     text = canned.ORIGINAL_SAYS["coding"]

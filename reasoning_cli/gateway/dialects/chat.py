@@ -11,7 +11,6 @@ from reasoning_cli.decisions.answers import is_natural_end
 from reasoning_cli.decisions.turns import written
 from reasoning_cli.gateway.dialects.events import DONE, event
 from reasoning_cli.gateway.dialects.forms import (
-    FREE_TEXT,
     Asked,
     Face,
     Heard,
@@ -26,12 +25,18 @@ from reasoning_cli.gateway.dialects.forms import (
     new_id,
     objects,
     sampling,
+    text_arguments,
+    text_called_with,
+    text_function,
     text_of,
     whole_number,
 )
 
 _SYSTEM_ROLES = ("system", "developer")
 _SAMPLING = {"temperature": "temperature", "top_p": "top_p", "stop": "stop", "seed": "seed"}
+# What each kind of tool is called with.
+_GIVEN = {"function": "arguments", "custom": "input"}
+_KINDS = tuple(_GIVEN)
 _FOREIGN = (
     "functions",
     "function_call",
@@ -56,13 +61,12 @@ def _read(body: Json) -> Asked | None:
         has_images = has_images or "image_url" in kinds_of(content)
     if last is None or not isinstance(body.get("model"), str):
         return None
-    tools = body.get("tools")
     return Asked(
         text=text_of(last),
         model=body["model"],
         stream=body.get("stream") is True,
         system="\n".join(instructions) or None,
-        tools=[one["function"] for one in objects(tools) if isinstance(one.get("function"), dict)] if tools else [],
+        tools=[{**said, "type": kind} for kind, said in _tools_of(body) if said is not None],
         turns=len(messages) - len(instructions),
         has_images=has_images,
         max_tokens=whole_number(body.get("max_completion_tokens")) or whole_number(body.get("max_tokens")),
@@ -77,27 +81,43 @@ def _to_chat(body: Json) -> Json:
     if (body.get("response_format") or {"type": "text"}).get("type") != "text":
         raise Untranslatable("asks for structured output")
     chat: Json = {"messages": in_order(_messages(body)), **sampling(body, _SAMPLING)}
-    tools = objects(body.get("tools"))
-    if any(tool.get("type") != "function" or not isinstance(tool.get("function"), dict) for tool in tools):
+    tools = _tools_of(body)
+    if any(kind not in _KINDS or said is None for kind, said in tools):
         raise Untranslatable("a tool only its vendor knows")
     if tools:
         choice = body.get("tool_choice")
-        if isinstance(choice, dict) and choice.get("type") != "function":
+        if isinstance(choice, dict) and choice.get("type") not in _KINDS:
             raise Untranslatable("a choice among tools only its vendor knows")
-        chat["tools"] = tools
+        chat["tools"] = _functions(tools)
         for name in ("tool_choice", "parallel_tool_calls"):
             if body.get(name) is not None:
                 chat[name] = body[name]
+        if isinstance(choice, dict) and choice["type"] == "custom":
+            chat["tool_choice"] = {"type": "function", "function": choice.get("custom")}
     return chat
 
 
-def _conversation(body: Json) -> str | None:
-    tools = [
-        {"type": "function", "function": tool["function"]}
-        for tool in objects(body.get("tools"))
-        if isinstance(tool.get("function"), dict)
+def _tools_of(body: Json) -> list[tuple[str, Json | None]]:
+    """(kind, what it says) of each tool of a request; None for one that says nothing we know."""
+    found: list[tuple[str, Json | None]] = []
+    for tool in objects(body.get("tools")):
+        kind = str(tool.get("type"))
+        said = tool.get("custom" if kind == "custom" else "function")
+        found.append((kind, said if isinstance(said, dict) else None))
+    return found
+
+
+def _functions(tools: Iterable[tuple[str, Json | None]]) -> list[Json]:
+    """The tools as our models are offered them."""
+    return [
+        {"type": "function", "function": text_function(said) if kind == "custom" else said}
+        for kind, said in tools
+        if said is not None
     ]
-    return written(_messages(body), tools)
+
+
+def _conversation(body: Json) -> str | None:
+    return written(_messages(body), _functions(_tools_of(body)))
 
 
 def _messages(body: Json) -> list[Json]:
@@ -107,14 +127,26 @@ def _messages(body: Json) -> list[Json]:
         if strange := kinds_of(content) - {"text", "refusal"}:
             raise Untranslatable(f"a part that is no text: {sorted(strange)[0]}")
         role = "system" if message.get("role") in _SYSTEM_ROLES else message.get("role")
-        if role == "function" or any("function" not in call for call in objects(message.get("tool_calls"))):
+        if role == "function":
             raise Untranslatable("calls of an older or another kind")
         plain: Json = {"role": role, "content": text_of(content)}
-        for name in ("tool_calls", "tool_call_id"):
-            if message.get(name):
-                plain[name] = message[name]
+        if message.get("tool_calls"):
+            plain["tool_calls"] = [_called(call) for call in objects(message["tool_calls"])]
+        if message.get("tool_call_id"):
+            plain["tool_call_id"] = message["tool_call_id"]
         messages.append(plain)
     return messages
+
+
+def _called(call: Json) -> Json:
+    """An earlier call as our models made it."""
+    custom = call.get("custom")
+    if call.get("type") == "custom" and isinstance(custom, dict):
+        function = {"name": custom.get("name"), "arguments": text_arguments(custom.get("input"))}
+        return {"id": call.get("id"), "type": "function", "function": function}
+    if "function" not in call:
+        raise Untranslatable("calls of an older or another kind")
+    return call
 
 
 def _head(reply: Reply) -> Json:
@@ -123,7 +155,9 @@ def _head(reply: Reply) -> Json:
 
 def _calls(reply: Reply) -> list[Json]:
     return [
-        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": text_called_with(call)}}
+        if call.custom
+        else {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
         for call in reply.tool_calls
     ]
 
@@ -157,9 +191,9 @@ def _events(reply: Reply, body: Json) -> Iterator[bytes]:
     if reply.text:
         yield chunk({"content": reply.text})
     for index, call in enumerate(_calls(reply)):
-        function = call["function"]
-        yield chunk({"tool_calls": [{**call, "index": index, "function": {**function, "arguments": ""}}]})
-        yield chunk({"tool_calls": [{"index": index, "function": {"arguments": function["arguments"]}}]})
+        kind, name = call["type"], _GIVEN[call["type"]]
+        yield chunk({"tool_calls": [{**call, "index": index, kind: {**call[kind], name: ""}}]})
+        yield chunk({"tool_calls": [{"index": index, kind: {name: call[kind][name]}}]})
     yield chunk({}, reply.finish)
     if wants_usage:
         yield event({**head, "choices": [], "usage": _usage(reply)})
@@ -178,8 +212,7 @@ def tool_calls_of(message: Json) -> tuple[ToolCall, ...]:
     for call in objects(message.get("tool_calls")):
         custom = call.get("custom")
         if isinstance(custom, dict) and isinstance(custom.get("name"), str):
-            text = orjson.dumps({FREE_TEXT: str(custom.get("input") or "")}).decode()
-            found.append(ToolCall(str(call.get("id")), custom["name"], text))
+            found.append(ToolCall(str(call.get("id")), custom["name"], text_arguments(custom.get("input"))))
             continue
         function = call.get("function") or {}
         if isinstance(function, dict) and isinstance(function.get("name"), str):
@@ -206,16 +239,28 @@ class _Calls:
         self._at: dict[object, Json] = {}  # the call that was last begun at an index
 
     def add(self, part: Json) -> None:
-        function = part.get("function") or {}
-        name, arguments = function.get("name") or "", function.get("arguments") or ""
+        kind = "custom" if isinstance(part.get("custom"), dict) else "function"
+        said = part.get(kind) or {}
+        name, arguments = said.get("name") or "", said.get(_GIVEN[kind]) or ""
         known = self._at.get(part.get("index"))
         if known is None or _begins(known, part.get("id"), name, arguments):
-            known = {"id": part.get("id"), "name": "", "arguments": ""}
+            known = {"id": part.get("id"), "name": "", "arguments": "", "kind": kind}
             self._at[part.get("index")] = known
             self.made.append(known)
         if name != known["name"]:
             known["name"] += name
         known["arguments"] += arguments
+
+    def calls(self) -> tuple[ToolCall, ...]:
+        """Those that were made."""
+        return tuple(
+            ToolCall(
+                str(call["id"]),
+                call["name"],
+                text_arguments(call["arguments"]) if call["kind"] == "custom" else call["arguments"] or "{}",
+            )
+            for call in self.made
+        )
 
 
 def _begins(known: Json, call_id: object, name: str, arguments: str) -> bool:
@@ -289,7 +334,7 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
         prompt_tokens=whole_number(usage.get("prompt_tokens")),
         completion_tokens=whole_number(usage.get("completion_tokens")),
         whole=is_natural_end(finish),
-        tool_calls=tuple(ToolCall(str(one["id"]), one["name"], one["arguments"] or "{}") for one in calls.made),
+        tool_calls=calls.calls(),
         end=finish,
         cached_tokens=_cached(usage),
     )

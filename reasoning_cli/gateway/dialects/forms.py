@@ -53,6 +53,25 @@ def is_custom(tool: Json) -> bool:
     return tool.get("type") == "custom" and "input_schema" not in tool
 
 
+def text_function(tool: Json) -> Json:
+    """A custom tool as the function of one text that our models are offered."""
+    text = {"type": "object", "properties": {FREE_TEXT: {"type": "string"}}, "required": [FREE_TEXT]}
+    return {**{name: tool[name] for name in ("name", "description") if name in tool}, "parameters": text}
+
+
+def text_arguments(text: object) -> str:
+    """What a custom tool is called with, as the arguments of that function."""
+    return orjson.dumps({FREE_TEXT: str(text or "")}).decode()
+
+
+def text_called_with(call: ToolCall) -> str:
+    """The text in the arguments of such a call. Raises ValueError where a model gave something else."""
+    text = json_of(call.arguments).get(FREE_TEXT)
+    if not isinstance(text, str):
+        raise ValueError("a custom tool takes text")
+    return text
+
+
 class Unreadable(ValueError):
     """An answer that is none in this dialect, or not a whole one."""
 

@@ -6,13 +6,10 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from orjson import dumps, loads
-
 from reasoning_cli.decisions.turns import written
 from reasoning_cli.gateway.dialects.chat import error
 from reasoning_cli.gateway.dialects.events import DONE, event
 from reasoning_cli.gateway.dialects.forms import (
-    FREE_TEXT,
     Asked,
     Face,
     Heard,
@@ -27,6 +24,9 @@ from reasoning_cli.gateway.dialects.forms import (
     new_id,
     objects,
     sampling,
+    text_arguments,
+    text_called_with,
+    text_function,
     text_of,
     whole_number,
 )
@@ -118,8 +118,7 @@ def _tools_of(body: Json) -> list[Json]:
 
 def _tool(tool: Json) -> Json:
     if tool.get("type") == "custom":
-        text = {"type": "object", "properties": {FREE_TEXT: {"type": "string"}}, "required": [FREE_TEXT]}
-        tool = {**tool, "parameters": text}
+        return {"type": "function", "function": text_function(tool)}
     return {
         "type": "function",
         "function": {name: tool[name] for name in ("name", "description", "parameters") if name in tool},
@@ -178,7 +177,7 @@ def _call(call: ToolCall) -> Json:
     space = {"namespace": call.namespace} if call.namespace else {}
     made = {"status": "completed", "call_id": call.id, "name": call.name, **space}
     if call.custom:
-        return {"id": new_id("ctc_"), "type": "custom_tool_call", **made, "input": loads(call.arguments)[FREE_TEXT]}
+        return {"id": new_id("ctc_"), "type": "custom_tool_call", **made, "input": text_called_with(call)}
     return {"id": new_id("fc_"), "type": "function_call", **made, "arguments": call.arguments}
 
 
@@ -284,7 +283,7 @@ def _hear(payload: Json) -> Heard:
 def _arguments(item: Json) -> str:
     """The arguments of a call; the free text of one of a custom tool is the only one."""
     if item.get("type") == "custom_tool_call":
-        return dumps({FREE_TEXT: str(item.get("input") or "")}).decode()
+        return text_arguments(item.get("input"))
     return str(item.get("arguments") or "{}")
 
 
