@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from reasoning_cli.gateway.circuit import Circuit
+from reasoning_cli.gateway.heartbeat import HEARTBEAT_SECONDS
 from reasoning_cli.gateway.http.upstream import Upstreams
 from reasoning_cli.gateway.log.recorder import Recorder
 from reasoning_cli.gateway.model_client import Models
@@ -23,7 +24,8 @@ def _circuits() -> dict[str, Circuit]:
 @dataclass(eq=False)
 class Context:
     """Handed to whatever a call goes through. `hop` names the gateway, the same in all its workers; `shadows` is what
-    goes on when the agent has its answer, `asked_beside` how many models are asked so right now."""
+    goes on when the agent has its answer, `asked_beside` how many models are asked so right now. `heartbeat_seconds`
+    is how long the caller of a stream hears nothing, see `heartbeat`."""
 
     book: Book
     recorder: Recorder
@@ -35,3 +37,4 @@ class Context:
     models: Models = field(default_factory=Models)
     shadows: set[asyncio.Future[None]] = field(default_factory=set)
     asked_beside: Counter[str] = field(default_factory=Counter)
+    heartbeat_seconds: float = HEARTBEAT_SECONDS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from reasoning_cli.addresses import is_loopback
 from reasoning_cli.gateway.calls import LONGEST_READ_BYTES, Call, CallerLeft
 from reasoning_cli.gateway.circuit import OPEN, Circuit
 from reasoning_cli.gateway.dialects.forms import Asked, Face, Json, Untranslatable, json_of
+from reasoning_cli.gateway.heartbeat import heartbeats, stream_headers
 from reasoning_cli.gateway.http.headers import joined
 from reasoning_cli.gateway.http.unpacking import unpack
 from reasoning_cli.gateway.log.capture import Decision
@@ -118,7 +120,8 @@ async def _answered(context: Context, call: Call, decision: Decision) -> bool:
         decision.route = replace(where, slot=None, reason=OPEN)
         return False
     try:
-        attempt = await _attempt(context, decision)
+        async with _heartbeats(context, call, decision, where.slot):
+            attempt = await _attempt(context, decision)
     except asyncio.CancelledError:
         circuit.abandoned()
         raise CallerLeft from None
@@ -151,16 +154,25 @@ async def _answered(context: Context, call: Call, decision: Decision) -> bool:
     return True
 
 
+def _heartbeats(context: Context, call: Call, decision: Decision, slot: SlotNow) -> AbstractAsyncContextManager[None]:
+    """For while the model thinks: none where no stream is waited for, or not for long."""
+    seconds = context.heartbeat_seconds
+    if not decision.asked.stream or slot.deadline_seconds < 2 * seconds:
+        return nullcontext()
+    return heartbeats(call, decision.face.heartbeat, seconds)
+
+
 async def _send(call: Call, decision: Decision, answer: bytes) -> None:
     """Send the model's answer. Raises CallerLeft."""
-    headers = [(b"x-reasoning-source", b"slot"), (b"x-request-id", call.id.encode())]
+    source = (b"x-reasoning-source", b"slot")
     try:
         if decision.asked.stream:
-            stream = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
-            await call.begin(200, [*stream, *headers])
+            if not call.begun:
+                await call.begin(200, [*stream_headers(call), source])
             await call.send(answer, more=False)
         else:
-            await call.answer(200, [(b"content-type", b"application/json"), *headers], answer)
+            headers = [(b"content-type", b"application/json"), (b"x-request-id", call.id.encode()), source]
+            await call.answer(200, headers, answer)
     except asyncio.CancelledError:
         raise CallerLeft from None
 

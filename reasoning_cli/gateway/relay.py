@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
 from reasoning_cli.gateway.calls import Call, CallerLeft
-from reasoning_cli.gateway.http.headers import headers_down, headers_up, joined
+from reasoning_cli.gateway.dialects.forms import json_of
+from reasoning_cli.gateway.heartbeat import heartbeats
+from reasoning_cli.gateway.http.headers import headers_down, headers_up, joined, unpacked
+from reasoning_cli.gateway.http.unpacking import unpack
 from reasoning_cli.gateway.http.upstream import Answer, UpstreamError
 from reasoning_cli.gateway.log.capture import LONGEST_KEPT_BYTES, Decision, is_over
 from reasoning_cli.gateway.target import Target
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
 
 # A short body goes out in one piece with its head.
 _IN_ONE_PIECE_BYTES = 64 * 1024
+_NO_ENCODING = ("", "identity")
+_LONGEST_REFUSAL_BYTES = 64 * 1024
 
 
 async def relay(context: Context, call: Call, target: Target, body: bytes | None, decision: Decision | None) -> None:
@@ -24,12 +30,17 @@ async def relay(context: Context, call: Call, target: Target, body: bytes | None
     said all of its answer to a decision: that one is made.
 
     What cannot be begun is answered with 502; what is cut at the original is cut here, so that nobody takes it for
-    whole.
+    whole. Where the caller's stream was begun already, the original's events go on in it, and what it refuses, or why
+    it cannot be reached, is the event of an error there.
     """
     if target.url is None:
         await call.refuse(400, "a call needs a path", None)
         return
     headers = headers_up(call.headers, context.hop)
+    waiting: AbstractAsyncContextManager[None] = nullcontext()
+    if call.begun and decision is not None:
+        headers = unpacked(headers)
+        waiting = heartbeats(call, decision.face.heartbeat, context.heartbeat_seconds)
     if body is None and call.has_body and 0 < call.announced_bytes <= _IN_ONE_PIECE_BYTES:
         body = await call.read(_IN_ONE_PIECE_BYTES)
     streamed = body is None and call.has_body
@@ -37,7 +48,9 @@ async def relay(context: Context, call: Call, target: Target, body: bytes | None
     if not streamed:
         call.watch()
     try:
-        answer = await context.upstream.ask(call.method, target.url, headers, call.rest() if streamed else body, length)
+        async with waiting:
+            rest = call.rest() if streamed else body
+            answer = await context.upstream.ask(call.method, target.url, headers, rest, length)
     except asyncio.CancelledError:
         raise CallerLeft from None
     except (UpstreamError, ValueError) as error:
@@ -48,8 +61,11 @@ async def relay(context: Context, call: Call, target: Target, body: bytes | None
         call.note(f"the original provider cannot be reached: {kind}")
         if decision is not None:
             decision.lost = "no answer"
-        error_form = target.face.error if target.face else None
-        await call.refuse(502, f"the original provider cannot be reached ({kind})", error_form)
+        face = target.face
+        why = f"the original provider cannot be reached ({kind})"
+        if call.begun and face is not None:
+            await call.send(face.error_event(face.error(502, why)), more=False)
+        await call.refuse(502, why, face.error if face else None)  # unless the answer was begun
         return
     end = answer.close
     try:
@@ -78,7 +94,13 @@ async def _pass_back(call: Call, answer: Answer, decision: Decision | None) -> N
         decision.status, named = answer.status, dict(reversed(headers))
         decision.content_type = named.get(b"content-type", b"").decode("latin-1")
         decision.encoding = joined(headers, b"content-encoding")
-    await call.begin(answer.status, headers)
+    if not call.begun:
+        await call.begin(answer.status, headers)
+    elif decision is not None and not (
+        answer.status == 200 and decision.is_stream and decision.encoding in _NO_ENCODING
+    ):
+        await _refuse_in_stream(call, answer, decision)
+        return
     piece, more = answer.taken(), not answer.ended  # nothing of the body yet: its head goes alone
     _listen(decision, piece)
     await call.send(piece, more=more)
@@ -86,6 +108,21 @@ async def _pass_back(call: Call, answer: Answer, decision: Decision | None) -> N
         piece, more = await answer.read(), not answer.ended
         _listen(decision, piece)  # a caller may leave while it is sent
         await call.send(piece, more=more)
+
+
+async def _refuse_in_stream(call: Call, answer: Answer, decision: Decision) -> None:
+    """End a stream that was begun with what the original said instead of one."""
+    call.note(f"the original provider refused, in a stream that was begun: status {answer.status}")
+    said = b""
+    while len(said) < _LONGEST_REFUSAL_BYTES and (piece := await answer.read()):
+        said += piece
+    try:
+        payload = json_of(unpack(said, decision.encoding, _LONGEST_REFUSAL_BYTES))
+    except ValueError:
+        payload = None
+    if answer.status < 400 or not (isinstance(payload, dict) and isinstance(payload.get("error"), dict)):
+        payload = decision.face.error(answer.status, f"the original provider answered with status {answer.status}")
+    await call.send(decision.face.error_event(payload), more=False)
 
 
 def _is_over(decision: Decision, answer: Answer) -> bool:

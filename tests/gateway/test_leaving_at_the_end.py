@@ -47,9 +47,16 @@ def stalling(pieces: list[bytes], *, content_type: str = "text/event-stream", en
     return handler
 
 
-def ask_and_leave(gateway: Served, face: str, *, when: Callable[[bytes], bool], stream: bool = True) -> bytes:
+def ask_and_leave(
+    gateway: Served,
+    face: str,
+    *,
+    when: Callable[[bytes], bool],
+    stream: bool = True,
+    prompt: str = PROMPTS["planning"],
+) -> bytes:
     """Ask for a decision and hang up as soon as what has come is enough, or the gateway does; what has come."""
-    body = json.dumps(request(face, PROMPTS["planning"], stream=stream)).encode()
+    body = json.dumps(request(face, prompt, stream=stream)).encode()
     place = urlsplit(gateway.url)
     with socket.create_connection((place.hostname, place.port), timeout=60) as connection:
         head = f"POST {PATHS[face]} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n".encode()

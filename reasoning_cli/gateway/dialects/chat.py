@@ -9,7 +9,7 @@ import orjson
 
 from reasoning_cli.decisions.answers import is_natural_end
 from reasoning_cli.decisions.turns import written
-from reasoning_cli.gateway.dialects.events import DONE, event
+from reasoning_cli.gateway.dialects.events import COMMENT, DONE, event
 from reasoning_cli.gateway.dialects.forms import (
     Asked,
     Face,
@@ -340,4 +340,18 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
     )
 
 
-FACE = Face("chat", "openai", _read, _to_chat, _conversation, _write, _events, error, hear, _hear_events, _ends)
+FACE = Face(
+    "chat",
+    "openai",
+    _read,
+    _to_chat,
+    _conversation,
+    _write,
+    _events,
+    error,
+    hear,
+    _hear_events,
+    _ends,
+    heartbeat=COMMENT,
+    error_event=event,
+)

@@ -12,6 +12,8 @@ from reasoning_cli.gateway.dialects.forms import Json, json_of
 DONE = "[DONE]"
 # From the end of a stream: what follows its last event is a comment or two.
 _LOOKED_AT = 16
+# A comment: clients read past it. OpenAI's dialects know no event that means nothing.
+COMMENT = b": still at work\n\n"
 
 
 def event(data: Json, name: str | None = None) -> bytes:

@@ -139,7 +139,8 @@ class Face:
     `conversation` is what the log keeps of messages and tools, see `decisions.turns`.
     `read` takes a parsed body; None means it is no call of this dialect, to be handed through. `write` gives the JSON
     body of an answer, `events` its server-sent events. `hear_events` takes (event name, data) pairs; `ends` says of
-    such a pair whether it is a stream's last.
+    such a pair whether it is a stream's last. `heartbeat` is what a stream may begin with and means nothing;
+    `error_event` writes what `error` gives, or the provider's own error, as an event that ends a stream.
     """
 
     name: str
@@ -153,6 +154,8 @@ class Face:
     hear: Callable[[Json], Heard]
     hear_events: Callable[[Iterable[tuple[str, str]]], Heard]
     ends: Callable[[str, str], bool]
+    heartbeat: bytes
+    error_event: Callable[[Json], bytes]
 
 
 _TEXT_ALONE = {"text"}

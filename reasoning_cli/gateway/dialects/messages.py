@@ -329,5 +329,17 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
 
 
 FACE = Face(
-    "messages", "anthropic", _read, _to_chat, _conversation, _write, _events, _error, _hear, _hear_events, _ends
+    "messages",
+    "anthropic",
+    _read,
+    _to_chat,
+    _conversation,
+    _write,
+    _events,
+    _error,
+    _hear,
+    _hear_events,
+    _ends,
+    heartbeat=event({"type": "ping"}, "ping"),
+    error_event=lambda payload: event(payload, "error"),
 )

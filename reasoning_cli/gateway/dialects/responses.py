@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from reasoning_cli.decisions.turns import written
 from reasoning_cli.gateway.dialects.chat import error
-from reasoning_cli.gateway.dialects.events import DONE, event
+from reasoning_cli.gateway.dialects.events import COMMENT, DONE, event
 from reasoning_cli.gateway.dialects.forms import (
     Asked,
     Face,
@@ -335,4 +335,25 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
     return replace(before, text=before.text or "".join(texts), whole=False, end=end)
 
 
-FACE = Face("responses", "openai", _read, _to_chat, _conversation, _write, _events, error, _hear, _hear_events, _ends)
+def _error_event(payload: Json) -> bytes:
+    """Both as it is written down and as it is sent: some clients look at the top, some inside."""
+    inside = payload["error"]
+    top = {name: inside.get(name) for name in ("code", "message", "param")}
+    return event({"type": "error", "sequence_number": 0, **top, "error": inside}, "error")
+
+
+FACE = Face(
+    "responses",
+    "openai",
+    _read,
+    _to_chat,
+    _conversation,
+    _write,
+    _events,
+    error,
+    _hear,
+    _hear_events,
+    _ends,
+    heartbeat=COMMENT,
+    error_event=_error_event,
+)

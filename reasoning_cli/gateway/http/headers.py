@@ -49,6 +49,11 @@ def headers_up(headers: Iterable[tuple[bytes, bytes]], hop: str) -> list[tuple[b
     return made
 
 
+def unpacked(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Headers of a request whose answer must come in no encoding."""
+    return [*(one for one in headers if one[0] != b"accept-encoding"), (b"accept-encoding", b"identity")]
+
+
 def headers_down(headers: Iterable[tuple[bytes, bytes]], status: int = 200) -> list[tuple[bytes, bytes]]:
     """The provider's headers as the caller gets them. Bodies are not decoded: their length and encoding stay true."""
     made, not_sent = [], _HOP_BY_HOP | _LENGTH if status in (204, 304) else _HOP_BY_HOP
