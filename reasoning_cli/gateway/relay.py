@@ -96,9 +96,7 @@ async def _pass_back(call: Call, answer: Answer, decision: Decision | None) -> N
         decision.encoding = joined(headers, b"content-encoding")
     if not call.begun:
         await call.begin(answer.status, headers)
-    elif decision is not None and not (
-        answer.status == 200 and decision.is_stream and decision.encoding in _NO_ENCODING
-    ):
+    elif decision is not None and not _goes_on(decision, answer):
         await _refuse_in_stream(call, answer, decision)
         return
     piece, more = answer.taken(), not answer.ended  # nothing of the body yet: its head goes alone
@@ -123,6 +121,11 @@ async def _refuse_in_stream(call: Call, answer: Answer, decision: Decision) -> N
     if answer.status < 400 or not (isinstance(payload, dict) and isinstance(payload.get("error"), dict)):
         payload = decision.face.error(answer.status, f"the original provider answered with status {answer.status}")
     await call.send(decision.face.error_event(payload), more=False)
+
+
+def _goes_on(decision: Decision, answer: Answer) -> bool:
+    """Whether an answer's events can follow what was sent of a stream already."""
+    return answer.status == 200 and decision.is_stream and decision.encoding in _NO_ENCODING
 
 
 def _is_over(decision: Decision, answer: Answer) -> bool:
