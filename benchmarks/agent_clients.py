@@ -45,7 +45,7 @@ Json = dict[str, Any]
 SECRET = "The secret word is heliotrope."
 TASK = "Read the file hello.txt and tell me what it says."
 CODE = "Write a Python function that returns the first number below a limit."
-FUNCTION = "def first_below(numbers, limit):\n    return next(n for n in numbers if n < limit)\n"
+FUNCTION = "```python\ndef first_below(numbers, limit):\n    return next(n for n in numbers if n < limit)\n```"
 TITLE = "Reading a file"
 WAYS = ("closed", "shadow", "live")
 
@@ -169,7 +169,7 @@ def _chat_events(said: tuple[str, Json] | str) -> list[bytes]:
 
 def _responses_whole(said: tuple[str, Json] | str) -> Json:
     if isinstance(said, str):
-        return canned.responses_answer(said)
+        return {**canned.responses_answer(said), "incomplete_details": None}  # the AI SDK wants to be told so
     if said[0] == "exec":
         call = {"id": "ctc_1", "type": "custom_tool_call", "status": "completed", "call_id": "call_1"}
         return {**canned.responses_answer(""), "output": [{**call, "name": said[0], **said[1]}]}
