@@ -152,7 +152,8 @@ UNTRANSLATABLE: dict[str, list[Json]] = {
         {"response_format": {"type": "json_object"}},
         {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]},
         {"messages": [{"role": "user", "content": "x"}, {"role": "function", "name": "f", "content": "1"}]},
-        {"tools": [{"type": "custom", "custom": {"name": "grep"}}]},
+        {"tools": [{"type": "custom", "custom": "grep"}]},
+        {"tools": [{"type": "web_search"}]},
         {"tools": chat_tools(), "tool_choice": {"type": "allowed_tools", "allowed_tools": {}}},
     ],
     "responses": [

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -186,15 +187,16 @@ def test_the_vendors_own_clients_read_past_them(gateway: Served, fails: bool) ->
 
     gateway.model.handler = thinking(500) if fails else thinking()
     text = (canned.ORIGINAL_SAYS if fails else canned.MODEL_SAYS)["coding"]
-    asked = [{"role": "user", "content": CODE}]
+    asked: list[Any] = [{"role": "user", "content": CODE}]
     with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="sk-mine", max_retries=0) as client:
-        chunks = client.chat.completions.create(model="gpt-4o", messages=asked, stream=True)  # type: ignore[call-overload]
+        chunks = list(client.chat.completions.create(model="gpt-4o", messages=asked, stream=True))
         assert "".join(one.choices[0].delta.content or "" for one in chunks if one.choices).strip() == text
-        with client.responses.stream(model="gpt-4o", input=CODE) as events:
-            assert events.get_final_response().output_text.strip() == text
+        *_, last = client.responses.create(model="gpt-4o", input=CODE, stream=True)
+        assert last.type == "response.completed"
+        assert last.response.output_text.strip() == text
     with (
-        anthropic.Anthropic(base_url=gateway.url, api_key="sk-ant-mine", max_retries=0) as client,
-        client.messages.stream(model="claude-x", max_tokens=8192, messages=asked) as stream,  # type: ignore[arg-type]
+        anthropic.Anthropic(base_url=gateway.url, api_key="sk-ant-mine", max_retries=0) as anthropics,
+        anthropics.messages.stream(model="claude-x", max_tokens=8192, messages=asked) as stream,
     ):
         assert stream.get_final_text().strip() == text
 
@@ -204,17 +206,17 @@ def test_the_vendors_own_clients_raise_what_the_original_says_too_late(gateway: 
     import openai
 
     gateway.model.handler = thinking(500)
-    asked = [{"role": "user", "content": CODE}]
+    asked: list[Any] = [{"role": "user", "content": CODE}]
     gateway.original.handler = refusing("chat")
     with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="sk-mine", max_retries=0) as client:
         with pytest.raises(openai.APIError, match="Slow down"):
-            list(client.chat.completions.create(model="gpt-4o", messages=asked, stream=True))  # type: ignore[call-overload]
+            list(client.chat.completions.create(model="gpt-4o", messages=asked, stream=True))
         with pytest.raises(openai.APIError, match="Slow down"):
             list(client.responses.create(model="gpt-4o", input=CODE, stream=True))
     gateway.original.handler = refusing("messages")
     with (
-        anthropic.Anthropic(base_url=gateway.url, api_key="sk-ant-mine", max_retries=0) as client,
+        anthropic.Anthropic(base_url=gateway.url, api_key="sk-ant-mine", max_retries=0) as anthropics,
         pytest.raises(anthropic.APIStatusError, match="Slow down"),
-        client.messages.stream(model="claude-x", max_tokens=8192, messages=asked) as stream,  # type: ignore[arg-type]
+        anthropics.messages.stream(model="claude-x", max_tokens=8192, messages=asked) as stream,
     ):
         stream.get_final_text()
