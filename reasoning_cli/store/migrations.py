@@ -386,6 +386,11 @@ ALTER TABLE samples ADD COLUMN cached_tokens INTEGER;
 ALTER TABLE samples ADD COLUMN conversation TEXT;
 """
 
+# Bills are counted from this index alone: the column stands behind the texts of its row.
+_CACHED = """
+CREATE INDEX samples_cached ON samples(created_at, model_type, source, model, cached_tokens) WHERE cached_tokens > 0;
+"""
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
@@ -406,6 +411,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("what trains itself", _LOOPS),
     ("what was forgotten on request", _FORGOTTEN),
     ("how answers end, and what stands before them", _ENDS_AND_TURNS),
+    ("an index of what providers had cached", _CACHED),
 )
 VERSION = len(STEPS)
 

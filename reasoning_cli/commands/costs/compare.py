@@ -108,13 +108,26 @@ def _original_fact(original: Original | None) -> tuple[str, str]:
 
 
 def _estimate_lines(original: Original | None) -> list[str]:
-    if original is None or original.cents_per_decision is None or not original.estimated:
+    from reasoning_cli.terminal.units import percent
+
+    if original is None or original.price is None:
         return []
-    share = "all" if original.estimated == original.decisions else f"{original.estimated:,}"
-    return [
-        f"  Estimated: {share} of these {original.decisions:,} answers have no token counts in the log;"
-        " theirs are characters ÷ 4."
-    ]
+    lines = []
+    if original.cached_tokens:
+        at = (
+            "the full price: the table has no `cached_input` for it"
+            if original.price.cached_usd is None
+            else f"${original.price.cached_usd} for a million tokens"
+        )
+        part = percent(float(original.cached_share))
+        lines.append(f"  {part} of what goes in the provider had cached, and is counted at {at}.")
+    if original.estimated:
+        share = "all" if original.estimated == original.decisions else f"{original.estimated:,}"
+        lines.append(
+            f"  Estimated: {share} of these {original.decisions:,} answers have no token counts in the log;"
+            " theirs are characters ÷ 4."
+        )
+    return lines
 
 
 def _advice(one: Comparison) -> str:
@@ -148,6 +161,10 @@ def _columns() -> list[Column[Comparison]]:
         Column("original_cents_per_1000_decisions", lambda one: per_1000(one.original)),
         Column("original_decisions", lambda one: one.original.decisions if one.original else None),
         Column("original_decisions_estimated", lambda one: one.original.estimated if one.original else None),
+        Column(
+            "original_cached_percent",
+            lambda one: round(one.original.cached_share * 100) if one.original else None,
+        ),
         Column("pays_from_decisions_per_hour", lambda one: one.pays_from),
         Column(
             "saved_cents_per_hour",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,17 +44,19 @@ def prices(
         terminal.note(f"{file} is changed." if _edit(file) else "Nothing was changed.")
         return
     rows = sorted(read_prices(file).values(), key=lambda one: one.model)
-    terminal.show(Listing(price_columns(), rows, id=lambda one: one.model), chosen_format(fmt, json), quiet=quiet)
+    terminal.show(Listing(price_columns(rows), rows, id=lambda one: one.model), chosen_format(fmt, json), quiet=quiet)
 
 
-def price_columns() -> list[Column[TokenPrice]]:
-    """One row a model: dollars for a million tokens."""
+def price_columns(prices: Sequence[TokenPrice] = ()) -> list[Column[TokenPrice]]:
+    """One row a model: dollars for a million tokens. Cached input has a place in the table where `prices` know it."""
     from reasoning_cli.terminal.listing import Column, Kind
 
+    cached = "CACHED" if any(price.cached_usd is not None for price in prices) else None
     return [
         Column("model", lambda one: one.model, "MODEL"),
         Column("input_usd_per_million", lambda one: one.input_usd, "INPUT", kind=Kind.NUMBER),
         Column("output_usd_per_million", lambda one: one.output_usd, "OUTPUT", kind=Kind.NUMBER),
+        Column("cached_input_usd_per_million", lambda one: one.cached_usd, cached, kind=Kind.NUMBER, priority=3),
         Column("date", lambda one: one.date and str(one.date), "LOOKED UP", priority=2),
         Column("source", lambda one: one.source, "WHERE", gives_way=True, priority=4),
     ]

@@ -29,6 +29,7 @@ CHARS_PER_TOKEN = 4
 class Original:
     """The original provider's model that answered most: how many tokens a decision has there, and what they cost.
 
+    `cached_tokens` are those of the prompt that the provider had cached.
     `estimated` decisions of `decisions` have no token counts in the log: theirs are characters / 4.
     """
 
@@ -38,12 +39,18 @@ class Original:
     prompt_tokens: Decimal
     completion_tokens: Decimal
     price: TokenPrice | None
+    cached_tokens: Decimal = Decimal(0)
+
+    @property
+    def cached_share(self) -> Decimal:
+        """The cached part of what goes in, 0 to 1."""
+        return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else Decimal(0)
 
     @property
     def cents_per_decision(self) -> Decimal | None:
         if self.price is None:
             return None
-        return self.price.cents(self.prompt_tokens, self.completion_tokens)
+        return self.price.cents(self.prompt_tokens, self.completion_tokens, self.cached_tokens)
 
 
 @dataclass(frozen=True)
@@ -132,7 +139,9 @@ def _original(model_type: str, seen: Sequence[Traffic], prices: Mapping[str, Tok
         (one.completion_tokens + Decimal(one.uncounted_output_chars) / CHARS_PER_TOKEN for one in rows), Decimal(0)
     )
     estimated = decisions - sum(one.counted for one in rows)
-    return Original(model, decisions, estimated, asked / decisions, answered / decisions, prices.get(model))
+    cached = Decimal(sum(one.cached_tokens for one in rows))
+    price = prices.get(model)
+    return Original(model, decisions, estimated, asked / decisions, answered / decisions, price, cached / decisions)
 
 
 def _with_busy_hours(samples: Samples, one: Comparison, now: datetime) -> Comparison:

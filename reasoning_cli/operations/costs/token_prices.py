@@ -15,17 +15,24 @@ from reasoning_cli.paths import write_private
 
 @dataclass(frozen=True)
 class TokenPrice:
-    """Dollars for a million tokens of input and of output, when that was looked up, and where."""
+    """Dollars for a million tokens of input and of output, when that was looked up, and where. `cached_usd` is for
+    input that the provider had cached; None where the table does not say."""
 
     model: str
     input_usd: Decimal
     output_usd: Decimal
     date: date | None = None
     source: str | None = None
+    cached_usd: Decimal | None = None
 
-    def cents(self, prompt_tokens: Decimal | int, completion_tokens: Decimal | int) -> Decimal:
-        """What so many tokens cost."""
-        return (self.input_usd * prompt_tokens + self.output_usd * completion_tokens) / 10_000
+    def cents(
+        self, prompt_tokens: Decimal | int, completion_tokens: Decimal | int, cached_tokens: Decimal | int = 0
+    ) -> Decimal:
+        """What so many tokens cost. Cached ones are among those of the prompt, and cost as much without a price."""
+        full = self.input_usd * prompt_tokens + self.output_usd * completion_tokens
+        if self.cached_usd is not None:
+            full -= (self.input_usd - self.cached_usd) * cached_tokens
+        return full / 10_000
 
 
 def shipped_prices() -> str:
@@ -73,18 +80,20 @@ def create_prices(path: Path) -> bool:
 
 
 def _price(model: str, members: Mapping[str, str | None]) -> TokenPrice:
-    amounts = []
-    for name in ("input", "output"):
+    def amount(name: str) -> Decimal:
         try:
-            amount = Decimal(members.get(name) or "")
+            dollars = Decimal(members.get(name) or "")
         except InvalidOperation:
-            amount = Decimal("NaN")
-        if not amount.is_finite() or not 0 <= amount <= 100_000:
+            dollars = Decimal("NaN")
+        if not dollars.is_finite() or not 0 <= dollars <= 100_000:
             raise ValueError(f"`{name}` of `{model}` is no number of dollars for a million tokens")
-        amounts.append(amount)
+        return dollars
+
+    full, output = amount("input"), amount("output")
+    cached = amount("cached_input") if "cached_input" in members else None
     looked_up = members.get("date")
     try:
         day = date.fromisoformat(looked_up) if looked_up is not None else None
     except ValueError:
         raise ValueError(f"`date` of `{model}` is no day like 2026-11-21") from None
-    return TokenPrice(model, amounts[0], amounts[1], day, members.get("source"))
+    return TokenPrice(model, full, output, day, members.get("source"), cached)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, tzinfo
 
 from reasoning_cli.store.database import Store
@@ -50,7 +50,8 @@ class TypeFigures:
 @dataclass(frozen=True)
 class Traffic:
     """The decisions of one type that one model answered: how many, how many of them with token counts, which sums,
-    and the characters (prompt with system text, and output) of those without."""
+    and the characters (prompt with system text, and output) of those without. Cached tokens are part of the prompts'.
+    """
 
     model_type: str
     source: str
@@ -61,6 +62,7 @@ class Traffic:
     completion_tokens: int
     uncounted_prompt_chars: int
     uncounted_output_chars: int
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,13 @@ def traffic(store: Store, since: datetime, until: datetime) -> list[Traffic]:
         " ORDER BY decisions DESC, model_type, source, model",
         (to_ms(since), to_ms(until)),
     )
-    return [Traffic(*row) for row in rows]
+    cached = store.rows(
+        "SELECT model_type, source, model, sum(cached_tokens) FROM samples"
+        " WHERE cached_tokens > 0 AND created_at >= ? AND created_at < ? GROUP BY model_type, source, model",
+        (to_ms(since), to_ms(until)),
+    )
+    tokens = {tuple(row)[:3]: row[3] for row in cached}
+    return [replace(Traffic(*row), cached_tokens=tokens.get(tuple(row)[:3], 0)) for row in rows]
 
 
 def sample_figures(

@@ -30,10 +30,17 @@ def test_the_table_is_made_once_and_shown(home: Path, reasoning: Run) -> None:
 
 
 def test_an_edited_table_counts(home: Path, tmp_path: Path, reasoning: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    editor(tmp_path, monkeypatch, '["mine"]\ninput = 1\noutput = 2')
+    editor(tmp_path, monkeypatch, '["mine"]\ninput = 1\noutput = 2\ncached_input = 0.1')
     shown = reasoning("costs", "prices", "--edit")
     assert (shown.exit_code, shown.stdout) == (0, "")
     assert reasoning("costs", "prices", "-q").stdout == "mine\n"
+    shown = reasoning("costs", "prices").stdout.splitlines()
+    assert (shown[0].split()[:4], shown[1].split()[:4]) == (
+        ["MODEL", "INPUT", "OUTPUT", "CACHED"],
+        ["mine", "1", "2", "0.1"],
+    )
+    (mine,) = json.loads(reasoning("costs", "prices", "--json").stdout)
+    assert mine["cached_input_usd_per_million"] == "0.1"
     assert not (home / "prices.edit.toml").exists()
 
 

@@ -113,6 +113,31 @@ def test_the_example_of_the_money_guide(store: Store) -> None:
     assert shown == example
 
 
+def test_tokens_that_the_provider_had_cached_are_kept_apart(store: Store) -> None:
+    asked(store, 1, 100, cached_tokens=1000)
+    asked(store, 2, 100, cached_tokens=None)
+    asked(store, 3, 100, cached_tokens=0)
+    asked(store, 4, 1, cached_tokens=900, source="slot", model="acme/planning")  # nobody's bill
+    one = only(store)
+    assert one.original is not None
+    assert (one.original.prompt_tokens, one.original.cached_tokens) == (Decimal(1500), Decimal(100_000) / 300)
+    assert one.original.cents_per_decision == Decimal("0.475")
+    [line] = [line for line in comparison_lines(one) if "cached" in line]
+    assert line.startswith("  22 % of what goes in the provider had cached, and is counted at the full price")
+    price = replace(PRICES["gpt-4o"], cached_usd=Decimal("1.25"))
+    (one,) = compare(store, {"gpt-4o": price}, NOW)
+    assert one.original is not None and one.original.cents_per_decision is not None
+    # 1,500 tokens at $2.50, but 333⅓ of them at $1.25, and 100 at $10.00.
+    assert round(one.original.cents_per_decision, 6) == round(Decimal("0.475") - Decimal(1000) / 3 * 125 / 1_000_000, 6)
+    [line] = [line for line in comparison_lines(one) if "cached" in line]
+    assert line == "  22 % of what goes in the provider had cached, and is counted at $1.25 for a million tokens."
+    plan = store.rows(
+        "EXPLAIN QUERY PLAN SELECT model, sum(cached_tokens) FROM samples"
+        " WHERE cached_tokens > 0 AND created_at >= 0 AND created_at < 1 GROUP BY model"
+    )
+    assert any("COVERING INDEX samples_cached" in row["detail"] for row in plan)
+
+
 def test_too_few_decisions_give_no_price_of_a_thousand(store: Store) -> None:
     deployed(store)
     asked(store, 1, 99)

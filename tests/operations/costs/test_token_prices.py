@@ -24,6 +24,14 @@ def test_amounts_are_exact() -> None:
     assert price.cents(1, 0) == Decimal("0.00001")
 
 
+def test_cached_input_costs_what_the_table_says_and_else_the_full_price() -> None:
+    table = '["m"]\ninput = 2\noutput = 8'
+    assert parse_prices(table)["m"].cents(1000, 100, 600) == Decimal("0.28")
+    cheaper = parse_prices(f"{table}\ncached_input = 0.5")["m"]
+    assert cheaper.cents(1000, 100, 600) == Decimal("0.19")  # 400 × 2, 600 × 0.5 and 100 × 8 a million
+    assert cheaper.cents(1000, 100) == Decimal("0.28")
+
+
 def test_the_shipped_table_is_used_until_there_is_one_of_the_operator(tmp_path: Path) -> None:
     file = tmp_path / "prices.toml"
     assert read_prices(file) == parse_prices(shipped_prices())
@@ -43,6 +51,7 @@ def test_the_shipped_table_is_used_until_there_is_one_of_the_operator(tmp_path: 
         ('["m"]\ninput = "much"\noutput = 2', "`input` of `m`"),
         ('["m"]\ninput = -1\noutput = 2', "`input` of `m`"),
         ('["m"]\ninput = nan\noutput = 2', "`input` of `m`"),
+        ('["m"]\ninput = 1\noutput = 2\ncached_input = "half"', "`cached_input` of `m`"),
         ('["m"]\ninput = true\noutput = 2', "`input` of `m`"),
         ('["m"]\ninput = 1\noutput = 2\ndate = "today"', "`date` of `m`"),
         ("]]\n\n", "line 1"),
