@@ -111,7 +111,7 @@ def described() -> dict[str, Any]:
                 _type(line, folder, environ, found, background)
         finally:
             _end(background)
-            _run(["sandbox", "reset"], folder, environ)
+            _run(["sandbox", "reset", "--yes"], folder, environ)
     return found
 
 

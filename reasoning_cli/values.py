@@ -181,6 +181,14 @@ class Hours:
             return self.begin <= now < self.end
         return now >= self.begin or now < self.end
 
+    def end_from(self, at: datetime) -> datetime:
+        """When the span that holds `at` ends; outside the hours, `at` itself."""
+        if not self.contain(at):
+            return at
+        here = at.astimezone()
+        ends = (datetime.combine(here.date() + timedelta(days=days), self.end) for days in (0, 1))
+        return next(one.astimezone() for one in ends if one > here.replace(tzinfo=None))
+
     def __str__(self) -> str:
         return f"{self.begin:%H:%M}-{self.end:%H:%M}"
 

@@ -100,7 +100,7 @@ def test_the_readme_works_as_typed(clone: Path, tmp_path: Path) -> None:
         said = type_all(typed, clone, environ)
     finally:
         subprocess.run(
-            [clone / ".venv/bin/reasoning", "sandbox", "reset"], env=environ, capture_output=True, check=False
+            [clone / ".venv/bin/reasoning", "sandbox", "reset", "--yes"], env=environ, capture_output=True, check=False
         )
     assert "That was all of it, and nothing is left behind." in said
     assert "planning is serving as sandbox/planning" in said
@@ -134,7 +134,7 @@ def test_the_tutorial_works_as_typed(clone: Path, tmp_path: Path) -> None:
     try:
         said = type_all(blocks, clone, environ)
     finally:
-        reset = [tmp_path / "bin" / "reasoning", "sandbox", "reset"]
+        reset = [tmp_path / "bin" / "reasoning", "sandbox", "reset", "--yes"]
         subprocess.run(reset, env=environ, capture_output=True, check=False)
     assert "refused, exit code 6" in said
     assert "538 added, 0 there already" in said

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from reasoning_cli.commands._shared.confirm import ask_about
+from reasoning_cli.commands._shared.options import YesOption
 from reasoning_cli.commands._shared.session import session_of
 from reasoning_cli.errors import UsageError
 from reasoning_cli.values import parse_speed
@@ -54,7 +56,7 @@ def stop(ctx: typer.Context) -> None:
 
 
 @app.command()
-def reset(ctx: typer.Context) -> None:
+def reset(ctx: typer.Context, yes: YesOption = False) -> None:
     """Stop the sandbox and forget everything in it: deployments, ledger, samples, settings."""
     import shutil
 
@@ -62,6 +64,9 @@ def reset(ctx: typer.Context) -> None:
 
     session = session_of(ctx)
     paths = session.settings.paths if session.in_sandbox else session.settings.paths.sandbox()
+    facts = [("forgets", f"all in {paths.data_dir}: deployments, ledger, samples, settings of the sandbox")]
+    if paths.data_dir.exists():
+        ask_about(session.terminal, facts, "Forget it?", yes=yes, show=False)
     stop_sandbox(paths.sandbox_state)
     shutil.rmtree(paths.data_dir, ignore_errors=True)
     session.terminal.note("The sandbox is empty again.")

@@ -23,16 +23,17 @@ def status(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """One screen: models, money, the guard. Looks at Together first."""
+    """One screen: models, money, the guard, as they are now; without key or network, as last seen."""
     session = session_of(ctx)
     show_status(session, chosen_format(fmt, json), _everything, quiet=quiet, every=interval if watch else None)
 
 
-def _everything(session: Session, at: datetime) -> list[str]:
+def _everything(session: Session, at: datetime, online: bool) -> list[str]:
     guard = session.terminal.as_called(_guard_line(session))
     gateway = session.terminal.as_called(_gateway_line(session))
-    training = [session.terminal.as_called(one) for one in _training_lines(session)]
-    return [*money_lines(session, at), guard, gateway, *_foreign_lines(session), _samples_line(session), *training]
+    training = [session.terminal.as_called(one) for one in _training_lines(session, online=online)]
+    foreign = _foreign_lines(session) if online else []
+    return [*money_lines(session, at), guard, gateway, _samples_line(session), *training, *foreign]
 
 
 def _guard_line(session: Session) -> str:
@@ -88,7 +89,7 @@ def _samples_line(session: Session) -> str:
     return f"DATA   {count:,} decisions kept"
 
 
-def _training_lines(session: Session) -> list[str]:
+def _training_lines(session: Session, *, online: bool) -> list[str]:
     """What is being trained, and what failed or was done since anybody looked."""
     from contextlib import suppress
 
@@ -98,8 +99,9 @@ def _training_lines(session: Session) -> list[str]:
     from reasoning_cli.values import spell_model_type
 
     lines = []
-    with suppress(ReasoningError):  # it is shown as last seen
-        look_at_all(session.client, session.store, training_context(session))
+    if online:
+        with suppress(ReasoningError):  # it is shown as last seen
+            look_at_all(session.client, session.store, training_context(session))
     for run in unseen(session.store):
         name, state = spell_model_type(run.model_type), run.job_status if run.stage == "training" else run.stage
         problem = f": {run.problem}" if run.problem else ""

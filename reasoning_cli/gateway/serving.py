@@ -35,6 +35,7 @@ from reasoning_cli.gateway.stats.siblings import Siblings
 from reasoning_cli.gateway.waking import Tell, Waker
 from reasoning_cli.operations.agents.env import refuse_circle
 from reasoning_cli.operations.deploy.slots import READY, SlotNow, closed_by, read_slots
+from reasoning_cli.operations.sandbox import ORIGINAL_PATH, find_sandbox
 from reasoning_cli.paths import find_paths
 from reasoning_cli.redact import redact
 from reasoning_cli.settings import Settings, environment, load_settings
@@ -317,8 +318,21 @@ def _settings(options: Options) -> Settings:
 def _together(options: Options, settings: Settings) -> tuple[str, str | None]:
     """Where slots' models are asked, and with which key: of one moment, as a key must not go where another one may."""
     if options.sandbox_url is not None:
-        return options.sandbox_url, options.sandbox_key
+        return _sandbox_url(options.sandbox_url, settings), options.sandbox_key
     return settings.get(s.BASE_URL), settings.get(s.API_KEY)
+
+
+def _sandbox_url(first: str, settings: Settings) -> str:
+    """Where the sandbox is now: it may have ended and been started anew since it was at `first`."""
+    running = find_sandbox(settings.paths.sandbox_state)
+    return first if running is None else running.url
+
+
+def _upstream(options: Options, settings: Settings, setting: s.Setting[str]) -> str:
+    """Where what no model of ours answers goes: in the sandbox to its stand-in, unless its settings name a provider."""
+    if options.sandbox_url is not None and settings.find(setting)[0] is None:
+        return f"{_sandbox_url(options.sandbox_url, settings)}{ORIGINAL_PATH}"
+    return settings.get(setting)
 
 
 def _open(settings: Settings) -> Store:
@@ -345,8 +359,8 @@ def _reader(options: Options) -> Callable[[], View]:
         check(settings, options.host, options.port)
         return View(
             slots,
-            settings.get(s.OPENAI_UPSTREAM),
-            settings.get(s.ANTHROPIC_UPSTREAM),
+            _upstream(options, settings, s.OPENAI_UPSTREAM),
+            _upstream(options, settings, s.ANTHROPIC_UPSTREAM),
             token=None if on_loopback else settings.get(s.GATEWAY_TOKEN),
             redact=settings.get(s.REDACT_ON_WRITE),
             hosts=frozenset(filter(None, (settings.get(s.GATEWAY_HOSTS) or "").split(","))) if on_loopback else None,

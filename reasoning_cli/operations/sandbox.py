@@ -25,6 +25,7 @@ from reasoning_cli.errors import DataError, RemoteError
 from reasoning_cli.paths import make_private_dir
 
 KEY = "sandbox-key"
+ORIGINAL_PATH = "/_original/v1"  # of the stand-in for the provider that an agent called before
 EXIT_WHEN_IDLE_MINUTES = 30
 START_SECONDS = 60.0  # for a machine that is busy: one that fails is seen at once
 

@@ -16,9 +16,9 @@ from http import HTTPStatus
 
 from reasoning_cli.errors import DataError
 from reasoning_cli.sandbox import admin, timeline
-from reasoning_cli.sandbox.clock import Clock, real_now
+from reasoning_cli.sandbox.clock import MILLISECONDS_PER_SECOND, Clock, real_now
 from reasoning_cli.sandbox.faults import Fault, Faults, Journal
-from reasoning_cli.sandbox.http.paths import FILE_STORAGE, STORAGE
+from reasoning_cli.sandbox.http.paths import FILE_STORAGE, ORIGINAL, STORAGE
 from reasoning_cli.sandbox.http.problems import ApiError, error_body
 from reasoning_cli.sandbox.http.requests import Empty, Raw, Reply, Request, Stream
 from reasoning_cli.sandbox.routes import route
@@ -28,6 +28,8 @@ from reasoning_cli.sandbox.world.catalog import API_KEY
 from reasoning_cli.sandbox.world.world import World
 
 _log = logging.getLogger(__name__)
+# Real time that an idle stop leaves a person to type the next command, however fast the clock runs.
+LEAST_IDLE_SECONDS = 600
 _ANY = re.compile("")
 
 
@@ -101,13 +103,17 @@ class Service:
     def save(self) -> None:
         """Let time pass and write what changed; when nothing did, only the clock."""
         with self._lock:
-            timeline.pass_time(self.world, self.clock.now())
+            self._pass_time()
             if self._state is None:
                 return
             if self.world.changed:
                 self._state.save(self.world)
                 self.world.changed = False
             self._state.save_clock(self.world.now)
+
+    def _pass_time(self) -> None:
+        self.world.least_idle_ms = int(self.clock.speed * LEAST_IDLE_SECONDS * MILLISECONDS_PER_SECOND)
+        timeline.pass_time(self.world, self.clock.now())
 
     def description(self) -> dict[str, object]:
         return {"pid": os.getpid(), "speed": float(self.clock.speed)}
@@ -157,6 +163,10 @@ class Service:
             from reasoning_cli.sandbox.weights import local_uploads
 
             return local_uploads.put_part(self.world, request, headers)
+        if request.path.startswith(ORIGINAL):
+            from reasoning_cli.sandbox.chat import original
+
+            return original.respond(request)
         if headers.get("authorization") != f"Bearer {API_KEY}":
             raise ApiError(
                 HTTPStatus.UNAUTHORIZED, "invalid API key: the sandbox takes its own only", code="invalid_api_key"
@@ -166,7 +176,7 @@ class Service:
     def _answer(self, request: Request, request_id: str, act: Callable[[], Reply]) -> Response:
         """Run `act` at the present moment; every failure becomes an error object, never a traceback."""
         with self._lock:
-            timeline.pass_time(self.world, self.clock.now())
+            self._pass_time()
             try:
                 reply = act()
             except ApiError as error:

@@ -1,10 +1,14 @@
-"""What the operator and the guard did, and why: the answer to "who stopped my model at 3 in the morning"."""
+"""What was done to models and money, by whom and why: the answer to "who stopped my model at 3 in the morning".
+
+All of it is told by one clock, that of the ledger: the sandbox's runs ahead of ours.
+"""
 
 from __future__ import annotations
 
 import getpass
 import json
 import os
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,7 +21,9 @@ from reasoning_cli.store.timestamps import from_ms, to_ms
 class Event:
     """`actor` (`operator`, `guard`) did `action` (`deploy`, `undeploy`, `set_budget`, `stop`) to `subject`.
 
-    `by` is the user of the machine it was done as; it is filled in when the event is added.
+    What TOGETHER did is a change of state that was seen, and its action is the state (`ready`, `stopped`). `by` is the
+    user of the machine it was done as; it is filled in when the event is added. `detail` has `why` or `text` where a
+    reason is known.
     """
 
     at: datetime
@@ -28,6 +34,7 @@ class Event:
     by: str = field(default="", compare=False)
 
 
+TOGETHER = "together"
 _BY = "by"  # kept with the detail
 
 
@@ -38,34 +45,45 @@ class Events:
         self._store = store
 
     def add(self, event: Event) -> None:
-        """Remember an event; `detail` must be JSON-able."""
+        """Remember an event; `detail` must be JSON-able. It is not older than what the ledger has seen already."""
+        by = event.by or ("" if event.actor == TOGETHER else current_user())
         self._store.write(
-            "INSERT INTO events(at, actor, action, subject, detail) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO events(at, actor, action, subject, detail)"
+            " VALUES (max(?, (SELECT coalesce(max(at), 0) FROM readings)), ?, ?, ?, ?)",
             (
                 *(to_ms(event.at), event.actor, event.action, event.subject),
-                json.dumps({**event.detail, _BY: event.by or current_user()}, sort_keys=True),
+                json.dumps({**event.detail, _BY: by}, sort_keys=True),
             ),
         )
+
+    def newest(self, subject: str, *, seen: bool) -> Event | None:
+        """The newest event of `subject`: of what was `seen` of it at Together, or of what was done to it from here."""
+        row = self._store.row(
+            f"SELECT * FROM events WHERE subject = ? AND actor {'=' if seen else '!='} ? ORDER BY seq DESC LIMIT 1",
+            (subject, TOGETHER),
+        )
+        return None if row is None else _event(row)
 
     def list(
         self, since: datetime | None = None, until: datetime | None = None, limit: int | None = None
     ) -> list[Event]:
-        """The newest `limit` events (all without one) with since <= at < until, oldest of them first."""
+        """The newest `limit` events (all without one) with since <= at < until, in the order they were added."""
         rows = self._store.rows(
             "SELECT * FROM (SELECT * FROM events WHERE (:since IS NULL OR at >= :since)"
-            " AND (:until IS NULL OR at < :until) ORDER BY at DESC, seq DESC LIMIT :limit) ORDER BY at, seq",
+            " AND (:until IS NULL OR at < :until) ORDER BY seq DESC LIMIT :limit) ORDER BY seq",
             {
                 "since": to_ms(since) if since else None,
                 "until": to_ms(until) if until else None,
                 "limit": -1 if limit is None else limit,
             },
         )
-        return [
-            Event(from_ms(at), actor, action, subject, detail, by=str(detail.pop(_BY, "")))
-            for at, actor, action, subject, detail in (
-                (row["at"], row["actor"], row["action"], row["subject"], json.loads(row["detail"])) for row in rows
-            )
-        ]
+        return [_event(row) for row in rows]
+
+
+def _event(row: sqlite3.Row) -> Event:
+    detail = json.loads(row["detail"])
+    by = str(detail.pop(_BY, ""))
+    return Event(from_ms(row["at"]), row["actor"], row["action"], row["subject"], detail, by=by)
 
 
 def current_user() -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
-from reasoning_cli.errors import ReasoningError, UsageError
+from reasoning_cli.errors import ReasoningError
 from reasoning_cli.redact import redact, without_passwords, without_passwords_in
 from reasoning_cli.terminal.cleaning import drawn, visible, visible_json
 from reasoning_cli.terminal.listing import (
@@ -272,7 +272,7 @@ class Terminal:
         if yes:
             return True
         if not self.can_ask:
-            raise UsageError("this needs a yes, and nobody is there to give it", f"add {needs}")
+            raise ReasoningError("this needs a yes, and nobody is there to give it", f"add {needs}")
         self.err.write(f"{self._wrapped(f'{visible(redact(question))} [y/N]', self.err)} ")
         self.err.flush()
         answer = ""

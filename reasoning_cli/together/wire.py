@@ -277,6 +277,7 @@ class Event(Wire):
     old_replicas: int | None = None
     new_replicas: int | None = None
     message: str | None = None
+    reason: str | None = None
 
 
 class RequestMetrics(Wire):

@@ -407,7 +407,7 @@ def test_in_the_sandbox_the_sandbox_is_looked_at(process: Run, home: Path) -> No
         assert (done.exit_code, "accepted, project Sandbox" in done.stdout) == (0, True)
         assert "clock" not in done.stdout
     finally:
-        process("sandbox", "reset")
+        process("sandbox", "reset", "--yes")
     assert not (home / "sandbox").exists()
 
 

@@ -60,10 +60,13 @@ def test_a_wrong_option_is_a_usage_error(arguments: list[str], complaint: str, r
 
 
 def test_the_flag_starts_one_and_finds_it_again(process: Run, state: Path) -> None:
-    assert process("--sandbox", "doctor").exit_code == 0
+    started = process("--sandbox", "doctor")
+    assert started.exit_code == 0
+    assert "its clock runs 60 times as fast as yours" in started.stderr
     first = find_sandbox(state)
     assert first is not None
-    assert process("--sandbox", "doctor").exit_code == 0
+    again = process("--sandbox", "doctor")
+    assert (again.exit_code, "clock" in again.stderr) == (0, False)
     assert find_sandbox(state) == first
 
 
@@ -93,14 +96,16 @@ def test_stop_keeps_the_state_and_reset_does_not(process: Run, state: Path, home
     assert process("sandbox", "stop").stderr == "The sandbox is stopped; its state stays.\n"
     assert (find_sandbox(state), state.exists()) == (None, True)
     assert process("sandbox", "stop").stderr == "No sandbox was running.\n"
-    assert process("sandbox", "reset").stderr == "The sandbox is empty again.\n"
+    refused = process("sandbox", "reset")
+    assert (refused.exit_code, refused.stderr.splitlines()[-1], state.exists()) == (1, "hint: add --yes", True)
+    assert process("sandbox", "reset", "--yes").stderr == "The sandbox is empty again.\n"
     assert not (home / "sandbox").exists()
 
 
 def test_reset_stops_what_runs_and_leaves_the_real_things(process: Run, state: Path, home: Path) -> None:
     process("config", "set", "gateway.port", "9000")
     assert process("--sandbox", "doctor").exit_code == 0
-    assert process("--sandbox", "sandbox", "reset").exit_code == 0
+    assert process("--sandbox", "sandbox", "reset", "--yes").exit_code == 0
     assert find_sandbox(state) is None
     assert [one.name for one in home.iterdir()] == ["config.toml"]
 

@@ -40,7 +40,8 @@ def test_one_screen_for_everything(still: Service, reasoning: Run) -> None:
     assert lines[2] == f"planning        READY  1 of 1  $5.49  15 min  $1.37      2  5 min  {PLANNING}"
     assert lines[4:] == [
         "",
-        "SPENT  $1.37 this month, no budget is set; burning $5.49/h",
+        "SPENT  $1.37 this month, no budget is set; spending $5.49/h",
+        "OFF    nothing was deployed for should-respond, coding: `reasoning models deploy should-respond`",
         "GUARD  none was ever seen; Together's own idle stop is all there is: `reasoning costs guard`",
         "GATEWAY  none on port 8001: `reasoning gateway serve`",
         "DATA   0 decisions kept",

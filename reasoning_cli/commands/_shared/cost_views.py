@@ -36,17 +36,17 @@ def budget_text(standing: Standing, added_cents_per_hour: int) -> str:
 
 
 def spent_line(standing: Standing) -> str:
-    """Spent, burning and when it ends, in one line."""
+    """Spent, being spent and when it ends, in one line."""
     spent = money(standing.usage.cents)
-    burning = f"burning {money(standing.burn_cents_per_hour)}/h" if standing.burn_cents_per_hour else "nothing burns"
+    rate = f"spending {money(standing.burn_cents_per_hour)}/h" if standing.burn_cents_per_hour else "spending nothing"
     if standing.limit_cents is None:
-        return f"SPENT  {spent}{_PERIODS[standing.limits.period]}, no budget is set; {burning}"
+        return f"SPENT  {spent}{_PERIODS[standing.limits.period]}, no budget is set; {rate}"
     share = float(standing.usage.high_cents / standing.limit_cents)
     ends = f", gone at {moment(standing.ends_at)}" if standing.ends_at else ""
     lasts = standing.lasts()
     left = f", lasts {duration(lasts)}" if lasts is not None and not ends else ends
     of = f"{spent} of {money(standing.limit_cents)}{_PERIODS[standing.limits.period]}"
-    return f"SPENT  {of}  {bar(share, _BAR)}  {burning}{left}"
+    return f"SPENT  {of}  {bar(share, _BAR)}  {rate}{left}"
 
 
 def cost_columns(by: By) -> list[Column[CostLine]]:
@@ -208,7 +208,7 @@ def report_lines(report: CostReport, *, bars: bool = False) -> list[str]:
         lasts = standing.lasts()
         until = f"; the budget lasts {duration(lasts)}" if lasts is not None else ""
         ends = f", until {moment(standing.ends_at)}" if standing.ends_at else ""
-        lines.append(f"burning {money(standing.burn_cents_per_hour)} an hour{until}{ends}")
+        lines.append(f"spending {money(standing.burn_cents_per_hour)} an hour{until}{ends}")
     return lines
 
 

@@ -11,7 +11,7 @@ from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.completion import complete_model_types, complete_targets, remember_names
 from reasoning_cli.commands._shared.options import typed
 from reasoning_cli.errors import UsageError
-from reasoning_cli.values import parse_duration
+from reasoning_cli.values import parse_duration, parse_model_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,20 @@ StepIntervalOption = Annotated[
     str | None, typer.Option("--interval", metavar="5m", help="How long to watch between two steps; default 5m.")
 ]
 KeepOldOption = Annotated[bool, typer.Option("--keep-old", help="Stop the old model, but do not delete it.")]
+
+
+def named_model(session: Session, text: str) -> str:
+    """A model by name or id; of a model type the one in its slot, else the one set for it."""
+    from reasoning_cli.store.deploy.deployments import Deployments
+
+    try:
+        model_type = parse_model_type(text)
+    except UsageError:
+        return text
+    record = Deployments(session.store).find(model_type)
+    if record is None or record.deleted_at is not None:
+        return session.models[model_type]
+    return record.model_id or record.model_name
 
 
 def read_timeout(session: Session, text: str | None) -> timedelta:

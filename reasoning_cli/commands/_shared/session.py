@@ -24,6 +24,7 @@ from reasoning_cli.terminal.console import Color, Terminal
 if TYPE_CHECKING:
     from reasoning_cli.operations.costs.budget import Limits
     from reasoning_cli.operations.deploy.status import SlotUse
+    from reasoning_cli.operations.sandbox import RunningSandbox
     from reasoning_cli.store.database import Store
     from reasoning_cli.terminal.prompts import Prompter
     from reasoning_cli.together.client import TogetherClient
@@ -125,11 +126,7 @@ class Session:
 
         settings = self.settings
         if self.in_sandbox:
-            from reasoning_cli.operations.sandbox import start_sandbox
-
-            sandbox = start_sandbox(settings.paths.sandbox_state, settings.get(s.SANDBOX_SPEED))
-            logging.getLogger(__name__).info("sandbox at %s, clock at %sx", sandbox.url, sandbox.speed)
-            return TogetherClient(sandbox.url, settings.get(s.API_KEY) or "", sleep=self.sleep)
+            return TogetherClient(self.start_sandbox().url, settings.get(s.API_KEY) or "", sleep=self.sleep)
         key = settings.get(s.API_KEY)
         if key is None and settings.paths.profile:
             raise ConfigurationError(
@@ -142,6 +139,20 @@ class Session:
                 "`reasoning setup` asks for it; or export TOGETHER_API_KEY=…; or try it free: `reasoning --sandbox …`",
             )
         return self.connect(key)
+
+    def start_sandbox(self) -> RunningSandbox:
+        """The embedded sandbox, which says when it is started how its time passes."""
+        from reasoning_cli.operations.sandbox import find_sandbox, start_sandbox
+
+        state, speed = self.settings.paths.sandbox_state, self.settings.get(s.SANDBOX_SPEED)
+        if find_sandbox(state) is None:
+            self.terminal.note(
+                f"sandbox: started; its clock runs {speed:f} times as fast as yours (sandbox.speed), but an idle model"
+                " is stopped after ten of your minutes at the earliest"
+            )
+        sandbox = start_sandbox(state, speed)
+        logging.getLogger(__name__).info("sandbox at %s, clock at %sx", sandbox.url, sandbox.speed)
+        return sandbox
 
     def connect(self, key: str) -> TogetherClient:
         """A connection to Together with another key, to try it; the caller closes it. Raises ConfigurationError for an

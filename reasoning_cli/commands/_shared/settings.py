@@ -8,8 +8,10 @@ from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.session import Session
 
 
-def change_settings(session: Session, action: str, changes: Sequence[tuple[s.Setting[object], str | None]]) -> None:
-    """Write settings that money depends on, remember who did it, and say when a variable hides one."""
+def change_settings(
+    session: Session, action: str, changes: Sequence[tuple[s.Setting[object], str | None]], subject: str
+) -> None:
+    """Write settings that money depends on, remember who did it to what, and say when a variable hides one."""
     from reasoning_cli.store.audit_log import Event, Events
 
     for setting, text in changes:
@@ -17,5 +19,5 @@ def change_settings(session: Session, action: str, changes: Sequence[tuple[s.Set
         if (hiding := s.overrides(session.settings, setting)) is not None:
             session.terminal.warn(f"{hiding} says otherwise, and wins over the settings file")
     detail = {setting.name: text for setting, text in changes}
-    Events(session.store).add(Event(session.now(), "operator", action, "budget", detail))
+    Events(session.store).add(Event(session.now(), "operator", action, subject, detail))
     session.read_settings_again()

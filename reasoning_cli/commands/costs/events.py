@@ -1,4 +1,4 @@
-"""Who did what to models and money, and when."""
+"""What happened to models and money, when, by whom and why."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from reasoning_cli.commands._shared.options import FormatOption, JsonOption, Qui
 from reasoning_cli.commands._shared.sample_options import SinceOption
 from reasoning_cli.commands._shared.session import session_of
 from reasoning_cli.terminal.listing import Format
+from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.store.audit_log import Event
@@ -24,7 +25,7 @@ def events(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Who deployed, started, stopped or changed a limit, when and why: the operator, the guard or traffic."""
+    """Who deployed, started, stopped or changed a limit, what Together did by itself, and why; the newest first."""
     from reasoning_cli.operations.costs.date_range import parse_span
     from reasoning_cli.store.audit_log import Events
     from reasoning_cli.terminal.listing import Listing
@@ -32,13 +33,13 @@ def events(
     session = session_of(ctx)
     now = session.now()
     begin = parse_span(since, None, now, now)[0] if since is not None else None
-    found = Events(session.store).list(since=begin, limit=limit)
+    found = Events(session.store).list(since=begin, limit=limit)[::-1]
     listing = Listing(event_columns(), found, id=lambda one: one.subject)
     session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty="Nothing was done yet.")
 
 
 def event_columns() -> list[Column[Event]]:
-    """One row a deed."""
+    """One row an event."""
     from reasoning_cli.terminal.listing import Column
     from reasoning_cli.terminal.units import moment
 
@@ -47,7 +48,7 @@ def event_columns() -> list[Column[Event]]:
         Column("actor", lambda one: one.actor, "WHO", text=_who),
         Column("by", lambda one: one.by),
         Column("action", lambda one: one.action, "WHAT", text=lambda one: one.action.replace("_", " ")),
-        Column("subject", lambda one: one.subject, "TO"),
+        Column("subject", lambda one: one.subject, "TO", text=_subject),
         Column("detail", lambda one: dict(one.detail), "DETAIL", text=_detail, gives_way=True, priority=3),
     ]
 
@@ -56,5 +57,28 @@ def _who(one: Event) -> str:
     return f"{one.actor} ({one.by})" if one.by else one.actor
 
 
+def _subject(one: Event) -> str:
+    return spell_model_type(one.subject) if one.subject in MODEL_TYPES else one.subject
+
+
 def _detail(one: Event) -> str:
-    return ", ".join(f"{name}: {value}" for name, value in one.detail.items()) or "–"
+    """The reason first, then what it was about."""
+    detail = dict(one.detail)
+    why = detail.pop("why", None)
+    reason = detail.pop("text", why)
+    facts = [f"{name.rpartition('.')[2].replace('_', ' ')} {_spelled(value)}" for name, value in detail.items()]
+    return ", ".join([*([str(reason)] if reason else []), *facts]) or "–"
+
+
+def _spelled(value: object) -> str:
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return " ".join(map(_spelled, value))
+        case dict():
+            return " ".join(f"{name} {_spelled(one)}" for name, one in value.items())
+        case _:
+            return str(value)

@@ -69,7 +69,7 @@ def schedule(
     session = session_of(ctx)
     chosen = parse_model_type(model_type)
     wanted = None if hours.strip().lower() == "none" else str(typed(parse_daily_hours, hours, "18:00-23:00"))
-    change_settings(session, "schedule", [(s.TYPE_HOURS[chosen], wanted)])
+    change_settings(session, "schedule", [(s.TYPE_HOURS[chosen], wanted)], chosen)
     name = spell_model_type(chosen)
     session.terminal.say(f"{name} runs {f'from {wanted}' if wanted else 'at any hour'}.")
     if wanted:

@@ -54,7 +54,7 @@ def set_budget(
     if warn_at is not None:
         changes.append((s.WARN_PERCENT, str(typed(parse_whole(1, 100), warn_at, "--warn-at 80"))))
     changes.append((s.TYPE_BUDGET[chosen] if chosen else s.BUDGET_LIMIT, None if wanted is None else str(wanted)))
-    change_settings(session, "set_budget", changes)
+    change_settings(session, "set_budget", changes, chosen or "budget")
     whose = f" for {spell_model_type(chosen)}" if chosen else ""
     if wanted is None:
         terminal.say(f"There is no budget{whose} now.")
@@ -70,7 +70,8 @@ def clear_budget(ctx: typer.Context, model_type: TypeOption = None) -> None:
     """Take a budget away; the hourly cap stays."""
     session = session_of(ctx)
     chosen = parse_model_type(model_type) if model_type else None
-    change_settings(session, "clear_budget", [(s.TYPE_BUDGET[chosen] if chosen else s.BUDGET_LIMIT, None)])
+    setting = s.TYPE_BUDGET[chosen] if chosen else s.BUDGET_LIMIT
+    change_settings(session, "clear_budget", [(setting, None)], chosen or "budget")
     session.terminal.say(f"There is no budget{f' for {spell_model_type(chosen)}' if chosen else ''} now.")
 
 
@@ -81,7 +82,7 @@ def set_cap(
     """Refuse deploys that would let everything running cost more than this an hour."""
     session = session_of(ctx)
     wanted = typed(parse_usd, amount.strip().removesuffix("/h"), "`reasoning costs set-cap 40`")
-    change_settings(session, "set_cap", [(s.MAX_COST_PER_HOUR, str(wanted))])
+    change_settings(session, "set_cap", [(s.MAX_COST_PER_HOUR, str(wanted))], "cap")
     session.terminal.say(f"Everything running may cost ${wanted} an hour.")
 
 
@@ -112,7 +113,7 @@ def auto_shutdown(
     wanted = typed(parse_idle_minutes, minutes, "--minutes 30")
     chosen = parse_model_type(model_type) if model_type else None
     setting: s.Setting[object] = s.TYPE_IDLE[chosen] if chosen else s.IDLE_MINUTES
-    change_settings(session, "auto_shutdown", [(setting, str(wanted))])
+    change_settings(session, "auto_shutdown", [(setting, str(wanted))], chosen or "all models")
     changed = set_idle_stop(lambda: session.client, session.store, wanted, chosen)
     after = f"after {wanted} idle minutes" if wanted else "never by themselves"
     every = f"every new {spell_model_type(chosen)} model" if chosen else "every new one"

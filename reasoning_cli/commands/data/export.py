@@ -36,14 +36,14 @@ def export(
     model_type: TypesOption = None,
     every: Annotated[bool, typer.Option("--all", help="All three types in one file; so it is without -m.")] = False,
     fmt: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--format",
             "-f",
             metavar="FORMAT",
-            help="jsonl, which a fine-tune takes, or json, parquet or csv, which not.",
+            help="jsonl, which a fine-tune takes, or json, parquet or csv, which not; default: by FILE's suffix.",
         ),
-    ] = "jsonl",
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -110,7 +110,7 @@ def export(
     terminal = session.terminal
     if every and model_type:
         raise UsageError("--all and --model-type contradict each other", "leave one of them out")
-    chosen, deduped = _format(fmt), parse_dedupe(dedupe)
+    chosen, deduped = _format(fmt, output), parse_dedupe(dedupe)
     _refuse_nothing(limit, max_tokens)
     refuse_names_alone(redact=redact, redact_names=redact_names)
     if preference and label not in (None, "corrected"):
@@ -163,12 +163,21 @@ def export(
         terminal.json(export_record(done))
 
 
-def _format(text: str) -> DataFormat:
+def _format(text: str | None, output: str | None) -> DataFormat:
+    """What was typed, else what the name of the file says, else jsonl. UsageError where they contradict each other."""
     from reasoning_cli.operations.data.export.render import FORMATS
 
+    suffix = Path(output or "").suffix.lower().removeprefix(".")
+    by_name = next((one for one in FORMATS if one == suffix), None)
+    if text is None:
+        return by_name or "jsonl"
     found = next((one for one in FORMATS if one == text), None)
     if found is None:
         raise UsageError(f"`{text}` is no format for training data", f"there are {', '.join(FORMATS)}")
+    if by_name not in (None, found):
+        raise UsageError(
+            f"`{output}` would be called {by_name} and hold {found}", f"leave --format out, or name it `….{found}`"
+        )
     return found
 
 

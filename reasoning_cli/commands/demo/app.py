@@ -73,7 +73,7 @@ def demo(
     from reasoning_cli.commands.demo.full import show_full
     from reasoning_cli.commands.demo.gateway import show_gateway
     from reasoning_cli.commands.demo.synthetic_agent import agent_log, make_decisions
-    from reasoning_cli.operations.sandbox import KEY, start_sandbox, stop_sandbox
+    from reasoning_cli.operations.sandbox import KEY, ORIGINAL_PATH, start_sandbox, stop_sandbox
 
     terminal = session_of(ctx).terminal
     times = typed(parse_speed, speed, "--speed 60") if speed else SPEED_OF_FULL if full else SPEED
@@ -89,6 +89,7 @@ def demo(
             "REASONING_HOME": str(home / "home"),
             "TOGETHER_API_KEY": KEY,
             "TOGETHER_BASE_URL": sandbox.url,
+            "REASONING_GATEWAY_OPENAI_UPSTREAM": f"{sandbox.url}{ORIGINAL_PATH}",
             "REASONING_DEPLOY_POLL_SECONDS": "0.25",
             "PYTHONUNBUFFERED": "1",
         }

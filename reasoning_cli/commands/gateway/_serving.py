@@ -51,12 +51,24 @@ def run_gateway(session: Session, wanted: Serving) -> None:
         options = _options(session, host, port, certificate, access_log=wanted.access_log)
         shown = f"[{host}]" if ":" in host else host
         scheme = "http" if certificate is None else "https"
+        if session.in_sandbox:
+            _say_where_the_rest_goes(session)
         session.terminal.note(f"listening on {scheme}://{shown}:{port} (Ctrl-C ends it)")
         if certificate is None and not is_loopback(host):
             session.terminal.warn("without TLS the token and every prompt come from other machines in clear")
             session.terminal.hint("`--tls-cert FILE --tls-key FILE`, or a proxy in front that speaks TLS")
         with guard_beside(session) if wanted.guard else nullcontext():
             serve(options, door, wanted.workers, say=session.terminal.note)
+
+
+def _say_where_the_rest_goes(session: Session) -> None:
+    """In the sandbox: who answers what no model of its does, and loudly where that is a real provider."""
+    settings, terminal = session.settings, session.terminal
+    named = [one for one in (s.OPENAI_UPSTREAM, s.ANTHROPIC_UPSTREAM) if settings.find(one)[0] is not None]
+    for setting in named:
+        terminal.warn(f"{setting.name} is {settings.get(setting)}: what no model here answers goes there, for real")
+    if not named:
+        terminal.note("What no model here answers, the sandbox's stand-in for your agent's provider answers.")
 
 
 def _set_flags(session: Session, wanted: Serving) -> None:
@@ -115,12 +127,11 @@ def _switches(wanted: Serving) -> tuple[tuple[str, bool], ...]:
 
 
 def _options(session: Session, host: str, port: int, certificate: Certificate | None, *, access_log: bool) -> Options:
-    settings = session.settings
     url, key = None, None
     if session.in_sandbox:
-        from reasoning_cli.operations.sandbox import KEY, start_sandbox
+        from reasoning_cli.operations.sandbox import KEY
 
-        url, key = start_sandbox(settings.paths.sandbox_state, settings.get(s.SANDBOX_SPEED)).url, KEY
+        url, key = session.start_sandbox().url, KEY
     return Options(
         host,
         port,

@@ -10,7 +10,6 @@ import typer
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.options import JsonOption, typed
 from reasoning_cli.commands._shared.session import Session, session_of
-from reasoning_cli.commands.gateway.env import PortOption
 from reasoning_cli.commands.models.status import WatchOption
 from reasoning_cli.errors import ConfigurationError, RemoteError, UsageError
 from reasoning_cli.values import parse_duration
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 IntervalOption = Annotated[str, typer.Option("--interval", metavar="2s", help="How often to look.")]
+PortOption = Annotated[int | None, typer.Option("--port", metavar="PORT", help="Default: gateway.port.")]
 
 
 def status(
@@ -85,14 +85,15 @@ def running(session: Session, port: int | None = None) -> dict[str, Any]:
     return gateway_record(host, port or settings.get(s.GATEWAY_PORT), token, settings.get(s.GATEWAY_TLS_CERT))
 
 
-def running_or_none(session: Session) -> dict[str, Any] | None:
+def running_or_none(session: Session, port: int | None = None) -> dict[str, Any] | None:
     """The same where none need run; asked of settings that may make no sense."""
     from reasoning_cli.gateway.probe import gateway_record
 
     settings = session.settings_as_found
     try:
-        where = settings.get(s.GATEWAY_HOST), settings.get(s.GATEWAY_PORT)
-        return gateway_record(*where, _token(settings), settings.get(s.GATEWAY_TLS_CERT))
+        token = settings.get(s.GATEWAY_TOKEN) if port else _token(settings)
+        where = settings.get(s.GATEWAY_HOST), port or settings.get(s.GATEWAY_PORT)
+        return gateway_record(*where, token, settings.get(s.GATEWAY_TLS_CERT))
     except (RemoteError, ConfigurationError):
         return None
 

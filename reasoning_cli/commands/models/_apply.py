@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
-from reasoning_cli.commands._shared.model_options import (
-    wait_options,
-)
+from reasoning_cli import settings as s
+from reasoning_cli.commands._shared.confirm import Facts, Record, ask_about, show_dry_run
+from reasoning_cli.commands._shared.model_options import wait_options
 from reasoning_cli.commands._shared.session import Session
 from reasoning_cli.errors import ExitCode, UsageError
 from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import datetime, timedelta
 
     from reasoning_cli.operations.deploy.lora import AttachPlan
     from reasoning_cli.operations.deploy.plan import DeployPlan
@@ -35,14 +34,15 @@ def carry_out(
     from reasoning_cli.terminal.units import clock_duration, money
 
     terminal = session.terminal
+    facts = [*plan_facts(plan), *_hours_facts(session, plan)]
     if dry_run:
-        show_dry_run(terminal, plan_facts(plan), plan_record(plan), json=json)
+        _rehearse(session, plan, facts, plan_record(plan), json=json)
         return
     name, undeploy = plan.endpoint_name, f"reasoning models undeploy {plan.endpoint_name}"
     if isinstance(plan, AttachPlan):
         name, undeploy = plan.model.name, f"reasoning models undeploy {spell_model_type(plan.model_type)}"
     if plan.action in (Action.CREATE, Action.RESTART, Action.SCALE):
-        ask_about(terminal, plan_facts(plan), "Deploy it?", yes=yes)
+        ask_about(terminal, facts, "Deploy it?", yes=yes)
     elif plan.action is Action.CONTINUE:
         terminal.note(f"{name} is being deployed already; going on where it is.")
     try:
@@ -84,6 +84,39 @@ def carry_out(
         terminal.hint(f"decisions do not go there yet: `reasoning models enable {spell_model_type(plan.model_type)}`")
 
 
+def _rehearse(session: Session, plan: DeployPlan | AttachPlan, facts: Facts, record: Record, *, json: bool) -> None:
+    """Show a plan that is not carried out, and then what the money says against it, as the error that it would be."""
+    refused = {"refused": plan.refusal.message if plan.refusal else None, "stops_at": _stops_at(session, plan)}
+    show_dry_run(session.terminal, facts, record | refused, json=json)
+    if plan.refusal is not None:
+        raise plan.refusal
+
+
+def _hours_facts(session: Session, plan: DeployPlan | AttachPlan) -> list[tuple[str, str]]:
+    """When the schedule of the type ends it, if it has one."""
+    from reasoning_cli.terminal.units import moment
+
+    ends = _stops_at(session, plan)
+    if ends is None:
+        return []
+    hours, at = session.settings.get(s.TYPE_HOURS[plan.model_type]), _now_of(plan)
+    when = f"at {moment(ends)}" if ends > at else "at its next look"
+    return [("hours", f"{hours} each day: the guard stops it {when}")]
+
+
+def _stops_at(session: Session, plan: DeployPlan | AttachPlan) -> datetime | None:
+    """When the schedule of the type stops it: at once outside its hours; None without a schedule."""
+    hours, at = session.settings.get(s.TYPE_HOURS[plan.model_type]), _now_of(plan)
+    return None if hours is None else hours.end_from(at)
+
+
+def _now_of(plan: DeployPlan | AttachPlan) -> datetime:
+    """The moment of the plan, on the service's clock, by which the guard goes."""
+    from reasoning_cli.operations.deploy.lora import AttachPlan
+
+    return (plan.base if isinstance(plan, AttachPlan) else plan).standing.at
+
+
 def whole_only() -> UsageError:
     """What served is to be kept, and cannot be: an adapter comes, or goes."""
     return UsageError(
@@ -119,10 +152,11 @@ def carry_out_replacement(
         carry_out(session, plan, limit, yes=yes, dry_run=dry_run, json=json)
         return
     terminal, name = session.terminal, spell_model_type(plan.model_type)
+    facts = [*replacement_facts(plan, shift), *_hours_facts(session, plan)]
     if dry_run:
-        show_dry_run(terminal, replacement_facts(plan, shift), replacement_record(plan, shift, None), json=json)
+        _rehearse(session, plan, facts, replacement_record(plan, shift, None), json=json)
         return
-    ask_about(terminal, replacement_facts(plan, shift), "Replace it?", yes=yes, show=False)
+    ask_about(terminal, facts, "Replace it?", yes=yes, show=False)
     try:
         with waiting(terminal, f"replacing {name}") as shown:
 

@@ -20,6 +20,8 @@ def _name(one: ModelStatus) -> str:
 
 
 def _state(one: ModelStatus) -> str:
+    if not one.is_known:
+        return f"not known, was {one.state}"
     if one.state != "off" and one.enabled is False:
         return f"{one.state}, disabled"
     parts = [one.state]
@@ -33,7 +35,7 @@ def _state(one: ModelStatus) -> str:
 
 
 def _style(one: ModelStatus) -> str:
-    return deployment_style(one.state)
+    return deployment_style(one.state) if one.is_known else "warning"
 
 
 def _price(one: ModelStatus) -> str:
@@ -153,7 +155,7 @@ def status_columns(at: datetime) -> list[Column[ModelStatus]]:
             "cost_cents",
             lambda one: whole_cents(one.usage.cents),
             "MONTH",
-            text=lambda one: money(one.usage.cents) if one.record and not one.record.rides_on else "–",
+            text=_month,
             kind=Kind.NUMBER,
             priority=2,
         ),
@@ -177,6 +179,12 @@ def status_columns(at: datetime) -> list[Column[ModelStatus]]:
         Column("seen_at", lambda one: one.record.state_at if one.record else None),
     ]
     return [*columns, *_more(columns, at)]
+
+
+def _month(one: ModelStatus) -> str:
+    """What has no deployment costs nothing, but for what is summed up of before."""
+    counts = one.usage.high_cents if one.record is None else not one.record.rides_on
+    return money(one.usage.cents) if counts else "–"
 
 
 def _quiet(one: ModelStatus, at: datetime) -> timedelta | None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reasoning_cli.commands._shared.completion import complete_names
-from reasoning_cli.commands._shared.model_options import remember_models
+from reasoning_cli.commands._shared.completion import complete_targets
+from reasoning_cli.commands._shared.model_options import named_model, remember_models
 from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
 from reasoning_cli.commands._shared.session import session_of
 from reasoning_cli.terminal.listing import Format
@@ -22,7 +22,7 @@ def hardware(
     ctx: typer.Context,
     model: Annotated[
         str | None,
-        typer.Argument(metavar="[MODEL]", help="Only what can serve this model.", autocompletion=complete_names),
+        typer.Argument(metavar="[MODEL|TYPE]", help="Only what can serve this model.", autocompletion=complete_targets),
     ] = None,
     fmt: FormatOption = Format.TABLE,
     json: JsonOption = False,
@@ -33,6 +33,8 @@ def hardware(
     from reasoning_cli.terminal.listing import Listing
 
     session = session_of(ctx)
+    if model is not None:
+        model = named_model(session, model)
     offers = hardware_offers(session.client, model)
     if model is not None:
         remember_models(session, model)
@@ -74,7 +76,12 @@ def search(
 def show(
     ctx: typer.Context,
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A model's name, ml_ or ft- id.", autocompletion=complete_names)
+        str,
+        typer.Argument(
+            metavar="MODEL|TYPE",
+            help="A model type, a model's name, or an ml_ or ft- id.",
+            autocompletion=complete_targets,
+        ),
     ],
     json: JsonOption = False,
 ) -> None:
@@ -82,7 +89,7 @@ def show(
     from reasoning_cli.operations.deploy.search import model_facts
 
     session = session_of(ctx)
-    facts = model_facts(session.client, session.store, model)
+    facts = model_facts(session.client, session.store, named_model(session, model))
     remember_models(session, facts.model.name)
     if json:
         session.terminal.json(_record(facts))

@@ -98,6 +98,7 @@ def deploy(
         min_replicas=min_replicas,
         max_replicas=max_replicas,
         merged=merged,
+        rehearsed=dry_run,
     )
     limit = read_timeout(session, timeout)
     plan = _plan(session, request, may_ask=not yes)

@@ -10,9 +10,9 @@ import typer
 
 from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format, typed
 from reasoning_cli.commands._shared.session import Session, session_of
-from reasoning_cli.errors import RemoteError, UsageError
+from reasoning_cli.errors import ReasoningError, RemoteError, UsageError
 from reasoning_cli.terminal.listing import Format
-from reasoning_cli.values import parse_duration
+from reasoning_cli.values import parse_duration, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.deploy.status import ModelStatus
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 WatchOption = Annotated[bool, typer.Option("--watch", "-w", help="Look again and again until Ctrl-C.")]
 IntervalOption = Annotated[str, typer.Option("--interval", metavar="5s", help="How often to look.")]
 
-Lines = Callable[[Session, datetime], Sequence[str]]
+Lines = Callable[[Session, datetime, bool], Sequence[str]]
+"""What stands below the models, at a moment; the last says whether Together told of it."""
 
 
 def status(
@@ -37,8 +38,8 @@ def status(
     show_status(session, chosen_format(fmt, json), money_lines, quiet=quiet, every=interval if watch else None)
 
 
-def money_lines(session: Session, at: datetime) -> list[str]:
-    """What is spent, and what went wrong with a deployment."""
+def money_lines(session: Session, at: datetime, online: bool = True) -> list[str]:
+    """What is spent, what went wrong with a deployment, and why a slot is off."""
     from reasoning_cli.commands._shared.cost_views import spent_line
     from reasoning_cli.operations.costs.budget import standings
     from reasoning_cli.store.deploy.deployments import Deployments
@@ -47,7 +48,32 @@ def money_lines(session: Session, at: datetime) -> list[str]:
     return [
         *(spent_line(one) for one in standings(session.store, session.limits, at)),
         *(f"{one.endpoint_name} is {one.state}: {one.last_error}" for one in broken),
+        *_off_lines(session, at),
     ]
+
+
+def _off_lines(session: Session, at: datetime) -> list[str]:
+    """Of each slot whose model does not run why, and what to type."""
+    from reasoning_cli.operations.deploy.status import model_statuses, why_off
+    from reasoning_cli.terminal.units import moment
+
+    slots = [
+        one
+        for one in model_statuses(session.store, session.models, session.enabled, at, session.uses)
+        if one.model_type is not None and one.provider_url is None
+    ]
+    lines, never = [], []
+    for one in slots:
+        name = spell_model_type(one.model_type or "")
+        if (found := why_off(session.store, one)) is not None:
+            since, why = moment(found[0]), found[1]
+            again = "deploy" if one.record is None else "start"
+            lines.append(f"OFF    {name} is {one.state} since {since}: {why}: `reasoning models {again} {name}`")
+        elif one.record is None:
+            never.append(name)
+    if never:
+        lines.append(f"OFF    nothing was deployed for {', '.join(never)}: `reasoning models deploy {never[0]}`")
+    return [session.terminal.as_called(line) for line in lines]
 
 
 def show_status(session: Session, fmt: Format, below: Lines, *, quiet: bool = False, every: str | None = None) -> None:
@@ -58,23 +84,65 @@ def show_status(session: Session, fmt: Format, below: Lines, *, quiet: bool = Fa
             raise UsageError(f"--watch cannot write {fmt}", "use --format table or --format jsonl")
         _watch(session, fmt, below, pause)
         return
-    listing, at = _look(session)
-    session.terminal.show(listing, fmt, quiet=quiet)
+    problem = None
+    try:
+        listing, at = _look(session)
+    except ReasoningError as error:
+        problem = error
+        listing, at = _last_seen(session)
     if fmt is Format.TABLE and not quiet:
+        session.terminal.table(_whole(session, listing, at))
         session.terminal.print()
-        for line in below(session, at):
+        for line in below(session, at, problem is None):
             session.terminal.say(line)
+        if problem is not None:
+            session.terminal.say(f"TOGETHER  not known: {problem.message}")
+    else:
+        session.terminal.show(listing, fmt, quiet=quiet)
+    if problem is not None and not _all_elsewhere(session):
+        raise problem
 
 
 def _look(session: Session) -> tuple[Listing[ModelStatus], datetime]:
-    from reasoning_cli.commands.models._views import status_columns
     from reasoning_cli.operations.deploy.status import model_statuses, refresh, with_activity
-    from reasoning_cli.terminal.listing import Listing
 
     at = refresh(session.client, session.store)
     statuses = model_statuses(session.store, session.models, session.enabled, at, session.uses)
-    statuses = with_activity(session.client, statuses, at)
-    return Listing(status_columns(at), statuses, id=lambda one: one.name), at
+    return _listing(with_activity(session.client, statuses, at), at), at
+
+
+def _last_seen(session: Session) -> tuple[Listing[ModelStatus], datetime]:
+    """What our own book knows, where Together cannot be asked."""
+    from dataclasses import replace
+
+    from reasoning_cli.operations.deploy.status import last_look, model_statuses
+
+    at = last_look(session.store) or session.now()
+    statuses = model_statuses(session.store, session.models, session.enabled, at, session.uses)
+    return _listing([replace(one, is_known=one.record is None) for one in statuses], at), at
+
+
+def _listing(statuses: Sequence[ModelStatus], at: datetime) -> Listing[ModelStatus]:
+    from reasoning_cli.commands.models._views import status_columns
+    from reasoning_cli.terminal.listing import Listing
+
+    return Listing(status_columns(at), list(statuses), id=lambda one: one.name)
+
+
+def _whole(session: Session, listing: Listing[ModelStatus], at: datetime) -> Listing[ModelStatus]:
+    """The same with what else this month's total holds, for a person who adds up."""
+    from dataclasses import replace
+
+    from reasoning_cli.operations.deploy.status import spent_before
+
+    return replace(listing, rows=[*listing.rows, *spent_before(session.store, at)])
+
+
+def _all_elsewhere(session: Session) -> bool:
+    """Whether nothing is at Together that could be asked for: no deployment, and slots that are served elsewhere."""
+    from reasoning_cli.store.deploy.deployments import Deployments
+
+    return not Deployments(session.store).live() and any(one.provider_url for one in session.uses.values())
 
 
 def _watch(session: Session, fmt: Format, below: Lines, pause: float) -> None:
@@ -98,6 +166,11 @@ def _watch(session: Session, fmt: Format, below: Lines, pause: float) -> None:
                 if fmt is Format.JSONL:
                     terminal.json_lines({"at": iso(at), **record} for record in listing.records())
                 else:
-                    lines = picture(terminal, moment(at), terminal.table_lines(listing), list(below(session, at)))
+                    lines = picture(
+                        terminal,
+                        moment(at),
+                        terminal.table_lines(_whole(session, listing, at)),
+                        list(below(session, at, True)),
+                    )
                     show(lines)
             session.sleep(pause)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,23 +10,16 @@ import typer
 
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.completion import Shell, complete_model_types, script
-from reasoning_cli.commands._shared.options import JsonOption, OfflineOption
+from reasoning_cli.commands._shared.options import OfflineOption
 from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.commands.gateway.env import AgentOption, Syntax, env, show_environment
 from reasoning_cli.errors import ExitCode, UsageError
 from reasoning_cli.redact import mask, remember
 from reasoning_cli.values import MODEL_TYPES, Agent, parse_model_type
 
 app = typer.Typer(rich_markup_mode=None)
 
-AgentOption = Annotated[Agent, typer.Option("--agent", help="Whose environment it is.")]
-
-
-class Syntax(StrEnum):
-    """How a variable is set."""
-
-    SH = "sh"
-    FISH = "fish"
-    DOTENV = "dotenv"
+app.command()(env)
 
 
 @app.callback(invoke_without_command=True)
@@ -111,7 +102,7 @@ def setup(
         answers = ask_everything(session, answers)
         _agree(session, answers)
     _write(session, answers)
-    _show_environment(session, agent, Syntax.SH)
+    show_environment(session, agent, Syntax.SH)
     terminal.hint("`reasoning doctor` checks all of it; `reasoning models deploy planning --dry-run` shows a price")
 
 
@@ -129,25 +120,6 @@ def _write(session: Session, answers: Mapping[str, str | None]) -> None:
     for name in answers:
         if hidden_by := s.overrides(session.settings, s.BY_NAME[name]):
             session.terminal.warn(f"{name}: {hidden_by} is set too, and wins over the file")
-
-
-@app.command()
-def env(
-    ctx: typer.Context,
-    agent: AgentOption = Agent.ELIZAOS,
-    shell: Annotated[Syntax, typer.Option("--shell", help="How to write the lines.")] = Syntax.SH,
-    json: JsonOption = False,
-) -> None:
-    """Print the variables that lead an agent's calls here, as lines for its shell or `.env`."""
-    session = session_of(ctx)
-    if json:
-        from reasoning_cli.operations.agents.env import agent_variables
-
-        tls = session.settings.get(s.GATEWAY_TLS_CERT) is not None
-        variables = agent_variables(agent, session.settings.get(s.GATEWAY_PORT), tls=tls)
-        session.terminal.json({variable.name: variable.value for variable in variables})
-    else:
-        _show_environment(session, agent, shell)
 
 
 @app.command()
@@ -200,32 +172,3 @@ def _agreed(session: Session, answers: dict[str, str | None]) -> bool:
     ]
     session.terminal.facts(shown, to_out=False)
     return session.prompter.confirm(f"Write this to {session.settings.paths.config_file}?", default=True)
-
-
-def _show_environment(session: Session, agent: Agent, syntax: Syntax) -> None:
-    """The lines on stdout; on stderr, what stands in the way of using them."""
-    from reasoning_cli.commands.gateway.status import running_or_none
-    from reasoning_cli.operations.agents.env import agent_caveat, agent_variables, tls_caveat, why_not_free
-
-    terminal = session.terminal
-    port, certificate = session.settings.get(s.GATEWAY_PORT), session.settings.get(s.GATEWAY_TLS_CERT)
-    for variable in agent_variables(agent, port, tls=certificate is not None):
-        value = shlex.quote(variable.value)
-        match syntax:
-            case Syntax.SH:
-                terminal.print(f"export {variable.name}={value}")
-            case Syntax.FISH:
-                terminal.print(f"set -gx {variable.name} {value}")
-            case Syntax.DOTENV:
-                terminal.print(f"{variable.name}={variable.value}")
-    if caveat := agent_caveat(agent, port, tls=certificate is not None):
-        terminal.note(caveat)
-    if certificate is not None:
-        terminal.note(tls_caveat(certificate))
-    if running_or_none(session) is not None:
-        terminal.note(f"The gateway runs on port {port}: an agent sent there gets its answers.")
-    elif why_not_free(port):
-        terminal.warn(f"another program listens on port {port}")
-        terminal.hint(f"`reasoning config set gateway.port {port + 1}`, then these lines anew: `reasoning setup env`")
-    else:
-        terminal.note(f"No gateway runs on port {port} yet: start it before the agent, with `reasoning gateway serve`")

@@ -106,8 +106,8 @@ def _ask_idle(session: Session, answers: Answers) -> Answers:
 
 
 def _ask_provider(session: Session, answers: Answers) -> Answers:
-    """Where the agent's calls go today: all that no model of ours answers goes on there."""
-    if s.OPENAI_UPSTREAM.name in answers or s.ANTHROPIC_UPSTREAM.name in answers:
+    """Where the agent's calls go today: all that no model of ours answers goes on there, but not from the sandbox."""
+    if session.in_sandbox or s.OPENAI_UPSTREAM.name in answers or s.ANTHROPIC_UPSTREAM.name in answers:
         return {}
     choices = [
         Choice("OpenAI", "openai"),

@@ -57,7 +57,8 @@ def init(
                 "expectation": found.expectation,
                 "reasons": list(found.reasons),
                 "improvements": list(found.improvements),
-                "command": command,
+                "command": None if found.refusal else command,
+                "refused": found.refusal.message if found.refusal else None,
             }
         )
         return
@@ -70,4 +71,9 @@ def init(
         terminal.facts([("-", one) for one in found.improvements])
     for warning in found.plan.warnings:
         terminal.warn(warning)
-    terminal.hint(f"begin: `{command}`")
+    if found.refusal is None:
+        terminal.hint(f"begin: `{command}`")
+        return
+    terminal.note(f"Not yet: `reasoning train start` would refuse it: {found.refusal.message}")
+    if found.refusal.hint:
+        terminal.hint(found.refusal.hint)

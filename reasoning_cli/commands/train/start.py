@@ -317,18 +317,24 @@ def _show_plan(session: Session, request: TrainRequest, going: TrainingRun | Non
     """What a run would do, or do next."""
     from reasoning_cli.commands.train._views import going_facts, plan_facts, plan_record, trained_record
     from reasoning_cli.operations.train.jobs import find_trained
+    from reasoning_cli.operations.train.plan import why_refused
 
     if going is not None:
         record = trained_record(find_trained(session.store, str(going.number)))
         show_dry_run(session.terminal, going_facts(going), record, json=json)
         return
-    plan = _plan(session, request)
+    plan = _plan(session, request, rehearsed=True)
     for warning in plan.warnings:
         session.terminal.warn(warning)
-    show_dry_run(session.terminal, plan_facts(plan), plan_record(plan), json=json)
+    refusal = why_refused(plan, request)
+    record = {**plan_record(plan), "refused": refusal.message if refusal else None}
+    show_dry_run(session.terminal, plan_facts(plan), record, json=json)
+    if refusal is not None:
+        raise refusal
 
 
-def _plan(session: Session, request: TrainRequest) -> TrainingPlan:
+def _plan(session: Session, request: TrainRequest, *, rehearsed: bool = False) -> TrainingPlan:
+    """The plan; one that is only shown is not refused for the money."""
     from reasoning_cli.operations.train.plan import plan_training
     from reasoning_cli.terminal.progress import Pace, waiting
 
@@ -341,6 +347,7 @@ def _plan(session: Session, request: TrainRequest) -> TrainingPlan:
             request,
             now=session.now(),
             slot_form=slot_form(session, request.model_type),
+            check_budget=not rehearsed,
             on_progress=lambda count, total: shown.show("looking at the log", pace.of(count, total, "samples")),
         )
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import NotFoundError, RemoteError
 from reasoning_cli.operations.inventory.lookup import find_made
+from reasoning_cli.store.audit_log import TOGETHER, Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import CREATING, DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.meter_readings import Ledger, Reading
@@ -25,12 +26,14 @@ from reasoning_cli.together.problems import MissingError, RequestRefusedError
 
 if TYPE_CHECKING:
     from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.wire import Deployment, Event
+    from reasoning_cli.together.wire import Deployment
+    from reasoning_cli.together.wire import Event as ServiceEvent
 
 log = logging.getLogger(__name__)
 
 _MS_PER_HOUR = 3_600_000
 _SCALED, _DELETED = "deployment.scaled", "deployment.deleted"
+_UPDATED, _STATUS = "deployment.updated", "deployment.status_updated"
 
 # Two looks no further apart that saw the same are taken to have seen all: a replica that goes away needs minutes to
 # come back. The guard looks every minute.
@@ -220,7 +223,9 @@ def observe(
         gone = Reading(
             record.key, at, 0, _known_price(record, price), DELETED, "inferred", price_seen=price is not None
         )
-        return close(store, record, _write_down(client, store, record, last, gone, 0).at)
+        at = _write_down(client, store, record, last, gone, 0).at
+        _note_state(store, record, DELETED, at, "it is gone at Together, and was not deleted from here")
+        return close(store, record, at)
     look = Reading(
         record.key,
         at,
@@ -231,6 +236,9 @@ def observe(
         price_seen=price is not None,
     )
     look = _write_down(client, store, record, last, look, seen.autoscaling.max_replicas)
+    before = Deployments(store).get(record.key) or record  # another look may have been quicker: one change, one event
+    if look.state != before.state:
+        _note_state(store, before, look.state, look.at, _reason(client, store, before, seen, last.at))
     if not look.ready_replicas:
         for rider in Deployments(store).riders(record.key):
             Deployments(store).update(rider.key, state=look.state, state_at=look.at)
@@ -270,7 +278,49 @@ def _observe_rider(client: TogetherClient, store: Store, rider: DeploymentRecord
     except MissingError:
         return close(store, rider, client.now())
     state = seen.state if base.ready_replicas else base.state
+    if state != rider.state and base.ready_replicas:
+        _note_state(store, rider, state, client.now(), seen.failure, adapter=rider.model_name)
     return Deployments(store).update(rider.key, state=state, state_at=client.now(), last_error=seen.failure)
+
+
+def _reason(
+    client: TogetherClient, store: Store, record: DeploymentRecord, seen: Deployment, since: datetime
+) -> str | None:
+    """Why a deployment is in another state than at the last look, as far as Together or our own log says."""
+    if seen.state in ("FAILED", "DEGRADED"):
+        return seen.status.message
+    if seen.state not in ("STOPPING", "STOPPED"):
+        return None
+    before = Events(store).newest(record.endpoint_name, seen=True)
+    if record.state == "STOPPING" and before is not None and before.action == "stopping":
+        return str(before.detail.get("why"))
+    if (idle := _idle_stop(client, record, since)) is not None:
+        return idle
+    asked = Events(store).newest(record.endpoint_name, seen=False)
+    if asked is None or asked.action not in ("stop", "undeploy"):
+        return "neither the operator nor the guard here asked for it"
+    return str(asked.detail.get("text") or f"the {asked.actor}{f' ({asked.by})' if asked.by else ''} asked for it")
+
+
+def _idle_stop(client: TogetherClient, record: DeploymentRecord, since: datetime) -> str | None:
+    """Together's idle stop, if its events since the last look tell of one; the words it gives for the reason vary."""
+    assert record.endpoint_id is not None
+    try:
+        events = client.events(record.endpoint_id, since=since, types=(_UPDATED, _STATUS))
+    except (RemoteError, NotFoundError, RequestRefusedError) as problem:
+        log.info("no events of %s: %s", record.endpoint_name, problem.message)
+        return None
+    told = [event for event in events if event.deployment_id == record.deployment_id and event.reason]
+    if not any(word in (event.reason or "").lower() for event in told for word in ("inactiv", "idle")):
+        return None
+    return f"Together's idle stop: no request for {record.idle_minutes} minutes"
+
+
+def _note_state(store: Store, record: DeploymentRecord, state: str, at: datetime, why: str | None, **more: str) -> None:
+    """Remember that a deployment was seen in another state than before."""
+    reason = {"why": why} if why else {}
+    detail = {**reason, "was": record.state, **more}
+    Events(store).add(Event(at, TOGETHER, state.lower(), record.endpoint_name, detail))
 
 
 def _known_price(record: DeploymentRecord, price: int | None) -> int:
@@ -352,7 +402,7 @@ def _changes(client: TogetherClient, record: DeploymentRecord, last: Reading, lo
     ]
 
 
-def _leading(events: list[Event], start: int, end: int) -> list[Event] | None:
+def _leading(events: list[ServiceEvent], start: int, end: int) -> list[ServiceEvent] | None:
     """As many of `events` as lead from `start` to `end`: what happened after the look comes with the next one.
 
     None when they contradict each other, or lead elsewhere.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError, UsageError
+from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError, UsageError
 from reasoning_cli.operations.costs.budget import AT_REST, Limits, spending_rate
 from reasoning_cli.operations.costs.ledger import observe
 from reasoning_cli.operations.deploy.apply import Deployed, bring_up, cost_told, route
@@ -66,6 +66,10 @@ class AttachPlan:
         if self.base.action is not Action.NOTHING:
             return self.base.action
         return Action.NOTHING if self.record.state == "READY" else Action.CONTINUE
+
+    @property
+    def refusal(self) -> LimitError | None:
+        return self.base.refusal
 
     @property
     def max_cents_per_hour(self) -> int:
@@ -201,12 +205,20 @@ def _request_of_base(
     return replace(wanted, target=base.name, for_adapters=True)
 
 
-def plan_start(client: TogetherClient, store: Store, limits: Limits, name: str) -> DeployPlan | AttachPlan:
+def plan_start(
+    client: TogetherClient, store: Store, limits: Limits, name: str, *, rehearsed: bool = False
+) -> DeployPlan | AttachPlan:
     """What it takes to start what stands still; of an adapter, that is what it rides on. See `deploying.plan_start`."""
     record = None if name.startswith("endpoint-") else find_live(store, name)
     if record is None or record.rides_on is None or record.model_type is None:
-        return plan_start_alone(client, store, limits, name)
-    request = DeployRequest(target=record.model_id or "", models={}, idle_minutes=0, endpoint=record.endpoint_name)
+        return plan_start_alone(client, store, limits, name, rehearsed=rehearsed)
+    request = DeployRequest(
+        target=record.model_id or "",
+        models={},
+        idle_minutes=0,
+        endpoint=record.endpoint_name,
+        rehearsed=rehearsed,
+    )
     return plan_attach(client, store, limits, request, client.model(record.model_id or ""), record.model_type)
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from reasoning_cli.errors import ReasoningError, UsageError
+from reasoning_cli.errors import LimitError, ReasoningError, UsageError
 from reasoning_cli.operations.costs.budget import Limits, Standing, check_deploy, spending_rate, standing, standings
 from reasoning_cli.operations.deploy.catalog import HardwareChoice, choose_hardware, find_model
 from reasoning_cli.operations.deploy.cutover import former
@@ -53,11 +53,15 @@ class DeployRequest:
     max_replicas: int | None = None
     merged: bool | None = None  # how to serve an adapter: merged into its base, attached to it, or not said
     for_adapters: bool = False  # it is a base model, for adapters to be attached to
+    rehearsed: bool = False  # it is only to be shown, with what would refuse it
 
 
 @dataclass(frozen=True)
 class DeployPlan:
-    """What will be done and what it will cost: `--dry-run` shows it, `run_deploy` does it."""
+    """What will be done and what it will cost: `--dry-run` shows it, `run_deploy` does it.
+
+    `refusal` is what the money says against it; only a plan that was `rehearsed` has one.
+    """
 
     action: Action
     model_type: str
@@ -74,6 +78,7 @@ class DeployPlan:
     record: DeploymentRecord | None
     replaces: DeploymentRecord | None = None  # what serves in its place until it can
     retires: DeploymentRecord | None = None  # the adapter that serves until it can, and is detached then
+    refusal: LimitError | None = None
 
     @property
     def max_cents_per_hour(self) -> int:
@@ -92,7 +97,8 @@ def plan_deploy(
     """Find model, hardware and price, look at what is there already, and check the money. Creates nothing.
 
     `model` is what the request means, where that is known already. Raises NotFoundError, LimitError (budget, cap, no
-    room) or ReasoningError when something is in the way.
+    room) or ReasoningError when something is in the way; of a request that is `rehearsed` the plan says what the money
+    refuses.
     """
     wanted, model_type = read_target(request)
     _replicas(request, None)  # refused before anything is asked of Together
@@ -138,10 +144,15 @@ def plan_deploy(
         replaces=replaces,
         retires=retires if retires is not None and retires.rides_on is not None else None,
     )
-    if plan.added_cents_per_hour or needs_room:
-        for one in standings(store, limits, client.now()):
-            if one.model_type in (None, model_type):
-                check_deploy(one, endpoint_name, plan.added_cents_per_hour)
+    try:
+        if plan.added_cents_per_hour or needs_room:
+            for one in standings(store, limits, client.now()):
+                if one.model_type in (None, model_type):
+                    check_deploy(one, endpoint_name, plan.added_cents_per_hour)
+    except LimitError as refusal:
+        if not request.rehearsed:
+            raise
+        return replace(plan, refusal=refusal)
     return plan
 
 
@@ -165,7 +176,9 @@ def _refuse_other_hardware(record: DeploymentRecord, choice: HardwareChoice) -> 
         )
 
 
-def plan_start(client: TogetherClient, store: Store, limits: Limits, name: str) -> DeployPlan:
+def plan_start(
+    client: TogetherClient, store: Store, limits: Limits, name: str, *, rehearsed: bool = False
+) -> DeployPlan:
     """What it takes to start a deployment of ours again as it was: same model, hardware and idle stop.
 
     Raises NotFoundError when nothing of that name was deployed, and what `plan_deploy` raises.
@@ -187,6 +200,7 @@ def plan_start(client: TogetherClient, store: Store, limits: Limits, name: str) 
         model_type=record.model_type,
         endpoint=record.endpoint_name,
         config=record.config,
+        rehearsed=rehearsed,
     )
     return plan_deploy(client, store, limits, request)
 

@@ -11,10 +11,12 @@ from reasoning_cli.operations.costs.budget import period_start, spending_rate
 from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
 from reasoning_cli.operations.costs.ledger import Usage, observe, ready_since, usage_by_deployment
 from reasoning_cli.operations.deploy.activity import Activity, recent_activity
+from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.deployments import DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.meter_readings import Ledger
 from reasoning_cli.store.deploy.rollouts import Replacements
+from reasoning_cli.store.train.fine_tunes import FineTunes
 from reasoning_cli.values import MODEL_TYPES, Mode, Period
 
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ class ModelStatus:
     `state` is as last seen at `seen_at`; a slot without deployment is `off`, or `elsewhere` when it has a
     `provider_url` and needs none. `traffic_percent` is the share of each of two while one takes the other's place;
     `mode` and `share_percent` (of a canary) are what the gateway does with a slot. What is not `ours` was made
-    elsewhere: its record is of this moment, not in the store, and its usage is since it was made.
+    elsewhere: its record is of this moment, not in the store, and its usage is since it was made. Of what could not be
+    looked at the state is not `is_known`, only what it was.
     """
 
     name: str
@@ -53,6 +56,7 @@ class ModelStatus:
     mode: Mode | None = None
     share_percent: int | None = None
     provider_url: str | None = None
+    is_known: bool = True
 
     @property
     def state(self) -> str:
@@ -63,6 +67,15 @@ class ModelStatus:
     @property
     def burn_cents_per_hour(self) -> int:
         return spending_rate(self.record) if self.record else 0
+
+
+@dataclass(frozen=True)
+class SpentBefore(ModelStatus):
+    """What no line stands for any more, and what this month's total holds: its cost alone is left."""
+
+    @property
+    def state(self) -> str:
+        return "–"
 
 
 def refresh(client: TogetherClient, store: Store) -> datetime:
@@ -136,6 +149,41 @@ def model_statuses(
                 live.pop(record.key)
         lines.append(line(model_type, record))
     return lines + [line(None, record) for record in live.values()]
+
+
+def spent_before(store: Store, at: datetime) -> list[ModelStatus]:
+    """This month's cost that no line of `model_statuses` has: of models that are gone, and of fine-tuning."""
+    start = period_start(Period.MONTH, at)
+    live = {record.key for record in Deployments(store).live()}
+    gone = [usage for key, usage in usage_by_deployment(store, start, at).items() if key not in live]
+    gone = [usage for usage in gone if usage.high_cents]
+    tuned = FineTunes(store).cents(start, None)
+    rest = (
+        (f"gone ({len(gone)})", sum(gone, Usage())),
+        ("fine-tuning", Usage(low_cents=tuned, high_cents=tuned)),
+    )
+    return [SpentBefore(name, None, None, "–", None, usage, None) for name, usage in rest if usage.high_cents]
+
+
+def why_off(store: Store, status: ModelStatus) -> tuple[datetime, str] | None:
+    """Since when a slot's model does not run, and why, as far as the log of events says; None for one that runs, or
+    that never was."""
+    record = status.record
+    if record is None:
+        former = [one for one in Deployments(store).all() if one.model_type == status.model_type and one.deleted_at]
+        record = former[-1] if former else None
+    if record is None or record.state not in ("STOPPED", "STOPPING", DELETED):
+        return None
+    events = Events(store)
+    seen, done = events.newest(record.endpoint_name, seen=True), events.newest(record.endpoint_name, seen=False)
+    since = record.deleted_at or (seen.at if seen is not None else record.state_at)
+    if record.state == DELETED and done is not None and done.action == "undeploy":
+        return since, f"the {done.actor} ({done.by}) undeployed it"
+    if record.last_error:
+        return since, record.last_error
+    if seen is not None and seen.action == record.state.lower() and seen.detail.get("why"):
+        return since, str(seen.detail["why"])
+    return since, "nobody saw why"
 
 
 def with_activity(client: TogetherClient, statuses: Sequence[ModelStatus], at: datetime) -> list[ModelStatus]:

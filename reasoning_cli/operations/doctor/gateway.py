@@ -49,7 +49,7 @@ def check_gateway(settings: Settings, probes: Probes, *, online: bool) -> Iterat
                 f"reasoning config set {setting.name} {setting.default}",
                 ExitCode.CONFIGURATION,
             )
-        elif online and (running is not None or url != setting.default):
+        elif online and (url != setting.default or (running is not None and settings.outside is None)):
             seen = probes.look(url)
             if isinstance(seen, str):
                 fix = f"reasoning config set {setting.name} URL"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from reasoning_cli import __version__
@@ -140,6 +142,9 @@ def _copies(copied: BackupSeen | None, labelled: int, now: datetime) -> Iterator
         return
     days = (now - copied.at).days
     text = f"last copy {days} d ago: {copied.path}"
+    if not Path(copied.path).is_file():
+        yield warn("backup", f"{text}, which is not there any more", fix)
+        return
     yield warn("backup", text, fix) if labelled >= _WORTH_A_COPY and days > _OLD_COPY_DAYS else ok("backup", text)
 
 
@@ -160,8 +165,16 @@ def _settings(settings: Settings) -> Iterator[Check]:
             _, source, where = settings.find(setting)
             fix = f"reasoning config unset {setting.name}" if source is s.Source.FILE else f"change or unset {where}"
             yield fail("settings", error.message, fix, error.exit_code)
+    for setting in (s.GATEWAY_TLS_CERT, s.GATEWAY_TLS_KEY):
+        with contextlib.suppress(ConfigurationError):
+            if (path := settings.get(setting)) is not None and not path.is_file():
+                good = False
+                fix = f"reasoning config set {setting.name} FILE"
+                yield fail("settings", f"{setting.name} names {path}, which is not there", fix, ExitCode.CONFIGURATION)
     if good:
-        yield ok("settings", f"settings make sense, file {settings.paths.config_file}")
+        file = settings.paths.config_file
+        where = f"file {file}" if file.is_file() else f"no settings file yet ({file})"
+        yield ok("settings", f"settings make sense, {where}")
 
 
 def _variables(settings: Settings) -> Iterator[Check]:

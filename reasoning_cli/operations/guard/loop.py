@@ -178,7 +178,7 @@ def _asked(store: Store, record: DeploymentRecord) -> list[datetime]:
 
 def _stopped_for(store: Store, record: DeploymentRecord) -> Why | None:
     """Why the guard stopped it, if that is the last thing that was done to it."""
-    last = next((one for one in reversed(Events(store).list()) if one.subject == record.endpoint_name), None)
+    last = Events(store).newest(record.endpoint_name, seen=False)
     if last is None or last.actor != ACTOR or last.action != "stop":
         return None
     return Why(str(last.detail.get("why")))

@@ -159,12 +159,10 @@ def plan_training(
     base_name, able, serving = _looked_up(client, base_name)
     figures = choose_figures(request, able, export, base_name)
     if not serving:
-        problem = f"a model trained on `{base_name}` could not be served: Together has no config for that base"
+        problem = _unserved(base_name)
         if not request.force:
-            raise NotFoundError(
-                problem, "`reasoning train init` names bases that can; --force trains it all the same, to download it"
-            )
-        warnings.append(f"{problem}; it can be downloaded only")
+            raise problem
+        warnings.append(f"{problem.message}; it can be downloaded only")
     longest = able.max_seq_length_dpo if request.method == "dpo" else able.max_seq_length_sft
     if longest and export.longest > longest:
         warnings.append(
@@ -201,6 +199,26 @@ def plan_training(
         slot_model=slot_model(store, request.model_type),
         slot_form=slot_form,
         warnings=tuple(warnings),
+    )
+
+
+def why_refused(plan: TrainingPlan, request: TrainRequest) -> ReasoningError | None:
+    """What would keep a start from doing as planned: too few samples, one class, a base that cannot be served, or a
+    budget that cannot pay it."""
+    try:
+        _judge_samples(request, plan.export)
+        if not plan.serving and not request.force:
+            raise _unserved(plan.base)
+        check_price(plan.standings, plan.model_type, plan.price.cents if plan.price else Decimal(0))
+    except ReasoningError as refusal:
+        return refusal
+    return None
+
+
+def _unserved(base: str) -> NotFoundError:
+    return NotFoundError(
+        f"a model trained on `{base}` could not be served: Together has no config for that base",
+        "`reasoning train init` names bases that can; --force trains it all the same, to download it",
     )
 
 

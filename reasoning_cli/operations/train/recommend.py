@@ -31,12 +31,14 @@ _ENOUGH_LABELS = 200
 
 @dataclass(frozen=True)
 class Advice:
-    """What to type, what comes of it, and what would help more than anything in it."""
+    """What to type, what comes of it, and what would help more than anything in it. `refusal` is what a start of the
+    plan would be refused with today."""
 
     plan: TrainingPlan
     expectation: str
     improvements: tuple[str, ...]
     reasons: tuple[str, ...]
+    refusal: ReasoningError | None = None
 
 
 def fullest_type(store: Store, now: datetime) -> str:
@@ -64,7 +66,7 @@ def advise(
 
     A budget that cannot pay it is shown, and refuses nothing yet.
     """
-    from reasoning_cli.operations.train.plan import plan_training
+    from reasoning_cli.operations.train.plan import plan_training, why_refused
 
     wish = replace(request, force=True)
     try:
@@ -88,6 +90,7 @@ def advise(
         expectation=next((text for most, text in _EXPECT if samples < most), _EXPECT_MOST),
         improvements=tuple(_improvements(store, plan, now, window_tokens)),
         reasons=tuple(reasons),
+        refusal=why_refused(plan, replace(plan.request, force=False)),
     )
 
 

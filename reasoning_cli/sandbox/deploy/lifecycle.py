@@ -29,7 +29,7 @@ def due(world: World, deployment: Deployment) -> Iterator[Due]:
         late = partial(fail, world, deployment, "not ready within 6 hours")
         yield Due(deployment.started_at + START_LIMIT_MS, deployment.sequence, late)
     if deployment.inactive_minutes and deployment.ready:
-        at = deployment.active_at + deployment.inactive_minutes * 60 * MILLISECONDS_PER_SECOND
+        at = deployment.active_at + _idle_ms(world, deployment)
         yield Due(at, deployment.sequence, partial(_stop_idle, world, deployment))
 
 
@@ -169,11 +169,15 @@ def _stop(world: World, deployment: Deployment, why: str) -> None:
     _set_ready(world, deployment, 0)
 
 
+def _idle_ms(world: World, deployment: Deployment) -> int:
+    return max(deployment.inactive_minutes * 60 * MILLISECONDS_PER_SECOND, world.least_idle_ms)
+
+
 def _stop_idle(world: World, deployment: Deployment) -> None:
     deployment.min_replicas = deployment.max_replicas = 0
     deployment.version += 1
     deployment.updated_at = world.now
-    why = f"no requests for {deployment.inactive_minutes} minutes"
+    why = f"no requests for {_idle_ms(world, deployment) // (60 * MILLISECONDS_PER_SECOND)} minutes"
     world.record(
         "deployment.updated",
         deployment.endpoint_id,

@@ -17,6 +17,8 @@ Routes = list[tuple[list[str], Methods]]
 # The host that takes parts of weights, and files, under other paths of this server.
 STORAGE = "/_storage/"
 FILE_STORAGE = "/_storage/files/"
+# Where the provider is that an agent called before.
+ORIGINAL = "/_original/v1"
 
 
 def compile_routes(table: Mapping[str, Methods]) -> Routes:

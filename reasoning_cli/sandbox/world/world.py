@@ -75,6 +75,7 @@ class World:
     prices: dict[str, int] = field(default_factory=dict)
     changed: bool = True
     blobs: Blobs = field(default_factory=Blobs, init=False)  # what was sent, kept apart from the rest
+    least_idle_ms: int = field(default=0, init=False)  # what an idle stop waits for at least
 
     @classmethod
     def fresh(cls, now: int) -> World:

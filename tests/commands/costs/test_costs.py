@@ -48,7 +48,7 @@ def test_the_bill_of_what_ran_and_what_runs(still: Service, reasoning: Run) -> N
     assert lines[5:] == [
         "Where the training log has no decisions, they are Together's count of requests.",
         "budget $100.00 a month, 33 % used, $67.06 left",
-        "burning $5.49 an hour; the budget lasts 12 h 12, until DAY",
+        "spending $5.49 an hour; the budget lasts 12 h 12, until DAY",
     ]
     bill = json.loads(reasoning("costs", "report", "--json").stdout)
     assert [(one["name"], one["cost_cents"], one["ready_seconds"]) for one in bill["models"]] == [

@@ -45,7 +45,10 @@ def test_list_and_status_of_nothing(still: Service, reasoning: Run) -> None:
     assert still.journal() == [], "a list asks nobody"
     status = reasoning("models", "status")
     assert (status.exit_code, status.stderr) == (0, "")
-    assert status.stdout.splitlines()[-1] == "SPENT  $0.00 this month, no budget is set; nothing burns"
+    assert status.stdout.splitlines()[-2:] == [
+        "SPENT  $0.00 this month, no budget is set; spending nothing",
+        "OFF    nothing was deployed for should-respond, planning, coding: `reasoning models deploy should-respond`",
+    ]
     assert reasoning("models", "list", "-q").stdout == "should_respond\nplanning\ncoding\n"
 
 
@@ -63,7 +66,8 @@ def test_status_of_what_runs(still: Service, reasoning: Run) -> None:
         "coding          READY  1 of 1  $21.96  1 h 00  $21.96      1  > 1 h 00"
         "  moonmakesmagic/DeepSeek-Llama-67B-coding\n"
         "\n"
-        "SPENT  $21.96 this month, no budget is set; burning $21.96/h\n"
+        "SPENT  $21.96 this month, no budget is set; spending $21.96/h\n"
+        "OFF    nothing was deployed for should-respond, planning: `reasoning models deploy should-respond`\n"
     )
     record = json.loads(reasoning("models", "status", "--json").stdout)[2]
     made = still.deployments()[0]
@@ -136,7 +140,7 @@ def test_a_dry_run_shows_the_plan_and_makes_nothing(still: Service, reasoning: R
 
 def test_without_a_yes_nothing_is_made(still: Service, reasoning: Run) -> None:
     shown = reasoning("models", "deploy", "planning")
-    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert (shown.exit_code, shown.stdout) == (1, "")
     assert shown.stderr.endswith("error: this needs a yes, and nobody is there to give it\nhint: add --yes\n")
     assert {one["method"] for one in still.journal()} == {"GET"}
 
@@ -154,7 +158,7 @@ def test_deploy_scale_and_undeploy(still: Service, reasoning: Run) -> None:
     )
     assert still.deployments()[0]["inactiveTimeout"] == 1440
     more = reasoning("models", "deploy", "planning", "--max-replicas", "3")
-    assert (more.exit_code, more.stdout) == (2, ""), "more money is asked about"
+    assert (more.exit_code, more.stdout) == (1, ""), "more money is asked about"
     assert "$16.47 with all 3" in more.stderr
     assert still.deployments()[0]["autoscaling"]["maxReplicas"] == 1
     kept = reasoning("models", "undeploy", "planning", "--yes", "--keep", "--json")
@@ -258,9 +262,9 @@ def test_a_model_is_enabled_for_a_share_or_only_to_be_compared(still: Service, r
     assert reasoning("models", "enable", "planning").stdout.startswith("planning is enabled, shadow")
     events = json.loads(reasoning("costs", "events", "--json").stdout)
     assert [(one["subject"], one["detail"]) for one in events if one["action"] == "enable"] == [
-        ("planning", {"mode": "canary", "share_percent": "25"}),
-        ("planning", {"mode": "shadow"}),
         ("planning", {}),
+        ("planning", {"mode": "shadow"}),
+        ("planning", {"mode": "canary", "share_percent": "25"}),
     ]
     wrong = reasoning("models", "enable", "planning", "--mode", "live", "--share", "5")
     assert (wrong.exit_code, wrong.stderr.splitlines()[0]) == (2, "error: a live model has no share")
@@ -287,7 +291,7 @@ def test_a_variable_that_says_otherwise_is_named(
 
 def test_without_a_key_it_says_where_to_get_one(reasoning: Run) -> None:
     shown = reasoning("models", "status")
-    assert (shown.exit_code, shown.stdout) == (4, "")
+    assert (shown.exit_code, shown.stdout.splitlines()[-1]) == (4, "TOGETHER  not known: no Together API key is set")
     assert shown.stderr.startswith("error: no Together API key is set\nhint: ")
 
 
@@ -297,7 +301,7 @@ def test_the_key_of_another_project_closes_nothing(
     still.deploy()
     monkeypatch.setenv("TOGETHER_PROJECT_ID", "proj_other")
     shown = reasoning("models", "status")
-    assert (shown.exit_code, shown.stdout) == (4, "")
+    assert (shown.exit_code, "not known, was READY" in shown.stdout) == (4, True)
     assert "may be running there" in shown.stderr
     monkeypatch.delenv("TOGETHER_PROJECT_ID")
     assert "READY" in reasoning("models", "status").stdout

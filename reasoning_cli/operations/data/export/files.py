@@ -6,6 +6,7 @@ import errno
 import fcntl
 import hashlib
 import io
+import json
 import mmap
 import os
 from collections import deque
@@ -57,6 +58,35 @@ def manifest_of(target: Path) -> Path:
     return target.with_name(f"{target.name}.manifest.json")
 
 
+def left_over(target: Path, files: Sequence[Path]) -> tuple[Path, ...]:
+    """The files of an earlier export to `target` that another one would leave behind, by its manifest: a manifest that
+    does not name them would stand beside them. Raises DataError for one that was changed since, which is nobody's to
+    remove."""
+    found = []
+    for name, sha256 in _named_before(manifest_of(target)).items():
+        file = target.with_name(name)
+        if file in files or not file.is_file():
+            continue
+        with file.open("rb") as stream:
+            if hashlib.file_digest(stream, "sha256").hexdigest() != sha256:
+                raise DataError(
+                    f"`{file}` is of the export that this one replaces, and was changed since",
+                    hint="move it, or name another file",
+                )
+        found.append(file)
+    return tuple(found)
+
+
+def _named_before(manifest: Path) -> dict[str, str]:
+    """The files that a manifest names, with their hashes; none where there is none, or it is no manifest of ours."""
+    try:
+        told = json.loads(manifest.read_bytes())["files"]
+        named = {str(one["path"]): str(one["sha256"]) for one in told if one["path"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {name: sha256 for name, sha256 in named.items() if Path(name).name == name}
+
+
 def checked(target: Path, files: Sequence[Path], store: Store, overwrite: bool) -> None:
     """Refuse what must not or cannot be written."""
     if not target.parent.is_dir():
@@ -71,7 +101,7 @@ def checked(target: Path, files: Sequence[Path], store: Store, overwrite: bool) 
             raise DataError(f"`{file}` is a folder", hint="name another file")
         if file.exists() and not file.is_file():
             raise DataError(f"`{file}` is no regular file", hint=f"write to it as a stream: `-o - > {file}`")
-    for file in files:
+    for file in (*files, *left_over(target, files)):
         if file.exists() and not overwrite:
             raise DataError(f"`{file}` exists already", hint="replace it with `--force`, or name another file")
 

@@ -27,7 +27,15 @@ from reasoning_cli.operations.data.export.batches import (
     write_alone,
     write_together,
 )
-from reasoning_cli.operations.data.export.files import HashedFile, checked, files_of, manifest_of, replacing, type_name
+from reasoning_cli.operations.data.export.files import (
+    HashedFile,
+    checked,
+    files_of,
+    left_over,
+    manifest_of,
+    replacing,
+    type_name,
+)
 from reasoning_cli.operations.data.export.render import BYTES_PER_TOKEN, Rules, head_of
 from reasoning_cli.operations.data.export.split import SIDES, Dedupe, choose
 from reasoning_cli.store import migrations
@@ -191,6 +199,7 @@ class _Run:
 
     def to_files(self, target: Path, files: Sequence[Path]) -> ExportReport:
         """Write beside the files, then put them and their manifest in place together."""
+        stale = left_over(target, files)
         with contextlib.ExitStack() as stack:
             # The last to be opened is the first in place, so the manifest never stands there alone.
             beside = stack.enter_context(replacing(manifest_of(target)))
@@ -211,6 +220,8 @@ class _Run:
             for stream in (*streams, beside):
                 stream.flush()
                 os.fsync(stream.fileno())  # so that no file is in place when another finds no room
+        for file in stale:
+            file.unlink(missing_ok=True)
         self._record([(str(one.path), one.sha256 or "") for one in report.files], manifest)
         return report
 

@@ -145,7 +145,7 @@ def test_an_export_does_not_bring_it_back(reasoning: Run, tmp_path: Path, home: 
     assert (back["added"], back["forgotten"]) == (0, 1)
     again = reasoning("data", "import", ROWS, "--again")
     assert "1 forgotten before, and left out; `--include-forgotten` takes them in" in again.stdout
-    assert reasoning("data", "import", ROWS, "--include-forgotten").exit_code == 2, "nobody there to say yes"
+    assert reasoning("data", "import", ROWS, "--include-forgotten").exit_code == 1, "nobody there to say yes"
     wanted = reasoning("data", "import", ROWS, "--include-forgotten", "--yes")
     assert "1 added" in wanted.stdout
     assert "1 of those added had been forgotten before" in wanted.stdout

@@ -1,0 +1,110 @@
+"""A gateway on the sandbox: what no model answers ends in a stand-in, and a real provider is called by name only."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anthropic
+import httpx
+import openai
+import pytest
+
+from reasoning_cli.commands.demo.synthetic_agent import planning_prompt
+from tests.conftest import Run
+from tests.gateway import canned
+from tests.gateway.provider import Provider
+
+HELLO = [{"role": "user", "content": "Hello there"}]
+
+
+@pytest.fixture(autouse=True)
+def no_sandbox_left(process: Run) -> Iterator[None]:
+    yield
+    process("sandbox", "stop")
+
+
+@pytest.fixture
+def nothing_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever calls anybody but this machine fails at once."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+
+
+@contextmanager
+def rehearsing() -> Iterator[tuple[str, list[str]]]:
+    """The address of a gateway on the sandbox, and what it said when it started."""
+    command = [sys.executable, "-P", "-m", "reasoning_cli", "--sandbox", "gateway", "serve", "--port", "0"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as gateway:
+        assert gateway.stderr is not None
+        said: list[str] = []
+        try:
+            while (found := re.search(r"listening on (\S+)", said[-1] if said else "")) is None:
+                line = gateway.stderr.readline()
+                assert line, said
+                said.append(line)
+            assert httpx.get(f"{found[1]}/ready", trust_env=False, timeout=60).json() == {"ready": True}
+            yield found[1], said
+        finally:
+            gateway.send_signal(signal.SIGTERM)
+            gateway.wait(60)
+
+
+def test_what_no_model_answers_gets_the_stand_in(nothing_outside: None) -> None:
+    with rehearsing() as (url, said):
+        assert any("the sandbox's stand-in for your agent's provider answers" in line for line in said), said
+        chat = openai.OpenAI(api_key="theirs", base_url=f"{url}/v1", max_retries=0)
+        messages = anthropic.Anthropic(api_key="theirs", base_url=url, max_retries=0)
+
+        whole = chat.chat.completions.create(model="gpt-4o", messages=HELLO)  # type: ignore[arg-type]
+        assert "stand-in" in (whole.choices[0].message.content or "")
+        pieces = chat.chat.completions.create(model="gpt-4o", messages=HELLO, stream=True)  # type: ignore[call-overload]
+        assert "".join(one.choices[0].delta.content or "" for one in pieces) == whole.choices[0].message.content
+
+        response = chat.responses.create(model="gpt-4o", input="Hello there")
+        assert response.output_text == whole.choices[0].message.content
+        with chat.responses.stream(model="gpt-4o", input="Hello there") as stream:
+            assert stream.get_final_response().output_text == response.output_text
+
+        message = messages.messages.create(model="claude", max_tokens=99, messages=HELLO)  # type: ignore[arg-type]
+        assert [block.text for block in message.content if block.type == "text"] == [response.output_text]
+        with messages.messages.stream(model="claude", max_tokens=99, messages=HELLO) as spoken:  # type: ignore[arg-type]
+            assert spoken.get_final_text() == response.output_text
+
+        assert [one.id for one in chat.models.list()] == ["stand-in"]
+        assert len(chat.embeddings.create(model="text-embedding-3-small", input="Hello").data[0].embedding) == 1536
+
+
+def test_the_stand_in_decides_what_is_a_decision(nothing_outside: None) -> None:
+    """Nothing is deployed: the agent goes on, and the log fills."""
+    with rehearsing() as (url, _):
+        body = {"model": "gpt-4o", "messages": [{"role": "user", "content": planning_prompt("Ada, what is a spider?")}]}
+        answer = httpx.post(f"{url}/v1/chat/completions", json=body, trust_env=False, timeout=60)
+        assert "<actions>REPLY</actions>" in answer.json()["choices"][0]["message"]["content"]
+
+
+def test_a_provider_that_was_named_is_called_and_told_of(process: Run) -> None:
+    provider = Provider(canned.original)
+    process("--sandbox", "config", "set", "gateway.openai_upstream", f"{provider.url}/v1")
+    with rehearsing() as (url, said):
+        assert any("goes there, for real" in line for line in said), said
+        body = json.dumps({"model": "gpt-4o", "messages": HELLO})
+        httpx.post(f"{url}/v1/chat/completions", content=body, trust_env=False, timeout=60)
+    assert len(provider.asked("/chat/completions")) == 1
+    provider.close()
+
+
+def test_doctor_calls_no_provider_from_the_sandbox(process: Run, tmp_path: Path, nothing_outside: None) -> None:
+    with rehearsing() as (url, _):
+        port = url.rpartition(":")[2]
+        process("--sandbox", "config", "set", "gateway.port", port)
+        done = process("--sandbox", "doctor")
+    assert f"a gateway runs on port {port}" in done.stdout
+    assert "_upstream" not in done.stdout
