@@ -439,3 +439,23 @@ def test_what_others_put_into_the_database_is_a_failure_with_the_words_that_end_
     with contextlib.closing(sqlite3.connect(fix[1])) as store, store:
         store.execute(fix[2])
     assert checks(reasoning, "--offline")[1]["database"][0]["status"] == "ok"
+
+
+def test_ok_is_said_of_no_file_that_is_not_there(reasoning: Run, file: Path, tmp_path: Path) -> None:
+    file.unlink()
+    shown = reasoning("doctor", "--offline").stdout
+    assert f"settings make sense, no settings file yet ({file})" in " ".join(shown.split())
+    reasoning("config", "set", "gateway.port", "9000")
+    assert f"settings make sense, file {file}" in " ".join(reasoning("doctor", "--offline").stdout.split())
+    reasoning("data", "backup", str(tmp_path / "copy.db"))
+    assert "ok    last copy 0 d ago" in reasoning("doctor", "--offline").stdout
+    (tmp_path / "copy.db").unlink()
+    lost = reasoning("doctor", "--offline").stdout
+    assert "ok    last copy" not in lost
+    assert "which is not there any more" in " ".join(lost.split())
+    for name in ("gateway.tls_cert", "gateway.tls_key"):
+        reasoning("config", "set", name, str(tmp_path / "none.pem"))
+    done = reasoning("doctor", "--offline", "--json")
+    wrong = [one["detail"] for one in json.loads(done.stdout) if one["status"] == "fail"]
+    assert (done.exit_code, len(wrong)) == (4, 2)
+    assert f"gateway.tls_key names {tmp_path / 'none.pem'}, which is not there" in wrong

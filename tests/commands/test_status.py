@@ -164,3 +164,54 @@ def _memory_kilobytes(pid: int) -> int:
 def test_a_watch_that_cannot_be_written_is_refused(reasoning: Run) -> None:
     assert reasoning("status", "--watch", "--format", "csv").exit_code == 2
     assert reasoning("status", "--watch", "--interval", "often").exit_code == 2
+
+
+NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
+
+
+def test_without_a_network_what_is_known_here_is_shown_and_the_rest_is_not_known(
+    still: Service, reasoning: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still.deploy()
+    still.advance(600)
+    reasoning("status")
+    monkeypatch.setenv("TOGETHER_BASE_URL", NOWHERE)
+    for words in (["status"], ["models", "status"]):
+        shown = reasoning(*words)
+        assert shown.exit_code == 7
+        assert re.search(r"^planning +not known, was READY ", shown.stdout, re.M), shown.stdout
+        assert "SPENT  $0.92 this month" in shown.stdout
+        assert re.search(r"^TOGETHER  not known: ", shown.stdout, re.M)
+        assert shown.stderr.startswith("error: ")
+    assert "DATA   0 decisions kept" in reasoning("status").stdout
+    assert json.loads(reasoning("status", "--json").stdout)[1]["seen_at"] is not None
+
+
+def test_where_all_is_served_elsewhere_nothing_of_together_is_missed(reasoning: Run) -> None:
+    reasoning("config", "set", "planning.provider_url", f"{NOWHERE}/v1")
+    for words in (["status"], ["models", "status"]):
+        shown = reasoning(*words)
+        assert (shown.exit_code, shown.stderr) == (0, "")
+        assert "TOGETHER  not known: no Together API key is set" in shown.stdout
+        assert re.search(r"^planning +elsewhere ", shown.stdout, re.M)
+
+
+def test_the_total_has_a_row_for_models_that_are_gone_and_for_training(still: Service, reasoning: Run) -> None:
+    for model_type in ("planning", "coding"):
+        still.deploy(model_type)
+        still.advance(3600)
+        still.stop(model_type)
+    still.deploy("planning")
+    still.advance(3600)
+    shown = reasoning("models", "status").stdout
+    gone = next(line for line in shown.splitlines() if line.startswith("gone (2)"))
+    month = [float(one.replace("$", "")) for one in re.findall(r"\$\d+\.\d\d", gone)]
+    serving = next(line for line in shown.splitlines() if line.startswith("planning"))
+    total = float(re.findall(r"SPENT  \$(\d+\.\d\d)", shown)[0])
+    assert round(month[-1] + float(re.findall(r"\$(\d+\.\d\d)", serving)[-1]), 2) == total
+    assert [one["name"] for one in json.loads(reasoning("models", "status", "--json").stdout)] == [
+        "should_respond",
+        "planning",
+        "coding",
+    ]
+    assert "gone" not in reasoning("models", "status", "-q").stdout

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from reasoning_cli.operations.data.export.run import ExportRequest
 
 
+# What a file may be called that this program never writes.
+_NEVER_WRITTEN = ("gz", "zst", "xz", "bz2", "zip", "tsv", "xlsx", "arrow")
+
+
 def export(
     ctx: typer.Context,
     model_type: TypesOption = None,
@@ -169,15 +173,11 @@ def _format(text: str | None, output: str | None) -> DataFormat:
 
     suffix = Path(output or "").suffix.lower().removeprefix(".")
     by_name = next((one for one in FORMATS if one == suffix), None)
-    if text is None:
-        return by_name or "jsonl"
-    found = next((one for one in FORMATS if one == text), None)
+    found = next((one for one in FORMATS if one == text), None) if text is not None else by_name or "jsonl"
     if found is None:
         raise UsageError(f"`{text}` is no format for training data", f"there are {', '.join(FORMATS)}")
-    if by_name not in (None, found):
-        raise UsageError(
-            f"`{output}` would be called {by_name} and hold {found}", f"leave --format out, or name it `….{found}`"
-        )
+    if by_name not in (None, found) or suffix in _NEVER_WRITTEN:
+        raise UsageError(f"`{output}` would be called {suffix} and hold {found}", f"name it `….{found}`")
     return found
 
 

@@ -178,3 +178,36 @@ def test_examples_are_decisions_a_check_knows(reasoning: Run) -> None:
     record = json.loads(reasoning("data", "check", "a.jsonl", "--json").stdout)
     assert list(record["decisions"]) == ["coding"]
     assert record["warnings"] == {"an answer the agent could not use: no XML answer": 2}
+
+
+def test_the_suffix_of_the_file_says_the_format(filled: Run) -> None:
+    assert filled("data", "export", "-o", "a.csv", "--limit", "5").exit_code == 0
+    assert Path("a.csv").read_text(encoding="utf-8").startswith("system,prompt,completion\n")
+    assert filled("data", "export", "-o", "a.json", "--limit", "5").exit_code == 0
+    assert len(json.loads(Path("a.json").read_text(encoding="utf-8"))) > 1
+    assert filled("data", "export", "-o", "a.txt", "--limit", "5").exit_code == 0
+    assert json.loads(Path("a.txt").read_text(encoding="utf-8").splitlines()[0])["messages"]
+
+
+@pytest.mark.parametrize("words", ["-o a.csv -f jsonl", "-o a.jsonl --format parquet", "-o a.jsonl.gz", "-o a.xlsx"])
+def test_a_name_that_says_another_format_is_refused(filled: Run, words: str) -> None:
+    refused = filled("data", "export", *words.split())
+    assert (refused.exit_code, "would be called" in refused.stderr, list(Path().iterdir())) == (2, True, [])
+
+
+def test_no_file_of_an_earlier_export_stays_beside_a_manifest_that_does_not_name_it(filled: Run) -> None:
+    export = ("data", "export", "-o", "a.jsonl")
+    assert filled(*export, "--split", "0.8/0.1/0.1").exit_code == 0
+    refused = filled(*export)
+    assert (refused.exit_code, "a.train.jsonl` exists already" in refused.stderr) == (1, True)
+    assert filled(*export, "--force", "--split", "0.9/0.1").exit_code == 0
+    names = ["a.jsonl.manifest.json", "a.train.jsonl", "a.validation.jsonl"]
+    assert sorted(one.name for one in Path().iterdir()) == names
+    with Path("a.train.jsonl").open("a", encoding="utf-8") as file:
+        file.write("mine\n")
+    refused = filled(*export, "--force")
+    assert (refused.exit_code, "was changed since" in refused.stderr) == (1, True)
+    assert sorted(one.name for one in Path().iterdir()) == names
+    Path("a.train.jsonl").unlink()
+    assert filled(*export, "--force").exit_code == 0
+    assert sorted(one.name for one in Path().iterdir()) == ["a.jsonl", "a.jsonl.manifest.json"]

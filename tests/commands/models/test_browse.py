@@ -122,3 +122,12 @@ def test_a_job_without_a_model_says_why(still: Service, reasoning: Run, job: dic
     shown = reasoning("models", "deploy", made["id"], "--as", "planning", "--yes")
     assert (shown.exit_code, message in shown.stderr) == (5, True)
     assert still.creations() == []
+
+
+def test_a_model_type_stands_for_the_model_set_for_it_or_serving_it(still: Service, reasoning: Run) -> None:
+    assert json.loads(reasoning("models", "show", "planning", "--json").stdout)["name"] == MODELS["planning"]
+    offers = json.loads(reasoning("models", "hardware", "coding", "--json").stdout)
+    assert [one["name"] for one in offers] == ["4xnvidia-h100-80gb", "8xnvidia-h100-80gb"]
+    still.deploy("planning")
+    reasoning("config", "set", "planning.model", MODELS["coding"])
+    assert json.loads(reasoning("models", "show", "PLANNING", "--json").stdout)["name"] == MODELS["planning"]

@@ -219,6 +219,35 @@ def test_quota_is_a_limit_and_leaves_nothing(still: Service, reasoning: Run) -> 
     assert still.endpoints() == []
 
 
+def test_a_dry_run_over_the_budget_shows_the_plan_then_the_refusal(still: Service, reasoning: Run) -> None:
+    reasoning("costs", "set-budget", "1")
+    done = reasoning("models", "deploy", "planning", "--dry-run")
+    assert (done.exit_code, "  price      $5.49 an hour" in done.stdout) == (6, True)
+    assert done.stderr.startswith("Nothing was changed.\nerror: the budget of $1.00 would be broken")
+    record = json.loads(reasoning("models", "deploy", "planning", "--dry-run", "--json").stdout)
+    assert record["refused"].startswith("the budget of $1.00 would be broken")
+    assert reasoning("models", "deploy", "planning", "--yes").exit_code == 6
+    assert still.deployments() == []
+
+
+@pytest.mark.parametrize(
+    ("hours", "said"),
+    [
+        ("00:00-23:59", "00:00-23:59 each day: the guard stops it at {day} 23:59"),
+        ("23:00-00:30", "23:00-00:30 each day: the guard stops it at its next look"),
+    ],
+)
+def test_a_plan_says_when_the_schedule_would_stop_it(still: Service, reasoning: Run, hours: str, said: str) -> None:
+    day = still.client.now().astimezone().date().isoformat()
+    still.advance(7200)
+    reasoning("costs", "schedule", "planning", hours)
+    shown = reasoning("models", "deploy", "planning", "--dry-run").stdout
+    assert f"  hours      {said.format(day=day)}\n" in shown
+    assert (
+        "hours" not in reasoning("models", "deploy", "coding", "--dry-run").stdout.split("price")[1].split("\n", 1)[1]
+    )
+
+
 def test_yes_does_not_pass_the_budget(still: Service, reasoning: Run) -> None:
     assert reasoning("costs", "set-budget", "1").exit_code == 0
     shown = reasoning("models", "deploy", "planning", "--yes")

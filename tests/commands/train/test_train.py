@@ -388,6 +388,7 @@ def test_init_says_what_to_type_and_why(reasoning: Run, trained: Service) -> Non
     assert reasoning("costs", "set-budget", "0.01").exit_code == 0
     shown = reasoning("train", "init", "coding")
     assert "of $0.01 used" in shown.stdout
+    assert "hint: begin:" not in shown.stderr
     assert reasoning("costs", "set-budget", "50").exit_code == 0
     assert (shown.exit_code, "What would help more:" in shown.stdout) == (0, True)
     assert reasoning(*advice["command"].split()[1:], "--yes").exit_code == 0
@@ -521,3 +522,25 @@ def test_a_base_that_is_only_there_to_be_tuned_can_be_tuned(reasoning: Run, trai
     trained.clear_faults()
     unknown = reasoning(*ANY, "--base", "Qwen/Qwen3-88B")
     assert (unknown.exit_code, "no model `Qwen/Qwen3-88B`" in unknown.stderr) == (5, True)
+
+
+def test_init_recommends_nothing_that_a_start_refuses(reasoning: Run, trained: Service) -> None:
+    """Each start that init names is made, and where a start would be refused init says so, in the same words."""
+    trained.store.write(
+        "DELETE FROM samples WHERE model_type='should_respond' AND seq NOT IN"
+        " (SELECT seq FROM samples WHERE model_type='should_respond' LIMIT 30)"
+    )
+    refused = reasoning("train", "start", "should-respond", "--yes")
+    advice = json.loads(reasoning("train", "init", "should-respond", "--json").stdout)
+    assert (refused.exit_code, advice["command"]) == (1, None)
+    assert refused.stderr.startswith(f"error: {advice['refused']}\n")
+    shown = reasoning("train", "init", "should-respond")
+    assert f"`reasoning train start` would refuse it: {advice['refused']}" in shown.stderr
+    assert "begin:" not in shown.stderr
+
+
+def test_a_dry_run_that_the_budget_cannot_pay_shows_the_plan_first(reasoning: Run, trained: Service) -> None:
+    reasoning("costs", "set-budget", "0.01")
+    done = reasoning("train", "start", "should-respond", "--dry-run")
+    assert (done.exit_code, "samples" in done.stdout) == (6, True)
+    assert "error: the budget of $0.01 would be broken" in done.stderr
