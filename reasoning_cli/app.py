@@ -49,6 +49,7 @@ ENTRIES = {
 }
 
 
+_NO_COMMAND = re.compile("No such command `(.+)`")
 _NARROW = 52  # columns of a terminal for which Typer would write help that is wider
 
 COMPLETE_VARIABLE = "_REASONING_COMPLETE"  # set by the scripts in completions/ when TAB is pressed
@@ -70,9 +71,13 @@ class Root(TyperGroup):
         super().__init__(**attributes)
         for name, entry in ENTRIES.items():
             self.commands[name] = TyperGroup(name=name, help=entry.help)
+        self._loaded: set[str] = set()
 
     def load(self, name: str) -> None:
         """Put the real command in the place of its name."""
+        if name in self._loaded:
+            return
+        self._loaded.add(name)
         typed = command_app(name)
         command = get_group(typed) if ENTRIES[name].is_group else get_command(typed)
         command.name = name
@@ -85,6 +90,15 @@ class Root(TyperGroup):
         if columns < _NARROW:
             extra.setdefault("terminal_width", columns)
         return super().make_context(info_name, args, parent, **extra)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if any(not word.startswith("-") for word in args):
+            from reasoning_cli.commands._shared.spelling import arrange
+
+            args, lines = arrange(self, args)
+            for line in () if ctx.resilient_parsing else lines:
+                _terminal(ctx).note(line)
+        return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] in ENTRIES:
@@ -194,6 +208,12 @@ def _fail_usage(error: typer.TyperException) -> NoReturn:
     if possible := getattr(error, "possibilities", None):
         message = f"no such option `{getattr(error, 'option_name', '')}`"
         meant = f"`{'` or `'.join(possible)}`?"
+    elif context is not None and (unknown := _NO_COMMAND.fullmatch(message)):
+        from reasoning_cli.commands._shared.spelling import meant as commands_meant
+
+        group = context.command_path.removeprefix(context.find_root().command_path).strip()
+        if found := commands_meant(context.find_root().command, group, unknown[1]):
+            meant = f"{' or '.join(f'`reasoning {one}`' for one in found)}?"
     hint = f"did you mean {meant} " if meant else ""
     _terminal(context).error(
         ReasoningError(message[:1].lower() + message[1:], f"{hint}`{command} --help` shows what it takes")

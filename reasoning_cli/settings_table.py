@@ -38,6 +38,7 @@ from reasoning_cli.values import (
     parse_together_url,
     parse_url,
     parse_usd,
+    parse_usd_or_none,
     parse_whole,
     spell_model_type,
 )
@@ -179,9 +180,9 @@ TYPE_BUDGET: dict[str, Setting[Decimal | None]] = {
 }
 MAX_COST_PER_HOUR: Setting[Decimal | None] = Setting(
     "budget.max_cost_per_hour_usd",
-    parse_usd,
+    parse_usd_or_none,
     Decimal("40.00"),
-    "dollars an hour that all running models together may cost",
+    "dollars an hour that all running models together may cost, or none",
     _original("MAX_COST_PER_HOUR"),
 )
 RESERVE_HOURS = Setting(

@@ -207,6 +207,11 @@ def parse_daily_hours(value: str) -> Hours:
     return Hours(begin, end)
 
 
+def parse_usd_or_none(value: str) -> Decimal | None:
+    """The same, or `none`: no limit at all."""
+    return None if value.strip().lower() == "none" else parse_usd(value)
+
+
 def parse_usd(value: str) -> Decimal:
     """An amount of dollars, `100`, `12.50` or `$5`: positive, at most ten million, at most two decimals."""
     text = value.strip().removeprefix("$").strip()

@@ -6,9 +6,16 @@ from datetime import UTC, datetime
 
 import typer
 
-from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
+from reasoning_cli.commands._shared.options import (
+    FormatOption,
+    IntervalOption,
+    JsonOption,
+    QuietOption,
+    WatchOption,
+    chosen_format,
+)
 from reasoning_cli.commands._shared.session import Session, session_of
-from reasoning_cli.commands.models.status import IntervalOption, WatchOption, money_lines, show_status
+from reasoning_cli.commands.models.status import money_lines, show_status
 from reasoning_cli.terminal.listing import Format
 
 app = typer.Typer(rich_markup_mode=None)

@@ -58,7 +58,7 @@ COMMANDS = (
     Command("deploy", _DEPLOY, serving=((OLD, 100),)),
     Command("replace", _REPLACE, (_DEPLOY,), ((NEW, 100),)),
     Command("replace in steps", f"{_REPLACE} --steps 50,100 --interval 5s", (_DEPLOY,), ((NEW, 100),)),
-    Command("replace, keep old", f"{_REPLACE} --keep-old", (_DEPLOY,), ((NEW, 100),), (OLD,)),
+    Command("replace, keep old", f"{_REPLACE} --keep", (_DEPLOY,), ((NEW, 100),), (OLD,)),
     Command("canary", f"{_REPLACE} --canary 10", (_DEPLOY,), ((OLD, 90), (NEW, 10))),
     Command("promote", "models promote planning --yes", (_DEPLOY, f"{_REPLACE} --canary 10"), ((NEW, 100),)),
     Command("take back", "models rollback planning --yes", (_DEPLOY, f"{_REPLACE} --canary 10"), ((OLD, 100),)),
@@ -66,7 +66,7 @@ COMMANDS = (
     Command(
         "rollback to kept",
         "models rollback planning --yes",
-        (_DEPLOY, f"{_REPLACE} --keep-old"),
+        (_DEPLOY, f"{_REPLACE} --keep"),
         ((OLD, 100),),
         toggles=True,
     ),

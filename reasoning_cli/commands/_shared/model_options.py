@@ -43,7 +43,16 @@ StepsOption = Annotated[
 StepIntervalOption = Annotated[
     str | None, typer.Option("--interval", metavar="5m", help="How long to watch between two steps; default 5m.")
 ]
-KeepOldOption = Annotated[bool, typer.Option("--keep-old", help="Stop the old model, but do not delete it.")]
+ForTypeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        "-m",
+        metavar="TYPE",
+        help="The decisions a model named by name answers.",
+        autocompletion=complete_model_types,
+    ),
+]
 
 
 def named_model(session: Session, text: str) -> str:

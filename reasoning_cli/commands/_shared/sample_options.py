@@ -35,16 +35,23 @@ SourceOption = Annotated[
 LabelOption = Annotated[
     str | None, typer.Option(metavar="LABEL", help="Only those labelled good, bad or corrected; none: not labelled.")
 ]
-DecisionOption = Annotated[
-    str | None, typer.Option(metavar="DECISION", help="Only where this was answered, such as STOP or REPLY.")
+DecidedOption = Annotated[
+    str | None, typer.Option("--decision", metavar="STOP|REPLY|…", help="Only where this was decided.")
 ]
-SinceOption = Annotated[str | None, typer.Option(metavar="WHEN", help="From then on: 2026-11-21, 7d or 24h.")]
-UntilOption = Annotated[str | None, typer.Option(metavar="WHEN", help="Up to then; the whole of a day.")]
 IncludeForgottenOption = Annotated[
     bool, typer.Option("--include-forgotten", help="Also what `data forget` deleted; asks.")
 ]
 SampleSeedOption = Annotated[int, typer.Option("--seed", metavar="N", help="Another seed draws another sample.")]
-AsOption = Annotated[str | None, typer.Option("--as", metavar="NAME", help="Who labels; default: user@host.")]
+AnnotatorOption = Annotated[
+    str | None, typer.Option("--annotator", metavar="NAME", help="Who labels; default: user@host.")
+]
+DecisionArgument = Annotated[
+    str | None, typer.Argument(metavar="[DECISION]", help="Only of this decision, by its id; default: of all.")
+]
+DecisionsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[DECISION]...", help="Their ids, or how these begin; see `data list`."),
+]
 
 LABEL_FILTERS = ("good", "bad", "corrected", "none")
 
@@ -61,19 +68,16 @@ def filter_of(
     until: str | None,
 ) -> SampleFilter:
     """What was typed as a filter. UsageError for what makes no sense."""
-    from datetime import timedelta
-
-    from reasoning_cli.operations.costs.date_range import parse_span
+    from reasoning_cli.operations.costs.date_range import parse_bounds
     from reasoning_cli.store.samples.training_log import SampleFilter
 
     if label is not None and label.lower() not in LABEL_FILTERS:
         raise UsageError(f"`{label}` is no label", f"there are {', '.join(LABEL_FILTERS[:-1])} and {LABEL_FILTERS[-1]}")
-    now = session.now()
-    begin, end = parse_span(since, until, now, now - timedelta(days=36500))
+    begin, end = parse_bounds(since, until, session.now())
     return SampleFilter(
         model_types=tuple(dict.fromkeys(parse_model_type(one) for one in model_type or [])),
-        since=begin if since is not None else None,
-        until=end if until is not None else None,
+        since=begin,
+        until=end,
         agent=_text(agent),
         room=_text(room),
         source=_text(source),
@@ -101,7 +105,7 @@ def who_labels(name: str | None) -> str:
 
     if name is not None:
         if not name.strip() or not name.isprintable():  # a lone surrogate is not printable either
-            raise UsageError("--as needs a name that can be shown", "for example --as ada")
+            raise UsageError("--annotator needs a name that can be shown", "for example --annotator ada")
         return name.strip()
     try:
         user = getpass.getuser()

@@ -13,9 +13,6 @@ from reasoning_cli.values import parse_share
 if TYPE_CHECKING:
     from reasoning_cli.operations.data.export.split import Dedupe
 
-AnsweredByOption = Annotated[
-    str | None, typer.Option(metavar="WHO", help="Only what this one answered: original, slot or fallback.")
-]
 MinConfidenceOption = Annotated[
     str | None, typer.Option(metavar="0-1", help="Only answers that told at least this confidence.")
 ]

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
-from reasoning_cli.commands._shared.sample_options import SinceOption
+from reasoning_cli.commands._shared.options import (
+    FormatOption,
+    JsonOption,
+    LimitOption,
+    QuietOption,
+    SinceOption,
+    UntilOption,
+    chosen_format,
+)
 from reasoning_cli.commands._shared.session import session_of
 from reasoning_cli.terminal.listing import Format
 from reasoning_cli.values import MODEL_TYPES, spell_model_type
@@ -20,20 +27,20 @@ if TYPE_CHECKING:
 def events(
     ctx: typer.Context,
     since: SinceOption = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Only the newest N.")] = 50,
+    until: UntilOption = None,
+    limit: LimitOption = 50,
     fmt: FormatOption = Format.TABLE,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Who deployed, started, stopped or changed a limit, what Together did by itself, and why; the newest first."""
-    from reasoning_cli.operations.costs.date_range import parse_span
+    from reasoning_cli.operations.costs.date_range import parse_bounds
     from reasoning_cli.store.audit_log import Events
     from reasoning_cli.terminal.listing import Listing
 
     session = session_of(ctx)
-    now = session.now()
-    begin = parse_span(since, None, now, now)[0] if since is not None else None
-    found = Events(session.store).list(since=begin, limit=limit)[::-1]
+    begin, end = parse_bounds(since, until, session.now())
+    found = Events(session.store).list(begin, end, limit)[::-1]
     listing = Listing(event_columns(), found, id=lambda one: one.subject)
     session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty="Nothing was done yet.")
 

@@ -34,7 +34,7 @@ def guard(
     ctx: typer.Context,
     interval: Annotated[str | None, typer.Option(metavar="60s", help="How often to look.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Look once, act, and end; for cron.")] = False,
-    fmt: Annotated[Format, typer.Option("--format", help="table for a person, jsonl for a log.")] = Format.TABLE,
+    fmt: Annotated[Format, typer.Option("--format", "-f", help="table for a person, jsonl for a log.")] = Format.TABLE,
     print_systemd: PrintSystemdOption = False,
     print_cron: Annotated[bool, typer.Option("--print-cron", help="Print a line for crontab.")] = False,
 ) -> None:

@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from reasoning_cli import settings as s
-from reasoning_cli.commands._shared.completion import complete_model_types
-from reasoning_cli.commands._shared.options import typed
+from reasoning_cli.commands._shared.options import ModelTypeOption, typed
 from reasoning_cli.commands._shared.session import session_of
 from reasoning_cli.commands._shared.settings import change_settings
 from reasoning_cli.errors import UsageError
@@ -17,17 +16,11 @@ from reasoning_cli.values import (
     parse_model_type,
     parse_period,
     parse_usd,
+    parse_usd_or_none,
     parse_whole,
     spell_model_type,
     together_idle_minutes,
 )
-
-TypeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--model-type", "-m", metavar="TYPE", help="For this model type alone.", autocompletion=complete_model_types
-    ),
-]
 
 
 def set_budget(
@@ -36,7 +29,7 @@ def set_budget(
     period: Annotated[
         str | None, typer.Option(metavar="total|month|day", help="What all budgets are for; default: a month (UTC).")
     ] = None,
-    model_type: TypeOption = None,
+    model_type: ModelTypeOption = None,
     warn_at: Annotated[str | None, typer.Option(metavar="PERCENT", help="When the guard warns; default: 80.")] = None,
 ) -> None:
     """Refuse deploys that the budget could not pay; the guard stops what would break it."""
@@ -66,7 +59,7 @@ def set_budget(
         terminal.hint("`reasoning models status` shows what runs; `reasoning models undeploy NAME` stops it")
 
 
-def clear_budget(ctx: typer.Context, model_type: TypeOption = None) -> None:
+def clear_budget(ctx: typer.Context, model_type: ModelTypeOption = None) -> None:
     """Take a budget away; the hourly cap stays."""
     session = session_of(ctx)
     chosen = parse_model_type(model_type) if model_type else None
@@ -77,12 +70,17 @@ def clear_budget(ctx: typer.Context, model_type: TypeOption = None) -> None:
 
 def set_cap(
     ctx: typer.Context,
-    amount: Annotated[str, typer.Argument(metavar="USD", help="Dollars an hour that all running models may cost.")],
+    amount: Annotated[
+        str, typer.Argument(metavar="USD|none", help="Dollars an hour that all running models may cost, or none.")
+    ],
 ) -> None:
     """Refuse deploys that would let everything running cost more than this an hour."""
     session = session_of(ctx)
-    wanted = typed(parse_usd, amount.strip().removesuffix("/h"), "`reasoning costs set-cap 40`")
-    change_settings(session, "set_cap", [(s.MAX_COST_PER_HOUR, str(wanted))], "cap")
+    wanted = typed(parse_usd_or_none, amount.strip().removesuffix("/h"), "`reasoning costs set-cap 40`")
+    change_settings(session, "set_cap", [(s.MAX_COST_PER_HOUR, "none" if wanted is None else str(wanted))], "cap")
+    if wanted is None:
+        session.terminal.say("There is no cap now: what runs may cost any amount an hour.")
+        return
     session.terminal.say(f"Everything running may cost ${wanted} an hour.")
 
 
@@ -91,17 +89,12 @@ def auto_shutdown(
     minutes: Annotated[
         str | None,
         typer.Option(
-            "--minutes",
             "--idle-minutes",
-            "-m",
             metavar="N",
             help="Idle minutes, up to 1440; 0 = never.",
         ),
     ] = None,
-    model_type: Annotated[
-        str | None,
-        typer.Option(metavar="TYPE", help="For this model type alone.", autocompletion=complete_model_types),
-    ] = None,
+    model_type: ModelTypeOption = None,
 ) -> None:
     """Stop models that nobody asks anything: what runs now, and what is deployed from now on."""
     from reasoning_cli.operations.deploy.teardown import set_idle_stop
@@ -109,8 +102,8 @@ def auto_shutdown(
     session = session_of(ctx)
     terminal = session.terminal
     if minutes is None:
-        raise UsageError("after how many idle minutes?", "for example --minutes 30; 0 = never")
-    wanted = typed(parse_idle_minutes, minutes, "--minutes 30")
+        raise UsageError("after how many idle minutes?", "for example --idle-minutes 30; 0 = never")
+    wanted = typed(parse_idle_minutes, minutes, "--idle-minutes 30")
     chosen = parse_model_type(model_type) if model_type else None
     setting: s.Setting[object] = s.TYPE_IDLE[chosen] if chosen else s.IDLE_MINUTES
     change_settings(session, "auto_shutdown", [(setting, str(wanted))], chosen or "all models")

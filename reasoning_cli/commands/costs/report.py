@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format, typed
+from reasoning_cli.commands._shared.options import (
+    FormatOption,
+    IntervalOption,
+    JsonOption,
+    QuietOption,
+    WatchOption,
+    chosen_format,
+    typed,
+)
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.errors import RemoteError, UsageError
 from reasoning_cli.terminal.listing import Format
@@ -37,8 +45,8 @@ def report(
         str | None, typer.Option(metavar="WHEN", help="The same; a day counts whole. Default: now.")
     ] = None,
     by: Annotated[ByChoice, typer.Option("--by", help="What a line stands for.")] = ByChoice.MODEL,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again and again until Ctrl-C.")] = False,
-    interval: Annotated[str, typer.Option(metavar="60s", help="How often to look.")] = "60s",
+    watch: WatchOption = False,
+    interval: IntervalOption = "60s",
     offline: Annotated[bool, typer.Option("--offline", help="From the ledger alone; asks nobody.")] = False,
     fmt: FormatOption = Format.TABLE,
     json: JsonOption = False,

@@ -105,7 +105,7 @@ def label_listing(changes: Sequence[LabelRecord]) -> Listing[LabelRecord]:
     columns: list[Column[LabelRecord]] = [
         Column("number", lambda one: one.number, "NO", kind=Kind.NUMBER),
         Column("at", lambda one: one.at, "AT", text=lambda one: moment(one.at), priority=3),
-        Column("id", lambda one: one.sample_id, "DECISION", gives_way=True, prose=True),
+        Column("id", lambda one: one.sample_id, "ID", gives_way=True, prose=True),
         Column(
             "label",
             lambda one: one.label,
@@ -236,7 +236,11 @@ def _section(heading: str, text: str, width: int, style: str = "", most: int = _
 def _shown(text: str, most: int) -> str:
     """A text without what would move the cursor, at most so many characters of it."""
     shown = visible(text[:most].strip("\r\n"), but="\n\t")
-    return f"{shown}\n… {len(text) - most:,} characters more, see `data show ID --raw`" if len(text) > most else shown
+    return (
+        f"{shown}\n… {len(text) - most:,} characters more, see `data show DECISION --raw`"
+        if len(text) > most
+        else shown
+    )
 
 
 def _parts(heading: str, parts: Sequence[tuple[str, str]], width: int, most: int) -> list[Line]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import date, timedelta
+from operator import itemgetter
 
 from reasoning_cli.operations.data.stats import SampleStatistics
 from reasoning_cli.store.samples.stats import SampleFigures, TypeFigures
@@ -146,6 +147,19 @@ def days_listing(figures: SampleFigures, width: int) -> Listing[Day]:
         Column("total", lambda day: sum(day[1].values()), "DECISIONS", total),
     ]
     return Listing(columns, list(figures.by_day.items()), id=lambda day: day[0].isoformat())
+
+
+def types_listing(figures: SampleFigures) -> Listing[dict[str, object]]:
+    """A row for each model type, for machines: the figures that JSON has by type."""
+    rows = [{"model_type": name, **_type_record(part)} for name, part in figures.by_type.items()]
+    names = (
+        "model_type",
+        "count",
+        "oldest",
+        "newest",
+        *(one.name for one in fields(TypeFigures) if one.name != "range"),
+    )
+    return Listing([Column(name, itemgetter(name)) for name in names], rows, id=itemgetter("model_type"))
 
 
 def stats_record(statistics: SampleStatistics) -> dict[str, object]:

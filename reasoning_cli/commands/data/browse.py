@@ -6,16 +6,23 @@ from typing import Annotated
 
 import typer
 
-from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
+from reasoning_cli.commands._shared.options import (
+    FormatOption,
+    JsonOption,
+    LimitOption,
+    QuietOption,
+    SinceOption,
+    UntilOption,
+    chosen_format,
+)
 from reasoning_cli.commands._shared.sample_options import (
     AgentOption,
-    DecisionOption,
+    DecidedOption,
+    DecisionsArgument,
     LabelOption,
     RoomOption,
-    SinceOption,
     SourceOption,
     TypesOption,
-    UntilOption,
     filter_of,
 )
 from reasoning_cli.commands._shared.session import Session, session_of
@@ -23,8 +30,7 @@ from reasoning_cli.errors import UsageError
 from reasoning_cli.terminal.listing import Format
 from reasoning_cli.terminal.units import size
 
-LimitOption = Annotated[int, typer.Option("--limit", "-l", metavar="N", min=1, help="At most so many.")]
-AfterOption = Annotated[str | None, typer.Option(metavar="ID", help="Go on behind this decision.")]
+AfterOption = Annotated[str | None, typer.Option(metavar="DECISION", help="Go on behind this decision.")]
 
 
 def list_(
@@ -34,7 +40,7 @@ def list_(
     room: RoomOption = None,
     source: SourceOption = None,
     label: LabelOption = None,
-    decision: DecisionOption = None,
+    decision: DecidedOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     limit: LimitOption = 20,
@@ -62,9 +68,7 @@ def list_(
 
 def show(
     ctx: typer.Context,
-    ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Ids, or how they begin; see `data list`.")
-    ] = None,
+    ids: DecisionsArgument = None,
     last: Annotated[bool, typer.Option("--last", help="The newest decision.")] = False,
     raw: Annotated[bool, typer.Option("--raw", help="The whole prompt and the answer as they were.")] = False,
     json: JsonOption = False,
@@ -78,7 +82,7 @@ def show(
     session = session_of(ctx)
     terminal, store = session.terminal, session.store
     if bool(ids) == last:
-        raise UsageError("which decision?", "`reasoning data show ID`, or `reasoning data show --last`; not both")
+        raise UsageError("which decision?", "`reasoning data show DECISION`, or `reasoning data show --last`; not both")
     samples = [newest_sample(store, SampleFilter())] if last else [find_sample(store, one) for one in ids or ()]
     looks = [look_at(store, sample) for sample in samples]
     if json:
@@ -107,7 +111,7 @@ def search(
     room: RoomOption = None,
     source: SourceOption = None,
     label: LabelOption = None,
-    decision: DecisionOption = None,
+    decision: DecidedOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     limit: LimitOption = 20,

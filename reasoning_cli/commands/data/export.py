@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reasoning_cli.commands._shared.options import DryRunOption
-from reasoning_cli.commands._shared.sample_options import AgentOption, TypesOption
+from reasoning_cli.commands._shared.options import DryRunOption, NewestOption
+from reasoning_cli.commands._shared.sample_options import (
+    AgentOption,
+    DecidedOption,
+    LabelOption,
+    RoomOption,
+    SourceOption,
+    TypesOption,
+    filter_of,
+)
 from reasoning_cli.commands._shared.session import session_of
 from reasoning_cli.commands._shared.training_options import (
-    AnsweredByOption,
     BalanceOption,
     CompactOption,
     MinConfidenceOption,
@@ -23,7 +30,7 @@ from reasoning_cli.commands._shared.training_options import (
     refuse_names_alone,
 )
 from reasoning_cli.errors import UsageError
-from reasoning_cli.values import MODEL_TYPES, parse_model_type, spell_model_type
+from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.commands._shared.session import Session
@@ -54,20 +61,19 @@ def export(
             "--output", "-o", metavar="FILE|-", help="Default: training-data-TYPE-DATE.jsonl here; - is stdout."
         ),
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", "-l", metavar="N", help="Only the newest N that match; default: all.")
+    limit: NewestOption = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", "--start-date", metavar="WHEN", help="From then on: 2026-11-21, 7d or 24h."),
     ] = None,
-    start_date: Annotated[
-        str | None, typer.Option(metavar="DATE", help="From this day (YYYY-MM-DD, your zone) or RFC 3339 moment on.")
-    ] = None,
-    end_date: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Up to this day, the whole of it, or this moment.")
+    until: Annotated[
+        str | None, typer.Option("--until", "--end-date", metavar="WHEN", help="Up to then; the whole of a day.")
     ] = None,
     agent: AgentOption = None,
-    source: AnsweredByOption = None,
-    label: Annotated[
-        str | None, typer.Option(metavar="LABEL", help="Only what is labelled so. Labelled bad is always left out.")
-    ] = None,
+    room: RoomOption = None,
+    source: SourceOption = None,
+    label: LabelOption = None,
+    decision: DecidedOption = None,
     min_confidence: MinConfidenceOption = None,
     max_tokens: Annotated[
         int | None,
@@ -100,13 +106,14 @@ def export(
     dry_run: DryRunOption = False,
 ) -> None:
     """Write decisions as a file to fine-tune on (Together's conversational format), checked line by line."""
+    from dataclasses import replace
+
     from reasoning_cli.commands._shared.sample_views import report
     from reasoning_cli.commands.data._export_views import export_lines, export_record
     from reasoning_cli.operations.data.export.files import target_name
     from reasoning_cli.operations.data.export.render import Rules
-    from reasoning_cli.operations.data.export.run import ExportRequest, export_samples, parse_range
+    from reasoning_cli.operations.data.export.run import ExportRequest, export_samples
     from reasoning_cli.operations.data.export.split import parse_split
-    from reasoning_cli.store.samples.training_log import SampleFilter
     from reasoning_cli.terminal.listing import to_json
     from reasoning_cli.terminal.progress import Pace, waiting
 
@@ -115,20 +122,15 @@ def export(
     if every and model_type:
         raise UsageError("--all and --model-type contradict each other", "leave one of them out")
     chosen, deduped = _format(fmt, output), parse_dedupe(dedupe)
-    _refuse_nothing(limit, max_tokens)
+    _refuse_nothing(max_tokens)
     refuse_names_alone(redact=redact, redact_names=redact_names)
     if preference and label not in (None, "corrected"):
         raise UsageError("preferences are made of corrected decisions alone", "leave --label out")
     if output == "":
         raise UsageError("the output has no name", "`-o FILE`, or `-o -` for stdout")
-    since, until = parse_range(start_date, end_date)
-    wanted = SampleFilter(
-        model_types=tuple(dict.fromkeys(parse_model_type(one) for one in model_type or [])),
-        since=since,
-        until=until,
-        agent=agent,
-        source=source,
-        label="corrected" if preference else label,
+    label = "corrected" if preference else label
+    wanted = replace(
+        filter_of(session, model_type, agent, room, source, label, decision, since, until),
         limit=limit,
         min_confidence=parse_confidence(min_confidence),
     )
@@ -161,6 +163,9 @@ def export(
         raise
     if not json:
         report(terminal, *export_lines(done, _differences(session, request, done.by_type)), to_out=not to_stdout)
+        if not dry_run and not to_stdout:
+            name = spell_model_type(next(iter(done.by_type))) if len(done.by_type) == 1 else "TYPE"
+            terminal.hint(f"a training exports by itself; its plan and price: `reasoning train start {name} --dry-run`")
     elif to_stdout:
         terminal.note(to_json(export_record(done)))
     else:
@@ -181,10 +186,8 @@ def _format(text: str | None, output: str | None) -> DataFormat:
     return found
 
 
-def _refuse_nothing(limit: int | None, max_tokens: int | None) -> None:
-    """UsageError for figures under which no sample is left."""
-    if limit is not None and limit < 1:
-        raise UsageError(f"--limit {limit} would export nothing", "give a number from 1 on, or leave it out for all")
+def _refuse_nothing(max_tokens: int | None) -> None:
+    """UsageError for a figure under which no sample is left."""
     if max_tokens is not None and max_tokens < 1:
         raise UsageError(f"--max-tokens {max_tokens} would export nothing", "give a number from 1 on")
 

@@ -25,7 +25,7 @@ def forget(
     text: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Every decision with this text, in small or capital letters.")
     ] = None,
-    sample_id: Annotated[str | None, typer.Option("--id", metavar="ID", help="This one decision.")] = None,
+    sample_id: Annotated[str | None, typer.Option("--id", metavar="DECISION", help="This one decision.")] = None,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     json: JsonOption = False,

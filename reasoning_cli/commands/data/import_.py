@@ -13,8 +13,13 @@ import typer
 
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.completion import complete_model_types
-from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption
-from reasoning_cli.commands._shared.sample_options import AgentOption, IncludeForgottenOption, ask_for_forgotten
+from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, SinceOption, UntilOption, YesOption
+from reasoning_cli.commands._shared.sample_options import (
+    AgentOption,
+    IncludeForgottenOption,
+    RoomOption,
+    ask_for_forgotten,
+)
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.errors import UsageError
 from reasoning_cli.redact import bare_address
@@ -62,9 +67,9 @@ def import_(
         ),
     ] = None,
     agent: AgentOption = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="WHEN", help="Only from then on: 2026-11-01 (your zone), RFC 3339, 7d, 24h.")
-    ] = None,
+    room: RoomOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     limit: Annotated[
         int | None, typer.Option("--limit", "-l", metavar="N", help="Stop after N new ones; the next import goes on.")
     ] = None,
@@ -78,7 +83,7 @@ def import_(
     """Take in decisions an agent made already, each once; the same source again adds what is new."""
     from reasoning_cli.commands.data._import_views import import_record, progress_line, show_import
     from reasoning_cli.gateway.log.recorded_call import read_exchange
-    from reasoning_cli.operations.costs.date_range import parse_span
+    from reasoning_cli.operations.costs.date_range import parse_bounds
     from reasoning_cli.operations.data.ingest.pipeline import ImportOptions, import_decisions
     from reasoning_cli.operations.data.redact import on_write
     from reasoning_cli.terminal.progress import waiting
@@ -87,11 +92,14 @@ def import_(
     terminal, now = session.terminal, session.now()
     if limit is not None and limit < 1:
         raise UsageError(f"--limit {limit} would import nothing", "give a number from 1 on, or leave it out for all")
+    begin, end = parse_bounds(since, until, now)
     options = ImportOptions(
         fmt=fmt.value if fmt is not None else None,
         model_type=parse_model_type(model_type) if model_type is not None else None,
         agent=agent,
-        since=parse_span(since, None, now, now)[0] if since is not None else None,
+        room=room,
+        since=begin,
+        until=end,
         limit=limit,
         again=again,
         include_forgotten=include_forgotten,
@@ -123,6 +131,8 @@ def import_(
     else:
         show_import(terminal, done)
     _warn(session, done)
+    if done.added and not (dry_run or json):
+        terminal.hint("look at them: `reasoning data list`; what they are worth to train on: `reasoning data stats`")
 
 
 def _opened(session: Session, text: str, options: ImportOptions, shown: Waiting) -> Source:

@@ -13,11 +13,17 @@ from reasoning_cli.commands._shared.options import (
     DryRunOption,
     FormatOption,
     JsonOption,
+    LimitOption,
     QuietOption,
     chosen_format,
     typed,
 )
-from reasoning_cli.commands._shared.sample_options import AsOption, who_labels
+from reasoning_cli.commands._shared.sample_options import (
+    AnnotatorOption,
+    DecisionArgument,
+    DecisionsArgument,
+    who_labels,
+)
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.errors import DataError, ExitCode, NotFoundError, UsageError
 from reasoning_cli.terminal.listing import Format
@@ -28,7 +34,7 @@ _Labelled = tuple[str, str | None, bool]  # the sample, its label now, whether t
 
 def label(
     ctx: typer.Context,
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids, or how they begin.")] = None,
+    ids: DecisionsArgument = None,
     good: Annotated[bool, typer.Option("--good", help="The answer is right.")] = False,
     bad: Annotated[bool, typer.Option("--bad", help="The answer is wrong; nothing is trained on it.")] = False,
     none: Annotated[bool, typer.Option("--none", help="Take the label away.")] = False,
@@ -38,7 +44,7 @@ def label(
     ] = None,
     decision: Annotated[
         str | None,
-        typer.Option("--decision", metavar="DECISION", help="What should have been decided, such as IGNORE."),
+        typer.Option("--decision", metavar="STOP|REPLY|…", help="What should have been decided."),
     ] = None,
     undo: Annotated[bool, typer.Option("--undo", help="Take the last change back.")] = False,
     note: Annotated[str | None, typer.Option("--note", metavar="TEXT", help="Why; kept with the change.")] = None,
@@ -48,7 +54,7 @@ def label(
             "--from", metavar="FILE", help="Labels from a CSV or JSONL file: id, label, answer, decision, note."
         ),
     ] = None,
-    by: AsOption = None,
+    by: AnnotatorOption = None,
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -65,7 +71,9 @@ def label(
         _from_file(session, source, who, dry_run=dry_run, json=json)
         return
     if not ids:
-        raise UsageError("which decision?", "`reasoning data label ID --good`; ids are shown by `reasoning data list`")
+        raise UsageError(
+            "which decision?", "`reasoning data label DECISION --good`; ids are shown by `reasoning data list`"
+        )
     _expect_one(chosen)
     if note is not None:
         note = typed(parse_text, note, '--note "should have asked back"')
@@ -121,11 +129,11 @@ def _expect_one(chosen: Sequence[object]) -> None:
 
 def labels(
     ctx: typer.Context,
-    sample: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="Only of this decision; default: of all.")
+    sample: DecisionArgument = None,
+    by: Annotated[
+        str | None, typer.Option("--annotator", metavar="NAME", help="Only what this person labelled.")
     ] = None,
-    by: Annotated[str | None, typer.Option("--as", metavar="NAME", help="Only what this person labelled.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-l", metavar="N", min=1, help="At most so many.")] = 20,
+    limit: LimitOption = 20,
     fmt: FormatOption = Format.TABLE,
     json: JsonOption = False,
     quiet: QuietOption = False,

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption
-from reasoning_cli.commands._shared.sample_options import TypesOption
+from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, SinceOption, UntilOption, YesOption
+from reasoning_cli.commands._shared.sample_options import AgentOption, RoomOption, TypesOption, filter_of
 from reasoning_cli.commands._shared.sample_views import STILL_READ
 from reasoning_cli.commands._shared.session import session_of
 
@@ -15,6 +15,10 @@ from reasoning_cli.commands._shared.session import session_of
 def redact(
     ctx: typer.Context,
     model_type: TypesOption = None,
+    agent: AgentOption = None,
+    room: RoomOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     kinds: Annotated[
         str | None, typer.Option("--kinds", metavar="KIND,…", help="Only these kinds, such as key,email; default: all.")
     ] = None,
@@ -29,15 +33,14 @@ def redact(
     from dataclasses import asdict
 
     from reasoning_cli.operations.data.redact import parse_kinds, redact_log
-    from reasoning_cli.store.samples.training_log import SampleFilter, Samples
+    from reasoning_cli.store.samples.training_log import Samples
     from reasoning_cli.terminal.progress import Pace, waiting
     from reasoning_cli.terminal.units import counted
-    from reasoning_cli.values import parse_model_type
 
     session = session_of(ctx)
     terminal = session.terminal
     chosen = None if kinds is None else parse_kinds(kinds)
-    wanted = SampleFilter(model_types=tuple(dict.fromkeys(parse_model_type(one) for one in model_type or ())))
+    wanted = filter_of(session, model_type, agent, room, None, None, None, since, until)
     total = Samples(session.store).count(wanted)
     if not dry_run:
         from reasoning_cli.commands._shared.confirm import ask_about

@@ -6,17 +6,16 @@ from typing import Annotated
 
 import typer
 
+from reasoning_cli.commands._shared.options import SinceOption, UntilOption
 from reasoning_cli.commands._shared.sample_options import (
     AgentOption,
-    AsOption,
-    DecisionOption,
+    AnnotatorOption,
+    DecidedOption,
     LabelOption,
     RoomOption,
     SampleSeedOption,
-    SinceOption,
     SourceOption,
     TypesOption,
-    UntilOption,
     filter_of,
     who_labels,
 )
@@ -31,7 +30,7 @@ def review(
     room: RoomOption = None,
     source: SourceOption = None,
     label: LabelOption = None,
-    decision: DecisionOption = None,
+    decision: DecidedOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     sample: Annotated[
@@ -43,7 +42,7 @@ def review(
         typer.Option("--evaluation", metavar="NUMBER", help="Those on which a model differed in `train eval`."),
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Also those that have a label.")] = False,
-    by: AsOption = None,
+    by: AnnotatorOption = None,
 ) -> None:
     """Go through decisions one by one: accept, reject or correct what was answered. Typed again, it goes on."""
     from reasoning_cli.operations.data.review import Asked, Review
@@ -54,7 +53,7 @@ def review(
     if not terminal.can_ask:
         raise UsageError(
             "a review needs a terminal, to show decisions and to read keys",
-            "a script labels with `reasoning data label ID --good`, or `--from FILE`",
+            "a script labels with `reasoning data label DECISION --good`, or `--from FILE`",
         )
     again = again or wanted.label not in (None, "none")
     typed = repr((wanted.model_types, agent, room, source, wanted.label, decision, since, until))

@@ -7,10 +7,9 @@ from typing import Annotated
 import typer
 
 from reasoning_cli import settings as s
-from reasoning_cli.commands._shared.options import FormatOption, JsonOption, chosen_format
+from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
 from reasoning_cli.commands._shared.sample_options import TypesOption
 from reasoning_cli.commands._shared.session import session_of
-from reasoning_cli.errors import UsageError
 from reasoning_cli.terminal.listing import Format
 from reasoning_cli.values import parse_model_type
 
@@ -21,26 +20,35 @@ def stats(
     by_day: Annotated[bool, typer.Option("--by-day", help="A line a day, in your time zone.")] = False,
     fmt: FormatOption = Format.TABLE,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """What was collected, whether it is enough to train on, and what would help."""
-    from reasoning_cli.commands.data._stats_views import days_listing, stats_facts, stats_line, stats_record
+    from reasoning_cli.commands.data._stats_views import (
+        days_listing,
+        stats_facts,
+        stats_line,
+        stats_record,
+        types_listing,
+    )
     from reasoning_cli.operations.data.stats import LOOKED_AT, sample_statistics
 
     session = session_of(ctx)
     terminal = session.terminal
     fmt = chosen_format(fmt, json)
-    if fmt not in (Format.TABLE, Format.JSON) and not by_day:
-        raise UsageError(f"statistics are no rows for {fmt}", "add --by-day, or use --format json")
+    is_rows = quiet or fmt not in (Format.TABLE, Format.JSON)
     types = tuple(dict.fromkeys(parse_model_type(one) for one in model_type or ()))
     statistics = sample_statistics(
         session.store,
         session.now(),
         model_types=types,
         windows={name: session.settings.get(setting) for name, setting in s.WINDOW_TOKENS.items()},
-        looked_at=0 if by_day else LOOKED_AT,
+        looked_at=0 if by_day or is_rows else LOOKED_AT,
     )
     if by_day:
-        terminal.show(days_listing(statistics.figures, terminal.width), fmt, empty="No decisions yet.")
+        terminal.show(days_listing(statistics.figures, terminal.width), fmt, quiet=quiet, empty="No decisions yet.")
+        return
+    if is_rows:
+        terminal.show(types_listing(statistics.figures), fmt, quiet=quiet)
         return
     if fmt is Format.JSON:
         terminal.json(stats_record(statistics))

@@ -54,6 +54,10 @@ def run_gateway(session: Session, wanted: Serving) -> None:
         if session.in_sandbox:
             _say_where_the_rest_goes(session)
         session.terminal.note(f"listening on {scheme}://{shown}:{port} (Ctrl-C ends it)")
+        if session.terminal.err_is_terminal:  # a service has nobody to tell it to
+            session.terminal.hint(
+                "lead an agent here: `reasoning gateway env`; see what comes: `reasoning gateway status --watch`"
+            )
         if certificate is None and not is_loopback(host):
             session.terminal.warn("without TLS the token and every prompt come from other machines in clear")
             session.terminal.hint("`--tls-cert FILE --tls-key FILE`, or a proxy in front that speaks TLS")

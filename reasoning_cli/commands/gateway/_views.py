@@ -164,12 +164,37 @@ def _ms(value: int | None) -> str:
     return "–" if value is None else f"{value:,} ms"
 
 
+def stats_listing(record: Mapping[str, Any]) -> Listing[StatsRow]:
+    """Who answered, a row for each type and source."""
+    return Listing(stats_columns(), stats_rows(record["model_types"]), id=lambda one: one.model_type)
+
+
+def slot_listing(record: Mapping[str, Any]) -> Listing[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """A row for each slot: whether its model is asked, how far, and who answered so far."""
+
+    def answered(source: str) -> Column[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+        return Column(source, lambda row: row[2].get("by_source", {}).get(source, {}).get("count", 0))
+
+    columns: list[Column[tuple[str, Mapping[str, Any], Mapping[str, Any]]]] = [
+        Column("model_type", lambda row: row[0]),
+        Column("mode", lambda row: row[1]["mode"]),
+        Column("share_percent", lambda row: row[1]["share_percent"]),
+        Column("model", lambda row: row[1]["model"]),
+        Column("closed", lambda row: row[1]["closed"]),
+        Column("circuit", lambda row: row[1]["circuit"]),
+        Column("decisions", lambda row: row[2].get("decisions", 0)),
+        *(answered(source) for source in _WHO),
+        Column("agreement", lambda row: row[2].get("agreement")),
+    ]
+    rows = [(name, slot, record["model_types"].get(name, {})) for name, slot in record["slots"].items()]
+    return Listing(columns, rows, id=lambda row: row[0])
+
+
 def stats_lines(terminal: Terminal, record: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
     """The table of who answered and that of our models, and below them what it comes to. `names` is what deployments
     serve."""
     types = record["model_types"]
-    listing = Listing(stats_columns(), stats_rows(types), id=lambda one: one.model_type)
-    lines = [*terminal.table_lines(listing), ""] if types else []
+    lines = [*terminal.table_lines(stats_listing(record)), ""] if types else []
     if models := model_rows(types, names):
         lines += [*terminal.table_lines(Listing(model_columns(), models, id=lambda one: one.model)), ""]
     if "since" in record:

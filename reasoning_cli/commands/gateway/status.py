@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from reasoning_cli import settings as s
-from reasoning_cli.commands._shared.options import JsonOption, typed
+from reasoning_cli.commands._shared.options import (
+    FormatOption,
+    IntervalOption,
+    JsonOption,
+    QuietOption,
+    UntilOption,
+    WatchOption,
+    chosen_format,
+    typed,
+)
 from reasoning_cli.commands._shared.session import Session, session_of
-from reasoning_cli.commands.models.status import WatchOption
 from reasoning_cli.errors import ConfigurationError, RemoteError, UsageError
+from reasoning_cli.terminal.listing import Format
 from reasoning_cli.values import parse_duration
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-IntervalOption = Annotated[str, typer.Option("--interval", metavar="2s", help="How often to look.")]
+    from reasoning_cli.terminal.listing import Listing
+
 PortOption = Annotated[int | None, typer.Option("--port", metavar="PORT", help="Default: gateway.port.")]
 
 
@@ -26,10 +37,12 @@ def status(
     port: PortOption = None,
     watch: WatchOption = False,
     interval: IntervalOption = "2s",
+    fmt: FormatOption = Format.TABLE,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """What the running gateway does: its slots, who answered and why, what it keeps, what is wrong."""
-    from reasoning_cli.commands.gateway._views import status_facts, status_line
+    from reasoning_cli.commands.gateway._views import slot_listing, status_facts, status_line
 
     session = session_of(ctx)
 
@@ -38,42 +51,49 @@ def status(
         facts = status_facts(record, bars=session.terminal.out_is_terminal)
         return [*_wrapped(session, status_line(record)), "", *session.terminal.fact_lines(facts)]
 
-    _show(session, lambda: running(session, port), lines, json=json, every=interval if watch else None)
+    look = Look(lambda: running(session, port), slot_listing, lines)
+    _show(session, look, chosen_format(fmt, json), quiet=quiet, every=interval if watch else None)
 
 
 def stats(
     ctx: typer.Context,
     since: Annotated[
         str | None,
-        typer.Option(metavar="WHEN", help="By the log from then on: 2026-11-21, 7d or 24h. Else since it started."),
+        typer.Option(
+            "--since", metavar="WHEN", help="By the log from then on: 2026-11-21, 7d or 24h. Else since it started."
+        ),
     ] = None,
+    until: UntilOption = None,
     port: PortOption = None,
     watch: WatchOption = False,
     interval: IntervalOption = "2s",
+    fmt: FormatOption = Format.TABLE,
     json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Who answered how many decisions, how fast, why not your model, and how often it decides as the original does.
 
-    Of the gateway that runs; with --since, or where none runs, by the training log.
+    Of the gateway that runs; with --since or --until, or where none runs, by the training log.
     """
-    from reasoning_cli.commands.gateway._views import stats_lines
+    from reasoning_cli.commands.gateway._views import stats_lines, stats_listing
     from reasoning_cli.operations.gateway.history import model_names
 
     session = session_of(ctx)
 
     def record() -> dict[str, Any]:
-        if since is None:
+        if since is None and until is None:
             try:
                 return running(session, port)
             except RemoteError as nobody:
                 if not watch:
                     session.terminal.note(f"{nobody.message}: this is the log of the last 24 hours")
-        return _history(session, since)
+        return _history(session, since, until)
 
     def lines() -> list[str]:
         return stats_lines(session.terminal, record(), model_names(session.store))
 
-    _show(session, record, lines, json=json, every=interval if watch else None)
+    look = Look(record, stats_listing, lines)
+    _show(session, look, chosen_format(fmt, json), quiet=quiet, every=interval if watch else None)
 
 
 def running(session: Session, port: int | None = None) -> dict[str, Any]:
@@ -105,44 +125,48 @@ def _token(settings: s.Settings) -> str | None:
     return None if strange else token.value
 
 
-def _history(session: Session, since: str | None) -> dict[str, Any]:
+def _history(session: Session, since: str | None, until: str | None) -> dict[str, Any]:
     from datetime import timedelta
 
     from reasoning_cli.operations.costs.date_range import parse_span
     from reasoning_cli.operations.gateway.history import history
 
     now: datetime = session.now()
-    begin, end = parse_span(since, None, now, now - timedelta(days=1))
+    begin, end = parse_span(since, until, now, now - timedelta(days=1))
     return {"since": begin.isoformat(), "until": end.isoformat(), "model_types": history(session.store, begin, end)}
 
 
-def _show(
-    session: Session,
-    record: Callable[[], Mapping[str, Any]],
-    lines: Callable[[], list[str]],
-    *,
-    json: bool,
-    every: str | None,
-) -> None:
+@dataclass(frozen=True)
+class Look:
+    """What is shown of a gateway: its `record` as it tells it, the `rows` of that, and `lines` for a person."""
+
+    record: Callable[[], Mapping[str, Any]]
+    rows: Callable[[Mapping[str, Any]], Listing[Any]]
+    lines: Callable[[], list[str]]
+
+
+def _show(session: Session, look: Look, fmt: Format, *, quiet: bool, every: str | None) -> None:
     """Once, or again and again in the same place; a gateway that went away leaves the last picture standing."""
     from reasoning_cli.terminal.progress import watching
 
     terminal = session.terminal
     if every is None:
-        if json:
-            terminal.json(record())
-        else:
-            for line in lines():
+        if fmt is Format.TABLE and not quiet:
+            for line in look.lines():
                 terminal.print(line)
+        elif fmt is Format.JSON and not quiet:
+            terminal.json(look.record())
+        else:
+            terminal.show(look.rows(look.record()), fmt, quiet=quiet)
         return
-    if json:
-        raise UsageError("--watch draws a screen", "leave --json away, or ask again and again without --watch")
+    if fmt is not Format.TABLE or quiet:
+        raise UsageError("--watch draws a screen", "leave the format away, or ask again and again without --watch")
     pause = typed(parse_duration, every, "--interval 2s").total_seconds()
     last: list[str] = []
     with watching(terminal) as show:
         while True:
             try:
-                last = lines()
+                last = look.lines()
             except RemoteError as nobody:
                 show([*last, "", *_wrapped(session, nobody.message)])
             else:

@@ -79,9 +79,13 @@ def carry_out(
         f"{name} is {already}serving as {done.record.serving_name}"
         f" (first answer in {done.answered_in.total_seconds():.2f} s)."
     )
+    model_type = spell_model_type(plan.model_type)
+    terminal.hint(f"try it: `reasoning models test {model_type}`")
+    if session.enabled[plan.model_type]:
+        terminal.hint("let an agent's decisions reach it: `reasoning gateway serve`")
+    else:
+        terminal.hint(f"decisions do not go there yet: `reasoning models enable {model_type}`")
     terminal.hint(f"stop it: `{undeploy}`")
-    if not session.enabled[plan.model_type]:
-        terminal.hint(f"decisions do not go there yet: `reasoning models enable {spell_model_type(plan.model_type)}`")
 
 
 def _rehearse(session: Session, plan: DeployPlan | AttachPlan, facts: Facts, record: Record, *, json: bool) -> None:
@@ -121,7 +125,7 @@ def whole_only() -> UsageError:
     """What served is to be kept, and cannot be: an adapter comes, or goes."""
     return UsageError(
         "where an adapter takes over, or is replaced, what served before goes; `models rollback` brings it back",
-        "leave --keep-old away",
+        "leave --keep away",
     )
 
 

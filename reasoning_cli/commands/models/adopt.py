@@ -24,7 +24,7 @@ def adopt(
             metavar="NAME|ID", help="What `models list --all` shows as not ours.", autocompletion=complete_names
         ),
     ],
-    as_type: Annotated[str, typer.Option("--as", metavar="TYPE", help="The decisions it answers from now on.")],
+    as_type: Annotated[str, typer.Option("--as", "-m", metavar="TYPE", help="The decisions it answers from now on.")],
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     json: JsonOption = False,

@@ -9,7 +9,7 @@ import typer
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.completion import complete_targets
 from reasoning_cli.commands._shared.model_options import (
-    KeepOldOption,
+    ForTypeOption,
     StepIntervalOption,
     StepsOption,
     TimeoutOption,
@@ -18,7 +18,7 @@ from reasoning_cli.commands._shared.model_options import (
     read_timeout,
     remember_models,
 )
-from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption, typed
+from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, KeepOption, YesOption, typed
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.commands.models._apply import carry_out
 from reasoning_cli.errors import UsageError
@@ -39,9 +39,7 @@ def deploy(
             autocompletion=complete_targets,
         ),
     ],
-    as_type: Annotated[
-        str | None, typer.Option("--as", metavar="TYPE", help="The decisions a model named by name answers.")
-    ] = None,
+    as_type: ForTypeOption = None,
     endpoint: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of its endpoint; default: the model type.")
     ] = None,
@@ -69,7 +67,7 @@ def deploy(
     ] = None,
     steps: StepsOption = None,
     interval: StepIntervalOption = None,
-    keep_old: KeepOldOption = False,
+    keep: KeepOption = False,
     wait: WaitOption = True,
     timeout: TimeoutOption = None,
     yes: YesOption = False,
@@ -111,10 +109,10 @@ def deploy(
             "a model that serves is replaced step by step, which has to be waited for", "leave --no-wait away"
         )
     if not isinstance(plan, AttachPlan) and plan.replaces is not None:
-        shift = read_shift(canary, steps, interval, keep_old)
+        shift = read_shift(canary, steps, interval, keep)
         carry_out_replacement(session, plan, shift, limit, yes=yes, dry_run=dry_run, json=json)
         return
-    if keep_old and serving is not None:
+    if keep and serving is not None:
         raise whole_only()
     if (canary is not None or steps is not None) and serving is not None:
         raise UsageError(

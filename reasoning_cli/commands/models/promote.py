@@ -5,7 +5,6 @@ from __future__ import annotations
 import typer
 
 from reasoning_cli.commands._shared.model_options import (
-    KeepOldOption,
     StepIntervalOption,
     StepsOption,
     TimeoutOption,
@@ -13,7 +12,7 @@ from reasoning_cli.commands._shared.model_options import (
     read_shift,
     read_timeout,
 )
-from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption
+from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, KeepOption, YesOption
 from reasoning_cli.commands._shared.session import session_of
 from reasoning_cli.commands.models._apply import carry_out_replacement
 from reasoning_cli.values import parse_model_type
@@ -24,7 +23,7 @@ def promote(
     model_type: TypeArgument,
     steps: StepsOption = None,
     interval: StepIntervalOption = None,
-    keep_old: KeepOldOption = False,
+    keep: KeepOption = False,
     timeout: TimeoutOption = None,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
@@ -34,6 +33,6 @@ def promote(
     from reasoning_cli.operations.deploy.rollout import plan_promote
 
     session = session_of(ctx)
-    shift, limit = read_shift(None, steps, interval, keep_old), read_timeout(session, timeout)
+    shift, limit = read_shift(None, steps, interval, keep), read_timeout(session, timeout)
     plan = plan_promote(session.client, session.store, session.limits, parse_model_type(model_type))
     carry_out_replacement(session, plan, shift, limit, yes=yes, dry_run=dry_run, json=json)

@@ -8,13 +8,12 @@ import typer
 
 from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
 from reasoning_cli.commands._shared.model_options import (
-    KeepOldOption,
     TimeoutOption,
     TypeArgument,
     read_timeout,
     wait_options,
 )
-from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption
+from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, KeepOption, YesOption
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.commands.models._apply import carry_out_replacement
 from reasoning_cli.values import parse_model_type, spell_model_type
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 def rollback(
     ctx: typer.Context,
     model_type: TypeArgument,
-    keep_old: KeepOldOption = False,
+    keep: KeepOption = False,
     timeout: TimeoutOption = None,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
@@ -43,7 +42,7 @@ def rollback(
     if isinstance(plan, Return):
         _carry_out_return(session, plan, limit, yes=yes, dry_run=dry_run, json=json)
     else:
-        shift = Shift(keep_old=keep_old, is_rollback=True)
+        shift = Shift(keep_old=keep, is_rollback=True)
         carry_out_replacement(session, plan, shift, limit, yes=yes, dry_run=dry_run, json=json)
 
 

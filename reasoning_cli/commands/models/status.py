@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format, typed
+from reasoning_cli.commands._shared.options import (
+    FormatOption,
+    IntervalOption,
+    JsonOption,
+    QuietOption,
+    WatchOption,
+    chosen_format,
+    typed,
+)
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.errors import ReasoningError, RemoteError, UsageError
 from reasoning_cli.terminal.listing import Format
@@ -17,9 +25,6 @@ from reasoning_cli.values import parse_duration, spell_model_type
 if TYPE_CHECKING:
     from reasoning_cli.operations.deploy.status import ModelStatus
     from reasoning_cli.terminal.listing import Listing
-
-WatchOption = Annotated[bool, typer.Option("--watch", "-w", help="Look again and again until Ctrl-C.")]
-IntervalOption = Annotated[str, typer.Option("--interval", metavar="5s", help="How often to look.")]
 
 Lines = Callable[[Session, datetime, bool], Sequence[str]]
 """What stands below the models, at a moment; the last says whether Together told of it."""

@@ -44,7 +44,7 @@ def upload(
     base: Annotated[
         str, typer.Option("--base", metavar="MODEL", help="The model it was made from.", autocompletion=complete_names)
     ],
-    kind: Annotated[Kind, typer.Option("--type", help="Whole weights, or a LoRA adapter.")] = Kind.MODEL,
+    kind: Annotated[Kind, typer.Option("--kind", help="Whole weights, or a LoRA adapter.")] = Kind.MODEL,
     token_stdin: Annotated[
         bool, typer.Option("--token-stdin", help="Read the Hugging Face token from standard input; else HF_TOKEN.")
     ] = False,

@@ -15,11 +15,18 @@ from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.commands.gateway.env import AgentOption, Syntax, env, show_environment
 from reasoning_cli.errors import ExitCode, UsageError
 from reasoning_cli.redact import mask, remember
-from reasoning_cli.values import MODEL_TYPES, Agent, parse_model_type
+from reasoning_cli.values import MODEL_TYPES, Agent, parse_model_type, spell_model_type
 
 app = typer.Typer(rich_markup_mode=None)
 
 app.command()(env)
+
+_INTRODUCTION = """\
+reasoning stands between an agent and its provider. Decisions that models of yours can take go to them; everything else
+goes on to the provider, and so does each decision that your model fails.
+
+A few questions follow. Enter takes what is offered, Ctrl-C leaves; nothing is written before you have seen it.
+"""
 
 
 @app.callback(invoke_without_command=True)
@@ -42,7 +49,7 @@ def setup(
     ] = None,
     budget: Annotated[str | None, typer.Option(metavar="USD", help="Dollars a period (budget.period) at most.")] = None,
     idle_minutes: Annotated[
-        str | None, typer.Option(metavar="MINUTES", help="Stop a model after so long without a request; 0 = never.")
+        str | None, typer.Option(metavar="N", help="Stop a model after so long without a request; 0 = never.")
     ] = None,
     openai_upstream: Annotated[
         str | None, typer.Option(metavar="URL", help="Where the agent's OpenAI calls go today.")
@@ -99,11 +106,27 @@ def setup(
     if api_key_stdin and not offline:
         try_key(session, answers[s.API_KEY.name] or "")
     if not non_interactive:
+        terminal.note(_INTRODUCTION)
         answers = ask_everything(session, answers)
         _agree(session, answers)
     _write(session, answers)
     show_environment(session, agent, Syntax.SH)
-    terminal.hint("`reasoning doctor` checks all of it; `reasoning models deploy planning --dry-run` shows a price")
+    _show_next_steps(session)
+
+
+def _show_next_steps(session: Session) -> None:
+    """What to type after setup, in the order that it is needed."""
+    session.read_settings_again()
+    enabled = [spell_model_type(one) for one, on in session.enabled.items() if on]
+    steps = [
+        ("check all of it", "`reasoning doctor`"),
+        ("stand between", "`reasoning gateway serve`, then start the agent with the lines above"),
+        ("take in the past", "`reasoning data import SOURCE`: what your agent decided already"),
+    ]
+    if enabled:
+        steps.append(("see a price", f"`reasoning models deploy {enabled[0]} --dry-run`"))
+    session.terminal.note("Next:")
+    session.terminal.facts(steps, to_out=False)
 
 
 def _agree(session: Session, answers: dict[str, str | None]) -> None:

@@ -10,11 +10,11 @@ import typer
 
 from reasoning_cli.commands._shared.completion import complete_names
 from reasoning_cli.commands._shared.model_options import TypeArgument
-from reasoning_cli.commands._shared.options import JsonOption
-from reasoning_cli.commands._shared.sample_options import SinceOption, UntilOption, filter_of
+from reasoning_cli.commands._shared.options import IntervalOption, JsonOption, SinceOption, UntilOption, typed
+from reasoning_cli.commands._shared.sample_options import filter_of
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.commands.train.promote import GateOption
-from reasoning_cli.values import parse_model_type, spell_model_type
+from reasoning_cli.values import parse_duration, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from reasoning_cli.operations.evaluate.gate_rules import Gate
     from reasoning_cli.operations.evaluate.online import CompareRequest, Figures, LiveComparison, Question, Side
     from reasoning_cli.terminal.console import Terminal
-
-_WATCH_SECONDS = 5.0
 
 
 def compare(
@@ -52,7 +50,10 @@ def compare(
         float, typer.Option(metavar="PERCENT", min=0.01, max=49, help="How often a verdict may be wrong.")
     ] = 5.0,
     gate: GateOption = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Look again and again until there is a verdict.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Look again and again until there is a verdict.")
+    ] = False,
+    interval: IntervalOption = "5s",
     json: JsonOption = False,
 ) -> None:
     """By live traffic in shadow or canary: is a model better, worse, or not yet known? Look as often as you like."""
@@ -68,6 +69,7 @@ def compare(
     if not watch:
         _show(session, _compared(session, request, rules), json=json)
         return
+    pause = typed(parse_duration, interval, "--interval 5s").total_seconds()
     with watching(session.terminal) as show:
         while True:
             found = _compared(session, request, rules)
@@ -77,7 +79,7 @@ def compare(
                 show(_lines(session.terminal, found, session.now()))
             if found.verdict is not Verdict.UNDECIDED:
                 return
-            session.sleep(_WATCH_SECONDS)
+            session.sleep(pause)
 
 
 def _compared(session: Session, request: CompareRequest, rules: Gate) -> LiveComparison:

@@ -15,17 +15,21 @@ from reasoning_cli.commands._shared.options import (
     DryRunOption,
     FormatOption,
     JsonOption,
+    NewestOption,
     QuietOption,
+    SinceOption,
+    UntilOption,
     YesOption,
     chosen_format,
     typed,
 )
 from reasoning_cli.commands._shared.sample_options import (
     AgentOption,
+    DecidedOption,
     LabelOption,
+    RoomOption,
     SampleSeedOption,
-    SinceOption,
-    UntilOption,
+    SourceOption,
 )
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.errors import NotFoundError, UsageError
@@ -59,16 +63,17 @@ def evaluate(
     dataset: Annotated[
         Path | None, typer.Option("--dataset", metavar="FILE", help="JSON lines as `data export` writes them.")
     ] = None,
-    last: Annotated[
-        int | None, typer.Option("--last", metavar="N", min=1, help="The newest N decisions; default: all.")
-    ] = None,
+    limit: NewestOption = None,
     holdout: Annotated[
         bool, typer.Option("--holdout", help="The validation side of the first model's training run.")
     ] = False,
     since: SinceOption = None,
     until: UntilOption = None,
     agent: AgentOption = None,
+    room: RoomOption = None,
+    source: SourceOption = None,
     label: LabelOption = None,
+    decision: DecidedOption = None,
     sample: Annotated[
         int | None, typer.Option("--sample", metavar="N", min=1, help="Only N of them, drawn at random.")
     ] = None,
@@ -117,8 +122,8 @@ def evaluate(
         parse_model_type(model_type),
         tuple(model or (model_type,)),
         dataset,
-        (last, sample, seed, holdout),
-        (since, until, agent, label),
+        (limit, sample, seed, holdout),
+        (since, until, agent, room, source, label, decision),
         (_weight(wrong_respond_cost, "respond"), _weight(wrong_ignore_cost, "ignore")),
     )
     prices = read_prices(prices_file(session))
@@ -241,7 +246,7 @@ def _request(
     models: tuple[str, ...],
     dataset: Path | None,
     which: tuple[int | None, int | None, int, bool],
-    filters: tuple[str | None, str | None, str | None, str | None],
+    filters: tuple[str | None, ...],
     weights: tuple[Decimal, Decimal],
 ) -> EvaluateRequest:
     """What was typed as a request. UsageError for what makes no sense together."""
@@ -251,11 +256,11 @@ def _request(
     from reasoning_cli.commands._shared.sample_options import filter_of
     from reasoning_cli.operations.evaluate.sampling import EvaluateRequest, Weights
 
-    last, sample, seed, holdout = which
-    since, until, agent, label = filters
-    if dataset is not None and (last is not None or any(filters)):
+    limit, sample, seed, holdout = which
+    since, until, agent, room, source, label, decision = filters
+    if dataset is not None and (limit is not None or any(filters)):
         raise UsageError("--dataset names the decisions; filters are for those of the log", "leave one of them out")
-    wanted = filter_of(session, [model_type], agent, None, None, label, None, since, until)
+    wanted = filter_of(session, [model_type], agent, room, source, label, decision, since, until)
     get = session.settings.get
     return EvaluateRequest(
         model_type=model_type,
@@ -263,13 +268,14 @@ def _request(
         form=str(get(s.PROMPT_FORM[model_type])),
         max_tokens=get(s.MAX_TOKENS[model_type]),
         window_tokens=get(s.WINDOW_TOKENS[model_type]),
-        wanted=replace(wanted, limit=last),
+        wanted=replace(wanted, limit=limit),
         dataset=dataset,
         holdout=holdout,
         sample=sample,
         seed=seed,
         weights=Weights(*weights),
-        typed=repr(filters),
+        # In the form of when there were no others, so that an evaluation made then is still known.
+        typed=repr(filters if room or source or decision else (since, until, agent, label)),
     )
 
 

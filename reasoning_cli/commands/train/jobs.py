@@ -165,7 +165,7 @@ def download(
     run: RunArgument,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write it: a .tar.zst.")],
     kind: Annotated[
-        str | None, typer.Option("--type", metavar="merged|adapter", help="The whole model, or the adapter alone.")
+        str | None, typer.Option("--kind", metavar="merged|adapter", help="The whole model, or the adapter alone.")
     ] = None,
     json: JsonOption = False,
 ) -> None:

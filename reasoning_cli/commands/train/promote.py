@@ -11,7 +11,7 @@ import typer
 from reasoning_cli.commands._shared.completion import complete_names
 from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
 from reasoning_cli.commands._shared.model_options import TimeoutOption, TypeArgument, read_timeout, wait_options
-from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption, typed
+from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, KeepOption, YesOption, typed
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.errors import ExitCode, ReasoningError, UsageError
 from reasoning_cli.values import Mode, parse_duration, parse_model_type, spell_model_type
@@ -54,9 +54,7 @@ def promote(
         Mode,
         typer.Option("--mode", help="Begin as a shadow, with the first step (canary), or with everything (live)."),
     ] = Mode.SHADOW,
-    keep_loser: Annotated[
-        bool, typer.Option("--keep-loser", help="Stop the model that loses, but do not delete it.")
-    ] = False,
+    keep: KeepOption = False,
     force: Annotated[bool, typer.Option("--force", help="Go on against the gate; who did is kept.")] = False,
     timeout: TimeoutOption = None,
     yes: YesOption = False,
@@ -73,7 +71,7 @@ def promote(
     from reasoning_cli.store.promote.promotions import WATCHED, Promotions
 
     session, chosen = session_of(ctx), parse_model_type(model_type)
-    request = _request(chosen, to, steps, hold, interval, mode, keep_loser)
+    request = _request(chosen, to, steps, hold, interval, mode, keep)
     limit = read_timeout(session, timeout)
     going = Promotions(session.store).going(chosen)
     if dry_run and (going is None or going.stage not in WATCHED):
@@ -101,9 +99,7 @@ def promote(
 def rollback(
     ctx: typer.Context,
     model_type: TypeArgument,
-    keep_loser: Annotated[
-        bool, typer.Option("--keep-loser", help="Stop the model that goes, but do not delete it.")
-    ] = False,
+    keep: KeepOption = False,
     timeout: TimeoutOption = None,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
@@ -123,7 +119,7 @@ def rollback(
         return
     ask_about(terminal, back_facts(plan), "Go back?", yes=yes)
     with waiting(terminal, f"going back in {name}"):
-        done = run_back(_promotion_context(session, limit), session.settings.database(), plan, keep_loser=keep_loser)
+        done = run_back(_promotion_context(session, limit), session.settings.database(), plan, keep_loser=keep)
     if json:
         terminal.json(promotion_record(done))
         return

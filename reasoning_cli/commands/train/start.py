@@ -10,11 +10,25 @@ import typer
 
 from reasoning_cli.commands._shared.completion import complete_model_types, complete_names
 from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
-from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption, typed
-from reasoning_cli.commands._shared.sample_options import AgentOption
+from reasoning_cli.commands._shared.options import (
+    DryRunOption,
+    JsonOption,
+    NewestOption,
+    SinceOption,
+    UntilOption,
+    YesOption,
+    typed,
+)
+from reasoning_cli.commands._shared.sample_options import (
+    AgentOption,
+    DecidedOption,
+    LabelOption,
+    RoomOption,
+    SourceOption,
+    filter_of,
+)
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.commands._shared.training_options import (
-    AnsweredByOption,
     BalanceOption,
     CompactOption,
     MinConfidenceOption,
@@ -68,13 +82,13 @@ def start(
     split: Annotated[
         str, typer.Option(metavar="0.9/0.1|none", help="Shares to learn from and to check with (a third is kept out).")
     ] = "0.9/0.1",
-    label: Annotated[str | None, typer.Option(metavar="LABEL", help="Only what is labelled so.")] = None,
+    label: LabelOption = None,
     agent: AgentOption = None,
-    source: AnsweredByOption = None,
-    start_date: Annotated[
-        str | None, typer.Option("--start-date", "--since", metavar="DATE", help="From this day or moment on.")
-    ] = None,
-    end_date: Annotated[str | None, typer.Option(metavar="DATE", help="Up to this day, the whole of it.")] = None,
+    room: RoomOption = None,
+    source: SourceOption = None,
+    decision: DecidedOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     min_confidence: MinConfidenceOption = None,
     dedupe: Annotated[str, typer.Option(metavar="HOW", help="Leave out copies: near, exact or none.")] = "near",
     redact: Annotated[bool, typer.Option(help="Placeholders for keys and personal data; on by default.")] = True,
@@ -84,7 +98,7 @@ def start(
     max_tokens: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Leave out longer samples; default: TYPE.window_tokens.")
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", "-l", metavar="N", min=1, help="Only the newest N.")] = None,
+    limit: NewestOption = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Decides the split, the choice and the training.")] = 0,
     max_cost: Annotated[
         str | None, typer.Option(metavar="USD", help="Agree to a price up to this, and to no more.")
@@ -105,10 +119,9 @@ def start(
     Running it again goes on where it was, whatever broke it off; it never trains twice. Ctrl-C leaves the job running.
     """
     from reasoning_cli.operations.data.export.render import Rules
-    from reasoning_cli.operations.data.export.run import ExportRequest, parse_range
+    from reasoning_cli.operations.data.export.run import ExportRequest
     from reasoning_cli.operations.data.export.split import parse_split
     from reasoning_cli.operations.train.plan import TrainRequest
-    from reasoning_cli.store.samples.training_log import SampleFilter
 
     session, name = session_of(ctx), parse_model_type(model_type)
     deduped, how = parse_dedupe(dedupe), _method(method)
@@ -117,20 +130,12 @@ def start(
     if not lora and lora_rank is not None:
         raise UsageError("--full has no --lora-rank", "leave one of them out")
     refuse_names_alone(redact=redact, redact_names=redact_names)
-    since, until = parse_range(start_date, end_date)
+    label = "corrected" if how == "dpo" else label
+    wanted = filter_of(session, [name], agent, room, source, label, decision, since, until)
     request = TrainRequest(
         model_type=name,
         export=ExportRequest(
-            wanted=SampleFilter(
-                model_types=(name,),
-                since=since,
-                until=until,
-                agent=agent,
-                source=source,
-                label="corrected" if how == "dpo" else label,
-                limit=limit,
-                min_confidence=parse_confidence(min_confidence, "0.8"),
-            ),
+            wanted=replace(wanted, limit=limit, min_confidence=parse_confidence(min_confidence, "0.8")),
             rules=Rules(
                 forms={name: _form(session, name, compact)},
                 max_tokens={name: max_tokens or window_of(session, name)},

@@ -171,7 +171,7 @@ def _held_out(store: Store, candidate: Candidate) -> NumberSet:
     if numbers is None:
         raise ReasoningError(
             f"no validation side is known of the training of `{candidate.name}`",
-            "`--last N` takes the newest decisions; those it was trained on are left out anyway",
+            "`--limit N` takes the newest decisions; those it was trained on are left out anyway",
         )
     return numbers
 

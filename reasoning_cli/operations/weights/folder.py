@@ -181,9 +181,9 @@ def _unwanted(relative: str, size: int) -> str | None:
 def _check(folder: Folder, kind: str, base: str) -> None:
     by_path = {one.path: one for one in folder.files}
     if kind == MODEL and CONFIG not in by_path and ADAPTER_CONFIG in by_path:
-        raise UsageError(f"`{folder.root}` holds an adapter, not whole weights", "add --type adapter")
+        raise UsageError(f"`{folder.root}` holds an adapter, not whole weights", "add --kind adapter")
     if kind == ADAPTER and ADAPTER_CONFIG not in by_path and CONFIG in by_path:
-        raise UsageError(f"`{folder.root}` holds whole weights, not an adapter", "leave --type adapter away")
+        raise UsageError(f"`{folder.root}` holds whole weights, not an adapter", "leave --kind adapter away")
     config, weights = (CONFIG, "*.safetensors") if kind == MODEL else (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
     if config not in by_path:
         raise DataError(f"`{folder.root}` has no {config}", "name the folder that has it beside the weights")

@@ -190,20 +190,20 @@ def test_a_variable_that_hides_the_budget_is_named(
 
 def test_the_automatic_stop_reaches_what_runs_and_what_will(still: Service, reasoning: Run) -> None:
     still.deploy("planning")
-    shown = reasoning("costs", "auto-shutdown", "--minutes", "90")
+    shown = reasoning("costs", "auto-shutdown", "--idle-minutes", "90")
     assert (shown.exit_code, shown.stderr) == (0, "")
     assert shown.stdout == "Models stop after 90 idle minutes: every new one, planning.\n"
     assert [one["inactiveTimeout"] for one in still.deployments()] == [90]
     plan = json.loads(reasoning("models", "deploy", "coding", "--dry-run", "--json").stdout)
     assert plan["idle_minutes"] == 90
-    never = reasoning("costs", "auto-shutdown", "-m", "0")
+    never = reasoning("costs", "auto-shutdown", "--idle-minutes", "0")
     assert never.stderr == "warning: a forgotten model now costs until somebody stops it\n"
     assert [one["inactiveTimeout"] for one in still.deployments()] == [0]
 
 
 @pytest.mark.parametrize("minutes", ["1441", "-30", "soon", "30.5", ""])
 def test_minutes_that_together_would_refuse_are_refused(still: Service, reasoning: Run, minutes: str) -> None:
-    shown = reasoning("costs", "auto-shutdown", "--minutes", minutes)
+    shown = reasoning("costs", "auto-shutdown", "--idle-minutes", minutes)
     assert (shown.exit_code, shown.stdout) == (2, "")
-    assert shown.stderr.endswith("hint: for example --minutes 30\n")
+    assert shown.stderr.endswith("hint: for example --idle-minutes 30\n")
     assert still.journal() == []

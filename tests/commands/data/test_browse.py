@@ -104,7 +104,7 @@ def test_every_format_holds_the_same(store: Store, reasoning: Run) -> None:
 
 
 def test_a_decision_as_a_person_reads_it(store: Store, reasoning: Run) -> None:
-    reasoning("data", "label", FIRST, "--decision", "ignore", "--as", "ada", "--note", "not for her")
+    reasoning("data", "label", FIRST, "--decision", "ignore", "--annotator", "ada", "--note", "not for her")
     shown = reasoning("data", "show", "0001").stdout
     (at,) = {one.at for one in Labels(store).history(FIRST)}
     assert (
@@ -176,7 +176,7 @@ def test_decisions_for_machines(store: Store, reasoning: Run) -> None:
         (["label", "0001", "9", "--good"], 5, "no decision has the id `9`"),
         (["label", "0001", "--good", "--from", "x.csv"], 2, "says itself"),
         (["label", "--from", "none.csv"], 5, "there is no file"),
-        (["label", "0001", "--good", "--as", " "], 2, "--as needs a name"),
+        (["label", "0001", "--good", "--annotator", " "], 2, "--annotator needs a name"),
         (["labels", "9"], 5, "no decision has the id"),
     ],
 )
@@ -230,7 +230,7 @@ def test_labels_from_a_script(store: Store, reasoning: Run, tmp_path: Path) -> N
     history = reasoning("data", "labels", "0001", "-q").stdout.split()
     assert history == [str(one.number) for one in Labels(store).history(FIRST)]
     table = reasoning("data", "labels", "--limit", "1").stdout.splitlines()
-    assert table[0].split() == ["NO", "AT", "DECISION", "LABEL", "WAS", "BY", "UNDOES", "NOTE"]
+    assert table[0].split() == ["NO", "AT", "ID", "LABEL", "WAS", "BY", "UNDOES", "NOTE"]
     assert table[1].split()[3:6] == [FIRST, "good", "corrected"]
 
 
@@ -246,7 +246,7 @@ def test_labels_from_a_file_are_kept_and_what_is_wrong_is_explained(
     dry = reasoning("data", "label", "--from", table, "--dry-run")
     assert "Would label 2 decisions (1 corrected, 1 good); 1 had that label already." in dry.stdout
     assert label_of(store) is None
-    done = reasoning("data", "label", "--from", table, "--as", "ada")
+    done = reasoning("data", "label", "--from", table, "--annotator", "ada")
     assert done.exit_code == 1
     assert done.stdout == "Labelled 2 decisions (1 corrected, 1 good); 1 had that label already.\n"
     assert [line.partition(": ")[2] for line in done.stderr.splitlines()] == [

@@ -64,7 +64,10 @@ def users(content: str) -> list[str]:
 
 def test_import_says_what_became_of_every_row(reasoning: Run) -> None:
     done = reasoning("data", "import", ROWS)
-    assert (done.exit_code, done.stderr) == (0, "")
+    assert (done.exit_code, done.stderr) == (
+        0,
+        "hint: look at them: `reasoning data list`; what they are worth to train on: `reasoning data stats`\n",
+    )
     first, second, third, *reasons = done.stdout.splitlines()
     assert first == "11 decisions in 21 rows: 5 planning, 4 should-respond, 2 coding"
     assert second == "11 added, 0 there already"
@@ -126,6 +129,7 @@ def test_broken_lines_are_named_and_do_not_keep_the_rest_out(reasoning: Run, tmp
         "warning: line 2 was not read: not JSON",
         *[f"warning: line {number} was not read: not JSON" for number in (4, 5, 6, 7)],
         "warning: and 2 more lines",
+        "hint: look at them: `reasoning data list`; what they are worth to train on: `reasoning data stats`",
     ]
 
 
@@ -136,7 +140,11 @@ def test_broken_lines_are_named_and_do_not_keep_the_rest_out(reasoning: Run, tmp
 def test_each_type_is_a_file_of_its_own(filled: Run, model_type: str, count: int) -> None:
     target = Path("train.jsonl")
     done = filled("data", "export", "-m", model_type, "-o", target)
-    assert (done.exit_code, done.stderr) == (0, "")
+    name = model_type.replace("_", "-")
+    assert (done.exit_code, done.stderr) == (
+        0,
+        f"hint: a training exports by itself; its plan and price: `reasoning train start {name} --dry-run`\n",
+    )
     noun = "samples"
     assert done.stdout.startswith(
         f"{count} {noun} ({count} {model_type.replace('_', '-')}) written to {target.resolve()}"
@@ -221,10 +229,10 @@ def test_a_limit_takes_the_newest(filled: Run) -> None:
 @pytest.mark.parametrize(
     ("dates", "count"),
     [
-        (["--start-date", "2026-10-04"], 6),
-        (["--end-date", "2026-10-03"], 3),
+        (["--since", "2026-10-04"], 6),
+        (["--until", "2026-10-03"], 3),
         (["--start-date", "2026-10-02", "--end-date", "2026-10-02"], 1),
-        (["--start-date", "2026-10-02T12:00:00.251Z", "--end-date", "2026-10-04T12:00Z"], 1),
+        (["--since", "2026-10-02T12:00:00.251Z", "--until", "2026-10-04T12:00Z"], 1),
         (["--start-date", "2026-10-02T14:00:00.250+02:00", "--end-date", "2026-10-04T12:00Z"], 2),
     ],
 )

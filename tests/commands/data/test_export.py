@@ -28,7 +28,10 @@ def filled(reasoning: Run, home: Path) -> Run:
 
 def test_a_split_names_its_files_shares_and_manifest(filled: Run) -> None:
     done = filled("data", "export", "-o", "a.jsonl", "--split", "0.8/0.2", "--dedupe", "near", "--seed", "1")
-    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.exit_code == 0
+    assert done.stderr == (
+        "hint: a training exports by itself; its plan and price: `reasoning train start TYPE --dry-run`\n"
+    )
     here = Path().resolve()
     said = done.stdout.splitlines()
     assert said[0].split(" written to ")[1].startswith("2 files, ")

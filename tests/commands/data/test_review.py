@@ -78,7 +78,7 @@ def editor(tmp_path: Path, command: str) -> str:
 
 def test_accept_reject_correct_undo_leave_and_go_on(store: Store, tmp_path: Path) -> None:
     edits = editor(tmp_path, """sed -i 's/RESPOND/STOP/; s/Asked/Told to be still/' "$1" """)
-    with Person("data", "review", "--as", "ada", EDITOR=edits) as person:
+    with Person("data", "review", "--annotator", "ada", EDITOR=edits) as person:
         screen = person.sees("message 1", "1 of 5", "? help")
         assert "11:59 Bob: before that" in screen
         assert "RESPOND" in screen
@@ -240,6 +240,6 @@ def test_a_sample_is_drawn_once_and_gone_on_with(store: Store) -> None:
 def test_without_a_terminal_or_decisions_it_says_so(store: Store, reasoning: Run, tmp_path: Path) -> None:
     done = reasoning("data", "review")
     assert done.exit_code == 2
-    assert "reasoning data label ID --good" in done.stderr
+    assert "reasoning data label DECISION --good" in done.stderr
     with Person("data", "review", "--agent", "nobody") as person:
         assert "No decisions match." in person.ends()[1]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
+import pty
 import re
 import signal
 import socket
@@ -410,8 +412,25 @@ def test_what_it_did_is_told_while_it_runs_and_afterwards(
         live = json.loads(reasoning("gateway", "stats", "--json").stdout)["model_types"]
         shown = reasoning("gateway", "stats").stdout
         status = reasoning("gateway", "status").stdout
+        rows = [json.loads(line) for line in reasoning("gateway", "stats", "-f", "jsonl").stdout.splitlines()]
+        slots = list(csv.DictReader(reasoning("gateway", "status", "--format", "csv").stdout.splitlines()))
+        ids = reasoning("gateway", "status", "-q").stdout.split()
         gateway.end()
     assert live["planning"]["by_source"]["slot"]["count"] == 3
+    assert [(row["model_type"], row["source"], row["count"]) for row in rows] == [
+        ("planning", "slot", 3),
+        ("should_respond", "original", 1),
+    ]
+    assert [(row["model_type"], row["decisions"], row["slot"], row["original"]) for row in slots] == [
+        ("should_respond", "1", "0", "1"),
+        ("planning", "3", "3", "0"),
+        ("coding", "0", "0", "0"),
+    ]
+    assert (slots[0]["closed"], slots[1]["mode"], ids) == (
+        "no model is deployed",
+        "live",
+        ["should_respond", "planning", "coding"],
+    )
     assert re.search(r"^planning +model +3 +100 % +\d+ ms", shown, re.M)
     assert re.search(r"^should-respond +original +1 .* 1 no model is deployed$", shown, re.M)
     model = Deployments(still.store).live()[0].model_name
@@ -420,11 +439,27 @@ def test_what_it_did_is_told_while_it_runs_and_afterwards(
     after = reasoning("gateway", "stats")
     assert after.stderr.endswith("this is the log of the last 24 hours\n")
     assert re.search(r"^planning +model +3 +100 % +\d+ ms", after.stdout, re.M)
+    past = reasoning("gateway", "stats", "--since", "3d", "--until", "2d", "--format", "tsv")
+    assert past.stdout == "model_type\tsource\tcount\tshare\tp50_ms\tp95_ms\treasons\n"
     told = json.loads(reasoning("gateway", "stats", "--since", "1h", "--json").stdout)["model_types"]
     assert told["planning"]["success_rate"] == 1.0
     assert told["should_respond"]["by_source"]["original"]["count"] == 1
     gone = reasoning("gateway", "status")
     assert (gone.exit_code, gone.stdout) == (7, "")
+
+
+def test_a_person_who_starts_it_is_told_what_to_type_next(home: Path) -> None:
+    screen, end = pty.openpty()
+    command = [sys.executable, "-P", "-m", "reasoning_cli", "gateway", "serve", "--port", "0", "--profile", "shop"]
+    with subprocess.Popen(command, stdin=end, stdout=end, stderr=end) as process:
+        os.close(end)
+        said = ""
+        while "--watch" not in said:
+            said += os.read(screen, 4096).decode()
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+    os.close(screen)
+    assert "lead an agent here: `reasoning --profile shop gateway env`; see what comes:" in " ".join(said.split())
 
 
 def test_a_unit_that_starts_it_as_wanted(reasoning: Run, home: Path) -> None:

@@ -143,7 +143,7 @@ def test_an_adapter_takes_over_at_once_or_not_at_all(still: Service, reasoning: 
     for option, said in (
         (("--canary", "10"), "an attached adapter has none of its own"),
         (("--steps", "50,100"), "an attached adapter has none of its own"),
-        (("--keep-old",), "`models rollback` brings it back"),
+        (("--keep",), "`models rollback` brings it back"),
         (("--no-wait",), "which has to be waited for"),
     ):
         refused = attach(reasoning, job, "planning", "--yes", *option)

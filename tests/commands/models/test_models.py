@@ -154,6 +154,8 @@ def test_deploy_scale_and_undeploy(still: Service, reasoning: Run) -> None:
         "planning: provisioning; cold start is not billed\n"
         "planning: scaling; cold start is not billed\n"
         "planning: ready\n"
+        "hint: try it: `reasoning models test planning`\n"
+        "hint: let an agent's decisions reach it: `reasoning gateway serve`\n"
         "hint: stop it: `reasoning models undeploy planning`\n"
     )
     assert still.deployments()[0]["inactiveTimeout"] == 1440

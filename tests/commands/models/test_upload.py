@@ -55,7 +55,7 @@ def test_uploaded_it_can_be_deployed(together: Service, reasoning: Run, monkeypa
 
 
 def test_the_token_comes_from_stdin(together: Service, reasoning: Run) -> None:
-    done = reasoning(*UPLOAD, "--yes", "--token-stdin", "--type", "adapter", "--json", input=f"{TOKEN}\n")
+    done = reasoning(*UPLOAD, "--yes", "--token-stdin", "--kind", "adapter", "--json", input=f"{TOKEN}\n")
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["type"] == "adapter"
     assert "token" in sent(together)[0]

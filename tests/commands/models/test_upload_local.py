@@ -110,7 +110,7 @@ def test_a_dry_run_lists_files_and_sends_nothing(together: Service, reasoning: R
 def test_an_adapter(together: Service, reasoning: Run) -> None:
     write_adapter(Path("mine"))
     assert reasoning(*UPLOAD, "--yes").exit_code == 2
-    done = reasoning(*UPLOAD, "--yes", "--type", "adapter", "--json")
+    done = reasoning(*UPLOAD, "--yes", "--kind", "adapter", "--json")
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["revision"] == revisions(together)[0]["revisionId"]
 
@@ -171,7 +171,7 @@ def test_weights_that_are_not_valid_say_why(together: Service, reasoning: Run, m
     ("arguments", "exit_code", "said"),
     [
         (["--from", "./nothing"], 5, "is no folder"),
-        (["--from", "./mine", "--type", "adapter"], 2, "holds whole weights"),
+        (["--from", "./mine", "--kind", "adapter"], 2, "holds whole weights"),
         (["--from", "./mine", "--token-stdin"], 2, "needs no Hugging Face token"),
         (["--from", "acme/mine", "--abort"], 2, "is for the upload of a folder"),
         (["--from", "./mine", "--abort"], 5, "no model `mine` was begun"),

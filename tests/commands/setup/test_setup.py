@@ -313,6 +313,13 @@ def test_flags_alone_are_enough(reasoning: Run, service: SandboxServer, file: Pa
     }
     assert done.stdout == "export ANTHROPIC_BASE_URL=http://127.0.0.1:8001\n"
     assert "The key … is accepted; its project is" in done.stderr
+    assert done.stderr.endswith(
+        "Next:\n"
+        "  check all of it    `reasoning doctor`\n"
+        "  stand between      `reasoning gateway serve`, then start the agent with the lines above\n"
+        "  take in the past   `reasoning data import SOURCE`: what your agent decided already\n"
+        "  see a price        `reasoning models deploy should-respond --dry-run`\n"
+    )
 
 
 def test_a_key_that_is_refused_is_not_written(reasoning: Run, service: SandboxServer, file: Path) -> None:
@@ -465,6 +472,8 @@ def terminal_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_person_at_a_terminal(service: SandboxServer, file: Path, terminal_variables: None) -> None:
     person = Keyboard("setup", "--agent", "openai")
+    person.wait_for("reasoning stands between an agent and its provider.")
+    person.wait_for("nothing is written before you have seen it")
     person.wait_for("Together API key")
     person.type("sandbox-key\r")
     person.wait_for("Which decisions")
@@ -480,6 +489,7 @@ def test_a_person_at_a_terminal(service: SandboxServer, file: Path, terminal_var
     person.type("\r")
     person.wait_for("Write this to")
     person.type("y")
+    person.wait_for("Next:")
     assert person.end() == 0
     assert Path("stdout").read_text() == "export OPENAI_BASE_URL=http://127.0.0.1:8001/v1\n"
     assert written(file)["budget.limit_usd"] == "100"

@@ -344,7 +344,7 @@ def test_it_is_asked_in_the_form_it_was_trained_in_and_known_by_it(
 def test_of_two_in_one_endpoint_each_is_asked_by_its_name(reasoning: Run, both: tuple[Service, str]) -> None:
     service, tuned = both
     Samples(service.store).insert_many(samples(list(decisions("should_respond", 20, 5)), name="p"))
-    answered = reasoning("train", "eval", "should-respond", "--model", tuned, "--last", "20", "--json")
+    answered = reasoning("train", "eval", "should-respond", "--model", tuned, "--limit", "20", "--json")
     assert model(record_of(answered))["serving_name"] == "sandbox/should-respond"
     done = reasoning("models", "deploy", WEAK, "--as", "should-respond", "--canary", "10", "--yes")
     assert done.exit_code == 0, done.stderr
@@ -488,7 +488,7 @@ def test_mistyped_it_says_what_there_is(reasoning: Run, weak: Service) -> None:
         (("--model", "should-respnd"), 5, "did you mean `should-respond`?"),
         (("--model", "original"), 2, "always shown"),
         (("--model", "should-respond", "--model", "should_respond"), 2, "the same model"),
-        (("--dataset", "a.jsonl", "--last", "5"), 2, "leave one of them out"),
+        (("--dataset", "a.jsonl", "--limit", "5"), 2, "leave one of them out"),
         (("--since", "2999-01-01"), 2, "future"),
         (("--show", "9"), 5, "no evaluation 9"),
         (("--label", "corrected"), 1, "no decision is left"),

@@ -135,7 +135,7 @@ def test_two_that_toss_coins_are_told_apart_by_nobody(agents: Town, typed: Run, 
     typed("models", "deploy", models[1], "--as", "should-respond", "--canary", "0", "--yes")
     typed("data", "import", log_file(tmp_path, 150, seed=7))
     one, other = models
-    asked = ("train", "eval", "should-respond", "--model", other, "--model", one, "--last", "150", "--json")
+    asked = ("train", "eval", "should-respond", "--model", other, "--model", one, "--limit", "150", "--json")
     report = json.loads(typed(*asked).stdout)
     (difference,) = [found for found in report["differences"] if found["metric"] == "accuracy"]
     assert difference["verdict"] == "not known", difference

@@ -16,11 +16,10 @@ import pytest
 from reasoning_cli.errors import UsageError
 from reasoning_cli.operations.costs.attribution import Owners
 from reasoning_cli.operations.costs.budget import Limits
-from reasoning_cli.operations.costs.date_range import day_edges, hour_edges, parse_span
+from reasoning_cli.operations.costs.date_range import day_edges, hour_edges, parse_bounds, parse_span
 from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
 from reasoning_cli.operations.costs.ledger import readings_by_deployment
 from reasoning_cli.operations.costs.report import By, CostReport, cost_report
-from reasoning_cli.operations.data.export.run import parse_range
 from reasoning_cli.operations.deploy.status import refresh
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.samples.training_log import Sample, Samples
@@ -47,9 +46,23 @@ def test_days_are_those_of_the_operator_and_the_last_counts_whole() -> None:
 
 def test_moments_and_times_ago() -> None:
     assert span("2026-11-18T10:00:00Z", "2026-11-18T12:00:00+01:00") == ("18 10:00", "18 11:00")
+    assert span("2026-11-18T10:00", "2026-11-18T12:00:00") == ("18 09:00", "18 11:00"), "in the operator's zone"
+    summer = datetime(2026, 8, 1, tzinfo=UTC)
+    assert parse_span("2026-07-01T10:00", None, summer, MONTH, BERLIN)[0] == datetime(2026, 7, 1, 8, tzinfo=UTC)
     assert span("24h") == ("19 12:30", "20 12:30")
     assert span("7d", "2d") == ("13 12:30", "18 12:30")
     assert span("1w") == span("7d")
+
+
+def test_a_filter_has_no_bound_where_none_was_typed_and_any_where_one_was() -> None:
+    assert parse_bounds(None, None, NOW, BERLIN) == (None, None)
+    assert parse_bounds("2026-10-25", "2026-10-25", NOW, BERLIN) == (
+        datetime(2026, 10, 24, 22, tzinfo=UTC),
+        datetime(2026, 10, 25, 23, tzinfo=UTC),
+    )
+    assert parse_bounds(None, "2099-12-31", NOW, UTC) == (None, datetime(2100, 1, 1, tzinfo=UTC))
+    with pytest.raises(UsageError, match="is not after the beginning"):
+        parse_bounds("2026-10-25", "2026-10-24", NOW, BERLIN)
 
 
 def test_a_day_ago_is_the_same_time_of_yesterday_where_clocks_were_changed() -> None:
@@ -63,7 +76,13 @@ def test_a_day_ago_is_the_same_time_of_yesterday_where_clocks_were_changed() -> 
     [
         ("yesterday", None, "`yesterday` is no time for --since"),
         (None, "2026-13-01", "`2026-13-01` is no time for --until"),
-        ("2026-11-18T10:00:00", None, "says no time zone"),
+        (None, "2026-02-30", "`2026-02-30` is no time for --until"),
+        ("20261121", None, "is no time for --since"),
+        ("2026-W47-6", None, "is no time for --since"),
+        ("", None, "`` is no time for --since"),
+        ("21.11.2026", None, "is no time for --since"),
+        ("0001-01-01x", None, "is no time for --since"),
+        (None, "9999-12-31", "is no time for --until"),
         ("2026-12-01", None, "is in the future"),
         ("2026-11-18", "2026-11-17", "is not after the beginning"),
         ("9999999d", None, "is no time for --since"),
@@ -346,7 +365,7 @@ def test_a_bill_nobody_reads_is_refused(together: Service) -> None:
 def test_a_day_without_a_midnight_begins_an_hour_later(
     zone: str, day: str, begins: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In bills, in their columns and in the filters of the log, by name and as the system's zone."""
+    """In bills, in their columns and in filters, by name and as the system's zone."""
     begin = datetime.fromisoformat(begins)
     for chosen in (ZoneInfo(zone), None):
         with monkeypatch.context() as patch:
@@ -356,7 +375,6 @@ def test_a_day_without_a_midnight_begins_an_hour_later(
             try:
                 assert parse_span(day, None, NOW, MONTH, chosen)[0] == begin
                 assert begin in day_edges(begin - timedelta(days=2), begin + timedelta(days=2), chosen)
-                assert parse_range(day, None, chosen)[0] == begin
             finally:
                 patch.undo()
                 time.tzset()

@@ -137,7 +137,7 @@ class HashedFile(io.RawIOBase):
         self.size_bytes += length
         if self.size_bytes > MOST_BYTES:
             raise DataError(
-                "the file would be larger than the 50 GB Together takes", hint="take fewer: --limit, or --start-date"
+                "the file would be larger than the 50 GB Together takes", hint="take fewer: --limit, or --since"
             )
         while left:
             some = left[: _PIECE - self._filled]

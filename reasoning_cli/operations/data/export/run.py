@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import secrets
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime
 from itertools import compress
 from pathlib import Path
 from typing import BinaryIO
@@ -44,10 +43,7 @@ from reasoning_cli.store.samples.export_reader import ExportRows
 from reasoning_cli.store.samples.exports import NumberSet, record_export
 from reasoning_cli.store.samples.training_log import SampleFilter
 from reasoning_cli.store.timestamps import from_ms
-from reasoning_cli.times import in_zone
 
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
 _DECISIONS = 20  # told apart in a manifest, for each type
 
 
@@ -146,20 +142,6 @@ def export_samples(
 def new_salt() -> str:
     """A key for placeholders that nobody can guess."""
     return secrets.token_hex(16)
-
-
-def parse_range(
-    start: str | None, end: str | None, zone: tzinfo | None = None
-) -> tuple[datetime | None, datetime | None]:
-    """Read `--start-date` and `--end-date` as the bounds [since, until) of a filter.
-
-    Each is a day (`2026-11-21`, in `zone`, the system's when None; the end day counts whole) or a moment in RFC 3339.
-    """
-    since = _moment(start, zone, "start date") if start is not None else None
-    until = _moment(end, zone, "end date", end_of_day=True) if end is not None else None
-    if since is not None and until is not None and since >= until:
-        raise UsageError(f"the start date `{start}` is after the end date `{end}`", hint="swap them")
-    return since, until
 
 
 class _Run:
@@ -381,23 +363,3 @@ def _told(file: ExportedFile) -> dict[str, object]:
 
 def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _moment(text: str, zone: tzinfo | None, name: str, *, end_of_day: bool = False) -> datetime:
-    text = text.strip()
-    try:
-        moment = datetime.fromisoformat(text)
-        whole_day = _DAY.fullmatch(text) is not None
-        if not whole_day and not _MOMENT.match(text):
-            raise ValueError
-        if end_of_day:
-            moment += timedelta(days=1) if whole_day else timedelta(milliseconds=1)
-        if moment.tzinfo is None:
-            # Without a zone the system's rules of that very day count, summer time included.
-            return in_zone(moment, zone)
-        return moment.astimezone(UTC)
-    except (ValueError, OverflowError, OSError):
-        raise UsageError(
-            f"the {name} `{text}` is no date",
-            hint="write `2026-11-21`, or a moment such as `2026-11-21T18:00:00+01:00`",
-        ) from None

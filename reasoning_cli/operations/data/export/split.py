@@ -172,7 +172,7 @@ def _part(rows: ExportRows, first: int, fates: bytearray, split: Sequence[float]
     if len(set(sides.values())) < len(split):
         raise UnsplittableError(
             f"this cannot be split: of {total:,} samples {biggest:,} belong together, as one room's or as near-copies",
-            "export without --split, or take two exports that meet at a date (--end-date, --start-date)",
+            "export without --split, or take two exports that meet at a date (--until, --since)",
         )
     return biggest / total
 

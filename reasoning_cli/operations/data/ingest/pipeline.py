@@ -51,16 +51,18 @@ class ImportOptions:
     """What to import, and how.
 
     `fmt` is one of FORMATS, None to tell it from each row. `model_type` is for chat lines whose prompt does not tell;
-    without it counts what the manifest beside them says. `agent` (an id or a name) and `since` keep others out, `limit`
-    ends the import after so many decisions that were not stored yet. `again` reads from the start, `strict` stops at
-    the first bad line, `dry_run` stores nothing. `include_forgotten` takes in what was deleted on request as well, and
-    reads from the start to find it. `redact` is what each decision passes before it is stored.
+    without it counts what the manifest beside them says. `agent` (an id or a name), `room`, `since` and `until` keep
+    others out, `limit` ends the import after so many decisions that were not stored yet. `again` reads from the start,
+    `strict` stops at the first bad line, `dry_run` stores nothing. `include_forgotten` takes in what was deleted on
+    request as well, and reads from the start to find it. `redact` is what each decision passes before it is stored.
     """
 
     fmt: str | None = None
     model_type: str | None = None
     agent: str | None = None
+    room: str | None = None
     since: datetime | None = None
+    until: datetime | None = None
     limit: int | None = None
     again: bool = False
     include_forgotten: bool = False
@@ -70,7 +72,7 @@ class ImportOptions:
 
     def key(self, source_key: str) -> str:
         """What the position of a source is kept by: another choice of rows has one of its own."""
-        chosen = {"agent": self.agent, "format": self.fmt, "type": self.model_type}
+        chosen = {"agent": self.agent, "room": self.room, "format": self.fmt, "type": self.model_type}
         return "".join([source_key, *(f" {name}={value}" for name, value in chosen.items() if value is not None)])
 
 
@@ -155,8 +157,9 @@ class _Import:
         self._on_progress = on_progress
         self._samples, self._imports = Samples(store), Imports(store)
         self._sieve = Sieve(store, include_forgotten=options.include_forgotten, keep=not options.dry_run)
-        # A beginning that moves with the clock would be another choice of rows each time.
-        self._key = None if source.key is None or options.since is not None else options.key(source.key)
+        # A span that moves with the clock would be another choice of rows each time.
+        moves = options.since is not None or options.until is not None
+        self._key = None if source.key is None or moves else options.key(source.key)
         self._rejects = Rejects(None if options.dry_run else rejects)
         self._batch: list[Sample] = []
         self._batch_chars = self._since_kept = 0
@@ -234,8 +237,12 @@ class _Import:
         whose = None if self._source.picks_agent else options.agent
         if whose is not None and whose not in (sample.agent_id, sample.agent_name):
             return "of another agent"
+        if options.room is not None and options.room != sample.room_id:
+            return "of another room"
         if options.since is not None and sample.created_at < options.since:
             return "before --since"
+        if options.until is not None and sample.created_at >= options.until:
+            return "after --until"
         return None
 
     def _reject(self, row: Row, why: str) -> None:

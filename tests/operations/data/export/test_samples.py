@@ -9,16 +9,15 @@ import stat
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
-from reasoning_cli.errors import DataError, ReasoningError, UsageError
+from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.operations.data.export.files import target_name
 from reasoning_cli.operations.data.export.render import Format, Rules
-from reasoning_cli.operations.data.export.run import ExportRequest, export_samples, parse_range
+from reasoning_cli.operations.data.export.run import ExportRequest, export_samples
 from reasoning_cli.operations.data.ingest.elizaos_logs import BadRow, read_row
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.open import open_store
@@ -238,39 +237,6 @@ def test_what_fails_half_way_leaves_the_old_file_and_no_other(store: Store, targ
         export_samples(store, target, ExportRequest(), now=NOW, overwrite=True, on_progress=fail)
     assert target.read_text() == "old"
     assert list(target.parent.iterdir()) == [target]
-
-
-def test_a_day_is_read_in_the_operators_zone_and_the_end_day_counts_whole() -> None:
-    berlin = ZoneInfo("Europe/Berlin")
-    assert parse_range("2026-10-25", "2026-10-25", berlin) == (
-        datetime(2026, 10, 24, 22, tzinfo=UTC),
-        datetime(2026, 10, 25, 23, tzinfo=UTC),
-    )
-    assert parse_range(None, None) == (None, None)
-    since, until = parse_range("2026-11-20T10:00:00+01:00", "2026-11-20T10:00:00Z")
-    assert since == datetime(2026, 11, 20, 9, tzinfo=UTC)
-    assert until == datetime(2026, 11, 20, 10, 0, 0, 1000, tzinfo=UTC)
-    since, _ = parse_range("2026-11-20T10:00", None, timezone(timedelta(hours=2)))
-    assert since == datetime(2026, 11, 20, 8, tzinfo=UTC)
-
-
-def test_without_a_zone_the_systems_own_counts() -> None:
-    since, _ = parse_range("2026-07-01", None)
-    assert since == datetime(2026, 7, 1).astimezone(UTC)
-
-
-@pytest.mark.parametrize("text", ["yesterday", "2026-02-30", "20261121", "2026-W47-6", "", "21.11.2026", "0001-01-01x"])
-def test_what_is_no_date_is_a_mistake_on_the_command_line(text: str) -> None:
-    with pytest.raises(UsageError, match="is no date") as refused:
-        parse_range(text, None, UTC)
-    assert "2026-11-21" in (refused.value.hint or "")
-
-
-def test_dates_beyond_the_calendar_and_in_the_wrong_order_are_refused() -> None:
-    with pytest.raises(UsageError, match="is no date"):
-        parse_range(None, "9999-12-31", UTC)
-    with pytest.raises(UsageError, match="is after"):
-        parse_range("2026-11-21", "2026-11-20", UTC)
 
 
 def test_the_file_is_named_after_what_it_holds() -> None:

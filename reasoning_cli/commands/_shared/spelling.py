@@ -1,0 +1,242 @@
+"""What people type, brought into the words and the order that the parser knows.
+
+Global options may stand anywhere on the line, and `-m TYPE` is a model type where that is an argument too. What an
+option was called once still works, and a line on stderr says its name of now. A command of another tool leads to the
+one that does the same here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from typer.core import TyperOption
+
+# What options were called before, by command.
+OLD_OPTIONS: Mapping[str, Mapping[str, str]] = {
+    "models deploy": {"--keep-old": "--keep"},
+    "models promote": {"--keep-old": "--keep"},
+    "models rollback": {"--keep-old": "--keep"},
+    "models upload": {"--type": "--kind"},
+    "costs auto-shutdown": {"--minutes": "--idle-minutes"},
+    "data review": {"--as": "--annotator"},
+    "data label": {"--as": "--annotator"},
+    "data labels": {"--as": "--annotator"},
+    "train start": {"--start-date": "--since", "--end-date": "--until"},
+    "train eval": {"--last": "--limit"},
+    "train download": {"--type": "--kind"},
+    "train promote": {"--keep-loser": "--keep"},
+    "train rollback": {"--keep-loser": "--keep"},
+}
+# Letters that stand for a model type today, and took a number before.
+OLD_NUMBERS: Mapping[str, Mapping[str, str]] = {"costs auto-shutdown": {"-m": "--idle-minutes"}}
+
+_GONE = dict.fromkeys(("delete", "remove", "rm", "destroy"))
+# What other tools call it, by the group it was typed behind (empty: none), and the commands that do it here.
+MEANT: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "": {
+        **dict.fromkeys(("help", "man"), ("--help",)),
+        "version": ("--version",),
+        **dict.fromkeys(("login", "auth", "signin"), ("setup", "config set-key")),
+        "logout": ("config unset together.api_key",),
+        **dict.fromkeys(("init", "install", "configure", "quickstart"), ("setup",)),
+        "settings": ("config",),
+        **dict.fromkeys(("ps", "running"), ("models status",)),
+        **dict.fromkeys(("ls", "list"), ("models list", "data list")),
+        **dict.fromkeys(("up", "launch", "create"), ("models deploy",)),
+        **dict.fromkeys((*_GONE, "down", "kill", "terminate"), ("models undeploy",)),
+        **dict.fromkeys(("logs", "log", "history", "samples", "decisions"), ("data list",)),
+        **dict.fromkeys(("run", "serve", "proxy", "server"), ("gateway serve",)),
+        "metrics": ("gateway stats",),
+        **dict.fromkeys(("bill", "billing", "usage", "spend"), ("costs report",)),
+        "budget": ("costs set-budget",),
+        **dict.fromkeys(("cap", "limit", "limits"), ("costs set-budget", "costs set-cap")),
+        **dict.fromkeys(("price", "pricing"), ("costs prices", "models hardware")),
+        **dict.fromkeys(("finetune", "fine-tune", "tune"), ("train start",)),
+        **dict.fromkeys(("jobs", "runs"), ("train list",)),
+        "evaluate": ("train eval",),
+        **dict.fromkeys(("chat", "ask", "infer"), ("models test",)),
+        **dict.fromkeys(("check", "whoami", "health"), ("doctor", "data check")),
+        "completions": ("setup completion",),
+        "profile": ("config profiles",),
+    },
+    "setup": {
+        **dict.fromkeys(("init", "run", "start", "wizard"), ("setup",)),
+        **dict.fromkeys(("login", "key"), ("config set-key",)),
+        "completions": ("setup completion",),
+    },
+    "config": {
+        **dict.fromkeys(("list", "ls", "show", "view", "dump"), ("config",)),
+        **dict.fromkeys((*_GONE, "clear", "reset"), ("config unset",)),
+        **dict.fromkeys(("login", "key"), ("config set-key",)),
+        **dict.fromkeys(("where", "file"), ("config path",)),
+        "open": ("config edit",),
+        "profile": ("config profiles",),
+    },
+    "models": {
+        **dict.fromkeys((*_GONE, "down", "terminate", "kill"), ("models undeploy",)),
+        **dict.fromkeys(("create", "run", "launch", "up"), ("models deploy",)),
+        "ls": ("models list",),
+        "ps": ("models status",),
+        **dict.fromkeys(("get", "info", "describe", "inspect"), ("models show",)),
+        **dict.fromkeys(("pause", "shutdown"), ("models stop",)),
+        "resume": ("models start",),
+        **dict.fromkeys(("add", "import", "push"), ("models upload", "models adopt")),
+        **dict.fromkeys(("pull", "download"), ("train download",)),
+        **dict.fromkeys(("logs", "log"), ("gateway stats", "data list")),
+        **dict.fromkeys(("chat", "ask"), ("models test",)),
+        **dict.fromkeys(("price", "prices", "pricing"), ("models hardware",)),
+    },
+    "gateway": {
+        **dict.fromkeys(("start", "run", "up"), ("gateway serve",)),
+        **dict.fromkeys(("logs", "log", "history"), ("data list",)),
+        **dict.fromkeys(("ps", "health"), ("gateway status",)),
+        "metrics": ("gateway stats",),
+    },
+    "costs": {
+        **dict.fromkeys(("list", "ls", "show", "bill", "usage", "status"), ("costs report",)),
+        "budget": ("costs set-budget",),
+        "cap": ("costs set-cap",),
+        **dict.fromkeys(("limit", "limits"), ("costs set-budget", "costs set-cap")),
+        **dict.fromkeys(("price", "pricing"), ("costs prices",)),
+        **dict.fromkeys(("history", "logs", "log"), ("costs events",)),
+    },
+    "data": {
+        "ls": ("data list",),
+        **dict.fromkeys(_GONE, ("data forget", "data cleanup")),
+        **dict.fromkeys(("add", "load", "ingest"), ("data import",)),
+        **dict.fromkeys(("dump", "save"), ("data export",)),
+        **dict.fromkeys(("validate", "lint"), ("data check",)),
+        **dict.fromkeys(("clean", "prune", "purge"), ("data cleanup",)),
+        **dict.fromkeys(("find", "grep"), ("data search",)),
+        **dict.fromkeys(("get", "view"), ("data show",)),
+        **dict.fromkeys(("annotate", "tag"), ("data label",)),
+        **dict.fromkeys(("count", "info", "status"), ("data stats",)),
+    },
+    "train": {
+        **dict.fromkeys(("run", "create", "new", "resume", "continue"), ("train start",)),
+        **dict.fromkeys(("ls", "jobs", "runs"), ("train list",)),
+        **dict.fromkeys(("stop", "abort", "kill"), ("train cancel",)),
+        **dict.fromkeys(("remove", "rm"), ("train delete",)),
+        "evaluate": ("train eval",),
+        **dict.fromkeys(("logs", "log"), ("train events",)),
+        **dict.fromkeys(("follow", "wait"), ("train watch",)),
+        **dict.fromkeys(("get", "info", "describe"), ("train show",)),
+    },
+    "sandbox": {
+        **dict.fromkeys(("start", "run", "up"), ("sandbox serve",)),
+        **dict.fromkeys(("down", "kill"), ("sandbox stop",)),
+        **dict.fromkeys(("clear", "clean", *_GONE), ("sandbox reset",)),
+    },
+}
+
+
+class Root(Protocol):
+    """All commands; those of a group are there once it is loaded."""
+
+    @property
+    def commands(self) -> Mapping[str, Any]: ...
+
+    def load(self, name: str) -> None: ...
+
+
+def arrange(root: Root, typed: list[str]) -> tuple[list[str], list[str]]:
+    """What was typed with the global options in front and every option by its name of now, and a line for each that
+    was called otherwise once. What no command knows stays where it is: the parser says so better."""
+    front: list[str] = []
+    behind: list[str] = []
+    lines: list[str] = []
+    words = typed[::-1]
+    command: Any = root
+    path, first = "", 0
+    while words:
+        word = words.pop()
+        if word == "--":
+            behind += [word, *words[::-1]]
+            break
+        if not word.startswith("-") or word == "-":
+            behind.append(word)
+            if not hasattr(command, "commands"):
+                continue
+            path = f"{path} {word}".lstrip()
+            if command is root and word in root.commands:
+                root.load(word)
+            if (below := command.commands.get(word)) is None:
+                behind += words[::-1]
+                break
+            command, first = below, len(behind)
+            continue
+        word, line = _renamed(path, word, words[-1] if words else "")
+        if line is not None:
+            lines.append(line)
+        known = _options(command)
+        if _names_type(word) and not _knows(known, word) and _takes_type(command):
+            inline = word.partition("=")[2] if word.startswith("--") else word[2:]
+            if inline or words:
+                behind.insert(first, inline or words.pop())
+                continue
+        place = front if command is root or (not _knows(known, word) and _knows(_options(root), word)) else behind
+        place.append(word)
+        if words and _takes_next(_options(root) if place is front else known, word):
+            place.append(words.pop())
+    return [*front, *behind], lines
+
+
+def meant(root: Root, group: str, word: str) -> list[str]:
+    """The commands that `word`, typed behind `group` (empty: first), may stand for, without the program's name."""
+    if known := MEANT.get(group, {}).get(word):
+        return list(known)
+    if group and word in root.commands:
+        return [word]
+    found = []
+    for name in root.commands:
+        root.load(name)
+        if word in getattr(root.commands[name], "commands", {}):
+            found.append(f"{name} {word}")
+    return found
+
+
+def _renamed(path: str, word: str, following: str) -> tuple[str, str | None]:
+    """An option by its name of now, and what to say where that is another."""
+    name, equals, value = word.partition("=")
+    if new := OLD_OPTIONS.get(path, {}).get(name):
+        return f"{new}{equals}{value}", f"`{name}` is called `{new}` now; the old name still works"
+    letter, number = word[:2], word[2:].removeprefix("=")
+    if (new := OLD_NUMBERS.get(path, {}).get(letter)) and (number or following).isdecimal():
+        shown = number or following
+        line = f"`{letter} {shown}` is `{new} {shown}` now; `{letter}` is a model type, as everywhere"
+        return (f"{new}={number}" if number else new), line
+    return word, None
+
+
+def _names_type(word: str) -> bool:
+    return word.partition("=")[0] == "--model-type" or (word.startswith("-m") and not word.startswith("--"))
+
+
+def _takes_type(command: Any) -> bool:
+    """Whether its first argument is a model type: there `-m TYPE` is the same as TYPE."""
+    return any(one.name == "model_type" and one.param_type_name == "argument" for one in command.params)
+
+
+def _options(command: Any) -> dict[str, TyperOption]:
+    return {name: one for one in command.params for name in (*one.opts, *one.secondary_opts)}
+
+
+def _knows(options: Mapping[str, TyperOption], word: str) -> bool:
+    return (word.partition("=")[0] if word.startswith("--") else word[:2]) in options
+
+
+def _takes_next(options: Mapping[str, TyperOption], word: str) -> bool:
+    """Whether the word behind this one is its value: of an option alone, or the last of several letters."""
+    if word.startswith("--"):
+        return word in options and _takes_value(options[word])
+    for place, letter in enumerate(word[1:], start=2):
+        option = options.get(f"-{letter}")
+        if option is None or _takes_value(option):
+            return option is not None and place == len(word)
+    return False
+
+
+def _takes_value(option: TyperOption) -> bool:
+    return not (option.is_flag or option.count)
