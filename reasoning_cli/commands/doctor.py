@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from reasoning_cli.commands._shared.options import FormatOption, JsonOption, chosen_format
+from reasoning_cli.commands._shared.options import FormatOption, JsonOption, YesOption, chosen_format
 from reasoning_cli.commands._shared.session import session_of
+from reasoning_cli.errors import UsageError
 from reasoning_cli.terminal.listing import Column, Format, Listing
 
 app = typer.Typer(rich_markup_mode=None)
@@ -19,8 +21,32 @@ def doctor(
     fmt: FormatOption = Format.TABLE,
     json: JsonOption = False,
     offline: Annotated[bool, typer.Option("--offline", help="Leave the network alone.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Hold what Together does against what is assumed of it; reads only, free.")
+    ] = False,
+    spend: Annotated[
+        str | None,
+        typer.Option(metavar="USD", help="With --live: deploy the cheapest model for minutes, for no more than this."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="With --live: where its report is written.")
+    ] = None,
+    yes: YesOption = False,
 ) -> None:
-    """Check keys, paths, network, what is left running and who watches it. The first failure decides the exit code."""
+    """Check keys, paths, network, what is left running and who watches it. The first failure decides the exit code.
+
+    With --live: ask everything that can be read, and report how far the service is what this program takes it for. The
+    report names no key, account, endpoint, person or prompt.
+    """
+    if live:
+        from reasoning_cli.commands.doctor_live import run_live
+
+        if offline:
+            raise UsageError("--live asks Together, and --offline nobody", "leave one of them away")
+        run_live(session_of(ctx), chosen_format(fmt, json), spend=spend, output=output, yes=yes)
+        return
+    if spend is not None or output is not None:
+        raise UsageError("--spend and --output belong to --live", "`reasoning doctor --live --spend 2`")
     from reasoning_cli.commands.gateway.status import running_or_none
     from reasoning_cli.gateway.probe import look
     from reasoning_cli.operations.doctor.check import Check

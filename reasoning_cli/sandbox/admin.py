@@ -50,6 +50,21 @@ _BEHAVIOUR: dict[str, Check] = {
     "insufficient_balance": flag,
     "retired_base": text,
     "capital_events": flag,
+    "separate_arrays": flag,
+    "event_days": _COUNT,
+    "unique_endpoints": flag,
+    "routes_first": flag,
+    "takes_empty_split": flag,
+    "scaled_counts": choice("ready", "desired"),
+    "idle_counts": choice("requests", "ready", "reads"),
+    "analytics_delay_seconds": _COUNT,
+    "upload_checks": flag,
+    "long_samples": choice("cut", "split", "kept"),
+    "billed_percent": _COUNT,
+    "bills_cold_start": flag,
+    "billing_rounding": choice("exact", "up", "down"),
+    "billing_minimum_seconds": _COUNT,
+    "extra_members": flag,
 }
 
 

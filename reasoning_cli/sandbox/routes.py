@@ -32,6 +32,7 @@ TABLE: dict[str, Methods] = {
     "/v1/hardware": {"GET": "deploy.legacy.list_hardware"},
     "/v1/clusters/availability-zones": {"GET": "deploy.legacy.list_zones"},
     "/v1/files": {"GET": "train.files.list_files", "POST": "train.file_uploads.register"},
+    "/v1/files/upload": {"POST": "train.file_uploads.upload"},
     "/v1/files/multipart/initiate": {"POST": "train.file_uploads.initiate"},
     "/v1/files/multipart/complete": {"POST": "train.file_uploads.complete"},
     "/v1/files/multipart/abort": {"POST": "train.file_uploads.abort"},

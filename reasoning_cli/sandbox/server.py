@@ -188,9 +188,10 @@ class _Handler(BaseHTTPRequestHandler):
         if body is None:
             return
         url = urlsplit(self.path)
-        query = dict(parse_qsl(url.query, keep_blank_values=True))
+        queries = tuple(parse_qsl(url.query, keep_blank_values=True))
+        asked_range = self.headers.get("range", "")
         request = Request(
-            self.command, unquote(url.path), query, body, self.server.origin, self.headers.get("range", "")
+            self.command, unquote(url.path), dict(queries), body, self.server.origin, asked_range, queries
         )
         headers = {name.lower(): value for name, value in self.headers.items()}
         service = self.server.service

@@ -391,6 +391,24 @@ _CACHED = """
 CREATE INDEX samples_cached ON samples(created_at, model_type, source, model, cached_tokens) WHERE cached_tokens > 0;
 """
 
+# What was found out about the service at the first live contact, and what probes measured, as JSON.
+_SERVICE_FACTS = """
+CREATE TABLE service_facts(
+  name TEXT PRIMARY KEY,
+  holds INTEGER NOT NULL,
+  value TEXT NOT NULL,
+  why TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  version TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE service_probes(
+  number INTEGER PRIMARY KEY,
+  at INTEGER NOT NULL,
+  version TEXT NOT NULL,
+  measured TEXT NOT NULL
+);
+"""
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
@@ -412,6 +430,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("what was forgotten on request", _FORGOTTEN),
     ("how answers end, and what stands before them", _ENDS_AND_TURNS),
     ("an index of what providers had cached", _CACHED),
+    ("what the service was found to do", _SERVICE_FACTS),
 )
 VERSION = len(STEPS)
 

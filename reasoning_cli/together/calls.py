@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
     import httpx
 
 W = TypeVar("W", bound=BaseModel)
+
+_REFUSALS = tuple(status for status in range(400, 500) if status != 429)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was answered: the status, and the JSON of the body (None where there is none)."""
+
+    status: int
+    body: object
 
 
 class Calls:
@@ -71,6 +82,23 @@ class Calls:
     @property
     def _root(self) -> str:
         return f"/v2/projects/{self.project.id}"
+
+    # --- as it is ---
+
+    def look(
+        self,
+        path: str,
+        query: Mapping[str, str | int | Sequence[str]] | None = None,
+        *,
+        method: str = "GET",
+        body: Json | None = None,
+    ) -> Answer:
+        """An answer as it is, a refusal too, for those who hold it against what is documented. Raises RemoteError."""
+        response = self._connection.respond(method, path, query=query, body=body, welcome=_REFUSALS)
+        try:
+            return Answer(response.status_code, response.json() if response.content else None)
+        except ValueError:
+            return Answer(response.status_code, None)
 
     # --- how ---
 

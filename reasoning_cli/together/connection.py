@@ -6,7 +6,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -77,14 +77,18 @@ class Connection:
         method: str,
         path: str,
         *,
-        query: Mapping[str, str | int] | None = None,
+        query: Mapping[str, str | int | Sequence[str]] | None = None,
         body: Json | None = None,
         form: Mapping[str, str] | None = None,
+        file: tuple[str, bytes] | None = None,
         welcome: Collection[int] = (),
     ) -> httpx.Response:
         """The whole response, one of success or with a status that is `welcome` (such as a redirect, which nothing
-        here follows). `form` is sent as multipart/form-data. Raises the errors of `problems`."""
-        fields = {name: (None, value) for name, value in form.items()} if form is not None else None
+        here follows). `form` is sent as multipart/form-data, with a `file` (its name and bytes) at its end. Raises the
+        errors of `problems`."""
+        fields: dict[str, tuple[str | None, str | bytes]] | None = None
+        if form is not None:
+            fields = {name: (None, value) for name, value in form.items()} | ({"file": file} if file else {})
         for attempt in range(ATTEMPTS):
             last = attempt == ATTEMPTS - 1
             started = time.monotonic()

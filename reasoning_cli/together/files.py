@@ -83,6 +83,12 @@ class Files(Calls):
                 self.preprocess(file_id)
         return file_id
 
+    def upload_at_once(self, name: str, content: bytes, purpose: str = "fine-tune") -> RemoteFile:
+        """Send a small file in one request, the other way that is documented. Nothing asks for its check."""
+        form = {"purpose": purpose, "file_name": name, "file_type": name.rpartition(".")[2]}
+        response = self._connection.respond("POST", "/v1/files/upload", form=form, file=(name, content))
+        return read(RemoteFile, json_of(response))
+
     def stands_in_the_way(self, file_id: str) -> bool:
         """Whether what is said to be there is no file of use: its bytes never came, or the check of it broke down."""
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from reasoning_cli.together.calls import Calls
 
@@ -17,8 +17,13 @@ class _Shape(BaseModel):
 
 
 class LineItem(_Shape):
+    """What was charged for: `cost` is in dollars, as is `unit_price`; what the unit of a `quantity` is nobody says."""
+
     product_name: str = ""
     cost: Decimal
+    quantity: Decimal | None = None
+    unit_price: Decimal | None = None
+    pricing_dimensions: dict[str, str] = Field(default_factory=dict)
 
 
 class UsageWindow(_Shape):
@@ -33,6 +38,7 @@ class UsageWindow(_Shape):
 class Spending(Calls):
     """The calls about money."""
 
-    def billing_usage(self, month: str) -> list[UsageWindow]:
-        """The organisation's bill of a month (`2026-11`) by day. MissingError (404) where it is not enabled."""
-        return list(self._list(UsageWindow, "/v1/billing/usage", {"month": month, "granularity": "day", "limit": 1000}))
+    def billing_usage(self, month: str, granularity: str = "day") -> list[UsageWindow]:
+        """The organisation's bill of a month (`2026-11`) by `day` or `hour`. MissingError where it is not enabled."""
+        query: dict[str, str | int] = {"month": month, "granularity": granularity, "limit": 1000}
+        return list(self._list(UsageWindow, "/v1/billing/usage", query))

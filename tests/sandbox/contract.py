@@ -22,8 +22,8 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 CONTRACT_FILE = "contracts/together-sdk-3.1.1.openapi.yaml"
-LEGACY_CONTRACT_FILE = "contracts/together-openapi.yaml"  # the one that still has the endpoints of v1
-_LEGACY_PATHS = re.compile(r"/endpoints(/\{\w+\})?|/hardware|/clusters/availability-zones")
+LEGACY_CONTRACT_FILE = "contracts/together-openapi.yaml"  # the one that has all of v1
+_LEGACY_PATHS = re.compile(r"/endpoints(/\{\w+\})?|/hardware|/clusters/availability-zones|/files/upload")
 _formats = jsonschema.FormatChecker(formats=())
 
 

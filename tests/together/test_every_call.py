@@ -111,6 +111,7 @@ UNPUBLISHED = re.compile(r".*/models/upload/(create|complete)|/_storage/.*")
 CALLS: dict[str, Call] = {
     "whoami": lambda f: f.client.whoami(),
     "now": lambda f: f.client.now(),
+    "look": lambda f: f.client.look("/v2/public/inference-instance-types"),
     "models": lambda f: list(f.client.models()),
     "model": lambda f: f.client.model(f.model.id),
     "revisions": lambda f: f.client.revisions(f.model),
@@ -130,6 +131,7 @@ CALLS: dict[str, Call] = {
     "supported_models": lambda f: list(f.client.supported_models("qwen")),
     "instance_types": lambda f: f.client.instance_types(),
     "upload_file": lambda f: f.upload_training(),
+    "upload_at_once": lambda f: f.client.delete_file(f.client.upload_at_once("small.jsonl", b'{"text": "hello"}\n').id),
     "preprocess": lambda f: f.client.preprocess(f.file_id),
     "file": lambda f: f.client.file(f.file_id),
     "files": lambda f: f.client.files(),
@@ -208,4 +210,4 @@ def test_every_call_keeps_the_contract_and_is_answered(together: Service, shared
 
 
 def _is_legacy(path: str) -> bool:
-    return path.startswith(("/v1/endpoints", "/v1/hardware"))
+    return path.startswith(("/v1/endpoints", "/v1/hardware", "/v1/files/upload"))

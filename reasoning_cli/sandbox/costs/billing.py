@@ -17,11 +17,12 @@ from reasoning_cli.sandbox.http.problems import ApiError, bad_request, not_found
 from reasoning_cli.sandbox.http.requests import Request
 from reasoning_cli.sandbox.http.shapes import Json
 from reasoning_cli.sandbox.world.catalog import ORGANIZATION_ID
-from reasoning_cli.sandbox.world.records import MILLISECONDS_PER_HOUR
+from reasoning_cli.sandbox.world.records import MILLISECONDS_PER_HOUR, Behaviour
 from reasoning_cli.sandbox.world.world import World
 
 MAX_WINDOWS_PER_PAGE = 1000
 _WINDOW_MS = {"hour": MILLISECONDS_PER_HOUR, "day": 24 * MILLISECONDS_PER_HOUR}
+_MINUTE_MS = 60_000
 _MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])")
 _PLACES = Decimal("1e-10")
 
@@ -73,8 +74,9 @@ def _bounds(month: str) -> tuple[int, int]:
 def _charges(world: World, size: int) -> Iterator[tuple[int, _Item, Fraction]]:
     """(begin of the window, what, how many units) of everything that was ever charged, cut at the windows."""
     for meter in read_meters(world):
-        for begin, end, replicas, cents in meter.spans:
-            item = ("Dedicated Endpoints", meter.hardware, Fraction(cents, 100))
+        for begin, end, replicas, cents in _as_billed(meter.spans, world.behaviour):
+            price = Fraction(cents * world.behaviour.billed_percent, 100 * 100)
+            item = ("Dedicated Endpoints", meter.hardware, price)
             while begin < end:
                 window = begin - begin % size
                 cut = min(end, window + size)
@@ -84,6 +86,25 @@ def _charges(world: World, size: int) -> Iterator[tuple[int, _Item, Fraction]]:
         if job.total_price:
             item = ("Fine-tuning", job.model, Fraction(1, 1_000_000_000))
             yield job.created_at - job.created_at % size, item, Fraction(job.total_price)
+
+
+def _as_billed(spans: list[list[int]], behaviour: Behaviour) -> list[list[int]]:
+    """Times that something was ready without a break, each as long as it is billed: rounded, and no shorter than the
+    minimum."""
+    billed: list[list[int]] = []
+    for number, (begin, end, replicas, cents) in enumerate(spans):
+        if billed and number and spans[number - 1][1] == begin and billed[-1][2:] == [replicas, cents]:
+            billed[-1][1] = end
+        else:
+            billed.append([begin, end, replicas, cents])
+    for span in billed:
+        milliseconds = span[1] - span[0]
+        if behaviour.billing_rounding == "up":
+            milliseconds = -(-milliseconds // _MINUTE_MS) * _MINUTE_MS
+        elif behaviour.billing_rounding == "down":
+            milliseconds = milliseconds // _MINUTE_MS * _MINUTE_MS
+        span[1] = span[0] + max(milliseconds, behaviour.billing_minimum_seconds * 1000)
+    return billed
 
 
 def _show(begin: int, size: int, items: dict[_Item, Fraction]) -> Json:

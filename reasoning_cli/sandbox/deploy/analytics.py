@@ -34,7 +34,8 @@ def show_analytics(world: World, request: Request, endpoint_id: str) -> Json:
         one for one in world.deployments.values() if one.endpoint_id == endpoint_id and chosen in {None, one.id}
     ]
     span: Json = {"startTime": stamp(since), "endTime": stamp(until)}
-    rows = {one.id: _rows(one, since, until) for one in deployments}
+    told = world.now - world.behaviour.analytics_delay_seconds * 1000
+    rows = {one.id: _rows(one, since, min(until, told + 1)) for one in deployments}
     every = [row for each in rows.values() for row in each]
     each = {
         key: {"deploymentId": key, "endpointId": endpoint_id, "timeRange": span, **_metrics(own, since, until)}

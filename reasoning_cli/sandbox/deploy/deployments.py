@@ -131,12 +131,17 @@ def create_deployment(world: World, request: Request, endpoint_id: str) -> Json:
     world.next_sequence()
     world.deployments[deployment.id] = deployment
     world.record("deployment.created", endpoint_id, deployment, message=f"deployment {name} created")
+    if world.behaviour.routes_first and len(world.live_deployments(endpoint_id)) == 1:
+        endpoint.split[deployment.id] = 1
     lifecycle.start(world, deployment)
     return show(world, deployment)
 
 
 def get_deployment(world: World, request: Request, endpoint_id: str, deployment_id: str) -> Json:
-    return show(world, world.deployment(endpoint_id, deployment_id))
+    deployment = world.deployment(endpoint_id, deployment_id)
+    if world.behaviour.idle_counts == "reads":
+        deployment.active_at = world.now
+    return show(world, deployment)
 
 
 def update_deployment(world: World, request: Request, endpoint_id: str, deployment_id: str) -> Json:
@@ -230,6 +235,8 @@ def show_under(world: World, endpoint: Endpoint, deployment: Deployment) -> Json
             },
         },
     }
+    if world.behaviour.extra_members:
+        result |= {"preemptible": True, "trafficMode": "TRAFFIC_MODE_MIRRORED"}
     if deployment.max_concurrent is not None:
         result["maxConcurrentRequestsPerReplica"] = str(deployment.max_concurrent)
     if deployment.placement is not None:

@@ -79,6 +79,8 @@ def update_endpoint(world: World, request: Request, endpoint_id: str) -> Json:
         _check_name_free(world, name)
     if "trafficSplit" in paths:
         world.require_free_split(endpoint.id)
+        if not body.get("trafficSplit") and not world.behaviour.takes_empty_split:
+            raise bad_request("no fields to update")
         endpoint.split = _checked_split(world, endpoint, cast("list[Json]", body.get("trafficSplit", [])))
     if "name" in paths:
         endpoint.name = name
@@ -141,7 +143,7 @@ def _summary(world: World, endpoint: Endpoint, deployment: Deployment) -> Json:
 
 
 def _check_name_free(world: World, name: str) -> None:
-    if any(endpoint.name == name for endpoint in world.live_endpoints()):
+    if world.behaviour.unique_endpoints and any(endpoint.name == name for endpoint in world.live_endpoints()):
         raise ApiError(HTTPStatus.CONFLICT, f"an endpoint named {name!r} already exists", code="already_exists")
 
 

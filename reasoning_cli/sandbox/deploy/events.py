@@ -12,6 +12,7 @@ from reasoning_cli.sandbox.http.shapes import Json
 from reasoning_cli.sandbox.world.world import World
 
 MAX_EVENTS_PER_PAGE = 10_000
+_DAY_MS = 24 * 3_600_000
 _LEVELS = ("LEVEL_DEBUG", "LEVEL_INFO", "LEVEL_WARN", "LEVEL_ERROR")
 
 
@@ -19,8 +20,9 @@ def list_events(world: World, request: Request, endpoint_id: str) -> Json:
     """Newest first. The feed outlives its endpoint, so that the deletion itself can be read."""
     if endpoint_id not in world.endpoints:
         raise not_found("endpoint", endpoint_id)
-    types, kinds = set(request.items("types")), set(request.items("sourceKinds"))
-    deployments = set(request.items("deploymentIds"))
+    separate = world.behaviour.separate_arrays
+    types, kinds = (set(request.items(name, separate=separate)) for name in ("types", "sourceKinds"))
+    deployments = set(request.items("deploymentIds", separate=separate))
     known = {one.id for one in world.deployments.values() if one.endpoint_id == endpoint_id}
     if deployments - known:
         raise bad_request("a deployment id does not belong to this endpoint", param="deploymentIds")
@@ -28,6 +30,8 @@ def list_events(world: World, request: Request, endpoint_id: str) -> Json:
     if level not in _LEVELS:
         raise bad_request("invalid minLevel", param="minLevel")
     since, until = request.moment("since"), request.moment("until")
+    if world.behaviour.event_days:
+        since = max(since or 0, world.now - world.behaviour.event_days * _DAY_MS)
 
     def wanted(event: Json) -> bool:
         by_endpoint = event["sourceKind"] == "SOURCE_KIND_ENDPOINT"

@@ -35,7 +35,7 @@ def due(world: World, deployment: Deployment) -> Iterator[Due]:
 
 def start(world: World, deployment: Deployment, state: str = "PROVISIONING") -> None:
     """Begin a start from nothing; with 0/0 bounds the deployment is simply stopped."""
-    deployment.desired = deployment.min_replicas
+    _want(world, deployment, deployment.min_replicas)
     deployment.started_at = world.now
     if deployment.desired == 0:
         _enter(world, deployment, "STOPPED", "stopped: no replicas wanted", None)
@@ -66,7 +66,8 @@ def rescale(world: World, deployment: Deployment, low: int, high: int) -> None:
 
 def touch(world: World, deployment: Deployment) -> None:
     """A chat request came: the idle timer begins again."""
-    deployment.active_at = world.now
+    if world.behaviour.idle_counts != "ready":
+        deployment.active_at = world.now
     world.changed = True
 
 
@@ -113,7 +114,8 @@ def flap(world: World, deployment: Deployment, calls: int, seconds: int) -> None
 
 def remove(world: World, deployment: Deployment) -> None:
     """Delete, whatever it is doing: what it served until now stays on the bill."""
-    deployment.desired = deployment.scheduled = 0
+    _want(world, deployment, 0)
+    deployment.scheduled = 0
     _set_ready(world, deployment, 0)
     world.endpoints[deployment.endpoint_id].split.pop(deployment.id, None)
     world.adapters = {key: one for key, one in world.adapters.items() if one.deployment_id != deployment.id}
@@ -152,7 +154,7 @@ def _become_ready(world: World, deployment: Deployment) -> None:
 def _resize(world: World, deployment: Deployment, desired: int) -> None:
     if desired == deployment.desired:
         return
-    deployment.desired = desired
+    _want(world, deployment, desired)
     if deployment.state == "PROVISIONING":
         return
     grows = desired > deployment.ready
@@ -164,7 +166,7 @@ def _resize(world: World, deployment: Deployment, desired: int) -> None:
 
 
 def _stop(world: World, deployment: Deployment, why: str) -> None:
-    deployment.desired = 0
+    _want(world, deployment, 0)
     _enter(world, deployment, "STOPPING", why, world.behaviour.stopping_seconds)
     _set_ready(world, deployment, 0)
 
@@ -191,7 +193,8 @@ def _stop_idle(world: World, deployment: Deployment) -> None:
 
 def fail(world: World, deployment: Deployment, why: str) -> None:
     """The end: it can only be deleted."""
-    deployment.desired = deployment.scheduled = 0
+    _want(world, deployment, 0)
+    deployment.scheduled = 0
     _enter(world, deployment, "FAILED", why, None, level="LEVEL_ERROR")
     _set_ready(world, deployment, 0)
 
@@ -216,15 +219,30 @@ def _set_ready(world: World, deployment: Deployment, ready: int) -> None:
     if ready == deployment.ready:
         return
     deployment.meter_until(world.now)
+    if deployment.ready == 0 and world.behaviour.bills_cold_start and world.now > deployment.started_at:
+        price = deployment.price_cents_per_hour
+        deployment.spans.append([deployment.started_at, world.now, deployment.desired, price])
     if deployment.ready == 0:
         deployment.active_at = world.now
         flap(world, deployment, world.behaviour.flap_calls, world.behaviour.flap_seconds)
+    if world.behaviour.scaled_counts == "ready":
+        _tell_scaled(world, deployment, deployment.ready, ready)
+    deployment.ready = ready
+
+
+def _want(world: World, deployment: Deployment, desired: int) -> None:
+    if world.behaviour.scaled_counts == "desired" and desired != deployment.desired:
+        _tell_scaled(world, deployment, deployment.desired, desired)
+    deployment.desired = desired
+
+
+def _tell_scaled(world: World, deployment: Deployment, old: int, new: int) -> None:
+    counted = world.behaviour.scaled_counts
     world.record(
         "deployment.scaled",
         deployment.endpoint_id,
         deployment,
-        oldReplicas=deployment.ready,
-        newReplicas=ready,
-        message=f"ready replicas {deployment.ready} -> {ready}",
+        oldReplicas=old,
+        newReplicas=new,
+        message=f"{counted} replicas {old} -> {new}",
     )
-    deployment.ready = ready

@@ -18,7 +18,8 @@ _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 @dataclass(frozen=True)
 class Request:
-    """`path` has no query; `query` keeps the last value of a repeated key; `origin` is the server's own address.
+    """`path` has no query; `query` keeps the last value of a repeated key and `queries` all of them; `origin` is the
+    server's own address.
 
     `range` is the header of that name.
     """
@@ -29,6 +30,7 @@ class Request:
     raw_body: bytes = b""
     origin: str = ""
     range: str = ""
+    queries: tuple[tuple[str, str], ...] = ()
 
     def body(self) -> Json:
         """The JSON object sent. Raises ApiError (400) when it is anything else."""
@@ -67,8 +69,11 @@ class Request:
         except ApiError:
             return self.raw_body.decode(errors="replace")
 
-    def items(self, name: str) -> list[str]:
-        """An array query parameter; the vendor's client joins the values with commas."""
+    def items(self, name: str, *, separate: bool = False) -> list[str]:
+        """An array query parameter; the vendor's client joins the values with commas. `separate`: each value is a key
+        of its own."""
+        if separate:
+            return [value for key, value in self.queries if key == name and value]
         return [item for item in self.query.get(name, "").split(",") if item]
 
     def flag(self, name: str) -> bool:

@@ -7,6 +7,7 @@ import io
 import json
 import tarfile
 from http import HTTPStatus
+from typing import cast
 
 from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.http.paths import FILE_STORAGE
@@ -55,7 +56,8 @@ def preview(world: World, request: Request) -> Json:
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 100:
         raise bad_request("top_k must be an integer from 1 to 100", param="top_k")
     found = samples(world.blobs.get(file.checksum))
-    rows = [_row(one.prompt, one.answer, bool(on_inputs)) for one, _ in zip(found, range(count), strict=False)]
+    whole = [_row(one.prompt, one.answer, bool(on_inputs)) for one, _ in zip(found, range(count), strict=False)]
+    rows = [row for one in whole for row in _fitted(one, world.behaviour.long_samples)][:count]
     return {
         "dataset_format": form,
         "max_seq_length": _MAX_LENGTH,
@@ -137,6 +139,26 @@ def _row(prompt: str, answer: str, on_inputs: bool) -> Json:
         "tokens": tokens,
         "trained_spans": [[trained[0], trained[-1] + 1]] if trained else [],
         "truncated": False,
+    }
+
+
+def _fitted(row: Json, how: str) -> list[Json]:
+    """A row no longer than the model takes: cut, split into several, or left as it is."""
+    length = cast(int, row["num_tokens"])
+    if length <= _MAX_LENGTH or how == "kept":
+        return [row]
+    starts = range(0, length, _MAX_LENGTH) if how == "split" else [0]
+    return [_part(row, slice(start, start + _MAX_LENGTH)) | {"truncated": how == "cut"} for start in starts]
+
+
+def _part(row: Json, part: slice) -> Json:
+    inner = {name: cast("list[object]", row[name])[part] for name in ("input_ids", "labels", "tokens")}
+    trained = [index for index, label in enumerate(inner["labels"]) if label != _MASKED]
+    return {
+        **inner,
+        "num_tokens": len(inner["tokens"]),
+        "num_trained_tokens": len(trained),
+        "trained_spans": [[trained[0], trained[-1] + 1]] if trained else [],
     }
 
 

@@ -43,6 +43,22 @@ class Behaviour:
     insufficient_balance: bool = False
     retired_base: str = ""  # the name of a model that can no longer be fine-tuned
     capital_events: bool = False
+    # What only the live service can tell. The defaults are what the program assumes.
+    separate_arrays: bool = False  # a list in a query is a repeated key, and a comma is part of a value
+    event_days: int = 0  # how long events are there; 0 is for ever
+    unique_endpoints: bool = True
+    routes_first: bool = False  # the first deployment of an endpoint is routed by itself
+    takes_empty_split: bool = True
+    scaled_counts: str = "ready"  # or "desired": which replicas the event of a scaling counts
+    idle_counts: str = "requests"  # or "ready", "reads": what the idle time is counted from
+    analytics_delay_seconds: int = 0
+    upload_checks: bool = False  # a file sent in one request is checked without being told
+    long_samples: str = "cut"  # or "split", "kept"
+    billed_percent: int = 100  # of the price that is shown
+    bills_cold_start: bool = False
+    billing_rounding: str = "exact"  # or "up", "down": to whole minutes of each time that something was ready
+    billing_minimum_seconds: int = 0
+    extra_members: bool = False  # deployments have a member and a state that nobody documented
 
 
 @dataclass(kw_only=True, eq=False)
