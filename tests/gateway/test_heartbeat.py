@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from reasoning_cli.gateway.dialects import chat, messages, responses
 from reasoning_cli.gateway.dialects.events import read_events
 from reasoning_cli.gateway.dialects.forms import Json
 from tests.gateway import canned
+from tests.gateway.node import node_folder
 from tests.gateway.official import CODE
 from tests.gateway.packing import flushed
 from tests.gateway.prompts import PATHS, request
@@ -220,3 +222,42 @@ def test_the_vendors_own_clients_raise_what_the_original_says_too_late(gateway: 
         anthropics.messages.stream(model="claude-x", max_tokens=8192, messages=asked) as stream,
     ):
         stream.get_final_text()
+
+
+SCRIPT = r"""
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
+const [, , modules, origin, prompt] = process.argv;
+const require = createRequire(pathToFileURL(modules + '/'));
+const load = async (name) => import(pathToFileURL(require.resolve(name)).href);
+const { streamText } = await load('ai');
+const { createOpenAI } = await load('@ai-sdk/openai');
+const { createAnthropic } = await load('@ai-sdk/anthropic');
+const openai = createOpenAI({ baseURL: origin + '/v1', apiKey: 'sk-mine' });
+const anthropic = createAnthropic({ baseURL: origin + '/v1', apiKey: 'sk-ant-mine' });
+const models = { chat: openai.chat('gpt-4o'), responses: openai.responses('gpt-4o'), messages: anthropic('claude-x') };
+const out = {};
+for (const [name, model] of Object.entries(models)) {
+  const errors = [];
+  const onError = ({ error }) => errors.push(String(error.message ?? error));
+  const { textStream } = streamText({ model, prompt, maxRetries: 0, onError });
+  let text = '';
+  for await (const part of textStream) text += part;
+  out[name] = { text, errors };
+}
+console.log(JSON.stringify(out));
+"""
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["slot", "fallback"])
+def test_the_ai_sdk_reads_past_them(gateway: Served, tmp_path: Path, fails: bool) -> None:
+    folder = node_folder("@ai-sdk/anthropic")
+    gateway.model.handler = thinking(500) if fails else thinking()
+    text = (canned.ORIGINAL_SAYS if fails else canned.MODEL_SAYS)["coding"]
+    script = tmp_path / "judge.mjs"
+    script.write_text(SCRIPT)
+    command = ["node", str(script), str(folder), gateway.url, CODE]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    found = {name: (one["text"].strip(), one["errors"]) for name, one in json.loads(done.stdout).items()}
+    assert found == {name: (text, []) for name in PATHS}

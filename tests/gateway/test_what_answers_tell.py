@@ -11,6 +11,7 @@ import pytest
 from reasoning_cli.gateway.dialects import messages
 from reasoning_cli.gateway.dialects.events import read_events
 from reasoning_cli.gateway.dialects.forms import Untranslatable
+from reasoning_cli.values import Mode
 from tests.gateway import canned
 from tests.gateway.official import CODE, anthropic_tools
 from tests.gateway.prompts import PATHS, request
@@ -117,6 +118,50 @@ def test_what_a_broken_stream_used_is_kept(tmp_path: Path, who: str) -> None:
         why = "broken off at the original" if who == "original" else "the caller left"
         assert (sample.cut, sample.decision, sample.prompt_tokens) == (why, None, 100)
         until(lambda: gateway.gateway.figures.in_flight == 0, "the end of all calls")
+
+
+THOUGHT = {"type": "thinking", "thinking": "Which file?", "signature": "c2lnbmVk"}
+READ = {"type": "tool_use", "id": "toolu_1", "name": "Read", "input": {"file_path": "app.py"}}
+
+
+def in_the_middle(**more: object) -> Json:
+    """A conversation whose first turn the original answered, thinking, with the call of a tool."""
+    asked = request("messages", CODE, tools=anthropic_tools(), **more)
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "x = 1"}
+    asked["messages"] += [{"role": "assistant", "content": [THOUGHT, READ]}, {"role": "user", "content": [result]}]
+    return asked
+
+
+@pytest.mark.parametrize("mode", [Mode.LIVE, Mode.SHADOW])
+def test_who_thinks_by_a_budget_gets_no_turn_of_ours(gateway: Served, mode: Mode) -> None:
+    gateway.change("coding", tools=True, mode=mode)
+    asked = in_the_middle(thinking={"type": "enabled", "budget_tokens": 2000})
+    answer = gateway.client.post("/v1/messages", json=asked)
+    assert "x-reasoning-source" not in answer.headers
+    assert gateway.original.received[0].json == asked
+    if mode is Mode.LIVE:
+        reasons = gateway.gateway.figures.reasons
+        assert reasons["coding", "original", "thinks, and only its vendor could go on"] == 1
+    [sample] = gateway.samples(1)
+    assert sample.source == "original"
+    assert gateway.model.received == []
+
+
+def test_with_adaptive_thinking_turns_of_both_follow_each_other(gateway: Served) -> None:
+    gateway.change("coding", tools=True)
+    asked = in_the_middle(thinking={"type": "adaptive"})
+    said = f"<think>Mine.</think>{canned.MODEL_SAYS['coding']}"
+    gateway.model.handler = saying(canned.chat_answer(said, "acme/model"))
+    answer = gateway.client.post("/v1/messages", json=asked)
+    assert answer.headers["x-reasoning-source"] == "slot"
+    assert "Which file?" not in json.dumps(gateway.model.received[0].json)  # its vendor's, and signed
+    assert [block["type"] for block in answer.json()["content"]] == ["text"]
+    assert "Mine." not in answer.text
+    gateway.change("coding", closed="no model is deployed")
+    turn = [{"role": "assistant", "content": answer.json()["content"]}, {"role": "user", "content": "And in Rust?"}]
+    asked["messages"] += turn
+    assert gateway.client.post("/v1/messages", json=asked).status_code == 200
+    assert gateway.original.received[0].json == asked
 
 
 def test_a_conversation_that_thinks_by_a_budget_stays_where_it_began() -> None:

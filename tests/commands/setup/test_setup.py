@@ -366,6 +366,9 @@ def test_wrong_flags_write_nothing(flags: list[str], code: int, complaint: str, 
         ("claude-code", ["ANTHROPIC_BASE_URL=http://127.0.0.1:9000"]),
         ("anthropic", ["ANTHROPIC_BASE_URL=http://127.0.0.1:9000"]),
         ("openai", ["OPENAI_BASE_URL=http://127.0.0.1:9000/v1"]),
+        ("eliza", ["OPENAI_BASE_URL=http://127.0.0.1:9000/v1", "ANTHROPIC_BASE_URL=http://127.0.0.1:9000/v1"]),
+        ("eliza-py", ["OPENAI_BASE_URL=http://127.0.0.1:9000/v1"]),
+        ("codex", []),
     ],
 )
 def test_each_agent_gets_the_base_address_it_builds_on(
@@ -374,10 +377,23 @@ def test_each_agent_gets_the_base_address_it_builds_on(
     monkeypatch.setenv("REASONING_GATEWAY_PORT", "9000")
     done = reasoning("setup", "env", "--agent", agent)
     assert (done.exit_code, done.stdout.splitlines()) == (0, [f"export {line}" for line in lines])
-    assert ("plugin-anthropic 1.0.x ignores ANTHROPIC_BASE_URL" in done.stderr) == (agent == "elizaos")
+    assert ("plugin-anthropic 1.0.x ignores ANTHROPIC_BASE_URL" in done.stderr) == (agent in ("elizaos", "eliza"))
+    line = 'openai_base_url = "http://127.0.0.1:9000/v1"'  # Codex takes no address from its environment
+    assert (line in done.stderr) == (agent == "codex")
     assert "No gateway runs on port" in done.stderr
     as_json = json.loads(reasoning("setup", "env", "--agent", agent, "--json").stdout)
     assert as_json == dict(line.split("=", 1) for line in lines)
+
+
+@pytest.mark.parametrize("command", [("setup", "env"), ("gateway", "env")])
+def test_opencode_gets_a_configuration_that_a_shell_leaves_whole(command: tuple[str, str], reasoning: Run) -> None:
+    lines = reasoning(*command, "--agent", "opencode").stdout
+    code = "import os; print(os.environ['OPENCODE_CONFIG_CONTENT'])"
+    asked = ["sh", "-c", f'eval "$1"; "{sys.executable}" -c "{code}"', "sh", lines]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    here = {"options": {"baseURL": "http://127.0.0.1:8001/v1"}}
+    assert json.loads(done.stdout) == {"provider": {"openai": here, "anthropic": here}}
 
 
 @pytest.mark.parametrize("group", ["setup", "gateway"])
