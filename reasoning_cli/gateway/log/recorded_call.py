@@ -32,6 +32,8 @@ def read_exchange(path: str, body: Mapping[str, object], answer: object) -> Exch
         has_tool_calls=heard is not None and bool(heard.tool_calls),
         prompt_tokens=heard.prompt_tokens if heard is not None else None,
         completion_tokens=heard.completion_tokens if heard is not None else None,
+        cached_tokens=heard.cached_tokens if heard is not None else None,
+        max_tokens=asked.max_tokens,
     )
 
 

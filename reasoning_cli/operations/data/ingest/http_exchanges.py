@@ -46,6 +46,8 @@ class Exchange:
     has_tool_calls: bool = False
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    max_tokens: int | None = None
 
 
 # The path, the body of the request, and the answer: JSON, or the text of a stream. None: no call of a known dialect.
@@ -71,9 +73,10 @@ def read_exchange_row(row: Mapping[str, object], read: ReadExchange, default_tim
     headers = request.get("headers")
     found = recognise(
         exchange.text,
-        {str(name): str(value) for name, value in headers.items()} if isinstance(headers, dict) else None,
+        {str(name).lower(): str(value) for name, value in headers.items()} if isinstance(headers, dict) else None,
         exchange.tools,
         system=exchange.system,
+        max_tokens=exchange.max_tokens,
     )
     if found.model_type is None:
         return NoDecision(found.reason)
@@ -101,6 +104,7 @@ def read_exchange_row(row: Mapping[str, object], read: ReadExchange, default_tim
             provider=exchange.provider,
             prompt_tokens=exchange.prompt_tokens,
             completion_tokens=exchange.completion_tokens,
+            cached_tokens=exchange.cached_tokens,
             latency_ms=milliseconds(row.get("ms", row.get("latency_ms"))),
             shape=shape_of(prompt),
             identity=identity(prompt, None) if found.model_type == "coding" else "",

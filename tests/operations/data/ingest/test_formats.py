@@ -149,6 +149,34 @@ def test_every_dialect_says_the_same(store: Store, path: str, body: dict[str, An
 
 
 @pytest.mark.parametrize(
+    ("path", "body", "answer", "usage"),
+    [
+        ("/v1/chat/completions", CHAT, CHAT_ANSWER, {"prompt_tokens_details": {"cached_tokens": 128}}),
+        ("/v1/responses", RESPONSES, RESPONSES_ANSWER, {"input_tokens_details": {"cached_tokens": 128}}),
+        ("/v1/messages", ANTHROPIC, MESSAGE, {"input_tokens": 172, "cache_read_input_tokens": 128}),
+    ],
+    ids=["chat", "responses", "messages"],
+)
+def test_tokens_that_were_cached_are_kept_apart(
+    store: Store, path: str, body: dict[str, Any], answer: dict[str, Any], usage: dict[str, Any]
+) -> None:
+    take(store, exchange(path, body, {"status": 200, "body": {**answer, "usage": {**answer["usage"], **usage}}}))
+    sample = only(store)
+    assert (sample.prompt_tokens, sample.cached_tokens, sample.completion_tokens) == (300, 128, 20)
+
+
+def test_what_a_coding_agent_asks_for_itself_is_no_decision_here_either(store: Store) -> None:
+    tool = {"name": "Bash", "input_schema": {"type": "object"}}
+    body = {"model": "claude", "messages": [{"role": "user", "content": "Write a function."}], "tools": [tool]}
+    answer = {"status": 200, "body": {**MESSAGE, "content": [{"type": "text", "text": "```python\nx = 1\n```"}]}}
+    row = exchange("/v1/messages", body, answer)
+    row["request"]["headers"] = {"User-Agent": "claude-cli/2.1.332 (external, cli)"}
+    assert take(store, {**row, "at": "2026-11-01T10:00:01Z"}).added == 1
+    row["request"]["body"] = {**body, "max_tokens": 1}  # is the key good?
+    assert take(store, row).added == 0
+
+
+@pytest.mark.parametrize(
     ("body", "response", "why"),
     [
         (CHAT, {"status": 429, "body": {"error": {}}}, "no answer: the provider said no"),
