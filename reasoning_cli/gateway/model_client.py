@@ -60,6 +60,7 @@ class Attempt:
     confidence: float | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cached_tokens: int | None = None
 
 
 class Models(Upstreams):
@@ -192,6 +193,7 @@ def _judged(
         confidence,
         heard.prompt_tokens,
         heard.completion_tokens,
+        heard.cached_tokens,
     )
 
 

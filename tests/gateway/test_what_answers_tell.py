@@ -87,6 +87,15 @@ def test_cached_tokens_are_kept_apart(tmp_path: Path, face: str, stream: bool) -
         assert (sample.prompt_tokens, sample.cached_tokens, sample.completion_tokens) == (100, 30, 20)
 
 
+def test_what_our_own_server_had_cached_is_kept_apart_too(gateway: Served) -> None:
+    made = canned.chat_answer(canned.MODEL_SAYS["coding"], "acme/model")
+    made["usage"]["prompt_tokens_details"] = {"cached_tokens": 64}
+    gateway.model.handler = saying(made)
+    gateway.client.post("/v1/messages", json=request("messages", CODE))
+    [sample] = gateway.samples(1)
+    assert (sample.source, sample.prompt_tokens, sample.cached_tokens) == ("slot", 100, 64)
+
+
 async def breaks_off(request: Received, answering: Answering) -> None:
     """An original that says what goes in, and leaves in the middle of a word."""
     await answering.head(200, {"content-type": "text/event-stream"})

@@ -162,7 +162,13 @@ def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample, AttemptRecord 
         assert attempt is not None and attempt.reply is not None
         output, calls = attempt.reply.text, attempt.reply.tool_calls
         heard = Heard(
-            output, attempt.slot.model, attempt.prompt_tokens, attempt.completion_tokens, tool_calls=calls, end="stop"
+            output,
+            attempt.slot.model,
+            attempt.prompt_tokens,
+            attempt.completion_tokens,
+            tool_calls=calls,
+            end="stop",
+            cached_tokens=attempt.cached_tokens,
         )
         source = "slot"
     else:
