@@ -22,7 +22,7 @@ from typer.main import get_command, get_group
 
 from reasoning_cli import __version__
 from reasoning_cli.errors import EXIT_CODE_MEANINGS, DataError, ExitCode, ReasoningError
-from reasoning_cli.terminal.console import Color, Terminal
+from reasoning_cli.terminal.console import Color, NobodyReads, Terminal, lead_nowhere
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,11 @@ class Root(TyperGroup):
             if not standalone_mode:
                 raise
             sys.exit(ExitCode.FAILED)
+        except SystemExit:
+            # Typer's word for a pipe that broke while it wrote help. Nothing was done by then.
+            if type(sys.stdout).__name__ == "PacifyFlushWrapper":
+                sys.exit(ExitCode.OK)
+            raise
         if not standalone_mode:
             return code
         sys.exit(code if isinstance(code, int) else ExitCode.OK)
@@ -160,11 +165,15 @@ def showing_errors(ctx: Any) -> Iterator[None]:
         yield
     except ReasoningError as error:
         _fail(ctx, error)
+    except NobodyReads:
+        raise typer.Exit(ExitCode.OK) from None
     except KeyboardInterrupt:
         raise typer.Exit(ExitCode.INTERRUPTED) from None
-    except (typer.TyperException, typer.Exit, typer.Abort, BrokenPipeError, EOFError):
+    except (typer.TyperException, typer.Exit, typer.Abort, EOFError):
         raise  # Typer's own business
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _is_unread():
+            raise typer.Exit(ExitCode.OK) from None
         place = f": `{error.filename}`" if error.filename else ""
         _fail(ctx, DataError(f"{error.strerror or error}{place}", "the same command with `--debug` shows where"))
     except Exception as error:
@@ -175,6 +184,18 @@ def showing_errors(ctx: Any) -> Iterator[None]:
                 "this is a bug; the same command with `--debug` shows where",
             ),
         )
+
+
+def _is_unread() -> bool:
+    """Whether it is stdout that nobody reads any more, and not another pipe: then help was cut short, no work."""
+    import select
+
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    lead_nowhere(sys.stdout)
+    return True
 
 
 def _fail(ctx: Any, error: ReasoningError) -> NoReturn:

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from reasoning_cli.dotenv_file import read_dotenv
 from reasoning_cli.errors import ConfigurationError, UsageError
@@ -138,6 +138,8 @@ class Settings:
             remember(raw.strip())
         if setting.carries is not None:
             self._check_address(setting, str(value), where, setting.carries)
+        if isinstance(value, Path) and not value.is_absolute():
+            value = cast(T, _in_working_folder(value, setting, where))
         return Resolved(setting, value, source, where)
 
     def find(self, setting: Setting[T]) -> tuple[str | None, Source, str]:
@@ -220,6 +222,17 @@ class Settings:
     def database(self) -> Path:
         """The database file of this run."""
         return self.get(STORE_PATH) or self.paths.database
+
+
+def _in_working_folder(path: Path, setting: Setting[object], where: str) -> Path:
+    """A relative path as it is called from anywhere. Raises ConfigurationError where the working folder has gone."""
+    try:
+        return path.absolute()
+    except OSError:
+        raise ConfigurationError(
+            f"{where}: `{path}` ({setting.name}) is in the working folder, and that has gone",
+            "go to a folder that is there, or name the file from the root (`/…`)",
+        ) from None
 
 
 def load_settings(

@@ -90,3 +90,40 @@ def test_nothing_that_is_said_goes_into_the_database(tmp_path: Path) -> None:
     assert code == 0, err
     assert (tmp_path / "a.db").read_bytes().startswith(b"SQLite format 3\0")
     assert run(f"--db {tmp_path}/a.db data stats", lambda: None, tmp_path)[0] == 0
+
+
+@pytest.mark.parametrize("command", ["status", "data stats", "doctor --offline"])
+def test_a_database_named_within_a_folder_that_has_gone_is_said_to_be_so(command: str, tmp_path: Path) -> None:
+    """Not made somewhere else, and not called fine."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code, out, err = run(f"--db x.db {command}", gone.rmdir, gone)
+    said = " ".join((out + err).split())
+    assert (code, "`x.db` (store.path) is in the working folder, and that has gone" in said) == (4, True), said
+    assert "no database yet" not in said
+
+
+def test_samples_for_a_closed_stdout_are_not_said_to_be_written(tmp_path: Path) -> None:
+    rows = Path(__file__).parent / "data" / "elizaos-logs.jsonl"
+    assert run(f"data import {rows}", lambda: None, tmp_path)[0] == 0
+    code, _, err = run("data export -o -", lambda: os.close(1), tmp_path)
+    assert (code, err.splitlines()[0]) == (1, "error: stdout is closed, and the samples were to go there")
+
+
+@pytest.mark.parametrize(
+    "command", ["config", "models list", "data stats", "--help", "models deploy --help", "config --json", "doctor"]
+)
+def test_whoever_has_read_enough_has_had_no_error(command: str, tmp_path: Path) -> None:
+    """As `head` does: the pipe is closed before anything is written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "reasoning_cli", *command.split()],
+        cwd=tmp_path,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+    )
+    os.close(writing)
+    assert (done.returncode, "Broken pipe" in done.stderr, "Traceback" in done.stderr) == (0, False, False), done.stderr

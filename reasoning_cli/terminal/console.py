@@ -38,6 +38,10 @@ Fact = tuple[str, str] | tuple[str, str, str]  # label, text and, where it is a 
 _FACT_INDENT, _FACT_GAP = 2, 3
 
 
+class NobodyReads(BrokenPipeError):
+    """Whoever read what is said has gone, as `head` does when it has enough."""
+
+
 class Color(StrEnum):
     """When to colour."""
 
@@ -48,7 +52,11 @@ class Color(StrEnum):
 
 @dataclass
 class Terminal:
-    """Where a person (or a pipe) reads and types. Streams and environment are handed in."""
+    """Where a person (or a pipe) reads and types. Streams and environment are handed in.
+
+    A command that only shows something ends where nobody reads on. One that `goes_on` has begun what must not be left
+    half done, because of a yes or because it guards money: what it says is then lost, and it ends as it would have.
+    """
 
     out: TextIO = field(default_factory=lambda: sys.stdout)
     err: TextIO = field(default_factory=lambda: sys.stderr)
@@ -56,6 +64,7 @@ class Terminal:
     environ: Mapping[str, str] = field(default_factory=dict)
     color: Color = Color.AUTO
     command: str = "reasoning"  # how the program is called in this run, for the commands that hints tell to type
+    goes_on: bool = False
 
     @property
     def out_is_terminal(self) -> bool:
@@ -64,6 +73,11 @@ class Terminal:
     @property
     def err_is_terminal(self) -> bool:
         return _is_terminal(self.err)
+
+    @property
+    def out_is_closed(self) -> bool:
+        """Whether there was no stdout when the program started: what is in its place is called by a number."""
+        return isinstance(getattr(self.out, "name", None), int)
 
     @property
     def can_ask(self) -> bool:
@@ -270,6 +284,7 @@ class Terminal:
     def confirm(self, question: str, *, yes: bool, needs: str = "--yes") -> bool:
         """Ask on stderr; the default is no. Without a terminal and without `yes`: refuse, never guess."""
         if yes:
+            self.goes_on = True
             return True
         if not self.can_ask:
             raise ReasoningError("this needs a yes, and nobody is there to give it", f"add {needs}")
@@ -281,13 +296,19 @@ class Terminal:
         finally:
             if not answer:
                 self.note("")  # Ctrl-C and Ctrl-D leave the cursor behind the question
-        return answer.strip().lower() in ("y", "yes")
+        self.goes_on |= (agreed := answer.strip().lower() in ("y", "yes"))
+        return agreed
 
     def _write(self, stream: TextIO, text: str, spelt: Callable[[str], str] | None = None) -> None:
         """`spelt` says the same in characters that every stream can show; without it something is lost there."""
         text = drawn(text) if _is_terminal(stream) else text
-        stream.write(f"{self.writable(stream, text, spelt)}\n")
-        stream.flush()
+        try:
+            stream.write(f"{self.writable(stream, text, spelt)}\n")
+            stream.flush()
+        except BrokenPipeError:
+            lead_nowhere(stream)
+            if not self.goes_on:
+                raise NobodyReads from None
 
     def writable(self, stream: TextIO, text: str, spelt: Callable[[str], str] | None = None) -> str:
         """`text` in signs that `stream` can show; `spelt` as for what is written."""
@@ -317,6 +338,13 @@ def _is_plain(environ: Mapping[str, str]) -> bool:
     # Python sets this one itself, where the locale is C.
     ctype = "" if sys.flags.utf8_mode and environ.get("LC_CTYPE") == "C.UTF-8" else environ.get("LC_CTYPE")
     return (environ.get("LC_ALL") or ctype or environ.get("LANG")) in ("C", "POSIX")
+
+
+def lead_nowhere(stream: TextIO) -> None:
+    """Let a stream that nobody reads take what still waits in it, or Python would complain when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _is_terminal(stream: TextIO) -> bool:

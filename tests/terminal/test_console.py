@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reasoning_cli.errors import ReasoningError, UsageError
+from reasoning_cli.errors import ReasoningError
 from reasoning_cli.terminal.console import Color, Terminal
 from reasoning_cli.terminal.listing import Column, Format, Kind, Listing
 from tests.terminal.conftest import Piped, Screen
@@ -235,8 +235,9 @@ def test_only_a_clear_yes_is_a_yes(answer: str, agreed: bool, screen: Screen) ->
 
 def test_nobody_there_is_a_refusal_not_a_guess(piped: MakePiped) -> None:
     made = piped(typed="y\n")
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(ReasoningError) as caught:
         made.terminal.confirm("Deploy?", yes=False)
+    assert caught.value.exit_code == 1
     assert (caught.value.hint, made.stdout, made.stderr) == ("add --yes", "", "")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -60,6 +61,8 @@ class Session:
         if sandbox:
             flags[s.SANDBOX.name] = "true"
         if database is not None:
+            with contextlib.suppress(OSError):  # the working folder has gone, which whoever asks for the file is told
+                database = database.expanduser().absolute()
             flags[s.STORE_PATH.name] = str(database)
         if plain_http:
             flags[s.PLAIN_HTTP.name] = "true"

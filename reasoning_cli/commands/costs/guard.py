@@ -125,6 +125,7 @@ def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> N
     from reasoning_cli.together.problems import KeyRefusedError
 
     terminal = session.terminal
+    terminal.goes_on = True  # whoever reads what it says
     with hold_guard(session.settings.database()) as lock:
         at_work = Guard(session.store, session.now)
         keeper = Keeper(session.store, session.settings.database())

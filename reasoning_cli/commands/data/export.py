@@ -31,6 +31,10 @@ from reasoning_cli.commands._shared.training_options import (
 )
 from reasoning_cli.errors import UsageError
 from reasoning_cli.values import MODEL_TYPES, spell_model_type
+from reasoning_cli.errors import DataError
+from reasoning_cli.terminal.console import NobodyReads
+from reasoning_cli.terminal.console import lead_nowhere
+from reasoning_cli.values import parse_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.commands._shared.session import Session
@@ -145,6 +149,8 @@ def export(
     )
     now = session.now()
     to_stdout = output == "-"
+    if to_stdout and terminal.out_is_closed:
+        raise DataError("stdout is closed, and the samples were to go there", "name a file: `-o FILE`")
     target = Path(output or target_name(wanted, chosen, now.astimezone().date()))
     try:
         with waiting(terminal, "exporting") as shown:
@@ -158,6 +164,9 @@ def export(
                 dry_run=dry_run,
                 on_progress=lambda count, total: shown.show("exporting", pace.of(count, total, "samples")),
             )
+    except BrokenPipeError:
+        lead_nowhere(sys.stdout)
+        raise NobodyReads from None
     except KeyboardInterrupt:
         terminal.note("Interrupted. " + ("What is on stdout is not whole." if to_stdout else "Nothing was written."))
         raise

@@ -39,6 +39,7 @@ def run_gateway(session: Session, wanted: Serving) -> None:
     from reasoning_cli.commands.costs.guard import guard_beside
 
     _set_flags(session, wanted)
+    session.terminal.goes_on = True
     settings = session.settings
     host = wanted.host or settings.get(s.GATEWAY_HOST)
     port = settings.get(s.GATEWAY_PORT) if wanted.port is None else wanted.port

@@ -103,12 +103,16 @@ def setup(
     }
     answers: dict[str, str | None] = {name: text for name, text in typed_in.items() if text is not None}
     _check(session, answers)
-    if api_key_stdin and not offline:
-        try_key(session, answers[s.API_KEY.name] or "")
-    if not non_interactive:
-        terminal.note(_INTRODUCTION)
-        answers = ask_everything(session, answers)
-        _agree(session, answers)
+    try:
+        if api_key_stdin and not offline:
+            try_key(session, answers[s.API_KEY.name] or "")
+        if not non_interactive:
+            terminal.note(_INTRODUCTION)
+            answers = ask_everything(session, answers)
+            _agree(session, answers)
+    except KeyboardInterrupt:
+        terminal.note("Interrupted. Nothing was written.")
+        raise
     _write(session, answers)
     show_environment(session, agent, Syntax.SH)
     _show_next_steps(session)

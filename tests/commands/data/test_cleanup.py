@@ -114,7 +114,7 @@ def test_an_archive_and_back(reasoning: Run, database: Path) -> None:
     again = json.loads(reasoning(*archive, "--json").stdout)
     assert (again["written"], again["already_there"], again["deleted"]) == (0, 60, 0)
     refused = reasoning(*archive, "--delete")
-    assert (refused.exit_code, refused.stderr.splitlines()[-1]) == (2, "hint: add --yes")
+    assert (refused.exit_code, refused.stderr.splitlines()[-1]) == (1, "hint: add --yes")
     assert reasoning(*archive, "--delete", "--yes").stdout.endswith(" 60 deleted from the log.\n")
     assert total(reasoning) == 60
     assert reasoning("data", "unarchive", "old").stdout.startswith("60 samples put back from ")
@@ -133,7 +133,7 @@ def test_a_copy_and_back(reasoning: Run, database: Path) -> None:
     assert "copy.db: 120 samples" in shown.stdout
     assert f"{database}: 20 samples" in shown.stdout
     refused = reasoning("data", "restore", "copy.db")
-    assert (refused.exit_code, refused.stderr.splitlines()[-1]) == (2, "hint: add --yes")
+    assert (refused.exit_code, refused.stderr.splitlines()[-1]) == (1, "hint: add --yes")
     assert total(reasoning) == 20
     assert reasoning("data", "restore", "copy.db", "--yes").exit_code == 0
     assert total(reasoning) == 120

@@ -70,7 +70,7 @@ def test_adopted_it_serves_a_slot_and_counts_from_now_on(theirs: Service, reason
 
 def test_adoption_asks_and_passes_the_budget(theirs: Service, reasoning: Run) -> None:
     asked = reasoning("models", "adopt", "old-test", "--as", "planning")
-    assert (asked.exit_code, asked.stdout) == (2, "")
+    assert (asked.exit_code, asked.stdout) == (1, "")
     reasoning("costs", "set-budget", "1")
     assert reasoning("models", "adopt", "old-test", "--as", "planning", "--yes").exit_code == 6
     assert reasoning("models", "adopt", "nothing", "--as", "planning", "--yes").exit_code == 5
@@ -79,7 +79,7 @@ def test_adoption_asks_and_passes_the_budget(theirs: Service, reasoning: Run) ->
 
 def test_undeploy_of_a_foreign_one_says_whose_it_is(theirs: Service, reasoning: Run) -> None:
     asked = reasoning("models", "undeploy", "old-test")
-    assert (asked.exit_code, asked.stdout) == (2, "")
+    assert (asked.exit_code, asked.stdout) == (1, "")
     assert "whose   not ours: it was made elsewhere in this project" in asked.stderr
     assert len(theirs.deployments()) == 1
     theirs.run_clock()

@@ -36,7 +36,7 @@ def test_it_is_planned_asked_about_and_done(serving: Service, reasoning: Run) ->
     assert f"replaces   {MODELS['planning']} (READY), which goes on serving" in dry.stdout
     assert "traffic    all of it at once" in dry.stdout
     asked = reasoning(*DEPLOY)
-    assert (asked.exit_code, asked.stdout, len(serving.deployments())) == (2, "", 1)
+    assert (asked.exit_code, asked.stdout, len(serving.deployments())) == (1, "", 1)
     serving.run_clock()
     done = reasoning(*DEPLOY, "--yes")
     assert (done.exit_code, done.stdout) == (0, f"{NEXT} answers planning; {MODELS['planning']} is gone.\n")
@@ -63,7 +63,7 @@ def test_a_canary_is_taken_back(serving: Service, reasoning: Run) -> None:
     reasoning(*DEPLOY, "--canary", "10", "--yes")
     dry = json.loads(reasoning("models", "rollback", "planning", "--dry-run", "--json").stdout)
     assert dry == {"dry_run": True, "model": MODELS["planning"], "takes_back": NEXT, "percent": 10}
-    assert reasoning("models", "rollback", "planning").exit_code == 2
+    assert reasoning("models", "rollback", "planning").exit_code == 1
     back = reasoning("models", "rollback", "planning", "--yes")
     assert (back.exit_code, back.stdout) == (0, f"{MODELS['planning']} answers planning again; the other is gone.\n")
     assert len(serving.deployments()) == 1

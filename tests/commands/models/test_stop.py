@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,7 +48,7 @@ def test_a_start_is_asked_about_and_passes_the_budget(fast: Service, reasoning: 
     fast.deploy()
     fast.stop(keep=True)
     asked = reasoning("models", "start", "planning")
-    assert (asked.exit_code, asked.stdout) == (2, "")
+    assert (asked.exit_code, asked.stdout) == (1, "")
     assert "$5.49 an hour" in asked.stderr
     reasoning("costs", "set-budget", "1")
     refused = reasoning("models", "start", "planning", "--yes")
@@ -64,7 +67,7 @@ def test_all_are_listed_asked_about_once_and_taken_away(fast: Service, reasoning
     fast.deploy("planning")
     fast.deploy("should-respond")
     asked = reasoning("models", "undeploy", "--all")
-    assert (asked.exit_code, asked.stdout) == (2, "")
+    assert (asked.exit_code, asked.stdout) == (1, "")
     assert [line.split(",")[-1].strip() for line in asked.stderr.splitlines()[:3]] == [
         "$5.49 an hour",
         "$5.49 an hour",
@@ -116,3 +119,23 @@ def test_one_or_all_has_to_be_said(reasoning: Run, arguments: list[str]) -> None
     shown = reasoning("models", "undeploy", *arguments, "--yes")
     assert (shown.exit_code, shown.stdout) == (2, "")
     assert "or say --all" in shown.stderr
+
+
+def test_a_stop_goes_on_though_nobody_reads_what_it_says(fast: Service) -> None:
+    """`reasoning models undeploy --all --yes | head -1` leaves nothing running that it was to stop."""
+    for model_type in ("planning", "coding", "should_respond"):
+        fast.deploy(model_type)
+    fast.run_clock()
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "reasoning_cli", "models", "undeploy", "--all", "--yes"]
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+    )
+    os.close(writing)
+    assert (done.returncode, fast.deployments()) == (0, []), done.stderr

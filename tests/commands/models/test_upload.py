@@ -119,7 +119,7 @@ def test_what_cannot_work_uploads_nothing(
 
 
 def test_nothing_is_uploaded_without_a_yes(together: Service, reasoning: Run) -> None:
-    assert reasoning(*UPLOAD).exit_code == 2
+    assert reasoning(*UPLOAD).exit_code == 1
     assert records(together) == []
 
 

@@ -248,8 +248,9 @@ def test_ctrl_c_before_the_end_leaves_nothing(stop_at: str, wizard: Wizard, serv
         lines = [(stop_at, KeyboardInterrupt())]
     else:
         lines += rest((stop_at, KeyboardInterrupt()), upto=stop_at)
-    code, out, _ = wizard(Script(lines))
+    code, out, err = wizard(Script(lines))
     assert (code, out, home.exists()) == (130, "", False)
+    assert err.endswith("Interrupted. Nothing was written.\n")
 
 
 def test_no_at_the_end_leaves_nothing(wizard: Wizard, service: SandboxServer, home: Path) -> None:

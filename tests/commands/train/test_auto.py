@@ -104,7 +104,7 @@ def step_on(agents: Town, typed: Run, wanted: str, *, most: int = 40) -> Loop:
 def test_it_says_what_it_waits_for(agents: Town, typed: Run, reasoning: Run, tmp_path: Path) -> None:
     assert "Nothing trains itself" in typed("train", "auto").stderr
     refused = reasoning(*AUTO)
-    assert refused.exit_code == 2
+    assert refused.exit_code == 1
     assert "cost    $20.00 a round at most: its job, and the hours of its model" in refused.stderr
     assert "this needs a yes" in refused.stderr
     assert Loops(agents.service.store).all() == []
