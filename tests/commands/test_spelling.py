@@ -16,8 +16,9 @@ from reasoning_cli.commands._shared.spelling import arrange
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Samples
-from tests.commands.data.test_review import decision
+from tests.commands.data.test_review import ANSWERS, decision
 from tests.conftest import Run
+from tests.gateway.prompts import PROMPTS
 
 
 @pytest.fixture
@@ -165,6 +166,35 @@ def test_a_room_can_be_exported_alone(store: Store, reasoning: Run) -> None:
     done = reasoning("data", "export", "--room", "r-2", "-o", "room.jsonl", "--json")
     assert (done.exit_code, json.loads(done.stdout)["written"]) == (0, 1)
     assert reasoning("data", "export", "--room", "r-3", "-o", "none.jsonl").exit_code == 1
+
+
+def test_what_is_imported_can_be_one_rooms_or_a_times(store: Store, reasoning: Run) -> None:
+    lines = [
+        {"type": "useModel:TEXT_LARGE", "room_id": room, "entity_id": "e", "created_at": f"2026-10-0{day}T12:00:00Z"}
+        | {"body": {"prompt": PROMPTS["planning"], "modelType": "TEXT_LARGE", "response": ANSWERS["planning"]}}
+        | {"id": f"row-{day}"}
+        for day, room in enumerate(("r-1", "r-2", "r-2"), start=1)
+    ]
+    Path("rows.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+
+    def taken(*chosen: str) -> tuple[int, dict[str, int]]:
+        done = json.loads(reasoning("data", "import", "rows.jsonl", *chosen, "--dry-run", "--again", "--json").stdout)
+        return done["added"], done["skipped"]
+
+    assert taken() == (3, {})
+    assert taken("--room", "r-2") == (2, {"of another room": 1})
+    assert taken("--until", "2026-10-02") == (2, {"after --until": 1})
+
+
+def test_statistics_can_be_those_of_an_agent_a_room_or_a_time(store: Store, reasoning: Run) -> None:
+    def count(*chosen: str) -> tuple[int, int]:
+        found = json.loads(reasoning("data", "stats", *chosen, "--json").stdout)
+        return found["total"], sum(day["should_respond"] for day in found["by_day"])
+
+    assert count() == (2, 2)
+    assert count("--agent", "Atlas") == count("--room", "r-2") == count("--label", "none", "--agent", "Atlas") == (1, 1)
+    assert count("--agent", "Nobody") == count("--until", "2020-01-01") == (0, 0)
+    assert count("--since", "2020-01-01", "-m", "should-respond") == (2, 2)
 
 
 def test_what_is_redacted_can_be_one_agents(store: Store, reasoning: Run) -> None:

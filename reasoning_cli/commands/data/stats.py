@@ -7,16 +7,37 @@ from typing import Annotated
 import typer
 
 from reasoning_cli import settings as s
-from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
-from reasoning_cli.commands._shared.sample_options import TypesOption
+from reasoning_cli.commands._shared.options import (
+    FormatOption,
+    JsonOption,
+    QuietOption,
+    SinceOption,
+    UntilOption,
+    chosen_format,
+)
+from reasoning_cli.commands._shared.sample_options import (
+    AgentOption,
+    DecidedOption,
+    LabelOption,
+    RoomOption,
+    SourceOption,
+    TypesOption,
+    filter_of,
+)
 from reasoning_cli.commands._shared.session import session_of
 from reasoning_cli.terminal.listing import Format
-from reasoning_cli.values import parse_model_type
 
 
 def stats(
     ctx: typer.Context,
     model_type: TypesOption = None,
+    agent: AgentOption = None,
+    room: RoomOption = None,
+    source: SourceOption = None,
+    label: LabelOption = None,
+    decision: DecidedOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     by_day: Annotated[bool, typer.Option("--by-day", help="A line a day, in your time zone.")] = False,
     fmt: FormatOption = Format.TABLE,
     json: JsonOption = False,
@@ -36,11 +57,10 @@ def stats(
     terminal = session.terminal
     fmt = chosen_format(fmt, json)
     is_rows = quiet or fmt not in (Format.TABLE, Format.JSON)
-    types = tuple(dict.fromkeys(parse_model_type(one) for one in model_type or ()))
     statistics = sample_statistics(
         session.store,
         session.now(),
-        model_types=types,
+        wanted=filter_of(session, model_type, agent, room, source, label, decision, since, until),
         windows={name: session.settings.get(setting) for name, setting in s.WINDOW_TOKENS.items()},
         looked_at=0 if by_day or is_rows else LOOKED_AT,
     )

@@ -21,12 +21,13 @@ app = typer.Typer(rich_markup_mode=None)
 
 app.command()(env)
 
-_INTRODUCTION = """\
-reasoning stands between an agent and its provider. Decisions that models of yours can take go to them; everything else
-goes on to the provider, and so does each decision that your model fails.
-
-A few questions follow. Enter takes what is offered, Ctrl-C leaves; nothing is written before you have seen it.
-"""
+_INTRODUCTION = (
+    "reasoning stands between an agent and its provider. Decisions that models of yours can take go to them; everything"
+    " else goes on to the provider, and so does each decision that your model fails.",
+    "",
+    "A few questions follow. Enter takes what is offered, Ctrl-C leaves; nothing is written before you have seen it.",
+    "",
+)
 
 
 @app.callback(invoke_without_command=True)
@@ -107,7 +108,8 @@ def setup(
         if api_key_stdin and not offline:
             try_key(session, answers[s.API_KEY.name] or "")
         if not non_interactive:
-            terminal.note(_INTRODUCTION)
+            for line in _INTRODUCTION:
+                terminal.note(line)
             answers = ask_everything(session, answers)
             _agree(session, answers)
     except KeyboardInterrupt:
@@ -124,8 +126,8 @@ def _show_next_steps(session: Session) -> None:
     enabled = [spell_model_type(one) for one, on in session.enabled.items() if on]
     steps = [
         ("check all of it", "`reasoning doctor`"),
-        ("stand between", "`reasoning gateway serve`, then start the agent with the lines above"),
-        ("take in the past", "`reasoning data import SOURCE`: what your agent decided already"),
+        ("start the gateway", "`reasoning gateway serve`, then the agent with the lines above"),
+        ("import the past", "`reasoning data import SOURCE`: what your agent decided already"),
     ]
     if enabled:
         steps.append(("see a price", f"`reasoning models deploy {enabled[0]} --dry-run`"))

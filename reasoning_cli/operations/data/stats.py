@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Literal
@@ -11,6 +11,7 @@ from typing import Literal
 from reasoning_cli.redaction.redactor import Redactor
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.stats import SampleFigures, TypeFigures, sample_figures, spread_samples
+from reasoning_cli.store.samples.training_log import EVERYTHING, SampleFilter
 from reasoning_cli.values import spell_model_type
 
 Quality = Literal["Insufficient", "Limited", "Narrow", "Stale", "Good", "Excellent"]
@@ -52,25 +53,25 @@ def sample_statistics(
     store: Store,
     now: datetime,
     *,
-    model_types: Sequence[str] = (),
+    wanted: SampleFilter = EVERYTHING,
     windows: Mapping[str, int] | None = None,
     zone: tzinfo | None = None,
     looked_at: int = LOOKED_AT,
 ) -> SampleStatistics:
-    """Count what is stored and judge whether it is enough to train on.
+    """Count what is wanted of the log and judge whether it is enough to train on.
 
     `windows` are the tokens each type's model reads; `looked_at` samples at most are searched for personal data.
     """
-    figures = sample_figures(store, now - _DAY, model_types=model_types, windows=windows, zone=zone)
+    figures = sample_figures(store, now - _DAY, wanted=wanted, windows=windows, zone=zone)
     total, recent = figures.range.count, figures.last_day
     # Of one type alone it says nothing that others are missing: they were not asked for.
-    quality, reason = judge(total, recent, len(figures.by_type) if len(model_types) != 1 else 2)
+    quality, reason = judge(total, recent, len(figures.by_type) if len(wanted.model_types) != 1 else 2)
     return SampleStatistics(
         figures=figures,
-        personal=_personal(store, model_types, looked_at),
+        personal=_personal(store, wanted, looked_at),
         quality=quality,
         quality_reason=reason,
-        recommendations=tuple(_recommendations(figures, now, alone=len(model_types) == 1)),
+        recommendations=tuple(_recommendations(figures, now, alone=len(wanted.model_types) == 1)),
     )
 
 
@@ -92,11 +93,11 @@ def judge(total: int, recent: int, types: int) -> tuple[Quality, str]:
     return "Good", "enough samples, and new ones coming in"
 
 
-def _personal(store: Store, model_types: Sequence[str], most: int) -> PersonalData:
+def _personal(store: Store, wanted: SampleFilter, most: int) -> PersonalData:
     """Search samples from all over the log for what an export would redact."""
     redactor = Redactor(secrets.token_bytes(16))
     looked_at = holding = 0
-    for sample in spread_samples(store, model_types, most):
+    for sample in spread_samples(store, wanted, most):
         before = redactor.counts.total()
         for text in (sample.prompt, sample.output):
             redactor.redact(text)

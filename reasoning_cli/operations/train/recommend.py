@@ -13,6 +13,7 @@ from reasoning_cli.operations.data.stats import sample_statistics
 from reasoning_cli.operations.train.estimate import billions_of
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.stats import sample_figures
+from reasoning_cli.store.samples.training_log import SampleFilter
 from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ def advise(
 def _improvements(store: Store, plan: TrainingPlan, now: datetime, window_tokens: int) -> list[str]:
     """What would help more than another base: first what a person can do."""
     name, model_type = spell_model_type(plan.model_type), plan.model_type
-    found = sample_statistics(store, now, model_types=(model_type,), windows={model_type: window_tokens}, looked_at=0)
+    wanted, windows = SampleFilter((model_type,)), {model_type: window_tokens}
+    found = sample_statistics(store, now, wanted=wanted, windows=windows, looked_at=0)
     figures = found.figures.by_type.get(model_type)
     labelled = sum(count for label, count in (figures.labels if figures else {}).items() if label)
     lines = []

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, tzinfo
 
-from reasoning_cli.store.database import Store
-from reasoning_cli.store.samples.training_log import Sample, SampleRange, Samples
+from reasoning_cli.store.database import Store, Value
+from reasoning_cli.store.samples.training_log import EVERYTHING, Sample, SampleFilter, SampleRange, Samples
 from reasoning_cli.store.timestamps import from_ms, to_ms
 from reasoning_cli.times import midnight
 from reasoning_cli.values import MODEL_TYPES
@@ -101,23 +101,24 @@ def sample_figures(
     store: Store,
     day_ago: datetime,
     *,
-    model_types: Sequence[str] = (),
+    wanted: SampleFilter = EVERYTHING,
     windows: Mapping[str, int] | None = None,
     zone: tzinfo | None = None,
 ) -> SampleFigures:
-    """Counts, ranges, decisions, lengths and repeats of the types wanted (all when none is named).
+    """Counts, ranges, decisions, lengths and repeats of what is wanted.
 
     `windows` are the tokens each type's model reads, `zone` is the one days are of; None is the machine's own.
     """
-    names = sorted(model_types or MODEL_TYPES)
+    names = sorted(wanted.model_types or MODEL_TYPES)
     by_type: dict[str, TypeFigures] = {}
     by_day: dict[date, dict[str, int]] = {}
     for name in names:
-        figures = _of_type(store, name, day_ago, (windows or {}).get(name))
+        part = _Part.of(store, name, wanted)
+        figures = _of_type(part, day_ago, (windows or {}).get(name))
         if figures is None:
             continue
         by_type[name] = figures
-        for day, count in _days(store, name, zone):
+        for day, count in _days(part, zone):
             by_day.setdefault(day, {})[name] = count
     ranges = [figures.range for figures in by_type.values()]
     return SampleFigures(
@@ -133,49 +134,75 @@ def sample_figures(
     )
 
 
-def spread_samples(store: Store, model_types: Sequence[str], most: int) -> Iterator[Sample]:
-    """At most so many samples, evenly spread over the log by their numbers: a look at all of it without reading it."""
+def spread_samples(store: Store, wanted: SampleFilter, most: int) -> Iterator[Sample]:
+    """At most so many samples, evenly spread over the log by their numbers: a look at all of it without reading it. Of
+    a few that are wanted it meets fewer."""
     low, high = (store.number(f"SELECT {which}(seq) FROM samples") for which in ("min", "max"))
     samples, last = Samples(store), None
+    conditions, parameters = samples.bounds(wanted)
+    fits = " AND ".join(conditions) or "1"
     for step in range(most):
-        wanted = low + (high - low) * step // max(1, most - 1)
-        row = store.row("SELECT id, model_type FROM samples WHERE seq >= ? ORDER BY seq LIMIT 1", (wanted,))
-        if row is None or row["id"] == last or (model_types and row["model_type"] not in model_types):
+        seq = low + (high - low) * step // max(1, most - 1)
+        row = store.row(
+            f"SELECT id, {fits} AS fits FROM samples WHERE seq >= :seq ORDER BY seq LIMIT 1", {**parameters, "seq": seq}
+        )
+        if row is None or row["id"] == last or not row["fits"]:
             continue
         last = row["id"]
         if (sample := samples.get(last)) is not None:
             yield sample
 
 
-def _of_type(store: Store, name: str, day_ago: datetime, window: int | None) -> TypeFigures | None:
-    def one(sql: str) -> int:
-        return store.number(f"SELECT {sql} FROM samples WHERE model_type = ?", (name,))
+@dataclass(frozen=True)
+class _Part:
+    """What is counted of one model type: queries end in `where`, with its parameters."""
 
-    sums = store.row(
-        "SELECT count(*), sum(prompt_chars), max(prompt_chars), sum(output_chars), max(output_chars),"
+    store: Store
+    where: str
+    parameters: Mapping[str, Value]
+
+    @classmethod
+    def of(cls, store: Store, name: str, wanted: SampleFilter) -> _Part:
+        conditions, parameters = Samples(store).bounds(replace(wanted, model_types=()))
+        return cls(store, " AND ".join(("model_type = :type", *conditions)), {**parameters, "type": name})
+
+    def rows(self, columns: str, rest: str = "") -> Iterator[sqlite3.Row]:
+        return self.store.rows(f"SELECT {columns} FROM samples WHERE {self.where} {rest}", self.parameters)
+
+    def row(self, columns: str, rest: str = "", **more: Value) -> sqlite3.Row | None:
+        sql = f"SELECT {columns} FROM samples WHERE {self.where} {rest}"
+        return self.store.row(sql, {**self.parameters, **more})
+
+    def number(self, column: str, rest: str = "", **more: Value) -> int:
+        row = self.row(column, rest, **more)
+        return int(row[0] or 0) if row is not None else 0
+
+
+def _of_type(part: _Part, day_ago: datetime, window: int | None) -> TypeFigures | None:
+    sums = part.row(
+        "count(*), sum(prompt_chars), max(prompt_chars), sum(output_chars), max(output_chars),"
         " count(min(prompt_tokens, completion_tokens)), coalesce(sum(prompt_tokens), 0),"
         " coalesce(sum(completion_tokens), 0), sum(coalesce(prompt_tokens, prompt_chars / :chars)"
-        " + coalesce(completion_tokens, output_chars / :chars) > :window) FROM samples WHERE model_type = :type",
-        {"type": name, "chars": CHARS_PER_TOKEN, "window": 1 << 62 if window is None else window},
+        " + coalesce(completion_tokens, output_chars / :chars) > :window)",
+        chars=CHARS_PER_TOKEN,
+        window=1 << 62 if window is None else window,
     )
     if sums is None or not sums[0]:
         return None
     count, prompt_chars, max_prompt, output_chars, max_output, *tokens = sums
-    decided = _counts(store, "decision", name)
+    decided = _counts(part, "decision")
     unparsed = decided.pop(None, 0)
-    sources, agents = _who(store, name)
+    sources, agents = _who(part)
     return TypeFigures(
-        range=SampleRange(count, from_ms(one("min(created_at)")), from_ms(one("max(created_at)"))),
-        last_day=store.number(
-            "SELECT count(*) FROM samples WHERE model_type = ? AND created_at >= ?", (name, to_ms(day_ago))
-        ),
+        range=SampleRange(count, from_ms(part.number("min(created_at)")), from_ms(part.number("max(created_at)"))),
+        last_day=part.number("count(*)", "AND created_at >= :day_ago", day_ago=to_ms(day_ago)),
         decisions={str(decision): number for decision, number in decided.items()},
         unparsed=unparsed,
         sources=sources,
-        labels={str(label): number for label, number in _counts(store, "label", name, "AND label IS NOT NULL").items()},
+        labels={str(label): number for label, number in _counts(part, "label", "AND label IS NOT NULL").items()},
         agents=agents,
-        repeats=count - one("count(DISTINCT prompt_hash)"),
-        near_repeats=count - one("count(DISTINCT shape_hash)"),
+        repeats=count - part.number("count(DISTINCT prompt_hash)"),
+        near_repeats=count - part.number("count(DISTINCT shape_hash)"),
         mean_prompt_chars=round(prompt_chars / count),
         max_prompt_chars=max_prompt,
         mean_output_chars=round(output_chars / count),
@@ -187,42 +214,34 @@ def _of_type(store: Store, name: str, day_ago: datetime, window: int | None) -> 
     )
 
 
-def _counts(store: Store, column: str, name: str, condition: str = "") -> dict[str | None, int]:
+def _counts(part: _Part, column: str, condition: str = "") -> dict[str | None, int]:
     """How many samples of a type have each value, the most frequent first."""
-    rows: Iterator[sqlite3.Row] = store.rows(
-        f"SELECT {column}, count(*) FROM samples WHERE model_type = ? {condition} GROUP BY {column}", (name,)
-    )
+    rows = part.rows(f"{column}, count(*)", f"{condition} GROUP BY {column}")
     return {row[0]: row[1] for row in sorted(rows, key=lambda row: -int(row[1]))}
 
 
-def _who(store: Store, name: str) -> tuple[dict[str, int], dict[str, int]]:
+def _who(part: _Part) -> tuple[dict[str, int], dict[str, int]]:
     """How many decisions of a type each source answered, and how many each agent had to take."""
     sources: Counter[str] = Counter()
     agents: Counter[str] = Counter()
-    for agent, source, count, seq in store.rows(
-        "SELECT agent_id, source, count(*), max(seq) FROM samples WHERE model_type = ? GROUP BY agent_id, source",
-        (name,),
-    ):
-        row = store.row("SELECT agent_name FROM samples WHERE seq = ?", (seq,))
+    for agent, source, count, seq in part.rows("agent_id, source, count(*), max(seq)", "GROUP BY agent_id, source"):
+        row = part.store.row("SELECT agent_name FROM samples WHERE seq = ?", (seq,))
         sources[source] += count
         agents[(row[0] if row else None) or agent or "unknown"] += count
     return dict(sources.most_common()), dict(agents.most_common())
 
 
-def _days(store: Store, name: str, zone: tzinfo | None) -> Iterator[tuple[date, int]]:
+def _days(part: _Part, zone: tzinfo | None) -> Iterator[tuple[date, int]]:
     """The days with decisions of a type, each with their count; a gap of years costs no more than one of a day."""
     start = _FIRST
     while True:
-        first = store.row("SELECT min(created_at) FROM samples WHERE model_type = ? AND created_at >= ?", (name, start))
+        first = part.row("min(created_at)", "AND created_at >= :start", start=start)
         if first is None or first[0] is None:
             return
         day, start = _day(from_ms(first[0]), zone)
         yield (
             day,
-            store.number(
-                "SELECT count(*) FROM samples WHERE model_type = ? AND created_at >= ? AND created_at < ?",
-                (name, first[0], start),
-            ),
+            part.number("count(*)", "AND created_at >= :first AND created_at < :start", first=first[0], start=start),
         )
 
 

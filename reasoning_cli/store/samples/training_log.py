@@ -85,6 +85,9 @@ class SampleFilter:
     decision: str | None = None
 
 
+EVERYTHING = SampleFilter()
+
+
 @dataclass(frozen=True)
 class SampleRange:
     """How many samples, and the times of the first and the last; no times when there are none."""

@@ -316,10 +316,10 @@ def test_flags_alone_are_enough(reasoning: Run, service: SandboxServer, file: Pa
     assert "The key … is accepted; its project is" in done.stderr
     assert done.stderr.endswith(
         "Next:\n"
-        "  check all of it    `reasoning doctor`\n"
-        "  stand between      `reasoning gateway serve`, then start the agent with the lines above\n"
-        "  take in the past   `reasoning data import SOURCE`: what your agent decided already\n"
-        "  see a price        `reasoning models deploy should-respond --dry-run`\n"
+        "  check all of it     `reasoning doctor`\n"
+        "  start the gateway   `reasoning gateway serve`, then the agent with the lines above\n"
+        "  import the past     `reasoning data import SOURCE`: what your agent decided already\n"
+        "  see a price         `reasoning models deploy should-respond --dry-run`\n"
     )
 
 
@@ -490,7 +490,7 @@ def terminal_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_person_at_a_terminal(service: SandboxServer, file: Path, terminal_variables: None) -> None:
     person = Keyboard("setup", "--agent", "openai")
     person.wait_for("reasoning stands between an agent and its provider.")
-    person.wait_for("nothing is written before you have seen it")
+    person.wait_for("A few questions follow.")
     person.wait_for("Together API key")
     person.type("sandbox-key\r")
     person.wait_for("Which decisions")

@@ -16,7 +16,7 @@ from reasoning_cli.operations.data.stats import judge, sample_statistics
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.stats import sample_figures
-from reasoning_cli.store.samples.training_log import Sample, Samples
+from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -124,7 +124,7 @@ def test_samples_too_long_for_the_model_and_old_news_are_said(store: Store) -> N
 def test_one_type_is_judged_for_itself(store: Store) -> None:
     add(store, 250, "planning", decision="REPLY")
     add(store, 10, "coding", decision="python")
-    found = sample_statistics(store, NOW, model_types=("planning",))
+    found = sample_statistics(store, NOW, wanted=SampleFilter(("planning",)))
     assert (found.figures.range.count, found.quality, found.recommendations) == (250, "Good", ())
 
 
