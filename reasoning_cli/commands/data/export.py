@@ -29,12 +29,9 @@ from reasoning_cli.commands._shared.training_options import (
     parse_dedupe,
     refuse_names_alone,
 )
-from reasoning_cli.errors import UsageError
+from reasoning_cli.errors import DataError, UsageError
+from reasoning_cli.terminal.console import NobodyReads, lead_nowhere
 from reasoning_cli.values import MODEL_TYPES, spell_model_type
-from reasoning_cli.errors import DataError
-from reasoning_cli.terminal.console import NobodyReads
-from reasoning_cli.terminal.console import lead_nowhere
-from reasoning_cli.values import parse_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.commands._shared.session import Session
