@@ -226,9 +226,14 @@ def _fail_usage(error: typer.TyperException) -> NoReturn:
         sys.exit(ExitCode.USAGE)
     command = context.command_path if context is not None else "reasoning"
     message, _, meant = error.format_message().replace("'", "`").rstrip(".").partition(". Did you mean ")
-    if possible := getattr(error, "possibilities", None):
-        message = f"no such option `{getattr(error, 'option_name', '')}`"
-        meant = f"`{'` or `'.join(possible)}`?"
+    if (option := getattr(error, "option_name", None)) and type(error).__name__ == "NoSuchOption":
+        from reasoning_cli.commands._shared.spelling import meant_option
+
+        message = f"no such option `{option}`"
+        possible = getattr(error, "possibilities", None) or []
+        if context is not None and (ours := meant_option(context.command, option)):
+            possible = [ours]
+        meant = f"`{'` or `'.join(possible)}`?" if possible else ""
     elif context is not None and (unknown := _NO_COMMAND.fullmatch(message)):
         from reasoning_cli.commands._shared.spelling import meant as commands_meant
 

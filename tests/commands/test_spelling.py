@@ -159,6 +159,29 @@ def test_a_command_of_another_tool_leads_to_ours(typed: str, command: str, reaso
     )
 
 
+@pytest.mark.parametrize(
+    ("typed", "option", "meant"),
+    [
+        ("data list --start-date 2026-11-01", "--start-date", "--since"),
+        ("data list --type planning", "--type", "--model-type"),
+        ("models deploy some/model --type planning", "--type", "--as"),
+        ("data list -n 5", "-n", "--limit"),
+        ("models stop planning -n", "-n", "--dry-run"),
+        ("models status --follow", "--follow", "--watch"),
+        ("models list -o json", "-o", "--format"),
+        ("models list --formt csv", "--formt", "--format"),
+    ],
+)
+def test_an_option_of_another_name_leads_to_ours(typed: str, option: str, meant: str, reasoning: Run) -> None:
+    done = reasoning(*typed.split())
+    assert (done.exit_code, done.stdout) == (2, "")
+    command = " ".join(typed.split()[:2])
+    assert done.stderr == (
+        f"error: no such option `{option}`\n"
+        f"hint: did you mean `{meant}`? `reasoning {command} --help` shows what it takes\n"
+    )
+
+
 # --- filters, formats, none ---
 
 

@@ -12,7 +12,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
 from reasoning_cli.app import ENTRIES, Root, app
-from reasoning_cli.commands._shared.spelling import MEANT, OLD_NUMBERS, OLD_OPTIONS
+from reasoning_cli.commands._shared.spelling import MEANT, MEANT_OPTIONS, OLD_NUMBERS, OLD_OPTIONS
 from reasoning_cli.terminal.listing import Format
 
 # What each letter stands for, wherever it stands.
@@ -177,3 +177,8 @@ def test_what_another_tool_calls_it_leads_to_a_command_that_is_there(group: str)
                     assert word in ("--help", "--version")
                 elif isinstance(command, TyperGroup):
                     command = command.commands[word]
+
+
+def test_what_another_tool_calls_an_option_leads_to_one_of_ours() -> None:
+    every = {name for path in COMMANDS for name in names_of(path)}
+    assert {target for targets in MEANT_OPTIONS.values() for target in targets} <= every

@@ -131,6 +131,22 @@ MEANT: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
 }
 
+# The same for options; the first that the command has is the one meant.
+MEANT_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("--start-date", "--start", "--from-date", "--newer-than", "--days"), ("--since",)),
+    **dict.fromkeys(("--end-date", "--end", "--to-date", "--before"), ("--until",)),
+    **dict.fromkeys(("--type", "--slot", "-t"), ("--model-type", "--as")),
+    **dict.fromkeys(("--last", "--count", "--max", "--top"), ("--limit",)),
+    **dict.fromkeys(("--out", "--out-file", "--file", "--to"), ("--output",)),
+    **dict.fromkeys(("--follow", "--live", "--refresh"), ("--watch",)),
+    **dict.fromkeys(("--output", "-o", "--csv", "--tsv", "--jsonl"), ("--format",)),
+    **dict.fromkeys(("--keep-old", "--keep-loser"), ("--keep",)),
+    **dict.fromkeys(("--non-interactive", "--assume-yes", "--force", "--no-input"), ("--yes",)),
+    **dict.fromkeys(("--plan", "--preview", "--what-if"), ("--dry-run",)),
+    **dict.fromkeys(("--ids", "--ids-only"), ("--quiet",)),
+    "-n": ("--limit", "--dry-run"),
+}
+
 
 class Root(Protocol):
     """All commands; those of a group are there once it is loaded."""
@@ -195,6 +211,12 @@ def meant(root: Root, group: str, word: str) -> list[str]:
         if word in getattr(root.commands[name], "commands", {}):
             found.append(f"{name} {word}")
     return found
+
+
+def meant_option(command: Any, name: str) -> str | None:
+    """The option of `command` that `name`, which it does not have, may stand for."""
+    known = _options(command)
+    return next((one for one in MEANT_OPTIONS.get(name, ()) if one in known), None)
 
 
 def _renamed(path: str, word: str, following: str) -> tuple[str, str | None]:
