@@ -11,7 +11,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -44,14 +44,18 @@ def silent(doing: str, share: float) -> None:
     """Progress nobody looks at."""
 
 
-def copy_database(source: Path, out: Path, on_progress: Progress = silent) -> None:
+def copy_database(
+    source: Path, out: Path, on_progress: Progress = silent, *, connection: sqlite3.Connection | None = None
+) -> None:
     """A copy of the database at `source` as it is now, others writing meanwhile; replaces `out`.
 
-    Raises DataError when the copy is not sound, and for what keeps it from being written.
+    It is read by a connection of its own, or by the one that is open where another could not be. Raises DataError when
+    the copy is not sound, and for what keeps it from being written.
     """
     with _draft_of(out) as draft:
         require_space(out.parent, _size(source), f"a copy of `{source}`")
-        with closing(opened(source)) as reader, closing(_raw(draft)) as writer:
+        reading = closing(opened(source)) if connection is None else nullcontext(connection)
+        with reading as reader, closing(_raw(draft)) as writer:
             # A transaction that has begun to read holds on to one state; without it each write of others would make
             # the copying begin anew.
             reader.execute("BEGIN")
@@ -62,6 +66,7 @@ def copy_database(source: Path, out: Path, on_progress: Progress = silent) -> No
                 progress=lambda _, left, total: on_progress("copying", 1 - left / max(1, total)),
                 sleep=0,
             )
+            reader.execute("ROLLBACK")
         check_copy(draft, on_progress)
 
 

@@ -42,12 +42,18 @@ class StoreCheck:
 
 
 class Store:
-    """One open database. Made by `open_store`; the other modules of this room use its methods."""
+    """One open database. Made by `open_store`; the other modules of this room use its methods.
 
-    def __init__(self, path: Path, realm: str, connection: sqlite3.Connection) -> None:
+    One that can only be read says why in `read_only_for`, which is raised where something is to be written.
+    """
+
+    def __init__(
+        self, path: Path, realm: str, connection: sqlite3.Connection, read_only_for: DataError | None = None
+    ) -> None:
         self.path = path
         self.realm = realm
         self.connection = connection
+        self.read_only_for = read_only_for
         # A gateway writes from whichever worker thread is free; two transactions must not mix on one connection.
         self._writing = threading.RLock()
 
@@ -66,6 +72,11 @@ class Store:
             self.connection.execute("PRAGMA analysis_limit=400")
             self.connection.execute("PRAGMA optimize").fetchall()
         self.connection.close()
+
+    def require_writable(self) -> None:
+        """Raise DataError where nothing can be written, before anything is begun that would be put on record."""
+        if self.read_only_for is not None:
+            raise self.read_only_for
 
     def rows(self, sql: str, parameters: Parameters = ()) -> Iterator[sqlite3.Row]:
         """Stream the rows of a query: memory stays the same however many there are."""
@@ -100,6 +111,7 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All that is written inside is kept together, or not at all."""
+        self.require_writable()
         with self._writing, translated(self.path):
             self.connection.execute("BEGIN IMMEDIATE")
             try:

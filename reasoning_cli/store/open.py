@@ -12,15 +12,62 @@ from pathlib import Path
 
 from reasoning_cli.errors import DataError
 from reasoning_cli.store import migrations
-from reasoning_cli.store.database import DOCTOR, Store, check_ours, connect, family, translated, version_of
+from reasoning_cli.store.database import DOCTOR, Store, check_ours, connect, family, opened, translated, version_of
 
 
-def open_store(path: Path, realm: str = "together", *, create: bool = True) -> Store:
+def open_store(path: Path, realm: str = "together", *, create: bool = True, or_read: bool = False) -> Store:
     """Open the database at `path`, making or upgrading it first when needed.
 
     `realm` is `together` or `sandbox`, written into the file when it is made: what was rehearsed on the sandbox never
-    mixes with what cost money. Raises DataError for anything that keeps the file from being used.
+    mixes with what cost money. Raises DataError for anything that keeps the file from being used; with `or_read` not
+    for a disk that is full or cannot be written, from which it is then read alone.
     """
+    try:
+        return Store(path, realm, _open_to_write(path, realm, create=create))
+    except DataError as problem:
+        code = getattr(problem.__cause__, "sqlite_errorcode", 0) & 0xFF
+        if not or_read or code not in _UNWRITABLE or (connection := _open_to_read(path, realm)) is None:
+            raise
+        return Store(path, realm, connection, read_only_for=problem)
+
+
+_UNWRITABLE = (
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+)
+
+
+def _open_to_read(path: Path, realm: str) -> sqlite3.Connection | None:
+    """A connection that writes nothing, no memory beside the file either; None where there is none that sees all.
+
+    Beside other programs at work SQLite finds their memory. Where nobody is, the file alone is read, unless a log
+    beside it holds what was written last.
+    """
+    log = family(path)[1]
+    ways = ["mode=ro"] if log.exists() and log.stat().st_size else ["mode=ro", "mode=ro&immutable=1"]
+    for way in ways:
+        connection = opened(f"{path.absolute().as_uri()}?{way}", trusted=True, uri=True, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        try:
+            check_ours(connection, path, realm)
+            older = version_of(connection) < migrations.VERSION
+        except sqlite3.Error:
+            connection.close()
+            continue
+        if older:
+            connection.close()
+            raise DataError(
+                f"`{path}` was written by an older `reasoning`, and cannot be brought up to date where it is",
+                hint="copy it to a disk that can be written, and name the copy with `--db`",
+            )
+        return connection
+    return None
+
+
+def _open_to_write(path: Path, realm: str, *, create: bool) -> sqlite3.Connection:
     with translated(path):
         if path.is_dir():
             raise DataError(f"`{path}` is a folder, not a database", hint="name a file inside it")
@@ -42,7 +89,7 @@ def open_store(path: Path, realm: str = "together", *, create: bool = True) -> S
         except BaseException:
             connection.close()
             raise
-    return Store(path, realm, connection)
+    return connection
 
 
 def _upgrade(connection: sqlite3.Connection, path: Path) -> None:

@@ -175,11 +175,11 @@ class Session:
 
     @cached_property
     def store(self) -> Store:
-        """The training log and ledger of this run."""
+        """The training log and ledger of this run; on a disk that is full or cannot be written, to be read alone."""
         from reasoning_cli.store.open import open_store
 
         realm = "sandbox" if self.in_sandbox else "together"
-        return open_store(self.settings.database(), realm)
+        return open_store(self.settings.database(), realm, or_read=True)
 
     @property
     def models(self) -> dict[str, str]:

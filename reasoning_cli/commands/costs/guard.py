@@ -126,6 +126,7 @@ def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> N
 
     terminal = session.terminal
     terminal.goes_on = True  # whoever reads what it says
+    session.store.require_writable()
     with hold_guard(session.settings.database()) as lock:
         at_work = Guard(session.store, session.now)
         keeper = Keeper(session.store, session.settings.database())

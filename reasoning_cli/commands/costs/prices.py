@@ -11,7 +11,7 @@ import typer
 from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
 from reasoning_cli.commands._shared.prices import prices_file
 from reasoning_cli.commands._shared.session import session_of
-from reasoning_cli.errors import ConfigurationError, UsageError
+from reasoning_cli.errors import ConfigurationError, DataError, UsageError
 from reasoning_cli.terminal.listing import Format
 
 if TYPE_CHECKING:
@@ -35,8 +35,12 @@ def prices(
     terminal, file = session.terminal, prices_file(session)
     if edit and path:
         raise UsageError("--edit and --path at once", "one after the other")
-    if create_prices(file):
-        terminal.note(f"{file} is made, from the table of this version.")
+    try:
+        if create_prices(file):
+            terminal.note(f"{file} is made, from the table of this version.")
+    except DataError:
+        if edit or path:
+            raise
     if path:
         terminal.print(str(file))
         return

@@ -58,6 +58,9 @@ def back_up(
         raise UsageError(f"`{out}` is the database itself", "name another file")
     if out.exists() and not force:
         raise UsageError(f"`{out}` exists", "name another file, or add --force to replace it")
+    if store.read_only_for is not None:
+        copy_database(store.path, out, on_progress, connection=store.connection)
+        return copy_facts(out)
     copy_database(store.path, out, on_progress)
     remember_backup(store, BackupSeen(now, out.absolute()))
     return copy_facts(out)

@@ -33,9 +33,12 @@ class Found:
 def bring_up_to_date(store: Store, on_progress: Callable[[int, int], None] | None = None) -> int:
     """Make the index if there is none and read what is new; how many decisions were read.
 
-    `on_progress` gets how many of how many are read. Interrupted, it goes on from there the next time.
+    `on_progress` gets how many of how many are read. Interrupted, it goes on from there the next time. Where nothing
+    can be written an index stays as it is, and DataError is raised where there is none.
     """
     search = Search(store)
+    if store.read_only_for is not None and search.is_made:
+        return 0  # what it holds is found
     if not search.is_made:
         search.make()
     total, done = search.unread(), 0

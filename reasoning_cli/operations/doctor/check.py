@@ -60,4 +60,4 @@ def existing_store(settings: Settings) -> Store | None:
     path = database_path(settings)
     if path is None or not path.exists():
         return None
-    return open_store(path, "together" if settings.outside is None else "sandbox", create=False)
+    return open_store(path, "together" if settings.outside is None else "sandbox", create=False, or_read=True)

@@ -24,6 +24,7 @@ from reasoning_cli.paths import HOME_VARIABLE, PROFILE_VARIABLE, is_private
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.backup import BackupSeen, last_backup
 from reasoning_cli.store.database import Store
+from reasoning_cli.store.mounts import mount_of
 from reasoning_cli.store.samples.training_log import Samples
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
 from reasoning_cli.together.client import TogetherClient
@@ -80,6 +81,14 @@ def _database(settings: Settings, now: datetime) -> Iterator[Check]:
     path = database_path(settings)
     if path is None:
         return
+    mount = mount_of(path)
+    if mount is not None and mount.is_network:
+        yield warn(
+            "database",
+            f"{path} is on a network file system ({mount.kind} at {mount.place}), where two machines that write damage"
+            " it: copy it with `reasoning data backup` to a disk of this machine, and name the copy",
+            "reasoning config set store.path FILE",
+        )
     try:
         store = existing_store(settings)
         if store is None:
@@ -87,6 +96,7 @@ def _database(settings: Settings, now: datetime) -> Iterator[Check]:
             return
         with store:
             found = store.check()
+            unwritable = store.read_only_for
             copied, labelled = last_backup(store), Samples(store).labelled()
             runs, forms = unseen(store), list(_forms(settings, store))
     except ReasoningError as error:
@@ -100,7 +110,12 @@ def _database(settings: Settings, now: datetime) -> Iterator[Check]:
         yield fail("database", f"{path} holds {first}{more}", first.cure(path))
     else:
         megabytes = found.size_bytes / 1_000_000
-        yield ok("database", f"database {megabytes:.1f} MB, schema {found.schema_version}, intact")
+        said = f"database {megabytes:.1f} MB, schema {found.schema_version}, intact"
+        if unwritable is None:
+            yield ok("database", said)
+        else:
+            why = f"{said}, but can only be read: {unwritable.message}"
+            yield fail("database", why, "reasoning config set store.path FILE", unwritable.exit_code)
         yield from _copies(copied, labelled, now)
         yield from map(_training, runs)
         yield from forms

@@ -123,6 +123,8 @@ def export_samples(
         checked(target, files, store, overwrite or dry_run)
     elif request.split:
         raise UsageError("a split is several files, and a stream is one", "name a file with `-o FILE`")
+    if not dry_run:
+        store.require_writable()  # what was exported is put on record, to be found when it is to be forgotten
     run = _Run(store, request, now, worker_count() if workers is None else workers, on_progress)
     if not isinstance(target, Path) and not dry_run:
         return run.to_streams([target])
