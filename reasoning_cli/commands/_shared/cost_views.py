@@ -185,6 +185,13 @@ def report_lines(report: CostReport, *, bars: bool = False) -> list[str]:
         lines.append(
             f"Known to ±{money(report.total.doubt_cents)}: nobody saw all that happened, most of it from {seen}."
         )
+    if whole_cents(report.rounding_cents):
+        lines.append(
+            f"Not settled: how Together bills a begun minute, up to {money(report.rounding_cents)} more for"
+            f" {counted(report.starts, 'start')} (`reasoning doctor --live --spend 2` settles it)."
+        )
+    if report.price_differs:
+        lines.append(f"These sums follow the price Together shows, and it bills another: {report.price_differs}.")
     if any(line.counted_by and "together" in line.counted_by for line in report.lines):
         lines.append("Where the training log has no decisions, they are Together's count of requests.")
     if report.has_uncounted:
@@ -234,6 +241,11 @@ def report_record(report: CostReport, lines: Sequence[dict[str, object]]) -> dic
         "until": report.until,
         **_lines_record(report, lines),
         "total": _usage_record(report.total),
+        "unsettled": {
+            "starts": report.starts,
+            "rounding_cents": whole_cents(report.rounding_cents),
+            "price": report.price_differs,
+        },
         "budget": {
             "limit_cents": standing.limit_cents,
             "left_cents": None if standing.left_cents is None else int(standing.left_cents),

@@ -17,6 +17,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import NotFoundError, RemoteError
+from reasoning_cli.operations.costs.billing_rules import MINUTE, UNSETTLED, BillingRules
 from reasoning_cli.operations.inventory.lookup import find_made
 from reasoning_cli.store.audit_log import TOGETHER, Event, Events
 from reasoning_cli.store.database import Store
@@ -38,6 +39,7 @@ _UPDATED, _STATUS = "deployment.updated", "deployment.status_updated"
 # Two looks no further apart that saw the same are taken to have seen all: a replica that goes away needs minutes to
 # come back. The guard looks every minute.
 POLLING = timedelta(minutes=2)
+STARTING = (CREATING, "PROVISIONING", "SCALING")
 # Nothing is ever ready again after these.
 ENDED = ("FAILED", DELETED)
 
@@ -77,15 +79,6 @@ class Usage:
         return (self.low_time + self.high_time) / 2
 
 
-def billed_milliseconds(ready_milliseconds: int) -> int:
-    """Ready time as it is billed.
-
-    Together says "per minute, per ready replica" and nobody outside knows how a begun minute is rounded, nor whether
-    there is a minimum; until an invoice tells, time is taken as it is.
-    """
-    return ready_milliseconds
-
-
 @dataclass(frozen=True)
 class Span:
     """From one reading to the next: how many replicas at least and at most, at which prices at least and at most."""
@@ -99,7 +92,7 @@ class Span:
 
     def usage(self, begin: datetime, end: datetime) -> Usage:
         """What it amounts to from `begin` to `end`, which are within it."""
-        milliseconds = billed_milliseconds((end - begin) // timedelta(milliseconds=1))
+        milliseconds = (end - begin) // timedelta(milliseconds=1)
         return Usage(
             timedelta(milliseconds=milliseconds * self.least),
             timedelta(milliseconds=milliseconds * self.most),
@@ -124,15 +117,74 @@ def spans(readings: Iterable[Reading]) -> Iterator[Span]:
             yield Span(first.at, second.at, least, most, min(prices), max(prices))
 
 
-def integrate(readings: Iterable[Reading], since: datetime, until: datetime) -> Usage:
+def billed_spans(readings: Iterable[Reading], rules: BillingRules) -> Iterator[Span]:
+    """The same as it is billed by what is settled of that: a cold start may count, and each time that something was
+    ready without a break is as long as it is billed. What is not settled changes nothing; see `rounding_doubt_cents`.
+    """
+    for tenure in _tenures(_with_starts(readings, rules)):
+        yield from _as_billed(tenure, rules)
+
+
+def rounding_doubt_cents(
+    readings: Iterable[Reading], since: datetime, until: datetime, rules: BillingRules
+) -> tuple[int, Decimal]:
+    """How often something began to be ready in that time, and what these starts may cost more than is counted: a minute
+    each, while it is not settled how a begun one is billed."""
+    if rules.rounding is not None:
+        return 0, Decimal(0)
+    starts = [one[0] for one in _tenures(spans(readings)) if since <= one[0].begin < until]
+    return len(starts), sum((one.usage(one.begin, one.begin + MINUTE).high_cents for one in starts), Decimal(0))
+
+
+def _with_starts(readings: Iterable[Reading], rules: BillingRules) -> Iterator[Span]:
+    """Spans in which what starts counts too, where it is billed: no start is of less than one replica."""
+    ordered = sorted(readings, key=lambda reading: reading.at)
+    if not rules.bills_cold_start:
+        yield from spans(ordered)
+        return
+    states = {reading.at: reading.state for reading in ordered}  # of one moment the last
+    for span in spans(ordered):
+        starting = not span.least and states[span.begin] in STARTING
+        yield replace(span, least=1, most=max(1, span.most)) if starting else span
+
+
+def _tenures(found: Iterable[Span]) -> Iterator[list[Span]]:
+    """Spans that follow each other without a break and in which something may have been ready."""
+    tenure: list[Span] = []
+    for span in found:
+        if tenure and (not span.most or span.begin != tenure[-1].end):
+            yield tenure
+            tenure = []
+        if span.most:
+            tenure.append(span)
+    if tenure:
+        yield tenure
+
+
+def _as_billed(tenure: Sequence[Span], rules: BillingRules) -> Iterator[Span]:
+    """A tenure made longer or shorter, at its end, to what it is billed as."""
+    begin, last = tenure[0].begin, tenure[-1]
+    end = begin + rules.billed(last.end - begin)
+    for span in tenure:
+        if span.begin < end:
+            yield replace(span, end=min(span.end, end))
+    if end > last.end:
+        # Where not all of it is certain, neither is what is added.
+        certain = all(span.least for span in tenure)
+        yield replace(last, begin=last.end, end=end, least=last.least if certain else 0)
+
+
+def integrate(readings: Iterable[Reading], since: datetime, until: datetime, rules: BillingRules = UNSETTLED) -> Usage:
     """What readings of one deployment amount to between `since` and `until`."""
-    return integrate_over(readings, (since, until))[0] if since < until else Usage()
+    return integrate_over(readings, (since, until), rules)[0] if since < until else Usage()
 
 
-def integrate_over(readings: Iterable[Reading], edges: Sequence[datetime]) -> list[Usage]:
+def integrate_over(
+    readings: Iterable[Reading], edges: Sequence[datetime], rules: BillingRules = UNSETTLED
+) -> list[Usage]:
     """The same from each of `edges` (rising) to the next."""
     sums = [Usage() for _ in edges[1:]]
-    for span in spans(readings):
+    for span in billed_spans(readings, rules):
         for number in range(max(0, bisect_right(edges, span.begin) - 1), len(sums)):
             if edges[number] >= span.end:
                 break
@@ -180,7 +232,8 @@ def readings_by_deployment(store: Store) -> dict[str, list[Reading]]:
 
 def usage_by_deployment(store: Store, since: datetime, until: datetime) -> dict[str, Usage]:
     """The usage of every deployment with readings, by its key."""
-    return {key: integrate(readings, since, until) for key, readings in readings_by_deployment(store).items()}
+    rules = BillingRules.of(store)
+    return {key: integrate(readings, since, until, rules) for key, readings in readings_by_deployment(store).items()}
 
 
 def ready_since(readings: list[Reading]) -> datetime | None:
@@ -336,13 +389,13 @@ def _write_down(
     looks close to each other that saw the same are taken at their word. What was last seen stopped never starts by
     itself: with bounds of 0 it is taken to have stayed so.
     """
-    changes = _changes(client, record, last, look)
+    most = max(record.max_replicas, max_replicas, last.ready_replicas, look.ready_replicas)
+    changes = _changes(client, record, last, look, most, BillingRules.of(store))
     # The service's clock comes in whole seconds: a look may seem older than the change it saw.
     late = timedelta(seconds=1) if look.ready_replicas != last.ready_replicas and not changes else timedelta()
     # A clock that went back (another host answered) makes no time pass, and none pass twice.
     look = replace(look, at=max([look.at + late, last.at, *(reading.at for reading in changes or ())]))
     same = (look.ready_replicas, look.state) == (last.ready_replicas, last.state) and look.at - last.at <= POLLING
-    most = max(record.max_replicas, max_replicas, last.ready_replicas, look.ready_replicas)
     if changes is None and not same and last.state not in ENDED and most:
         look = replace(look, least_replicas=0, most_replicas=most)
     Ledger(store).add_readings([last, *(changes or ()), look])
@@ -365,15 +418,24 @@ def close(store: Store, record: DeploymentRecord, at: datetime) -> DeploymentRec
     return Deployments(store).update(record.key, state=DELETED, ready_replicas=0, state_at=at, deleted_at=at)
 
 
-def _changes(client: TogetherClient, record: DeploymentRecord, last: Reading, look: Reading) -> list[Reading] | None:
+def _changes(
+    client: TogetherClient, record: DeploymentRecord, last: Reading, look: Reading, most: int, rules: BillingRules
+) -> list[Reading] | None:
     """The changes of ready replicas from the `last` reading to this look, from events; None when they do not tell.
 
-    Whether `newReplicas` counts replicas wanted or ready is not documented. Events that do not lead from the count
-    of the last look to that of this one are therefore not used, and neither are events that cannot be had.
+    Whether `newReplicas` counts replicas wanted or ready is not documented. Until that is settled, events that do not
+    lead from the count of the last look to that of this one are not used, and neither are events that cannot be had.
+    Where they are known to count what is wanted they tell nothing of what was ready; where they count what is ready,
+    the last of them that lead to this look are used, and before these anything up to `most` may have been ready.
     """
     assert record.endpoint_id is not None
+    if rules.events_count == "desired":
+        return None
+    if rules.events_last is not None and look.at - last.at > rules.events_last:
+        return None
     try:
-        events = client.events(record.endpoint_id, since=last.at, types=(_SCALED, _DELETED))
+        types = () if rules.takes_commas is False else (_SCALED, _DELETED)
+        events = client.events(record.endpoint_id, since=last.at, types=types)
     except (RemoteError, NotFoundError, RequestRefusedError) as problem:
         log.info("no events of %s: %s", record.endpoint_name, problem.message)
         return None
@@ -381,25 +443,37 @@ def _changes(client: TogetherClient, record: DeploymentRecord, last: Reading, lo
         event
         for event in events
         if event.deployment_id == record.deployment_id
+        and event.type in (_SCALED, _DELETED)
         # At the very moment of the last look, only what that look did not see yet.
         and (event.created_at > last.at or (event.created_at, event.old_replicas) == (last.at, last.ready_replicas))
     ]
     leading = _leading(told, last.ready_replicas, look.ready_replicas)
-    if leading is None:
+    if leading is not None:
+        return [_change(last, look, event) for event in leading]
+    if rules.events_count != "ready":
         return None
-    return [
-        replace(
-            last,
-            at=event.created_at,
-            ready_replicas=event.new_replicas or 0,
-            state=look.state,
-            known_by="event",
-            least_replicas=None,
-            most_replicas=None,
-            price_seen=False,
-        )
-        for event in leading
-    ]
+    for number, first in enumerate(told):
+        if first.old_replicas is None:
+            continue
+        leading = _leading(told[number:], first.old_replicas, look.ready_replicas)
+        if leading:
+            begin, *rest = (_change(last, look, event) for event in leading)
+            return [replace(begin, least_replicas=0, most_replicas=most), *rest]
+    return None
+
+
+def _change(last: Reading, look: Reading, event: Event) -> Reading:
+    """A change as an event tells it."""
+    return replace(
+        last,
+        at=event.created_at,
+        ready_replicas=event.new_replicas or 0,
+        state=look.state,
+        known_by="event",
+        least_replicas=None,
+        most_replicas=None,
+        price_seen=False,
+    )
 
 
 def _leading(events: list[ServiceEvent], start: int, end: int) -> list[ServiceEvent] | None:

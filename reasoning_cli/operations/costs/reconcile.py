@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import UsageError
+from reasoning_cli.operations.costs.billing_rules import BillingRules
 from reasoning_cli.operations.costs.ledger import Usage, integrate_over, readings_by_deployment
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.train.fine_tunes import FineTunes
@@ -83,8 +84,9 @@ def reconcile(client: TogetherClient, store: Store, month: str, at: datetime) ->
     end = (begin + timedelta(days=32)).replace(day=1)
     edges = [begin + timedelta(days=number) for number in range((end - begin).days + 1)]
     sums = [Usage() for _ in edges[1:]]
+    rules = BillingRules.of(store)
     for own in readings_by_deployment(store).values():
-        sums = [one + other for one, other in zip(sums, integrate_over(own, edges), strict=True)]
+        sums = [one + other for one, other in zip(sums, integrate_over(own, edges, rules), strict=True)]
     for job in FineTunes(store).all(begin, end):
         sums[(job.created_at - begin).days] += Usage(low_cents=job.cents, high_cents=job.cents)
     billed = _billed(windows, begin)

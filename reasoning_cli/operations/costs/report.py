@@ -13,9 +13,18 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import UsageError
 from reasoning_cli.operations.costs.attribution import decisions_by_deployment
+from reasoning_cli.operations.costs.billing_rules import BillingRules
 from reasoning_cli.operations.costs.budget import Limits, Standing, standing
 from reasoning_cli.operations.costs.date_range import day_edges, hour_edges
-from reasoning_cli.operations.costs.ledger import Span, Usage, integrate, integrate_over, readings_by_deployment, spans
+from reasoning_cli.operations.costs.ledger import (
+    Span,
+    Usage,
+    integrate,
+    integrate_over,
+    readings_by_deployment,
+    rounding_doubt_cents,
+    spans,
+)
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.meter_readings import Reading
@@ -73,6 +82,9 @@ class CostReport:
     `doubt` is the span that adds most to what is not known. `original` is what the original provider answered,
     `elsewhere` what models in our slots answered that are none of the deployments. `has_uncounted` says that there were
     too many lines to ask Together for each what the log does not know.
+
+    While it is not settled how Together bills a begun minute, `rounding_cents` is what the `starts` of that time may
+    cost more than is counted. `price_differs` says so where the price billed was found to be another than the shown.
     """
 
     since: datetime
@@ -85,6 +97,9 @@ class CostReport:
     original: tuple[Traffic, ...] = ()
     elsewhere: tuple[Traffic, ...] = ()
     has_uncounted: bool = False
+    starts: int = 0
+    rounding_cents: Decimal = Decimal(0)
+    price_differs: str | None = None
 
     @property
     def share_of_budget(self) -> Decimal | None:
@@ -117,12 +132,14 @@ def cost_report(
     # A service's clock in whole seconds is behind what was made in this one.
     jobs = [one for one in FineTunes(store).all(since) if one.created_at < until or until >= at]
     records = Deployments(store).all()
+    rules = BillingRules.of(store)
+    doubts = [rounding_doubt_cents(own, since, until, rules) for own in readings.values()]
     counted, strangers = decisions_by_deployment(store, records, readings, edges)
     every = [_counts(record, readings, counted, edges, client) for record in records]
     if by in (By.DAY, By.HOUR):
-        lines = _by_time(readings, jobs, edges, every)
+        lines = _by_time(readings, jobs, edges, every, rules)
     else:
-        lines = [*_deployments(readings, since, until, zone, records, every), *_jobs(jobs)]
+        lines = [*_deployments(readings, since, until, zone, records, every, rules), *_jobs(jobs)]
         if by is By.TYPE:
             lines = _by_type(lines)
     seen = traffic(store, since, until)
@@ -137,6 +154,9 @@ def cost_report(
         tuple(one for one in seen if one.source != "slot"),
         tuple(one for one in seen if one.source == "slot" and one.model in strangers),
         any(one.by is None and one.is_unknown for one in every),
+        starts=sum(count for count, _ in doubts),
+        rounding_cents=sum((cents for _, cents in doubts), Decimal(0)),
+        price_differs=rules.price_differs,
     )
 
 
@@ -180,15 +200,16 @@ def _deployments(
     zone: tzinfo | None,
     records: Sequence[DeploymentRecord],
     every: Sequence[_Counts],
+    rules: BillingRules,
 ) -> list[CostLine]:
     lines = []
     edges = day_edges(until - timedelta(days=_SPARK_DAYS - 1), until, zone)[-_SPARK_DAYS - 1 :]
     for record, counts in zip(records, every, strict=True):
         own = readings.get(record.key, [])
-        usage = integrate(own, since, until)
+        usage = integrate(own, since, until, rules)
         if record.deleted_at is not None and not usage.high_cents and counts.by != "log":
             continue
-        days = tuple(day.cents for day in integrate_over(own, edges))
+        days = tuple(day.cents for day in integrate_over(own, edges, rules))
         lines.append(
             CostLine(
                 record.endpoint_name,
@@ -243,11 +264,12 @@ def _by_time(
     jobs: Sequence[FineTuneRecord],
     edges: Sequence[datetime],
     every: Sequence[_Counts],
+    rules: BillingRules,
 ) -> list[CostLine]:
     """One line for each day or hour, also where nothing ran; a job counts where it was created."""
     sums = [Usage() for _ in edges[1:]]
     for own in readings.values():
-        sums = [one + other for one, other in zip(sums, integrate_over(own, edges), strict=True)]
+        sums = [one + other for one, other in zip(sums, integrate_over(own, edges, rules), strict=True)]
     for job in jobs:
         number = min(bisect_right(edges, job.created_at), len(sums)) - 1
         sums[number] += Usage(low_cents=job.cents, high_cents=job.cents)

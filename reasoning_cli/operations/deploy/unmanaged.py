@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError
+from reasoning_cli.operations.costs.billing_rules import BillingRules
 from reasoning_cli.operations.costs.budget import Limits, Standing, check_deploy, spending_rate, standing, standings
 from reasoning_cli.operations.costs.ledger import Usage, integrate, observe, ready_since
 from reasoning_cli.operations.deploy.status import ModelStatus
@@ -42,18 +43,15 @@ def foreign_statuses(client: TogetherClient, store: Store) -> list[ModelStatus]:
     ours = {one.deployment_id for one in Deployments(store).live()}
     prices = {one.name: one.price_cents_per_hour for one in client.instance_types()}
     names = {model.id: model.name for model in client.models()}
-    found = []
+    rules, found = BillingRules.of(store), []
     for endpoint in client.endpoints():
         deployments = client.deployments(endpoint.id)
         alone = len(deployments) == 1
         for one in deployments:
             if one.id not in ours:
                 record = _record(client, endpoint, one, names, prices)
-                found.append(
-                    _status(
-                        client, record, record.endpoint_name if alone else f"{record.endpoint_name}/{_bare(one.name)}"
-                    )
-                )
+                name = record.endpoint_name if alone else f"{record.endpoint_name}/{_bare(one.name)}"
+                found.append(_status(client, record, name, rules))
     return [*found, *_legacy_statuses(client)]
 
 
@@ -186,15 +184,16 @@ def _record(
     )
 
 
-def _status(client: TogetherClient, record: DeploymentRecord, name: str) -> ModelStatus:
-    readings = _history(client, record)
-    usage = integrate(readings, record.created_at, record.state_at)
+def _status(client: TogetherClient, record: DeploymentRecord, name: str, rules: BillingRules) -> ModelStatus:
+    readings = _history(client, record, rules)
+    usage = integrate(readings, record.created_at, record.state_at, rules)
     since = ready_since(readings) if record.ready_replicas else None
     return ModelStatus(name, None, None, record.model_name, record, usage, since, ours=False)
 
 
-def _history(client: TogetherClient, record: DeploymentRecord) -> list[Reading]:
-    """Its readings as its events tell them, at today's price; between its making and now where they do not."""
+def _history(client: TogetherClient, record: DeploymentRecord, rules: BillingRules) -> list[Reading]:
+    """Its readings as its events tell them, at today's price; between its making and now where they do not, or count
+    what is wanted."""
     price = record.price_cents_per_hour or 0
 
     def reading(at: datetime, replicas: int, known: bool) -> Reading:
@@ -211,7 +210,7 @@ def _history(client: TogetherClient, record: DeploymentRecord) -> list[Reading]:
         for one in events
         if one.deployment_id == record.deployment_id
     ]
-    if scaled and scaled[-1].ready_replicas == record.ready_replicas:
+    if rules.events_count != "desired" and scaled and scaled[-1].ready_replicas == record.ready_replicas:
         return [*scaled, end]
     return [begin, end]
 

@@ -46,6 +46,8 @@ def test_the_bill_of_what_ran_and_what_runs(still: Service, reasoning: Run) -> N
     ]
     assert lines[4].startswith("total  $32.94 since DAY")
     assert lines[5:] == [
+        "Not settled: how Together bills a begun minute, up to $0.46 more for 2 starts"
+        " (`reasoning doctor --live --spend 2` settles it).",
         "Where the training log has no decisions, they are Together's count of requests.",
         "budget $100.00 a month, 33 % used, $67.06 left",
         "spending $5.49 an hour; the budget lasts 12 h 12, until DAY",
