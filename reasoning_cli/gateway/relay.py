@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractAsyncContextManager, nullcontext
+from datetime import UTC
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,9 @@ from reasoning_cli.gateway.http.unpacking import unpack
 from reasoning_cli.gateway.http.upstream import Answer, UpstreamError
 from reasoning_cli.gateway.log.capture import LONGEST_KEPT_BYTES, Decision, is_over
 from reasoning_cli.gateway.target import Target
+from reasoning_cli.gateway.log.dating import Dated
+from reasoning_cli.gateway.routing import face_of
+from reasoning_cli.gateway.routing import split_path
 
 if TYPE_CHECKING:
     from reasoning_cli.gateway.context import Context
@@ -69,7 +74,7 @@ async def relay(context: Context, call: Call, target: Target, body: bytes | None
         return
     end = answer.close
     try:
-        await _pass_back(call, answer, decision)
+        await _pass_back(call, answer, decision, certain=target.startswith("https:"))
     except asyncio.CancelledError:
         if decision is None:
             raise CallerLeft from None
@@ -88,11 +93,14 @@ async def relay(context: Context, call: Call, target: Target, body: bytes | None
         end()
 
 
-async def _pass_back(call: Call, answer: Answer, decision: Decision | None) -> None:
+async def _pass_back(call: Call, answer: Answer, decision: Decision | None, *, certain: bool) -> None:
+    """The answer as it comes; `certain` where the provider proved who it is."""
     headers = headers_down(answer.headers, answer.status)
     if decision is not None:
         decision.status, named = answer.status, dict(reversed(headers))
         decision.content_type = named.get(b"content-type", b"").decode("latin-1")
+        if date := named.get(b"date"):
+            decision.dated = Dated(date, datetime.now(UTC), time.perf_counter(), certain)
         decision.encoding = joined(headers, b"content-encoding")
     if not call.begun:
         await call.begin(answer.status, headers)

@@ -72,7 +72,7 @@ def _price_facts(one: Comparison) -> list[tuple[str, str]]:
     else:
         each = one.own_cents_per_decision
         own = f"{money(one.cents_per_hour)} an hour{f' = {money(each * 1000)} per 1,000' if each is not None else ''}"
-    return [("your model", own), _original_fact(one.original)]
+    return [("your model", own), _original_fact(one)]
 
 
 def _conclusion_lines(one: Comparison) -> list[str]:
@@ -89,11 +89,14 @@ def _conclusion_lines(one: Comparison) -> list[str]:
     return lines
 
 
-def _original_fact(original: Original | None) -> tuple[str, str]:
-    from reasoning_cli.terminal.units import money
+def _original_fact(one: Comparison) -> tuple[str, str]:
+    from reasoning_cli.terminal.units import moment, money
 
+    original = one.original
     if original is None:
-        return "original  ", "the log holds no answer of the original provider from the last 30 days"
+        none = "the log holds no answer of the original provider from the last 30 days"
+        newest = one.newest_original
+        return "original  ", f"{none}; its newest is of {moment(newest)}" if newest is not None else none
     each, price = original.cents_per_decision, original.price
     if each is None or price is None:
         return (

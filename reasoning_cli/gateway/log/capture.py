@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ from reasoning_cli.gateway.dialects.events import last_event, read_events
 from reasoning_cli.gateway.dialects.forms import Asked, Face, Heard, Json, ToolCall, Unreadable, Untranslatable, json_of
 from reasoning_cli.gateway.dialects.tool_calls import calls_decided, same_calls
 from reasoning_cli.gateway.http.unpacking import MOST_MEMBERS, Packed, unpack
+from reasoning_cli.gateway.log.dating import Dated
 from reasoning_cli.gateway.model_client import Attempt
 from reasoning_cli.gateway.routing import Route
 from reasoning_cli.store.samples.training_log import Sample
@@ -43,10 +45,10 @@ class Decision:
 
     `asked_in` is the request as it came, in the encoding `asked_packed`, where the log keeps its conversation.
 
-    `chunks` are the bytes of the original's answer as they passed, `encoding` their content encoding, `lost` why they
-    cannot be kept, `broken` why they stop before the answer's end, `cut` whether their end may be missing; without any
-    the agent got `attempt`'s reply. `attempt` is also set when the original answered after or beside the model;
-    `beside` is what a model said that was asked beside another of ours.
+    `chunks` are the bytes of the original's answer as they passed, `encoding` their content encoding, `dated` what its
+    head said of the time, `lost` why they cannot be kept, `broken` why they stop before the answer's end, `cut` whether
+    their end may be missing; without any the agent got `attempt`'s reply. `attempt` is also set when the original
+    answered after or beside the model; `beside` is what a model said that was asked beside another of ours.
     """
 
     face: Face
@@ -55,6 +57,8 @@ class Decision:
     body: Json
     request_id: str
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    ticks: float = field(default_factory=time.perf_counter)
+    dated: Dated | None = None
     attempt: Attempt | None = None
     beside: Attempt | None = None
     status: int | None = None

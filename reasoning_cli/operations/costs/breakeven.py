@@ -67,6 +67,7 @@ class Comparison:
     cents_per_hour: int | None
     original: Original | None
     busy: Hours | None = None
+    newest_original: datetime | None = None  # where none of the last days is in the log
 
     @property
     def decisions_per_hour(self) -> Decimal:
@@ -108,12 +109,14 @@ def compare(store: Store, prices: Mapping[str, TokenPrice], now: datetime) -> li
             continue
         running = record is not None and record.ready_replicas > 0
         price = record.price_cents_per_hour if record is not None else None
+        original = _original(model_type, recent, prices) or _original(model_type, older, prices)
         one = Comparison(
             model_type,
             decisions,
             running,
             price * max(1, record.ready_replicas) if price is not None and record is not None else None,
-            _original(model_type, recent, prices) or _original(model_type, older, prices),
+            original,
+            newest_original=None if original is not None else samples.newest_original(model_type),
         )
         found.append(_with_busy_hours(samples, one, now))
     return found

@@ -141,6 +141,13 @@ class Samples:
         row = self._store.row(f"SELECT max(created_at) FROM samples WHERE model_type=?{whose}", (model_type,))
         return from_ms(row[0]) if row is not None and row[0] is not None else None
 
+    def newest_original(self, model_type: str) -> datetime | None:
+        """The newest date of a type's decisions that the original provider answered."""
+        row = self._store.row(
+            "SELECT max(created_at) FROM samples WHERE model_type=? AND source <> 'slot'", (model_type,)
+        )
+        return from_ms(row[0]) if row is not None and row[0] is not None else None
+
     def get(self, sample_id: str) -> Sample | None:
         """The sample with this id."""
         row = self._store.row(f"{_SELECT} WHERE id=?", (sample_id,))

@@ -42,3 +42,14 @@ def test_what_the_original_costs_without_a_deployment(home: Path, reasoning: Run
     assert not (home / "prices.toml").exists(), "comparing writes nothing"
     assert reasoning("costs", "compare", "planning").stdout.startswith("There is nothing to compare")
     assert reasoning("costs", "compare", "codng").exit_code == 2
+
+
+def test_a_log_whose_answers_are_dated_by_a_wrong_clock_says_of_when_they_are(home: Path, reasoning: Run) -> None:
+    home.mkdir()
+    dates = {"slot": datetime.now(UTC) - timedelta(hours=1), "original": datetime(2026, 1, 2, tzinfo=UTC)}
+    with open_store(home / "reasoning.db", "together") as store:
+        Samples(store).insert_many(
+            [Sample(source, at, "coding", "gpt-4o", source, "gateway", "p", "o") for source, at in dates.items()]
+        )
+    shown = reasoning("costs", "compare", "coding").stdout
+    assert "no answer of the original provider from the last 30 days; its newest is of 2026-01-02" in shown
