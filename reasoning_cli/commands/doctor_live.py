@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from reasoning_cli.operations.doctor.live.report import Judged, LiveReport
 
 _STYLES = {Verdict.HOLDS: "good", Verdict.FAILS: "bad", Verdict.OPEN: "warning"}
+_SAID = {Verdict.HOLDS: "hold", Verdict.FAILS: "do not hold", Verdict.OPEN: "are not settled"}
 _SHOWN_DEVIATIONS = 12
 
 
@@ -54,14 +56,20 @@ def run_live(session: Session, fmt: Format, *, spend: str | None, output: Path |
         session.store, reads, Evidence(reads, measured, billed), measured=probe.measured if probe else None
     )
     record = report_record(report)
-    path = _write(session, record, reads, output)
     if fmt is Format.JSON:
         terminal.json(record)
     else:
         terminal.show(_listing(report.judged), fmt)
     if fmt is Format.TABLE:
         _show_below(session, report, measured)
-    terminal.note(f"The report is {path}: it names no key, account, endpoint, person or prompt.")
+    try:
+        path = _write(record, reads, output)
+    except DataError as problem:
+        if unstopped is None:
+            raise
+        terminal.warn(problem.message)
+    else:
+        terminal.note(f"The report is {path}: it names no key, account, endpoint, person or prompt.")
     if unstopped is not None:
         raise unstopped
     if probe is not None and probe.problem is not None:
@@ -114,15 +122,15 @@ def _end_of(session: Session, probe: Probe) -> None:
 
 
 def _last_probe(session: Session) -> Measured | None:
-    """What a probe of before measured, whose bill may be there by now."""
+    """What a probe of before measured, whose bill may be there by now: the newest that came so far."""
     from reasoning_cli.operations.doctor.live.evidence import Measured
     from reasoning_cli.store.service_facts import ServiceFacts
 
-    stored = ServiceFacts(session.store).last_probe()
-    return Measured.of(stored.measured) if stored is not None else None
+    probes = [Measured.of(one.measured) for one in ServiceFacts(session.store).probes()]
+    return next((one for one in (*(each for each in probes if each.gone_at is not None), *probes)), None)
 
 
-def _write(session: Session, record: dict[str, object], reads: Reads, output: Path | None) -> Path:
+def _write(record: dict[str, object], reads: Reads, output: Path | None) -> Path:
     path = output or Path(f"reasoning-live-{reads.at:%Y%m%d-%H%M%S}.json")
     try:
         with replacing(path) as file:
@@ -157,11 +165,17 @@ def _listing(judged: Sequence[Judged]) -> Listing[Judged]:
 def _show_below(session: Session, report: LiveReport, measured: Measured | None) -> None:
     terminal = session.terminal
     terminal.print()
-    sums = ", ".join(f"{report.count(one)} {one.value}" for one in Verdict if report.count(one))
+    sums = ", ".join(f"{report.count(one)} {_SAID[one]}" for one in Verdict if report.count(one))
     routes = counted(len(report.answered), "route")
     terminal.say(
         f"{counted(len(report.judged), 'fact')}: {sums}. {routes} asked, {len(report.differing)} not as documented."
     )
+    for one in report.judged:
+        if one.finding.verdict is Verdict.FAILS:
+            terminal.say(f"  {one.fact.name}: {one.finding.why}. On it depends {one.fact.depends}.")
+    reasons = Counter(one.finding.why for one in report.judged if one.finding.verdict is Verdict.OPEN)
+    for why, count in reasons.items():
+        terminal.say(f"  {count} not settled: {why}.")
     lines = [
         f"{answered.route}: {one.kind} `{one.member}`{f' ({one.found})' if one.found else ''}"
         for answered in report.differing

@@ -63,6 +63,7 @@ class ServiceFacts:
             (to_ms(at), version, json.dumps(measured, sort_keys=True)),
         )
 
-    def last_probe(self) -> StoredProbe | None:
-        row = self._store.row("SELECT number, at, version, measured FROM service_probes ORDER BY number DESC LIMIT 1")
-        return None if row is None else StoredProbe(row[0], from_ms(row[1]), row[2], json.loads(row[3]))
+    def probes(self) -> list[StoredProbe]:
+        """All that were made, the newest first."""
+        rows = self._store.rows("SELECT number, at, version, measured FROM service_probes ORDER BY number DESC")
+        return [StoredProbe(number, from_ms(at), version, json.loads(found)) for number, at, version, found in rows]

@@ -23,6 +23,9 @@ from reasoning_cli.operations.doctor.live.facts import FACTS, Verdict
 from reasoning_cli.operations.doctor.live.probe import Probe, plan_probe
 from reasoning_cli.operations.doctor.live.reads import read_everything
 from reasoning_cli.operations.doctor.live.report import LiveReport, make_report, report_record
+from reasoning_cli.operations.guard.loop import Guard
+from reasoning_cli.operations.guard.policy import Rules
+from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.service_facts import ServiceFacts
 from tests.together.service import NO_LIMITS, PROJECT, Service
@@ -300,3 +303,25 @@ def test_what_cannot_be_seen_stopped_is_said_with_its_name_its_price_and_what_to
     service.clear_faults()
     service.stop(name)
     assert service.deployments() == []
+
+
+def test_a_stop_by_a_guard_is_not_taken_for_togethers(service: Service) -> None:
+    """A guard's idle time may be the same, and it looks at every deployment on record."""
+    service.behave(idle_counts="reads")  # Together never stops it
+    rules = Rules(NO_LIMITS, {}, 30, {}, timedelta(minutes=1))
+    guard = Guard(service.store)
+    looked = [0]
+
+    def sleep(seconds: float) -> None:
+        service.advance(seconds)
+        looked[0] += 1
+        if looked[0] % 6 == 0:
+            guard.look(service.client, rules)
+
+    plan = plan_probe(service.client, service.store, NO_LIMITS, Decimal(WITH_IDLE_STOP))
+    probe = Probe(service.client, service.store, plan, 10, sleep)
+    probe.run()
+    assert [one.action for one in Events(service.store).list() if one.actor == "guard"] == ["stop"]
+    assert probe.measured.idle_stop is None
+    assert verdicts(report_of(service, probe.measured))["idle_stop"] is OPEN
+    assert probe.measured.stopped

@@ -55,6 +55,11 @@ def _open(why: str) -> Finding:
     return Finding(Verdict.OPEN, None, why)
 
 
+def _unmeasured(seen: Evidence, why: str = "the probe did not come so far") -> Finding:
+    """Not settled: for want of a probe, or (`why`) because that does not tell."""
+    return _open(_NO_PROBE if seen.measured is None else why)
+
+
 def _comma_arrays(seen: Evidence) -> Finding:
     found = (seen.reads and seen.reads.arrays) or (seen.measured and seen.measured.arrays)
     if not found:
@@ -79,21 +84,21 @@ def _unique_endpoints(seen: Evidence) -> Finding:
     if seen.reads is not None and seen.reads.twins:
         return _settled(False, False, "two endpoints of this project have one name")
     if seen.measured is None or seen.measured.twin_taken is None:
-        return _open(_NO_PROBE)
+        return _unmeasured(seen)
     taken = seen.measured.twin_taken
     return _settled(not taken, not taken, f"a second endpoint of one name was {'made' if taken else 'refused'}")
 
 
 def _routing(seen: Evidence) -> Finding:
     if seen.measured is None or seen.measured.routed is None:
-        return _open(_NO_PROBE)
+        return _unmeasured(seen)
     routed = seen.measured.routed
     return _settled(not routed, routed, f"the first deployment was {'' if routed else 'not '}routed by itself")
 
 
 def _empty_split(seen: Evidence) -> Finding:
     if seen.measured is None or seen.measured.empty_split is None:
-        return _open(_NO_PROBE)
+        return _unmeasured(seen)
     taken = seen.measured.empty_split
     return _settled(taken, taken, f"an empty split was {'accepted' if taken else 'refused'}")
 
@@ -101,7 +106,7 @@ def _empty_split(seen: Evidence) -> Finding:
 def _scaled_counts(seen: Evidence) -> Finding:
     counts_ready = seen.measured.counts_ready if seen.measured else None
     if counts_ready is None:
-        return _open(_NO_PROBE if seen.measured is None else "no event told of its replica")
+        return _unmeasured(seen, "no event told of its replica")
     counted = "ready" if counts_ready else "desired"
     when = "while it became ready" if counts_ready else "before it was ready"
     return _settled(counts_ready, counted, f"the event of the first replica came {when}")
@@ -122,7 +127,7 @@ def _idle_stop(seen: Evidence) -> Finding:
 
 def _analytics(seen: Evidence) -> Finding:
     if seen.measured is None or seen.measured.analytics_waited_seconds is None:
-        return _open(_NO_PROBE)
+        return _unmeasured(seen)
     seconds, waited = seen.measured.analytics_seconds, seen.measured.analytics_waited_seconds
     if seconds is None:
         if waited < ANALYTICS_SECONDS:
@@ -133,7 +138,7 @@ def _analytics(seen: Evidence) -> Finding:
 
 def _upload_checks(seen: Evidence) -> Finding:
     if seen.measured is None or seen.measured.upload_checks is None:
-        return _open(_NO_PROBE if seen.measured is None else "the file was refused")
+        return _unmeasured(seen, "the file was refused")
     checks = seen.measured.upload_checks
     return _settled(
         not checks, checks, f"the check of an uploaded file {'began' if checks else 'did not begin'} by itself"
@@ -142,7 +147,7 @@ def _upload_checks(seen: Evidence) -> Finding:
 
 def _long_samples(seen: Evidence) -> Finding:
     if seen.measured is None or seen.measured.long_samples is None:
-        return _open(_NO_PROBE if seen.measured is None else "no preview was given")
+        return _unmeasured(seen, "no preview was given")
     found = seen.measured.long_samples
     return _settled(
         found == "cut", found, f"a sample longer than the model takes was {found}, by the service's preview"

@@ -359,13 +359,18 @@ class Probe:
             self._read_events()
             at = self.measured.scaled_down_at if self.measured.counts_ready else None
             at = at or self.measured.gone_at or self.client.now()
-            if at < ready_at + least - timedelta(minutes=1):
+            if at < ready_at + least - timedelta(minutes=1) or self._stopped_from_here():
                 return  # somebody else stopped it
             by_request = at >= asked_at + least - timedelta(seconds=self._look_seconds() + 30)
             since = asked_at if by_request else ready_at
             self._found(idle_stop="requests" if by_request else "ready", idle_seconds=(at - since).total_seconds())
             return
         self._found(idle_stop="none")
+
+    def _stopped_from_here(self) -> bool:
+        """Whether a guard of ours stopped it: its idle time may be as long."""
+        name, since = self._known().endpoint_name, self.measured.begun_at
+        return any(one.subject == name and one.action != "deploy" for one in Events(self.store).list(since))
 
     def _look_seconds(self) -> float:
         """Between the last two looks, on the service's clock."""
