@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import AbstractAsyncContextManager, nullcontext
-from datetime import UTC
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,8 @@ from reasoning_cli.gateway.http.headers import headers_down, headers_up, joined,
 from reasoning_cli.gateway.http.unpacking import unpack
 from reasoning_cli.gateway.http.upstream import Answer, UpstreamError
 from reasoning_cli.gateway.log.capture import LONGEST_KEPT_BYTES, Decision, is_over
-from reasoning_cli.gateway.target import Target
 from reasoning_cli.gateway.log.dating import Dated
-from reasoning_cli.gateway.routing import face_of
-from reasoning_cli.gateway.routing import split_path
+from reasoning_cli.gateway.target import Target
 
 if TYPE_CHECKING:
     from reasoning_cli.gateway.context import Context
@@ -74,7 +72,7 @@ async def relay(context: Context, call: Call, target: Target, body: bytes | None
         return
     end = answer.close
     try:
-        await _pass_back(call, answer, decision, certain=target.startswith("https:"))
+        await _pass_back(call, answer, decision, certain=target.url.startswith("https:"))
     except asyncio.CancelledError:
         if decision is None:
             raise CallerLeft from None

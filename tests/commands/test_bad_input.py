@@ -80,9 +80,10 @@ def samples(home: Path) -> int:
         return int(connection.execute("SELECT count(*) FROM samples").fetchone()[0])
 
 
-def refused(done: Result, code: ExitCode) -> str:
-    """The error, of a command that wrote exactly an error and a hint, and no data."""
-    assert (done.exit_code, done.stdout) == (code, ""), done.stderr
+def refused(done: Result, code: ExitCode, out: str = "") -> str:
+    """The error, of a command that wrote exactly an error and a hint, and no data but what begins with `out`."""
+    assert done.exit_code == code, done.stderr
+    assert done.stdout.startswith(out) and bool(done.stdout) == bool(out)
     lines = done.stderr.splitlines()
     assert [line.partition(": ")[0] for line in lines] == ["error", "hint"], done.stderr
     assert all(line.partition(": ")[2].strip() for line in lines)
@@ -139,25 +140,33 @@ def test_an_unknown_model(filled: Shell, together: object) -> None:
     refused(filled("models", "undeploy", "nothing-of-ours", "--yes"), ExitCode.NOT_FOUND)
 
 
-@pytest.mark.parametrize("command", [["models", "status"], ["models", "deploy", "planning", "--dry-run"]])
-def test_a_refused_key(filled: Shell, together: object, command: list[str]) -> None:
+# What is known without Together is shown before the error.
+LOCAL = "NAME            STATE  READY"
+
+
+@pytest.mark.parametrize(
+    ("command", "out"), [(["models", "status"], LOCAL), (["models", "deploy", "planning", "--dry-run"], "")]
+)
+def test_a_refused_key(filled: Shell, together: object, command: list[str], out: str) -> None:
     wrong = {"TOGETHER_API_KEY": "tgp_v1_wrong_0123456789abcdef"}
     done = filled(*command, variables=wrong)
-    refused(done, ExitCode.CONFIGURATION)
+    refused(done, ExitCode.CONFIGURATION, out)
     assert wrong["TOGETHER_API_KEY"] not in done.stderr
 
 
 def test_no_key_at_all(filled: Shell) -> None:
-    refused(filled("models", "status"), ExitCode.CONFIGURATION)
+    refused(filled("models", "status"), ExitCode.CONFIGURATION, LOCAL)
 
 
-@pytest.mark.parametrize("command", [["models", "status"], ["models", "deploy", "planning", "--yes"]])
-def test_a_host_that_is_not_there(filled: Shell, command: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("command", "out"), [(["models", "status"], LOCAL), (["models", "deploy", "planning", "--yes"], "")]
+)
+def test_a_host_that_is_not_there(filled: Shell, command: list[str], out: str) -> None:
     with socket.socket() as closed:  # bound and not listening: nobody else can take the port meanwhile
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
         done = filled(*command, variables={"TOGETHER_API_KEY": "key-0123456789", "TOGETHER_BASE_URL": url})
-    assert refused(done, ExitCode.REMOTE) == f"error: cannot reach Together at `{url}`: Connection refused"
+    assert refused(done, ExitCode.REMOTE, out) == f"error: cannot reach Together at `{url}`: Connection refused"
 
 
 # --- files to import ---

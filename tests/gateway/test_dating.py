@@ -25,7 +25,7 @@ MINUTE = timedelta(minutes=1)
 
 @contextmanager
 def gateway_to(provider_ahead: timedelta, tmp_path: Path, certified: Path | None) -> Iterator[Served]:
-    """A gateway without slots to an original provider whose clock is ahead of ours, with TLS where it is `certified`."""
+    """A gateway without slots to an original provider whose clock is ahead of ours; by TLS where `certified`."""
 
     async def dated(asked: Received, answering: Answering) -> None:
         text = canned.ORIGINAL_SAYS[canned.kind_of(canned.last_text(asked.json))]

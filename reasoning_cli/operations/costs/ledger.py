@@ -462,7 +462,7 @@ def _changes(
     return None
 
 
-def _change(last: Reading, look: Reading, event: Event) -> Reading:
+def _change(last: Reading, look: Reading, event: ServiceEvent) -> Reading:
     """A change as an event tells it."""
     return replace(
         last,

@@ -324,7 +324,7 @@ def test_a_dry_run_counts_and_deletes_nothing(mixed: Run) -> None:
 
 def test_nothing_is_deleted_without_a_yes(mixed: Run) -> None:
     done = mixed("data", "cleanup", "--days", "7")
-    assert (done.exit_code, done.stdout) == (2, "")
+    assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.splitlines()[-1] == "hint: add --yes"
     assert total(mixed) == 13
 
