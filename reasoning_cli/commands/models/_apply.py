@@ -97,7 +97,8 @@ def _rehearse(session: Session, plan: DeployPlan | AttachPlan, facts: Facts, rec
 
 
 def _hours_facts(session: Session, plan: DeployPlan | AttachPlan) -> list[tuple[str, str]]:
-    """When the schedule of the type ends it, if it has one."""
+    """When the schedule of the type ends it, if it has one; only a guard keeps to it."""
+    from reasoning_cli.operations.guard.lock import find_guard
     from reasoning_cli.terminal.units import moment
 
     ends = _stops_at(session, plan)
@@ -105,7 +106,9 @@ def _hours_facts(session: Session, plan: DeployPlan | AttachPlan) -> list[tuple[
         return []
     hours, at = session.settings.get(s.TYPE_HOURS[plan.model_type]), _now_of(plan)
     when = f"at {moment(ends)}" if ends > at else "at its next look"
-    return [("hours", f"{hours} each day: the guard stops it {when}")]
+    seen = find_guard(session.settings.database())
+    alone = "" if seen is not None and seen.running else ", but none is at work: `reasoning costs guard`"
+    return [("hours", f"{hours} each day: the guard stops it {when}{alone}")]
 
 
 def _stops_at(session: Session, plan: DeployPlan | AttachPlan) -> datetime | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from reasoning_cli.operations.guard.lock import hold_guard
 from reasoning_cli.sandbox.server import SandboxServer
 from tests.conftest import Run
 from tests.together.service import KEY, PROJECT, Service, service
@@ -244,6 +245,10 @@ def test_a_plan_says_when_the_schedule_would_stop_it(still: Service, reasoning: 
     still.advance(7200)
     reasoning("costs", "schedule", "planning", hours)
     shown = reasoning("models", "deploy", "planning", "--dry-run").stdout
+    assert f"  hours      {said.format(day=day)}, but none is at work: `reasoning costs guard`\n" in shown
+    with hold_guard(still.store.path) as lock:
+        lock.sign(60)
+        shown = reasoning("models", "deploy", "planning", "--dry-run").stdout
     assert f"  hours      {said.format(day=day)}\n" in shown
     assert (
         "hours" not in reasoning("models", "deploy", "coding", "--dry-run").stdout.split("price")[1].split("\n", 1)[1]
