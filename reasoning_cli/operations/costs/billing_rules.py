@@ -12,6 +12,8 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.service_facts import ServiceFact, ServiceFacts
 
 MINUTE = timedelta(minutes=1)
+# Where a request was not counted in all the time that a probe waited for it.
+_VERY_LATE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class BillingRules:
     billed as less than `minimum`. `bills_cold_start`: a start counts too. `events_count` is what the event of a scaling
     counts: replicas that are `ready`, or `desired`. `takes_commas`: a list in a query may be one value. Events older
     than `events_last` are gone. `price_differs` says how the price that is billed is another than the one shown.
+    Together's count of requests is as late as `requests_late`, where that is too late for the guard to take no notice.
     """
 
     rounding: str | None = None
@@ -31,6 +34,7 @@ class BillingRules:
     takes_commas: bool | None = None
     events_last: timedelta | None = None
     price_differs: str | None = None
+    requests_late: timedelta = timedelta()
 
     @classmethod
     def of(cls, store: Store) -> BillingRules:
@@ -41,6 +45,7 @@ class BillingRules:
         rounding, minimum = facts.get("billing_exact"), facts.get("no_billing_minimum")
         events, days, price = facts.get("scaled_counts_ready"), facts.get("event_days"), facts.get("billed_price")
         start, commas = facts.get("cold_start_free"), facts.get("comma_arrays")
+        late = facts.get("analytics_delay")
         return cls(
             rounding=str(rounding.value) if rounding else None,
             minimum=timedelta(seconds=_number(minimum)) if minimum else None,
@@ -49,6 +54,7 @@ class BillingRules:
             takes_commas=None if commas is None else commas.holds,
             events_last=timedelta(days=_number(days)) if days and not days.holds else None,
             price_differs=price.why if price and not price.holds else None,
+            requests_late=_late(late) if late and not late.holds else timedelta(),
         )
 
     def billed(self, ready: timedelta) -> timedelta:
@@ -63,6 +69,10 @@ class BillingRules:
 
 
 UNSETTLED = BillingRules()
+
+
+def _late(fact: ServiceFact) -> timedelta:
+    return timedelta(seconds=_number(fact)) if fact.value is not None else _VERY_LATE
 
 
 def _number(fact: ServiceFact) -> float:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError
+from reasoning_cli.operations.costs.billing_rules import BillingRules
 from reasoning_cli.operations.costs.budget import AT_REST, Standing, check_unwatched_start, standings
 from reasoning_cli.operations.costs.ledger import observe, ready_since
 from reasoning_cli.operations.data.retention import Retention, plan_cleanup, run_cleanup
@@ -163,8 +164,11 @@ def _watch(client: TogetherClient, store: Store, record: DeploymentRecord, rules
     quiet_for = at - max([since, *_asked(store, record)])
     if quiet_for < idle:
         return Watched(record, quiet_for)
+    late = BillingRules.of(store).requests_late
+    if quiet_for < idle + late:
+        return Watched(record)  # what came last may not be counted yet
     # Together counts by whole minutes: begin with the one the idle time began in.
-    begin = (at - idle).replace(second=0, microsecond=0)
+    begin = (at - idle - late).replace(second=0, microsecond=0)
     requests = client.requests(record.endpoint_id, record.deployment_id, begin, at)
     return Watched(record, None if requests is None else quiet_for if requests == 0 else timedelta())
 

@@ -6,6 +6,8 @@ The service is the sandbox over HTTP; what it lies in is a member of its behavio
 from __future__ import annotations
 
 import json
+import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,6 +19,7 @@ import pytest
 
 from reasoning_cli.errors import LimitError, RemoteError
 from reasoning_cli.operations.costs.budget import Limits
+from reasoning_cli.operations.doctor.live import probe as probe_module
 from reasoning_cli.operations.doctor.live.bill import read_bill
 from reasoning_cli.operations.doctor.live.evidence import Evidence, Measured
 from reasoning_cli.operations.doctor.live.facts import FACTS, Verdict
@@ -286,6 +289,24 @@ def test_a_failure_at_any_step_leaves_nothing_running(service: Service, path: st
     assert probe.measured.stopped
     service.clear_faults()
     assert [one["status"]["state"] for one in service.deployments()] in ([], ["DEPLOYMENT_STATE_STOPPED"])
+
+
+def test_an_answer_that_does_not_come_is_not_waited_for_beyond_the_cap(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the service's clock stands still, and nothing is slept."""
+    service.behave(provisioning_seconds=0, scaling_seconds=0)
+    service.fault(r"/chat/completions$", method="POST", hold="before")
+    probe = probe_of(service)
+    monkeypatch.setattr(probe_module, "_STOP_MARGIN", probe.plan.lasts - timedelta(seconds=2))
+    timer, began = signal.getitimer(signal.ITIMER_REAL), time.monotonic()
+    probe.run()
+    waited = time.monotonic() - began
+    assert 2 <= waited < 30
+    assert probe.measured.asked_at is None
+    assert probe.measured.stopped
+    assert service.deployments() == []
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == pytest.approx(max(0.0, timer[0] - waited), abs=2)
 
 
 def test_what_cannot_be_seen_stopped_is_said_with_its_name_its_price_and_what_to_type(service: Service) -> None:

@@ -24,6 +24,7 @@ from reasoning_cli.operations.guard.loop import Guard, Round, run_guard
 from reasoning_cli.operations.guard.policy import Rules, Why
 from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.samples.training_log import Sample, Samples
+from reasoning_cli.store.service_facts import ServiceFact, ServiceFacts
 from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
 from reasoning_cli.together.problems import KeyRefusedError, UnreachableError
 from reasoning_cli.values import Hours, parse_daily_hours
@@ -196,6 +197,21 @@ def test_what_is_asked_is_never_stopped_however_rarely(together: Service) -> Non
         ask(together)
     assert states(together) == {"planning": "READY"}
     assert done(rounds(together, guard, kept, 12)) == [("planning", Why.IDLE)]
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_count_that_comes_late_is_waited_for_once_that_is_settled(together: Service, known: bool) -> None:
+    together.behave(analytics_delay_seconds=240)
+    together.deploy()
+    if known:
+        late = ServiceFact("analytics_delay", False, 240, "seen", together.client.now(), "1.0")
+        ServiceFacts(together.store).settle(late)
+    guard, kept = Guard(together.store), rules(idle=10)
+    assert done(rounds(together, guard, kept, 8)) == []
+    ask(together)
+    seen = done(rounds(together, guard, kept, 9))
+    assert seen == ([] if known else [("planning", Why.IDLE)])  # asked a minute or two before
+    assert done(rounds(together, guard, kept, 8)) == ([("planning", Why.IDLE)] if known else [])
 
 
 def test_decisions_in_our_own_log_count_too(together: Service) -> None:

@@ -572,13 +572,15 @@ def _alarm(seconds: float) -> Iterator[None]:
     def enough(number: int, frame: FrameType | None) -> None:
         raise _Enough
 
-    before = signal.signal(signal.SIGALRM, enough)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1.0))
+    before, began = signal.signal(signal.SIGALRM, enough), time.monotonic()
+    left, interval = signal.setitimer(signal.ITIMER_REAL, max(seconds, 1.0))
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if left:  # somebody else's, who waits on
+            signal.setitimer(signal.ITIMER_REAL, max(0.001, left - (time.monotonic() - began)), interval)
 
 
 @contextmanager
