@@ -40,7 +40,18 @@ READS = (
     "/v1/fine-tunes/{id}",
     "/v1/fine-tunes/{id}/events",
     "/v1/fine-tunes/{id}/checkpoints",
+    "/v1/fine-tunes/{id}/metrics",
     "/v1/billing/usage",
+    # Which the program itself does not ask.
+    "/v1/projects",
+    "/v1/batches",
+    "/v1/evaluation",
+    "/v2/organizations/{organization_id}/endpoints",
+    "/v2/organizations/{organization_id}/models",
+    f"{P}/placement-profiles",
+    f"{P}/models/{{id}}/files",
+    f"{P}/endpoints/{{endpoint_id}}/abExperiments",
+    f"{P}/endpoints/{{endpoint_id}}/shadowExperiments",
 )
 # The SDK reads no more of a bill than its pages; the answer has these beside them.
 BESIDE_THE_BILL = (

@@ -167,6 +167,17 @@ def test_an_answer_the_program_could_not_read_is_reported(service: Service) -> N
     assert "traffic" in found.unreadable[0].lower()
 
 
+def test_a_route_that_is_down_keeps_nothing_of_the_others_from_being_told(service: Service) -> None:
+    service.ask("POST", "/_sandbox/endpoints", {"name": "bot", "model": "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"})
+    for path in (r"/hardware$", r"/events$", r"/placement-profiles$"):
+        service.fault(path, status=500)
+    report = report_of(service)
+    statuses = {one.route: one.statuses for one in report.answered}
+    assert statuses["/v1/hardware"] == statuses["/v2/projects/{}/endpoints/{}/events"] == (0,)
+    assert statuses["/v2/projects/{}/endpoints/{}/deployments"] == (200,)
+    assert set(verdicts(report).values()) == {OPEN}
+
+
 def test_the_report_names_nothing_of_the_account(service: Service) -> None:
     """Not even where the service puts a name of the account's where a word of its own belongs."""
     service.ask(

@@ -14,8 +14,8 @@ from reasoning_cli.together.contract import Deviation
 
 @dataclass(frozen=True)
 class Answered:
-    """How one route answered: the statuses, how many answers, how they differ from the contract, and what of them the
-    program itself could not read."""
+    """How one route answered: the statuses (0 is none), how many answers, how they differ from the contract, and what
+    of them the program itself could not read."""
 
     route: str
     statuses: tuple[int, ...]

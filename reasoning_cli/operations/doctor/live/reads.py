@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from reasoning_cli.errors import ReasoningError
+from reasoning_cli.errors import ReasoningError, RemoteError
 from reasoning_cli.operations.doctor.live.evidence import Answered, Feed, Reads
 from reasoning_cli.together import wire
 from reasoning_cli.together.calls import Answer, read
@@ -18,6 +18,7 @@ from reasoning_cli.together.file_types import RemoteFile
 from reasoning_cli.together.fine_tunes import Job
 from reasoning_cli.together.problems import BusyError
 
+NO_ANSWER = 0  # in the place of a status, where the service failed or did not answer
 LOOKED_AT = 5  # of a kind, that are looked at one by one
 _PAGE = 500
 _P = "/v2/projects/{}"
@@ -56,7 +57,10 @@ class Reader:
 
     def ask(self, route: str, *ids: str, query: Mapping[str, str | int] | None = None) -> dict[str, Any]:
         """The answer of a route whose braces are filled in with `ids`; empty when it was refused."""
-        answer = self.client.look(route.format(*ids), query)
+        try:
+            answer = self.client.look(route.format(*ids), query)
+        except RemoteError:
+            answer = Answer(NO_ANSWER, None)  # one route that is down tells nothing of the others
         self.note(route, answer)
         return answer.body if answer.status == 200 and isinstance(answer.body, dict) else {}
 
@@ -106,7 +110,8 @@ def read_everything(client: TogetherClient) -> Reads:
     models = reader.items(f"{_P}/models", project)
     reader.items(f"{_P}/models/uploads", project)
     for model in models[:LOOKED_AT]:
-        reader.items(f"{_P}/models/{{}}/revisions", project, str(model.get("id")), paged=False)
+        for what in ("revisions", "files"):
+            reader.items(f"{_P}/models/{{}}/{what}", project, str(model.get("id")), paged=False)
     for place in [str(one.get("baseModel")) for one in offered if one.get("baseModel")][:LOOKED_AT]:
         reader.items(f"{_P}/configs", project, query={"referenceModel": place})
     endpoints = reader.items(f"{_P}/endpoints", project)
@@ -115,11 +120,12 @@ def read_everything(client: TogetherClient) -> Reads:
     reader.items("/v1/files", paged=False)
     jobs = reader.items("/v1/fine-tunes", paged=False)
     for job in jobs[:LOOKED_AT]:
-        for route in ("/v1/fine-tunes/{}", "/v1/fine-tunes/{}/events", "/v1/fine-tunes/{}/checkpoints"):
-            reader.ask(route, str(job.get("id")))
+        for below in ("", "/events", "/checkpoints", "/metrics"):
+            reader.ask(f"/v1/fine-tunes/{{}}{below}", str(job.get("id")))
     reader.ask("/v1/billing/usage", query={"granularity": "day", "limit": 1000})
     reader.ask("/v1/endpoints", query={"type": "dedicated"})
     reader.ask("/v1/hardware")
+    _ask_the_rest(reader, project, client.whoami().organization)
     names = [one.get("name") for one in endpoints]
     at = client.now()
     oldest_first = sorted(endpoints, key=lambda one: str(one.get("createdAt")))
@@ -134,13 +140,24 @@ def read_everything(client: TogetherClient) -> Reads:
     )
 
 
+def _ask_the_rest(reader: Reader, project: str, organization: wire.Organization | None) -> None:
+    """What the program itself asks for nowhere, and the contract has."""
+    for route in ("/v1/projects", "/v1/batches", "/v1/evaluation"):
+        reader.ask(route)
+    reader.ask(f"{_P}/placement-profiles", project)
+    if organization is not None:
+        for what in ("endpoints", "models"):
+            reader.ask(f"/v2/organizations/{{}}/{what}", organization.id)
+
+
 def _look_at(reader: Reader, project: str, endpoint: str) -> None:
     """One endpoint with all that belongs to it."""
     reader.ask(f"{_P}/endpoints/{{}}", project, endpoint)
     reader.items(f"{_P}/endpoints/{{}}/events", project, endpoint)
     query: dict[str, str | int] = {"granularity": "1h", "includeTimeSeries": "true"}
     reader.ask(f"{_P}/endpoints/{{}}/analytics", project, endpoint, query=query)
-    reader.items(f"{_P}/endpoints/{{}}/rollouts", project, endpoint)
+    for what in ("rollouts", "abExperiments", "shadowExperiments"):
+        reader.items(f"{_P}/endpoints/{{}}/{what}", project, endpoint)
     for deployment in reader.items(f"{_P}/endpoints/{{}}/deployments", project, endpoint)[:LOOKED_AT]:
         ids = project, endpoint, str(deployment.get("id"))
         reader.ask(f"{_P}/endpoints/{{}}/deployments/{{}}", *ids)
@@ -148,7 +165,15 @@ def _look_at(reader: Reader, project: str, endpoint: str) -> None:
 
 
 def arrays_understood(client: TogetherClient, endpoint_id: str) -> str | None:
-    """How a list in a query is understood, by the events of an endpoint; None when these have too few types to tell."""
+    """How a list in a query is understood, by the events of an endpoint; None when these have too few types to tell, or
+    cannot be read."""
+    try:
+        return _arrays(client, endpoint_id)
+    except RemoteError:
+        return None
+
+
+def _arrays(client: TogetherClient, endpoint_id: str) -> str | None:
     path = f"/v2/projects/{client.project.id}/endpoints/{endpoint_id}/events"
     every = _events(client.look(path, {"limit": _PAGE}))
     kinds = sorted(set(every.values()))
