@@ -11,9 +11,9 @@ nox.options.error_on_missing_interpreters = False  # those present run
 
 # All that pyproject.toml claims.
 PYTHONS = [
-    one.rpartition(" ")[2]
-    for one in nox.project.load_toml("pyproject.toml")["project"]["classifiers"]
-    if one.startswith("Programming Language :: Python :: 3.")
+    classifier.rpartition(" ")[2]
+    for classifier in nox.project.load_toml("pyproject.toml")["project"]["classifiers"]
+    if classifier.startswith("Programming Language :: Python :: 3.")
 ]
 
 

@@ -99,17 +99,21 @@ def _shape(document: dict[str, Any], schema: dict[str, Any], above: tuple[str, .
         name = reference.rpartition("/")[2]
         return {} if name in above else _shape(document, document["components"]["schemas"][name], (*above, name))
     if parts := schema.get("allOf"):
-        return _joined([_shape(document, one, above) for one in (*parts, *([_rest(schema)] if _rest(schema) else []))])
+        return _joined(
+            [_shape(document, part, above) for part in (*parts, *([_rest(schema)] if _rest(schema) else []))]
+        )
     for kind in ("anyOf", "oneOf"):
         if kind in schema:
-            choices = [_shape(document, one, above) for one in schema[kind]]
-            nullable = [one for one in choices if one.get("type") != "null"]
+            choices = [_shape(document, item, above) for item in schema[kind]]
+            nullable = [choice for choice in choices if choice.get("type") != "null"]
             return nullable[0] | _null(nullable[0]) if len(nullable) == 1 != len(choices) else {"anyOf": choices}
     found: dict[str, Any] = {name: schema[name] for name in ("type", "enum", "required") if name in schema}
     if "const" in schema:
         found["enum"] = [schema["const"]]
     if "properties" in schema:
-        found["properties"] = {name: _shape(document, one, above) for name, one in sorted(schema["properties"].items())}
+        found["properties"] = {
+            name: _shape(document, property, above) for name, property in sorted(schema["properties"].items())
+        }
     if isinstance(schema.get("additionalProperties"), dict):
         found["additionalProperties"] = _shape(document, schema["additionalProperties"], above)
     elif "additionalProperties" in schema and "properties" not in schema:
@@ -120,7 +124,7 @@ def _shape(document: dict[str, Any], schema: dict[str, Any], above: tuple[str, .
 
 
 def _rest(schema: dict[str, Any]) -> dict[str, Any]:
-    return {name: one for name, one in schema.items() if name != "allOf"}
+    return {name: item for name, item in schema.items() if name != "allOf"}
 
 
 def _joined(parts: list[dict[str, Any]]) -> dict[str, Any]:

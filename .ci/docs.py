@@ -113,7 +113,7 @@ def _commands_of(name: str) -> Iterator[tuple[str, Any]]:
         yield name, group
     for verb, command in getattr(group, "commands", {}).items():
         if hasattr(command, "commands"):
-            yield from ((f"{name} {verb} {below}", one) for below, one in command.commands.items())
+            yield from ((f"{name} {verb} {below}", subcommand) for below, subcommand in command.commands.items())
         else:
             yield f"{name} {verb}", command
 
@@ -132,7 +132,7 @@ def commands() -> str:
 def _arguments(command: Any) -> list[str]:
     if hasattr(command, "commands"):
         return []
-    return [one.human_readable_name for one in command.params if one.param_type_name == "argument"]
+    return [param.human_readable_name for param in command.params if param.param_type_name == "argument"]
 
 
 def _anchor(typed: str) -> str:
@@ -158,8 +158,14 @@ def setting_table() -> str:
     lines = ["| setting | default | also read from | what it is |", "| --- | --- | --- | --- |"]
     for group in _same_for_each_type():
         setting = group[0]
-        defaults = list(dict.fromkeys("" if one.default is None else f"`{_plain(one.default)}`" for one in group))
-        name, others, meaning = setting.name, ", ".join(f"`{one}`" for one in setting.variables[1:]), setting.help
+        defaults = list(
+            dict.fromkeys("" if member.default is None else f"`{_plain(member.default)}`" for member in group)
+        )
+        name, others, meaning = (
+            setting.name,
+            ", ".join(f"`{variable}`" for variable in setting.variables[1:]),
+            setting.help,
+        )
         if len(group) > 1:
             model_type = name.partition(".")[0]
             name = name.replace(model_type, "TYPE")
@@ -208,8 +214,8 @@ def gate() -> str:
 
     lines = [f"| rule | {' | '.join(DEFAULTS)} | what it says |", f"| --- |{' --- |' * len(DEFAULTS)} --- |"]
     for name, meaning in MEANINGS.items():
-        defaults = [getattr(one, name) for one in DEFAULTS.values()]
-        shown = " | ".join("deadline" if one is None else f"{one:g}" for one in defaults)
+        defaults = [getattr(default, name) for default in DEFAULTS.values()]
+        shown = " | ".join("deadline" if default is None else f"{default:g}" for default in defaults)
         lines.append(f"| `{name}` | {shown} | {meaning} |")
     return "\n".join(lines)
 
@@ -221,7 +227,7 @@ def exit_codes() -> str:
 
 
 def drawings() -> dict[str, str]:
-    """Every screen as SVG: real commands and their real output, on a sandbox whose clock stands still but for us."""
+    """Every screen as SVG: real commands and their real output, on a sandbox whose clock moves only when told."""
     shown = dict(_day())
     return {f"screens/{name}.svg": _draw({typed: shown[typed] for typed in lines}) for name, lines in SCREENS.items()}
 
@@ -313,6 +319,6 @@ def write(folder: Path, *, screens: bool = True) -> None:
 
 if __name__ == "__main__":
     typed = sys.argv[1:]
-    places = [one for one in typed if not one.startswith("-")]
+    places = [argument for argument in typed if not argument.startswith("-")]
     root = Path(places[0]) if places else Path(__file__).parents[1] / "docs"
     write(root, screens="--reference" not in typed)

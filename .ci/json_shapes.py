@@ -125,11 +125,11 @@ def _type(line: str, folder: Path, environ: dict[str, str], found: dict[str, Any
     words = line.removeprefix("> ").removeprefix("& ").split()
     if "MODEL" in words:
         (run,) = json.loads(_run(["--sandbox", "train", "list", "--json"], folder, environ).stdout)
-        words = [run["model"] if one == "MODEL" else one for one in words]
+        words = [run["model"] if word == "MODEL" else word for word in words]
     if "ID" in words:
         newest = _run(["--sandbox", "data", "list", "--limit", "1", "-q"], folder, environ).stdout.strip()
-        words = [newest if one == "ID" else one for one in words]
-    words = [str(_port()) if one == "PORT" else one for one in words]
+        words = [newest if word == "ID" else word for word in words]
+    words = [str(_port()) if word == "PORT" else word for word in words]
     if line.startswith("& "):
         command = [sys.executable, "-m", "reasoning_cli", "--sandbox", *words]
         background.append(subprocess.Popen(command, cwd=folder, env=environ, stderr=subprocess.DEVNULL))
@@ -173,9 +173,9 @@ def _ask(folder: Path) -> None:
 
     import httpx
 
-    rows = [json.loads(one) for one in gzip.decompress((ROOT / "docs/agent-logs.jsonl.gz").read_bytes()).splitlines()]
+    rows = [json.loads(line) for line in gzip.decompress((ROOT / "docs/agent-logs.jsonl.gz").read_bytes()).splitlines()]
     for kind in ("TEXT_LARGE", "TEXT_SMALL"):
-        prompt = next(one["body"]["prompt"] for one in rows if one["body"]["modelType"] == kind)
+        prompt = next(row["body"]["prompt"] for row in rows if row["body"]["modelType"] == kind)
         body = {"model": "gpt-4o", "messages": [{"role": "user", "content": prompt}]}
         if kind == "TEXT_LARGE":
             httpx.post(f"http://127.0.0.1:{_port()}/v1/chat/completions", json=body, timeout=30)
@@ -264,13 +264,13 @@ means that there was none when this page was written. Each block is made from wh
         commands.setdefault(name_of(typed), []).append(typed)
     for name, typed in sorted(commands.items()):
         paths: dict[str, set[str]] = {}
-        for one in typed:
-            for path, kinds in shape(found[one]).items():
+        for line in typed:
+            for path, kinds in shape(found[line]).items():
                 paths.setdefault(path, set()).update(kinds)
         width = max(len(path) for path in paths)
         lines = [f"{path:{width}}  {_spelled(kinds)}" for path, kinds in paths.items()]
         parts.append(f"## {name}\n\n```text\n" + "\n".join(lines) + "\n```")
-    rest = [f"`reasoning {one}`" for one in json_commands() if f"reasoning {one}" not in commands]
+    rest = [f"`reasoning {command}`" for command in json_commands() if f"reasoning {command}" not in commands]
     parts.append(f"## Not shown\n\nThese take `--json` too, and say what they did: {', '.join(rest)}.")
     return "\n\n".join(parts) + "\n"
 
@@ -280,8 +280,8 @@ def json_commands() -> list[str]:
     sys.path.insert(0, str(Path(__file__).parent))
     import docs
 
-    every = (one for entry in docs.ENTRIES for one in docs._commands_of(entry))
-    return [typed for typed, command in every if any(one.name == "json" for one in command.params)]
+    every = (pair for entry in docs.ENTRIES for pair in docs._commands_of(entry))
+    return [typed for typed, command in every if any(param.name == "json" for param in command.params)]
 
 
 def name_of(typed: str) -> str:

@@ -1,4 +1,4 @@
-"""Print the command that the README gives for a purpose, so that CI runs what newcomers type.
+"""Print the command that the README gives for a purpose, so that CI runs what new users type.
 
 The README marks it: `<!-- command: test -->` stands on the line before its code block.
 """

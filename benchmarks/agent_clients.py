@@ -529,7 +529,7 @@ def differences(client: Client, way: str, direct: list[Seen], seen: Seen) -> lis
         if len(seen.asked) != aside:
             found.append(f"the original was asked {len(seen.asked)} times, and not {aside}")
         steady = []
-    elif len(seen.asked) not in {len(one.asked) for one in direct}:
+    elif len(seen.asked) not in {len(seen.asked) for seen in direct}:
         found.append(f"the original was asked {len(seen.asked)} times, directly {len(direct[0].asked)}")
     for request in steady:
         if request not in seen.asked:

@@ -132,7 +132,7 @@ def _model(case: Case, folder: Path) -> Iterator[str | None]:
     elif isinstance(case.model, str):
         with provider(folder) as model:
             if case.model != "plain":
-                model.told("mode", mode=case.model)
+                model.set_behaviour("mode", mode=case.model)
             yield model.url
     else:
         served = Provider(case.model)

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.generate_log import Generator, fill
-from reasoning_cli.operations.evaluate.run import _KEPT_AT_ONCE
+from reasoning_cli.operations.evaluate.run import _STORED_AT_ONCE
 from tests.together.service import KEY, Service, service
 
 CHAT = r"^/v1/chat/completions$"
@@ -44,13 +44,13 @@ class Ran:
 class RunContext:
     """A log, a sandbox, and the program between them."""
 
-    def __init__(self, one: Service, home: Path, model_type: str, decisions: int) -> None:
-        self.one, self.home = one, home
+    def __init__(self, service: Service, home: Path, model_type: str, decisions: int) -> None:
+        self.service, self.home = service, home
         self.environ = {
             **os.environ,
             "REASONING_HOME": str(home),
             "TOGETHER_API_KEY": KEY,
-            "TOGETHER_BASE_URL": one.url,
+            "TOGETHER_BASE_URL": service.url,
         }
         self.arguments = ("train", "eval", model_type, "--sample", str(decisions), "--json")
 
@@ -66,30 +66,30 @@ class RunContext:
 
     def run(self, *more: str, kill_after: int | None = None, with_signal: int = signal.SIGKILL) -> Ran:
         """To its end, or until so many answers are kept, of which it brought one at least."""
-        there = self.kept() if kill_after is not None else 0
+        there = self.stored() if kill_after is not None else 0
         began, most = time.perf_counter(), 0.0
         running = self.start(*more)
         while running.poll() is None:
             most = max(most, _peak(running.pid))
-            if kill_after is not None and self.kept() > max(kill_after, there):
+            if kill_after is not None and self.stored() > max(kill_after, there):
                 running.send_signal(with_signal)
                 kill_after = None
             time.sleep(0.02)
         out, err = running.communicate()
         return Ran(running.returncode, out, err, time.perf_counter() - began, most)
 
-    def kept(self) -> int:
+    def stored(self) -> int:
         """Answers of the model that are written down, in the evaluation that is going."""
-        return self.one.store.number(
+        return self.service.store.number(
             "SELECT count(*) FROM evaluation_answers WHERE place = 1"
             " AND evaluation = (SELECT number FROM evaluations WHERE finished_at IS NULL)"
         )
 
     def asked(self) -> int:
         """Calls that the sandbox answered so far."""
-        (deployment,) = self.one.deployments()
+        (deployment,) = self.service.deployments()
         beginning, end = datetime.fromtimestamp(0, UTC), datetime(2100, 1, 1, tzinfo=UTC)
-        return self.one.client.requests(deployment["endpointId"], deployment["id"], beginning, end) or 0
+        return self.service.client.requests(deployment["endpointId"], deployment["id"], beginning, end) or 0
 
 
 def main() -> int:
@@ -103,15 +103,15 @@ def main() -> int:
     wrong: list[str] = []
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for what runs behind
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    with tempfile.TemporaryDirectory() as folder, service(Path(folder)) as one:
+    with tempfile.TemporaryDirectory() as folder, service(Path(folder)) as sandbox:
         rows = round(chosen.decisions / share * 1.15) + 100
-        fill(one.store, Generator(rows, seed=7, prompt_bytes=chosen.prompt_bytes))
-        one.deploy(chosen.type)
-        context = RunContext(one, Path(folder), chosen.type, chosen.decisions)
+        fill(sandbox.store, Generator(rows, seed=7, prompt_bytes=chosen.prompt_bytes))
+        sandbox.deploy(chosen.type)
+        context = RunContext(sandbox, Path(folder), chosen.type, chosen.decisions)
         whole = _whole(context, chosen.decisions, wrong)
         _killed(context, chosen.decisions, chosen.kills, whole, wrong)
-    for one in wrong:
-        print(f"WRONG: {one}")
+    for sandbox in wrong:
+        print(f"WRONG: {sandbox}")
     return 1 if wrong else 0
 
 
@@ -141,36 +141,36 @@ def _whole(context: RunContext, decisions: int, wrong: list[str]) -> dict[str, o
 
 def _killed(context: RunContext, decisions: int, kills: int, whole: dict[str, object], wrong: list[str]) -> None:
     """The same anew, among faults, killed and interrupted and gone on with."""
-    before, kept = context.asked(), 0
+    before, stored = context.asked(), 0
     began = time.perf_counter()
     refused = {"error": {"message": "slow down", "code": "rate_limit"}}
     flapping = {"error": {"message": "not running", "code": "dedicated_endpoint_not_running"}}
     for number in range(kills + 1):
-        context.one.clear_faults()
+        context.service.clear_faults()
         for skip in range(50, decisions, max(500, decisions // 10)):
-            context.one.fault(CHAT, status=429, body=refused, skip=skip, times=3)
-            context.one.fault(CHAT, status=400, body=flapping, skip=skip + 100, times=3)
-            context.one.fault(CHAT, cut="before", skip=skip + 200, times=2)
+            context.service.fault(CHAT, status=429, body=refused, skip=skip, times=3)
+            context.service.fault(CHAT, status=400, body=flapping, skip=skip + 100, times=3)
+            context.service.fault(CHAT, cut="before", skip=skip + 200, times=2)
         at = round(decisions * (number + 1) / (kills + 2))
         how = signal.SIGINT if number == kills else signal.SIGKILL
         done = context.run("--again", kill_after=at, with_signal=how)
-        now = context.kept()
-        if now <= max(kept, at):
-            wrong.append(f"more than {max(kept, at)} answers were kept before a kill, {now} after it")
+        now = context.stored()
+        if now <= max(stored, at):
+            wrong.append(f"more than {max(stored, at)} answers were kept before a kill, {now} after it")
         if number == kills:
             said = done.err.strip().splitlines()[-1]
             found = re.search(r"([\d,]+) of ([\d,]+) answers are kept", done.err)
             print(f"Ctrl-C: exit {done.code}, {said}", flush=True)
             if done.code != 130 or found is None or int(found[1].replace(",", "")) != now:
                 wrong.append(f"Ctrl-C: exit {done.code}, {now} answers are kept, said: {said}")
-        kept = now
-    context.one.clear_faults()
+        stored = now
+    context.service.clear_faults()
     done = context.run("--again")
     asked = context.asked() - before
     if done.code:
         sys.exit(f"the evaluation could not be gone on with: {done.err}")
     report = json.loads(done.out)
-    most = decisions + kills * (2 * CONCURRENCY + 2 * _KEPT_AT_ONCE)
+    most = decisions + kills * (2 * CONCURRENCY + 2 * _STORED_AT_ONCE)
     print(
         f"killed {kills} times and interrupted: {time.perf_counter() - began:.1f} s in all, {asked:,} calls for"
         f" {decisions:,} answers, {asked - decisions} asked twice (at most {most - decisions})",
@@ -186,7 +186,7 @@ def _killed(context: RunContext, decisions: int, kills: int, whole: dict[str, ob
 def _figures(report: dict[str, object]) -> object:
     models = report["models"]
     assert isinstance(models, list)
-    return [(one["name"], one["valid"], one["metrics"]) for one in models]
+    return [(model["name"], model["valid"], model["metrics"]) for model in models]
 
 
 def _peak(pid: int) -> float:

@@ -54,9 +54,9 @@ def _peak(who: int) -> float:
 
 def _timed(work: Callable[[], str]) -> tuple[Taken, str]:
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    told = work()
+    result = work()
     wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Taken(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime), told
+    return Taken(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime), result
 
 
 def _limit(database: Path, out: Path, sync: bool) -> str:
@@ -69,7 +69,7 @@ def _limit(database: Path, out: Path, sync: bool) -> str:
 
 def _export(database: Path, out: Path, careful: bool, workers: int) -> str:
     options = json.dumps({"careful": careful, "workers": workers})
-    command = [sys.executable, "-m", "benchmarks.export_speed", "--one", str(database), str(out), options]
+    command = [sys.executable, "-m", "benchmarks.export_speed", "--alone", str(database), str(out), options]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
@@ -87,8 +87,8 @@ def measure(database: Path, folder: Path, rounds: int) -> dict[str, Taken]:
     found: dict[str, list[Taken]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
-            taken, told = _timed(way)
-            memory = json.loads(told) if told else {"start": 0, "peak": 0}
+            taken, result = _timed(way)
+            memory = json.loads(result) if result else {"start": 0, "peak": 0}
             found[name].append(taken._replace(start_mb=memory["start"], peak_mb=memory["peak"]))
     return {
         name: Taken(*(statistics.median(column) for column in zip(*values, strict=True)))
@@ -103,10 +103,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=None, help="where database and files go")
     parser.add_argument("--database", type=Path, default=None, help="one that is there already")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--one", nargs=3, default=None, help=argparse.SUPPRESS)
+    parser.add_argument("--alone", nargs=3, default=None, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    if chosen.one:
-        database, out, options = chosen.one
+    if chosen.alone:
+        database, out, options = chosen.alone
         export_in_here(Path(database), Path(out), json.loads(options))
         return
     with tempfile.TemporaryDirectory(dir=chosen.folder, prefix="export-speed-") as made:
@@ -121,10 +121,10 @@ def main() -> None:
         print(f"{database} ({size:,.0f} MB), medians of {chosen.rounds}, load {os.getloadavg()[0]:.1f}")
         limit = found["limit: cat"]
         print(f"{'':<44}{'wall s':>8}{'x cat':>7}{'CPU s':>8}{'start MB':>10}{'peak MB':>9}")
-        for name, one in found.items():
+        for name, taken in found.items():
             print(
-                f"{name:<44}{one.wall:>8.2f}{one.wall / limit.wall:>7.2f}{one.cpu:>8.2f}"
-                f"{one.start_mb:>10.0f}{one.peak_mb:>9.0f}"
+                f"{name:<44}{taken.wall:>8.2f}{taken.wall / limit.wall:>7.2f}{taken.cpu:>8.2f}"
+                f"{taken.start_mb:>10.0f}{taken.peak_mb:>9.0f}"
             )
         plain, careful = list(found.values())[2:]
         print(

@@ -11,7 +11,7 @@ events, and `load URL -c N -d SECONDS [--rate N] [--stream] --body FILE` prints 
 `litellm[proxy]`, `FOLDER/tensorzero` with `tensorzero`, `npm install --prefix FOLDER/portkey @portkey-ai/gateway`.
 ENVIRONMENT is a virtual environment with the older build in it.
 
-Ours runs with everything on, in three cases: a call that is no decision and passes; a decision that passes and is
+Ours runs with everything on, in three cases: a call that is not a decision and passes; a decision that passes and is
 recorded; a decision that its slot's model answers. Each gateway has a CPU of its own, load and original share another;
 calls to the original itself are made beside every measurement, and rounds are interleaved. CPU time is the kernel's
 account of the gateway's processes, and what to trust where neighbours are noisy. Ratios are taken within each round.
@@ -160,7 +160,7 @@ class Running:
 
     def status(self) -> int:
         """What it answers a call with; 0: it does not."""
-        headers = dict(one.split(": ", 1) for one in self.rival.headers) | {"content-type": "application/json"}
+        headers = dict(header.split(": ", 1) for header in self.rival.headers) | {"content-type": "application/json"}
         try:
             with urlopen(Request(self.url, self.rival.body.read_bytes(), headers), timeout=5) as response:
                 return int(response.status)
@@ -172,21 +172,21 @@ class Running:
     def processes(self) -> list[Path]:
         """The gateway's processes: its session."""
         found = []
-        for one in Path("/proc").iterdir():
-            if one.name.isdigit():
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
                 try:
-                    if int((one / "stat").read_text().rsplit(")", 1)[1].split()[3]) == self.process.pid:
-                        found.append(one)
+                    if int((entry / "stat").read_text().rsplit(")", 1)[1].split()[3]) == self.process.pid:
+                        found.append(entry)
                 except (OSError, IndexError):
                     continue
         return found
 
     def cpu_seconds(self) -> float:
-        tasks = [task for one in self.processes() for task in (one / "task").iterdir()]
+        tasks = [task for process in self.processes() for task in (process / "task").iterdir()]
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
     def memory_mb(self, what: str = "VmRSS") -> float:
-        lines = [line for one in self.processes() for line in (one / "status").read_text().splitlines()]
+        lines = [line for process in self.processes() for line in (process / "status").read_text().splitlines()]
         return sum(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
 
     def stop(self) -> None:
@@ -278,19 +278,22 @@ def measure_in_turn(
             for number in range(_WARM_TURNS + turns):
                 made: dict[str, Measured] = {}
                 direct = load(original.plain + CHAT, field[0], SCENARIOS[name], _TURN_SECONDS)
-                for one in all_ if number % 2 else reversed(all_):
-                    before = one.cpu_seconds()
-                    answered = load(one.url, one.rival, SCENARIOS[name], _TURN_SECONDS)
+                for running in all_ if number % 2 else reversed(all_):
+                    before = running.cpu_seconds()
+                    answered = load(running.url, running.rival, SCENARIOS[name], _TURN_SECONDS)
                     time.sleep(0.2)  # what is written behind the answers counts too
-                    results[one.rival.name]["bad"].append(answered["bad"] + answered["err"])
+                    results[running.rival.name]["bad"].append(answered["bad"] + answered["err"])
                     if answered["ok"]:  # else the machine had no time for us
-                        cpu = (one.cpu_seconds() - before) / answered["ok"] * 1e6
+                        cpu = (running.cpu_seconds() - before) / answered["ok"] * 1e6
                         if name == "c1":
-                            made[one.rival.name] = {"TURN C1": [cpu], "TURN +P50": [answered["p50"] - direct["p50"]]}
+                            made[running.rival.name] = {
+                                "TURN C1": [cpu],
+                                "TURN +P50": [answered["p50"] - direct["p50"]],
+                            }
                         elif name == "c32":
-                            made[one.rival.name] = {"TURN C32": [cpu], "TURN CALLS": [1e6 / cpu]}
+                            made[running.rival.name] = {"TURN C32": [cpu], "TURN CALLS": [1e6 / cpu]}
                         else:
-                            made[one.rival.name] = {"TURN EVENT": [cpu / one.rival.events]}
+                            made[running.rival.name] = {"TURN EVENT": [cpu / running.rival.events]}
                 if number >= _WARM_TURNS and len(made) == len(all_):
                     for gateway, measured in made.items():
                         for column, values in measured.items():
@@ -341,7 +344,7 @@ def main() -> int:
 
         def wanted(name: str, original: Original) -> list[Rival]:
             all_ = rivals(work / name, peers, original, before, chosen.cases)
-            return [one for one in all_ if not chosen.only or one.name.startswith(tuple(chosen.only))]
+            return [rival for rival in all_ if not chosen.only or rival.name.startswith(tuple(chosen.only))]
 
         front, original = None, Original(up, up)
         if chosen.tls:
@@ -359,14 +362,14 @@ def main() -> int:
                 measure(rival, load, original, measured, chosen.scenarios, up=up, many=chosen.many)
                 if front:
                     measured["CONNS"].append(len(front.opened()) - connections)
-        light = [one for one in field if one.name.startswith(("reasoning", "before", "nginx", "TensorZero"))]
+        light = [rival for rival in field if rival.name.startswith(("reasoning", "before", "nginx", "TensorZero"))]
         if chosen.turns and light:
             print("in turn", file=sys.stderr)
             timed = [name for name in chosen.scenarios if name in ("c1", "c32", "s8")]
             measure_in_turn(light, load, original, results, timed, chosen.turns)
         if front:
             print(f"Nobody was fooled by a stranger. Connections: {dict(Counter(front.opened()))}")
-    versions = {one.name: one.version for one in field if one.version}
+    versions = {rival.name: rival.version for rival in field if rival.version}
     if versions:
         print("versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()))
     targets = report(results)
@@ -390,17 +393,18 @@ def figure(results: dict[str, Measured], name: str, column: str, other: str = ""
     """The median of the rounds, or of the ratios to another gateway within each."""
     values = results.get(name, {}).get(column, [])
     if other:
-        values = [one / of for one, of in zip(values, results.get(other, {}).get(column, []), strict=False) if of]
+        values = [value / of for value, of in zip(values, results.get(other, {}).get(column, []), strict=False) if of]
     return statistics.median(values) if values else None
 
 
 def report(results: dict[str, Measured]) -> list[str]:
     """A line a gateway, medians of the rounds; microseconds where nothing else is said. Returns how targets are met."""
-    columns = [one for one in _COLUMNS if any(one in measured for measured in results.values())]
+    columns = [column for column in _COLUMNS if any(column in measured for measured in results.values())]
     print(f"{'':20}" + "".join(f"{column:>11}" for column in columns) + f"{'BAD':>7}")
     for name, measured in sorted(results.items()):
         cells = [
-            (figure(results, name, column), digits) for column, digits in ((one, _COLUMNS[one]) for one in columns)
+            (figure(results, name, column), digits)
+            for column, digits in ((column, _COLUMNS[column]) for column in columns)
         ]
         line = "".join(f"{'-':>11}" if value is None else f"{value:11.{digits}f}" for value, digits in cells)
         print(f"{name:20}{line}{sum(measured['bad']):7.0f}")
@@ -415,7 +419,7 @@ def report(results: dict[str, Measured]) -> list[str]:
             found = [(column, figure(results, mine, column, other)) for column in compared]
             if said := ", ".join(f"{column} {value:.2f}" for column, value in found if value is not None):
                 print(f"{mine} to {other}: {said}")
-    targets = [line for one in TARGETS if (line := one.said(results))]
+    targets = [line for target in TARGETS if (line := target.said(results))]
     print("\n".join(targets))
     return targets
 

@@ -1,7 +1,7 @@
 """Print the gateway's fault matrix: `python -m benchmarks.gateway_faults`.
 
-Every fault at the original provider and at a slot's model, for every face, whole (w) and streamed (s). `ok`: the agent
-got through the gateway at least what it got from the original directly. 1 when it got less anywhere.
+Every fault at the original provider and at a slot's model, for every dialect, whole (w) and streamed (s). `ok`: the
+agent got through the gateway at least what it got from the original directly. 1 when it got less anywhere.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.gateway.faults import FACES, RELAYED, Cell
+from tests.gateway.faults import DIALECTS, RELAYED, Cell
 from tests.gateway.matrix import at_the_model, at_the_original, both, no_model_there, no_original_there, other_bases
 from tests.gateway.serving import served
 
-COLUMNS = [(face, stream) for face in (*FACES, RELAYED) for stream in (False, True)]
+COLUMNS = [(dialect, stream) for dialect in (*DIALECTS, RELAYED) for stream in (False, True)]
 
 
 def main() -> int:
@@ -25,18 +25,18 @@ def main() -> int:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
         cells = judged(Path(name))
-    names = [f"{face} {'s' if stream else 'w'}" for face, stream in COLUMNS]
-    print(f"{'AT':<16} {'FAULT':<26} " + " ".join(f"{one:>12}" for one in names))
-    lines = dict.fromkeys((one.where, one.fault) for one in cells)
+    names = [f"{dialect} {'s' if stream else 'w'}" for dialect, stream in COLUMNS]
+    print(f"{'AT':<16} {'FAULT':<26} " + " ".join(f"{name:>12}" for name in names))
+    lines = dict.fromkeys((cell.where, cell.fault) for cell in cells)
     for where, fault in lines:
-        found = {(one.face, one.stream): one for one in cells if (one.where, one.fault) == (where, fault)}
-        shown = [("less" if found[one].flaw else "ok") if one in found else "-" for one in COLUMNS]
-        print(f"{where:<16} {fault:<26} " + " ".join(f"{one:>12}" for one in shown))
-    less = [one for one in cells if one.flaw is not None]
+        found = {(cell.dialect, cell.stream): cell for cell in cells if (cell.where, cell.fault) == (where, fault)}
+        shown = [("less" if found[column].flaw else "ok") if column in found else "-" for column in COLUMNS]
+        print(f"{where:<16} {fault:<26} " + " ".join(f"{word:>12}" for word in shown))
+    less = [cell for cell in cells if cell.flaw is not None]
     seconds = time.perf_counter() - began
     print(f"{len(cells)} cells, {len(lines)} faults, {len(less)} where the agent got less, {seconds:.1f} s")
-    for one in less:
-        print(f"{one.where}: {one.fault}, {one.face} {'streamed' if one.stream else 'whole'}: {one.flaw}")
+    for cell in less:
+        print(f"{cell.where}: {cell.fault}, {cell.dialect} {'streamed' if cell.stream else 'whole'}: {cell.flaw}")
     return 1 if less else 0
 
 

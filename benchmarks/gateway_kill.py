@@ -37,8 +37,8 @@ def main() -> int:
     head = ("END", "TIMES", "ANSWERED", "LOST", "MISSING", "OLDEST MS", "READY MS", "WRONG")
     print(_FORM.format(*head))
     wrong = show("SIGKILL", kills) + show("SIGTERM", ends)
-    wrong += sum((one.missing_ms or 0) > _LAST_MS for one in kills)
-    wrong += sum(one.lost + one.missing + abs(one.exit_code) > 0 for one in ends)
+    wrong += sum((kill.missing_ms or 0) > _LAST_MS for kill in kills)
+    wrong += sum(end.lost + end.missing + abs(end.exit_code) > 0 for end in ends)
     return 1 if wrong else 0
 
 
@@ -46,11 +46,11 @@ def show(name: str, verdicts: list[Verdict]) -> int:
     """Print them as one line; how many had faults."""
     if not verdicts:
         return 0
-    faults = [fault for one in verdicts for fault in one.faults]
-    oldest = max((one.missing_ms or 0 for one in verdicts), default=0)
-    ready = sorted(one.ready_ms for one in verdicts)[len(verdicts) // 2]
-    lost = sum(one.lost for one in verdicts) if name == "SIGTERM" else 0
-    answered, missing = sum(one.answered for one in verdicts), sum(one.missing for one in verdicts)
+    faults = [fault for verdict in verdicts for fault in verdict.faults]
+    oldest = max((verdict.missing_ms or 0 for verdict in verdicts), default=0)
+    ready = sorted(verdict.ready_ms for verdict in verdicts)[len(verdicts) // 2]
+    lost = sum(verdict.lost for verdict in verdicts) if name == "SIGTERM" else 0
+    answered, missing = sum(verdict.answered for verdict in verdicts), sum(verdict.missing for verdict in verdicts)
     print(_FORM.format(name, len(verdicts), answered, lost, missing, f"{oldest:.0f}", f"{ready:.0f}", len(faults)))
     for fault in faults:
         print(f"  {fault}")

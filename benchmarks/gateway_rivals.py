@@ -104,9 +104,9 @@ class Rival:
 
 def free_port() -> int:
     """A port that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        number: int = one.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
         return number
 
 
@@ -196,7 +196,7 @@ def _ours(work: Path, name: str, python: str, body: Path, original: Original) ->
 
 def _version(environment: Path, package: str) -> str:
     found = environment.glob(f"lib/*/site-packages/{package}-*.dist-info")
-    return next((one.name.split("-")[1].removesuffix(".dist") for one in found), "")
+    return next((path.name.split("-")[1].removesuffix(".dist") for path in found), "")
 
 
 def _folder(work: Path, name: str) -> Path:

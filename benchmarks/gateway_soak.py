@@ -114,13 +114,13 @@ class Soak:
             await self.show(client, time.monotonic() - began)
 
     async def call(self, client: httpx.AsyncClient) -> None:
-        face, kind, stream = random.choice(list(PATHS)), random.choice(list(PROMPTS)), random.random() < 0.5
-        body = request(face, PROMPTS[kind], stream=stream)
+        dialect, kind, stream = random.choice(list(PATHS)), random.choice(list(PROMPTS)), random.random() < 0.5
+        body = request(dialect, PROMPTS[kind], stream=stream)
         leaves = random.random() < _LEAVING_SHARE
         began = time.monotonic()
         by, status = "", 0
         try:
-            async with client.stream("POST", self.program.url + PATHS[face], json=body) as response:
+            async with client.stream("POST", self.program.url + PATHS[dialect], json=body) as response:
                 status, by = response.status_code, response.headers.get("x-by", "")
                 if leaves:
                     self.counts["left"] += 1
@@ -145,7 +145,7 @@ class Soak:
     async def show(self, client: httpx.AsyncClient, passed: float) -> None:
         stats = (await client.get(self.program.url + "/stats")).json()
         folder = Path(f"/proc/{self.program.process.pid}")
-        self.files, self.threads = (len(list((folder / one).iterdir())) for one in ("fd", "task"))
+        self.files, self.threads = (len(list((folder / kind).iterdir())) for kind in ("fd", "task"))
         self.mb, self.under_way = self.program.memory_mb(), stats["in_flight"]
         self.recording = stats["recording"]
         recent = sorted(self.milliseconds) or [0.0]

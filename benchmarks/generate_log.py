@@ -235,18 +235,20 @@ class Generator:
     def _prompt(self, model_type: str, room: _Room, messages: Iterable[_Message], minute: int) -> str:
         begin, end = _ASK[model_type]
         name, offer = room.agent, self.rng.choice(self._offers)
-        conversation = "".join([f"{one.clock}{_age(minute - one.minute)}{one.rest}" for one in messages])
+        conversation = "".join(
+            [f"{message.clock}{_age(minute - message.minute)}{message.rest}" for message in messages]
+        )
         *_, last = messages
-        told = (
+        rules = (
             f"\n\n# Received Message\n{last.person}: {last.text}\n\n\n# Focus your response\nYou are replying to the"
             f" above message from **{last.person}**.\n\n"
         )
-        fixed = len(begin) + len(offer) + len(conversation) + len(told) + len(end) + 60
+        fixed = len(begin) + len(offer) + len(conversation) + len(rules) + len(end) + 60
         # Two thirds to four thirds of the size wanted, by the room.
         about = room.about[: max(0, int(self.prompt_bytes * (2 / 3 + room.number % 7 / 9)) - fixed)]
         return (
             f"{begin.format(name=name)}{offer}\n# About {name}\n{about}\n\n# Conversation Messages\n{conversation}"
-            f"{told}{end.format(name=name)}"
+            f"{rules}{end.format(name=name)}"
         )
 
     def _answer(self, model_type: str, name: str) -> tuple[str, str | None]:
@@ -309,7 +311,7 @@ def _letters(rng: random.Random, count: int, more: str = "") -> str:
 
 def _card(rng: random.Random) -> str:
     digits = [4, *(rng.randrange(10) for _ in range(14))]
-    total = sum(sum(divmod(2 * one, 10)) if place % 2 == 0 else one for place, one in enumerate(digits))
+    total = sum(sum(divmod(2 * digit, 10)) if place % 2 == 0 else digit for place, digit in enumerate(digits))
     text = "".join(map(str, [*digits, -total % 10]))
     return " ".join(text[start : start + 4] for start in range(0, 16, 4))
 
@@ -368,12 +370,12 @@ def main() -> int:
         secrets=chosen.secrets,
     )
 
-    def tell(stored: int) -> None:
+    def notify(stored: int) -> None:
         if stored % 100_000 == 0:
             print(f"{stored:,} rows, {stored / (time.perf_counter() - began):,.0f} a second", flush=True)
 
     with open_store(chosen.out, chosen.realm) as store:
-        planted = fill(store, generator, tell)
+        planted = fill(store, generator, notify)
         store.shorten_log()
         size = store.size_bytes()
     chosen.out.with_name(f"{chosen.out.name}.planted.json").write_text(json.dumps(asdict(planted), ensure_ascii=False))

@@ -19,7 +19,7 @@ FORM = "{:<18} {:>5} {:>5} {:>10} {:>7} {:>14} {:>14} {:>7} {:>5}"
 
 def main() -> int:
     """Print a line a command, cents added over its kills, and what was wrong; 1 when anything was."""
-    names = [one.name for one in COMMANDS]
+    names = [command.name for command in COMMANDS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("commands", nargs="*", metavar="COMMAND", help=", ".join(names))
     parser.add_argument("--moments", nargs="+", choices=MOMENTS, default=MOMENTS)
@@ -41,25 +41,25 @@ def kill_everywhere(command: Command, moments: tuple[str, ...], seed: int) -> in
         killing = Killing(Path(folder), command)
         calls = killing.calls()
         verdicts = [killing.kill(call, moment, seed) for call in calls for moment in moments]
-    wrong = [one for one in verdicts if one.faults]
-    widest = max(one.high_cents - one.low_cents for one in verdicts)
-    ledger = sum(one.low_cents + one.high_cents for one in verdicts) / 2
+    wrong = [verdict for verdict in verdicts if verdict.faults]
+    widest = max(verdict.high_cents - verdict.low_cents for verdict in verdicts)
+    ledger = sum(verdict.low_cents + verdict.high_cents for verdict in verdicts) / 2
     print(
         FORM.format(
             command.name,
             len(calls),
-            sum(one.was_killed for one in verdicts),
-            sum(one.duplicates for one in verdicts),
-            sum(one.orphans for one in verdicts),
-            f"{sum(one.meter_cents for one in verdicts):.3f}",
+            sum(verdict.was_killed for verdict in verdicts),
+            sum(verdict.duplicates for verdict in verdicts),
+            sum(verdict.orphans for verdict in verdicts),
+            f"{sum(verdict.meter_cents for verdict in verdicts):.3f}",
             f"{ledger:.3f}",
             f"{widest:.3f}",
             len(wrong),
         ),
         flush=True,
     )
-    for one in wrong:
-        print(story(one), flush=True)
+    for verdict in wrong:
+        print(story(verdict), flush=True)
     return len(wrong)
 
 

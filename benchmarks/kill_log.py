@@ -123,10 +123,12 @@ class Killing:
             with path.open("w", encoding="utf-8", newline="") as file:
                 out = csv.writer(file)
                 out.writerow(["id", "label"])
-                out.writerows([one.id, self.rng.choice(("good", "bad"))] for one in made)
+                out.writerows([sample.id, self.rng.choice(("good", "bad"))] for sample in made)
             return ["data", "label", "--from", str(path)]
         old = datetime.now(UTC) - timedelta(days=30)
-        self._kept = {one.id for one in made if one.label or one.created_at >= old} | getattr(self, "_kept", set())
+        self._stored = {sample.id for sample in made if sample.label or sample.created_at >= old} | getattr(
+            self, "_kept", set()
+        )
         return ["data", "cleanup", "--days", "30", "--yes"]
 
     def _progress(self, store: Store) -> int:
@@ -149,22 +151,22 @@ class Killing:
             missing = self.acknowledged - ids
             tally.acknowledged = len(self.acknowledged)
             if self.mode == "cleanup":
-                missing |= self._kept - ids
+                missing |= self._stored - ids
             tally.lost += len(missing)
             tally.torn += sum(1 for _ in _torn(store))
             problems = store.check().problems + tuple(str(tuple(row)) for row in store.rows("PRAGMA foreign_key_check"))
             tally.corrupt += len(problems)
-            tally.problems += [*(f"{one} is gone" for one in list(missing)[:3]), *problems[:3]]
+            tally.problems += [*(f"{sample_id} is gone" for sample_id in list(missing)[:3]), *problems[:3]]
 
 
 def import_file(path: Path, rows: Iterable[Sample]) -> None:
     """Write decisions as ElizaOS logs them, a row a line; coding is asked for by other programs."""
     with path.open("w", encoding="utf-8") as file:
-        for one in rows:
-            if one.model_type != "coding":
-                body = {"modelKey": one.model, "prompt": one.prompt, "response": one.output}
-                row = {"id": one.id, "created_at": one.created_at.isoformat(), "entity_id": one.agent_id}
-                file.write(json.dumps({**row, "type": f"useModel:{one.model}", "body": body}) + "\n")
+        for sample in rows:
+            if sample.model_type != "coding":
+                body = {"modelKey": sample.model, "prompt": sample.prompt, "response": sample.output}
+                row = {"id": sample.id, "created_at": sample.created_at.isoformat(), "entity_id": sample.agent_id}
+                file.write(json.dumps({**row, "type": f"useModel:{sample.model}", "body": body}) + "\n")
 
 
 def _torn(store: Store) -> Iterator[str]:

@@ -23,10 +23,10 @@ def main() -> int:
     outside = 0
     largest = dict.fromkeys(KINDS, (0.0, 0))
     for first in range(chosen.seed, chosen.seed + chosen.lives, 100):  # a new sandbox now and then: it forgets nothing
-        with tempfile.TemporaryDirectory() as folder, service(Path(folder)) as one:
+        with tempfile.TemporaryDirectory() as folder, service(Path(folder)) as lived:
             for seed in range(first, min(first + 100, chosen.seed + chosen.lives)):
                 kind = KINDS[seed % len(KINDS)]
-                life = Schedule(one, seed, *kind, chosen.steps).play()
+                life = Schedule(lived, seed, *kind, chosen.steps).play()
                 largest[kind] = max(largest[kind], (float(life.error_cents), seed))
                 if life.outside_cents > 1e-9:
                     outside += 1

@@ -84,9 +84,9 @@ def measure(command: Sequence[str], **options: object) -> Cost:
         time.sleep(0.02)
     took = time.perf_counter() - began
     running.returncode = os.waitstatus_to_exitcode(status)
-    with running.stderr as told:
+    with running.stderr as errors:
         if running.returncode:
-            sys.exit(f"{' '.join(command)} failed: {told.read()}")
+            sys.exit(f"{' '.join(command)} failed: {errors.read()}")
     return Cost(took, used.ru_utime + used.ru_stime, largest, together)
 
 
@@ -98,7 +98,7 @@ def _memory(pid: int) -> list[tuple[float, float]]:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except (OSError, KeyError):  # it ended
         return []
-    return [own, *(one for child in children for one in _memory(int(child)))]
+    return [own, *(part for child in children for part in _memory(int(child)))]
 
 
 def median(runs: Sequence[Cost]) -> Cost:
@@ -135,7 +135,7 @@ def exports(database: Path, folder: Path, times: int) -> None:
         copy.unlink(missing_ok=True)
         return measure(("sh", "-c", f"cat {database} > /dev/null; cat {out} > {copy}{more}"))
 
-    alone = (sys.executable, "-m", "benchmarks.export_speed", "--one", str(database), str(out))
+    alone = (sys.executable, "-m", "benchmarks.export_speed", "--alone", str(database), str(out))
     found: dict[str, list[Cost]] = {name: [] for name in ("one", "plain", "limit", "synced", "full")}
     for _ in range(times):
         found["full"].append(export(database, "--redact", "--dedupe", "near")())
@@ -144,12 +144,12 @@ def exports(database: Path, folder: Path, times: int) -> None:
         _, lines = lines_of(database), lines_of(out)
         found["limit"].append(cat(""))
         found["synced"].append(cat(f"; sync {copy}"))
-    one, plain, limit, synced, full = (median(found[name]) for name in ("one", "plain", "limit", "synced", "full"))
+    taken, plain, limit, synced, full = (median(found[name]) for name in ("one", "plain", "limit", "synced", "full"))
     for name, what in (("limit", "cat limit"), ("synced", "the same with its bytes on the disk")):
         walls = sorted(cost.wall for cost in found[name])
         show(what, f"{median(found[name]).wall:.1f} s", f"{walls[0]:.1f} to {walls[-1]:.1f} s")
     size = out.stat().st_size
-    for name, cost, target in (("two processes", plain, "<= 2x"), ("one", one, "<= 3x")):
+    for name, cost, target in (("two processes", plain, "<= 2x"), ("one", taken, "<= 3x")):
         show(
             f"export of {lines:,} lines, {size / 1e9:.1f} GB, {name}",
             f"{cost.wall:.1f} s, {cost.cpu:.1f} s CPU",

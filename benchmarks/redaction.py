@@ -51,8 +51,8 @@ def shape_by_shape(_: Redactor, text: str) -> str:
 
 
 WAYS: tuple[tuple[str, Callable[[Redactor], Redactor], Callable[[Redactor, str], str]], ...] = (
-    ("RE2, lines remembered", lambda one: one, with_memory),
-    ("RE2", lambda one: one, without_memory),
+    ("RE2, lines remembered", lambda redactor: redactor, with_memory),
+    ("RE2", lambda redactor: redactor, without_memory),
     ("re, lines remembered", without_re2, with_memory),
     ("re", without_re2, without_memory),
     ("re, shape by shape", without_re2, shape_by_shape),
@@ -84,7 +84,7 @@ def planted(generator: Generator, texts: list[str]) -> None:
     """How many of the planted values any text still holds."""
     redactor = Redactor(SALT)
     whole = "\n".join(map(redactor.redact, texts))
-    left = Counter(one["kind"] for one in generator.planted.secrets if one["value"] in whole)
+    left = Counter(secret["kind"] for secret in generator.planted.secrets if secret["value"] in whole)
     print(f"{len(generator.planted.secrets)} planted: {sum(left.values())} left {dict(left) or ''}")
     print("taken:", dict(redactor.counts))
 

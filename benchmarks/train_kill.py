@@ -20,7 +20,7 @@ FORM = "{:<14} {:>5} {:>5} {:>6} {:>5}"
 
 def main() -> int:
     """Print a line a command, and what was wrong; 1 when anything was."""
-    names = [one.name for one in COMMANDS]
+    names = [command.name for command in COMMANDS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("commands", nargs="*", metavar="COMMAND", help=", ".join(names))
     parser.add_argument("--moments", nargs="+", choices=MOMENTS, default=MOMENTS)
@@ -43,11 +43,15 @@ def kill_everywhere(command: Command, moments: tuple[str, ...], every: int = 1) 
         calls = killing.calls()
         chosen = [call for call in calls if call.writes or call.number % every == 0]
         verdicts = [killing.kill(call, moment) for call in chosen for moment in moments]
-    wrong = [one for one in verdicts if one.faults]
-    killed = sum(one.was_killed for one in verdicts)
+    wrong = [verdict for verdict in verdicts if verdict.faults]
+    killed = sum(verdict.was_killed for verdict in verdicts)
     print(FORM.format(command.name, len(calls), len(verdicts), killed, len(wrong)), flush=True)
-    for one in wrong:
-        print(f"  {one.moment} {one.call.number} {one.call.method} {one.call.path}", *one.faults, sep="\n    ")
+    for verdict in wrong:
+        print(
+            f"  {verdict.moment} {verdict.call.number} {verdict.call.method} {verdict.call.path}",
+            *verdict.faults,
+            sep="\n    ",
+        )
     return len(wrong)
 
 

@@ -43,29 +43,29 @@ def main() -> int:
     margin = read_gate(None, TYPE).margin_percent / 100
     bad = 0
     print(f"{'WHAT WOULD COME IN':<44} {'RUNS':>5} {'CAME IN':>8} {'AT MOST':>8}")
-    for what, one, other in (
+    for what, model, other in (
         (f"worse than what answers by {margin:.0%}", _errs(0.05 + margin), _errs(0.05)),
         ("a coin against a coin", _coin, _coin),
         ("learned from wrong answers against the weak", _learned("wrong"), _weak),
     ):
-        came = sum(comes_in(seed, count, one(seed, 1), other(seed, 2)) for seed in range(runs))
+        came = sum(comes_in(seed, count, model(seed, 1), other(seed, 2)) for seed in range(runs))
         bad += came > most
         print(f"{what:<44} {runs:>5} {came:>8} {most:>8}", flush=True)
     came = sum(comes_in(seed, count, _learned("right")(seed, 1), _weak(seed, 2)) for seed in range(runs))
     bad += came < runs * 0.95
     print(f"{'learned from the original against the weak':<44} {runs:>5} {came:>8} {'':>8}", flush=True)
-    told, most = sum(told_apart(seed, 500) for seed in range(runs)), _most_by_chance(runs, ALPHA)
-    bad += told > most
-    print(f"{'two coins told apart by live traffic':<44} {runs:>5} {told:>8} {most:>8}")
+    apart, most = sum(differs(seed, 500) for seed in range(runs)), _most_by_chance(runs, ALPHA)
+    bad += apart > most
+    print(f"{'two coins told apart by live traffic':<44} {runs:>5} {apart:>8} {most:>8}")
     return 1 if bad else 0
 
 
-def comes_in(seed: int, count: int, one: Model, other: Model) -> bool:
+def comes_in(seed: int, count: int, criterion: Model, other: Model) -> bool:
     """Whether the gate lets a model in, by an evaluation of so many decisions against another."""
     made = _decisions(count, seed)
     differences, right, out, spoke = [], 0, 0, 0
     for decision in made:
-        wanted, said = _decided(decision, decision.output), one(decision)
+        wanted, said = _decided(decision, decision.output), criterion(decision)
         right += said == wanted
         out += wanted != "RESPOND"
         spoke += wanted != "RESPOND" and said == "RESPOND"
@@ -79,17 +79,19 @@ def comes_in(seed: int, count: int, one: Model, other: Model) -> bool:
         difference=_bounds(paired_difference(moments(differences))),
         wrong_respond=spoke / out,
         p95_ms=50,
-        rival="the other",
+        baseline="the other",
     )
-    return all(one.passed is not False for one in judge(read_gate(None, TYPE), found, TYPE, "one", 1000, NOW))
+    return all(
+        criterion.passed is not False for criterion in judge(read_gate(None, TYPE), found, TYPE, "one", 1000, NOW)
+    )
 
 
-def told_apart(seed: int, count: int) -> bool:
+def differs(seed: int, count: int) -> bool:
     """Whether live traffic ever gives a verdict on two coins, looked at after each of so many decisions."""
-    one, other = _coin(seed, 1), _coin(seed, 2)
+    model, other = _coin(seed, 1), _coin(seed, 2)
     wins = losses = ties = 0
     for decision in _decisions(count, seed):
-        first, second = one(decision) == decision.right, other(decision) == decision.right
+        first, second = model(decision) == decision.right, other(decision) == decision.right
         wins, losses, ties = wins + (first > second), losses + (first < second), ties + (first is second)
         if paired(wins, losses, ties).verdict is not Verdict.UNDECIDED:
             return True
@@ -137,8 +139,13 @@ def _learned(answers: Answers) -> Callable[[int, int], Model]:
         import json
 
         lines = [
-            {"messages": [{"role": "user", "content": one.prompt}, {"role": "assistant", "content": one.output}]}
-            for one in _decisions(300, seed + 100_000, answers)
+            {
+                "messages": [
+                    {"role": "user", "content": decision.prompt},
+                    {"role": "assistant", "content": decision.output},
+                ]
+            }
+            for decision in _decisions(300, seed + 100_000, answers)
         ]
         blobs = Blobs()
         key = f"{answers}_{seed}"

@@ -81,8 +81,10 @@ class Root(TyperGroup):
         typed = command_app(name)
         command = get_group(typed) if ENTRIES[name].is_group else get_command(typed)
         command.name = name
-        for one in getattr(command, "commands", {}).values():
-            one.short_help = re.split(r"\.\s|\n\n", one.help or "")[0].rstrip(".") + "."  # Typer would cut it
+        for subcommand in getattr(command, "commands", {}).values():
+            subcommand.short_help = (
+                re.split(r"\.\s|\n\n", subcommand.help or "")[0].rstrip(".") + "."
+            )  # Typer would cut it
         self.commands[name] = command
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
@@ -239,7 +241,7 @@ def _fail_usage(error: typer.TyperException) -> NoReturn:
 
         group = context.command_path.removeprefix(context.find_root().command_path).strip()
         if found := commands_meant(context.find_root().command, group, unknown[1]):
-            meant = f"{' or '.join(f'`reasoning {one}`' for one in found)}?"
+            meant = f"{' or '.join(f'`reasoning {item}`' for item in found)}?"
     hint = f"did you mean {meant} " if meant else ""
     _terminal(context).error(
         ReasoningError(message[:1].lower() + message[1:], f"{hint}`{command} --help` shows what it takes")

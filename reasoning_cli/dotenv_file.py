@@ -37,8 +37,8 @@ def read_dotenv(path: Path) -> dict[str, str]:
 
 
 def parse_dotenv(text: str) -> dict[str, str]:
-    """The same of a text: of a name that stands there twice the last value. A line that is no setting is passed over,
-    and a line inside a quoted value belongs to the value."""
+    """The same of a text: of a name that stands there twice the last value. A line that is not a setting is passed
+    over, and a line inside a quoted value belongs to the value."""
     text = re.sub(r"\r\n?", "\n", text)
     values = {}
     at = _blanks_end(text, 0)

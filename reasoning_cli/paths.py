@@ -72,7 +72,7 @@ class Paths:
         names = set()
         for folder in (self.config_file.parent, self.data_dir):
             with contextlib.suppress(OSError):
-                names |= {one.name for one in (folder / "profiles").iterdir() if one.is_dir()}
+                names |= {path.name for path in (folder / "profiles").iterdir() if path.is_dir()}
         return sorted(name for name in names if _PROFILE.fullmatch(name))
 
 
@@ -93,7 +93,7 @@ def chosen_profile(environ: Mapping[str, str], profile: str | None = None) -> st
     if not _PROFILE.fullmatch(name):
         mend = f"change or unset {PROFILE_VARIABLE}; " if profile is None else ""
         raise UsageError(
-            f"`{name}` is no name of a profile", f"{mend}names are letters and digits, with - and _ after the first"
+            f"`{name}` is not a name of a profile", f"{mend}names are letters and digits, with - and _ after the first"
         )
     return name
 
@@ -116,7 +116,7 @@ def _find_home(environ: Mapping[str, str]) -> Paths:
 def make_private_dir(folder: Path) -> None:
     """Make `folder` (and its parents) if missing; what is made here is 0700."""
     try:
-        for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+        for missing in reversed([parent for parent in (folder, *folder.parents) if not parent.exists()]):
             missing.mkdir(mode=0o700, exist_ok=True)
         if not folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))

@@ -69,9 +69,9 @@ def without_passwords_in(value: _T) -> _T:
     if isinstance(value, str):
         found = without_passwords(value)
     elif isinstance(value, dict):
-        found = {key: without_passwords_in(one) for key, one in value.items()}
+        found = {key: without_passwords_in(item) for key, item in value.items()}
     elif isinstance(value, list):
-        found = [without_passwords_in(one) for one in value]
+        found = [without_passwords_in(item) for item in value]
     return cast(_T, found)
 
 
@@ -88,10 +88,10 @@ def secrets_of(url: str) -> list[str]:
     for when it was written with `@`, `:` or `/` in it; the longest first."""
     authority, path = _split(url.partition("://")[2])
     found = {authority.rpartition("@")[0].partition(":")[2]}
-    found |= {one[0].removeprefix(one[1]) for one in _PARAMETER.finditer(path)}
-    found |= {part for one in found for part in re.split(r"[@:/?#\[\]]", one)}
-    found |= {unquote(one) for one in found}
-    return sorted((one for one in found if len(one) >= _SHORTEST), key=len, reverse=True)
+    found |= {parameter[0].removeprefix(parameter[1]) for parameter in _PARAMETER.finditer(path)}
+    found |= {part for secret in found for part in re.split(r"[@:/?#\[\]]", secret)}
+    found |= {unquote(secret) for secret in found}
+    return sorted((secret for secret in found if len(secret) >= _SHORTEST), key=len, reverse=True)
 
 
 def _address(found: re.Match[str]) -> str:

@@ -286,7 +286,7 @@ _last_dotenv: dict[str, str] = {}
 
 
 def _read_file(path: Path) -> tuple[dict[str, str], tuple[ConfigurationError, ...]]:
-    """The settings in the file, and what is wrong with it. A name that is no setting is wrong: a mistyped limit must
+    """The settings in the file, and what is wrong with it. A name that is not a setting is wrong: a mistyped limit must
     not be no limit."""
     try:
         values = read_file(path)
@@ -299,7 +299,7 @@ def _read_file(path: Path) -> tuple[dict[str, str], tuple[ConfigurationError, ..
             meant = f"did you mean `{near[0]}`? " if near else ""
             problems.append(
                 ConfigurationError(
-                    f"`{name}` in `{path}` is no setting", f"{meant}`reasoning config unset {name}` removes the line"
+                    f"`{name}` in `{path}` is not a setting", f"{meant}`reasoning config unset {name}` removes the line"
                 )
             )
         elif value is None:

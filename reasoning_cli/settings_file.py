@@ -12,7 +12,7 @@ from reasoning_cli.paths import write_private
 def read_file(path: Path) -> dict[str, str | None]:
     """What the file says, as text by flat name; None stands for a list or table where one value belongs.
 
-    An absent file is empty. Raises ConfigurationError when it cannot be read or is no TOML.
+    An absent file is empty. Raises ConfigurationError when it cannot be read or is not TOML.
     """
     try:
         return read_text(path.read_text(encoding="utf-8"))
@@ -26,12 +26,12 @@ def read_file(path: Path) -> dict[str, str | None]:
 
 def _no_toml(path: Path, why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"`{path}` is no valid TOML: {why}", "`reasoning config edit` mends that line; or move the file away"
+        f"`{path}` is not valid TOML: {why}", "`reasoning config edit` mends that line; or move the file away"
     )
 
 
 def read_text(text: str) -> dict[str, str | None]:
-    """The same for a text. Raises ValueError (`TOMLDecodeError`) when it is no TOML."""
+    """The same for a text. Raises ValueError (`TOMLDecodeError`) when it is not TOML."""
     import tomllib
 
     values: dict[str, str | None] = {}

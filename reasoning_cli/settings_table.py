@@ -249,7 +249,7 @@ MODE: dict[str, Setting[Mode]] = {
         f"{model_type}.mode",
         parse_mode,
         Mode.LIVE,
-        f"what the model does for {spell_model_type(model_type)}: live answers, canary a share, shadow only beside",
+        f"what the model does for {spell_model_type(model_type)}: live answers, canary a share, shadow none",
     )
     for model_type in MODEL_TYPES
 }
@@ -452,4 +452,4 @@ def find_setting(name: str) -> Setting[object]:
         return BY_NAME[wanted]
     near = difflib.get_close_matches(wanted, BY_NAME, n=1)
     hint = f"did you mean `{near[0]}`?" if near else "`reasoning config` lists them"
-    raise UsageError(f"`{name}` is no setting", hint)
+    raise UsageError(f"`{name}` is not a setting", hint)

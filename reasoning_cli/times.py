@@ -1,5 +1,5 @@
 """Times of others, read whatever way they are written; and times on the wall of a zone as moments, on days that begin
-late too. What is no time is None, never the present."""
+late too. What is not a time is None, never the present."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A count since 1970 is told by its size: each unit has a thousand times the digits of the one before, and what no
-# unit puts between these years is no time.
+# unit puts between these years is not a time.
 _UNITS_PER_SECOND = (1, 1_000, 1_000_000, 1_000_000_000)
 _EARLIEST, _LATEST = 100_000_000, 7_258_118_400  # 1973 and 2200
 _NUMBER = re.compile(r"(\d{9,20})(?:\.\d*)?")

@@ -1,6 +1,6 @@
 """What people type, parsed: model types, amounts, hours, addresses. The same rules for flags, variables and files.
 
-Parsers raise ValueError with a reason that reads on after the value: "`abc` is no amount of dollars".
+Parsers raise ValueError with a reason that reads on after the value: "`abc` is not an amount of dollars".
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def parse_share(text: str) -> Decimal:
     except InvalidOperation:
         share = Decimal(-1)
     if not (share.is_finite() and 0 <= share <= 1):
-        raise ValueError("is no number from 0 to 1")
+        raise ValueError("is not a number from 0 to 1")
     return share
 
 
@@ -106,7 +106,7 @@ def parse_model_type(text: str) -> str:
     typed = [spell_model_type(known) for known in MODEL_TYPES]
     near = difflib.get_close_matches(name.replace("_", "-"), typed, n=1)
     meant = f"did you mean `{near[0]}`? There are" if near else "there are"
-    raise UsageError(f"`{text}` is no model type", f"{meant} {', '.join(typed[:-1])} and {typed[-1]}")
+    raise UsageError(f"`{text}` is not a model type", f"{meant} {', '.join(typed[:-1])} and {typed[-1]}")
 
 
 def spell_model_type(model_type: str) -> str:
@@ -127,7 +127,7 @@ def parse_key(value: str) -> str:
     """An API key as it can stand in a header; what is copied with it (quotes, dots, line ends) is noticed here."""
     key = parse_text(value)
     if not (key.isascii() and key.isprintable()) or any(sign in key for sign in " '\""):
-        raise ValueError("is no API key: it holds a space, a quote or a sign that keys do not have")
+        raise ValueError("is not an API key: it holds a space, a quote or a sign that keys do not have")
     return key
 
 
@@ -147,7 +147,7 @@ def parse_whole(lowest: int, highest: int) -> Callable[[str], int]:
         try:
             number = int(value.strip())
         except ValueError:
-            raise ValueError("is no whole number") from None
+            raise ValueError("is not a whole number") from None
         if not lowest <= number <= highest:
             raise ValueError(f"is not between {lowest} and {highest}")
         return number
@@ -187,7 +187,7 @@ class Hours:
             return at
         here = at.astimezone()
         ends = (datetime.combine(here.date() + timedelta(days=days), self.end) for days in (0, 1))
-        return next(one.astimezone() for one in ends if one > here.replace(tzinfo=None))
+        return next(end.astimezone() for end in ends if end > here.replace(tzinfo=None))
 
     def __str__(self) -> str:
         return f"{self.begin:%H:%M}-{self.end:%H:%M}"
@@ -201,9 +201,9 @@ def parse_daily_hours(value: str) -> Hours:
             raise ValueError
         begin, end = time(int(found[1]), int(found[2])), time(int(found[3]) % 24, int(found[4]))
     except ValueError:
-        raise ValueError("is no span of a day like 18:00-23:00") from None
+        raise ValueError("is not a span of a day like 18:00-23:00") from None
     if begin == end:
-        raise ValueError("is no span of a day: it ends where it begins")
+        raise ValueError("is not a span of a day: it ends where it begins")
     return Hours(begin, end)
 
 
@@ -220,11 +220,11 @@ def parse_usd(value: str) -> Decimal:
     try:
         amount = Decimal(text)
     except InvalidOperation:
-        raise ValueError("is no amount of dollars") from None
+        raise ValueError("is not an amount of dollars") from None
     if "_" in text:  # Python's own spelling, not money
-        raise ValueError("is no amount of dollars")
+        raise ValueError("is not an amount of dollars")
     if not amount.is_finite() or amount > 10_000_000:
-        raise ValueError("is no amount between $0.01 and $10,000,000")
+        raise ValueError("is not an amount between $0.01 and $10,000,000")
     if amount <= 0:
         raise ValueError("is not more than zero")
     if amount != amount.quantize(Decimal("0.01")):
@@ -236,7 +236,7 @@ def parse_hours(value: str) -> Decimal:
     try:
         number = Decimal(value.strip())
     except InvalidOperation:
-        raise ValueError("is no number of hours") from None
+        raise ValueError("is not a number of hours") from None
     if not number.is_finite() or not 0 <= number <= 720:
         raise ValueError("is not between 0 and 720 hours")
     return number
@@ -246,7 +246,7 @@ def parse_seconds(value: str) -> Decimal:
     try:
         number = Decimal(value.strip())
     except InvalidOperation:
-        raise ValueError("is no number of seconds") from None
+        raise ValueError("is not a number of seconds") from None
     if not number.is_finite() or not Decimal("0.01") <= number <= 3600:
         raise ValueError("is not between 0.01 and 3600 seconds")
     return number
@@ -256,7 +256,7 @@ def parse_duration(value: str) -> timedelta:
     """`90s`, `15m`, `2h`: from a tenth of a second to a week."""
     found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)\s*([smh])", value.strip().lower())
     if found is None:
-        raise ValueError("is no length of time like 90s, 15m or 2h")
+        raise ValueError("is not a length of time like 90s, 15m or 2h")
     unit = {"s": "seconds", "m": "minutes", "h": "hours"}[found[2]]
     time = timedelta(**{unit: float(found[1])})
     if not timedelta(seconds=0.1) <= time <= timedelta(days=7):
@@ -268,7 +268,7 @@ def parse_speed(value: str) -> Decimal:
     try:
         number = Decimal(value.strip().lower().removesuffix("x"))
     except InvalidOperation:
-        raise ValueError("is no speed like 60x") from None
+        raise ValueError("is not a speed like 60x") from None
     if not number.is_finite() or not 0 <= number <= 1_000_000:
         raise ValueError("is not between 0x and 1000000x")
     return number
@@ -288,15 +288,15 @@ def parse_url(value: str) -> str:
     except ValueError:  # half an IPv6 address, or no port number
         named = False
     if not named or not url.startswith(("http://", "https://")) or not url.isprintable() or set(url) & set(" \\"):
-        raise ValueError("is no http:// or https:// address")
+        raise ValueError("is not an http:// or https:// address")
     return url
 
 
 def parse_host_names(value: str) -> str:
     """`host.docker.internal, gateway`: names or addresses, without scheme and port, as `a,b`."""
-    names = [one.strip().lower() for one in value.split(",")]
-    if not all(re.fullmatch(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*", one) for one in names):
-        raise ValueError("is no list of names such as host.docker.internal,gateway, without http:// and port")
+    names = [part.strip().lower() for part in value.split(",")]
+    if not all(re.fullmatch(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*", name) for name in names):
+        raise ValueError("is not a list of names such as host.docker.internal,gateway, without http:// and port")
     return ",".join(names)
 
 

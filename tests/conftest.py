@@ -24,8 +24,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 once.share()
 
-# The same examples each time, however long they take: what a slow machine or a new seed finds is no answer to whether
-# a change is sound. To look for more: `pytest --hypothesis-profile=default`.
+# The same examples each time, however long they take: what a slow machine or a new seed finds is not an answer to
+# whether a change is sound. To look for more: `pytest --hypothesis-profile=default`.
 settings.register_profile(
     "steady",
     deadline=None,

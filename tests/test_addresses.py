@@ -79,5 +79,5 @@ def test_a_scheme_may_be_written_large() -> None:
     ],
 )
 def test_what_is_no_address(url: str) -> None:
-    with pytest.raises(ValueError, match="is no http:// or https:// address"):
+    with pytest.raises(ValueError, match="is not an http:// or https:// address"):
         parse_url(url)

@@ -186,7 +186,7 @@ def test_a_setting_is_found_by_either_spelling(name: str) -> None:
 
 
 def test_a_mistyped_name_gets_the_nearest() -> None:
-    with pytest.raises(UsageError, match="is no setting") as caught:
+    with pytest.raises(UsageError, match="is not a setting") as caught:
         s.find_setting("gatway.port")
     assert caught.value.hint == "did you mean `gateway.port`?"
 
@@ -197,16 +197,16 @@ def test_a_mistyped_name_gets_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
-        ("gateway.port", "80a", "is no whole number"),
+        ("gateway.port", "80a", "is not a whole number"),
         ("gateway.port", "70000", "is not between 1 and 65535"),
         ("deploy.idle_minutes", "1441", "is not between 0 and 1440"),
         ("data.collect", "maybe", "is neither true nor false"),
         ("budget.limit_usd", "12.345", "has more than two decimals"),
         ("budget.limit_usd", "-1", "is not more than zero"),
-        ("budget.limit_usd", "nan", "is no amount between"),
-        ("budget.limit_usd", "ten", "is no amount of dollars"),
-        ("together.base_url", "api.together.ai", "is no http:// or https:// address"),
-        ("sandbox.speed", "fast", "is no speed like 60x"),
+        ("budget.limit_usd", "nan", "is not an amount between"),
+        ("budget.limit_usd", "ten", "is not an amount of dollars"),
+        ("together.base_url", "api.together.ai", "is not an http:// or https:// address"),
+        ("sandbox.speed", "fast", "is not a speed like 60x"),
         ("together.project_id", "\udcff", "is not valid text"),
     ],
 )
@@ -286,7 +286,7 @@ def test_a_dotenv_that_is_no_text_is_read_as_far_as_it_goes(paths: Paths) -> Non
 )
 def test_a_mistyped_name_in_the_file_is_no_silence(text: str, name: str, meant: str | None, paths: Paths) -> None:
     write_file(paths, text)
-    with pytest.raises(ConfigurationError, match="is no setting") as caught:
+    with pytest.raises(ConfigurationError, match="is not a setting") as caught:
         load_settings(paths, {})
     assert f"`{name}`" in caught.value.message
     assert f"`reasoning config unset {name}`" in str(caught.value.hint)
@@ -297,8 +297,8 @@ def test_a_mistyped_name_in_the_file_is_no_silence(text: str, name: str, meant: 
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"[gateway\nport = 1", "is no valid TOML"),
-        (b"[gateway]\nport = \xff", "is no valid TOML"),
+        (b"[gateway\nport = 1", "is not valid TOML"),
+        (b"[gateway]\nport = \xff", "is not valid TOML"),
         (b"[gateway]\nport = [1, 2]\n", "must be a single value"),
         (b"[gateway.port]\nnumber = 1\n", "must be a single value"),
     ],
@@ -347,14 +347,14 @@ def test_what_is_set_is_read_back_and_unset_again(setting: s.Setting[object], pa
 def test_a_wrong_value_is_not_written(paths: Paths) -> None:
     write_setting(paths, s.GATEWAY_PORT, "9000")
     before = paths.config_file.read_bytes()
-    with pytest.raises(UsageError, match="`80a` is no whole number"):
+    with pytest.raises(UsageError, match="`80a` is not a whole number"):
         write_settings(paths, {"budget.limit_usd": "10", "gateway.port": "80a"})
     assert paths.config_file.read_bytes() == before
 
 
 def test_a_file_with_a_mistyped_name_is_not_built_upon(paths: Paths) -> None:
     write_file(paths, "[gateway]\nprot = 1\n")
-    with pytest.raises(ConfigurationError, match="is no setting"):
+    with pytest.raises(ConfigurationError, match="is not a setting"):
         write_setting(paths, s.GATEWAY_PORT, "9000")
     assert paths.config_file.read_text() == "[gateway]\nprot = 1\n"
 

@@ -126,8 +126,8 @@ def _last_probe(session: Session) -> Measured | None:
     from reasoning_cli.operations.doctor.live.evidence import Measured
     from reasoning_cli.store.service_facts import ServiceFacts
 
-    probes = [Measured.of(one.measured) for one in ServiceFacts(session.store).probes()]
-    return next((one for one in (*(each for each in probes if each.gone_at is not None), *probes)), None)
+    probes = [Measured.of(probe.measured) for probe in ServiceFacts(session.store).probes()]
+    return next((each for each in (*(each for each in probes if each.gone_at is not None), *probes)), None)
 
 
 def _write(record: dict[str, object], reads: Reads, output: Path | None) -> Path:
@@ -144,44 +144,44 @@ def _write(record: dict[str, object], reads: Reads, output: Path | None) -> Path
 
 def _listing(judged: Sequence[Judged]) -> Listing[Judged]:
     columns: list[Column[Judged]] = [
-        Column("name", lambda one: one.fact.name),
+        Column("name", lambda judged: judged.fact.name),
         Column(
             "verdict",
-            lambda one: one.finding.verdict.value,
+            lambda judged: judged.finding.verdict.value,
             "VERDICT",
             kind=Kind.STATE,
-            style=lambda one: _STYLES[one.finding.verdict],
+            style=lambda judged: _STYLES[judged.finding.verdict],
         ),
-        Column("assumed", lambda one: one.fact.assumed, "ASSUMED", gives_way=True, prose=True),
-        Column("why", lambda one: one.finding.why, "SEEN", priority=2, prose=True),
-        Column("depends", lambda one: one.fact.depends),
-        Column("value", lambda one: one.finding.value),
-        Column("settled_at", lambda one: one.at),
-        Column("settled_by", lambda one: one.version),
+        Column("assumed", lambda judged: judged.fact.assumed, "ASSUMED", gives_way=True, prose=True),
+        Column("why", lambda judged: judged.finding.why, "SEEN", priority=2, prose=True),
+        Column("depends", lambda judged: judged.fact.depends),
+        Column("value", lambda judged: judged.finding.value),
+        Column("settled_at", lambda judged: judged.at),
+        Column("settled_by", lambda judged: judged.version),
     ]
-    return Listing(columns, judged, id=lambda one: one.fact.name)
+    return Listing(columns, judged, id=lambda judged: judged.fact.name)
 
 
 def _show_below(session: Session, report: LiveReport, measured: Measured | None) -> None:
     terminal = session.terminal
     terminal.print()
-    sums = ", ".join(f"{report.count(one)} {_SAID[one]}" for one in Verdict if report.count(one))
+    sums = ", ".join(f"{report.count(item)} {_SAID[item]}" for item in Verdict if report.count(item))
     routes = counted(len(report.answered), "route")
     terminal.say(
         f"{counted(len(report.judged), 'fact')}: {sums}. {routes} asked, {len(report.differing)} not as documented."
     )
-    for one in report.judged:
-        if one.finding.verdict is Verdict.FAILS:
-            terminal.say(f"  {one.fact.name}: {one.finding.why}. On it depends {one.fact.depends}.")
-    reasons = Counter(one.finding.why for one in report.judged if one.finding.verdict is Verdict.OPEN)
+    for item in report.judged:
+        if item.finding.verdict is Verdict.FAILS:
+            terminal.say(f"  {item.fact.name}: {item.finding.why}. On it depends {item.fact.depends}.")
+    reasons = Counter(item.finding.why for item in report.judged if item.finding.verdict is Verdict.OPEN)
     for why, count in reasons.items():
         terminal.say(f"  {count} not settled: {why}.")
     lines = [
-        f"{answered.route}: {one.kind} `{one.member}`{f' ({one.found})' if one.found else ''}"
+        f"{answered.route}: {deviation.kind} `{deviation.member}`{f' ({deviation.found})' if deviation.found else ''}"
         for answered in report.differing
-        for one in answered.deviations
+        for deviation in answered.deviations
     ]
-    lines += [f"{answered.route}: {one}" for answered in report.differing for one in answered.unreadable]
+    lines += [f"{answered.route}: {item}" for answered in report.differing for item in answered.unreadable]
     for line in lines[:_SHOWN_DEVIATIONS]:
         terminal.say(f"  {line}")
     if len(lines) > _SHOWN_DEVIATIONS:

@@ -38,7 +38,7 @@ def status(
 def _everything(session: Session, at: datetime, online: bool) -> list[str]:
     guard = session.terminal.as_called(_guard_line(session))
     gateway = session.terminal.as_called(_gateway_line(session))
-    training = [session.terminal.as_called(one) for one in _training_lines(session, online=online)]
+    training = [session.terminal.as_called(line) for line in _training_lines(session, online=online)]
     foreign = _foreign_lines(session) if online else []
     return [*money_lines(session, at), guard, gateway, _samples_line(session), *training, *foreign]
 
@@ -78,13 +78,13 @@ def _foreign_lines(session: Session) -> list[str]:
     from reasoning_cli.terminal.units import money
 
     try:
-        running = [one for one in foreign_statuses(session.client, session.store) if one.burn_cents_per_hour]
+        running = [status for status in foreign_statuses(session.client, session.store) if status.burn_cents_per_hour]
     except ReasoningError as problem:
         return [f"NOT OURS  could not be looked at: {problem.message}"]
     if not running:
         return []
-    rate = sum(one.burn_cents_per_hour for one in running)
-    names = ", ".join(one.name for one in running)
+    rate = sum(status.burn_cents_per_hour for status in running)
+    names = ", ".join(status.name for status in running)
     see = session.terminal.as_called("`reasoning models list --all`")
     return [f"NOT OURS  {names}: {money(rate)}/h that was not deployed from here: {see}"]
 
@@ -102,14 +102,14 @@ def _training_lines(session: Session, *, online: bool) -> list[str]:
 
     from reasoning_cli.commands.train.start import training_context
     from reasoning_cli.errors import ReasoningError
-    from reasoning_cli.operations.train.monitor import look_at_all, unseen
+    from reasoning_cli.operations.train.monitor import look_at_all, not_shown
     from reasoning_cli.values import spell_model_type
 
     lines = []
     if online:
         with suppress(ReasoningError):  # it is shown as last seen
             look_at_all(session.client, session.store, training_context(session))
-    for run in unseen(session.store):
+    for run in not_shown(session.store):
         name, state = spell_model_type(run.model_type), run.job_status if run.stage == "training" else run.stage
         problem = f": {run.problem}" if run.problem else ""
         see = f"`reasoning train {'show' if run.over else 'status'}{f' {run.number}' if run.over else ''}`"

@@ -211,10 +211,10 @@ def escape(value: str) -> str:
 
 
 def agree(ours: Answer, theirs: Answer) -> bool | None:
-    """Whether two answers to one request decide alike; None when that cannot be told.
+    """Whether two answers to one request agree; None when that is unknown.
 
     Deciding whether to respond, the action counts; planning, which actions are taken, in whatever order, since how a
-    thought or a reply is worded is no decision. Code counts as alike when it is the same but for blank space; without a
+    thought or a reply is worded is not a decision. Code agrees when it is the same but for blank space; without a
     block of code in both there is nothing to compare.
     """
     match ours, theirs:

@@ -60,7 +60,7 @@ def agent_of(headers: Mapping[str, str]) -> tuple[CodingAgent, str] | None:
         if user_agent.startswith(agent.user_agent):
             return agent, "user-agent"
         for name, begins in agent.headers:
-            if (value := headers.get(name)) and any(one.strip().startswith(begins) for one in value.split(",")):
+            if (value := headers.get(name)) and any(part.strip().startswith(begins) for part in value.split(",")):
                 return agent, name
     return None
 

@@ -51,7 +51,7 @@ def with_decision(model_type: str, prompt: str, output: str, decision: str) -> s
     if model_type == "should_respond":
         changed: Answer | None = _respond(prompt, answer, chosen)
     elif model_type == "planning" and isinstance(answer, PlanningAnswer):
-        changed = _plan(answer, tuple(_offered(one, available_actions(prompt)) for one in chosen))
+        changed = _plan(answer, tuple(_offered(name, available_actions(prompt)) for name in chosen))
     elif model_type == "planning":
         return InvalidAnswer("the plan cannot be read: write the whole answer")
     else:
@@ -82,4 +82,6 @@ def _plan(answer: PlanningAnswer, actions: tuple[str, ...]) -> PlanningAnswer:
 
 def _offered(name: str, offered: Collection[str]) -> str:
     """An action as the prompt spells it."""
-    return next((one for one in offered if one.lower().replace("_", "") == name.lower().replace("_", "")), name)
+    return next(
+        (action for action in offered if action.lower().replace("_", "") == name.lower().replace("_", "")), name
+    )

@@ -212,17 +212,17 @@ def without_codes(prompt: str) -> str:
 
 def own_words(text: str) -> str:
     """The text without the blocks a coding client adds to what its user typed."""
-    kept: list[str] = []
+    parts: list[str] = []
     position = 0
     for tag in _ADDED_BY_CLIENT.finditer(text):
         closing = f"</{tag[1]}>"
         end = text.find(closing, tag.end()) if tag.start() >= position else -1
         if end >= 0:
-            kept.append(text[position : tag.start()])
+            parts.append(text[position : tag.start()])
             position = end + len(closing)
         elif tag.start() >= position:
             break  # never closed
-    return "".join(kept) + text[position:]
+    return "".join(parts) + text[position:]
 
 
 def users_words(text: str) -> str:
@@ -250,8 +250,8 @@ def _without_initial_code(text: str) -> tuple[str, dict[str, str]]:
         elif name.endswith("_code"):
             codes[name] = ""
         else:
-            told = _EXACTLY.match(block, tag.end())
-            codes[name] = told[1] if told is not None else ""
+            wanted = _EXACTLY.match(block, tag.end())
+            codes[name] = wanted[1] if wanted is not None else ""
     return text[initial.end() :], codes
 
 

@@ -31,7 +31,7 @@ from reasoning_cli.decisions.answers import (
 
 Basis = Literal["corrected", "good", "bad", "original", "file", "none"]
 
-# Alike enough to be the same mistake again.
+# Similar enough to be the same mistake again.
 _REPEATS = 0.8
 # Nothing longer is compared: what follows changes a similarity little, and time is not without end.
 _MOST_CHARS = 50_000
@@ -162,7 +162,7 @@ def _any_truth(truth: Truth) -> bool | None:
 
 
 def _worst(truth: Truth) -> dict[str, float]:
-    """An answer nobody can use is as wrong as can be; of a mistake it is no repetition."""
+    """An answer nobody can use is as wrong as can be; of a mistake it is not a repetition."""
     match truth.answer if truth.answer is not None else truth.wrong:
         case ShouldRespondAnswer():
             return {"accuracy": 0.0}
@@ -213,14 +213,14 @@ def _coding(answer: CodingAnswer, truth: Truth) -> tuple[dict[str, float], bool 
     if not isinstance(right, CodingAnswer):
         return {}, None
     if right.code:
-        alike = code_similarity(answer.code, right.code)
+        similarity = code_similarity(answer.code, right.code)
         same = answer.code.split() == right.code.split()
     else:
-        alike = text_similarity(answer.text, right.text)
+        similarity = text_similarity(answer.text, right.text)
         same = answer.text.split() == right.text.split()
     if truth.answer is None:
-        return {"repeats": float(alike >= _REPEATS)}, True if alike >= _REPEATS else None
-    return {"similarity": alike, "same": float(same)}, not same
+        return {"repeats": float(similarity >= _REPEATS)}, True if similarity >= _REPEATS else None
+    return {"similarity": similarity, "same": float(same)}, not same
 
 
 def _keys(names: Collection[str]) -> list[str]:

@@ -38,11 +38,11 @@ def arranged(messages: Iterable[Json]) -> list[Json]:
             raise Untidy("a call of a tool without its result")
         made.extend(result for result in asked.values() if result is not None)
         asked.clear()
-        for one in waiting:
+        for message in waiting:
             if made and made[-1]["role"] == "user":
-                made[-1] = {**made[-1], "content": _joined(made[-1]["content"], one["content"])}
+                made[-1] = {**made[-1], "content": _joined(made[-1]["content"], message["content"])}
             else:
-                made.append(one)
+                made.append(message)
         waiting.clear()
 
     for message in messages:
@@ -81,7 +81,7 @@ def written(messages: Iterable[Json], tools: Sequence[Json]) -> str | None:
         found = arranged(messages)
     except Untidy as why:
         return lost(str(why))
-    turns = [one for one in found if one["role"] != "system"]
+    turns = [message for message in found if message["role"] != "system"]
     if not turns or turns[0]["role"] != "user" or turns[-1]["role"] == "assistant":
         return lost("a conversation that neither begins nor ends with the user")
     if len(turns) == 1 and not tools:
@@ -105,7 +105,7 @@ def changed(conversation: str, change: Callable[[str], str]) -> str:
     messages, tools, why = read(conversation)
     if why is not None:
         return conversation
-    made = [message_changed(one, change) for one in messages]
+    made = [message_changed(message, change) for message in messages]
     return json.dumps({"messages": made, **({"tools": tools} if tools else {})}, ensure_ascii=False)
 
 
@@ -128,7 +128,7 @@ def texts_of(conversation: str | None) -> list[str]:
 
 def without_additions(messages: Sequence[Json]) -> list[Json]:
     """The messages without what a coding agent's program puts into them of its own accord and anew each time."""
-    return [{**one, "content": _own(one["role"], one.get("content") or "")} for one in messages]
+    return [{**message, "content": _own(message["role"], message.get("content") or "")} for message in messages]
 
 
 def _own(role: str, text: str) -> str:
@@ -142,23 +142,25 @@ def identity(prompt: str, conversation: str | None) -> str:
     messages = read(conversation)[0]
     if not messages:
         return users_words(prompt)
-    turns = [one for one in without_additions(messages) if one["role"] != "system"]
+    turns = [message for message in without_additions(messages) if message["role"] != "system"]
     return "\0".join(
-        f"{one['role']}\0{one['content']}\0{json.dumps([call['function'] for call in one.get('tool_calls', [])])}"
-        for one in turns
+        f"{turn['role']}\0{turn['content']}\0{json.dumps([call['function'] for call in turn.get('tool_calls', [])])}"
+        for turn in turns
     )
 
 
 def opening(conversation: str | None) -> str | None:
     """What a conversation began with: the same for all of its turns."""
     messages = without_additions(read(conversation)[0])
-    return next((one["content"] for one in messages if one["role"] == "user"), None)
+    return next((message["content"] for message in messages if message["role"] == "user"), None)
 
 
 def lines_of(conversation: str | None) -> tuple[str, ...]:
     """The conversation for a person, a line a message."""
     return tuple(
-        f"{one['role']}: {_line(one)}" for one in without_additions(read(conversation)[0]) if one["role"] != "system"
+        f"{message['role']}: {_line(message)}"
+        for message in without_additions(read(conversation)[0])
+        if message["role"] != "system"
     )
 
 

@@ -32,7 +32,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
-_TELL_SECONDS = 1.0
+_NOTIFY_SECONDS = 1.0
 # A call that came through so many gateways runs in a circle, even if none of them knows itself in it.
 _MOST_HOPS = 8
 
@@ -76,13 +76,13 @@ class Gateway(Context):
         self.book.start()
         self.upstream.open()
         self.models.open()
-        telling = asyncio.ensure_future(self._tell_siblings(self.siblings)) if self.siblings is not None else None
+        notifying = asyncio.ensure_future(self._notify_siblings(self.siblings)) if self.siblings is not None else None
         self.ready = True
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self.ready = False
-        if telling is not None:
-            telling.cancel()
+        if notifying is not None:
+            notifying.cancel()
         if self.shadows:
             await asyncio.wait(self.shadows, timeout=10)
         await self.upstream.close()
@@ -91,11 +91,11 @@ class Gateway(Context):
         await asyncio.to_thread(self.recorder.stop)
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _tell_siblings(self, siblings: Siblings) -> None:
+    async def _notify_siblings(self, siblings: Siblings) -> None:
         """Once a second; and end like one that was told to when the process that started the workers is gone."""
         while True:
-            await asyncio.to_thread(siblings.tell, self.snapshot())
-            await asyncio.sleep(_TELL_SECONDS)
+            await asyncio.to_thread(siblings.notify, self.snapshot())
+            await asyncio.sleep(_NOTIFY_SECONDS)
             if os.getppid() != self.parent:
                 signal.raise_signal(signal.SIGTERM)
 
@@ -112,7 +112,7 @@ class Gateway(Context):
             openai_upstream=view.openai_upstream,
             anthropic_upstream=view.anthropic_upstream,
         )
-        error = target.face.error if target.face is not None else None
+        error = target.dialect.error if target.dialect is not None else None
         self.figures.requests += 1
         self.figures.in_flight += 1
         try:
@@ -141,7 +141,7 @@ class Gateway(Context):
         if hops is None:
             return False
         through = hops.split(b",")
-        return self.hop.encode() in [one.strip() for one in through] or len(through) > _MOST_HOPS
+        return self.hop.encode() in [hop.strip() for hop in through] or len(through) > _MOST_HOPS
 
     async def _admin(self, call: Call, shown: bytes) -> bool:
         """Answer what is asked of the gateway itself; False when the call is not for it."""
@@ -179,7 +179,7 @@ class Gateway(Context):
             agrees=attempt.agrees,
             latency_ms=attempt.latency_ms,
         )
-        # Beside the slot's own model it is told by model only: there the original said nothing.
+        # As a shadow of the slot's own model it is shown by model only: there the original said nothing.
         if attempt.agrees is not None and sample.source != "slot":
             self.figures.agreements[model_type, attempt.agrees] += 1
 
@@ -206,19 +206,19 @@ class Gateway(Context):
         """The figures of all workers, for machines."""
         workers = [self.snapshot(), *(self.siblings.others() if self.siblings is not None else [])]
         figures, models, recording, why = Figures(), Tallies(), Counter[str](), Counter[str]()
-        for one in workers:
-            figures.add(one["figures"])
-            models.add(one["models"])
-            kept = one["recording"]
-            recording.update({name: count for name, count in kept.items() if isinstance(count, int)})
-            why.update(kept["why_unreadable"])
-        errors = [one["recording"]["last_error"] for one in workers if one["alive"]]
+        for worker in workers:
+            figures.add(worker["figures"])
+            models.add(worker["models"])
+            counts = worker["recording"]
+            recording.update({name: count for name, count in counts.items() if isinstance(count, int)})
+            why.update(counts["why_unreadable"])
+        errors = [worker["recording"]["last_error"] for worker in workers if worker["alive"]]
         summed = figures.record()
         for model_type, entry in summed["model_types"].items():
             entry["models"] = models.records(model_type)
         return {
             "started_at": self.started_at.isoformat(timespec="seconds"),
-            "workers": sum(one["alive"] for one in workers),
+            "workers": sum(worker["alive"] for worker in workers),
             **summed,
             "slots": {
                 model_type: {
@@ -227,15 +227,15 @@ class Gateway(Context):
                     "model": slot.model,
                     "closed": slot.closed,
                     "tools": slot.tools,
-                    "waking": next((text for one in workers if (text := one["waking"].get(model_type))), None),
-                    "circuit": worst([one["circuits"].get(model_type, "closed") for one in workers]),
+                    "waking": next((text for worker in workers if (text := worker["waking"].get(model_type))), None),
+                    "circuit": worst([worker["circuits"].get(model_type, "closed") for worker in workers]),
                     "challenger": None
                     if (coming := slot.candidate) is None
                     else {
                         "model": coming.slot.model,
                         "deployment": coming.slot.deployment_key,
                         "percent": coming.percent,
-                        "circuit": worst([one["circuits"].get(coming.slot.circuit, "closed") for one in workers]),
+                        "circuit": worst([worker["circuits"].get(coming.slot.circuit, "closed") for worker in workers]),
                     },
                 }
                 for model_type, slot in self.book.view.slots.items()

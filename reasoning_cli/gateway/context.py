@@ -24,7 +24,7 @@ def _circuits() -> dict[str, Circuit]:
 @dataclass(eq=False)
 class Context:
     """Handed to whatever a call goes through. `hop` names the gateway, the same in all its workers; `shadows` is what
-    goes on when the agent has its answer, `asked_beside` how many models are asked so right now. `heartbeat_seconds`
+    goes on when the agent has its answer, `shadow_calls` how many models are asked so right now. `heartbeat_seconds`
     is how long the caller of a stream hears nothing, see `heartbeat`."""
 
     book: Book
@@ -36,5 +36,5 @@ class Context:
     upstream: Upstreams = field(default_factory=Upstreams)
     models: Models = field(default_factory=Models)
     shadows: set[asyncio.Future[None]] = field(default_factory=set)
-    asked_beside: Counter[str] = field(default_factory=Counter)
+    shadow_calls: Counter[str] = field(default_factory=Counter)
     heartbeat_seconds: float = HEARTBEAT_SECONDS

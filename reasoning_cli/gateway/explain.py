@@ -11,7 +11,7 @@ import orjson
 from reasoning_cli.errors import DataError
 from reasoning_cli.gateway.dialects.forms import Untranslatable
 from reasoning_cli.gateway.routing import route
-from reasoning_cli.gateway.target import face_of
+from reasoning_cli.gateway.target import dialect_of
 from reasoning_cli.operations.deploy.slots import SlotNow
 
 _FORM = 'one request, or one a line: {"request": {"method", "path", "headers", "body"}}'
@@ -21,7 +21,7 @@ _MISSHAPEN = (KeyError, TypeError, AttributeError, ValueError)
 
 @dataclass(frozen=True)
 class Explanation:
-    """`route` is `slot` or `original`; `shadow` whether the slot's model is asked beside the original."""
+    """`route` is `slot` or `original`; `shadow` whether the slot's model is asked as a shadow of the original."""
 
     number: int
     method: str
@@ -43,7 +43,7 @@ def read_requests(content: bytes) -> list[Mapping[str, Any]]:
         found = found[0]
     if not found:
         raise DataError("there is no request to explain", hint=_FORM)
-    return [_request(number, one) for number, one in enumerate(found, start=1)]
+    return [_request(number, value) for number, value in enumerate(found, start=1)]
 
 
 def explain(requests: list[Mapping[str, Any]], slots: Mapping[str, SlotNow]) -> Iterator[Explanation]:
@@ -55,25 +55,25 @@ def explain(requests: list[Mapping[str, Any]], slots: Mapping[str, SlotNow]) -> 
 def _explain(number: int, request: Mapping[str, Any], slots: Mapping[str, SlotNow]) -> Explanation:
     method, path = str(request.get("method") or "POST").upper(), str(request.get("path") or "/")
     headers = {str(key).lower(): str(value) for key, value in (request.get("headers") or {}).items()}
-    face = face_of(method, path.partition("?")[0])
+    dialect = dialect_of(method, path.partition("?")[0])
 
     def original(reason: str) -> Explanation:
-        return Explanation(number, method, path, None, "original", reason, False, face.name if face else None)
+        return Explanation(number, method, path, None, "original", reason, False, dialect.name if dialect else None)
 
-    if face is None:
+    if dialect is None:
         return original("no path that decisions take")
     body = request.get("body")
     if isinstance(body, str):
         try:
             body = orjson.loads(body)
         except ValueError:
-            return original("its body is no JSON")
+            return original("its body is not JSON")
     try:
-        asked = face.read(body) if isinstance(body, dict) else None
+        asked = dialect.read(body) if isinstance(body, dict) else None
     except _MISSHAPEN:
         asked = None
     if asked is None or not isinstance(body, dict):
-        return original(f"no request of the {face.name} dialect")
+        return original(f"no request of the {dialect.name} dialect")
     try:
         size = len(orjson.dumps(body))
     except TypeError:
@@ -82,7 +82,7 @@ def _explain(number: int, request: Mapping[str, Any], slots: Mapping[str, SlotNo
     to_slot, reason = where.to_slot, where.reason
     if to_slot:
         try:
-            face.to_chat(body)
+            dialect.to_chat(body)
         except Untranslatable as untranslatable:
             to_slot, reason = False, str(untranslatable)
         except _MISSHAPEN:
@@ -95,7 +95,7 @@ def _explain(number: int, request: Mapping[str, Any], slots: Mapping[str, SlotNo
         "slot" if to_slot else "original",
         reason,
         where.shadow,
-        face.name,
+        dialect.name,
     )
 
 
@@ -103,12 +103,12 @@ def _line(number: int, line: bytes) -> object:
     try:
         return orjson.loads(line)
     except ValueError:
-        raise DataError(f"line {number} is no JSON", hint=_FORM) from None
+        raise DataError(f"line {number} is not JSON", hint=_FORM) from None
 
 
 def _request(number: int, found: object) -> Mapping[str, Any]:
     """The request in a recording, or a bare one."""
     request = found.get("request", found) if isinstance(found, dict) else None
     if not isinstance(request, dict) or not ("body" in request or "path" in request):
-        raise DataError(f"number {number} is no recorded request", hint=_FORM)
+        raise DataError(f"number {number} is not a recorded request", hint=_FORM)
     return request

@@ -23,8 +23,17 @@ from reasoning_cli.decisions.answers import (
 )
 from reasoning_cli.decisions.recognise import Recognition
 from reasoning_cli.decisions.turns import without_additions
-from reasoning_cli.gateway.dialects import chat as chat_face
-from reasoning_cli.gateway.dialects.forms import Asked, Heard, Json, Reply, Unreadable, as_offered, json_of, objects
+from reasoning_cli.gateway.dialects import chat as chat_dialect
+from reasoning_cli.gateway.dialects.forms import (
+    Asked,
+    CapturedResponse,
+    Json,
+    Reply,
+    Unreadable,
+    as_offered,
+    json_of,
+    objects,
+)
 from reasoning_cli.gateway.dialects.tool_calls import calls_decided, flaw_of_calls, named_anew
 from reasoning_cli.gateway.http.unpacking import unpack
 from reasoning_cli.gateway.http.upstream import UpstreamError, Upstreams
@@ -34,7 +43,7 @@ from reasoning_cli.values import PromptForm
 
 _log = logging.getLogger(__name__)
 UNSURE = "not confident enough"
-# Together's word for a deployment that stands still; its ledger here may not know yet.
+# Together's word for a deployment that is stopped; its ledger here may not know yet.
 NOT_RUNNING = "refused: dedicated_endpoint_not_running"
 _LONGEST_ANSWER_BYTES = 2 * 1024 * 1024
 _MOST_QUESTIONS = 256
@@ -91,7 +100,7 @@ async def ask(models: Models, slot: SlotNow, asked: Asked, chat: Json, where: Ro
     if status != 200:
         return Attempt(slot, since(), failure=_refusal(status, payload))
     try:
-        return _judged(slot, asked, chat, found, chat_face.hear(payload), _confidence(payload), since())
+        return _judged(slot, asked, chat, found, chat_dialect.capture(payload), _confidence(payload), since())
     except (Unreadable, AttributeError, TypeError):
         return Attempt(slot, since(), failure="not an answer of a model")
     except Exception as error:
@@ -161,58 +170,58 @@ def _judged(
     asked: Asked,
     chat: Json,
     found: Recognition,
-    heard: Heard,
+    captured: CapturedResponse,
     confidence: float | None,
     latency_ms: int,
 ) -> Attempt:
     """The answer, checked: an Attempt with a reply the agent can act on, or with what is wrong with the answer."""
     reply: Reply | None = None
     decision: str | None = None
-    failure = flaw_of_calls(chat, heard.tool_calls) if heard.whole else f"invalid: {_cut(heard.end)}"
+    failure = flaw_of_calls(chat, captured.tool_calls) if captured.whole else f"invalid: {_cut(captured.end)}"
     if failure is None and slot.confidence is not None and confidence is not None and confidence < slot.confidence:
         failure = UNSURE
     if failure is None:
-        text, decision, failure = _text(asked, found, heard)
+        text, decision, failure = _text(asked, found, captured)
         if failure is None:
             reply = Reply(
                 text,
                 asked.model,
-                heard.prompt_tokens or 0,
-                heard.completion_tokens or 0,
-                "tool_calls" if heard.tool_calls else "stop",
-                as_offered(named_anew(heard.tool_calls), asked.tools),
-                _stopped_by(heard, chat),
+                captured.prompt_tokens or 0,
+                captured.completion_tokens or 0,
+                "tool_calls" if captured.tool_calls else "stop",
+                as_offered(named_anew(captured.tool_calls), asked.tools),
+                _stopped_by(captured, chat),
             )
     return Attempt(
         slot,
         latency_ms,
         reply,
         failure,
-        heard.text,
+        captured.text,
         decision,
         confidence,
-        heard.prompt_tokens,
-        heard.completion_tokens,
-        heard.cached_tokens,
+        captured.prompt_tokens,
+        captured.completion_tokens,
+        captured.cached_tokens,
     )
 
 
-def _stopped_by(heard: Heard, chat: Json) -> str | None:
+def _stopped_by(captured: CapturedResponse, chat: Json) -> str | None:
     """Which of the caller's stop sequences ended the answer: models have some of their own."""
     wanted = chat.get("stop")
-    return heard.stopped_by if isinstance(wanted, list) and heard.stopped_by in wanted else None
+    return captured.stopped_by if isinstance(wanted, list) and captured.stopped_by in wanted else None
 
 
 def _cut(end: str | None) -> str:
     return "cut at the token limit" if end == "length" else f"cut ({cut_of(end)})"
 
 
-def _text(asked: Asked, found: Recognition, heard: Heard) -> tuple[str, str | None, str | None]:
+def _text(asked: Asked, found: Recognition, captured: CapturedResponse) -> tuple[str, str | None, str | None]:
     """(the answer in its one form, what was decided, what is wrong with it)."""
     assert found.model_type is not None
-    if heard.tool_calls:
-        return strip_thinking(heard.text), calls_decided(heard.tool_calls), None
-    answer = read_answer(found.model_type, asked.text, heard.text)
+    if captured.tool_calls:
+        return strip_thinking(captured.text), calls_decided(captured.tool_calls), None
+    answer = read_answer(found.model_type, asked.text, captured.text)
     if isinstance(answer, InvalidAnswer):
         return "", None, f"invalid: {answer.reason}"
     if isinstance(answer, CodingAnswer) and not answer.code and not asked.tools:
@@ -226,6 +235,6 @@ def _confidence(payload: Mapping[str, object]) -> float | None:
     said = choices[0].get("logprobs") if choices else None
     if not isinstance(said, dict):
         return None
-    found = [one.get("logprob") for one in objects(said.get("content"))] or said.get("token_logprobs") or []
-    numbers = [one for one in found if isinstance(one, int | float)]
+    found = [token.get("logprob") for token in objects(said.get("content"))] or said.get("token_logprobs") or []
+    numbers = [value for value in found if isinstance(value, int | float)]
     return math.exp(sum(numbers) / len(numbers)) if numbers else None

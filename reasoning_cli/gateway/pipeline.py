@@ -15,7 +15,7 @@ import orjson
 from reasoning_cli.addresses import is_loopback
 from reasoning_cli.gateway.calls import LONGEST_READ_BYTES, Call, CallerLeft
 from reasoning_cli.gateway.circuit import OPEN, Circuit
-from reasoning_cli.gateway.dialects.forms import Asked, Face, Json, Untranslatable, json_of
+from reasoning_cli.gateway.dialects.forms import Asked, Dialect, Json, Untranslatable, json_of
 from reasoning_cli.gateway.heartbeat import heartbeats, stream_headers
 from reasoning_cli.gateway.http.headers import joined
 from reasoning_cli.gateway.http.unpacking import unpack
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 # Calls of one model under way that no agent waits for. Where agents ask faster than a model answers, more would only
 # make all of them late, and a good model look bad.
-MOST_BESIDE = 16
+MOST_SHADOWED = 16
 _Said = TypeVar("_Said")
 
 
 async def decide(context: Context, call: Call, target: Target) -> None:
     """Answer a call: target, request, decision, route, answer, sample, each made of the one before. Raises
     CallerLeft."""
-    body = await call.read() if target.face is not None else None
+    body = await call.read() if target.dialect is not None else None
     decision: Decision | None = None
-    if target.face is not None and body is not None:
+    if target.dialect is not None and body is not None:
         try:
-            decision = _recognised(context, call, target.face, body)
+            decision = _recognised(context, call, target.dialect, body)
         except Exception:
             # Whatever in a request we cannot read is for the original to judge.
             _log.exception("a call could not be read")
@@ -57,12 +57,12 @@ async def decide(context: Context, call: Call, target: Target) -> None:
     await _from_original(context, call, target, decision, body)
 
 
-def _recognised(context: Context, call: Call, face: Face, body: bytes) -> Decision | None:
+def _recognised(context: Context, call: Call, dialect: Dialect, body: bytes) -> Decision | None:
     """The decision that a call asks for, and where it goes; None when it asks for none."""
     if _from_elsewhere(call.header(b"origin")):
         call.note("asked by a web page")
         return None
-    parsed, asked = _understood(face, call, body)
+    parsed, asked = _understood(dialect, call, body)
     if parsed is None or asked is None:
         return None
     where = route(asked, call.headers_read(), context.book.view.slots, len(body), _broken(context))
@@ -79,7 +79,7 @@ def _recognised(context: Context, call: Call, face: Face, body: bytes) -> Decisi
         awake = {slot.model_type: replace(slot, closed=None)}
         if route(asked, call.headers_read(), awake, len(body), {}).slot is not None:
             context.waker.wanted(slot)
-    decision = Decision(face, asked, where, parsed, call.id, size_bytes=len(body))
+    decision = Decision(dialect, asked, where, parsed, call.id, size_bytes=len(body))
     if model_type == "coding":
         decision.asked_in, decision.asked_packed = body, joined(call.headers, b"content-encoding")
     return decision
@@ -96,19 +96,20 @@ def _from_elsewhere(origin: bytes | None) -> bool:
         return True
 
 
-def _understood(face: Face, call: Call, body: bytes) -> tuple[Json | None, Asked | None]:
-    """The parsed body and what it asks; (None, None) for what is no call of the dialect: the provider may judge it."""
+def _understood(dialect: Dialect, call: Call, body: bytes) -> tuple[Json | None, Asked | None]:
+    """The parsed body and what it asks; (None, None) for what is not a call of the dialect: the provider may judge
+    it."""
     try:
         # What goes on is never this.
         parsed = json_of(unpack(body, joined(call.headers, b"content-encoding"), LONGEST_READ_BYTES))
-        return (parsed, face.read(parsed)) if isinstance(parsed, dict) else (None, None)
+        return (parsed, dialect.read(parsed)) if isinstance(parsed, dict) else (None, None)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None, None
 
 
 def _broken(context: Context) -> Mapping[str, str]:
     """The slots whose circuit lets nothing through now."""
-    return {one: OPEN for one, circuit in context.circuits.items() if circuit.state == "open"}
+    return {slot: OPEN for slot, circuit in context.circuits.items() if circuit.state == "open"}
 
 
 async def _answered(context: Context, call: Call, decision: Decision) -> bool:
@@ -135,22 +136,22 @@ async def _answered(context: Context, call: Call, decision: Decision) -> bool:
         return False
     await _send(call, decision, answer)
     _count_only(context, call, decision, "slot")
-    beside = decision.route.beside
-    if beside is None or beside.slot is None or not _may_be_asked_beside(context, beside.slot):
+    shadow = decision.route.shadow_route
+    if shadow is None or shadow.slot is None or not _may_be_shadowed(context, shadow.slot):
         _keep(context, decision)
         return True
-    circuit = _circuit(context, beside.slot)
+    circuit = _circuit(context, shadow.slot)
 
-    async def ask_beside() -> None:
-        attempt = await _ask(context, decision, beside)
+    async def ask_shadow() -> None:
+        attempt = await _ask(context, decision, shadow)
         if isinstance(attempt, str):
             circuit.abandoned()
         else:
             _judge(circuit, attempt)
-            decision.beside = attempt
+            decision.shadow_attempt = attempt
         _keep(context, decision)
 
-    _after(context, _counted(context, beside.slot, ask_beside()))
+    _after(context, _counted(context, shadow.slot, ask_shadow()))
     return True
 
 
@@ -159,7 +160,7 @@ def _heartbeats(context: Context, call: Call, decision: Decision, slot: SlotNow)
     seconds = context.heartbeat_seconds
     if not decision.asked.stream or slot.deadline_seconds < 2 * seconds:
         return nullcontext()
-    return heartbeats(call, decision.face.heartbeat, seconds)
+    return heartbeats(call, decision.dialect.heartbeat, seconds)
 
 
 async def _send(call: Call, decision: Decision, answer: bytes) -> None:
@@ -182,19 +183,19 @@ def _circuit(context: Context, slot: SlotNow) -> Circuit:
     return context.circuits.setdefault(slot.circuit, Circuit())
 
 
-def _may_be_asked_beside(context: Context, slot: SlotNow) -> bool:
+def _may_be_shadowed(context: Context, slot: SlotNow) -> bool:
     """Whether one more decision may go to a model whose answer no agent waits for."""
-    if context.asked_beside[slot.circuit] < MOST_BESIDE:
+    if context.shadow_calls[slot.circuit] < MOST_SHADOWED:
         return _circuit(context, slot).lets_through()
-    context.figures.not_asked_beside[slot.model_type] += 1
+    context.figures.shadows_skipped[slot.model_type] += 1
     return False
 
 
 def _counted(context: Context, slot: SlotNow, work: Coroutine[None, None, _Said]) -> asyncio.Task[_Said]:
     """Begin to ask a model whose answer no agent waits for."""
-    context.asked_beside[slot.circuit] += 1
+    context.shadow_calls[slot.circuit] += 1
     task = asyncio.ensure_future(work)
-    task.add_done_callback(lambda _: context.asked_beside.subtract((slot.circuit,)))
+    task.add_done_callback(lambda _: context.shadow_calls.subtract((slot.circuit,)))
     return task
 
 
@@ -211,8 +212,8 @@ def _written(decision: Decision, attempt: Attempt) -> bytes | None:
         return None
     try:
         if decision.asked.stream:
-            return b"".join(decision.face.events(attempt.reply, decision.body))
-        return orjson.dumps(decision.face.write(attempt.reply))
+            return b"".join(decision.dialect.events(attempt.reply, decision.body))
+        return orjson.dumps(decision.dialect.write(attempt.reply))
     except Exception as error:
         _log.exception("an answer could not be written")
         decision.attempt = replace(attempt, reply=None, failure=f"not writable: {type(error).__name__}")
@@ -241,7 +242,7 @@ async def _ask(context: Context, decision: Decision, where: Route) -> Attempt | 
     slot = where.slot
     assert slot is not None
     try:
-        chat = decision.face.to_chat(decision.body)
+        chat = decision.dialect.to_chat(decision.body)
     except Untranslatable as reason:
         return str(reason)
     except (KeyError, TypeError, AttributeError, ValueError):
@@ -253,12 +254,12 @@ async def _ask(context: Context, decision: Decision, where: Route) -> Attempt | 
 
 
 async def _from_original(context: Context, call: Call, target: Target, decision: Decision, body: bytes) -> None:
-    """Hand the call to the original provider, and listen."""
+    """Hand the call to the original provider, and capture its answer."""
     slot, circuit = decision.route.slot, None
     if decision.route.shadow and slot is not None:
         circuit = _circuit(context, slot)
     shadow = None
-    if circuit is not None and slot is not None and _may_be_asked_beside(context, slot):
+    if circuit is not None and slot is not None and _may_be_shadowed(context, slot):
         shadow = _counted(context, slot, _attempt(context, decision))
     try:
         await relay(context, call, target, body, decision)

@@ -15,7 +15,7 @@ from reasoning_cli.gateway.heartbeat import heartbeats
 from reasoning_cli.gateway.http.headers import headers_down, headers_up, joined, unpacked
 from reasoning_cli.gateway.http.unpacking import unpack
 from reasoning_cli.gateway.http.upstream import Answer, UpstreamError
-from reasoning_cli.gateway.log.capture import LONGEST_KEPT_BYTES, Decision, is_over
+from reasoning_cli.gateway.log.capture import LONGEST_STORED_BYTES, Decision, is_over
 from reasoning_cli.gateway.log.dating import Dated
 from reasoning_cli.gateway.target import Target
 
@@ -43,7 +43,7 @@ async def relay(context: Context, call: Call, target: Target, body: bytes | None
     waiting: AbstractAsyncContextManager[None] = nullcontext()
     if call.begun and decision is not None:
         headers = unpacked(headers)
-        waiting = heartbeats(call, decision.face.heartbeat, context.heartbeat_seconds)
+        waiting = heartbeats(call, decision.dialect.heartbeat, context.heartbeat_seconds)
     if body is None and call.has_body and 0 < call.announced_bytes <= _IN_ONE_PIECE_BYTES:
         body = await call.read(_IN_ONE_PIECE_BYTES)
     streamed = body is None and call.has_body
@@ -64,11 +64,11 @@ async def relay(context: Context, call: Call, target: Target, body: bytes | None
         call.note(f"the original provider cannot be reached: {kind}")
         if decision is not None:
             decision.lost = "no answer"
-        face = target.face
+        dialect = target.dialect
         why = f"the original provider cannot be reached ({kind})"
-        if call.begun and face is not None:
-            await call.send(face.error_event(face.error(502, why)), more=False)
-        await call.refuse(502, why, face.error if face else None)  # unless the answer was begun
+        if call.begun and dialect is not None:
+            await call.send(dialect.error_event(dialect.error(502, why)), more=False)
+        await call.refuse(502, why, dialect.error if dialect else None)  # unless the answer was begun
         return
     end = answer.close
     try:
@@ -106,11 +106,11 @@ async def _pass_back(call: Call, answer: Answer, decision: Decision | None, *, c
         await _refuse_in_stream(call, answer, decision)
         return
     piece, more = answer.taken(), not answer.ended  # nothing of the body yet: its head goes alone
-    _listen(decision, piece)
+    _capture(decision, piece)
     await call.send(piece, more=more)
     while more:
         piece, more = await answer.read(), not answer.ended
-        _listen(decision, piece)  # a caller may leave while it is sent
+        _capture(decision, piece)  # a caller may leave while it is sent
         await call.send(piece, more=more)
 
 
@@ -125,8 +125,8 @@ async def _refuse_in_stream(call: Call, answer: Answer, decision: Decision) -> N
     except ValueError:
         payload = None
     if answer.status < 400 or not (isinstance(payload, dict) and isinstance(payload.get("error"), dict)):
-        payload = decision.face.error(answer.status, f"the original provider answered with status {answer.status}")
-    await call.send(decision.face.error_event(payload), more=False)
+        payload = decision.dialect.error(answer.status, f"the original provider answered with status {answer.status}")
+    await call.send(decision.dialect.error_event(payload), more=False)
 
 
 def _goes_on(decision: Decision, answer: Answer) -> bool:
@@ -135,18 +135,18 @@ def _goes_on(decision: Decision, answer: Answer) -> bool:
 
 
 def _is_over(decision: Decision, answer: Answer) -> bool:
-    """Whether all of an answer that passes no further was heard."""
-    _listen(decision, answer.taken())
+    """Whether all of an answer that passes no further was captured."""
+    _capture(decision, answer.taken())
     decision.cut = not answer.ended
     return answer.ended or is_over(decision)
 
 
-def _listen(decision: Decision | None, piece: bytes) -> None:
+def _capture(decision: Decision | None, piece: bytes) -> None:
     """Keep a piece of the answer for the log, up to a length nobody trains on."""
     if decision is None or decision.lost is not None:
         return
     decision.chunks.append(piece)
     decision.size_bytes += len(piece)
-    if decision.size_bytes > LONGEST_KEPT_BYTES:
+    if decision.size_bytes > LONGEST_STORED_BYTES:
         decision.chunks.clear()
         decision.lost = "too long"

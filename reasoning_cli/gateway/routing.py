@@ -23,8 +23,8 @@ class Route:
     """Where a call goes. `slot` is set when its model is asked: to answer, or in the shadow of the original (`shadow`).
 
     `reason` says why the original answers, or what was recognised when it does not. `prompt` is what the model is asked
-    in the form it was trained on; for coding, where it gets the whole conversation, the last message alone. `beside` is
-    another model of the slot that is asked too, when this one has answered.
+    in the form it was trained on; for coding, where it gets the whole conversation, the last message alone.
+    `shadow_route` leads to another model of the slot that is asked too, when this one has answered.
     """
 
     recognition: Recognition
@@ -32,7 +32,7 @@ class Route:
     reason: str
     shadow: bool = False
     prompt: str = ""
-    beside: Route | None = None
+    shadow_route: Route | None = None
 
     @property
     def to_slot(self) -> bool:
@@ -57,7 +57,7 @@ def route(
     if new.slot is not None and in_share(asked.text, candidate.percent, "challenger"):
         return new
     if slot.watched and own.to_slot and new.slot is not None:
-        return replace(own, beside=replace(new, shadow=True))
+        return replace(own, shadow_route=replace(new, shadow=True))
     if slot.watched and own.shadow and new.slot is not None:
         return replace(new, shadow=True)
     return own

@@ -32,7 +32,7 @@ from reasoning_cli.gateway.log.access_log import AccessLog
 from reasoning_cli.gateway.log.recorder import Recorder
 from reasoning_cli.gateway.slot_cache import Book, View
 from reasoning_cli.gateway.stats.siblings import Siblings
-from reasoning_cli.gateway.waking import Tell, Waker
+from reasoning_cli.gateway.waking import Notify, Waker
 from reasoning_cli.operations.agents.env import refuse_circle
 from reasoning_cli.operations.deploy.slots import READY, SlotNow, closed_by, read_slots
 from reasoning_cli.operations.sandbox import ORIGINAL_PATH, find_sandbox
@@ -104,7 +104,7 @@ def listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except (OSError, UnicodeError):
         raise ConfigurationError(
-            f"`{host}` is no address of this machine", "`--host 127.0.0.1`, or unset gateway.host"
+            f"`{host}` is not an address of this machine", "`--host 127.0.0.1`, or unset gateway.host"
         ) from None
     door = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -142,10 +142,10 @@ def serve(
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             if sig == signal.SIGINT and not self.should_exit:
                 loop = asyncio.get_running_loop()
-                loop.call_soon_threadsafe(loop.call_later, _PATIENCE_SECONDS, self.tell)
+                loop.call_soon_threadsafe(loop.call_later, _PATIENCE_SECONDS, self.notify)
             super().handle_exit(sig, frame)
 
-        def tell(self) -> None:
+        def notify(self) -> None:
             if waiting := gateway.figures.in_flight:
                 say(
                     f"ending when {waiting} under way {'is' if waiting == 1 else 'are'} answered; Ctrl-C again cuts off"
@@ -274,7 +274,7 @@ def _redaction(
     return alter
 
 
-def _wake(options: Options, slot: SlotNow, tell: Tell) -> None:
+def _wake(options: Options, slot: SlotNow, notify: Notify) -> None:
     """Start a slot's model and look at it until it is READY, which opens the slot; where traffic starts nothing, only
     look. One worker does it."""
     from reasoning_cli.operations.costs.budget import AT_REST, read_limits
@@ -291,18 +291,18 @@ def _wake(options: Options, slot: SlotNow, tell: Tell) -> None:
         client = TogetherClient(url, key or "", project_id=settings.get(s.PROJECT_ID))
         try:
             if not slot.wakes:
-                tell(closed_by(look(client, store, slot.deployment_key).state))
+                notify(closed_by(look(client, store, slot.deployment_key).state))
                 return
             hours = settings.get(s.TYPE_HOURS[slot.model_type])
             woken = wake(client, store, read_limits(settings), hours, slot.model_type, slot.deployment_key)
-            tell(woken.text)
+            notify(woken.text)
             began = time.monotonic()
             while woken.started or woken.record.state not in AT_REST:
                 record = look(client, store, slot.deployment_key)
                 waited = time.monotonic() - began
                 # Just after the start it may still be called what it was.
                 settled = record.state in AT_REST and waited > _SETTLE_SECONDS
-                tell(f"woken by traffic, {record.state}")
+                notify(f"woken by traffic, {record.state}")
                 if record.state == READY or settled or waited > settings.get(s.READY_TIMEOUT) * 60:
                     return
                 time.sleep(options.poll_seconds)
@@ -372,7 +372,7 @@ def _reader(options: Options) -> Callable[[], View]:
 def ledger_now(store: Store, *, in_sandbox: bool) -> datetime:
     """Until when costs are known: the newest reading; in the sandbox its clock is another than ours."""
     ledger = Ledger(store)
-    seen = [reading.at for one in Deployments(store).live() if (reading := ledger.last(one.key)) is not None]
+    seen = [reading.at for record in Deployments(store).live() if (reading := ledger.last(record.key)) is not None]
     return max([*seen, *([] if in_sandbox and seen else [datetime.now(UTC)])])
 
 

@@ -17,7 +17,7 @@ REFRESH_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class View:
-    """What the operator wants at one moment: the slots, and where what is no decision of ours goes (bases with /v1).
+    """What the operator wants at one moment: the slots, and where what is not a decision of ours goes (bases with /v1).
 
     `token` is what callers have to show, None where everybody may come in; `hosts` are names it is called by beside
     those of this machine itself, None where any name will do; `redact`: before decisions are stored.

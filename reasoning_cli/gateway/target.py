@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from reasoning_cli.gateway.dialects import chat, messages, responses
-from reasoning_cli.gateway.dialects.forms import Face
+from reasoning_cli.gateway.dialects.forms import Dialect
 
-_FACES: Mapping[str, Face] = {
-    "/chat/completions": chat.FACE,
-    "/responses": responses.FACE,
-    "/messages": messages.FACE,
+_DIALECTS: Mapping[str, Dialect] = {
+    "/chat/completions": chat.DIALECT,
+    "/responses": responses.DIALECT,
+    "/messages": messages.DIALECT,
 }
 # Clients put these before an API's own paths, some of them twice.
 _PREFIXES = ("/api/v1", "/v1")
@@ -23,7 +23,7 @@ class Target:
     """`face` is the dialect of a call that could be a decision, None for everything that is only handed through. `url`
     is where it would have gone without us; None for what has no path."""
 
-    face: Face | None
+    dialect: Dialect | None
     url: str | None
 
 
@@ -31,14 +31,14 @@ class Target:
 def split_path(path: str) -> tuple[str, str]:
     """(the prefixes in front, an API's own path) of a request's path: `/v1/v1/messages` is `/v1/v1` and `/messages`."""
     rest = path
-    while prefix := next((one for one in _PREFIXES if rest == one or rest.startswith(f"{one}/")), None):
+    while prefix := next((known for known in _PREFIXES if rest == known or rest.startswith(f"{known}/")), None):
         rest = rest[len(prefix) :]
     return path[: len(path) - len(rest)], rest
 
 
-def face_of(method: str, path: str) -> Face | None:
+def dialect_of(method: str, path: str) -> Dialect | None:
     """The dialect of a call that could be a decision."""
-    return _FACES.get(split_path(path)[1].rstrip("/")) if method == "POST" else None
+    return _DIALECTS.get(split_path(path)[1].rstrip("/")) if method == "POST" else None
 
 
 def target_of(
@@ -52,15 +52,15 @@ def target_of(
 ) -> Target:
     """The target of a call; the upstreams are the bases of the two APIs, `/v1` included."""
     prefix, rest = split_path(path)
-    face = _FACES.get(rest.rstrip("/")) if method == "POST" else None
+    dialect = _DIALECTS.get(rest.rstrip("/")) if method == "POST" else None
     if rest and not rest.startswith("/"):
-        return Target(face, None)
+        return Target(dialect, None)
     base = (anthropic_upstream if _is_anthropic(headers, rest) else openai_upstream).rstrip("/")
     if not prefix and (rest == "/" or rest.startswith("/api/")):
         # Beside the API, as Claude Code's greetings and Ollama's own calls are.
         scheme, _, place = base.partition("://")
         base = f"{scheme}://{place.partition('/')[0]}"
-    return Target(face, f"{base}{rest}?{query.decode('latin-1')}" if query else f"{base}{rest}")
+    return Target(dialect, f"{base}{rest}?{query.decode('latin-1')}" if query else f"{base}{rest}")
 
 
 def _is_anthropic(headers: Iterable[tuple[bytes, bytes]], rest: str) -> bool:

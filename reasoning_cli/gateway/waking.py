@@ -1,4 +1,4 @@
-"""Models that stand still and are asked for: looked at, and started where that is allowed, off the path of calls."""
+"""Stopped models that are asked for: looked at, and started where that is allowed, off the path of calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 # Between two looks at one model, however many decisions come in.
 AGAIN_SECONDS = 60.0
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 class Waker:
@@ -25,7 +25,7 @@ class Waker:
 
     def __init__(
         self,
-        wake: Callable[[SlotNow, Tell], None],
+        wake: Callable[[SlotNow, Notify], None],
         *,
         clock: Callable[[], float] = time.monotonic,
         again_seconds: float = AGAIN_SECONDS,
@@ -35,24 +35,24 @@ class Waker:
         self._not_before: dict[str, float] = {}
 
     def wanted(self, slot: SlotNow) -> None:
-        """A decision came in for a model that stands still. Never waits."""
+        """A decision came in for a stopped model. Never waits."""
         if self._clock() < self._not_before.get(slot.model_type, 0.0):
             return
         self._not_before[slot.model_type] = float("inf")
         threading.Thread(target=self._run, args=(slot,), name=f"wake {slot.model_type}", daemon=True).start()
 
     def _run(self, slot: SlotNow) -> None:
-        def tell(text: str) -> None:
+        def notify(text: str) -> None:
             if self.said.get(slot.model_type) != text:
                 _log.info("%s: %s", slot.model_type, text)
             self.said[slot.model_type] = text
 
         try:
-            self._wake(slot, tell)
+            self._wake(slot, notify)
         except ReasoningError as error:
-            tell(error.message)
+            notify(error.message)
         except Exception as error:
             _log.exception("a model could not be woken")
-            tell(f"could not be woken: {type(error).__name__}")
+            notify(f"could not be woken: {type(error).__name__}")
         finally:
             self._not_before[slot.model_type] = self._clock() + self._again_seconds

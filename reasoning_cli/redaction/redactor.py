@@ -189,7 +189,7 @@ def _merged(spans: Iterator[tuple[int, int, Shape]]) -> list[tuple[int, int, Sha
     for start, end, shape in sorted(spans, key=lambda span: (span[0], -span[1], span[2].rank)):
         if merged and start < merged[-1][1]:
             first, last, other = merged[-1]
-            merged[-1] = (first, max(last, end), min(shape, other, key=lambda one: one.rank))
+            merged[-1] = (first, max(last, end), min(shape, other, key=lambda kind: kind.rank))
         else:
             merged.append((start, end, shape))
     return merged
@@ -292,7 +292,7 @@ class _Shapes:
         if self._is_quick:
             with suppress(UnicodeEncodeError):
                 found = self.that_may_be_in(text.encode())
-        return iter(found) if found else (one for one in self._shapes if _compiled(one.gate).search(text))
+        return iter(found) if found else (shape for shape in self._shapes if _compiled(shape.gate).search(text))
 
     @cached_property
     def _is_quick(self) -> bool:

@@ -27,7 +27,7 @@ def lowered(text: str) -> str:
 
 
 def _mixed(value: str) -> bool:
-    """Letters and digits both: a word or a number is no key."""
+    """Letters and digits both: a word or a number is not a key."""
     return re.search(r"[0-9]", value) is not None and re.search(r"[A-Za-z]", value) is not None
 
 
@@ -110,7 +110,7 @@ def is_assigned_password(found: re.Match[str]) -> bool:
     called = found.string[found.end("v") : found.end("v") + 1] == "("
     if len(value) < 5 or called or _ENVIRONMENT.match(value) or value.lower().endswith("password"):
         return False
-    # In code `password: config.password` is no password, nor is `password=Password` or the type `string`.
+    # In code `password: config.password` is not a password, nor is `password=Password` or the type `string`.
     return re.search(r"[0-9!#$%^*+=~@]", value) is not None or re.search(r"[a-z][A-Z]", value) is not None
 
 

@@ -141,7 +141,7 @@ def _add_fault(service: Service, request: Request) -> Reply:
 
 
 def _show_held(service: Service, request: Request) -> Reply:
-    return {"held": [{"method": one.method, "path": one.path} for one in service.faults.held()]}
+    return {"held": [{"method": fault.method, "path": fault.path} for fault in service.faults.held()]}
 
 
 def _clear_faults(service: Service, request: Request) -> Reply:

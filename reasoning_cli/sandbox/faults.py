@@ -19,7 +19,7 @@ JOURNAL_LENGTH = 1000
 
 def _headers(value: object, path: str) -> object:
     texts = [*value.keys(), *value.values()] if isinstance(value, dict) else [None]
-    if not all(isinstance(one, str) and one.isascii() and one.isprintable() for one in texts):
+    if not all(isinstance(text, str) and text.isascii() and text.isprintable() for text in texts):
         raise bad_request(f"invalid value for {path}: must be an object of plain strings", param=path)
     return value
 

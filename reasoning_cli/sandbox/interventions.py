@@ -77,11 +77,11 @@ def create_endpoint(world: World, request: Request) -> Json:
     """An endpoint with one running, routed deployment that the client never asked for."""
     body = _foreign(request.body(), "")
     wanted = body["model"]
-    model = next((one for one in world.models.values() if wanted in {one.id, one.name}), None)
+    model = next((model for model in world.models.values() if wanted in {model.id, model.name}), None)
     if model is None:
         raise not_found("model", cast(str, wanted))
-    configs = [one for one in configs_for(model) if body.get("hardware", one.hardware) == one.hardware]
-    config = next((one for one in configs if INSTANCE_TYPES[one.hardware].has_capacity), None)
+    configs = [config for config in configs_for(model) if body.get("hardware", config.hardware) == config.hardware]
+    config = next((config for config in configs if INSTANCE_TYPES[config.hardware].has_capacity), None)
     if config is None:
         raise bad_request("no config of the model on that hardware", param="hardware")
     replicas = body.get("replicas", 1)
@@ -126,15 +126,15 @@ def change_prices(world: World, request: Request) -> Json:
     """From this moment on; what was served before stays at the old price."""
     changes = members(dict.fromkeys(INSTANCE_TYPES, _CENTS))(request.body(), "")
     world.prices |= cast("dict[str, int]", changes)
-    for one in world.live_meters():
-        one.meter_until(world.now)
-        one.price_cents_per_hour = world.price_of(one.hardware)
+    for meter in world.live_meters():
+        meter.meter_until(world.now)
+        meter.price_cents_per_hour = world.price_of(meter.hardware)
     world.changed = True
     return show_prices(world, request)
 
 
 def _deployment(world: World, deployment_id: str) -> Deployment:
-    found = next((one for one in world.live_deployments() if one.id == deployment_id), None)
+    found = next((deployment for deployment in world.live_deployments() if deployment.id == deployment_id), None)
     if found is None:
         raise not_found("deployment", deployment_id)
     return found

@@ -104,7 +104,7 @@ def serve(
     Calls `announce(url)` once it listens. Must run in the main thread, for the signals.
     """
     stop = threading.Event()
-    before = {one: signal.signal(one, lambda *_: stop.set()) for one in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         with SandboxServer(state, port, speed) as server:
             announce(server.url)
@@ -114,8 +114,8 @@ def serve(
                 if exit_when_idle_minutes is not None and idle_seconds >= exit_when_idle_minutes * 60:
                     break
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler or signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 class _HttpServer(ThreadingHTTPServer):
@@ -157,7 +157,7 @@ class _HttpServer(ThreadingHTTPServer):
                     continue  # the client was first
 
     def handle_error(self, request: _Socket, client_address: Any) -> None:
-        """A client that hangs up in the middle is no event."""
+        """A client that hangs up in the middle is not an event."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 

@@ -13,8 +13,8 @@ from reasoning_cli.sandbox.world.world import Due, World
 
 def pass_time(world: World, now: int) -> None:
     """Let everything happen that is due up to `now`."""
-    while due := [one for one in _due(world) if one.at <= now]:
-        first = min(due, key=lambda one: (one.at, one.sequence))
+    while due := [change for change in _due(world) if change.at <= now]:
+        first = min(due, key=lambda change: (change.at, change.sequence))
         world.now = max(world.now, first.at)  # what was held up until now happens now, not in the past
         world.changed = True
         first.happen()

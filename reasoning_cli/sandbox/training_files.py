@@ -20,7 +20,7 @@ _FORMATS = {
     "general": ("text",),
 }
 # The keys that tell a format, and those that may stand beside its own.
-_TELLING = {
+_FORMATS_BY_KEY = {
     "conversation": ("messages",),
     "instruction": ("completion",),
     "preference_openai": ("preferred_output",),
@@ -112,14 +112,14 @@ def samples(content: bytes) -> Iterator[Sample]:
     for _, row in _rows(content):
         if "messages" in row:
             messages = cast("list[Json]", row["messages"])
-            asked = [_content(one) for one in messages if one.get("role") == "user"]
-            said = [_content(one) for one in messages if one.get("role") == "assistant"]
+            asked = [_content(message) for message in messages if message.get("role") == "user"]
+            said = [_content(message) for message in messages if message.get("role") == "assistant"]
             yield Sample(asked[-1] if asked else "", said[-1])
         elif "prompt" in row:
             yield Sample(str(row["prompt"]), str(row["completion"]))
         elif "input" in row:
             messages = cast("list[Json]", cast(Json, row["input"])["messages"])
-            better, worse = (cast("list[Json]", row[one])[0] for one in ("preferred_output", "non_preferred_output"))
+            better, worse = (cast("list[Json]", row[key])[0] for key in ("preferred_output", "non_preferred_output"))
             yield Sample(_content(messages[-1]), _content(better), _content(worse))
 
 
@@ -151,11 +151,11 @@ def _rows(content: bytes) -> Iterator[tuple[int, Json]]:
 
 
 def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no JSON")
+    raise ValueError(f"{text} is not JSON")
 
 
 def _format_of(row: Json) -> str:
-    fitting = [name for name, keys in _FORMATS.items() if any(key in row for key in _TELLING[name])]
+    fitting = [name for name, keys in _FORMATS.items() if any(key in row for key in _FORMATS_BY_KEY[name])]
     if len(fitting) != 1:
         raise FlawError("no known format" if not fitting else f"both {' and '.join(fitting)}")
     [form] = fitting
@@ -335,7 +335,7 @@ def _characters(value: object) -> int:
     if isinstance(value, str):
         return len(value)
     if isinstance(value, dict):
-        return sum(_characters(one) for one in value.values())
+        return sum(_characters(item) for item in value.values())
     if isinstance(value, list):
-        return sum(_characters(one) for one in value)
+        return sum(_characters(item) for item in value)
     return 0

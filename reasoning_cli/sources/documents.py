@@ -18,7 +18,7 @@ _SHOWN = 4096
 
 
 class BrokenDocument(ValueError):
-    """The text is no JSON from some place on; `rest` is the beginning of what stands there."""
+    """The text is not JSON from some place on; `rest` is the beginning of what stands there."""
 
     def __init__(self, why: str, rest: str) -> None:
         super().__init__(why)
@@ -62,7 +62,7 @@ def _object(text: _Text) -> Iterator[object]:
     while text.peek() != "}":
         name = text.value()
         if not isinstance(name, str):
-            raise BrokenDocument("a name is no string", str(name))
+            raise BrokenDocument("a name is not a string", str(name))
         text.expect(":")
         if name in _LISTS and text.peek() == "[":
             is_wrapper = True
@@ -70,7 +70,7 @@ def _object(text: _Text) -> Iterator[object]:
         elif name in _LISTS and text.peek() == "{" and not whole.get("type"):
             inner = text.value()
             lists = (
-                [inner[one] for one in _LISTS if isinstance(inner.get(one), list)] if isinstance(inner, dict) else []
+                [inner[key] for key in _LISTS if isinstance(inner.get(key), list)] if isinstance(inner, dict) else []
             )
             is_wrapper = is_wrapper or bool(lists)
             for rows in lists:
@@ -96,7 +96,7 @@ class _Text:
         self._ended = False
 
     def peek(self) -> str:
-        """The next character that is no white space; empty at the end."""
+        """The next character that is not white space; empty at the end."""
         while True:
             while self._at < len(self._text):
                 if not (character := self._text[self._at]).isspace():

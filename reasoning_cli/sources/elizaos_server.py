@@ -99,16 +99,18 @@ class ServerSource:
         """The ids of the agents that are wanted and run."""
         answer = self._get(client, "/api/agents", {})
         listed = answer.get("agents") if isinstance(answer, dict) else answer
-        agents = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-        self._ids = {str(one.get("id")) for one in agents}
+        agents = [agent for agent in listed if isinstance(agent, dict)] if isinstance(listed, list) else []
+        self._ids = {str(agent.get("id")) for agent in agents}
         if self._wanted.agent is not None:
             names = ("id", "name", "characterName")
-            agents = [one for one in agents if self._wanted.agent in (one.get(name) for name in names)]
+            agents = [agent for agent in agents if self._wanted.agent in (agent.get(name) for name in names)]
             if not agents:
                 raise NotFoundError(
                     f"{self.name} knows no agent `{self._wanted.agent}`", "leave --agent out to read all of them"
                 )
-        running = [str(one["id"]) for one in agents if one.get("id") and one.get("status", "active") == "active"]
+        running = [
+            str(agent["id"]) for agent in agents if agent.get("id") and agent.get("status", "active") == "active"
+        ]
         if not running:
             raise NotFoundError(f"no agent runs on {self.name}", "a server gives the logs of running agents: start it")
         return running
@@ -118,7 +120,7 @@ class ServerSource:
         before = self._readings.get(key, _Reading())
         now = self._readings[key] = _Reading(newest=before.newest)
         known_from, read_before = read_time(before.top), before.offset
-        stop = max((one for one in (_stop(before.newest), self._wanted.since) if one), default=None)
+        stop = max((moment for moment in (_stop(before.newest), self._wanted.since) if moment), default=None)
         last_first: object = None
         while page := self._page(client, path, {"type": kind, "count": PAGE_ROWS, "offset": now.offset}):
             if page[0] == last_first:
@@ -161,7 +163,7 @@ class ServerSource:
                 self._token = self._ask_token()
                 answer = self._asked(client, path, query)
         except (httpx.InvalidURL, ValueError) as error:
-            raise UsageError(f"{self.name} is no address: {error}", "such as http://127.0.0.1:3000") from error
+            raise UsageError(f"{self.name} is not an address: {error}", "such as http://127.0.0.1:3000") from error
         except httpx.HTTPError as error:
             raise RemoteError(f"cannot reach {self.name}: {error or type(error).__name__}", _AGAIN) from error
         if answer.status_code in (401, 403):

@@ -27,8 +27,8 @@ _USUAL = (Path(".eliza", ".elizadb"), Path(".elizadb"))
 
 def database_folder(folder: Path) -> Path | None:
     """The database in or below a folder that was named, such as that of the agent's project."""
-    places = (folder, *(folder / one for one in _USUAL))
-    return next((one for one in places if (one / "PG_VERSION").is_file() and (one / "global").is_dir()), None)
+    places = (folder, *(folder / name for name in _USUAL))
+    return next((place for place in places if (place / "PG_VERSION").is_file() and (place / "global").is_dir()), None)
 
 
 class PgliteSource:

@@ -108,7 +108,7 @@ class PostgresSource:
         self._table = [facts.host, str(facts.port), facts.dbname, str(schema[0]) if schema else ""]
         names = {}
         for name, spellings in _SPELLINGS.items():
-            names[name] = next((one for one in spellings if one in found), spellings[0])
+            names[name] = next((spelling for spelling in spellings if spelling in found), spellings[0])
         return names
 
     def _no_table(self, connection: psycopg.Connection[Any]) -> ReasoningError:
@@ -144,7 +144,7 @@ class PostgresSource:
     ) -> tuple[str, dict[str, object]]:
         at, entity = f'logs."{names["created_at"]}"', f'logs."{names["entity_id"]}"'
         conditions = ["type LIKE 'useModel:%%'", "type <> ALL(%(no_text)s)"]
-        parameters: dict[str, object] = {"no_text": [f"useModel:{one}" for one in NO_TEXT]}
+        parameters: dict[str, object] = {"no_text": [f"useModel:{model}" for model in NO_TEXT]}
         if self._wanted.since is not None:
             conditions.append(f"({at} >= %(since)s OR {at} IS NULL)")  # the body may have a time
             parameters["since"] = self._wanted.since

@@ -93,7 +93,7 @@ def is_too_deep(value: object, brackets: int) -> bool:
         return False
     level = [value]
     for _ in range(MOST_DEPTH):
-        level = [part for one in level for part in _parts(one)]
+        level = [part for value in level for part in _parts(value)]
         if not level:
             return False
     return True

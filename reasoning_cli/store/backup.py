@@ -82,7 +82,7 @@ def compact_database(path: Path, on_progress: Progress = silent) -> None:
         )
         live = max(1, (used - free) * size)
         require_space(path.parent, live, f"a compact copy of `{path}`")
-        with _told_of(connection, lambda: on_progress("writing anew", min(1.0, _size(draft) / live))):
+        with _notified(connection, lambda: on_progress("writing anew", min(1.0, _size(draft) / live))):
             connection.execute("VACUUM INTO ?", (str(draft),))
         with closing(_raw(draft)) as made:
             made.execute("PRAGMA journal_mode=WAL").fetchone()
@@ -112,8 +112,8 @@ def put_in_place(copy: Path, path: Path, aside: Path, on_progress: Progress = si
             _without_log(present)
             path.rename(aside)
     if aside.exists():
-        with closing(_raw(aside)) as kept:
-            kept.execute("PRAGMA journal_mode=WAL").fetchone()
+        with closing(_raw(aside)) as database:
+            database.execute("PRAGMA journal_mode=WAL").fetchone()
 
 
 def _refuse_strangers(path: Path) -> None:
@@ -163,11 +163,13 @@ def copy_facts(path: Path) -> CopyFacts:
                 return int(connection.execute(sql).fetchone()[0] or 0)
 
             if number("PRAGMA application_id") != migrations.APPLICATION_ID:
-                return CopyFacts(_size(path), "", 0, 0, "is no database of this program")
+                return CopyFacts(_size(path), "", 0, 0, "is not a database of this program")
             version = number("PRAGMA user_version")
             strange = strangers(connection)
             problem = f"holds {listed(strange)}" if strange else None
-            if any(one.kind in ("table", "view") for one in strange):  # what is asked for next might answer as it likes
+            if any(
+                thing.kind in ("table", "view") for thing in strange
+            ):  # what is asked for next might answer as it likes
                 return CopyFacts(_size(path), "", version, 0, problem)
             realm = str(connection.execute("SELECT value FROM about WHERE name='realm'").fetchone()[0])
             if version > migrations.VERSION:
@@ -184,11 +186,11 @@ def check_copy(path: Path, on_progress: Progress = silent) -> None:
         pages = max(1, int(connection.execute("PRAGMA page_count").fetchone()[0]))
         seen = [0]
 
-        def tell() -> None:
+        def notify() -> None:
             seen[0] += 1
             on_progress("checking", min(1.0, seen[0] * _TICK / (pages * 40)))
 
-        with _told_of(connection, tell):
+        with _notified(connection, notify):
             found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(1)")]
     if found != ["ok"]:
         raise DataError(f"the copy is not sound: {found[0]}", "see what is wrong with `reasoning doctor`")
@@ -208,13 +210,13 @@ _TICK = 20_000  # steps of SQLite's machine between two looks at how far it is
 
 
 @contextmanager
-def _told_of(connection: sqlite3.Connection, tell: Callable[[], None]) -> Iterator[None]:
+def _notified(connection: sqlite3.Connection, notify: Callable[[], None]) -> Iterator[None]:
     """Call `tell` now and then during a long statement; what it raises (Ctrl-C) ends the statement."""
     raised: list[BaseException] = []
 
     def look() -> int:
         try:
-            tell()
+            notify()
         except BaseException as error:
             raised.append(error)
         return len(raised)

@@ -38,11 +38,11 @@ def masked(text: str) -> bytes:
     """The text with a 0 in the place of each id, whole or its short form in brackets, and of each number."""
     text = _ID_IN_BRACKETS.sub("[0", text)
     if _ID.search(text) is not None:
-        kept, position = [], 0
+        parts, position = [], 0
         for found in _ID.finditer(text):
-            kept.append(text[position : found.start() - 8])
+            parts.append(text[position : found.start() - 8])
             position = found.end()
-        text = "0".join([*kept, text[position:]])
+        text = "0".join([*parts, text[position:]])
     if not text.isascii():
         text = _NUMBER.sub("0", text)  # digits of other scripts
     content = text.encode().translate(_DIGITS)

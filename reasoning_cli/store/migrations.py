@@ -149,7 +149,7 @@ CREATE TABLE labels(
 CREATE INDEX labels_sample ON labels(sample_seq);
 """
 
-# What an export holds is kept as the packed numbers of its samples, so that a sample can be told where it went.
+# What an export holds is kept as the packed numbers of its samples, so that it is known where a sample went.
 _COMINGS_AND_GOINGS = """
 CREATE TABLE imports(
   source TEXT PRIMARY KEY,

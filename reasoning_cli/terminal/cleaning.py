@@ -8,15 +8,15 @@ import re
 # Controls of terminals (C0, DEL and C1, of which U+009B alone begins an escape), what breaks lines, and what sets the
 # direction of text.
 _CONTROL = (*range(32), *range(127, 160))
-_UNSEEN = (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+_INVISIBLE = (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
 _SPELT = {
     **{code: f"\\x{code:02x}" for code in _CONTROL},
-    **{code: f"\\u{code:04x}" for code in _UNSEEN},
+    **{code: f"\\u{code:04x}" for code in _INVISIBLE},
 }
-_LITERAL = "".join(map(chr, (*_CONTROL, *_UNSEEN)))
+_LITERAL = "".join(map(chr, (*_CONTROL, *_INVISIBLE)))
 # What may stand in a line that is drawn: the colours are ours.
 _DRAWN = re.compile(rf"\x1b\[[\d;]*m|[{re.escape(_LITERAL.replace(chr(10), '').replace(chr(9), ''))}]")
-_IN_JSON = re.compile(f"[\x7f-\x9f{re.escape(''.join(map(chr, _UNSEEN)))}]")
+_IN_JSON = re.compile(f"[\x7f-\x9f{re.escape(''.join(map(chr, _INVISIBLE)))}]")
 
 
 def visible(text: str, but: str = "") -> str:

@@ -37,15 +37,17 @@ class Keyboard:
         # A signal writes into this pipe, so that one which comes just before the wait for a key ends that wait too.
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
-        self._handlers = {one: signal.signal(one, self._on_change) for one in (signal.SIGWINCH, signal.SIGCONT)}
+        self._handlers = {
+            number: signal.signal(number, self._on_change) for number in (signal.SIGWINCH, signal.SIGCONT)
+        }
         tty.setcbreak(self._file)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for one, handler in self._handlers.items():
-            signal.signal(one, handler)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
         with suppress(termios.error):  # the window was closed
             termios.tcsetattr(self._file, termios.TCSADRAIN, self._before)
         os.close(self._woken)

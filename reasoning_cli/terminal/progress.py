@@ -78,7 +78,7 @@ class Pace:
 def picture(terminal: Terminal, heading: str, table: list[str], below: list[str]) -> list[str]:
     """One look, for `watching`: a heading, a table, and what stands below it; above it where all of it is taller than
     the screen, so that what is cut off is the table's end and not the money."""
-    said = [line for one in below for line in wrap_lines(one, terminal.width).splitlines()]
+    said = [line for text in below for line in wrap_lines(text, terminal.width).splitlines()]
     whole = [heading, *table, "", *said]
     return whole if not terminal.out_is_terminal or len(whole) < terminal.height else [heading, *said, "", *table]
 

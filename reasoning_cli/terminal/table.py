@@ -41,7 +41,7 @@ def chosen(columns: Sequence[Column[Row]], widths: Sequence[int], width: int) ->
     if not fits(places, _legible):
         return None
     # Where a wide one went there may be room again for one that went before it.
-    for place in sorted(set(range(len(columns))) - set(places), key=lambda one: (columns[one].priority, one)):
+    for place in sorted(set(range(len(columns))) - set(places), key=lambda number: (columns[number].priority, number)):
         if fits([*places, place], _plenty if columns[place].priority >= _NICE_TO_HAVE else _legible):
             places.append(place)
     return sorted(places)
@@ -103,7 +103,7 @@ def _fit(text: str, size: int, *, prose: bool) -> str:
     if cells(text) <= size:
         return text
     if not prose:
-        kept = next((text[cut:] for cut in range(1, len(text)) if cells(text[cut:]) < size), "")
-        return f"…{kept}"
-    kept = next((text[:cut] for cut in range(len(text) - 1, 0, -1) if cells(text[:cut]) < size), "")
-    return f"{kept.rstrip()}…"
+        rest = next((text[cut:] for cut in range(1, len(text)) if cells(text[cut:]) < size), "")
+        return f"…{rest}"
+    rest = next((text[:cut] for cut in range(len(text) - 1, 0, -1) if cells(text[:cut]) < size), "")
+    return f"{rest.rstrip()}…"

@@ -20,7 +20,7 @@ def wrap(text: str, width: int, *, first: str = "", rest: str = "") -> list[str]
         line += piece if begun or not lines else piece.lstrip()
         begun = True
     lines.append(line)
-    return [one.rstrip() for one in lines]
+    return [line.rstrip() for line in lines]
 
 
 def wrap_lines(text: str, width: int) -> str:
@@ -52,4 +52,4 @@ def fold(text: str, width: int, indent: str = "") -> list[str]:
             folded += full
             used = cell_len(current)
         folded.append(current)
-    return [(indent + one).rstrip() for one in folded]
+    return [(indent + line).rstrip() for line in folded]

@@ -20,7 +20,7 @@ class Adapters(Calls):
     def find_adapter(self, endpoint_id: str, deployment_id: str, model_id: str) -> Adapter | None:
         """The attachment of that model, if there is one."""
         found = self.adapters(endpoint_id, deployment_id)
-        return next((one for one in found if one.adapter_model_id == model_id), None)
+        return next((adapter for adapter in found if adapter.adapter_model_id == model_id), None)
 
     def attach(self, endpoint_id: str, deployment_id: str, model_id: str) -> Adapter:
         """Attach an adapter's latest weights. After a lost answer, or when it is attached already, looks for it."""

@@ -140,7 +140,7 @@ def read(shape: type[W], answer: Json) -> W:
     try:
         return shape.model_validate(answer)
     except ValidationError as error:
-        missing = ", ".join(".".join(str(part) for part in one["loc"]) for one in error.errors())
+        missing = ", ".join(".".join(str(part) for part in error["loc"]) for error in error.errors())
         raise BusyError(
             f"Together's {shape.__name__.lower()} has another shape than documented: {missing}",
             "a newer `reasoning` may know it",

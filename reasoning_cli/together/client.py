@@ -41,7 +41,11 @@ class TogetherClient(LocalUploads, Files, FineTunes, Legacy, Spending):
 
     def route(self, endpoint_id: str, split: Mapping[str, float]) -> Endpoint:
         """Set the traffic split: deployment id to weight; an empty one routes nothing."""
-        body: Json = {"trafficSplit": [{"deploymentId": one, "weight": weight} for one, weight in split.items()]}
+        body: Json = {
+            "trafficSplit": [
+                {"deploymentId": deployment_id, "weight": weight} for deployment_id, weight in split.items()
+            ]
+        }
         path = f"{self._root}/endpoints/{endpoint_id}"
         return read(Endpoint, self._connection.request("PATCH", path, query={"updateMask": "trafficSplit"}, body=body))
 
@@ -86,9 +90,9 @@ class TogetherClient(LocalUploads, Files, FineTunes, Legacy, Spending):
             "includeTimeSeries": "true",
         }
         path = f"{self._root}/endpoints/{endpoint_id}/analytics"
-        told = read(Analytics, self._connection.request("GET", path, query=query))
-        busy = [step.timestamp for step in told.time_series or [] if any(step.values.values())]
-        return told.total_requests, max(busy, default=None)
+        analytics = read(Analytics, self._connection.request("GET", path, query=query))
+        busy = [step.timestamp for step in analytics.time_series or [] if any(step.values.values())]
+        return analytics.total_requests, max(busy, default=None)
 
     # --- deployments ---
 

@@ -68,7 +68,7 @@ def deviations(route: str, answer: object) -> list[Deviation]:
 
 def _differences(shape: Mapping[str, Any], value: object, member: str) -> Iterator[Deviation]:
     if choices := shape.get("anyOf"):
-        yield from min((list(_differences(one, value, member)) for one in choices), key=len)
+        yield from min((list(_differences(choice, value, member)) for choice in choices), key=len)
         return
     if not _fits(shape.get("type"), value):
         yield Deviation(member, Kind.OTHER_TYPE, _type_of(value))
@@ -101,10 +101,10 @@ def _members(shape: Mapping[str, Any], value: Mapping[str, object], member: str)
 def _fits(kind: object, value: object) -> bool:
     if kind is None:
         return True
-    kinds = [str(one) for one in (kind if isinstance(kind, list) else [kind])]
+    kinds = [str(item) for item in (kind if isinstance(kind, list) else [kind])]
     if isinstance(value, bool):
         return "boolean" in kinds
-    return any(isinstance(value, _TYPES[one]) for one in kinds)
+    return any(isinstance(value, _TYPES[kind]) for kind in kinds)
 
 
 def _type_of(value: object) -> str:

@@ -30,7 +30,7 @@ class Files(Calls):
     def files(self) -> list[RemoteFile]:
         """Every file of the account."""
         data = self._connection.request("GET", "/v1/files").get("data")
-        return [read(RemoteFile, one) for one in (data if isinstance(data, list) else [])]
+        return [read(RemoteFile, item) for item in (data if isinstance(data, list) else [])]
 
     def file(self, file_id: str) -> RemoteFile:
         return read(RemoteFile, self._connection.request("GET", f"/v1/files/{file_id}"))
@@ -121,7 +121,7 @@ class Files(Calls):
 
     def _register(self, form: Mapping[str, str]) -> httpx.Response:
         """Where to send the bytes: 302, or 409 for what is there. Registering twice after a lost answer harms nothing:
-        what no bytes came for is no file."""
+        what no bytes came for is not a file."""
         try:
             return self._connection.respond("POST", "/v1/files", form=form, welcome=(302, 409))
         except (UnreachableError, BusyError) as problem:
@@ -131,16 +131,16 @@ class Files(Calls):
 
 
 def _growing(on_progress: Progress) -> Progress:
-    """What is sent a second time is not told a second time."""
-    told = 0
+    """What is sent a second time is not reported a second time."""
+    most = 0
 
-    def tell(sent: int, total: int) -> None:
-        nonlocal told
-        if sent > told:
-            told = sent
+    def notify(sent: int, total: int) -> None:
+        nonlocal most
+        if sent > most:
+            most = sent
             on_progress(sent, total)
 
-    return tell
+    return notify
 
 
 def _size_of(path: Path) -> int:

@@ -33,7 +33,7 @@ def _event_type(text: str) -> str:
 
 
 def _moment(value: object) -> datetime | None:
-    """What is no time with an offset is none: an event must not be lost for it."""
+    """What is not a time with an offset is none: an event must not be lost for it."""
     try:
         at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     except ValueError:
@@ -208,14 +208,14 @@ class FineTunes(Calls):
     def find_job(self, request: JobRequest) -> Job | None:
         """The job that was made of `request`, if there is one."""
         wanted = request.suffix, request.training_file
-        return next((one for one in self.jobs() if (one.suffix, one.training_file) == wanted), None)
+        return next((job for job in self.jobs() if (job.suffix, job.training_file) == wanted), None)
 
     def job(self, job_id: str) -> Job:
         return read(Job, self._connection.request("GET", f"/v1/fine-tunes/{job_id}"))
 
     def jobs(self) -> list[Job]:
         """Every job of the account."""
-        return [read(Job, one) for one in self._data("/v1/fine-tunes")]
+        return [read(Job, item) for item in self._data("/v1/fine-tunes")]
 
     def cancel_job(self, job_id: str) -> Job:
         """Stop a job; the steps it has done are billed. One that is over already is told as it is."""
@@ -237,16 +237,19 @@ class FineTunes(Calls):
 
     def job_events(self, job_id: str) -> list[JobEvent]:
         """All of them, oldest first; those of no known time stay where they came."""
-        events = [read(JobEvent, one) for one in self._data(f"/v1/fine-tunes/{job_id}/events")]
-        if all(one.created_at for one in events):
-            events.sort(key=lambda one: one.created_at.timestamp() if one.created_at else 0)
+        events = [read(JobEvent, item) for item in self._data(f"/v1/fine-tunes/{job_id}/events")]
+        if all(event.created_at for event in events):
+            events.sort(key=lambda event: event.created_at.timestamp() if event.created_at else 0)
         return events
 
     def job_metrics(self, job_id: str, *, since_step: int = 0) -> list[Metrics]:
         """What was measured, step by step, from `since_step` on."""
         query: dict[str, str | int] | None = {"global_step_from": since_step} if since_step else None
         found = self._data(f"/v1/fine-tunes/{job_id}/metrics", query, "metrics")
-        return [{name: float(value) for name, value in one.items() if isinstance(value, int | float)} for one in found]
+        return [
+            {name: float(value) for name, value in metrics.items() if isinstance(value, int | float)}
+            for metrics in found
+        ]
 
     def download_job(
         self,
@@ -264,18 +267,18 @@ class FineTunes(Calls):
 
     def _data(self, path: str, query: dict[str, str | int] | None = None, member: str = "data") -> Iterable[Json]:
         data = self._connection.request("GET", path, query=query).get(member)
-        return [one for one in (data if isinstance(data, list) else []) if isinstance(one, dict)]
+        return [item for item in (data if isinstance(data, list) else []) if isinstance(item, dict)]
 
 
-def trouble_of(job: Job, events: Iterable[JobEvent] = ()) -> ReasoningError | None:
+def error_of(job: Job, events: Iterable[JobEvent] = ()) -> ReasoningError | None:
     """Why a job that is over has no result, as an error to be shown; None for one that is completed, or goes on.
 
     A completed job whose result never reached the registry is a trouble as well.
     """
     events = list(events)
-    bad = [one for one in events if one.type in ("job_error", "job_user_error") or one.level in ("error",)]
+    bad = [event for event in events if event.type in ("job_error", "job_user_error") or event.level in ("error",)]
     said = f": {bad[-1].message}" if bad and bad[-1].message else ""
-    limit = next((one for one in reversed(events) if one.type == "billing_limit"), None)
+    limit = next((event for event in reversed(events) if event.type == "billing_limit"), None)
     if job.status == "completed":
         if job.is_registered:
             return None

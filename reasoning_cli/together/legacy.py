@@ -17,7 +17,7 @@ class Legacy(Calls):
         except (MissingError, RequestRefusedError):
             return []
         data = answer.get("data")
-        return [read(LegacyEndpoint, one) for one in (data if isinstance(data, list) else [])]
+        return [read(LegacyEndpoint, item) for item in (data if isinstance(data, list) else [])]
 
     def legacy_endpoint(self, endpoint_id: str) -> LegacyEndpoint:
         return read(LegacyEndpoint, self._connection.request("GET", f"/v1/endpoints/{endpoint_id}"))
@@ -29,8 +29,8 @@ class Legacy(Calls):
         except (MissingError, RequestRefusedError):
             return {}
         data = answer.get("data")
-        kinds = [read(LegacyHardware, one) for one in (data if isinstance(data, list) else [])]
-        return {one.id: round(one.pricing.cents_per_minute * 60) for one in kinds}
+        kinds = [read(LegacyHardware, item) for item in (data if isinstance(data, list) else [])]
+        return {kind.id: round(kind.pricing.cents_per_minute * 60) for kind in kinds}
 
     def stop_legacy(self, endpoint_id: str) -> LegacyEndpoint:
         """Tell it to stop; there is no way to start it again."""

@@ -76,15 +76,15 @@ class Multipart:
     """Sends one file in parts."""
 
     def __init__(
-        self, files: Files, connection: Connection, source: LocalFile, purpose: str, cut: Sending, tell: Progress
+        self, files: Files, connection: Connection, source: LocalFile, purpose: str, cut: Sending, notify: Progress
     ) -> None:
         self._files, self._connection = files, connection
-        self._source, self._purpose, self._cut, self._tell = source, purpose, cut, tell
+        self._source, self._purpose, self._cut, self._notify = source, purpose, cut, notify
         self._path = record_path(source.path)
         self._part_bytes = max(cut.part_bytes, -(-source.size // cut.max_parts))
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._read: dict[int, int] = {}
-        self._told = 0
+        self._reported = 0
 
     def send(self) -> tuple[str, bool]:
         """(id of the file, whether it was not there before). Raises what `Files.upload_file` does.
@@ -138,28 +138,28 @@ class Multipart:
             self._files.delete_file(file_id)
             answer = self._connection.request("POST", f"{_PATH}/initiate", body=body)
         begun = read(_Begun, answer)
-        parts = [(one.number, one.url, one.headers) for one in begun.parts]
+        parts = [(part.number, part.url, part.headers) for part in begun.parts]
         record = Record(source.sha256, source.size, self._part_bytes, begun.upload_id, begun.file_id, parts)
         self._save(record)
         return record
 
     def _send_parts(self, record: Record) -> None:
-        missing = [one for one in record.parts if str(one[0]) not in record.etags]
+        missing = [part for part in record.parts if str(part[0]) not in record.etags]
         self._read = {number: self._size(number) for number, _, _ in record.parts if str(number) in record.etags}
         self._stop.clear()
         with (
             self._files.storage(self._cut.connections) as storage,
             ThreadPoolExecutor(self._cut.connections) as threads,
         ):
-            sending = [threads.submit(self._send_part, storage, record, *one) for one in missing]
+            sending = [threads.submit(self._send_part, storage, record, *part) for part in missing]
             try:
                 wait(sending, return_when=FIRST_EXCEPTION)
             finally:
                 self._stop.set()
-                for one in sending:
-                    one.cancel()
-        problems = [one.exception() for one in sending if not one.cancelled() and one.exception()]
-        for problem in sorted(problems, key=lambda one: isinstance(one, _Stopped)):
+                for sent in sending:
+                    sent.cancel()
+        problems = [sent.exception() for sent in sending if not sent.cancelled() and sent.exception()]
+        for problem in sorted(problems, key=lambda problem: isinstance(problem, _Stopped)):
             assert problem is not None
             raise problem
 
@@ -171,8 +171,8 @@ class Multipart:
                 raise _Stopped
             with self._lock:
                 self._read[number] = read
-                self._told = max(self._told, sum(self._read.values()))
-                self._tell(self._told, self._source.size)
+                self._reported = max(self._reported, sum(self._read.values()))
+                self._notify(self._reported, self._source.size)
 
         etag = storage.put(url, headers, size, lambda: self._source.part(begin, size, count), None, self._nap)
         with self._lock:

@@ -105,7 +105,7 @@ _VERBS = {"GET": "show", "POST": "make", "PATCH": "change", "DELETE": "delete"}
 
 
 def _read(body: bytes) -> tuple[str, str]:
-    """Message and code of either shape; what is no JSON is shown cut."""
+    """Message and code of either shape; what is not JSON is shown cut."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):

@@ -47,12 +47,12 @@ class Registry(Adapters):
 
     def find_model_record(self, name: str) -> Model | None:
         """The model of that bare name in this project, if there is one."""
-        return next((one for one in self.models() if one.name == f"{self.project.slug}/{name}"), None)
+        return next((model for model in self.models() if model.name == f"{self.project.slug}/{name}"), None)
 
     def uploads(self, model_id: str) -> list[RemoteUpload]:
         """The remote uploads of a model, oldest first."""
         found = self._list(RemoteUpload, f"{self._root}/models/uploads")
-        return sorted((one for one in found if one.model_id == model_id), key=lambda one: one.created_at)
+        return sorted((upload for upload in found if upload.model_id == model_id), key=lambda upload: upload.created_at)
 
     def upload(self, upload_id: str) -> RemoteUpload:
         return read(RemoteUpload, self._connection.request("GET", f"{self._root}/models/uploads/{upload_id}"))
@@ -60,9 +60,9 @@ class Registry(Adapters):
     def create_upload(self, model_id: str, url: str, token: str | None) -> RemoteUpload:
         """Let the service fetch the weights at `url`. After a lost answer, looks for the one that was begun."""
         body: Json = {"modelId": model_id, "remoteUrl": url, **({"token": token} if token else {})}
-        known = {one.id for one in self.uploads(model_id)}
+        known = {upload.id for upload in self.uploads(model_id)}
 
         def begun() -> RemoteUpload | None:
-            return next((one for one in self.uploads(model_id) if one.id not in known), None)
+            return next((upload for upload in self.uploads(model_id) if upload.id not in known), None)
 
         return self._create(RemoteUpload, f"{self._root}/models/uploads", body, begun)

@@ -81,14 +81,14 @@ class LocalUploads(Registry):
 
     def complete_files(self, model: Model, files: Sequence[SentFile]) -> str:
         """Make a revision of what was sent; its id. After a lost answer, looks for the one that was made."""
-        known = {one.revision_id for one in self.revisions(model)}
+        known = {revision.revision_id for revision in self.revisions(model)}
 
         def made() -> _Made | None:
-            new = [one for one in self.revisions(model) if one.revision_id not in known]
-            newest = max(new, key=lambda one: one.created_at, default=None)
+            new = [revision for revision in self.revisions(model) if revision.revision_id not in known]
+            newest = max(new, key=lambda revision: revision.created_at, default=None)
             return _Made(revision_id=newest.revision_id) if newest else None
 
-        body: Json = {"objectId": model.id, "files": [_completed(one) for one in files]}
+        body: Json = {"objectId": model.id, "files": [_completed(file) for file in files]}
         return self._create(_Made, f"{self._root}/models/upload/complete", body, made).revision_id
 
     def delete_model(self, model_id: str) -> None:

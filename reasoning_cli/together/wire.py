@@ -123,7 +123,8 @@ class SupportedModel(Wire):
 
 
 def model_place(resource: str) -> tuple[str, str] | None:
-    """Project and id of `projects/{project}/models/{id}`, with or without a revision; None where it is no such path."""
+    """Project and id of `projects/{project}/models/{id}`, with or without a revision; None where it is not such a
+    path."""
     parts = resource.split("/")
     return (parts[1], parts[3]) if len(parts) >= 4 and (parts[0], parts[2]) == ("projects", "models") else None
 
@@ -240,15 +241,15 @@ class Adapter(Wire):
         """`READY` where every cluster has it loaded, `FAILED` where one cannot, else how far the last one is."""
         if self.failure is not None:
             return "FAILED"
-        states = {one.state.removeprefix("ADAPTER_LOAD_STATE_") for one in self.per_cluster}
-        return next((one for one in ("PENDING", "LOADING", "REMOVING", "READY") if one in states), "PENDING")
+        states = {cluster.state.removeprefix("ADAPTER_LOAD_STATE_") for cluster in self.per_cluster}
+        return next((state for state in ("PENDING", "LOADING", "REMOVING", "READY") if state in states), "PENDING")
 
     @property
     def failure(self) -> str | None:
         """Why it cannot serve, in Together's words; None while nothing says so."""
-        for one in self.per_cluster:
-            if one.state == "ADAPTER_LOAD_STATE_FAILED" or one.adapter_valid is False:
-                return one.adapter_valid_reason or one.message or "Together gives no reason"
+        for cluster in self.per_cluster:
+            if cluster.state == "ADAPTER_LOAD_STATE_FAILED" or cluster.adapter_valid is False:
+                return cluster.adapter_valid_reason or cluster.message or "Together gives no reason"
         return None
 
 

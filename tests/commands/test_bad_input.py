@@ -96,26 +96,26 @@ def refused(done: Result, code: ExitCode, out: str = "") -> str:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["data", "export", "-m", "codng"], "error: `codng` is no model type"),
-        (["models", "enable", "codng"], "error: `codng` is no model type"),
-        (["models", "deploy", "some/model", "--as", "codng"], "error: `codng` is no model type"),
-        (["data", "export", "--start-date", "yesterday"], "error: `yesterday` is no time for --since"),
-        (["data", "export", "--end-date", "2026-02-30"], "error: `2026-02-30` is no time for --until"),
-        (["data", "export", "--end-date", ""], "error: `` is no time for --until"),
+        (["data", "export", "-m", "codng"], "error: `codng` is not a model type"),
+        (["models", "enable", "codng"], "error: `codng` is not a model type"),
+        (["models", "deploy", "some/model", "--as", "codng"], "error: `codng` is not a model type"),
+        (["data", "export", "--start-date", "yesterday"], "error: `yesterday` is not a time for --since"),
+        (["data", "export", "--end-date", "2026-02-30"], "error: `2026-02-30` is not a time for --until"),
+        (["data", "export", "--end-date", ""], "error: `` is not a time for --until"),
         (
             ["data", "export", "--since", "2026-11-02", "--until", "2026-11-01"],
             "error: --until `2026-11-01` is not after the beginning",
         ),
-        (["data", "export", "--format", "xml"], "error: `xml` is no format for training data"),
+        (["data", "export", "--format", "xml"], "error: `xml` is not a format for training data"),
         (["data", "export", "--limit", "0"], "error: invalid value for `--limit` / `-l`: 0 is not in the range x>=1"),
         (["data", "export", "--limit", "-3"], "error: invalid value for `--limit` / `-l`: -3 is not in the range x>=1"),
         (["data", "export", "--limit", "many"], "error: invalid value for `--limit` / `-l`: `many` is not a valid int"),
         (["data", "export", "-o", ""], "error: the output has no name"),
         (["costs", "set-budget", "-5"], "error: `-5` is not more than zero"),
-        (["costs", "set-budget", "1e999"], "error: `1e999` is no amount between $0.01 and $10,000,000"),
-        (["costs", "set-budget", "abc"], "error: `abc` is no amount of dollars"),
-        (["costs", "set-budget", "NaN"], "error: `NaN` is no amount between $0.01 and $10,000,000"),
-        (["costs", "set-budget", ""], "error: `` is no amount of dollars"),
+        (["costs", "set-budget", "1e999"], "error: `1e999` is not an amount between $0.01 and $10,000,000"),
+        (["costs", "set-budget", "abc"], "error: `abc` is not an amount of dollars"),
+        (["costs", "set-budget", "NaN"], "error: `NaN` is not an amount between $0.01 and $10,000,000"),
+        (["costs", "set-budget", ""], "error: `` is not an amount of dollars"),
         (["costs", "auto-shutdown", "--idle-minutes", "1441"], "error: `1441` "),
         (["models", "deploy", "planning", "--idle-minutes", "1441"], "error: `1441` "),
         (["models", "deploy", "planning", "--timeout", "soon"], "error: `soon` "),
@@ -299,7 +299,7 @@ def test_a_locked_database(
 
 
 def scribble(path: Path) -> None:
-    path.write_bytes(b"this is no database at all, " * 1000)
+    path.write_bytes(b"this is not a database at all, " * 1000)
 
 
 def break_inside(path: Path) -> None:

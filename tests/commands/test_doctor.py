@@ -268,7 +268,7 @@ def test_with_a_broken_file_together_is_not_asked(reasoning: Run, service: Sandb
     file.write_text("[gateway\n")
     code, found = checks(reasoning)
     assert code == 4
-    assert "no valid TOML" in str(found["settings"][0]["detail"])
+    assert "not valid TOML" in str(found["settings"][0]["detail"])
     assert "was not asked" in str(found["account"][0]["detail"])
 
 

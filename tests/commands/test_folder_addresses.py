@@ -1,7 +1,7 @@
 """A `.env` in the working folder names an address: real servers stand there, and tell whether anything arrived.
 
 `strange` stands for one of somebody else, on another address of this machine. Another machine, for plain HTTP, is
-`0.0.0.0`: it leads here, and is no loopback address.
+`0.0.0.0`: it leads here, and is not a loopback address.
 """
 
 from __future__ import annotations
@@ -264,7 +264,7 @@ def test_the_guard_works_and_tells_no_hook_of_the_folder(still: Service, reasoni
     done = reasoning("costs", "guard", "--once")
     assert (done.exit_code, strange.arrived) == (0, [])
     assert "stopping planning" in done.stdout
-    assert "warning: the webhook was not told: REASONING_GUARD_WEBHOOK_URL in .env" in done.stderr
+    assert "warning: the webhook was not notified: REASONING_GUARD_WEBHOOK_URL in .env" in done.stderr
     assert "a-secret-of-the-hook" not in done.stderr
 
 

@@ -52,7 +52,7 @@ def test_serve_prints_its_address_and_ends_when_asked(how: signal.Signals, home:
 
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
-    [(["--speed", "fast"], "`fast` is no speed like 60x"), (["--port", "99999"], "invalid value for `--port`")],
+    [(["--speed", "fast"], "`fast` is not a speed like 60x"), (["--port", "99999"], "invalid value for `--port`")],
 )
 def test_a_wrong_option_is_a_usage_error(arguments: list[str], complaint: str, reasoning: Run) -> None:
     done = reasoning("sandbox", "serve", *arguments)

@@ -45,7 +45,7 @@ FILE_FORMATS = {"data import", "data export"}
 LOGS = {"costs guard": {"table", "jsonl"}}  # a line each round: a stream has no table of CSV and no end
 WHOSE_AGENT = {"setup", "setup env", "gateway env"}  # --agent: which kind of program, not whose decisions
 DELETED = {"data forget"}  # names what is to go, not what is looked at
-KEPT = {"--keep-files", "--keep-labelled"}  # what is kept is no model
+KEPT = {"--keep-files", "--keep-labelled"}  # what is kept is not a model
 BARE = {"list", "status", "stats", "events", "history", "labels", "search", "profiles", "evals", "hardware", "prices"}
 
 

@@ -25,7 +25,7 @@ class Original:
 
     url: str
 
-    def told(self, path: str, **body: object) -> None:
+    def set_behaviour(self, path: str, **body: object) -> None:
         httpx.post(f"{self.url}/__{path}", json=body, timeout=60).raise_for_status()
 
     def asked(self) -> Json:

@@ -18,7 +18,7 @@ from tests.gateway import canned
 from tests.gateway.prompts import PATHS, PROMPTS, request
 from tests.gateway.provider import Answering, Handler, Received
 
-FACES = ("responses", "chat", "messages")
+DIALECTS = ("responses", "chat", "messages")
 RELAYED = "relayed"
 # How long nothing comes before a client of the tests gives up; far longer where something is sure to come.
 SAYS_NOTHING_SECONDS, ENDS_SECONDS = 1.0, 60.0
@@ -491,11 +491,11 @@ AT_THE_MODEL: dict[str, Handler] = {
 }
 
 
-def body_of(face: str, *, stream: bool, prompt: str = PROMPTS["planning"]) -> tuple[str, bytes]:
+def body_of(dialect: str, *, stream: bool, prompt: str = PROMPTS["planning"]) -> tuple[str, bytes]:
     """(path, body) of a call; of a path that is only handed through when `face` says so."""
-    if face == RELAYED:
+    if dialect == RELAYED:
         return "/v1/embeddings", json.dumps({"input": "x", **({"stream": True} if stream else {})}).encode()
-    return PATHS[face], json.dumps(request(face, prompt, stream=stream)).encode()
+    return PATHS[dialect], json.dumps(request(dialect, prompt, stream=stream)).encode()
 
 
 HEADERS = {"content-type": "application/json", "authorization": "Bearer sk-1", "accept-encoding": "gzip, br"}
@@ -507,7 +507,7 @@ class Cell:
 
     where: str
     fault: str
-    face: str
+    dialect: str
     stream: bool
     flaw: str | None
 
@@ -515,21 +515,21 @@ class Cell:
 _WHERE_NOTHING_COMES: dict[Handler | None, Patience] = {never: at_once, stalls: after_the_first_event}
 
 
-async def judge_original(gateway_url: str, original_url: str, fault: str, face: str, stream: bool) -> Cell:
+async def judge_original(gateway_url: str, original_url: str, fault: str, dialect: str, stream: bool) -> Cell:
     """Directly and through the gateway, at the same time."""
-    path, body = body_of(face, stream=stream)
+    path, body = body_of(dialect, stream=stream)
     headers = {**HEADERS, "x-fault": fault}
     patience = _WHERE_NOTHING_COMES.get(AT_THE_ORIGINAL.get(fault), until_the_end)
     direct, got = await asyncio.gather(
         *(exchange(url, "POST", path, headers, body, patience=patience) for url in (original_url, gateway_url))
     )
-    return Cell("original", fault, face, stream, less(direct, got))
+    return Cell("original", fault, dialect, stream, less(direct, got))
 
 
-async def judge_model(gateway_url: str, original_url: str, fault: str, face: str, stream: bool) -> Cell:
+async def judge_model(gateway_url: str, original_url: str, fault: str, dialect: str, stream: bool) -> Cell:
     """With the model at fault the agent gets what the original says."""
-    path, body = body_of(face, stream=stream)
+    path, body = body_of(dialect, stream=stream)
     direct, got = await asyncio.gather(
         *(exchange(url, "POST", path, HEADERS, body) for url in (original_url, gateway_url))
     )
-    return Cell("model", fault, face, stream, less(direct, got))
+    return Cell("model", fault, dialect, stream, less(direct, got))

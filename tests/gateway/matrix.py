@@ -14,7 +14,7 @@ from tests.gateway.certificates import self_signed
 from tests.gateway.faults import (
     AT_THE_MODEL,
     AT_THE_ORIGINAL,
-    FACES,
+    DIALECTS,
     RELAYED,
     Cell,
     judge_model,
@@ -44,11 +44,11 @@ def at_the_original(gateway: Served) -> list[Cell]:
     async def judged() -> list[Cell]:
         some = asyncio.Semaphore(24)
 
-        async def one(fault: str, face: str, stream: bool) -> Cell:
+        async def one(fault: str, dialect: str, stream: bool) -> Cell:
             async with some:
-                return await judge_original(gateway.url, gateway.original.url, fault, face, stream)
+                return await judge_original(gateway.url, gateway.original.url, fault, dialect, stream)
 
-        every = product(AT_THE_ORIGINAL, (*FACES, RELAYED), WHOLE_OR_STREAM)
+        every = product(AT_THE_ORIGINAL, (*DIALECTS, RELAYED), WHOLE_OR_STREAM)
         return list(await asyncio.gather(*(one(*each) for each in every)))
 
     return asyncio.run(judged())
@@ -80,10 +80,10 @@ def _with_model(gateway: Served, fault: str, asked_before: int | None) -> list[C
     gateway.gateway.circuits = {one: Patient() for one in MODEL_TYPES}
 
     async def judged() -> list[Cell]:
-        every = product(FACES, WHOLE_OR_STREAM)
+        every = product(DIALECTS, WHOLE_OR_STREAM)
         return list(
             await asyncio.gather(
-                *(judge_model(gateway.url, gateway.original.url, fault, face, stream) for face, stream in every)
+                *(judge_model(gateway.url, gateway.original.url, fault, dialect, stream) for dialect, stream in every)
             )
         )
 
@@ -102,10 +102,13 @@ def both(gateway: Served, model_fault: str = "500") -> list[Cell]:
         gateway.gateway.circuits = {one: Patient() for one in MODEL_TYPES}
 
         async def judged(fault: str = fault) -> list[Cell]:
-            every = product(FACES, WHOLE_OR_STREAM)
+            every = product(DIALECTS, WHOLE_OR_STREAM)
             return list(
                 await asyncio.gather(
-                    *(judge_original(gateway.url, gateway.original.url, fault, face, stream) for face, stream in every)
+                    *(
+                        judge_original(gateway.url, gateway.original.url, fault, dialect, stream)
+                        for dialect, stream in every
+                    )
                 )
             )
 
@@ -121,10 +124,13 @@ def no_original_there(gateway: Served, bases: dict[str, str]) -> list[Cell]:
         gateway.gateway.book.view = replace(before, openai_upstream=base, anthropic_upstream=base)
 
         async def judged(fault: str = fault) -> list[Cell]:
-            every = product((*FACES, RELAYED), WHOLE_OR_STREAM)
+            every = product((*DIALECTS, RELAYED), WHOLE_OR_STREAM)
             return list(
                 await asyncio.gather(
-                    *(judge_original(gateway.url, "http://127.0.0.1:1", fault, face, stream) for face, stream in every)
+                    *(
+                        judge_original(gateway.url, "http://127.0.0.1:1", fault, dialect, stream)
+                        for dialect, stream in every
+                    )
                 )
             )
 

@@ -35,7 +35,7 @@ def open_slot(model_type: str, url: str, **changes: Any) -> SlotNow:
         model="acme/model",
         mode=Mode.LIVE,
         share_percent=10,
-        deadline_seconds=20.0,  # a slow machine is no slow model
+        deadline_seconds=20.0,  # a slow machine is not a slow model
         max_tokens=1000,
         window_tokens=100_000,
         confidence=None,
@@ -76,7 +76,7 @@ class Served:
 
         def enough() -> bool:
             with open_store(self.database) as store:
-                found[:] = Attempts(store).beside(sample.id)
+                found[:] = Attempts(store).of_sample(sample.id)
             return len(found) >= count
 
         until(enough, f"{count} attempts")

@@ -81,11 +81,11 @@ def test_a_full_disk_costs_samples_not_answers(
 
 def decision_of(answer: object, size: int = 0) -> Decision:
     body = {**DECISION, "padding": "x" * size}
-    asked = chat.FACE.read(body)
+    asked = chat.DIALECT.read(body)
     where = route(asked, {}, {}, 100, {})
     assert isinstance(where.recognition, Recognition)
     content = json.dumps(answer).encode()
-    return Decision(chat.FACE, asked, where, body, "id", status=200, chunks=[content], size_bytes=size)
+    return Decision(chat.DIALECT, asked, where, body, "id", status=200, chunks=[content], size_bytes=size)
 
 
 def test_more_than_can_be_written_is_counted_and_dropped_and_memory_stays_bounded(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_recorded_requests_are_answered_in_events_the_vendors_types_take(shared:
             for name, data in events:
                 if name != "ping":
                     assert types.validate_json(data, strict=True).type == name
-            heard = messages.FACE.hear_events(events)
+            heard = messages.DIALECT.capture_events(events)
             reasons.append([call.name for call in heard.tool_calls] or ["text"])
             assert heard.whole
         assert gateway.original.received == []

@@ -1,4 +1,4 @@
-"""Coding agents are known by what they send, and what they ask for beside their work is no decision."""
+"""Coding agents are known by what they send, and what they ask for beside their work is not a decision."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from reasoning_cli.decisions.coding_agents import AGENTS
 from reasoning_cli.decisions.recognise import recognise
 from reasoning_cli.gateway.dialects import chat, messages, responses
 from reasoning_cli.gateway.routing import route
-from reasoning_cli.gateway.target import face_of
+from reasoning_cli.gateway.target import dialect_of
 from tests.gateway import canned
 from tests.gateway.official import CODE, anthropic_tools, chat_tools, responses_tools
 from tests.gateway.prompts import PATHS, request
 from tests.gateway.serving import Served
 
 Json = dict[str, Any]
-FACES = {"responses": responses.FACE, "chat": chat.FACE, "messages": messages.FACE}
+FACES = {"responses": responses.DIALECT, "chat": chat.DIALECT, "messages": messages.DIALECT}
 TOOLS = {"responses": responses_tools, "chat": chat_tools, "messages": anthropic_tools}
 OPENCODE = {"user-agent": "opencode/1.18.33 ai-sdk/provider-utils/4.0.23 runtime/bun/1.3.14"}
 CODEX = {"user-agent": "codex_exec/0.171.0 (Debian 12.0.0; x86_64) unknown (codex_exec; 0.171.0)"}
@@ -47,7 +47,7 @@ def test_the_recorded_cases(shared: Path) -> None:
     found = []
     for line in (shared / "cases" / "coding-agents.jsonl").read_text().splitlines():
         asked = json.loads(line)["request"]
-        face = face_of("POST", asked["path"])
+        face = dialect_of("POST", asked["path"])
         assert face is not None
         read = face.read(asked["body"])
         assert read is not None
@@ -72,7 +72,7 @@ def test_tools_may_stand_in_an_item_of_the_input() -> None:
     words = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]}
     for tools in ([run, patch], [{"type": "namespace", "name": "functions", "tools": [run, patch]}]):
         body = {"model": "m", "input": [{**item, "tools": tools}, words]}
-        asked = responses.FACE.read(body)
+        asked = responses.DIALECT.read(body)
         assert asked is not None
         assert [one["name"] for one in asked.tools] == ["exec_command", "apply_patch"]
         assert kind_of("responses", body, {})[0] == kind_of("responses", body, CODEX)[0] == "coding"

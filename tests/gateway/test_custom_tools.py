@@ -92,13 +92,13 @@ def test_a_custom_tool_is_a_function_of_one_text_and_back(gateway: Served, space
 @pytest.mark.parametrize("kind", ["web_search", "tool_search", "image_generation", "mcp", "local_shell"])
 def test_what_only_a_vendor_runs_stays_there(kind: str) -> None:
     with pytest.raises(Untranslatable, match="a tool only its vendor knows"):
-        responses.FACE.to_chat(body(tools=[CUSTOM, {"type": kind}]))
+        responses.DIALECT.to_chat(body(tools=[CUSTOM, {"type": kind}]))
 
 
 def test_two_tools_of_one_name_cannot_be_told_apart() -> None:
     twice = [{"type": "namespace", "name": name, "tools": [WAIT]} for name in ("clock", "agents")]
     with pytest.raises(Untranslatable, match="two tools of one name"):
-        responses.FACE.to_chat(body(tools=twice))
+        responses.DIALECT.to_chat(body(tools=twice))
 
 
 CHAT_CUSTOM = {"type": "custom", "custom": {"name": "apply_patch", "description": "Changes files."}}
@@ -135,12 +135,12 @@ def test_a_custom_tool_of_the_chat_dialect_is_one_too(gateway: Served, stream: b
     assert asked["messages"][1]["tool_calls"] == [
         {"id": "1", "type": "function", "function": {"name": "apply_patch", "arguments": '{"input":"*** Begin"}'}}
     ]
-    assert chat.FACE.to_chat(chat_body(tool_choice=chosen))["tool_choice"] == {
+    assert chat.DIALECT.to_chat(chat_body(tool_choice=chosen))["tool_choice"] == {
         "type": "function",
         "function": {"name": "apply_patch"},
     }
     if stream:
-        heard = chat.FACE.hear_events(read_events(answer.content))
+        heard = chat.DIALECT.capture_events(read_events(answer.content))
         calls = [(call.name, call.arguments) for call in heard.tool_calls]
         assert calls == [("apply_patch", json.dumps({"input": PATCH}, separators=(",", ":"))), ("wait", "{}")]
         deltas = [json.loads(data) for _, data in read_events(answer.content) if data != "[DONE]"]

@@ -16,8 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from reasoning_cli.decisions.answers import ShouldRespondAnswer, parse_answer
 from reasoning_cli.gateway.dialects import chat, messages, responses
 from reasoning_cli.gateway.dialects.events import read_events
-from reasoning_cli.gateway.dialects.forms import Heard
-from reasoning_cli.gateway.pipeline import MOST_BESIDE
+from reasoning_cli.gateway.dialects.forms import CapturedResponse
+from reasoning_cli.gateway.pipeline import MOST_SHADOWED
 from reasoning_cli.gateway.stats.figures import Figures
 from reasoning_cli.gateway.stats.metrics import metrics_text
 from reasoning_cli.values import Mode
@@ -27,19 +27,19 @@ from tests.gateway.provider import Answering, Received
 from tests.gateway.serving import Served, served
 from tests.waiting import until
 
-FACES = {"responses": responses.FACE, "chat": chat.FACE, "messages": messages.FACE}
+FACES = {"responses": responses.DIALECT, "chat": chat.DIALECT, "messages": messages.DIALECT}
 every_face = pytest.mark.parametrize("face", FACES)
 whole_or_stream = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 
 
-def ask(gateway: Served, face: str, prompt: str, *, stream: bool = False) -> Heard:
+def ask(gateway: Served, face: str, prompt: str, *, stream: bool = False) -> CapturedResponse:
     """Ask, and read the answer as the log would."""
     answer = gateway.client.post(PATHS[face], json=request(face, prompt, stream=stream))
     assert answer.status_code == 200, answer.text
     if stream:
         assert answer.headers["content-type"].startswith("text/event-stream")
-        return FACES[face].hear_events(read_events(answer.content))
-    return FACES[face].hear(answer.json())
+        return FACES[face].capture_events(read_events(answer.content))
+    return FACES[face].capture(answer.json())
 
 
 @every_face
@@ -189,16 +189,16 @@ def test_a_slow_shadow_is_shown_no_more_than_it_can_answer(gateway: Served) -> N
         await canned.model(request, answering)
 
     gateway.model.handler = slow
-    for _ in range(MOST_BESIDE + 4):
+    for _ in range(MOST_SHADOWED + 4):
         assert ask(gateway, "chat", PROMPTS["should_respond"]).text == canned.ORIGINAL_SAYS["should_respond"]
-    until(lambda: len(gateway.model.received) == MOST_BESIDE, "the shadow's calls")
+    until(lambda: len(gateway.model.received) == MOST_SHADOWED, "the shadow's calls")
     entry = gateway.client.get("/stats").json()["model_types"]["should_respond"]
-    assert (entry["decisions"], entry["not_asked_beside"]) == (MOST_BESIDE + 4, 4)
+    assert (entry["decisions"], entry["not_asked_beside"]) == (MOST_SHADOWED + 4, 4)
     assert len(gateway.samples(4)) == 4, "what was shown to nobody is in the log at once"
     released.set()
-    assert len(gateway.samples(MOST_BESIDE + 4)) == MOST_BESIDE + 4
+    assert len(gateway.samples(MOST_SHADOWED + 4)) == MOST_SHADOWED + 4
     ask(gateway, "chat", PROMPTS["should_respond"])
-    until(lambda: len(gateway.model.received) == MOST_BESIDE + 1, "the shadow once more")
+    until(lambda: len(gateway.model.received) == MOST_SHADOWED + 1, "the shadow once more")
 
 
 def test_a_canary_answers_the_same_people_every_time(gateway: Served) -> None:

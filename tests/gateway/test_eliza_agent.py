@@ -143,7 +143,7 @@ def test_a_good_answer_after_a_thought_that_holds_another_is_taken(
     """The model says what the original would; `benchmarks/eliza_agent.py` has the other wrappings."""
     with provider(folder) as model, served(tmp_path) as gateway:
         led_to(gateway, original)
-        model.told("mode", mode="think")
+        model.set_behaviour("mode", mode="think")
         for model_type in MODELS:
             gateway.change(model_type, url=f"{model.url}/v1")
         wanted = [one for one in alone["openai"] if one["id"] in ("group-named", "dm-stream")]

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from reasoning_cli.gateway.dialects import chat, messages, responses
 from reasoning_cli.gateway.dialects.events import read_events
-from reasoning_cli.gateway.dialects.forms import Face, Heard, Json, Reply, ToolCall, Untranslatable
+from reasoning_cli.gateway.dialects.forms import CapturedResponse, Dialect, Json, Reply, ToolCall, Untranslatable
 from reasoning_cli.gateway.dialects.tool_calls import flaw_of_calls
 from tests.gateway import canned
 from tests.gateway.official import CODE, anthropic_tools, chat_tools, responses_tools
 from tests.gateway.prompts import PATHS, request
 from tests.gateway.serving import Served
 
-FACES = {"responses": responses.FACE, "chat": chat.FACE, "messages": messages.FACE}
+FACES = {"responses": responses.DIALECT, "chat": chat.DIALECT, "messages": messages.DIALECT}
 TOOLS = {"responses": responses_tools, "chat": chat_tools, "messages": anthropic_tools}
 every_face = pytest.mark.parametrize("face", FACES.values(), ids=FACES)
 
@@ -42,14 +42,14 @@ replies = st.builds(
 )
 
 
-def said(heard: Heard) -> tuple[object, ...]:
+def said(heard: CapturedResponse) -> tuple[object, ...]:
     called = [(one.id, one.name, json.loads(one.arguments)) for one in heard.tool_calls]
     return heard.text, called, heard.prompt_tokens, heard.completion_tokens, heard.whole
 
 
 @every_face
 @given(reply=replies)
-def test_an_answer_reads_back_as_it_was_written(face: Face, reply: Reply) -> None:
+def test_an_answer_reads_back_as_it_was_written(face: Dialect, reply: Reply) -> None:
     reply = Reply(
         reply.text,
         reply.model,
@@ -60,9 +60,9 @@ def test_an_answer_reads_back_as_it_was_written(face: Face, reply: Reply) -> Non
     )
     called = [(one.id, one.name, json.loads(one.arguments)) for one in reply.tool_calls]
     wanted = (reply.text, called, reply.prompt_tokens, reply.completion_tokens, True)
-    assert said(face.hear(orjson.loads(orjson.dumps(face.write(reply))))) == wanted
+    assert said(face.capture(orjson.loads(orjson.dumps(face.write(reply))))) == wanted
     stream = b"".join(face.events(reply, {"stream_options": {"include_usage": True}}))
-    assert said(face.hear_events(read_events(stream))) == wanted
+    assert said(face.capture_events(read_events(stream))) == wanted
 
 
 CONVERSATIONS: dict[str, Json] = {

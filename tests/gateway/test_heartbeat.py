@@ -27,7 +27,7 @@ from tests.waiting import until
 
 SECONDS = 0.2
 THINKS_SECONDS = 5 * SECONDS
-FACES = {"responses": responses.FACE, "chat": chat.FACE, "messages": messages.FACE}
+FACES = {"responses": responses.DIALECT, "chat": chat.DIALECT, "messages": messages.DIALECT}
 HEARTBEATS = {"responses": b": still at work\n\n", "chat": b": still at work\n\n"}
 HEARTBEATS["messages"] = b'event: ping\ndata: {"type":"ping"}\n\n'
 EVENTS = {"responses": canned.responses_events, "chat": canned.chat_events, "messages": canned.messages_events}
@@ -75,7 +75,7 @@ def test_the_caller_of_a_stream_hears_while_the_model_thinks(gateway: Served, fa
     assert SECONDS <= waited < THINKS_SECONDS
     assert "x-reasoning-source" not in answer.headers  # nobody knows yet
     assert content.startswith(2 * HEARTBEATS[face])
-    assert FACES[face].hear_events(read_events(content)).text.strip() == canned.MODEL_SAYS["coding"]
+    assert FACES[face].capture_events(read_events(content)).text.strip() == canned.MODEL_SAYS["coding"]
     [sample] = gateway.samples(1)
     assert sample.source == "slot"
     assert gateway.original.received == []

@@ -24,7 +24,7 @@ from tests.gateway.provider import Answering, Handler, Received
 from tests.gateway.serving import Served, served
 
 Json = dict[str, Any]
-FACES = {"responses": responses.FACE, "chat": chat.FACE, "messages": messages.FACE}
+FACES = {"responses": responses.DIALECT, "chat": chat.DIALECT, "messages": messages.DIALECT}
 WHOLE = ("stop", "eos", "tool_calls", "function_call", "end_turn", "tool_use", "stop_sequence")
 CUT = (
     *("length", "max_tokens", "error", "content_filter", "abort", "refusal", "pause_turn"),
@@ -72,7 +72,7 @@ def saying(answer: Json | list[bytes]) -> Handler:
 
 def text_of(face: str, stream: bool, content: bytes) -> str:
     dialect = FACES[face]
-    return (dialect.hear_events(read_events(content)) if stream else dialect.hear(json.loads(content))).text
+    return (dialect.capture_events(read_events(content)) if stream else dialect.capture(json.loads(content))).text
 
 
 def exported(database: Path, **rules: Any) -> list[Json]:

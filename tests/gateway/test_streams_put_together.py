@@ -10,7 +10,7 @@ import pytest
 
 from reasoning_cli.gateway.dialects import chat, messages, responses
 from reasoning_cli.gateway.dialects.events import last_event, read_events
-from reasoning_cli.gateway.dialects.forms import Heard
+from reasoning_cli.gateway.dialects.forms import CapturedResponse
 from tests.gateway import canned
 
 Json = dict[str, Any]
@@ -58,7 +58,7 @@ CHAT: dict[str, tuple[list[Json], list[tuple[str, str]]]] = {
 }
 
 
-def calls_of(heard: Heard) -> list[tuple[str, str]]:
+def calls_of(heard: CapturedResponse) -> list[tuple[str, str]]:
     return [(one.name, one.arguments) for one in heard.tool_calls]
 
 
@@ -67,7 +67,7 @@ def test_calls_of_tools_in_chat_streams(case: str) -> None:
     chunks, right = CHAT[case]
     if case == "name in pieces":
         chunks[-1]["choices"][0]["delta"]["tool_calls"][0]["index"] = 0
-    heard = chat.FACE.hear_events(read_events(stream(*chunks, END)))
+    heard = chat.DIALECT.capture_events(read_events(stream(*chunks, END)))
     assert calls_of(heard) == right
     assert heard.whole
 
@@ -76,19 +76,19 @@ def test_of_several_answers_the_first_is_followed() -> None:
     texts = [("first ", 0), ("second ", 1), ("answer", 0), ("reply", 1)]
     chunks = [piece(text=text, index=index) for text, index in texts]
     ends = [piece(finish="stop", index=1), piece(finish="length", index=0)]
-    heard = chat.FACE.hear_events(read_events(stream(*chunks, *ends)))
+    heard = chat.DIALECT.capture_events(read_events(stream(*chunks, *ends)))
     assert (heard.text, heard.whole, heard.end) == ("first answer", False, "length")
     both = {"choices": [{"index": 1, "delta": {"content": "b"}}, {"index": 0, "delta": {"content": "a"}}]}
-    assert chat.FACE.hear_events(read_events(stream(both, piece(finish="stop")))).text == "a"
+    assert chat.DIALECT.capture_events(read_events(stream(both, piece(finish="stop")))).text == "a"
     whole = canned.chat_answer("a")
     whole["choices"].insert(0, {**whole["choices"][0], "index": 1, "message": {"role": "assistant", "content": "b"}})
-    assert chat.FACE.hear(whole).text == "a"
+    assert chat.DIALECT.capture(whole).text == "a"
 
 
 def test_the_recorded_cases(shared: Path) -> None:
     for line in (shared / "cases" / "chat-streams.jsonl").read_text().splitlines():
         case = json.loads(line)
-        heard = chat.FACE.hear_events(read_events(stream(*case["chunks"])))
+        heard = chat.DIALECT.capture_events(read_events(stream(*case["chunks"])))
         right = case["right"]
         said = {"calls": [list(one) for one in calls_of(heard)], "text": heard.text, "whole": heard.whole}
         assert {name: said[name] for name in right} == right, case["case"]
@@ -113,23 +113,23 @@ SAYS = {"type": "message", "role": "assistant", "content": [{"type": "output_tex
 @pytest.mark.parametrize("names", [True, False], ids=["named", "unnamed"])
 def test_calls_of_tools_in_responses_streams(output: bool, names: bool) -> None:
     content = items(SAYS, FUNCTION, CUSTOM, output=output, names=names, calls=not output)
-    heard = responses.FACE.hear_events(read_events(content))
+    heard = responses.DIALECT.capture_events(read_events(content))
     assert calls_of(heard) == [READ, ("apply_patch", '{"input":"*** Begin\\n"}')]
     assert (heard.text, heard.whole, heard.prompt_tokens) == ("So: ", True, 100)
     last = last_event(content)
     assert last is not None
-    assert responses.FACE.ends(*last)
+    assert responses.DIALECT.ends(*last)
 
 
 def test_a_whole_response_tells_calls_of_custom_tools() -> None:
-    heard = responses.FACE.hear({**canned.responses_answer(""), "output": [CUSTOM]})
+    heard = responses.DIALECT.capture({**canned.responses_answer(""), "output": [CUSTOM]})
     assert calls_of(heard) == [("apply_patch", '{"input":"*** Begin\\n"}')]
 
 
 DIALECTS = {
-    "chat": (chat.FACE, canned.chat_events),
-    "responses": (responses.FACE, canned.responses_events),
-    "messages": (messages.FACE, canned.messages_events),
+    "chat": (chat.DIALECT, canned.chat_events),
+    "responses": (responses.DIALECT, canned.responses_events),
+    "messages": (messages.DIALECT, canned.messages_events),
 }
 
 
@@ -141,13 +141,13 @@ def test_neither_names_nor_the_last_blank_line_are_needed(name: str, named: bool
     if not named:
         content = b"".join(line for line in content.splitlines(keepends=True) if not line.startswith(b"event:"))
     for cut in (0, 1, 2):
-        heard = dialect.hear_events(read_events(content[: len(content) - cut]))
+        heard = dialect.capture_events(read_events(content[: len(content) - cut]))
         assert (heard.text, heard.whole) == ("Hi there", True)
 
 
 def test_blocks_of_text_are_joined_with_nothing_whole_and_streamed_alike() -> None:
     blocks = [{"type": "text", "text": text} for text in ("One, ", "two", " three")]
-    whole = messages.FACE.hear({**canned.messages_answer(""), "content": blocks})
+    whole = messages.DIALECT.capture({**canned.messages_answer(""), "content": blocks})
     events = [canned.sse({"type": "message_start", "message": canned.messages_answer("")}, "message_start")]
     for index, block in enumerate(blocks):
         said = {"index": index, "content_block": {"type": "text", "text": ""}}
@@ -155,8 +155,8 @@ def test_blocks_of_text_are_joined_with_nothing_whole_and_streamed_alike() -> No
         more = {"index": index, "delta": {"type": "text_delta", "text": block["text"]}}
         events.append(canned.sse({"type": "content_block_delta", **more}, "content_block_delta"))
     events += canned.messages_events("")[-2:]
-    streamed = messages.FACE.hear_events(read_events(b"".join(events)))
+    streamed = messages.DIALECT.capture_events(read_events(b"".join(events)))
     assert whole.text == streamed.text == "One, two three"
     parts = [{"type": "output_text", "text": block["text"]} for block in blocks]
     answer = {**canned.responses_answer(""), "output": [{"type": "message", "content": parts}]}
-    assert responses.FACE.hear(answer).text == "One, two three"
+    assert responses.DIALECT.capture(answer).text == "One, two three"

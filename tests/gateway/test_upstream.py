@@ -323,7 +323,7 @@ def test_what_is_kept_too_long_is_closed(run: Run, monkeypatch: pytest.MonkeyPat
             await got(pool, server.url)
             assert server.connections == 2
 
-    monkeypatch.setattr(upstream, "KEPT_SECONDS", 0.2)
+    monkeypatch.setattr(upstream, "IDLE_SECONDS", 0.2)
     run(test())
 
 

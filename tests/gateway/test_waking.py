@@ -1,4 +1,4 @@
-"""Which decisions ask for a model that stands still, and how often it is looked at for them."""
+"""Which decisions ask for a stopped model, and how often it is looked at for them."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def test_with_adaptive_thinking_turns_of_both_follow_each_other(gateway: Served)
 def test_a_conversation_that_thinks_by_a_budget_stays_where_it_began() -> None:
     asked = request("messages", CODE, tools=anthropic_tools())
     with pytest.raises(Untranslatable, match="only its vendor could go on"):
-        messages.FACE.to_chat({**asked, "thinking": {"type": "enabled", "budget_tokens": 2000}})
+        messages.DIALECT.to_chat({**asked, "thinking": {"type": "enabled", "budget_tokens": 2000}})
     for thinking in ({"type": "adaptive"}, {"type": "disabled"}, None):
-        assert messages.FACE.to_chat({**asked, "thinking": thinking})["tools"]
-    assert messages.FACE.to_chat({**request("messages", CODE), "thinking": {"type": "enabled"}})
+        assert messages.DIALECT.to_chat({**asked, "thinking": thinking})["tools"]
+    assert messages.DIALECT.to_chat({**request("messages", CODE), "thinking": {"type": "enabled"}})

@@ -66,7 +66,7 @@ def test_what_carries_images_goes_to_who_can_see(gateway: Served, face: str) -> 
 @every_face
 @pytest.mark.parametrize("finish", ["length", "tool_calls", "eos"])
 def test_why_a_model_ended_is_told_in_the_callers_words(gateway: Served, face: str, finish: str) -> None:
-    """What was cut at the token limit is no answer; whatever a model calls an end of its own is a plain end."""
+    """What was cut at the token limit is not an answer; whatever a model calls an end of its own is a plain end."""
     gateway.model.handler = canned.saying("", **canned.chat_answer(canned.MODEL_SAYS["coding"], finish=finish))
     answer = gateway.client.post(PATHS[face], json=request(face, CODE))
     if finish == "length":

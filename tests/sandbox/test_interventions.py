@@ -36,7 +36,7 @@ def test_a_crash_can_heal_by_itself(api: Api) -> None:
     assert api.state(deployment) == ("DEGRADED", 0)
     response = api.chat("hello")
     assert (response.status_code, response.json()["error"]["code"]) == (400, "dedicated_endpoint_not_running")
-    api.ok("POST", "/_sandbox/behaviour", {"fail_start": True})  # this is no start
+    api.ok("POST", "/_sandbox/behaviour", {"fail_start": True})  # this is not a start
     api.advance(89)
     assert api.state(deployment) == ("DEGRADED", 0)
     api.advance(1)

@@ -15,7 +15,7 @@ import zstandard
 from reasoning_cli.errors import ExitCode
 from reasoning_cli.together.file_types import Sending
 from reasoning_cli.together.fine_tune_requests import JobRequest
-from reasoning_cli.together.fine_tunes import Job, JobEvent, PriceEstimate, trouble_of
+from reasoning_cli.together.fine_tunes import Job, JobEvent, PriceEstimate, error_of
 from reasoning_cli.together.problems import (
     BusyError,
     CreditError,
@@ -144,7 +144,7 @@ def test_a_job_runs_to_its_result(together: Service, request_: JobRequest, tmp_p
     assert (job.status, job.is_registered, job.epochs_completed) == ("completed", True, 2)
     assert job.total_price
     assert job.dollars * 100 == job.cents
-    assert trouble_of(job, client.job_events(job_id)) is None
+    assert error_of(job, client.job_events(job_id)) is None
     events = client.job_events(job_id)
     assert [one.created_at for one in events] == sorted(one.created_at for one in events if one.created_at)
     together.behave(capital_events=True)
@@ -196,7 +196,7 @@ def test_cancelling_bills_the_steps_done(together: Service, request_: JobRequest
     assert job.status == "cancelled"
     assert 0.24 < (job.total_price or 0) / full < 0.27
     assert client.cancel_job(job_id).status == "cancelled"
-    problem = trouble_of(job)
+    problem = error_of(job)
     assert problem is not None
     assert "cancelled" in problem.message
     charged = client.create_job(replace(request_, suffix="early"))
@@ -221,7 +221,7 @@ def test_every_bad_end_is_told_apart(
     together.advance(900)
     job = together.client.job(job_id)
     assert (job.status, job.is_registered, bool(job.total_price)) == (status, False, is_billed)
-    problem = trouble_of(job, together.client.job_events(job_id))
+    problem = error_of(job, together.client.job_events(job_id))
     assert problem is not None
     assert problem.exit_code == exit_code
     assert said in problem.message
@@ -231,14 +231,14 @@ def test_a_result_that_was_never_registered_is_a_trouble(together: Service, requ
     together.behave(register_results=False)
     job_id = together.client.create_job(request_).id
     together.advance(900)
-    problem = trouble_of(together.client.job(job_id))
+    problem = error_of(together.client.job(job_id))
     assert problem is not None
     assert "registration failed" in problem.message
 
 
 def test_words_are_open_sets_in_any_letters() -> None:
     job = Job.model_validate({"id": "ft-1", "status": "Warming_Up", "later": 1})
-    assert (job.status, job.is_over, trouble_of(job)) == ("warming_up", False, None)
+    assert (job.status, job.is_over, error_of(job)) == ("warming_up", False, None)
     assert Job(id="ft-1", status="CANCELLED").is_over
     event = JobEvent.model_validate({"type": "COMPRESSING_MODEL", "created_at": "yesterday", "level": "Info"})
     assert (event.type, event.created_at, event.level) == ("model_compressing", None, "info")

@@ -157,7 +157,7 @@ class Killing:
 
 
 def wrong_with_training(world: Service) -> list[str]:
-    """What is not once there after a training, or not in the ledger. What no bytes came for is no file."""
+    """What is not once there after a training, or not in the ledger. What no bytes came for is not a file."""
     wrong = []
     files = world.ask("GET", "/v1/files")["data"]
     sent = sorted(one["filename"].split(".")[-2] for one in files if one["bytes"])

@@ -17,7 +17,7 @@ def show_dry_run(terminal: Terminal, facts: Facts, record: Record | list[Record]
     """What would be done, for a person or (marked as a dry run) for machines."""
     if json:
         mark: Record = {"dry_run": True}
-        terminal.json([mark | one for one in record] if isinstance(record, list) else mark | record)
+        terminal.json([mark | part for part in record] if isinstance(record, list) else mark | record)
         return
     terminal.facts(facts)
     terminal.note("Nothing was changed.")

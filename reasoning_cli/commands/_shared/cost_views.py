@@ -54,45 +54,45 @@ def cost_columns(by: By) -> list[Column[CostLine]]:
     amounts: list[Column[CostLine]] = [
         Column(
             "ready_seconds",
-            lambda one: one.usage.time,
+            lambda line: line.usage.time,
             "HOURS",
-            text=lambda one: hours(one.usage.time) if one.usage.high_time else "–",
+            text=lambda line: hours(line.usage.time) if line.usage.high_time else "–",
             kind=Kind.NUMBER,
         ),
         Column(
             "cost_cents",
-            lambda one: whole_cents(one.usage.cents),
+            lambda line: whole_cents(line.usage.cents),
             "COST",
-            text=lambda one: money(one.usage.cents),
+            text=lambda line: money(line.usage.cents),
             kind=Kind.NUMBER,
         ),
         Column(
             "decisions",
-            lambda one: one.decisions,
+            lambda line: line.decisions,
             "DECISIONS",
-            text=lambda one: "–" if one.decisions is None else f"{one.decisions:,}",
+            text=lambda line: "–" if line.decisions is None else f"{line.decisions:,}",
             kind=Kind.NUMBER,
             priority=4,
         ),
-        Column("decisions_counted_by", lambda one: one.counted_by),
+        Column("decisions_counted_by", lambda line: line.counted_by),
         Column(
             "cents_per_1000_decisions",
-            lambda one: None if one.cents_per_1000 is None else whole_cents(one.cents_per_1000),
+            lambda line: None if line.cents_per_1000 is None else whole_cents(line.cents_per_1000),
             "PER 1,000",
-            text=lambda one: "–" if one.cents_per_1000 is None else money(one.cents_per_1000),
+            text=lambda line: "–" if line.cents_per_1000 is None else money(line.cents_per_1000),
             kind=Kind.NUMBER,
             priority=4,
         ),
     ]
     bounds: list[Column[CostLine]] = [
-        Column("cost_low_cents", lambda one: whole_cents(one.usage.low_cents)),
-        Column("cost_high_cents", lambda one: whole_cents(one.usage.high_cents)),
+        Column("cost_low_cents", lambda line: whole_cents(line.usage.low_cents)),
+        Column("cost_high_cents", lambda line: whole_cents(line.usage.high_cents)),
     ]
     days: Column[CostLine] = Column(
         "last_days_cents",
-        lambda one: [whole_cents(day) for day in one.days],
+        lambda line: [whole_cents(day) for day in line.days],
         "7 DAYS",
-        text=lambda one: spark(one.days),
+        text=lambda line: spark(line.days),
         priority=5,
     )
     match by:
@@ -100,47 +100,47 @@ def cost_columns(by: By) -> list[Column[CostLine]]:
             return [*_deployment_columns(), *amounts, days, _model_column(), *_deployment_ids(), *bounds]
         case By.TYPE:
             name: Column[CostLine] = Column(
-                "model_type", lambda one: one.name, "TYPE", text=lambda one: spell_model_type(one.name)
+                "model_type", lambda line: line.name, "TYPE", text=lambda line: spell_model_type(line.name)
             )
             return [name, *amounts, days, *bounds]
         case By.DAY | By.HOUR:
             form = "%Y-%m-%d" if by is By.DAY else "%Y-%m-%d %H:%M"
             begin: Column[CostLine] = Column(
                 "begin",
-                lambda one: one.begin,
+                lambda line: line.begin,
                 by.upper(),
-                text=lambda one: f"{one.begin.astimezone():{form}}" if one.begin else "–",
+                text=lambda line: f"{line.begin.astimezone():{form}}" if line.begin else "–",
             )
             return [begin, *amounts, *bounds]
 
 
 def _deployment_columns() -> list[Column[CostLine]]:
     return [
-        Column("name", lambda one: one.name, "NAME"),
+        Column("name", lambda line: line.name, "NAME"),
         Column(
             "state",
-            lambda one: one.record.state if one.record else one.job.status if one.job else None,
+            lambda line: line.record.state if line.record else line.job.status if line.job else None,
             "STATE",
             kind=Kind.STATE,
             priority=3,
             style=_line_style,
         ),
-        Column("ready_replicas", lambda one: one.record.ready_replicas if one.record else None),
+        Column("ready_replicas", lambda line: line.record.ready_replicas if line.record else None),
         Column(
             "price_cents_per_hour",
-            lambda one: one.record.price_cents_per_hour if one.record else None,
+            lambda line: line.record.price_cents_per_hour if line.record else None,
             "$/H",
-            text=lambda one: money(one.record.price_cents_per_hour or 0) if one.record else "–",
+            text=lambda line: money(line.record.price_cents_per_hour or 0) if line.record else "–",
             kind=Kind.NUMBER,
         ),
     ]
 
 
-def _line_style(one: CostLine) -> str:
-    if one.record is not None:
-        return deployment_style(one.record.state)
-    done = one.job is not None and one.job.status == "completed"
-    return "good" if done else "bad" if one.job and "error" in one.job.status else "going"
+def _line_style(line: CostLine) -> str:
+    if line.record is not None:
+        return deployment_style(line.record.state)
+    done = line.job is not None and line.job.status == "completed"
+    return "good" if done else "bad" if line.job and "error" in line.job.status else "going"
 
 
 def deployment_style(state: str) -> str:
@@ -153,7 +153,7 @@ def deployment_style(state: str) -> str:
 def _model_column() -> Column[CostLine]:
     return Column(
         "model",
-        lambda one: one.record.model_name if one.record else one.job.model if one.job else None,
+        lambda line: line.record.model_name if line.record else line.job.model if line.job else None,
         "MODEL",
         gives_way=True,
         priority=6,
@@ -162,9 +162,9 @@ def _model_column() -> Column[CostLine]:
 
 def _deployment_ids() -> list[Column[CostLine]]:
     return [
-        Column("model_type", lambda one: one.model_type),
-        Column("deployment_id", lambda one: one.record.deployment_id if one.record else None),
-        Column("fine_tune_id", lambda one: one.job.id if one.job else None),
+        Column("model_type", lambda line: line.model_type),
+        Column("deployment_id", lambda line: line.record.deployment_id if line.record else None),
+        Column("fine_tune_id", lambda line: line.job.id if line.job else None),
     ]
 
 
@@ -198,8 +198,8 @@ def report_lines(report: CostReport, *, bars: bool = False) -> list[str]:
         lines.append("Too many lines to ask Together for its count of each: see `--by model`.")
     lines += [_original_line(report.original)] if report.original else []
     if report.elsewhere:
-        names = ", ".join(sorted({one.model for one in report.elsewhere}))
-        decisions = counted(sum(one.decisions for one in report.elsewhere), "decision")
+        names = ", ".join(sorted({row.model for row in report.elsewhere}))
+        decisions = counted(sum(row.decisions for row in report.elsewhere), "decision")
         lines.append(f"Models that were not deployed from here answered {decisions}: {names}.")
     standing = report.standing
     if standing.limit_cents is None:
@@ -221,11 +221,14 @@ def report_lines(report: CostReport, *, bars: bool = False) -> list[str]:
 
 def _original_line(traffic: Sequence[Traffic]) -> str:
     """What the original provider answered, in tokens as far as the log knows them."""
-    decisions, known = sum(one.decisions for one in traffic), sum(one.counted for one in traffic)
+    decisions, known = sum(source.decisions for source in traffic), sum(source.counted for source in traffic)
     text = f"The original provider answered {counted(decisions, 'decision')}"
     if not known:
         return f"{text}; the log has no token counts of them."
-    asked, answered = sum(one.prompt_tokens for one in traffic), sum(one.completion_tokens for one in traffic)
+    asked, answered = (
+        sum(source.prompt_tokens for source in traffic),
+        sum(source.completion_tokens for source in traffic),
+    )
     return f"{text}: {asked:,} tokens in, {answered:,} out{'' if known == decisions else f' for {known:,} of them'}."
 
 
@@ -256,15 +259,15 @@ def report_record(report: CostReport, lines: Sequence[dict[str, object]]) -> dic
         },
         "original": [
             {
-                "model_type": one.model_type,
-                "model": one.model,
-                "source": one.source,
-                "decisions": one.decisions,
-                "decisions_with_tokens": one.counted,
-                "prompt_tokens": one.prompt_tokens,
-                "completion_tokens": one.completion_tokens,
+                "model_type": source.model_type,
+                "model": source.model,
+                "source": source.source,
+                "decisions": source.decisions,
+                "decisions_with_tokens": source.counted,
+                "prompt_tokens": source.prompt_tokens,
+                "completion_tokens": source.completion_tokens,
             }
-            for one in (*report.original, *report.elsewhere)
+            for source in (*report.original, *report.elsewhere)
         ],
     }
 

@@ -93,16 +93,16 @@ def read_shift(canary: int | None, steps: str | None, interval: str | None, keep
 
 def _parse_steps(text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(one.strip().removesuffix("%")) for one in text.split(","))
+        return tuple(int(part.strip().removesuffix("%")) for part in text.split(","))
     except ValueError:
-        raise ValueError("is no list of percents") from None
+        raise ValueError("is not a list of percents") from None
 
 
-def wait_options(session: Session, timeout: timedelta, tell: Callable[[Progress], None]) -> Waiting:
+def wait_options(session: Session, timeout: timedelta, notify: Callable[[Progress], None]) -> Waiting:
     """How this run waits."""
     from reasoning_cli.operations.deploy.wait import Waiting
 
-    return Waiting(session.poll_seconds, timeout, session.sleep, tell)
+    return Waiting(session.poll_seconds, timeout, session.sleep, notify)
 
 
 def remember_models(session: Session, *names: str) -> None:

@@ -76,7 +76,7 @@ def replacement_facts(plan: DeployPlan, shift: Shift) -> list[tuple[str, str]]:
     old = plan.replaces
     assert old is not None
     last = shift.steps[-1]
-    steps = " %, then ".join(str(one) for one in shift.steps)
+    steps = " %, then ".join(str(step) for step in shift.steps)
     then = f"{old.model_name} is {'stopped and kept' if shift.keep_old else 'stopped and deleted'}"
     if last < 100:
         then = f"both go on; `reasoning models promote {spell_model_type(plan.model_type)}` finishes it"
@@ -107,10 +107,10 @@ def replacement_record(plan: DeployPlan, shift: Shift, done: Replaced | None) ->
 def _idle(minutes: int) -> str:
     if not minutes:
         return "never stops by itself: it costs until somebody stops it"
-    told = together_idle_minutes(minutes)
-    if told != minutes:
+    floor = together_idle_minutes(minutes)
+    if floor != minutes:
         return (
-            f"the guard stops it after {minutes} minutes without a request; Together after {told} if no guard is alive"
+            f"the guard stops it after {minutes} minutes without a request; Together after {floor} if no guard is alive"
         )
     return f"Together stops it after {minutes} minutes without a request, even if we are gone"
 
@@ -174,8 +174,8 @@ def stop_facts(plan: StopPlan, *, ours: bool = True) -> list[tuple[str, str]]:
         return _detach_facts(plan)
     deleted = "stays at Together, stopped" if plan.keep else "deployment and endpoint are deleted; the model stays"
     riders = ", ".join(
-        f"{one.model_name}" + (f" ({spell_model_type(one.model_type)})" if one.model_type else "")
-        for one in plan.riders
+        f"{rider.model_name}" + (f" ({spell_model_type(rider.model_type)})" if rider.model_type else "")
+        for rider in plan.riders
     )
     return [
         ("stop", f"{record.endpoint_name}: {record.model_name} on {record.hardware}, {record.state}"),
@@ -228,7 +228,7 @@ def stop_all_facts(plans: Sequence[StopPlan]) -> list[tuple[str, str]]:
         (
             "stop",
             f"{plan.record.endpoint_name}: {plan.record.model_name}, {plan.record.state},"
-            + "".join(f" with {one.model_name}," for one in plan.riders)
+            + "".join(f" with {rider.model_name}," for rider in plan.riders)
             + f" {money(plan.saves_cents_per_hour)} an hour",
         )
         for plan in plans
@@ -241,7 +241,7 @@ def stop_record(plan: StopPlan, record: DeploymentRecord) -> dict[str, object]:
     return {
         "name": record.deployment_name if record.rides_on else record.endpoint_name,
         "keep": plan.keep,
-        "detaches": [one.model_name for one in plan.riders],
+        "detaches": [rider.model_name for rider in plan.riders],
         "deletes_base": plan.base.endpoint_name if plan.base else None,
         "stays_for": list(plan.stays_for),
         "saves_cents_per_hour": plan.saves_cents_per_hour,

@@ -72,10 +72,12 @@ def filter_of(
     from reasoning_cli.store.samples.training_log import SampleFilter
 
     if label is not None and label.lower() not in LABEL_FILTERS:
-        raise UsageError(f"`{label}` is no label", f"there are {', '.join(LABEL_FILTERS[:-1])} and {LABEL_FILTERS[-1]}")
+        raise UsageError(
+            f"`{label}` is not a label", f"there are {', '.join(LABEL_FILTERS[:-1])} and {LABEL_FILTERS[-1]}"
+        )
     begin, end = parse_bounds(since, until, session.now())
     return SampleFilter(
-        model_types=tuple(dict.fromkeys(parse_model_type(one) for one in model_type or [])),
+        model_types=tuple(dict.fromkeys(parse_model_type(name) for name in model_type or [])),
         since=begin,
         until=end,
         agent=_text(agent),

@@ -197,13 +197,18 @@ class Session:
         from reasoning_cli.operations.deploy.status import SlotUse
 
         get = self.settings.get
-        return {one: SlotUse(get(s.MODE[one]), get(s.SHARE[one]), get(s.PROVIDER_URL[one])) for one in s.MODE}
+        return {
+            model_type: SlotUse(get(s.MODE[model_type]), get(s.SHARE[model_type]), get(s.PROVIDER_URL[model_type]))
+            for model_type in s.MODE
+        }
 
     @property
     def idle_by_type(self) -> dict[str, int]:
         """The idle minutes set for single model types."""
         return {
-            one: minutes for one, setting in s.TYPE_IDLE.items() if (minutes := self.settings.get(setting)) is not None
+            model_type: minutes
+            for model_type, setting in s.TYPE_IDLE.items()
+            if (minutes := self.settings.get(setting)) is not None
         }
 
     @property

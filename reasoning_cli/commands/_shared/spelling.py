@@ -216,7 +216,7 @@ def meant(root: Root, group: str, word: str) -> list[str]:
 def meant_option(command: Any, name: str) -> str | None:
     """The option of `command` that `name`, which it does not have, may stand for."""
     known = _options(command)
-    return next((one for one in MEANT_OPTIONS.get(name, ()) if one in known), None)
+    return next((meant_option for meant_option in MEANT_OPTIONS.get(name, ()) if meant_option in known), None)
 
 
 def _renamed(path: str, word: str, following: str) -> tuple[str, str | None]:
@@ -238,11 +238,11 @@ def _names_type(word: str) -> bool:
 
 def _takes_type(command: Any) -> bool:
     """Whether its first argument is a model type: there `-m TYPE` is the same as TYPE."""
-    return any(one.name == "model_type" and one.param_type_name == "argument" for one in command.params)
+    return any(param.name == "model_type" and param.param_type_name == "argument" for param in command.params)
 
 
 def _options(command: Any) -> dict[str, TyperOption]:
-    return {name: one for one in command.params for name in (*one.opts, *one.secondary_opts)}
+    return {name: param for param in command.params for name in (*param.opts, *param.secondary_opts)}
 
 
 def _knows(options: Mapping[str, TyperOption], word: str) -> bool:

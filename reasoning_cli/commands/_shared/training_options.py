@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reasoning_cli.operations.data.export.split import Dedupe
 
 MinConfidenceOption = Annotated[
-    str | None, typer.Option(metavar="0-1", help="Only answers that told at least this confidence.")
+    str | None, typer.Option(metavar="0-1", help="Only answers with at least this confidence.")
 ]
 RedactNamesOption = Annotated[
     bool, typer.Option("--redact-names", help="Pseudonyms for those the agent talks with, too.")
@@ -35,9 +35,9 @@ def parse_dedupe(text: str) -> Dedupe:
     """How copies are found. UsageError for another word."""
     from reasoning_cli.operations.data.export.split import DEDUPES
 
-    found = next((one for one in DEDUPES if one == text), None)
+    found = next((way for way in DEDUPES if way == text), None)
     if found is None:
-        raise UsageError(f"`{text}` is no way to find copies", f"there are {', '.join(DEDUPES)}")
+        raise UsageError(f"`{text}` is not a way to find copies", f"there are {', '.join(DEDUPES)}")
     return found
 
 

@@ -110,7 +110,7 @@ def set_key(
 
 @app.command()
 def unset(ctx: typer.Context, name: NameArgument) -> None:
-    """Take a value out of the settings file, or a name that is no setting."""
+    """Take a value out of the settings file, or a name that is not a setting."""
     session = session_of(ctx)
     file = session.settings_as_found.paths.config_file
     if name in s.BY_NAME or name not in read_file(file):
@@ -145,9 +145,9 @@ def profiles(
     session = session_of(ctx)
     found = list_profiles(s.environment(), session.profile)
     session.terminal.show(_profiles(found), chosen_format(fmt, json), quiet=quiet)
-    for one in found:
-        if one.problem:
-            session.terminal.warn(one.problem)
+    for profile in found:
+        if profile.problem:
+            session.terminal.warn(profile.problem)
 
 
 @app.command()

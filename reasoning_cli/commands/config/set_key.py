@@ -72,7 +72,7 @@ def _agreed(session: Session, project: KeyProject, *, yes: bool) -> bool:
     was = f"the project so far is {before.name}" if before is not None and before.id != project.id else "it is another"
     warning = f"the key is of project {project.name}; {was}"
     if left:
-        names = ", ".join(one.endpoint_name for one in left)
+        names = ", ".join(record.endpoint_name for record in left)
         warning += f". What runs there goes on costing, and only the old key can stop it: {names}"
     session.terminal.warn(warning)
     return session.terminal.confirm("Work in the other project from now on?", yes=yes)

@@ -36,9 +36,9 @@ def compare(
     terminal, chosen = session.terminal, chosen_format(fmt, json)
     only = parse_model_type(model_type) if model_type else None
     found = compare(session.store, read_prices(prices_file(session)), session.now())
-    found = [one for one in found if only in (None, one.model_type)]
+    found = [comparison for comparison in found if only in (None, comparison.model_type)]
     if chosen is not Format.TABLE or quiet:
-        terminal.show(Listing(_columns(), found, id=lambda one: one.model_type), chosen, quiet=quiet)
+        terminal.show(Listing(_columns(), found, id=lambda comparison: comparison.model_type), chosen, quiet=quiet)
         return
     show_comparisons(terminal, found)
     if not found:
@@ -48,54 +48,57 @@ def compare(
 
 def show_comparisons(terminal: Terminal, found: Sequence[Comparison]) -> None:
     """One model type below the other: both prices, on a terminal one below the other, then what they come to."""
-    for number, one in enumerate(found):
+    for number, comparison in enumerate(found):
         if number:
             terminal.print()
-        name = spell_model_type(one.model_type)
-        terminal.say(f"{name}   {one.decisions_per_hour:,.0f} decisions an hour over the last day")
+        name = spell_model_type(comparison.model_type)
+        terminal.say(f"{name}   {comparison.decisions_per_hour:,.0f} decisions an hour over the last day")
         if terminal.out_is_terminal:
-            terminal.facts([(label.rstrip(), text) for label, text in _price_facts(one)])
+            terminal.facts([(label.rstrip(), text) for label, text in _price_facts(comparison)])
         else:
-            for label, text in _price_facts(one):
+            for label, text in _price_facts(comparison):
                 terminal.say(f"  {label}   {text}")
-        for line in _conclusion_lines(one):
+        for line in _conclusion_lines(comparison):
             terminal.say(line)
 
 
-def _price_facts(one: Comparison) -> list[tuple[str, str]]:
+def _price_facts(comparison: Comparison) -> list[tuple[str, str]]:
     """What a decision costs on our model, and at the original provider."""
     from reasoning_cli.terminal.units import money
 
-    name = spell_model_type(one.model_type)
-    if one.cents_per_hour is None:
+    name = spell_model_type(comparison.model_type)
+    if comparison.cents_per_hour is None:
         own = f"was never deployed: `reasoning models deploy {name} --dry-run` shows its price"
     else:
-        each = one.own_cents_per_decision
-        own = f"{money(one.cents_per_hour)} an hour{f' = {money(each * 1000)} per 1,000' if each is not None else ''}"
-    return [("your model", own), _original_fact(one)]
+        each = comparison.own_cents_per_decision
+        own = (
+            f"{money(comparison.cents_per_hour)} an"
+            f" hour{f' = {money(each * 1000)} per 1,000' if each is not None else ''}"
+        )
+    return [("your model", own), _original_fact(comparison)]
 
 
-def _conclusion_lines(one: Comparison) -> list[str]:
+def _conclusion_lines(comparison: Comparison) -> list[str]:
     """How sure the prices are, from when ours pays, and what to do now."""
     from reasoning_cli.terminal.units import money
 
-    lines = _estimate_lines(one.original)
-    saved = one.saved_cents_per_hour
-    if one.pays_from is not None and saved is not None:
+    lines = _estimate_lines(comparison.original)
+    saved = comparison.saved_cents_per_hour
+    if comparison.pays_from is not None and saved is not None:
         more = f"costs {money(-saved)} an hour more than it saves" if saved < 0 else f"saves {money(saved)} an hour"
-        when = "Now it" if one.running else "Running, it"
-        lines.append(f"  Your model pays from {one.pays_from:,} decisions an hour. {when} {more}.")
-        lines.append(f"  → {_advice(one)}")
+        when = "Now it" if comparison.running else "Running, it"
+        lines.append(f"  Your model pays from {comparison.pays_from:,} decisions an hour. {when} {more}.")
+        lines.append(f"  → {_advice(comparison)}")
     return lines
 
 
-def _original_fact(one: Comparison) -> tuple[str, str]:
+def _original_fact(comparison: Comparison) -> tuple[str, str]:
     from reasoning_cli.terminal.units import moment, money
 
-    original = one.original
+    original = comparison.original
     if original is None:
         none = "the log holds no answer of the original provider from the last 30 days"
-        newest = one.newest_original
+        newest = comparison.newest_original
         return "original  ", f"{none}; its newest is of {moment(newest)}" if newest is not None else none
     each, price = original.cents_per_decision, original.price
     if each is None or price is None:
@@ -133,45 +136,54 @@ def _estimate_lines(original: Original | None) -> list[str]:
     return lines
 
 
-def _advice(one: Comparison) -> str:
-    name = spell_model_type(one.model_type)
-    pays = (one.saved_cents_per_hour or 0) >= 0
+def _advice(comparison: Comparison) -> str:
+    name = spell_model_type(comparison.model_type)
+    pays = (comparison.saved_cents_per_hour or 0) >= 0
     if pays:
-        return "keep it running" if one.running else f"deploy it: `reasoning models deploy {name}`"
-    if one.busy is not None:
-        return f"let it run when it pays, {one.busy}: `reasoning costs schedule {name} {one.busy}`"
-    return f"stop it: `reasoning models stop {name}`" if one.running else "leave it off"
+        return "keep it running" if comparison.running else f"deploy it: `reasoning models deploy {name}`"
+    if comparison.busy is not None:
+        return f"let it run when it pays, {comparison.busy}: `reasoning costs schedule {name} {comparison.busy}`"
+    return f"stop it: `reasoning models stop {name}`" if comparison.running else "leave it off"
 
 
 def _columns() -> list[Column[Comparison]]:
     from reasoning_cli.terminal.listing import Column
     from reasoning_cli.terminal.units import whole_cents
 
-    def per_1000(one: Original | None) -> int | None:
-        each = one.cents_per_decision if one else None
+    def per_1000(original: Original | None) -> int | None:
+        each = original.cents_per_decision if original else None
         return None if each is None else whole_cents(each * 1000)
 
     return [
-        Column("model_type", lambda one: one.model_type),
-        Column("decisions_last_day", lambda one: one.decisions),
-        Column("running", lambda one: one.running),
-        Column("cents_per_hour", lambda one: one.cents_per_hour),
+        Column("model_type", lambda comparison: comparison.model_type),
+        Column("decisions_last_day", lambda comparison: comparison.decisions),
+        Column("running", lambda comparison: comparison.running),
+        Column("cents_per_hour", lambda comparison: comparison.cents_per_hour),
         Column(
             "cents_per_1000_decisions",
-            lambda one: None if one.own_cents_per_decision is None else whole_cents(one.own_cents_per_decision * 1000),
+            lambda comparison: (
+                None
+                if comparison.own_cents_per_decision is None
+                else whole_cents(comparison.own_cents_per_decision * 1000)
+            ),
         ),
-        Column("original_model", lambda one: one.original.model if one.original else None),
-        Column("original_cents_per_1000_decisions", lambda one: per_1000(one.original)),
-        Column("original_decisions", lambda one: one.original.decisions if one.original else None),
-        Column("original_decisions_estimated", lambda one: one.original.estimated if one.original else None),
+        Column("original_model", lambda comparison: comparison.original.model if comparison.original else None),
+        Column("original_cents_per_1000_decisions", lambda comparison: per_1000(comparison.original)),
+        Column("original_decisions", lambda comparison: comparison.original.decisions if comparison.original else None),
+        Column(
+            "original_decisions_estimated",
+            lambda comparison: comparison.original.estimated if comparison.original else None,
+        ),
         Column(
             "original_cached_percent",
-            lambda one: round(one.original.cached_share * 100) if one.original else None,
+            lambda comparison: round(comparison.original.cached_share * 100) if comparison.original else None,
         ),
-        Column("pays_from_decisions_per_hour", lambda one: one.pays_from),
+        Column("pays_from_decisions_per_hour", lambda comparison: comparison.pays_from),
         Column(
             "saved_cents_per_hour",
-            lambda one: None if one.saved_cents_per_hour is None else whole_cents(one.saved_cents_per_hour),
+            lambda comparison: (
+                None if comparison.saved_cents_per_hour is None else whole_cents(comparison.saved_cents_per_hour)
+            ),
         ),
-        Column("busy_hours", lambda one: None if one.busy is None else str(one.busy)),
+        Column("busy_hours", lambda comparison: None if comparison.busy is None else str(comparison.busy)),
     ]

@@ -41,7 +41,7 @@ def events(
     session = session_of(ctx)
     begin, end = parse_bounds(since, until, session.now())
     found = Events(session.store).list(begin, end, limit)[::-1]
-    listing = Listing(event_columns(), found, id=lambda one: one.subject)
+    listing = Listing(event_columns(), found, id=lambda event: event.subject)
     session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty="Nothing was done yet.")
 
 
@@ -51,26 +51,26 @@ def event_columns() -> list[Column[Event]]:
     from reasoning_cli.terminal.units import moment
 
     return [
-        Column("at", lambda one: one.at, "AT", text=lambda one: moment(one.at)),
-        Column("actor", lambda one: one.actor, "WHO", text=_who),
-        Column("by", lambda one: one.by),
-        Column("action", lambda one: one.action, "WHAT", text=lambda one: one.action.replace("_", " ")),
-        Column("subject", lambda one: one.subject, "TO", text=_subject),
-        Column("detail", lambda one: dict(one.detail), "DETAIL", text=_detail, gives_way=True, priority=3),
+        Column("at", lambda event: event.at, "AT", text=lambda event: moment(event.at)),
+        Column("actor", lambda event: event.actor, "WHO", text=_who),
+        Column("by", lambda event: event.by),
+        Column("action", lambda event: event.action, "WHAT", text=lambda event: event.action.replace("_", " ")),
+        Column("subject", lambda event: event.subject, "TO", text=_subject),
+        Column("detail", lambda event: dict(event.detail), "DETAIL", text=_detail, gives_way=True, priority=3),
     ]
 
 
-def _who(one: Event) -> str:
-    return f"{one.actor} ({one.by})" if one.by else one.actor
+def _who(event: Event) -> str:
+    return f"{event.actor} ({event.by})" if event.by else event.actor
 
 
-def _subject(one: Event) -> str:
-    return spell_model_type(one.subject) if one.subject in MODEL_TYPES else one.subject
+def _subject(event: Event) -> str:
+    return spell_model_type(event.subject) if event.subject in MODEL_TYPES else event.subject
 
 
-def _detail(one: Event) -> str:
+def _detail(event: Event) -> str:
     """The reason first, then what it was about."""
-    detail = dict(one.detail)
+    detail = dict(event.detail)
     why = detail.pop("why", None)
     reason = detail.pop("text", why)
     facts = [f"{name.rpartition('.')[2].replace('_', ' ')} {_spelled(value)}" for name, value in detail.items()]
@@ -86,6 +86,6 @@ def _spelled(value: object) -> str:
         case list():
             return " ".join(map(_spelled, value))
         case dict():
-            return " ".join(f"{name} {_spelled(one)}" for name, one in value.items())
+            return " ".join(f"{name} {_spelled(item)}" for name, item in value.items())
         case _:
             return str(value)

@@ -134,13 +134,13 @@ def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> N
         if not once and fmt is Format.TABLE:
             terminal.note(f"The guard looks every {interval.total_seconds():g} s. Ctrl-C ends it.")
 
-        def tell(seen: Round) -> None:
+        def notify(seen: Round) -> None:
             lock.sign(interval.total_seconds())
-            _tell(session, seen, fmt, always=once)
+            _notify(session, seen, fmt, always=once)
             hurried[0] = _look_at_promotions(session, fmt)
             _tend(session, keeper, fmt)
 
-        def trouble(problem: ReasoningError) -> None:
+        def on_error(problem: ReasoningError) -> None:
             lock.sign(interval.total_seconds())
             terminal.error(problem)
             _post(session, {"problem": problem.message, "hint": problem.hint})
@@ -159,8 +159,8 @@ def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> N
             lambda: session.client,
             lambda: _rules(session, interval),
             pause=None if once else pause,
-            tell=tell,
-            trouble=trouble,
+            notify=notify,
+            on_error=on_error,
         )
 
 
@@ -182,22 +182,22 @@ def _look_at_promotions(session: Session, fmt: Format) -> bool:
     except ReasoningError as problem:
         session.terminal.error(problem)
         return True
-    for one in looks:
-        if one.told is None:
+    for look in looks:
+        if look.message is None:
             continue
         record: dict[str, object] = {
-            "promotion": one.promotion.number,
-            "model_type": one.promotion.model_type,
-            "model": one.promotion.model,
-            "stage": one.promotion.stage,
-            "text": one.told,
+            "promotion": look.promotion.number,
+            "model_type": look.promotion.model_type,
+            "model": look.promotion.model,
+            "stage": look.promotion.stage,
+            "text": look.message,
         }
         if fmt is Format.JSONL:
             session.terminal.json_lines([record])
         else:
-            session.terminal.say(f"{spell_model_type(one.promotion.model_type)}: {one.told}")
+            session.terminal.say(f"{spell_model_type(look.promotion.model_type)}: {look.message}")
         _post(session, record)
-    return any(one.promotion.finished_at is None for one in looks)
+    return any(look.promotion.finished_at is None for look in looks)
 
 
 def _rules(session: Session, interval: timedelta) -> Rules:
@@ -210,13 +210,15 @@ def _rules(session: Session, interval: timedelta) -> Rules:
         limits=session.limits,
         idle_minutes=session.idle_by_type,
         default_idle_minutes=get(s.IDLE_MINUTES),
-        hours={one: hours for one, setting in s.TYPE_HOURS.items() if (hours := get(setting)) is not None},
+        hours={
+            model_type: hours for model_type, setting in s.TYPE_HOURS.items() if (hours := get(setting)) is not None
+        },
         interval=interval * max(speed, 1.0),
         retention=retention_of(session) if get(s.GUARD_CLEANUP) else None,
     )
 
 
-def _tell(session: Session, seen: Round, fmt: Format, *, always: bool) -> None:
+def _notify(session: Session, seen: Round, fmt: Format, *, always: bool) -> None:
     """What a round saw and did: each action once, and a line a round where somebody wants it."""
     terminal = session.terminal
     record = _record(seen)
@@ -255,9 +257,10 @@ def _lines(seen: Round) -> list[str]:
 
     at = moment(seen.at)
     done = [
-        f"{at}  {'starting' if one.start else 'stopping'} {one.record.endpoint_name}: {one.text}" for one in seen.done
+        f"{at}  {'starting' if verdict.start else 'stopping'} {verdict.record.endpoint_name}: {verdict.text}"
+        for verdict in seen.done
     ]
-    stopped = [f"{at}  {one.endpoint_name} is {one.state}" for one in seen.stopped]
+    stopped = [f"{at}  {record.endpoint_name} is {record.state}" for record in seen.stopped]
     deleted = (
         [f"{at}  {counted(seen.samples_deleted, 'sample')} deleted: kept no longer"] if seen.samples_deleted else []
     )
@@ -268,7 +271,7 @@ def _summary(seen: Round) -> str:
     from reasoning_cli.commands._shared.cost_views import spent_line
     from reasoning_cli.terminal.units import moment
 
-    running = sum(1 for one in seen.watched if one.record.ready_replicas)
+    running = sum(1 for deployment in seen.watched if deployment.record.ready_replicas)
     return f"{moment(seen.at)}  {running} running, {len(seen.watched)} deployed.  {spent_line(seen.standing)}"
 
 
@@ -278,28 +281,28 @@ def _record(seen: Round) -> dict[str, object]:
 
     return {
         "at": iso(seen.at),
-        "deployed": [one.record.endpoint_name for one in seen.watched],
-        "running": [one.record.endpoint_name for one in seen.watched if one.record.ready_replicas],
+        "deployed": [deployment.record.endpoint_name for deployment in seen.watched],
+        "running": [deployment.record.endpoint_name for deployment in seen.watched if deployment.record.ready_replicas],
         "spent_cents": whole_cents(seen.standing.usage.high_cents),
         "burn_cents_per_hour": seen.standing.burn_cents_per_hour,
         "actions": [
             {
-                "action": "start" if one.start else "stop",
-                "name": one.record.endpoint_name,
-                "why": str(one.why),
-                "text": one.text,
+                "action": "start" if verdict.start else "stop",
+                "name": verdict.record.endpoint_name,
+                "why": str(verdict.why),
+                "text": verdict.text,
             }
-            for one in seen.done
+            for verdict in seen.done
         ],
-        "stopped": [one.endpoint_name for one in seen.stopped],
+        "stopped": [record.endpoint_name for record in seen.stopped],
         "samples_deleted": seen.samples_deleted,
         "warnings": list(seen.warnings),
-        "problems": [one.message for one in seen.problems],
+        "problems": [problem.message for problem in seen.problems],
     }
 
 
 def _post(session: Session, record: dict[str, object]) -> None:
-    """Tell the webhook, if one is set; that it cannot be told never keeps the guard from its work."""
+    """Notify the webhook, if one is set; that it cannot be notified never keeps the guard from its work."""
     from reasoning_cli.webhook import post_json
 
     try:
@@ -308,7 +311,7 @@ def _post(session: Session, record: dict[str, object]) -> None:
     except ConfigurationError as error:
         problem = error.message
     if problem:
-        session.terminal.warn(f"the webhook was not told: {problem}")
+        session.terminal.warn(f"the webhook was not notified: {problem}")
 
 
 def _systemd_unit(session: Session, often: list[str]) -> str:

@@ -111,9 +111,11 @@ def auto_shutdown(
     after = f"after {wanted} idle minutes" if wanted else "never by themselves"
     every = f"every new {spell_model_type(chosen)} model" if chosen else "every new one"
     terminal.say(f"Models stop {after}: {every}{''.join(f', {name}' for name in changed)}.")
-    told = together_idle_minutes(wanted)
-    if told != wanted:
-        terminal.warn(f"Together itself stops them after {told} minutes at the earliest; only the guard is that quick")
+    rounded = together_idle_minutes(wanted)
+    if rounded != wanted:
+        terminal.warn(
+            f"Together itself stops them after {rounded} minutes at the earliest; only the guard is that quick"
+        )
         terminal.hint("start it: `reasoning costs guard`")
     if not wanted:
         terminal.warn("a forgotten model now costs until somebody stops it")

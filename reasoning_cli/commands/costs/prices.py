@@ -47,8 +47,10 @@ def prices(
     if edit:
         terminal.note(f"{file} is changed." if _edit(file) else "Nothing was changed.")
         return
-    rows = sorted(read_prices(file).values(), key=lambda one: one.model)
-    terminal.show(Listing(price_columns(rows), rows, id=lambda one: one.model), chosen_format(fmt, json), quiet=quiet)
+    rows = sorted(read_prices(file).values(), key=lambda price: price.model)
+    terminal.show(
+        Listing(price_columns(rows), rows, id=lambda price: price.model), chosen_format(fmt, json), quiet=quiet
+    )
 
 
 def price_columns(prices: Sequence[TokenPrice] = ()) -> list[Column[TokenPrice]]:
@@ -57,12 +59,12 @@ def price_columns(prices: Sequence[TokenPrice] = ()) -> list[Column[TokenPrice]]
 
     cached = "CACHED" if any(price.cached_usd is not None for price in prices) else None
     return [
-        Column("model", lambda one: one.model, "MODEL"),
-        Column("input_usd_per_million", lambda one: one.input_usd, "INPUT", kind=Kind.NUMBER),
-        Column("output_usd_per_million", lambda one: one.output_usd, "OUTPUT", kind=Kind.NUMBER),
-        Column("cached_input_usd_per_million", lambda one: one.cached_usd, cached, kind=Kind.NUMBER, priority=3),
-        Column("date", lambda one: one.date and str(one.date), "LOOKED UP", priority=2),
-        Column("source", lambda one: one.source, "WHERE", gives_way=True, priority=4),
+        Column("model", lambda price: price.model, "MODEL"),
+        Column("input_usd_per_million", lambda price: price.input_usd, "INPUT", kind=Kind.NUMBER),
+        Column("output_usd_per_million", lambda price: price.output_usd, "OUTPUT", kind=Kind.NUMBER),
+        Column("cached_input_usd_per_million", lambda price: price.cached_usd, cached, kind=Kind.NUMBER, priority=3),
+        Column("date", lambda price: price.date and str(price.date), "LOOKED UP", priority=2),
+        Column("source", lambda price: price.source, "WHERE", gives_way=True, priority=4),
     ]
 
 

@@ -34,7 +34,7 @@ def reconcile(
     if month is None:
         wanted = parse_month(None, at)
     found = reconcile(session.client, session.store, wanted, at)
-    listing = Listing(_columns(), found.days, id=lambda one: f"{one.begin:%Y-%m-%d}")
+    listing = Listing(_columns(), found.days, id=lambda day: f"{day.begin:%Y-%m-%d}")
     if chosen is Format.JSON and not quiet:
         terminal.json(_record(found, listing.records()))
     else:
@@ -52,28 +52,28 @@ def _columns() -> list[Column[DayCompared]]:
     from reasoning_cli.terminal.units import money, whole_cents
 
     return [
-        Column("date", lambda one: f"{one.begin:%Y-%m-%d}", "DAY (UTC)"),
+        Column("date", lambda day: f"{day.begin:%Y-%m-%d}", "DAY (UTC)"),
         Column(
             "ledger_cents",
-            lambda one: whole_cents(one.ledger.cents),
+            lambda day: whole_cents(day.ledger.cents),
             "LEDGER",
-            text=lambda one: money(one.ledger.cents),
+            text=lambda day: money(day.ledger.cents),
             kind=Kind.NUMBER,
         ),
-        Column("ledger_low_cents", lambda one: whole_cents(one.ledger.low_cents)),
-        Column("ledger_high_cents", lambda one: whole_cents(one.ledger.high_cents)),
+        Column("ledger_low_cents", lambda day: whole_cents(day.ledger.low_cents)),
+        Column("ledger_high_cents", lambda day: whole_cents(day.ledger.high_cents)),
         Column(
             "billed_cents",
-            lambda one: None if one.billed_cents is None else whole_cents(one.billed_cents),
+            lambda day: None if day.billed_cents is None else whole_cents(day.billed_cents),
             "BILL",
-            text=lambda one: "not yet" if one.billed_cents is None else money(one.billed_cents),
+            text=lambda day: "not yet" if day.billed_cents is None else money(day.billed_cents),
             kind=Kind.NUMBER,
         ),
         Column(
             "difference_cents",
-            lambda one: None if one.difference_cents is None else whole_cents(one.difference_cents),
+            lambda day: None if day.difference_cents is None else whole_cents(day.difference_cents),
             "DIFFERENCE",
-            text=lambda one: "–" if one.difference_cents is None else money(one.difference_cents),
+            text=lambda day: "–" if day.difference_cents is None else money(day.difference_cents),
             kind=Kind.NUMBER,
         ),
     ]

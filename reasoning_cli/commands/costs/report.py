@@ -134,7 +134,7 @@ def _listing(bill: CostReport) -> Listing[CostLine]:
     from reasoning_cli.terminal.listing import Listing
     from reasoning_cli.terminal.units import iso
 
-    return Listing(cost_columns(bill.by), bill.lines, id=lambda one: iso(one.begin) if one.begin else one.name)
+    return Listing(cost_columns(bill.by), bill.lines, id=lambda line: iso(line.begin) if line.begin else line.name)
 
 
 def _below(session: Session, bill: CostReport) -> list[str]:

@@ -103,24 +103,24 @@ def _marked(text: str, begins: str, ends: str) -> str:
 def label_listing(changes: Sequence[LabelRecord]) -> Listing[LabelRecord]:
     """The history of labels."""
     columns: list[Column[LabelRecord]] = [
-        Column("number", lambda one: one.number, "NO", kind=Kind.NUMBER),
-        Column("at", lambda one: one.at, "AT", text=lambda one: moment(one.at), priority=3),
-        Column("id", lambda one: one.sample_id, "ID", gives_way=True, prose=True),
+        Column("number", lambda change: change.number, "NO", kind=Kind.NUMBER),
+        Column("at", lambda change: change.at, "AT", text=lambda change: moment(change.at), priority=3),
+        Column("id", lambda change: change.sample_id, "ID", gives_way=True, prose=True),
         Column(
             "label",
-            lambda one: one.label,
+            lambda change: change.label,
             "LABEL",
             kind=Kind.STATE,
-            style=lambda one: _LABEL_STYLES.get(one.label or "", ""),
+            style=lambda change: _LABEL_STYLES.get(change.label or "", ""),
         ),
-        Column("was_label", lambda one: one.was_label, "WAS"),
-        Column("by", lambda one: one.by, "BY", priority=2),
-        Column("answer", lambda one: one.answer),
-        Column("was_answer", lambda one: one.was_answer),
-        Column("undoes", lambda one: one.undoes, "UNDOES", kind=Kind.NUMBER, priority=5),
-        Column("note", lambda one: one.note, "NOTE", priority=5),
+        Column("was_label", lambda change: change.was_label, "WAS"),
+        Column("by", lambda change: change.by, "BY", priority=2),
+        Column("answer", lambda change: change.answer),
+        Column("was_answer", lambda change: change.was_answer),
+        Column("undoes", lambda change: change.undoes, "UNDOES", kind=Kind.NUMBER, priority=5),
+        Column("note", lambda change: change.note, "NOTE", priority=5),
     ]
-    return Listing(columns, changes, id=lambda one: str(one.number), exact=True)
+    return Listing(columns, changes, id=lambda change: str(change.number), exact=True)
 
 
 def one_line(text: str) -> str:

@@ -21,13 +21,13 @@ def check_lines(found: FileCheck) -> tuple[list[str], list[Fact]]:
     ]
     for name, counts in found.decisions.items():
         total = sum(counts.values())
-        shares = ", ".join(f"{one} {percent(count / total)}" for one, count in list(counts.items())[:4])
+        shares = ", ".join(f"{item} {percent(count / total)}" for item, count in list(counts.items())[:4])
         lines.append(f"{spell_model_type(name)}: {total:,} ({shares})")
     if found.secrets:
         kinds = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in found.secrets.items())
         lines.append(f"secrets and personal data: {kinds}")
     if not refused and not warned:
-        lines.append("nothing to complain of")
+        lines.append("no problems found")
     facts = [("refused", f"{count:,}  {reason}") for reason, count in found.refusals.items()]
     facts += [("warning", f"{count:,}  {reason}") for reason, count in found.warnings.items()]
     facts += [(f"line {flaw.line:,}", flaw.reason) for flaw in found.flaws if flaw.line]

@@ -23,14 +23,14 @@ def export_lines(report: ExportReport, differences: Sequence[str]) -> tuple[list
         f" about {counted(report.tokens, 'token')}"
     ]
     if len(report.files) > 1:
-        for one in report.files:
-            share = percent(one.samples / report.written)
-            lines.append(f"{one.side}: {counted(one.samples, 'sample')} ({share}) in {one.path or 'a file'}")
+        for file in report.files:
+            share = percent(file.samples / report.written)
+            lines.append(f"{file.side}: {counted(file.samples, 'sample')} ({share}) in {file.path or 'a file'}")
         lines += _split_remark(report)
     wanted = report.request.wanted
     if wanted.since or wanted.until:
         bounds = (f"from {moment(wanted.since)}" if wanted.since else "", _before(wanted.until))
-        lines.append(f"asked for: {' '.join(one for one in bounds if one)} (your zone)")
+        lines.append(f"asked for: {' '.join(bound for bound in bounds if bound)} (your zone)")
     lines.append(
         f"from {moment(report.oldest)} to {moment(report.newest)} (your zone), the longest about"
         f" {counted(report.longest, 'token')}"
@@ -66,7 +66,7 @@ def export_record(report: ExportReport) -> dict[str, object]:
         "newest": report.newest,
         "dry_run": report.dry_run,
         "manifest": report.manifest,
-        "files": [asdict(one) for one in report.files],
+        "files": [asdict(file) for file in report.files],
     }
 
 
@@ -77,7 +77,7 @@ def _before(until: datetime | None) -> str:
 
 def _split_remark(report: ExportReport) -> list[str]:
     asked = report.request.split
-    real = [one.samples / report.written for one in report.files]
+    real = [file.samples / report.written for file in report.files]
     if all(abs(got - wish) <= _FAR_OFF for got, wish in zip(real, asked, strict=True)):
         return []
     return [

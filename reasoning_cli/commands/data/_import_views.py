@@ -40,8 +40,8 @@ def show_import(terminal: Terminal, report: ImportReport) -> None:
     if report.went_on:
         terminal.say("what the last import read was not read again; `--again` reads all of it")
     if report.bad:
-        kept = f", kept in {report.rejects}" if report.rejects is not None else ""
-        terminal.say(f"{counted(report.bad, 'row')} not read{kept}:")
+        where = f", kept in {report.rejects}" if report.rejects is not None else ""
+        terminal.say(f"{counted(report.bad, 'row')} not read{where}:")
         terminal.facts(reasons(report.bad_by_why))
     if skipped := sum(report.skipped.values()):
         terminal.say(f"{counted(skipped, 'row')} without a decision to take in:")

@@ -57,7 +57,10 @@ def stats_facts(statistics: SampleStatistics, width: int) -> list[Fact]:
         ("personal data", _personal(statistics)),
         ("quality", f"{statistics.quality}: {statistics.quality_reason}"),
     ]
-    facts += [("advice" if number == 0 else "", one) for number, one in enumerate(statistics.recommendations)]
+    facts += [
+        ("advice" if number == 0 else "", recommendation)
+        for number, recommendation in enumerate(statistics.recommendations)
+    ]
     return facts
 
 
@@ -157,7 +160,7 @@ def types_listing(figures: SampleFigures) -> Listing[dict[str, object]]:
         "count",
         "oldest",
         "newest",
-        *(one.name for one in fields(TypeFigures) if one.name != "range"),
+        *(field.name for field in fields(TypeFigures) if field.name != "range"),
     )
     return Listing([Column(name, itemgetter(name)) for name in names], rows, id=itemgetter("model_type"))
 

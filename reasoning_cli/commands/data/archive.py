@@ -42,7 +42,7 @@ def archive(
 
     session = session_of(ctx)
     terminal = session.terminal
-    types = tuple(dict.fromkeys(parse_model_type(one) for one in model_type or ()))
+    types = tuple(dict.fromkeys(parse_model_type(name) for name in model_type or ()))
     plan = plan_archive(session.store, session.now(), older_than, out, period=by.value, model_types=types)
     span = f"{plan.periods[0]} to {plan.periods[-1]}" if plan.periods else "none"
     facts = [

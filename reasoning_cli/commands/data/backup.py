@@ -77,8 +77,8 @@ def restore(
     if json:
         terminal.json({**record, "forgotten": forgotten})
         return
-    kept = f" What was there is {plan.aside}." if plan.present else ""
-    terminal.say(f"{database} is as it was in {file}.{kept}")
+    aside = f" What was there is {plan.aside}." if plan.present else ""
+    terminal.say(f"{database} is as it was in {file}.{aside}")
     if forgotten is None:
         terminal.warn("what was there is broken, so it is not known what had been forgotten since the copy was made")
     if forgotten:

@@ -56,8 +56,8 @@ def list_(
     session = session_of(ctx)
     wanted = filter_of(session, model_type, agent, room, source, label, decision, since, until)
     if quiet:
-        for one in ids_of(session.store, wanted, after=after, limit=limit):
-            session.terminal.print(one)
+        for sample_id in ids_of(session.store, wanted, after=after, limit=limit):
+            session.terminal.print(sample_id)
         return
     page = page_of(session.store, wanted, after=after, limit=limit)
     fmt = chosen_format(fmt, json)
@@ -83,7 +83,7 @@ def show(
     terminal, store = session.terminal, session.store
     if bool(ids) == last:
         raise UsageError("which decision?", "`reasoning data show DECISION`, or `reasoning data show --last`; not both")
-    samples = [newest_sample(store, SampleFilter())] if last else [find_sample(store, one) for one in ids or ()]
+    samples = [newest_sample(store, SampleFilter())] if last else [find_sample(store, typed) for typed in ids or ()]
     looks = [look_at(store, sample) for sample in samples]
     if json:
         terminal.json([look_record(look, raw=raw) for look in looks], exact=True)
@@ -139,7 +139,7 @@ def search(
         return
     if not text:
         raise UsageError("nothing to search for", 'for example `reasoning data search "good morning"`')
-    typed = " ".join(f'"{one}"' if " " in one and '"' not in one else one for one in text)
+    typed = " ".join(f'"{word}"' if " " in word and '"' not in word else word for word in text)
     wanted = filter_of(session, model_type, agent, room, source, label, decision, since, until)
     _read_the_new(session)
     found = search_samples(store, typed, wanted, after=after, limit=limit)

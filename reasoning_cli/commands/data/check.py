@@ -38,7 +38,7 @@ def check(
     terminal = session.terminal
     if max_tokens is not None and max_tokens < 1:
         raise UsageError(f"--max-tokens {max_tokens} is too few", "give a number from 1 on")
-    longest = max_tokens or max(session.settings.get(s.WINDOW_TOKENS[one]) for one in MODEL_TYPES)
+    longest = max_tokens or max(session.settings.get(s.WINDOW_TOKENS[model_type]) for model_type in MODEL_TYPES)
     with waiting(terminal, "checking") as shown:
         pace = Pace()
         found = check_file(

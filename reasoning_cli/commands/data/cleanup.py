@@ -46,7 +46,7 @@ def cleanup(
         session.store,
         session.now(),
         retention_of(session) if typed == Retention() else typed,
-        model_types=tuple(dict.fromkeys(parse_model_type(one) for one in model_type or ())),
+        model_types=tuple(dict.fromkeys(parse_model_type(name) for name in model_type or ())),
         keep_labelled=keep_labelled,
     )
     record = _record(plan, dry_run=dry_run)
@@ -58,7 +58,7 @@ def cleanup(
                 terminal.say(line)
         return
     what = f"{counted(plan.count, 'sample')} {_rule(plan)}"
-    if not terminal.confirm(f"Delete {what}?{_kept(plan)}", yes=yes):
+    if not terminal.confirm(f"Delete {what}?{_protected(plan)}", yes=yes):
         terminal.note("Nothing was changed.")
         raise typer.Exit(ExitCode.FAILED)
     try:
@@ -75,7 +75,7 @@ def cleanup(
     if json:
         terminal.json({**record, "deleted": deleted})
     else:
-        terminal.say(f"Deleted {counted(deleted, 'sample')} {_rule(plan)}.{_kept(plan)}")
+        terminal.say(f"Deleted {counted(deleted, 'sample')} {_rule(plan)}.{_protected(plan)}")
 
 
 def retention_of(session: Session) -> Retention:
@@ -97,17 +97,21 @@ def _rule(plan: CleanupPlan) -> str:
     return " or ".join(rules)
 
 
-def _kept(plan: CleanupPlan) -> str:
+def _protected(plan: CleanupPlan) -> str:
     from reasoning_cli.terminal.units import counted
 
-    return f" {counted(plan.kept, 'labelled one')} among them stay{'s' if plan.kept == 1 else ''}." if plan.kept else ""
+    return (
+        f" {counted(plan.protected, 'labelled one')} among them stay{'s' if plan.protected == 1 else ''}."
+        if plan.protected
+        else ""
+    )
 
 
 def _plan_lines(plan: CleanupPlan) -> list[str]:
     from reasoning_cli.terminal.units import counted, moment
 
     since = f", the oldest from {moment(plan.oldest)}" if plan.oldest else ""
-    lines = [f"{counted(plan.count, 'sample')} {_rule(plan)}{since}.{_kept(plan)}"]
+    lines = [f"{counted(plan.count, 'sample')} {_rule(plan)}{since}.{_protected(plan)}"]
     if len(plan.by_type) > 1:
         lines.append(
             ", ".join(f"{part.samples.count:,} {spell_model_type(name)}" for name, part in plan.by_type.items())
@@ -120,7 +124,7 @@ def _record(plan: CleanupPlan, *, dry_run: bool) -> dict[str, object]:
         "before": plan.before,
         "max_samples": plan.retention.most,
         "matching": plan.count,
-        "labelled_kept": plan.kept,
+        "labelled_kept": plan.protected,
         "by_type": {name: part.samples.count for name, part in plan.by_type.items()},
         "dry_run": dry_run,
     }

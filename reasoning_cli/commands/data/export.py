@@ -183,10 +183,10 @@ def _format(text: str | None, output: str | None) -> DataFormat:
     from reasoning_cli.operations.data.export.render import FORMATS
 
     suffix = Path(output or "").suffix.lower().removeprefix(".")
-    by_name = next((one for one in FORMATS if one == suffix), None)
-    found = next((one for one in FORMATS if one == text), None) if text is not None else by_name or "jsonl"
+    by_name = next((known for known in FORMATS if known == suffix), None)
+    found = next((known for known in FORMATS if known == text), None) if text is not None else by_name or "jsonl"
     if found is None:
-        raise UsageError(f"`{text}` is no format for training data", f"there are {', '.join(FORMATS)}")
+        raise UsageError(f"`{text}` is not a format for training data", f"there are {', '.join(FORMATS)}")
     if by_name not in (None, found) or suffix in _NEVER_WRITTEN:
         raise UsageError(f"`{output}` would be called {suffix} and hold {found}", f"name it `….{found}`")
     return found
@@ -213,15 +213,19 @@ def _forms(session: Session, compact: bool | None) -> dict[str, str]:
     from reasoning_cli import settings as s
 
     return {
-        one: str(session.settings.get(s.PROMPT_FORM[one])) if compact is None else "compact" if compact else "exact"
-        for one in MODEL_TYPES
+        model_type: str(session.settings.get(s.PROMPT_FORM[model_type]))
+        if compact is None
+        else "compact"
+        if compact
+        else "exact"
+        for model_type in MODEL_TYPES
     }
 
 
 def _windows(session: Session, max_tokens: int | None) -> dict[str, int]:
     from reasoning_cli import settings as s
 
-    return {one: max_tokens or session.settings.get(s.WINDOW_TOKENS[one]) for one in MODEL_TYPES}
+    return {model_type: max_tokens or session.settings.get(s.WINDOW_TOKENS[model_type]) for model_type in MODEL_TYPES}
 
 
 def _differences(session: Session, request: ExportRequest, types: Mapping[str, int]) -> list[str]:
@@ -229,8 +233,9 @@ def _differences(session: Session, request: ExportRequest, types: Mapping[str, i
     from reasoning_cli import settings as s
 
     return [
-        f"{spell_model_type(one)} is exported {form}, and its slot asks {session.settings.get(s.PROMPT_FORM[one])}:"
-        f" `reasoning config set {one}.prompt_form {form}` before this model serves"
-        for one, form in request.rules.forms.items()
-        if one in types and form != session.settings.get(s.PROMPT_FORM[one])
+        f"{spell_model_type(model_type)} is exported {form}, and its slot asks"
+        f" {session.settings.get(s.PROMPT_FORM[model_type])}:"
+        f" `reasoning config set {model_type}.prompt_form {form}` before this model serves"
+        for model_type, form in request.rules.forms.items()
+        if model_type in types and form != session.settings.get(s.PROMPT_FORM[model_type])
     ]

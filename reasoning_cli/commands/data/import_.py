@@ -62,7 +62,7 @@ def import_(
             "--model-type",
             "-m",
             metavar="TYPE",
-            help="What chat lines are whose prompt does not tell.",
+            help="The type of chat lines whose prompt does not show it.",
             autocompletion=complete_model_types,
         ),
     ] = None,

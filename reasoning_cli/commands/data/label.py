@@ -63,7 +63,7 @@ def label(
 
     session = session_of(ctx)
     labels = [name for name, chosen in (("good", good), ("bad", bad), ("none", none)) if chosen]
-    chosen = [*labels, *(one for one in (answer, decision) if one is not None), *([undo] if undo else [])]
+    chosen = [*labels, *(given for given in (answer, decision) if given is not None), *([undo] if undo else [])]
     who, now = who_labels(by), session.now()
     if source is not None:
         if ids or chosen or note is not None:
@@ -87,7 +87,7 @@ def label(
     else:
         verdict = Verdict(labels[0] if labels else None, _answer(answer), decision, note)
         done = label_samples(session.store, ids, verdict, at=now, by=who, dry_run=dry_run)
-        outcome = [(one.sample_id, one.label, changed) for one, changed in done]
+        outcome = [(labelling.sample_id, labelling.label, changed) for labelling, changed in done]
     if json:
         session.terminal.json(
             [{"id": sample, "label": made, "changed": changed, "dry_run": dry_run} for sample, made, changed in outcome]
@@ -100,7 +100,7 @@ def _undo(session: Session, ids: Sequence[str], who: str) -> list[_Labelled]:
     from reasoning_cli.operations.data.labels import take_back
 
     now = session.now()
-    samples = [take_back(session.store, one, at=now, by=who) for one in ids]
+    samples = [take_back(session.store, typed, at=now, by=who) for typed in ids]
     return [(sample.id, sample.label, True) for sample in samples]
 
 
@@ -193,7 +193,7 @@ def _answer(text: str | None) -> str | None:
     try:
         return _read(text).decode()
     except UnicodeDecodeError as error:
-        raise DataError(f"`{text}` is no UTF-8 text") from error
+        raise DataError(f"`{text}` is not UTF-8 text") from error
 
 
 def _is_file(name: str) -> bool:

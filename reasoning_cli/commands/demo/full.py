@@ -52,7 +52,7 @@ def steps() -> tuple[tuple[str, str], ...]:
 def show_full(
     terminal: Terminal, show: Callable[[str, str, Mapping[str, str]], None], folder: Path, environ: dict[str, str]
 ) -> None:
-    """All of it in `folder`. `show` types a command; while a model comes in, the agent asks on."""
+    """All of it in `folder`. `show` types a command; while a candidate is rolled out, the agent asks on."""
     past = list(make_decisions(PAST, seed=1, noise=NOISE, planning=False))
     live = list(make_decisions(LIVE, seed=2, noise=NOISE, planning=False))
     (folder / LOGS).write_text(agent_log(iter(past)), encoding="utf-8")

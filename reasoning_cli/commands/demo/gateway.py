@@ -54,7 +54,9 @@ def show_gateway(terminal: Terminal, why: str, typed: str, folder: Path, environ
         terminal.print(answer.text)
         who = "your model" if answer.source == "slot" else "the original provider"
         terminal.print(f"Answered by {who} in {answer.milliseconds} ms, with {answer.tokens} tokens.")
-        agent = Agent(base, (one for one in make_decisions(4 * LATER, seed=2) if one.model_type == "planning"))
+        agent = Agent(
+            base, (decision for decision in make_decisions(4 * LATER, seed=2) if decision.model_type == "planning")
+        )
         agent.ask(LATER)
         terminal.print(f"The agent asks on: {agent.asked + 1} decisions by now, {agent.failed} errors.")
     terminal.print()

@@ -16,7 +16,7 @@ from reasoning_cli.commands.demo.synthetic_agent import Made
 @contextmanager
 def original_provider(made: Iterable[Made]) -> Iterator[str]:
     """A provider on a free port that knows the answers to these decisions; its base, with `/v1`."""
-    answers = {one.prompt: one.output for one in made}
+    answers = {decision.prompt: decision.output for decision in made}
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -57,7 +57,7 @@ def original_provider(made: Iterable[Made]) -> Iterator[str]:
         thread.join(5)
 
 
-# A model that is asked beside what answers is asked as often, and has to keep up.
+# A shadow is asked as often, and has to keep up.
 _PAUSE_SECONDS = 0.05
 
 
@@ -71,11 +71,11 @@ class Agent:
     def ask(self, count: int | None = None, until: threading.Event | None = None) -> None:
         """Put the next decisions, so many or until told to stop; with `until` at an agent's pace."""
         connection = HTTPConnection(self._address, timeout=30)  # kept open, as an agent's client does
-        for one in islice(self._made, count):
+        for decision in islice(self._made, count):
             if until is not None and until.wait(_PAUSE_SECONDS):
                 break
             self.asked += 1
-            body = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": one.prompt}]})
+            body = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": decision.prompt}]})
             try:
                 connection.request("POST", "/v1/chat/completions", body, {"content-type": "application/json"})
                 answer = connection.getresponse()

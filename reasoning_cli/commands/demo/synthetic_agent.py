@@ -227,7 +227,7 @@ def make_decisions(
         at += timedelta(minutes=4)
         room = dice.choice(rooms)
         sender, other = dice.sample(room.people, 2)
-        situation = dice.choices(_SITUATIONS, [one.weight for one in _SITUATIONS])[0]
+        situation = dice.choices(_SITUATIONS, [situation.weight for situation in _SITUATIONS])[0]
         thing = dice.choice(things)
         message = dice.choice(situation.said).format(agent=AGENT, other=other, thing=thing)
         room.said.append((at, sender, message))
@@ -261,7 +261,7 @@ def planning_prompt(text: str) -> str:
 
 def agent_log(made: Iterator[Made]) -> str:
     """Decisions as ElizaOS writes them into its `logs` table, as JSON Lines."""
-    return "".join(f"{json.dumps(_row(one))}\n" for one in made)
+    return "".join(f"{json.dumps(_row(decision))}\n" for decision in made)
 
 
 def _answered(right: str, answers: Answers, noise: float, dice: random.Random) -> str:
@@ -278,7 +278,7 @@ def _prompt(template: str, room: _Room, at: datetime, dice: random.Random) -> st
     context = _CONTEXT.format(
         agent=AGENT,
         actions=", ".join(dice.sample(_ACTIONS, len(_ACTIONS))),
-        providers="\n".join(f"- **{one}**: {one.capitalize()} the agent knows of" for one in _PROVIDERS),
+        providers="\n".join(f"- **{provider}**: {provider.capitalize()} the agent knows of" for provider in _PROVIDERS),
         people="\n\n".join(f'"{who}" aka "{who.lower()}"\nID: {_id(who)}' for who in room.people),
         conversation="\n".join(lines),
         received=f"{sender}: {message}",

@@ -69,7 +69,7 @@ def run_gateway(session: Session, wanted: Serving) -> None:
 def _say_where_the_rest_goes(session: Session) -> None:
     """In the sandbox: who answers what no model of its does, and loudly where that is a real provider."""
     settings, terminal = session.settings, session.terminal
-    named = [one for one in (s.OPENAI_UPSTREAM, s.ANTHROPIC_UPSTREAM) if settings.find(one)[0] is not None]
+    named = [item for item in (s.OPENAI_UPSTREAM, s.ANTHROPIC_UPSTREAM) if settings.find(item)[0] is not None]
     for setting in named:
         terminal.warn(f"{setting.name} is {settings.get(setting)}: what no model here answers goes there, for real")
     if not named:

@@ -26,22 +26,25 @@ _WHO = {"slot": "model", "fallback": "fallback", "original": "original"}
 def explanation_columns() -> tuple[Column[Explanation], ...]:
     """One row a request."""
     return (
-        Column("number", lambda one: one.number, "#", kind=Kind.NUMBER),
+        Column("number", lambda explanation: explanation.number, "#", kind=Kind.NUMBER),
         Column(
-            "model_type", lambda one: one.model_type, "type", text=lambda one: spell_model_type(one.model_type or "–")
+            "model_type",
+            lambda explanation: explanation.model_type,
+            "type",
+            text=lambda explanation: spell_model_type(explanation.model_type or "–"),
         ),
-        Column("route", lambda one: one.route, "goes to"),
-        Column("reason", lambda one: one.reason, "why", gives_way=True),
-        Column("shadow", lambda one: one.shadow),
-        Column("face", lambda one: one.face, "dialect", priority=5),
-        Column("method", lambda one: one.method),
-        Column("path", lambda one: one.path, "path", priority=6),
+        Column("route", lambda explanation: explanation.route, "goes to"),
+        Column("reason", lambda explanation: explanation.reason, "why", gives_way=True),
+        Column("shadow", lambda explanation: explanation.shadow),
+        Column("face", lambda explanation: explanation.face, "dialect", priority=5),
+        Column("method", lambda explanation: explanation.method),
+        Column("path", lambda explanation: explanation.path, "path", priority=6),
     )
 
 
-def explanation_record(one: Explanation) -> dict[str, object]:
+def explanation_record(explanation: Explanation) -> dict[str, object]:
     """One explanation for machines."""
-    return asdict(one)
+    return asdict(explanation)
 
 
 @dataclass(frozen=True)
@@ -61,22 +64,22 @@ def stats_columns() -> tuple[Column[StatsRow], ...]:
     """Who answered, how often, how fast and why."""
 
     return (
-        Column("model_type", lambda one: one.model_type, "TYPE", text=lambda one: spell_model_type(one.model_type)),
-        Column("source", lambda one: one.source, "ANSWERED BY", text=lambda one: _WHO.get(one.source, one.source)),
-        Column("count", lambda one: one.count, "N", text=lambda one: f"{one.count:,}", kind=Kind.NUMBER),
+        Column("model_type", lambda row: row.model_type, "TYPE", text=lambda row: spell_model_type(row.model_type)),
+        Column("source", lambda row: row.source, "ANSWERED BY", text=lambda row: _WHO.get(row.source, row.source)),
+        Column("count", lambda row: row.count, "N", text=lambda row: f"{row.count:,}", kind=Kind.NUMBER),
         Column(
-            "share", lambda one: one.share, "SHARE", text=lambda one: percent(one.share), kind=Kind.SHARE, priority=3
+            "share", lambda row: row.share, "SHARE", text=lambda row: percent(row.share), kind=Kind.SHARE, priority=3
         ),
-        Column("p50_ms", lambda one: one.p50_ms, "P50", text=lambda one: _ms(one.p50_ms), kind=Kind.NUMBER),
+        Column("p50_ms", lambda row: row.p50_ms, "P50", text=lambda row: _ms(row.p50_ms), kind=Kind.NUMBER),
         Column(
             "p95_ms",
-            lambda one: one.p95_ms,
+            lambda row: row.p95_ms,
             "P95",
-            text=lambda one: _ms(one.p95_ms),
+            text=lambda row: _ms(row.p95_ms),
             kind=Kind.NUMBER,
             priority=2,
         ),
-        Column("reasons", lambda one: dict(one.reasons), "WHY", text=_why, gives_way=True, prose=True, priority=4),
+        Column("reasons", lambda row: dict(row.reasons), "WHY", text=_why, gives_way=True, prose=True, priority=4),
     )
 
 
@@ -93,7 +96,7 @@ def stats_rows(types: Mapping[str, Any]) -> list[StatsRow]:
             part["reasons"] if source != "slot" else {},
         )
         for model_type, entry in types.items()
-        for source, part in sorted(entry["by_source"].items(), key=lambda one: list(_WHO).index(one[0]))
+        for source, part in sorted(entry["by_source"].items(), key=lambda item: list(_WHO).index(item[0]))
     ]
 
 
@@ -113,32 +116,32 @@ class ModelRow:
 
 
 def model_columns() -> tuple[Column[ModelRow], ...]:
-    """Which model answered how often, was asked unseen, failed, and decided as what the agent got instead."""
+    """Which model answered how often, was asked as a shadow, failed, and decided as what the agent got instead."""
     return (
-        Column("model_type", lambda one: one.model_type, "TYPE", text=lambda one: spell_model_type(one.model_type)),
-        Column("model", lambda one: one.model, "MODEL", gives_way=True),
+        Column("model_type", lambda row: row.model_type, "TYPE", text=lambda row: spell_model_type(row.model_type)),
+        Column("model", lambda row: row.model, "MODEL", gives_way=True),
         Column(
-            "answered", lambda one: one.answered, "ANSWERED", text=lambda one: f"{one.answered:,}", kind=Kind.NUMBER
+            "answered", lambda row: row.answered, "ANSWERED", text=lambda row: f"{row.answered:,}", kind=Kind.NUMBER
         ),
         Column(
-            "beside", lambda one: one.beside, "UNSEEN", text=lambda one: f"{one.beside:,}", kind=Kind.NUMBER, priority=4
+            "beside", lambda row: row.beside, "SHADOW", text=lambda row: f"{row.beside:,}", kind=Kind.NUMBER, priority=4
         ),
-        Column("failed", lambda one: one.failed, "FAILED", text=lambda one: f"{one.failed:,}", kind=Kind.NUMBER),
+        Column("failed", lambda row: row.failed, "FAILED", text=lambda row: f"{row.failed:,}", kind=Kind.NUMBER),
         Column(
             "agreement",
-            lambda one: one.agreement,
+            lambda row: row.agreement,
             "AGREES",
-            text=lambda one: "–" if one.agreement is None else percent(one.agreement),
+            text=lambda row: "–" if row.agreement is None else percent(row.agreement),
             kind=Kind.SHARE,
             priority=3,
         ),
-        Column("p50_ms", lambda one: one.p50_ms, "P50", text=lambda one: _ms(one.p50_ms), kind=Kind.NUMBER, priority=4),
-        Column("p95_ms", lambda one: one.p95_ms, "P95", text=lambda one: _ms(one.p95_ms), kind=Kind.NUMBER, priority=5),
+        Column("p50_ms", lambda row: row.p50_ms, "P50", text=lambda row: _ms(row.p50_ms), kind=Kind.NUMBER, priority=4),
+        Column("p95_ms", lambda row: row.p95_ms, "P95", text=lambda row: _ms(row.p95_ms), kind=Kind.NUMBER, priority=5),
         Column(
             "failures",
-            lambda one: dict(one.failures),
+            lambda row: dict(row.failures),
             "WHY",
-            text=lambda one: _counts(one.failures),
+            text=lambda row: _counts(row.failures),
             gives_way=True,
             prose=True,
             priority=6,
@@ -152,11 +155,11 @@ def model_rows(types: Mapping[str, Any], names: Mapping[str, str]) -> list[Model
     return [
         ModelRow(
             model_type,
-            names.get(one["deployment"] or "", one["model"]),
-            **{field: one[field] for field in fields},
+            names.get(model["deployment"] or "", model["model"]),
+            **{field: model[field] for field in fields},
         )
         for model_type, entry in types.items()
-        for one in entry["models"]
+        for model in entry["models"]
     ]
 
 
@@ -166,7 +169,7 @@ def _ms(value: int | None) -> str:
 
 def stats_listing(record: Mapping[str, Any]) -> Listing[StatsRow]:
     """Who answered, a row for each type and source."""
-    return Listing(stats_columns(), stats_rows(record["model_types"]), id=lambda one: one.model_type)
+    return Listing(stats_columns(), stats_rows(record["model_types"]), id=lambda row: row.model_type)
 
 
 def slot_listing(record: Mapping[str, Any]) -> Listing[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
@@ -196,7 +199,7 @@ def stats_lines(terminal: Terminal, record: Mapping[str, Any], names: Mapping[st
     types = record["model_types"]
     lines = [*terminal.table_lines(stats_listing(record)), ""] if types else []
     if models := model_rows(types, names):
-        lines += [*terminal.table_lines(Listing(model_columns(), models, id=lambda one: one.model)), ""]
+        lines += [*terminal.table_lines(Listing(model_columns(), models, id=lambda row: row.model)), ""]
     if "since" in record:
         lines = [f"By the log, since {moment(datetime.fromisoformat(record['since']))}", "", *lines]
     facts = []
@@ -216,8 +219,8 @@ def stats_lines(terminal: Terminal, record: Mapping[str, Any], names: Mapping[st
     return lines
 
 
-def _why(one: StatsRow) -> str:
-    return _counts(one.reasons)
+def _why(row: StatsRow) -> str:
+    return _counts(row.reasons)
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -249,7 +252,7 @@ def status_facts(record: Mapping[str, Any], *, bars: bool = False) -> list[Fact]
         facts.append((spell_model_type(model_type), f"{state}{circuit}", style))
         if (coming := slot["challenger"]) is not None:
             circuit = "" if coming["circuit"] == "closed" else f", circuit {coming['circuit']}"
-            facts.append(("", f"coming in beside it: {coming['model']}, {coming['percent']} %{circuit}"))
+            facts.append(("", f"candidate: {coming['model']}, {coming['percent']} %{circuit}"))
         if slot["waking"] and slot["closed"]:
             facts.append(("", slot["waking"]))
         if model_type == "coding" and slot["closed"] is None and not slot["tools"]:
@@ -269,14 +272,18 @@ def status_facts(record: Mapping[str, Any], *, bars: bool = False) -> list[Fact]
             facts.append(("", f"agrees with the original in {percent(entry['agreement'])}"))
         if entry["not_asked_beside"]:
             facts.append(("", f"{entry['not_asked_beside']:,} not shown to its model: it had enough to answer"))
-    kept = record["recording"]
+    recording = record["recording"]
     facts.append(
-        ("kept", f"{kept['stored']:,} in the log, {kept['unreadable']:,} unreadable, {kept['dropped']:,} dropped")
+        (
+            "kept",
+            f"{recording['stored']:,} in the log, {recording['unreadable']:,} unreadable, {recording['dropped']:,}"
+            f" dropped",
+        )
     )
-    reasons = list(kept.get("why_unreadable", {}).items())[:_MOST_REASONS]
+    reasons = list(recording.get("why_unreadable", {}).items())[:_MOST_REASONS]
     facts += [("", f"   {count:,} {reason}") for reason, count in reasons]
-    if kept["last_error"]:
-        facts.append(("", kept["last_error"], "bad"))
+    if recording["last_error"]:
+        facts.append(("", recording["last_error"], "bad"))
     if record["upstream_errors"]:
         facts.append(("original", ", ".join(f"{kind}: {count:,}" for kind, count in record["upstream_errors"].items())))
     if record["problem"]:

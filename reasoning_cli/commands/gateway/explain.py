@@ -43,4 +43,4 @@ def explain(
     if chosen is Format.JSON and len(rows) == 1:
         session.terminal.json(explanation_record(rows[0]))
         return
-    session.terminal.show(Listing(explanation_columns(), rows, id=lambda one: str(one.number)), chosen)
+    session.terminal.show(Listing(explanation_columns(), rows, id=lambda explanation: str(explanation.number)), chosen)

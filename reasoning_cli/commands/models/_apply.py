@@ -48,13 +48,13 @@ def carry_out(
     try:
         with waiting(terminal, f"deploying {name}") as shown:
 
-            def tell(progress: Progress) -> None:
-                one = progress.record
-                cold = "" if one.ready_replicas or one.rides_on else "; cold start is not billed"
-                what = f"adapter on {one.endpoint_name}" if one.rides_on else one.endpoint_name
+            def notify(progress: Progress) -> None:
+                record = progress.record
+                cold = "" if record.ready_replicas or record.rides_on else "; cold start is not billed"
+                what = f"adapter on {record.endpoint_name}" if record.rides_on else record.endpoint_name
                 shown.show(f"{what}: {progress.state.lower()}{cold}", clock_duration(progress.elapsed))
 
-            wait = wait_options(session, limit, tell) if limit is not None else None
+            wait = wait_options(session, limit, notify) if limit is not None else None
             if isinstance(plan, AttachPlan):
                 done = run_attach(session.client, session.store, plan, wait=wait)
             else:
@@ -167,11 +167,11 @@ def carry_out_replacement(
     try:
         with waiting(terminal, f"replacing {name}") as shown:
 
-            def tell(progress: Progress) -> None:
-                one = progress.record
-                shown.show(f"{one.model_name}: {progress.state.lower()}", clock_duration(progress.elapsed))
+            def notify(progress: Progress) -> None:
+                record = progress.record
+                shown.show(f"{record.model_name}: {progress.state.lower()}", clock_duration(progress.elapsed))
 
-            done = run_replace(session.client, session.store, plan, shift, wait_options(session, limit, tell))
+            done = run_replace(session.client, session.store, plan, shift, wait_options(session, limit, notify))
     except KeyboardInterrupt:
         price = money(plan.max_cents_per_hour)
         terminal.note(f"Interrupted: both models may be running, the new one at up to {price} an hour.")

@@ -110,7 +110,7 @@ class _Run:
 
     @property
     def is_half(self) -> bool:
-        """Whether something was sent that is no model yet."""
+        """Whether something was sent that is not a model yet."""
         return bool(self._mover.arrived_bytes) and not self._is_whole
 
     def left(self) -> str:
@@ -142,7 +142,9 @@ def _facts(plan: LocalPlan) -> list[tuple[str, str]]:
         ("files", f"{counted(len(folder.files), 'file')}, {size(folder.size)}"),
     ]
     if folder.left_out:
-        why = "; ".join(f"{count} {reason}" for reason, count in Counter(one.why for one in folder.left_out).items())
+        why = "; ".join(
+            f"{count} {reason}" for reason, count in Counter(skipped.why for skipped in folder.left_out).items()
+        )
         facts.append(("left out", why))
     if plan.may_be_there and plan.model is not None:
         facts.append(("there", f"{plan.model.name} has files of the same sizes; only what differs is sent"))
@@ -155,12 +157,12 @@ def _facts(plan: LocalPlan) -> list[tuple[str, str]]:
 
 def _file_facts(plan: LocalPlan) -> list[tuple[str, str]]:
     """Each file with its size, the large ones first, and what stays here."""
-    files = sorted(plan.folder.files, key=lambda one: -one.size)
-    lines = [("send", f"{one.path}  {size(one.size)}") for one in files[:_MOST_SHOWN]]
+    files = sorted(plan.folder.files, key=lambda file: -file.size)
+    lines = [("send", f"{file.path}  {size(file.size)}") for file in files[:_MOST_SHOWN]]
     if len(files) > _MOST_SHOWN:
         rest = files[_MOST_SHOWN:]
-        lines.append(("send", f"{len(rest)} more, {size(sum(one.size for one in rest))}"))
-    lines += [("leave", f"{one.path}  {one.why}") for one in plan.folder.left_out[:_MOST_SHOWN]]
+        lines.append(("send", f"{len(rest)} more, {size(sum(file.size for file in rest))}"))
+    lines += [("leave", f"{skipped.path}  {skipped.why}") for skipped in plan.folder.left_out[:_MOST_SHOWN]]
     if len(plan.folder.left_out) > _MOST_SHOWN:
         lines.append(("leave", f"{len(plan.folder.left_out) - _MOST_SHOWN} more"))
     return lines
@@ -173,6 +175,8 @@ def _record(plan: LocalPlan) -> Record:
         "base": plan.base.name,
         "type": plan.kind,
         "bytes": plan.folder.size,
-        "files": [{"path": one.path, "bytes": one.size} for one in plan.folder.files],
-        "left_out": [{"path": one.path, "bytes": one.size, "why": one.why} for one in plan.folder.left_out],
+        "files": [{"path": file.path, "bytes": file.size} for file in plan.folder.files],
+        "left_out": [
+            {"path": skipped.path, "bytes": skipped.size, "why": skipped.why} for skipped in plan.folder.left_out
+        ],
     }

@@ -38,7 +38,7 @@ def hardware(
     offers = hardware_offers(session.client, model)
     if model is not None:
         remember_models(session, model)
-    listing = Listing(_offer_columns(for_model=model is not None), offers, id=lambda one: one.name)
+    listing = Listing(_offer_columns(for_model=model is not None), offers, id=lambda offer: offer.name)
     session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet)
 
 
@@ -55,21 +55,26 @@ def search(
 
     session = session_of(ctx)
     found = search_models(session.client, text)
-    remember_models(session, *(one.name for one in found))
+    remember_models(session, *(model.name for model in found))
     columns: list[Column[FoundModel]] = [
-        Column("name", lambda one: one.name, "MODEL", gives_way=True),
-        Column("ours", lambda one: one.is_ours, "WHERE", text=lambda one: "registry" if one.is_ours else "catalogue"),
+        Column("name", lambda model: model.name, "MODEL", gives_way=True),
+        Column(
+            "ours",
+            lambda model: model.is_ours,
+            "WHERE",
+            text=lambda model: "registry" if model.is_ours else "catalogue",
+        ),
         Column(
             "products",
-            lambda one: one.products,
+            lambda model: model.products,
             "FOR",
-            text=lambda one: ", ".join(product.lower().replace("_", "-") for product in one.products),
+            text=lambda model: ", ".join(product.lower().replace("_", "-") for product in model.products),
             priority=4,
         ),
-        Column("id", lambda one: one.id, "ID", priority=5),
-        Column("base_model_id", lambda one: one.base),
+        Column("id", lambda model: model.id, "ID", priority=5),
+        Column("base_model_id", lambda model: model.base),
     ]
-    listing = Listing(columns, found, id=lambda one: one.name)
+    listing = Listing(columns, found, id=lambda model: model.name)
     session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty=f"No model has `{text}` in its name.")
 
 
@@ -102,49 +107,56 @@ def _offer_columns(*, for_model: bool) -> list[Column[Offer]]:
     from reasoning_cli.terminal.units import money
 
     columns: list[Column[Offer]] = [
-        Column("name", lambda one: one.name, "HARDWARE"),
+        Column("name", lambda offer: offer.name, "HARDWARE"),
         Column(
             "price_cents_per_hour",
-            lambda one: one.price_cents_per_hour,
+            lambda offer: offer.price_cents_per_hour,
             "$/H",
-            text=lambda one: money(one.price_cents_per_hour),
+            text=lambda offer: money(offer.price_cents_per_hour),
             kind=Kind.NUMBER,
         ),
-        Column("headroom", lambda one: one.headroom, "FREE", text=_free, kind=Kind.NUMBER),
-        Column("regions", lambda one: dict(one.regions), "BY REGION", text=_regions, gives_way=True, priority=3),
+        Column("headroom", lambda offer: offer.headroom, "FREE", text=_free, kind=Kind.NUMBER),
+        Column("regions", lambda offer: dict(offer.regions), "BY REGION", text=_regions, gives_way=True, priority=3),
     ]
     chosen: Column[Offer] = Column(
         "is_chosen",
-        lambda one: one.is_chosen,
+        lambda offer: offer.is_chosen,
         "CHOSEN" if for_model else None,
-        text=lambda one: "would be chosen" if one.is_chosen else "",
+        text=lambda offer: "would be chosen" if offer.is_chosen else "",
     )
-    config: Column[Offer] = Column("config_id", lambda one: one.config_id, "CONFIG" if for_model else None, priority=5)
-    return [*columns, config, chosen, Column("description", lambda one: one.description)]
+    config: Column[Offer] = Column(
+        "config_id", lambda offer: offer.config_id, "CONFIG" if for_model else None, priority=5
+    )
+    return [*columns, config, chosen, Column("description", lambda offer: offer.description)]
 
 
-def _free(one: Offer) -> str:
-    return "?" if one.headroom is None else str(one.headroom)
+def _free(offer: Offer) -> str:
+    return "?" if offer.headroom is None else str(offer.headroom)
 
 
-def _regions(one: Offer) -> str:
-    return ", ".join(f"{name} {'?' if free is None else free}" for name, free in one.regions)
+def _regions(offer: Offer) -> str:
+    return ", ".join(f"{name} {'?' if free is None else free}" for name, free in offer.regions)
 
 
 def _lines(facts: ModelFacts) -> list[tuple[str, str]]:
     from reasoning_cli.terminal.units import moment, money
 
-    def option(one: Hardware) -> str:
-        room = "?" if one.headroom is None else str(one.headroom)
-        chosen = ", would be chosen" if one == facts.chosen else ""
-        return f"{one.name} at {money(one.price_cents_per_hour)} an hour, {room} free{chosen} ({one.config_id})"
+    def option(option: Hardware) -> str:
+        room = "?" if option.headroom is None else str(option.headroom)
+        chosen = ", would be chosen" if option == facts.chosen else ""
+        return (
+            f"{option.name} at {money(option.price_cents_per_hour)} an hour, {room} free{chosen} ({option.config_id})"
+        )
 
     revisions = [
-        ("weights", f"{one.revision_id} of {moment(one.created_at)}: {one.status.lower() or 'not validated'}")
-        for one in facts.revisions
+        (
+            "weights",
+            f"{revision.revision_id} of {moment(revision.created_at)}: {revision.status.lower() or 'not validated'}",
+        )
+        for revision in facts.revisions
     ]
-    serving = [("hardware", option(one)) for one in facts.options]
-    deployed = [("deployed", f"{one.endpoint_name}: {one.state}") for one in facts.deployed]
+    serving = [("hardware", option(hardware)) for hardware in facts.options]
+    deployed = [("deployed", f"{record.endpoint_name}: {record.state}") for record in facts.deployed]
     return [
         ("model", f"{facts.model.name} ({facts.model.id}), in {facts.model.project_id}"),
         *([("base", facts.base)] if facts.base else []),
@@ -164,18 +176,19 @@ def _record(facts: ModelFacts) -> dict[str, object]:
         "base": facts.base,
         "description": facts.model.description,
         "revisions": [
-            {"id": one.revision_id, "created_at": one.created_at, "validation": one.status} for one in facts.revisions
+            {"id": revision.revision_id, "created_at": revision.created_at, "validation": revision.status}
+            for revision in facts.revisions
         ],
         "hardware": [
             {
-                "name": one.name,
-                "config_id": one.config_id,
-                "price_cents_per_hour": one.price_cents_per_hour,
-                "headroom": one.headroom,
-                "is_chosen": one == facts.chosen,
+                "name": hardware.name,
+                "config_id": hardware.config_id,
+                "price_cents_per_hour": hardware.price_cents_per_hour,
+                "headroom": hardware.headroom,
+                "is_chosen": hardware == facts.chosen,
             }
-            for one in facts.options
+            for hardware in facts.options
         ],
         "refused": facts.why_not,
-        "deployed": [{"name": one.endpoint_name, "state": one.state} for one in facts.deployed],
+        "deployed": [{"name": record.endpoint_name, "state": record.state} for record in facts.deployed],
     }

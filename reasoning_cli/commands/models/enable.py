@@ -47,7 +47,7 @@ def enable(
         case Mode.SHADOW:
             what = "shadow: the original answers; the model is asked too, and both answers are kept"
         case Mode.CANARY:
-            what = f"canary: the model answers {get(s.SHARE[chosen])} % of the people, always the same ones"
+            what = f"canary: the model answers {get(s.SHARE[chosen])} % of the users, always the same ones"
         case _:
             what = "live: the model answers, and the original where its answer is no good"
     terminal = session.terminal
@@ -95,4 +95,4 @@ def _status(session: Session, model_type: str) -> ModelStatus:
     from reasoning_cli.operations.deploy.status import model_statuses
 
     every = model_statuses(session.store, session.models, session.enabled, session.now(), session.uses)
-    return next(one for one in every if one.model_type == model_type)
+    return next(status for status in every if status.model_type == model_type)

@@ -30,7 +30,7 @@ def list_models(
 
     session, chosen = session_of(ctx), chosen_format(fmt, json)
     if not everything:
-        listing = Listing(list_columns(session.now()), _statuses(session, None), id=lambda one: one.name)
+        listing = Listing(list_columns(session.now()), _statuses(session, None), id=lambda status: status.name)
         session.terminal.show(listing, chosen, quiet=quiet)
         return
     from reasoning_cli.operations.deploy.status import refresh
@@ -39,9 +39,9 @@ def list_models(
 
     at = refresh(session.client, session.store)
     foreign = foreign_statuses(session.client, session.store)
-    listing = Listing(all_columns(at), [*_statuses(session, at), *foreign], id=lambda one: one.name)
+    listing = Listing(all_columns(at), [*_statuses(session, at), *foreign], id=lambda status: status.name)
     session.terminal.show(listing, chosen, quiet=quiet)
-    spending = sum(one.burn_cents_per_hour for one in foreign)
+    spending = sum(status.burn_cents_per_hour for status in foreign)
     if spending and chosen is Format.TABLE and not quiet:
         session.terminal.hint(
             f"not ours costs {money(spending)} an hour;"

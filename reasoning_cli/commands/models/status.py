@@ -49,10 +49,10 @@ def money_lines(session: Session, at: datetime, online: bool = True) -> list[str
     from reasoning_cli.operations.costs.budget import standings
     from reasoning_cli.store.deploy.deployments import Deployments
 
-    broken = [one for one in Deployments(session.store).live() if one.last_error]
+    broken = [record for record in Deployments(session.store).live() if record.last_error]
     return [
-        *(spent_line(one) for one in standings(session.store, session.limits, at)),
-        *(f"{one.endpoint_name} is {one.state}: {one.last_error}" for one in broken),
+        *(spent_line(standing) for standing in standings(session.store, session.limits, at)),
+        *(f"{record.endpoint_name} is {record.state}: {record.last_error}" for record in broken),
         *_off_lines(session, at),
     ]
 
@@ -63,18 +63,18 @@ def _off_lines(session: Session, at: datetime) -> list[str]:
     from reasoning_cli.terminal.units import moment
 
     slots = [
-        one
-        for one in model_statuses(session.store, session.models, session.enabled, at, session.uses)
-        if one.model_type is not None and one.provider_url is None
+        status
+        for status in model_statuses(session.store, session.models, session.enabled, at, session.uses)
+        if status.model_type is not None and status.provider_url is None
     ]
     lines, never = [], []
-    for one in slots:
-        name = spell_model_type(one.model_type or "")
-        if (found := why_off(session.store, one)) is not None:
+    for slot in slots:
+        name = spell_model_type(slot.model_type or "")
+        if (found := why_off(session.store, slot)) is not None:
             since, why = moment(found[0]), found[1]
-            again = "deploy" if one.record is None else "start"
-            lines.append(f"OFF    {name} is {one.state} since {since}: {why}: `reasoning models {again} {name}`")
-        elif one.record is None:
+            again = "deploy" if slot.record is None else "start"
+            lines.append(f"OFF    {name} is {slot.state} since {since}: {why}: `reasoning models {again} {name}`")
+        elif slot.record is None:
             never.append(name)
     if never:
         lines.append(f"OFF    nothing was deployed for {', '.join(never)}: `reasoning models deploy {never[0]}`")
@@ -124,14 +124,14 @@ def _last_seen(session: Session) -> tuple[Listing[ModelStatus], datetime]:
 
     at = last_look(session.store) or session.now()
     statuses = model_statuses(session.store, session.models, session.enabled, at, session.uses)
-    return _listing([replace(one, is_known=one.record is None) for one in statuses], at), at
+    return _listing([replace(status, is_known=status.record is None) for status in statuses], at), at
 
 
 def _listing(statuses: Sequence[ModelStatus], at: datetime) -> Listing[ModelStatus]:
     from reasoning_cli.commands.models._views import status_columns
     from reasoning_cli.terminal.listing import Listing
 
-    return Listing(status_columns(at), list(statuses), id=lambda one: one.name)
+    return Listing(status_columns(at), list(statuses), id=lambda status: status.name)
 
 
 def _whole(session: Session, listing: Listing[ModelStatus], at: datetime) -> Listing[ModelStatus]:
@@ -147,7 +147,7 @@ def _all_elsewhere(session: Session) -> bool:
     """Whether nothing is at Together that could be asked for: no deployment, and slots that are served elsewhere."""
     from reasoning_cli.store.deploy.deployments import Deployments
 
-    return not Deployments(session.store).live() and any(one.provider_url for one in session.uses.values())
+    return not Deployments(session.store).live() and any(use.provider_url for use in session.uses.values())
 
 
 def _watch(session: Session, fmt: Format, below: Lines, pause: float) -> None:

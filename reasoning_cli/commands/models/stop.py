@@ -83,7 +83,7 @@ def _stop_one(
     again = f"reasoning models {'stop' if keep else 'undeploy'} {name}"
     try:
         with waiting(terminal, f"stopping {name}") as shown:
-            wait = wait_options(session, limit, _teller(shown))
+            wait = wait_options(session, limit, _notifier(shown))
             done = run_stop(session.client, session.store, plan, wait) if ours else _stop_foreign(session, plan, wait)
     except KeyboardInterrupt:
         terminal.note(f"Interrupted: {name} may still run, at up to {money(plan.saves_cents_per_hour)} an hour.")
@@ -161,41 +161,41 @@ def _stop_all(session: Session, limit: timedelta, *, keep: bool, yes: bool, dry_
     try:
         with waiting(terminal, "stopping") as shown:
             for outcome in run_stop_all(
-                session.client, session.store, plans, wait_options(session, limit, _teller(shown))
+                session.client, session.store, plans, wait_options(session, limit, _notifier(shown))
             ):
                 outcomes.append(outcome)
                 with shown.paused():
                     if outcome.problem is not None:
                         terminal.error(outcome.problem)
                     elif not json:
-                        one, end = outcome.plan, "stopped, and kept" if keep else "gone"
-                        saved = f"It saves {money(one.saves_cents_per_hour)} an hour."
-                        terminal.say(f"{one.record.endpoint_name} is {end}. {saved}")
+                        stopped, end = outcome.plan, "stopped, and kept" if keep else "gone"
+                        saved = f"It saves {money(stopped.saves_cents_per_hour)} an hour."
+                        terminal.say(f"{stopped.record.endpoint_name} is {end}. {saved}")
     except KeyboardInterrupt:
-        left = sum(one.saves_cents_per_hour for one in plans[len(outcomes) :])
+        left = sum(plan.saves_cents_per_hour for plan in plans[len(outcomes) :])
         terminal.note(f"Interrupted: what is not reported gone may still run, at up to {money(left)} an hour.")
         terminal.hint("go on: `reasoning models undeploy --all`; look: `reasoning models status`")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     if json:
         records = [
             {
-                **stop_record(one.plan, one.done.record if one.done else one.plan.record),
-                "error": one.problem.message if one.problem else None,
+                **stop_record(outcome.plan, outcome.done.record if outcome.done else outcome.plan.record),
+                "error": outcome.problem.message if outcome.problem else None,
             }
-            for one in outcomes
+            for outcome in outcomes
         ]
         terminal.json(records)
-    failed = [one.problem for one in outcomes if one.problem is not None]
+    failed = [outcome.problem for outcome in outcomes if outcome.problem is not None]
     if failed:
         raise typer.Exit(failed[0].exit_code)
 
 
-def _teller(shown: Shown) -> Callable[[Progress], None]:
+def _notifier(shown: Shown) -> Callable[[Progress], None]:
     from reasoning_cli.terminal.units import clock_duration
 
-    def tell(progress: Progress) -> None:
+    def notify(progress: Progress) -> None:
         billed = "; billed until it is stopped" if progress.record.ready_replicas else ""
         name = progress.record.endpoint_name
         shown.show(f"{name}: {progress.state.lower()}{billed}", clock_duration(progress.elapsed))
 
-    return tell
+    return notify

@@ -34,7 +34,7 @@ def test(
         try:
             question = Question(prompt.read_text(encoding="utf-8"), "a file")
         except UnicodeDecodeError as error:
-            raise DataError(f"`{prompt}` is no UTF-8 text: {error.reason}", "give a text file") from error
+            raise DataError(f"`{prompt}` is not UTF-8 text: {error.reason}", "give a text file") from error
     else:
         question = choose_question(session.store, wanted)
     trial = try_model(session.client, session.store, wanted, question)

@@ -115,17 +115,17 @@ def _fetch(
         ask_about(terminal, facts, "Upload it?", yes=yes, show=False)
     variables = environment()
     token = terminal.input.readline().strip() if token_stdin else None
-    token = token or next((variables[one] for one in TOKEN_VARIABLES if variables.get(one)), None)
+    token = token or next((variables[variable] for variable in TOKEN_VARIABLES if variables.get(variable)), None)
     if token is not None:
         remember(token)
         session.settings.keep_from_folder(s.BASE_URL, "the Hugging Face token")
     try:
         with waiting(terminal, f"uploading {name}") as shown:
 
-            def tell(step: Step) -> None:
+            def notify(step: Step) -> None:
                 shown.show(f"{name}: {step.text}", clock_duration(step.elapsed))
 
-            patience = Patience(session.poll_seconds, limit, session.sleep, tell)
+            patience = Patience(session.poll_seconds, limit, session.sleep, notify)
             model, revision = run_upload(session.client, plan, token, patience)
     except KeyboardInterrupt:
         terminal.note(f"Stopped waiting. Together goes on fetching {name}; it costs nothing.")

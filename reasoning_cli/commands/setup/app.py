@@ -78,7 +78,7 @@ def setup(
     if from_env is not None:
         from reasoning_cli.commands.setup.from_env import take_over
 
-        if any(one is not None for one in answered):
+        if any(answer is not None for answer in answered):
             raise UsageError("--from-env reads every answer from the file", "`reasoning config set` changes one")
         take_over(session, from_env, dry_run=dry_run, force=force, json=json)
         return
@@ -123,7 +123,7 @@ def setup(
 def _show_next_steps(session: Session) -> None:
     """What to type after setup, in the order that it is needed."""
     session.read_settings_again()
-    enabled = [spell_model_type(one) for one, on in session.enabled.items() if on]
+    enabled = [spell_model_type(name) for name, on in session.enabled.items() if on]
     steps = [
         ("check all of it", "`reasoning doctor`"),
         ("start the gateway", "`reasoning gateway serve`, then the agent with the lines above"),
@@ -177,8 +177,8 @@ def _models(pairs: list[str]) -> dict[str, str]:
 
 
 def _types(enabled: list[str]) -> dict[str, str]:
-    on = {parse_model_type(one) for one in enabled}
-    return {s.ENABLED[one].name: str(one in on).lower() for one in MODEL_TYPES} if on else {}
+    on = {parse_model_type(name) for name in enabled}
+    return {s.ENABLED[model_type].name: str(model_type in on).lower() for model_type in MODEL_TYPES} if on else {}
 
 
 def _check(session: Session, answers: dict[str, str | None]) -> None:

@@ -19,7 +19,7 @@ def take_over(session: Session, file: Path, *, dry_run: bool, force: bool, json:
     settings, terminal = session.settings, session.terminal
     plan = plan_taking_over(_read(file), settings)
     if json:
-        terminal.json([_record(one) for one in plan.variables])
+        terminal.json([_record(variable) for variable in plan.variables])
     else:
         _show(session, plan)
     refused = plan.wrong and not force
@@ -44,38 +44,38 @@ def _read(file: Path) -> dict[str, str]:
         raise DataError(f"cannot read `{file}`: {error.strerror}") from error
 
 
-def _record(one: Variable) -> dict[str, object]:
+def _record(variable: Variable) -> dict[str, object]:
     return {
-        "name": one.name,
-        "fate": one.outcome,
-        "setting": one.setting,
-        "value": one.value,
-        "before": one.before,
-        "why": one.why,
+        "name": variable.name,
+        "fate": variable.outcome,
+        "setting": variable.setting,
+        "value": variable.value,
+        "before": variable.before,
+        "why": variable.why,
     }
 
 
 def _show(session: Session, plan: Plan) -> None:
-    shown = [one for one in plan.variables if one.outcome is not Outcome.IGNORED]
-    for one in shown:
-        word, style = _WORDS.get(one.outcome, ("none", "dim"))
-        show_check(session.terminal, word, style, session.terminal.as_called(_said(one)), None)
+    shown = [variable for variable in plan.variables if variable.outcome is not Outcome.IGNORED]
+    for variable in shown:
+        word, style = _WORDS.get(variable.outcome, ("none", "dim"))
+        show_check(session.terminal, word, style, session.terminal.as_called(_said(variable)), None)
     if others := len(plan.variables) - len(shown):
         are = "1 other variable is" if others == 1 else f"{others} other variables are"
         session.terminal.note(f"{are} not for this program.")
 
 
-def _said(one: Variable) -> str:
-    match one.outcome:
+def _said(variable: Variable) -> str:
+    match variable.outcome:
         case Outcome.SET:
-            was = f", was {one.before}" if one.before else ""
-            return f"{one.name}: {one.setting} becomes {one.value}{was}"
+            was = f", was {variable.before}" if variable.before else ""
+            return f"{variable.name}: {variable.setting} becomes {variable.value}{was}"
         case Outcome.SAME:
-            return f"{one.name}: {one.setting} is {one.value} already"
+            return f"{variable.name}: {variable.setting} is {variable.value} already"
         case Outcome.WRONG:
-            return f"{one.name}: {one.why}"
+            return f"{variable.name}: {variable.why}"
         case _:
-            return f"{one.name} has no effect here: {one.why}"
+            return f"{variable.name} has no effect here: {variable.why}"
 
 
 def _say_what_hides(session: Session, plan: Plan) -> None:
@@ -86,4 +86,4 @@ def _say_what_hides(session: Session, plan: Plan) -> None:
 
 
 def _names(variables: tuple[Variable, ...]) -> str:
-    return ", ".join(one.name for one in variables)
+    return ", ".join(variable.name for variable in variables)

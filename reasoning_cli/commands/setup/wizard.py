@@ -79,15 +79,25 @@ def _tried(session: Session, key: str) -> Answers | None:
 def _ask_types(session: Session, answers: Answers) -> Answers:
     if any(s.ENABLED[model_type].name in answers for model_type in MODEL_TYPES):
         return {}
-    choices = [Choice(spell_model_type(one), one, ticked=session.settings.get(s.ENABLED[one])) for one in MODEL_TYPES]
+    choices = [
+        Choice(spell_model_type(model_type), model_type, ticked=session.settings.get(s.ENABLED[model_type]))
+        for model_type in MODEL_TYPES
+    ]
     ticked = session.prompter.tick("Which decisions may your own models take?", choices)
-    return {s.ENABLED[one].name: str(one in ticked).lower() for one in MODEL_TYPES}
+    return {s.ENABLED[model_type].name: str(model_type in ticked).lower() for model_type in MODEL_TYPES}
 
 
 def _ask_models(session: Session, answers: Answers) -> Answers:
-    wanted = [one for one in MODEL_TYPES if answers[s.ENABLED[one].name] == "true" and s.MODEL[one].name not in answers]
+    wanted = [
+        model_type
+        for model_type in MODEL_TYPES
+        if answers[s.ENABLED[model_type].name] == "true" and s.MODEL[model_type].name not in answers
+    ]
     return {
-        s.MODEL[one].name: _ask_setting(session, s.MODEL[one], f"Model for {spell_model_type(one)}:") for one in wanted
+        s.MODEL[model_type].name: _ask_setting(
+            session, s.MODEL[model_type], f"Model for {spell_model_type(model_type)}:"
+        )
+        for model_type in wanted
     }
 
 

@@ -27,9 +27,9 @@ _NAMES = {
     "actions_same": "same actions",
     "order_same": "same order",
     "providers_same": "same providers",
-    "text_similarity": "alike in words",
+    "text_similarity": "similar in words",
     "words_count": "words",
-    "similarity": "alike in tokens",
+    "similarity": "similar in tokens",
     "same": "same code",
     "parses": "parses",
     "tests_pass": "passes tests",
@@ -53,14 +53,16 @@ def plan_facts(plan: EvaluationPlan) -> list[Fact]:
     facts = [("decisions", f"{plan.count:,} of {name}{judged}")]
     if plan.left_out:
         facts.append(("left out", "; ".join(f"{count:,} {reason}" for reason, count in plan.left_out.items())))
-    for one in plan.estimates:
-        candidate = one.candidate
+    for estimate in plan.estimates:
+        candidate = estimate.candidate
         made = f" (training run {candidate.run})" if candidate.run is not None else ""
-        if one.is_free:
-            price = "it runs already: asking it costs nothing more" if one.questions else "has answered all of them"
+        if estimate.is_free:
+            price = (
+                "it runs already: asking it costs nothing more" if estimate.questions else "has answered all of them"
+            )
         else:
-            price = f"about {one.prompt_tokens:,} tokens in and {one.completion_tokens:,} out" + (
-                f", {money(one.cents)}" if one.cents is not None else ", at a price your table does not hold"
+            price = f"about {estimate.prompt_tokens:,} tokens in and {estimate.completion_tokens:,} out" + (
+                f", {money(estimate.cents)}" if estimate.cents is not None else ", at a price your table does not hold"
             )
         facts.append((candidate.name, f"{candidate.model_name}{made}, asked {candidate.form}; {price}"))
     if plan.answered:
@@ -79,19 +81,19 @@ def plan_record(plan: EvaluationPlan) -> dict[str, object]:
         "answers_known": plan.answered,
         "models": [
             {
-                "name": one.candidate.name,
-                "model_name": one.candidate.model_name,
-                "serving_name": one.candidate.serving_name,
-                "run": one.candidate.run,
-                "training": one.candidate.training,
-                "form": one.candidate.form,
-                "questions": one.questions,
-                "prompt_tokens_estimated": one.prompt_tokens,
-                "completion_tokens_estimated": one.completion_tokens,
-                "free": one.is_free,
-                "cents_estimated": one.cents,
+                "name": estimate.candidate.name,
+                "model_name": estimate.candidate.model_name,
+                "serving_name": estimate.candidate.serving_name,
+                "run": estimate.candidate.run,
+                "training": estimate.candidate.training,
+                "form": estimate.candidate.form,
+                "questions": estimate.questions,
+                "prompt_tokens_estimated": estimate.prompt_tokens,
+                "completion_tokens_estimated": estimate.completion_tokens,
+                "free": estimate.is_free,
+                "cents_estimated": estimate.cents,
             }
-            for one in plan.estimates
+            for estimate in plan.estimates
         ],
         "warnings": list(plan.warnings),
         "evaluation": plan.finished.number if plan.finished else None,
@@ -108,13 +110,13 @@ def say_report(terminal: Terminal, record: EvaluationRecord, report: EvaluationR
     terminal.print()
     for line in _table(terminal, report):
         terminal.print(line)
-    for one in report.models:
-        if any(truth != decided for truth, counts in one.confusion.items() for decided in counts):
+    for model in report.models:
+        if any(truth != decided for truth, counts in model.confusion.items() for decided in counts):
             terminal.print()
-            terminal.say(f"{one.name}: what was right, and what it decided")
-            terminal.table(_confusion(one))
+            terminal.say(f"{model.name}: what was right, and what it decided")
+            terminal.table(_confusion(model))
     terminal.print()
-    for difference in _told(report):
+    for difference in _notable(report):
         terminal.say(difference_text(difference))
     for sentence in _remarks(report):
         terminal.say(sentence)
@@ -136,14 +138,17 @@ def report_record_of(
         "started_at": record.started_at,
         "finished_at": record.finished_at,
         **report_record(report),
-        "disagreeing": [asdict(one) for one in disagreements],
+        "disagreeing": [asdict(disagreement) for disagreement in disagreements],
     }
 
 
 def figure_listing(report: EvaluationReport) -> Listing[tuple[str, str, Figure]]:
     """Every figure as a row: whose it is, its name, value and interval."""
-    rows = [(one.name, name, figure) for one in report.models for name, figure in _figures(one)]
-    rows += [(f"{one.one} - {one.other}", one.metric, one.figure) for one in report.differences]
+    rows = [(model.name, name, figure) for model in report.models for name, figure in _figures(model)]
+    rows += [
+        (f"{difference.one} - {difference.other}", difference.metric, difference.figure)
+        for difference in report.differences
+    ]
     return Listing(
         [
             Column("model", lambda row: row[0]),
@@ -162,62 +167,77 @@ def disagreement_listing(report: EvaluationReport, found: Sequence[Disagreement]
     """Decisions that went wrong: the sample (of a file the line), what is right, what each decided."""
 
     def decided(name: str) -> Callable[[Disagreement], str]:
-        return lambda one: one.decided.get(name) or "invalid"
+        return lambda disagreement: disagreement.decided.get(name) or "invalid"
 
     columns: list[Column[Disagreement]] = [
-        Column("id", lambda one: one.sample_id or f"line {one.item}", "ID"),
-        Column("right", lambda one: one.truth, "RIGHT"),
+        Column("id", lambda disagreement: disagreement.sample_id or f"line {disagreement.item}", "ID"),
+        Column("right", lambda disagreement: disagreement.truth, "RIGHT"),
     ]
-    columns += [Column(one.name, decided(one.name), one.name.upper()) for one in report.models if one.name != ORIGINAL]
-    return Listing(columns, found, id=lambda one: one.sample_id or str(one.item))
+    columns += [
+        Column(model.name, decided(model.name), model.name.upper()) for model in report.models if model.name != ORIGINAL
+    ]
+    return Listing(columns, found, id=lambda disagreement: disagreement.sample_id or str(disagreement.item))
 
 
 def evaluation_columns() -> list[Column[EvaluationRecord]]:
     """The columns of the list of evaluations."""
 
-    def models(one: EvaluationRecord) -> list[str]:
-        names = one.plan.get("models")
+    def models(evaluation: EvaluationRecord) -> list[str]:
+        names = evaluation.plan.get("models")
         return [str(name) for name in names] if isinstance(names, list) else []
 
-    def result(one: EvaluationRecord) -> str:
-        if one.report is None:
+    def result(evaluation: EvaluationRecord) -> str:
+        if evaluation.report is None:
             return "not finished"
         from reasoning_cli.operations.evaluate.report import read_report
 
-        told = _told(read_report(one.report))
-        return "; ".join(map(_brief, told)) or "no difference to tell"
+        notable = _notable(read_report(evaluation.report))
+        return "; ".join(map(_brief, notable)) or "no difference found"
 
     return [
-        Column("evaluation", lambda one: one.number, "NO", kind=Kind.NUMBER),
-        Column("model_type", lambda one: one.model_type, "TYPE", lambda one: spell_model_type(one.model_type)),
-        Column("started_at", lambda one: one.started_at, "AT", lambda one: moment(one.started_at), priority=4),
-        Column("finished_at", lambda one: one.finished_at),
-        Column("decisions", lambda one: one.plan.get("count"), "DECISIONS", kind=Kind.NUMBER, priority=3),
-        Column("models", models, "MODELS", lambda one: ", ".join(models(one)), priority=5),
+        Column("evaluation", lambda evaluation: evaluation.number, "NO", kind=Kind.NUMBER),
+        Column(
+            "model_type",
+            lambda evaluation: evaluation.model_type,
+            "TYPE",
+            lambda evaluation: spell_model_type(evaluation.model_type),
+        ),
+        Column(
+            "started_at",
+            lambda evaluation: evaluation.started_at,
+            "AT",
+            lambda evaluation: moment(evaluation.started_at),
+            priority=4,
+        ),
+        Column("finished_at", lambda evaluation: evaluation.finished_at),
+        Column("decisions", lambda evaluation: evaluation.plan.get("count"), "DECISIONS", kind=Kind.NUMBER, priority=3),
+        Column("models", models, "MODELS", lambda evaluation: ", ".join(models(evaluation)), priority=5),
         Column("result", result, "RESULT", gives_way=True, prose=True),
     ]
 
 
-def difference_text(one: Difference) -> str:
+def difference_text(difference: Difference) -> str:
     """A difference in words: `B is better than A: accuracy +3.1 points (+1.0 to +5.2) on 800 decisions`."""
-    figure, name = one.figure, _NAMES.get(one.metric, one.metric)
+    figure, name = difference.figure, _NAMES.get(difference.metric, difference.metric)
     points = f"{name} {_signed(figure.value)} points ({_signed(figure.low)} to {_signed(figure.high)})"
     on = f"on {counted(figure.count, 'decision')}"
-    if one.verdict in _VERDICTS:
-        return f"{one.one} is {_VERDICTS[one.verdict]} {one.other}: {points} {on}."
-    more = f"; about {_rounded(one.needed):,} would tell" if one.needed else ""
-    return f"Whether {one.one} is better than {one.other} is not known {on}: {points}{more}."
+    if difference.verdict in _VERDICTS:
+        return f"{difference.one} is {_VERDICTS[difference.verdict]} {difference.other}: {points} {on}."
+    more = f"; about {_rounded(difference.needed):,} would decide it" if difference.needed else ""
+    return f"Whether {difference.one} is better than {difference.other} is not known {on}: {points}{more}."
 
 
 def figure_text(name: str, figure: Figure) -> str:
     """`96.2 % (94.1–97.6)`, in the unit of what it measures."""
     if name in ("latency_p50_ms", "latency_p95_ms"):
         scale, digits, unit = (1000, 2, "s") if figure.value >= 1000 else (1, 0, "ms")
-        value, low, high = (f"{one / scale:.{digits}f}" for one in (figure.value, figure.low, figure.high))
+        value, low, high = (f"{number / scale:.{digits}f}" for number in (figure.value, figure.low, figure.high))
         return f"{value} {unit} ({low}–{high})"
     if name == "cost_cents_per_1000":
         digits = 2 if figure.value >= 100 else 4
-        value, low, high = (f"{one / 100:,.{digits}f}" for one in (figure.value, max(0.0, figure.low), figure.high))
+        value, low, high = (
+            f"{number / 100:,.{digits}f}" for number in (figure.value, max(0.0, figure.low), figure.high)
+        )
         return f"${value} ({low}–{high})" if math.isfinite(figure.high) else f"${value}"
     if name in ("words_count", "mistake_cost"):
         if not math.isfinite(figure.low):
@@ -229,48 +249,48 @@ def figure_text(name: str, figure: Figure) -> str:
 
 def _table(terminal: Terminal, report: EvaluationReport) -> list[str]:
     """Figures down, models across; where that is too wide one model after the other."""
-    figures = [dict(_figures(one)) for one in report.models]
-    rows = [name for name in _order(report) if any(name in one for one in figures)]
+    figures = [dict(_figures(model)) for model in report.models]
+    rows = [name for name in _order(report) if any(name in figure for figure in figures)]
 
     def cell(place: int) -> Callable[[str], str]:
         return lambda name: figure_text(name, figures[place][name]) if name in figures[place] else "–"
 
     columns: list[Column[str]] = [Column("figure", lambda name: name, "", lambda name: _spoken(name, report))]
-    for place, one in enumerate(report.models):
-        columns.append(Column(one.name, cell(place), one.name.upper()))
+    for place, model in enumerate(report.models):
+        columns.append(Column(model.name, cell(place), model.name.upper()))
     lines = terminal.table_lines(Listing(columns, rows, id=str))
     if max(len(line) for line in lines) <= terminal.width:
         return lines
     lines = []
-    for place, one in enumerate(report.models):
-        lines += ["", one.name] if place else [one.name]
+    for place, model in enumerate(report.models):
+        lines += ["", model.name] if place else [model.name]
         lines += terminal.fact_lines([(_spoken(name, report), cell(place)(name)) for name in rows])
     return lines
 
 
-def _confusion(one: ModelReport) -> Listing[tuple[str, dict[str, int]]]:
-    decided = sorted({name for counts in one.confusion.values() for name in counts})
+def _confusion(model: ModelReport) -> Listing[tuple[str, dict[str, int]]]:
+    decided = sorted({name for counts in model.confusion.values() for name in counts})
 
     def count(name: str) -> Callable[[tuple[str, dict[str, int]]], object]:
         return lambda row: row[1].get(name, 0)
 
     columns: list[Column[tuple[str, dict[str, int]]]] = [Column("right", lambda row: row[0], "")]
     columns += [Column(name, count(name), name, kind=Kind.NUMBER) for name in decided]
-    return Listing(columns, [(truth, dict(counts)) for truth, counts in one.confusion.items()], id=lambda row: row[0])
+    return Listing(columns, [(truth, dict(counts)) for truth, counts in model.confusion.items()], id=lambda row: row[0])
 
 
-def _figures(one: ModelReport) -> list[tuple[str, Figure]]:
+def _figures(model: ModelReport) -> list[tuple[str, Figure]]:
     ends = (
-        ("latency_p50_ms", one.latency_p50_ms),
-        ("latency_p95_ms", one.latency_p95_ms),
-        ("cost_cents_per_1000", one.cost_cents_per_1000),
+        ("latency_p50_ms", model.latency_p50_ms),
+        ("latency_p95_ms", model.latency_p95_ms),
+        ("cost_cents_per_1000", model.cost_cents_per_1000),
     )
-    found = [("valid", one.valid), *one.metrics.items(), *ends]
+    found = [("valid", model.valid), *model.metrics.items(), *ends]
     return [(name, figure) for name, figure in found if figure is not None]
 
 
 def _order(report: EvaluationReport) -> list[str]:
-    names = {name for one in report.models for name in one.metrics}
+    names = {name for model in report.models for name in model.metrics}
     singles = sorted((name for name in names if name not in _NAMES), key=lambda name: name.rpartition("_")[::-2])
     known = [name for name in _NAMES if name in names]
     return ["valid", *known[:1], *singles, *known[1:], "latency_p50_ms", "latency_p95_ms", "cost_cents_per_1000"]
@@ -291,9 +311,13 @@ def _spoken(name: str, report: EvaluationReport) -> str:
     return _NAMES.get(name, name.replace("_", " "))
 
 
-def _told(report: EvaluationReport) -> list[Difference]:
+def _notable(report: EvaluationReport) -> list[Difference]:
     """The differences worth a sentence: the figure models are compared by, and validity where it tells them apart."""
-    return [one for one in report.differences if one.metric == report.main_metric or one.verdict != "not known"]
+    return [
+        difference
+        for difference in report.differences
+        if difference.metric == report.main_metric or difference.verdict != "not known"
+    ]
 
 
 def _remarks(report: EvaluationReport) -> list[str]:
@@ -305,25 +329,26 @@ def _remarks(report: EvaluationReport) -> list[str]:
             "Nobody judged these decisions, so the original's answers are what is right, and it has no figure of its"
             f" own: `reasoning data review -m {name} --sample 50` gives it one."
         )
-    if "mistake_cost" in {each for one in report.models for each in one.metrics}:
+    if "mistake_cost" in {each for model in report.models for each in model.metrics}:
         weights = report.weights
         found.append(
             f"Mistakes are weighed {weights.wrong_respond} for speaking where silence was right and"
             f" {weights.wrong_ignore} for silence where an answer was due."
         )
-    for one in report.models:
-        if one.failures:
-            why = ", ".join(f"{reason} ({count:,})" for reason, count in list(one.failures.items())[:5])
-            found.append(f"Not valid of {one.name}: {why}.")
-        if one.checked.get("brackets"):
+    for model in report.models:
+        if model.failures:
+            why = ", ".join(f"{reason} ({count:,})" for reason, count in list(model.failures.items())[:5])
+            found.append(f"Not valid of {model.name}: {why}.")
+        if model.checked.get("brackets"):
             found.append(
-                f"Of {one.name}, code in {counted(one.checked['brackets'], 'answer')} was looked at for brackets alone,"
+                f"Of {model.name}, code in {counted(model.checked['brackets'], 'answer')} was looked at for brackets"
+                f" alone,"
                 " which is weaker than a parser."
             )
-        if one.cost_cents_per_1000 is None and one.cost_basis:
-            found.append(f"What {one.name} costs is not known: {one.cost_basis}.")
-        elif one.serving_name is not None:
-            found.append(f"Cost of {one.name}: {one.cost_basis}.")
+        if model.cost_cents_per_1000 is None and model.cost_basis:
+            found.append(f"What {model.name} costs is not known: {model.cost_basis}.")
+        elif model.serving_name is not None:
+            found.append(f"Cost of {model.name}: {model.cost_basis}.")
     found.append(
         f"Times are of {report.concurrency} calls at once, as measured here; the original's are as the log has them."
     )
@@ -340,6 +365,6 @@ def _rounded(count: int) -> int:
     return math.ceil(count / step) * step
 
 
-def _brief(one: Difference) -> str:
+def _brief(difference: Difference) -> str:
     """`B better than A`."""
-    return f"{one.one} {_VERDICTS.get(one.verdict, 'not known beside')} {one.other}"
+    return f"{difference.one} {_VERDICTS.get(difference.verdict, 'not known beside')} {difference.other}"

@@ -23,12 +23,12 @@ _MARKS = {True: "✓", False: "✗", None: "–"}
 def criteria_lines(criteria: Sequence[Criterion], width: int) -> list[str]:
     """The gate: each rule, what was wanted, what was found, and what would help where it does not hold."""
     lines = ["The gate:"]
-    for one in criteria:
-        text = f"{_MARKS[one.passed]} {one.text}: {one.found} (wanted: {one.wanted})"
+    for criterion in criteria:
+        text = f"{_MARKS[criterion.passed]} {criterion.text}: {criterion.found} (wanted: {criterion.wanted})"
         lines += textwrap.wrap(text, max(20, width - 2), initial_indent="  ", subsequent_indent="    ")
-        if one.passed is False and one.help:
+        if criterion.passed is False and criterion.help:
             lines += textwrap.wrap(
-                f"→ {one.help}", max(20, width - 2), initial_indent="    ", subsequent_indent="      "
+                f"→ {criterion.help}", max(20, width - 2), initial_indent="    ", subsequent_indent="      "
             )
     return lines
 
@@ -44,19 +44,19 @@ def plan_facts(plan: PromotionPlan) -> list[tuple[str, str]]:
     for_long = f"{counted(request.hold, 'decision')} of it"
     if request.interval:
         for_long += f" and {duration(request.interval)}"
-    shares = ", ".join("shadow" if one == 0 else f"{one} %" for one in request.steps)
+    shares = ", ".join("shadow" if step == 0 else f"{step} %" for step in request.steps)
     facts = [
         ("promote", f"{candidate.name}  to  {spell_model_type(plan.model_type)}{run}"),
         ("now", f"{now} answers"),
-        ("steps", f"{shares} of the people; each for {for_long}"),
+        ("steps", f"{shares} of the users; each for {for_long}"),
         ("back", _promise(plan.promise, request.hold)),
         ("asked in", f"the {plan.form} form of prompts"),
         ("loser", _loser(plan)),
     ]
     if plan.deploy is None:
         return [*facts, ("cost", "nothing more: it is up already")]
-    kept = ("endpoint", "hardware", "price", "idle", "budget")
-    return [*facts, *(one for one in deploy_facts(plan.deploy) if one[0] in kept)]
+    shown = ("endpoint", "hardware", "price", "idle", "budget")
+    return [*facts, *(fact for fact in deploy_facts(plan.deploy) if fact[0] in shown)]
 
 
 def _loser(plan: PromotionPlan) -> str:
@@ -100,16 +100,22 @@ def plan_record(plan: PromotionPlan) -> dict[str, object]:
         "added_cents_per_hour": 0 if plan.deploy is None else plan.deploy.added_cents_per_hour,
         "prompt_form": str(plan.form),
         "evaluation": plan.evaluation,
-        "gate": [_criterion(one) for one in plan.criteria],
-        "passes": all(one.passed is not False for one in plan.criteria),
+        "gate": [_criterion(criterion) for criterion in plan.criteria],
+        "passes": all(criterion.passed is not False for criterion in plan.criteria),
         "back_after_broken": promise.broken,
         "back_within_half_broken": promise.half_broken,
         "back_within_contrary": promise.contrary,
     }
 
 
-def _criterion(one: Criterion) -> dict[str, object]:
-    return {"rule": one.key, "wanted": one.wanted, "found": one.found, "passed": one.passed, "help": one.help}
+def _criterion(criterion: Criterion) -> dict[str, object]:
+    return {
+        "rule": criterion.key,
+        "wanted": criterion.wanted,
+        "found": criterion.found,
+        "passed": criterion.passed,
+        "help": criterion.help,
+    }
 
 
 def look_line(seen: Look) -> tuple[str, str]:
@@ -120,39 +126,39 @@ def look_line(seen: Look) -> tuple[str, str]:
     where = step_text(percents(promotion)[promotion.step])
     if seen.seen is None:
         return where, ""
-    one = seen.seen
+    watched = seen.seen
     hold = int(str(promotion.plan["hold"]))
-    parts = [f"{one.asked:,} of {hold:,} decisions"]
-    if one.asked:
-        parts.append(f"{one.valid.estimate * 100:.0f} % valid")
-    if one.agreement.trials:
-        parts.append(f"{one.agreement.estimate * 100:.0f} % alike")
-    if one.p95_ms is not None:
-        parts.append(f"p95 {one.p95_ms:,} ms")
+    parts = [f"{watched.asked:,} of {hold:,} decisions"]
+    if watched.asked:
+        parts.append(f"{watched.valid.estimate * 100:.0f} % valid")
+    if watched.agreement.trials:
+        parts.append(f"{watched.agreement.estimate * 100:.0f} % agreement")
+    if watched.p95_ms is not None:
+        parts.append(f"p95 {watched.p95_ms:,} ms")
     return where, ", ".join(parts)
 
 
-def promotion_record(one: Promotion) -> dict[str, object]:
+def promotion_record(promotion: Promotion) -> dict[str, object]:
     """A promotion for machines."""
     from reasoning_cli.operations.promote.transitions import percents
 
-    steps = percents(one)
+    steps = percents(promotion)
     return {
-        "number": one.number,
-        "model_type": one.model_type,
-        "model": one.model,
-        "stage": one.stage,
-        "percent": steps[one.step] if one.stage in ("watching", "finishing", "promoted") else 0,
+        "number": promotion.number,
+        "model_type": promotion.model_type,
+        "model": promotion.model,
+        "stage": promotion.stage,
+        "percent": steps[promotion.step] if promotion.stage in ("watching", "finishing", "promoted") else 0,
         "steps": steps,
-        "started_at": one.started_at,
-        "finished_at": one.finished_at,
-        "rolled_back_at": one.rolled_back_at,
-        "run": one.run,
-        "evaluation": one.evaluation,
-        "by": one.by,
-        "forced_by": one.forced_by,
-        "why": one.why,
-        "gate": list(one.gate),
+        "started_at": promotion.started_at,
+        "finished_at": promotion.finished_at,
+        "rolled_back_at": promotion.rolled_back_at,
+        "run": promotion.run,
+        "evaluation": promotion.evaluation,
+        "by": promotion.by,
+        "forced_by": promotion.forced_by,
+        "why": promotion.why,
+        "gate": list(promotion.gate),
     }
 
 
@@ -160,8 +166,8 @@ def back_facts(plan: BackPlan) -> list[tuple[str, str]]:
     """A way back as a person decides on it."""
     from reasoning_cli.operations.deploy.rollout import Return
 
-    one = plan.promotion
-    facts = [("back to", plan.back_to), ("away", f"{one.model} is stopped")]
+    promotion = plan.promotion
+    facts = [("back to", plan.back_to), ("away", f"{promotion.model} is stopped")]
     if plan.deploy is not None and not isinstance(plan.deploy, Return):
         facts.append(("price", f"{money(plan.deploy.max_cents_per_hour)} an hour, for what is brought up again"))
     return facts

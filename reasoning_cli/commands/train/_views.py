@@ -37,9 +37,9 @@ def plan_facts(plan: TrainingPlan) -> list[Fact]:
         ("decide", _decisions_text(export.files[0].decisions.get(plan.model_type, {}))),
     ]
     if left_out:
-        ordered = sorted(export.left_out.items(), key=lambda one: -one[1])[:_REASONS]
-        told = ", ".join(f"{count:,} {reason}" for reason, count in ordered)
-        facts.append(("left out", f"{left_out:,}: {told}"))
+        ordered = sorted(export.left_out.items(), key=lambda item: -item[1])[:_REASONS]
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in ordered)
+        facts.append(("left out", f"{left_out:,}: {reasons}"))
     found = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in export.redactions.items())
     facts.append(("redacted", (found or "nothing was found to be") if plan.request.redact else "nothing: --no-redact"))
     rank = "the whole model" if figures.full else f"LoRA rank {figures.lora_rank}"
@@ -54,9 +54,9 @@ def plan_facts(plan: TrainingPlan) -> list[Fact]:
         ("time", f"roughly {duration(plan.time)} once it begins"),
         ("serving", _serving_text(plan)),
     ]
-    for one in plan.standings:
-        whose = f"for {spell_model_type(one.model_type)} " if one.model_type else ""
-        facts.append(("budget", f"{whose}{budget_text(one, 0)}"))
+    for standing in plan.standings:
+        whose = f"for {spell_model_type(standing.model_type)} " if standing.model_type else ""
+        facts.append(("budget", f"{whose}{budget_text(standing, 0)}"))
     facts.append(
         (
             "then",
@@ -147,7 +147,7 @@ def _evals_text(plan: TrainingPlan) -> str:
 
 
 def _price_text(plan: TrainingPlan) -> str:
-    own = "Together tells its own price when it has checked the file"
+    own = "Together gives its own price when it has checked the file"
     if plan.price is None:
         return f"not known before the upload; {own}, and you are asked then"
     above = "" if plan.agreed_cents is None else f"; above {money(plan.agreed_cents)} you are asked again"
@@ -155,15 +155,15 @@ def _price_text(plan: TrainingPlan) -> str:
 
 
 def _serving_text(plan: TrainingPlan) -> str:
-    one = plan.served_on
-    if one is None:
+    endpoint = plan.served_on
+    if endpoint is None:
         return "not possible: Together has no config for this base"
-    room = "" if one.is_free else ", of which nothing is free now"
-    return f"{money(one.price_cents_per_hour)} an hour on {one.name}{room}, from when you deploy it"
+    room = "" if endpoint.is_free else ", of which nothing is free now"
+    return f"{money(endpoint.price_cents_per_hour)} an hour on {endpoint.name}{room}, from when you deploy it"
 
 
 def _left(plan: TrainingPlan) -> int | None:
-    left = [one.left_cents for one in plan.standings if one.left_cents is not None]
+    left = [standing.left_cents for standing in plan.standings if standing.left_cents is not None]
     return whole_cents(min(left)) if left else None
 
 
@@ -213,39 +213,41 @@ def curve(values: Sequence[float], width: int = _STEPS) -> str:
 def trained_columns() -> list[Column[Trained]]:
     """Runs and jobs, one a line."""
     return [
-        Column("run", lambda one: one.run.number if one.run else None, "RUN", kind=Kind.NUMBER),
-        Column("model_type", lambda one: one.model_type, "TYPE", text=_type_text),
+        Column("run", lambda trained: trained.run.number if trained.run else None, "RUN", kind=Kind.NUMBER),
+        Column("model_type", lambda trained: trained.model_type, "TYPE", text=_type_text),
         Column(
             "state",
-            lambda one: one.state,
+            lambda trained: trained.state,
             "STATE",
-            text=lambda one: one.state.replace("_", " "),
+            text=lambda trained: trained.state.replace("_", " "),
             kind=Kind.STATE,
             style=_style,
         ),
-        Column("stage", lambda one: one.run.stage if one.run else None),
-        Column("samples", lambda one: one.samples, "SAMPLES", text=_count_text, kind=Kind.NUMBER, priority=4),
-        Column("base", lambda one: one.base, "BASE", gives_way=True, priority=3),
+        Column("stage", lambda trained: trained.run.stage if trained.run else None),
+        Column("samples", lambda trained: trained.samples, "SAMPLES", text=_count_text, kind=Kind.NUMBER, priority=4),
+        Column("base", lambda trained: trained.base, "BASE", gives_way=True, priority=3),
         Column(
             "cost_cents",
-            lambda one: None if one.cents is None else whole_cents(one.cents),
+            lambda trained: None if trained.cents is None else whole_cents(trained.cents),
             "COST",
             text=_cost_text,
             kind=Kind.NUMBER,
         ),
-        Column("started_at", lambda one: one.at, "STARTED", text=lambda one: moment(one.at), priority=3),
-        Column("finished_at", lambda one: one.run.finished_at if one.run else None),
-        Column("model", lambda one: one.run.model_name if one.run else None),
-        Column("adapter", lambda one: one.run.adapter_name if one.run else None),
-        Column("job", lambda one: one.job_id, "JOB", priority=6),
-        Column("problem", lambda one: one.run.problem if one.run else None),
+        Column(
+            "started_at", lambda trained: trained.at, "STARTED", text=lambda trained: moment(trained.at), priority=3
+        ),
+        Column("finished_at", lambda trained: trained.run.finished_at if trained.run else None),
+        Column("model", lambda trained: trained.run.model_name if trained.run else None),
+        Column("adapter", lambda trained: trained.run.adapter_name if trained.run else None),
+        Column("job", lambda trained: trained.job_id, "JOB", priority=6),
+        Column("problem", lambda trained: trained.run.problem if trained.run else None),
     ]
 
 
-def trained_record(one: Trained) -> dict[str, object]:
+def trained_record(trained: Trained) -> dict[str, object]:
     """A run whole, for machines; of a job that is not ours what is known of it."""
-    record = {column.key: column.value(one) for column in trained_columns()}
-    run = one.run
+    record = {column.key: column.value(trained) for column in trained_columns()}
+    run = trained.run
     if run is None:
         return record
     figures = run.plan.get("figures")
@@ -272,24 +274,27 @@ def trained_record(one: Trained) -> dict[str, object]:
     }
 
 
-def trained_facts(one: Trained) -> list[Fact]:
+def trained_facts(trained: Trained) -> list[Fact]:
     """A run whole, for a person."""
-    run, cost = one.run, "–" if one.cents is None else money(one.cents)
+    run, cost = trained.run, "–" if trained.cents is None else money(trained.cents)
     if run is None:
-        assert one.job is not None
+        assert trained.job is not None
         return [
-            ("job", f"{one.job.id}, {one.state}; not started from here"),
-            ("base", one.base or "–"),
+            ("job", f"{trained.job.id}, {trained.state}; not started from here"),
+            ("base", trained.base or "–"),
             ("cost", cost),
-            ("started", moment(one.at)),
+            ("started", moment(trained.at)),
         ]
-    ended = f", {run.stage} {moment(run.finished_at)}" if run.finished_at else f", {one.state}"
+    ended = f", {run.stage} {moment(run.finished_at)}" if run.finished_at else f", {trained.state}"
     facts = [
         ("run", f"{run.number}: {spell_model_type(run.model_type)} on {run.base}"),
         ("when", f"begun {moment(run.started_at)}{ended}"),
-        ("samples", _kept_samples(run)),
-        ("with", _kept_figures(run)),
-        ("cost", cost if one.job is None or run.over or one.job.status == "" else f"{cost} so far, or reserved"),
+        ("samples", _training_samples(run)),
+        ("with", _figures_text(run)),
+        (
+            "cost",
+            cost if trained.job is None or run.over or trained.job.status == "" else f"{cost} so far, or reserved",
+        ),
     ]
     if run.job_id:
         facts.append(("job", f"{run.job_id} ({run.job_status or '–'}), called {run.suffix}"))
@@ -336,14 +341,14 @@ def next_commands(run: TrainingRun) -> list[str]:
     return [f"go on: `reasoning train start {name}`; give it up: `reasoning train cancel {run.number}`"]
 
 
-def _kept_samples(run: TrainingRun) -> str:
+def _training_samples(run: TrainingRun) -> str:
     samples = run.plan.get("samples")
     counts = samples if isinstance(samples, dict) else {}
     sides = ", ".join(f"{count:,} {side}" for side, count in counts.items())
     return f"{sides}; prompts {run.plan.get('prompt_form')}"
 
 
-def _kept_figures(run: TrainingRun) -> str:
+def _figures_text(run: TrainingRun) -> str:
     figures = run.plan.get("figures")
     if not isinstance(figures, dict):
         return "–"
@@ -354,16 +359,16 @@ def _kept_figures(run: TrainingRun) -> str:
     )
 
 
-def _type_text(one: Trained) -> str:
-    return spell_model_type(one.model_type) if one.model_type else "–"
+def _type_text(trained: Trained) -> str:
+    return spell_model_type(trained.model_type) if trained.model_type else "–"
 
 
-def _count_text(one: Trained) -> str:
-    return "–" if one.samples is None else f"{one.samples:,}"
+def _count_text(trained: Trained) -> str:
+    return "–" if trained.samples is None else f"{trained.samples:,}"
 
 
-def _cost_text(one: Trained) -> str:
-    return "–" if one.cents is None else money(one.cents)
+def _cost_text(trained: Trained) -> str:
+    return "–" if trained.cents is None else money(trained.cents)
 
 
 _STYLES = {
@@ -376,5 +381,5 @@ _STYLES = {
 }
 
 
-def _style(one: Trained) -> str:
-    return _STYLES.get(one.state, "going")
+def _style(trained: Trained) -> str:
+    return _STYLES.get(trained.state, "going")

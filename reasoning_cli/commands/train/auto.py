@@ -37,7 +37,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DEFAULTS = timedelta(days=7), 500, Decimal(20)
 # Decisions a model is asked about before it may be promoted: enough for the gate, and few enough to pay for.
 _EVALUATED = 400
-_LEAST_KEPT_BACK = 150
+_LEAST_HELD_BACK = 150
 _BEGUN: list[subprocess.Popen[bytes]] = []  # what goes on with loops, for this process to bury
 
 
@@ -82,7 +82,7 @@ def auto(
     from reasoning_cli.store.train.auto_loops import Loops
 
     session, chosen = session_of(ctx), chosen_format(fmt, json)
-    conditions = [one for one in (every, min_new, count, max_cost, unattended) if one is not None]
+    conditions = [condition for condition in (every, min_new, count, max_cost, unattended) if condition is not None]
     if model_type is None:
         if conditions or once or off:
             raise UsageError("which decisions?", "`reasoning train auto planning`, should-respond or coding")
@@ -112,7 +112,7 @@ def auto(
 
 def tend_loops(session: Session, keeper: Keeper) -> list[Loop]:
     """What the guard does about the loops in a round: begin with what is due, in processes of their own, which may take
-    hours; the loops whose state is to be told."""
+    hours; the loops whose state is to be reported."""
 
     def begin(model_type: str) -> None:
         database = [f"--db={path}"] if (path := session.flags.get(s.STORE_PATH.name)) else []
@@ -126,7 +126,7 @@ def tend_loops(session: Session, keeper: Keeper) -> list[Loop]:
         )
         _BEGUN.append(begun)
 
-    _BEGUN[:] = [one for one in _BEGUN if one.poll() is None]
+    _BEGUN[:] = [process for process in _BEGUN if process.poll() is None]
     return keeper.tend(session.now(), begin)
 
 
@@ -163,7 +163,7 @@ def _set(
         every = typed(_parse_every, every_text, "--every 7d")
     if count is not None:
         if count not in ("labelled", "all"):
-            raise UsageError(f"`{count}` is no way to count", "--count labelled, or --count all")
+            raise UsageError(f"`{count}` is not a way to count", "--count labelled, or --count all")
         counted = "all" if count == "all" else "labelled"
     if max_cost is not None:
         most = typed(parse_usd, max_cost, "--max-cost 20")
@@ -262,7 +262,7 @@ def _loop_context(session: Session, loop: Loop) -> LoopContext:
     model_type, get = loop.model_type, session.settings.get
     wanted = SampleFilter(model_types=(model_type,))
     form = slot_form(session, model_type)
-    back = min(0.3, max(0.1, _LEAST_KEPT_BACK / max(1, Samples(session.store).count(wanted))))
+    back = min(0.3, max(0.1, _LEAST_HELD_BACK / max(1, Samples(session.store).count(wanted))))
     rules = Rules(forms={model_type: form}, max_tokens={model_type: window_of(session, model_type)})
 
     def settings_now() -> Settings:
@@ -297,7 +297,7 @@ def _loop_context(session: Session, loop: Loop) -> LoopContext:
         ),
         slot_form=form,
         database=session.settings.database(),
-        tell=lambda loop: session.terminal.note(loop_line(loop)),
+        notify=lambda loop: session.terminal.note(loop_line(loop)),
     )
 
 
@@ -305,40 +305,40 @@ def _list(session: Session, loops: list[Loop], fmt: Format, *, quiet: bool = Fal
     from reasoning_cli.terminal.units import moment, money
 
     columns = [
-        Column["Loop"]("type", lambda one: one.model_type, "TYPE", lambda one: spell_model_type(one.model_type)),
-        Column["Loop"]("step", lambda one: one.step, "STEP"),
-        Column["Loop"]("every", lambda one: one.every, "EVERY", lambda one: _spell(one.every), priority=4),
-        Column["Loop"]("min_new", lambda one: one.min_new, "NEW", kind=Kind.NUMBER, priority=4),
-        Column["Loop"]("counted", lambda one: one.counted),
+        Column["Loop"]("type", lambda loop: loop.model_type, "TYPE", lambda loop: spell_model_type(loop.model_type)),
+        Column["Loop"]("step", lambda loop: loop.step, "STEP"),
+        Column["Loop"]("every", lambda loop: loop.every, "EVERY", lambda loop: _spell(loop.every), priority=4),
+        Column["Loop"]("min_new", lambda loop: loop.min_new, "NEW", kind=Kind.NUMBER, priority=4),
+        Column["Loop"]("counted", lambda loop: loop.counted),
         Column["Loop"](
             "max_cost_cents",
-            lambda one: one.max_cost_cents,
+            lambda loop: loop.max_cost_cents,
             "AT MOST",
-            lambda one: money(one.max_cost_cents),
+            lambda loop: money(loop.max_cost_cents),
             kind=Kind.NUMBER,
             priority=4,
         ),
         Column["Loop"](
             "unattended",
-            lambda one: one.unattended,
+            lambda loop: loop.unattended,
             "PROMOTION",
-            lambda one: "by itself" if one.unattended else "asks",
+            lambda loop: "by itself" if loop.unattended else "asks",
             priority=5,
         ),
-        Column["Loop"]("by", lambda one: one.by),
-        Column["Loop"]("begun_at", lambda one: one.begun_at),
-        Column["Loop"]("ended_at", lambda one: one.ended_at),
-        Column["Loop"]("run", lambda one: one.run),
-        Column["Loop"]("evaluation", lambda one: one.evaluation),
-        Column["Loop"]("line_at", lambda one: one.line_at, "SINCE", lambda one: moment(one.line_at), priority=5),
-        Column["Loop"]("line", lambda one: one.line),
+        Column["Loop"]("by", lambda loop: loop.by),
+        Column["Loop"]("begun_at", lambda loop: loop.begun_at),
+        Column["Loop"]("ended_at", lambda loop: loop.ended_at),
+        Column["Loop"]("run", lambda loop: loop.run),
+        Column["Loop"]("evaluation", lambda loop: loop.evaluation),
+        Column["Loop"]("line_at", lambda loop: loop.line_at, "SINCE", lambda loop: moment(loop.line_at), priority=5),
+        Column["Loop"]("line", lambda loop: loop.line),
     ]
-    listing = Listing(columns, loops, id=lambda one: one.model_type)
+    listing = Listing(columns, loops, id=lambda loop: loop.model_type)
     empty = "Nothing trains itself: `reasoning train auto TYPE` sets that up."
     session.terminal.show(listing, fmt, quiet=quiet, empty=empty)
     if fmt is Format.TABLE and not quiet:
-        for one in loops:
-            session.terminal.say(loop_line(one))
+        for loop in loops:
+            session.terminal.say(loop_line(loop))
 
 
 def _dollars(loop: Loop) -> Decimal:
@@ -348,7 +348,7 @@ def _dollars(loop: Loop) -> Decimal:
 def _parse_every(text: str) -> timedelta:
     found = _EVERY.fullmatch(text.strip().lower())
     if found is None or not int(found[1]):
-        raise ValueError("is no length of time like 12h, 7d or 4w")
+        raise ValueError("is not a length of time like 12h, 7d or 4w")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 

@@ -89,7 +89,7 @@ def _compared(session: Session, request: CompareRequest, rules: Gate) -> LiveCom
     from reasoning_cli.operations.evaluate.online import compare_live
 
     prices = costs(session.store, read_prices(prices_file(session)), session.now())
-    original = next((one.original for one in prices if one.model_type == request.model_type), None)
+    original = next((price.original for price in prices if price.model_type == request.model_type), None)
     each = original.cents_per_decision if original is not None else None
     return compare_live(session.store, request, rules, session.now(), None if each is None else each * 1000)
 
@@ -101,8 +101,8 @@ def _show(session: Session, found: LiveComparison, *, json: bool) -> None:
     for line in _lines(session.terminal, found, session.now()):
         session.terminal.print(line)
     name = spell_model_type(found.model_type)
-    if not any(one.asks == "right" and one.finding.trials for one in found.questions):
-        session.terminal.hint(f"who is right, labels tell: `reasoning data review -m {name}`")
+    if not any(question.asks == "right" and question.finding.trials for question in found.questions):
+        session.terminal.hint(f"labels show who is right: `reasoning data review -m {name}`")
 
 
 def _lines(terminal: Terminal, found: LiveComparison, now: datetime) -> list[str]:
@@ -111,19 +111,19 @@ def _lines(terminal: Terminal, found: LiveComparison, now: datetime) -> list[str
 
     width = terminal.width
     name = spell_model_type(found.model_type)
-    lines = [f"{name}: {found.one.name} against {found.other.name}"]
+    lines = [f"{name}: {found.candidate.name} against {found.other.name}"]
     for number, question in enumerate(found.questions):
         lines.append("")
         lines += textwrap.wrap(question.text, width)
         lines += textwrap.wrap(_answer(question, now), max(20, width), initial_indent="  ", subsequent_indent="  ")
         if number == 0 and not question.finding.trials:
             break
-    rows = [_row(found.one, found.figures), _row(found.other, found.figures_of_other)]
+    rows = [_row(found.candidate, found.figures), _row(found.other, found.figures_of_other)]
     columns: list[Column[list[str]]] = [Column("name", lambda row: row[0], "", gives_way=True)]
-    for place, header in enumerate(("ASKED", "VALID", "ALIKE", "GOOD", "P50", "P95", "PER 1,000"), start=1):
+    for place, header in enumerate(("ASKED", "VALID", "AGREED", "GOOD", "P50", "P95", "PER 1,000"), start=1):
         columns.append(Column(header, itemgetter(place), header, kind=Kind.NUMBER, priority=1 if place < 4 else 4))
     table = terminal.table_lines(Listing(columns, rows, id=itemgetter(0)))
-    beside = f" Asked the same, both decided alike in {found.same:,} of {found.both:,}." if found.both else ""
+    beside = f" Asked the same, both agreed in {found.same:,} of {found.both:,}." if found.both else ""
     percent = f"{found.alpha * 100:g}"
     foot = (
         f"Each answer is wrong in {percent} % of such comparisons at the most, however often one looks."
@@ -132,19 +132,19 @@ def _lines(terminal: Terminal, found: LiveComparison, now: datetime) -> list[str
     return [*lines, "", *table, "", *textwrap.wrap(foot, width)]
 
 
-def _row(side: Side, one: Figures) -> list[str]:
+def _row(side: Side, figures: Figures) -> list[str]:
     from reasoning_cli.terminal.units import money
 
     def share(part: int, whole: int) -> str:
         return f"{part / whole * 100:.1f} %" if whole else "–"
 
-    p50, p95 = one.percentile(0.5), one.percentile(0.95)
+    p50, p95 = figures.percentile(0.5), figures.percentile(0.95)
     return [
         side.name,
-        f"{one.asked:,}",
-        share(one.valid, one.asked),
-        share(one.alike, one.compared),
-        share(one.good, one.labelled),
+        f"{figures.asked:,}",
+        share(figures.valid, figures.asked),
+        share(figures.agreed, figures.compared),
+        share(figures.good, figures.labelled),
         "–" if p50 is None else f"{p50:,} ms",
         "–" if p95 is None else f"{p95:,} ms",
         "–" if side.cents_per_1000 is None else money(side.cents_per_1000),
@@ -155,28 +155,28 @@ def _answer(question: Question, now: datetime) -> str:
     """The verdict with its interval, and how much more it takes."""
     from reasoning_cli.terminal.units import moment
 
-    one = question.finding
-    if not one.trials:
-        return "Not yet known: no decision tells."
-    seen = f"{one.estimate * 100:+.1f}" if question.floor is None else f"{one.estimate * 100:.1f}"
-    low, high = (f"{end * 100:.1f}" for end in (one.interval.low, one.interval.high))
+    finding = question.finding
+    if not finding.trials:
+        return "Not yet known: no decision shows it."
+    seen = f"{finding.estimate * 100:+.1f}" if question.floor is None else f"{finding.estimate * 100:.1f}"
+    low, high = (f"{end * 100:.1f}" for end in (finding.interval.low, finding.interval.high))
     unit = "points" if question.floor is None else "%"
-    basis = f"{seen} {unit}, between {low} and {high}, of {one.trials:,} decisions"
-    if one.verdict == "undecided":
-        if one.more is None:
-            return f"Not yet known: {basis}; at what was seen so far no number of decisions would tell."
+    basis = f"{seen} {unit}, between {low} and {high}, of {finding.trials:,} decisions"
+    if finding.verdict == "undecided":
+        if finding.more is None:
+            return f"Not yet known: {basis}; at what was seen so far no number of decisions would decide it."
         until = f", at today's rate until {moment(question.until)}" if question.until is not None else ""
-        return f"Not yet known: {basis}; about {one.more:,} more decisions{until}."
+        return f"Not yet known: {basis}; about {finding.more:,} more decisions{until}."
     if question.floor is not None:
-        return f"{'Yes' if one.verdict == 'better' else 'No'}: {basis}."
-    return f"{'Better' if one.verdict == 'better' else 'Worse'}: {basis}."
+        return f"{'Yes' if finding.verdict == 'better' else 'No'}: {basis}."
+    return f"{'Better' if finding.verdict == 'better' else 'Worse'}: {basis}."
 
 
 def _record(found: LiveComparison) -> dict[str, object]:
     """The same for machines."""
     return {
         "model_type": found.model_type,
-        "model": found.one.name,
+        "model": found.candidate.name,
         "against": found.other.name,
         "since": found.since,
         "until": found.until,
@@ -185,35 +185,35 @@ def _record(found: LiveComparison) -> dict[str, object]:
         "question": str(found.questions[0].asks),
         "questions": [
             {
-                "question": str(one.asks),
-                "text": one.text,
-                "verdict": str(one.finding.verdict),
-                "estimate": one.finding.estimate,
-                "low": one.finding.interval.low,
-                "high": one.finding.interval.high,
-                "decisions": one.finding.trials,
-                "floor": one.floor,
-                "more_decisions": one.finding.more,
-                "until": one.until,
+                "question": str(question.asks),
+                "text": question.text,
+                "verdict": str(question.finding.verdict),
+                "estimate": question.finding.estimate,
+                "low": question.finding.interval.low,
+                "high": question.finding.interval.high,
+                "decisions": question.finding.trials,
+                "floor": question.floor,
+                "more_decisions": question.finding.more,
+                "until": question.until,
             }
-            for one in found.questions
+            for question in found.questions
         ],
-        "models": [_figures(found.one, found.figures), _figures(found.other, found.figures_of_other)],
+        "models": [_figures(found.candidate, found.figures), _figures(found.other, found.figures_of_other)],
         "beside": {"decisions": found.both, "alike": found.same},
         "decisions_last_day": found.decisions_per_day,
     }
 
 
-def _figures(side: Side, one: Figures) -> dict[str, object]:
+def _figures(side: Side, figures: Figures) -> dict[str, object]:
     return {
         "name": side.name,
-        "asked": one.asked,
-        "valid": one.valid,
-        "compared_with_original": one.compared,
-        "alike": one.alike,
-        "labelled": one.labelled,
-        "good": one.good,
-        "p50_ms": one.percentile(0.5),
-        "p95_ms": one.percentile(0.95),
+        "asked": figures.asked,
+        "valid": figures.valid,
+        "compared_with_original": figures.compared,
+        "alike": figures.agreed,
+        "labelled": figures.labelled,
+        "good": figures.good,
+        "p50_ms": figures.percentile(0.5),
+        "p95_ms": figures.percentile(0.95),
         "cents_per_1000": None if side.cents_per_1000 is None else round(side.cents_per_1000, 2),
     }

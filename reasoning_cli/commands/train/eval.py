@@ -139,12 +139,12 @@ def evaluate(
         _show(session, plan.finished, chosen, disagreements)
         return
     terminal.facts(plan_facts(plan), to_out=False)
-    paid = [one for one in plan.estimates if not one.is_free]
+    paid = [estimate for estimate in plan.estimates if not estimate.is_free]
     if paid:
         for warning in plan.warnings:
             terminal.warn(warning)
-        cost = "at a price nobody here knows" if any(one.cents is None for one in paid) else _cost(plan)
-        ask_about(terminal, [], f"Ask {' and '.join(one.candidate.name for one in paid)} {cost}?", yes=yes)
+        cost = "at a price nobody here knows" if any(estimate.cents is None for estimate in paid) else _cost(plan)
+        ask_about(terminal, [], f"Ask {' and '.join(estimate.candidate.name for estimate in paid)} {cost}?", yes=yes)
     _show(session, _run(session, plan, prices, concurrency, run_tests, again), chosen, disagreements)
 
 
@@ -162,7 +162,9 @@ def evaluations(
 
     session = session_of(ctx)
     wanted = None if model_type is None else parse_model_type(model_type)
-    listing = Listing(evaluation_columns(), Evaluations(session.store).all(wanted), id=lambda one: str(one.number))
+    listing = Listing(
+        evaluation_columns(), Evaluations(session.store).all(wanted), id=lambda evaluation: str(evaluation.number)
+    )
     empty = "Nothing was evaluated yet: `reasoning train eval TYPE` does."
     session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty=empty)
 
@@ -288,7 +290,7 @@ def _weight(text: str, what: str) -> Decimal:
         except InvalidOperation:
             value = Decimal("NaN")
         if not value.is_finite() or not 0 <= value <= 1_000_000:
-            raise ValueError("is no number from 0 on")
+            raise ValueError("is not a number from 0 on")
         return value
 
     return typed(parse, text, f"--wrong-{what}-cost 5")
@@ -297,5 +299,5 @@ def _weight(text: str, what: str) -> Decimal:
 def _cost(plan: EvaluationPlan) -> str:
     from reasoning_cli.terminal.units import money
 
-    cents = sum((one.cents for one in plan.estimates if one.cents is not None), Decimal(0))
+    cents = sum((estimate.cents for estimate in plan.estimates if estimate.cents is not None), Decimal(0))
     return f"about {plan.questions:,} {spell_model_type(plan.model_type)} decisions, for about {money(cents)}"

@@ -31,7 +31,7 @@ def history(
     session = session_of(ctx)
     wanted = [parse_model_type(model_type)] if model_type else list(MODEL_TYPES)
     found = history(session.store, wanted)
-    listing = Listing(history_columns(), found, id=lambda one: one.deployment_key or one.model)
+    listing = Listing(history_columns(), found, id=lambda tenure: tenure.deployment_key or tenure.model)
     empty = "No model of yours has answered anything yet: `reasoning train promote TYPE` lets one in."
     session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty=empty)
 
@@ -41,70 +41,79 @@ def history_columns() -> list[Column[Tenure]]:
     from reasoning_cli.terminal.listing import Column, Kind
 
     return [
-        Column("model_type", lambda one: one.model_type, "TYPE", text=lambda one: spell_model_type(one.model_type)),
-        Column("model", lambda one: one.model, "MODEL", gives_way=True),
-        Column("from", lambda one: one.first, "FROM", text=_from, priority=3),
-        Column("until", lambda one: one.last, "UNTIL", text=_until, priority=5),
         Column(
-            "decisions", lambda one: one.decisions, "DECISIONS", text=lambda one: f"{one.decisions:,}", kind=Kind.NUMBER
+            "model_type",
+            lambda tenure: tenure.model_type,
+            "TYPE",
+            text=lambda tenure: spell_model_type(tenure.model_type),
+        ),
+        Column("model", lambda tenure: tenure.model, "MODEL", gives_way=True),
+        Column("from", lambda tenure: tenure.first, "FROM", text=_from, priority=3),
+        Column("until", lambda tenure: tenure.last, "UNTIL", text=_until, priority=5),
+        Column(
+            "decisions",
+            lambda tenure: tenure.decisions,
+            "DECISIONS",
+            text=lambda tenure: f"{tenure.decisions:,}",
+            kind=Kind.NUMBER,
         ),
         Column("state", _state, "STATE", text=_state, kind=Kind.STATE, style=_style),
-        Column("run", lambda one: one.run.number if one.run else None, "RUN", kind=Kind.NUMBER, priority=5),
+        Column("run", lambda tenure: tenure.run.number if tenure.run else None, "RUN", kind=Kind.NUMBER, priority=5),
         Column("evaluation", _judged, "JUDGED", text=_judged_text, priority=6),
-        Column("deployment_key", lambda one: one.deployment_key),
-        Column("job", lambda one: one.run.job_id if one.run else None),
-        Column("manifest_sha256", lambda one: one.run.manifest_sha256 if one.run else None),
-        Column("promotion", lambda one: one.promotion.number if one.promotion else None),
-        Column("why", lambda one: one.promotion.why if one.promotion else None),
-        Column("by", lambda one: one.promotion.by if one.promotion else None),
-        Column("forced_by", lambda one: one.promotion.forced_by if one.promotion else None),
-        Column("gate", lambda one: list(one.promotion.gate) if one.promotion else None),
+        Column("deployment_key", lambda tenure: tenure.deployment_key),
+        Column("job", lambda tenure: tenure.run.job_id if tenure.run else None),
+        Column("manifest_sha256", lambda tenure: tenure.run.manifest_sha256 if tenure.run else None),
+        Column("promotion", lambda tenure: tenure.promotion.number if tenure.promotion else None),
+        Column("why", lambda tenure: tenure.promotion.why if tenure.promotion else None),
+        Column("by", lambda tenure: tenure.promotion.by if tenure.promotion else None),
+        Column("forced_by", lambda tenure: tenure.promotion.forced_by if tenure.promotion else None),
+        Column("gate", lambda tenure: list(tenure.promotion.gate) if tenure.promotion else None),
     ]
 
 
-def _from(one: Tenure) -> str:
+def _from(tenure: Tenure) -> str:
     from reasoning_cli.terminal.units import moment
 
-    return moment(one.first) if one.first else "–"
+    return moment(tenure.first) if tenure.first else "–"
 
 
-def _until(one: Tenure) -> str:
+def _until(tenure: Tenure) -> str:
     from reasoning_cli.terminal.units import moment
 
-    return "now" if one.now and one.last else moment(one.last) if one.last else "–"
+    return "now" if tenure.now and tenure.last else moment(tenure.last) if tenure.last else "–"
 
 
-def _state(one: Tenure) -> str:
+def _state(tenure: Tenure) -> str:
     """How it came, or went."""
-    promotion = one.promotion
+    promotion = tenure.promotion
     if promotion is None:
-        return "in the slot" if one.now else "was deployed"
+        return "in the slot" if tenure.now else "was deployed"
     if promotion.rolled_back_at is not None:
         return "taken back"
     forced = ", forced" if promotion.forced_by else ""
     words = {"promoted": "promoted", "returned": "sent back", "left": "left", "planned": "begun"}
-    return words.get(promotion.stage, "coming in" if promotion.stage != "returning" else "going back") + forced
+    return words.get(promotion.stage, "rolling out" if promotion.stage != "returning" else "going back") + forced
 
 
-def _style(one: Tenure) -> str:
-    promotion = one.promotion
+def _style(tenure: Tenure) -> str:
+    promotion = tenure.promotion
     if promotion is None or promotion.stage == "promoted":
-        return "good" if one.now else "dim"
+        return "good" if tenure.now else "dim"
     if promotion.rolled_back_at is not None or promotion.stage == "returned":
         return "bad"
     return "dim" if promotion.stage == "left" else "going"
 
 
-def _judged(one: Tenure) -> dict[str, object] | None:
-    found = one.evaluation
+def _judged(tenure: Tenure) -> dict[str, object] | None:
+    found = tenure.evaluation
     if found is None:
         return None
     figure = None if found.figure is None else vars(found.figure)
     return {"number": found.number, "metric": found.metric, "figure": figure}
 
 
-def _judged_text(one: Tenure) -> str:
-    found = one.evaluation
+def _judged_text(tenure: Tenure) -> str:
+    found = tenure.evaluation
     if found is None or found.figure is None:
         return "–"
     return f"{found.figure.value * 100:.0f} % of {found.figure.count:,}"

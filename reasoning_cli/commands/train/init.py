@@ -65,10 +65,10 @@ def init(
     terminal.facts([*plan_facts(found.plan), ("expect", found.expectation)])
     terminal.print()
     terminal.say("Why:")
-    terminal.facts([("-", one) for one in found.reasons])
+    terminal.facts([("-", reason) for reason in found.reasons])
     if found.improvements:
         terminal.say("What would help more:")
-        terminal.facts([("-", one) for one in found.improvements])
+        terminal.facts([("-", improvement) for improvement in found.improvements])
     for warning in found.plan.warnings:
         terminal.warn(warning)
     if found.refusal is None:

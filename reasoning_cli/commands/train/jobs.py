@@ -48,7 +48,7 @@ def list_(
     wanted = None if model_type is None else parse_model_type(model_type)
     if not offline:
         refresh_trained(session.client, session.store, training_context(session))
-    listing = Listing(trained_columns(), all_trained(session.store, wanted), id=lambda one: one.id)
+    listing = Listing(trained_columns(), all_trained(session.store, wanted), id=lambda trained: trained.id)
     empty = "Nothing was trained yet: `reasoning train init` says what to begin with."
     session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty=empty)
 
@@ -93,15 +93,18 @@ def events(
     job_id = _job_of(_find(session, run))
     columns: list[Column[JobEvent]] = [
         Column(
-            "at", lambda one: one.created_at, "AT", text=lambda one: moment(one.created_at) if one.created_at else "–"
+            "at",
+            lambda event: event.created_at,
+            "AT",
+            text=lambda event: moment(event.created_at) if event.created_at else "–",
         ),
-        Column("level", lambda one: one.level, "LEVEL", priority=5),
-        Column("type", lambda one: one.type, "WHAT", text=lambda one: one.type.replace("_", " ")),
-        Column("step", lambda one: one.step, "STEP", kind=ColumnKind.NUMBER, priority=6),
-        Column("message", lambda one: one.message, "MESSAGE", gives_way=True, prose=True),
+        Column("level", lambda event: event.level, "LEVEL", priority=5),
+        Column("type", lambda event: event.type, "WHAT", text=lambda event: event.type.replace("_", " ")),
+        Column("step", lambda event: event.step, "STEP", kind=ColumnKind.NUMBER, priority=6),
+        Column("message", lambda event: event.message, "MESSAGE", gives_way=True, prose=True),
     ]
-    listing = Listing(columns, session.client.job_events(job_id), id=lambda one: one.type)
-    session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty="Together tells of nothing yet.")
+    listing = Listing(columns, session.client.job_events(job_id), id=lambda event: event.type)
+    session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty="Together reports nothing yet.")
 
 
 def cancel(
@@ -176,16 +179,16 @@ def download(
     from reasoning_cli.terminal.units import size
 
     session = session_of(ctx)
-    wanted: Kind | None = next((one for one in KINDS if one == kind), None)
+    wanted: Kind | None = next((known for known in KINDS if known == kind), None)
     if kind is not None and wanted is None:
         raise UsageError(f"`{kind}` is nothing to download", f"there are {' and '.join(KINDS)}")
     found = _find(session, run)
     with waiting(session.terminal, "downloading") as shown:
 
-        def tell(received: int, total: int | None) -> None:
+        def notify(received: int, total: int | None) -> None:
             shown.show("downloading", size(received) + (f" of {size(total)}" if total else ""))
 
-        count = download_training(session.client, found, output, wanted, tell)
+        count = download_training(session.client, found, output, wanted, notify)
     if json:
         session.terminal.json({"run": found.id, "job": found.job_id, "path": output, "size_bytes": count})
         return
@@ -194,7 +197,7 @@ def download(
 
 
 def _find(session: Session, name: str) -> Trained:
-    """What is meant; of a job nobody here has heard of, Together is asked."""
+    """What is meant; of a job unknown here, Together is asked."""
     from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
     from reasoning_cli.operations.train.jobs import find_trained
 

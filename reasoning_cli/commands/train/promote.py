@@ -42,7 +42,7 @@ def promote(
     ] = None,
     gate: GateOption = None,
     steps: Annotated[
-        str | None, typer.Option("--steps", metavar="10,50,100", help="Its shares of the people, in percent.")
+        str | None, typer.Option("--steps", metavar="10,50,100", help="Its shares of the users, in percent.")
     ] = None,
     hold: Annotated[
         int | None, typer.Option("--hold-decisions", metavar="N", min=1, help="Its decisions in each step; 50.")
@@ -63,8 +63,8 @@ def promote(
 ) -> None:
     """Let a model take over a slot, if it passes the gate: as a shadow first, then a share, then all.
 
-    While it comes in it is watched, and goes back by itself when it breaks. Typed again, it goes on. The guard goes on
-    with it when this command is gone.
+    While it is rolled out it is watched, and goes back by itself when it breaks. Typed again, it goes on. The guard
+    goes on with it when this command is gone.
     """
     from reasoning_cli.commands.train._promote_views import promise_lines
     from reasoning_cli.operations.promote.controller import in_hand
@@ -151,9 +151,9 @@ def _request(
 
 def _parse_steps(text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(one.strip().removesuffix("%")) for one in text.split(","))
+        return tuple(int(part.strip().removesuffix("%")) for part in text.split(","))
     except ValueError:
-        raise ValueError("is no list of percents") from None
+        raise ValueError("is not a list of percents") from None
 
 
 def _begin(
@@ -220,20 +220,20 @@ def _plan(session: Session, request: PromoteRequest, gate_file: Path | None, goi
     from reasoning_cli.store.deploy.deployments import Deployments
 
     store, settings, model_type = session.store, session.settings, request.model_type
-    refresh(session.client, store)  # what stands still by now answers nobody
+    refresh(session.client, store)  # what is stopped by now answers nobody
     gate = read_gate(gate_file, model_type)
     if going is not None:
         _refuse_another(session, request, going)
         record = Deployments(store).get(going.model_key) if going.model_key else None
         again = record.deployment_name if record is not None else str(going.run or going.model)
-        kept = going.plan
+        stored = going.plan
         request = replace(
             request,
             to=again,
             steps=tuple(percents(going)),
-            hold=int(str(kept["hold"])),
-            interval=timedelta(seconds=float(str(kept["interval_seconds"]))),
-            keep_loser=bool(kept["keep_loser"]),
+            hold=int(str(stored["hold"])),
+            interval=timedelta(seconds=float(str(stored["interval_seconds"]))),
+            keep_loser=bool(stored["keep_loser"]),
         )
         gate = gate_of(going)
     candidate = find_candidate(store, request)
@@ -273,10 +273,10 @@ def _promotion_context(session: Session, limit: timedelta, shown: Waiting | None
     from reasoning_cli.operations.promote.context import PromotionContext
     from reasoning_cli.terminal.units import clock_duration
 
-    def tell(progress: Progress) -> None:
+    def notify(progress: Progress) -> None:
         if shown is not None:
-            one = progress.record
-            shown.show(f"{one.model_name}: {progress.state.lower()}", clock_duration(progress.elapsed))
+            record = progress.record
+            shown.show(f"{record.model_name}: {progress.state.lower()}", clock_duration(progress.elapsed))
 
     def settings_now() -> object:
         session.read_settings_again()
@@ -287,7 +287,7 @@ def _promotion_context(session: Session, limit: timedelta, shown: Waiting | None
         session.store,
         settings_now,  # type: ignore[arg-type]
         session.now,
-        wait_options(session, limit, tell),
+        wait_options(session, limit, notify),
     )
 
 
@@ -305,13 +305,13 @@ def _watch(session: Session, promotion: Promotion, limit: timedelta, *, json: bo
     try:
         with waiting(terminal, f"watching {promotion.model}") as shown:
 
-            def tell(seen: Look) -> None:
-                if seen.told is not None and seen.promotion.stage != "promoted":
+            def notify(seen: Look) -> None:
+                if seen.message is not None and seen.promotion.stage != "promoted":
                     with shown.paused():
-                        terminal.note(f"{seen.told}.")
+                        terminal.note(f"{seen.message}.")
                 shown.show(*look_line(seen))
 
-            done = run_watch(_promotion_context(session, limit, shown), promotion, tell).promotion
+            done = run_watch(_promotion_context(session, limit, shown), promotion, notify).promotion
     except KeyboardInterrupt:
         from reasoning_cli.operations.promote.transitions import percents, step_text
         from reasoning_cli.store.promote.promotions import Promotions

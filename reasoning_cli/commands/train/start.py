@@ -174,9 +174,9 @@ def start(
 def _method(text: str) -> Method:
     from reasoning_cli.operations.train.plan import METHODS
 
-    found = next((one for one in METHODS if one == text), None)
+    found = next((method for method in METHODS if method == text), None)
     if found is None:
-        raise UsageError(f"`{text}` is no method", f"there are {' and '.join(METHODS)}")
+        raise UsageError(f"`{text}` is not a method", f"there are {' and '.join(METHODS)}")
     return found
 
 
@@ -210,7 +210,7 @@ def follow(
 
             context = replace(
                 training_context(session),
-                tell=lambda progress: shown.show(*progress_texts(progress)),
+                notify=lambda progress: shown.show(*progress_texts(progress)),
                 agree=agree,
                 timeout=timeout,
                 keep_files=keep_files,
@@ -408,7 +408,7 @@ def _rate(text: str) -> float | None:
         if not 0 < rate < 1:
             raise ValueError
     except ValueError:
-        raise UsageError(f"`{text}` is no learning rate", "auto, or a number such as 0.0002") from None
+        raise UsageError(f"`{text}` is not a learning rate", "auto, or a number such as 0.0002") from None
     return rate
 
 

@@ -49,20 +49,20 @@ def watch(
         if not on:
             raise ReasoningError("nothing is being trained", "`reasoning train list` shows what was")
         if len(on) > 1:
-            names = ", ".join(str(one.number) for one in on)
+            names = ", ".join(str(training_run.number) for training_run in on)
             raise ReasoningError(f"several runs go on: {names}", f"name one: `reasoning train watch {on[-1].number}`")
         run = str(on[0].number)
     found = find_trained(session.store, run)
     if found.run is None:
         raise ReasoningError(f"`{run}` was not started from here", f"look at it: `reasoning train show {run}`")
-    one = found.run
-    if one.over:
-        show_end(session, one, json=json, hints=next_commands(one))
+    watched = found.run
+    if watched.over:
+        show_end(session, watched, json=json, hints=next_commands(watched))
         return
-    if one.stage != "training":
-        raise ReasoningError(f"run {one.number} has no job yet: it is {one.stage}", next_commands(one)[0])
+    if watched.stage != "training":
+        raise ReasoningError(f"run {watched.number} has no job yet: it is {watched.stage}", next_commands(watched)[0])
     patience = None if timeout is None else typed(parse_duration, timeout, "--timeout 2h")
-    follow(session, one, yes=False, json=json, timeout=patience, only_watch=True)
+    follow(session, watched, yes=False, json=json, timeout=patience, only_watch=True)
 
 
 def status(
@@ -80,23 +80,23 @@ def status(
     seen = _look(session) if going(session.store) else []
     rows = newest_of_each(session.store)
     empty = "Nothing was trained yet: `reasoning train init` says what to begin with."
-    terminal.show(Listing(trained_columns(), rows, id=lambda one: one.id), chosen, quiet=quiet, empty=empty)
+    terminal.show(Listing(trained_columns(), rows, id=lambda trained: trained.id), chosen, quiet=quiet, empty=empty)
     if chosen is not Format.TABLE or quiet:
         return
     for progress in seen:
-        terminal.note("  ".join(one for one in progress_texts(progress) if one))
+        terminal.note("  ".join(text for text in progress_texts(progress) if text))
     for loop in Loops(session.store).all():
         terminal.note(loop_line(loop))
-    _tell_ends(session, [one.run for one in rows if one.run is not None])
+    _show_ends(session, [row.run for row in rows if row.run is not None])
 
 
-def _tell_ends(session: Session, runs: list[TrainingRun]) -> None:
+def _show_ends(session: Session, runs: list[TrainingRun]) -> None:
     """What to do about each run that goes on, or whose end is shown for the first time; it is not told again."""
     from reasoning_cli.commands.train._views import next_commands
     from reasoning_cli.store.train.runs import TrainingRuns
 
     terminal = session.terminal
-    for run in [*(one for one in runs if not one.over), *(one for one in runs if one.over and one.seen_at is None)]:
+    for run in [*(run for run in runs if not run.over), *(run for run in runs if run.over and run.seen_at is None)]:
         if run.problem:
             terminal.warn(f"run {run.number}: {run.problem}")
         for hint in next_commands(run):
@@ -112,7 +112,7 @@ def _look(session: Session) -> list[Progress]:
 
     from reasoning_cli.commands.train.start import training_context
     from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
-    from reasoning_cli.operations.train.monitor import look_at_all, losses_of, told
+    from reasoning_cli.operations.train.monitor import job_status, look_at_all, losses_of
     from reasoning_cli.operations.train.run import Progress
 
     client, seen = session.client, []
@@ -124,5 +124,5 @@ def _look(session: Session) -> list[Progress]:
             seen.append(Progress(run, run.stage))
             continue
         elapsed = client.now() - job.created_at if job.created_at else timedelta()
-        seen.append(Progress(run, told(job), "", job, losses_of(client, job.id), elapsed))
+        seen.append(Progress(run, job_status(job), "", job, losses_of(client, job.id), elapsed))
     return seen

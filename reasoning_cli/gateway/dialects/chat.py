@@ -12,8 +12,8 @@ from reasoning_cli.decisions.turns import written
 from reasoning_cli.gateway.dialects.events import COMMENT, DONE, event
 from reasoning_cli.gateway.dialects.forms import (
     Asked,
-    Face,
-    Heard,
+    CapturedResponse,
+    Dialect,
     Json,
     Reply,
     ToolCall,
@@ -125,7 +125,7 @@ def _messages(body: Json) -> list[Json]:
     for message in objects(body.get("messages")):
         content = message.get("content")
         if strange := kinds_of(content) - {"text", "refusal"}:
-            raise Untranslatable(f"a part that is no text: {sorted(strange)[0]}")
+            raise Untranslatable(f"a part that is not text: {sorted(strange)[0]}")
         role = "system" if message.get("role") in _SYSTEM_ROLES else message.get("role")
         if role == "function":
             raise Untranslatable("calls of an older or another kind")
@@ -227,7 +227,7 @@ def _first(payload: Json) -> Json | None:
     """The first of the answers in an answer or a piece of one: the others are nobody's decision. One choice that tells
     no number is the first."""
     choices = objects(payload.get("choices"))
-    return next((one for one in choices if (one.get("index") or 0) == 0), None)
+    return next((choice for choice in choices if (choice.get("index") or 0) == 0), None)
 
 
 class _Calls:
@@ -280,14 +280,14 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def hear(payload: Json) -> Heard:
+def capture(payload: Json) -> CapturedResponse:
     """A whole answer."""
     choice = _first(payload)
     message = choice.get("message") if choice is not None else None
     if choice is None or not isinstance(message, dict):
         raise Unreadable("no message in the answer")
     usage = payload.get("usage") or {}
-    return Heard(
+    return CapturedResponse(
         text=text_of(message.get("content"), between=""),
         model=payload.get("model"),
         prompt_tokens=whole_number(usage.get("prompt_tokens")),
@@ -308,7 +308,7 @@ def _ends(name: str, data: str) -> bool:
     return data.strip() == DONE
 
 
-def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
+def _capture_events(events: Iterable[tuple[str, str]]) -> CapturedResponse:
     texts: list[str] = []
     calls = _Calls()
     usage: Json = {}
@@ -328,7 +328,7 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
                 calls.add(part)
     if finish is None and not any(texts) and not calls.made:
         raise Unreadable("no choice in the stream")
-    return Heard(
+    return CapturedResponse(
         text="".join(texts),
         model=model,
         prompt_tokens=whole_number(usage.get("prompt_tokens")),
@@ -340,7 +340,7 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
     )
 
 
-FACE = Face(
+DIALECT = Dialect(
     "chat",
     "openai",
     _read,
@@ -349,8 +349,8 @@ FACE = Face(
     _write,
     _events,
     error,
-    hear,
-    _hear_events,
+    capture,
+    _capture_events,
     _ends,
     heartbeat=COMMENT,
     error_event=event,

@@ -1,4 +1,4 @@
-"""What all dialects have in common: a request as read, an answer as written, an answer as overheard.
+"""What all dialects have in common: a request as read, an answer as written, an answer as captured.
 
 The common tongue is that of chat completions: messages are its dicts (`role`, `content`, `tool_calls`,
 `tool_call_id`), tools its `{"type": "function", "function": …}`.
@@ -117,7 +117,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class CapturedResponse:
     """The original provider's answer, as it went by. `whole` is False for one that was cut, `end` what it called its
     end, `stopped_by` the text that ended it. Cached tokens are among those of the prompt."""
 
@@ -133,13 +133,13 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Face:
-    """One dialect. `to_chat` and `conversation` raise Untranslatable, `hear` and `hear_events` raise Unreadable.
+class Dialect:
+    """One dialect. `to_chat` and `conversation` raise Untranslatable, `capture` and `capture_events` raise Unreadable.
 
     `conversation` is what the log keeps of messages and tools, see `decisions.turns`.
-    `read` takes a parsed body; None means it is no call of this dialect, to be handed through. `write` gives the JSON
-    body of an answer, `events` its server-sent events. `hear_events` takes (event name, data) pairs; `ends` says of
-    such a pair whether it is a stream's last. `heartbeat` is what a stream may begin with and means nothing;
+    `read` takes a parsed body; None means it is not a call of this dialect, to be handed through. `write` gives the
+    JSON body of an answer, `events` its server-sent events. `capture_events` takes (event name, data) pairs; `ends`
+    says of such a pair whether it is a stream's last. `heartbeat` is what a stream may begin with and means nothing;
     `error_event` writes what `error` gives, or the provider's own error, as an event that ends a stream.
     """
 
@@ -151,8 +151,8 @@ class Face:
     write: Callable[[Reply], Json]
     events: Callable[[Reply, Json], Iterator[bytes]]
     error: Callable[[int, str], Json]
-    hear: Callable[[Json], Heard]
-    hear_events: Callable[[Iterable[tuple[str, str]]], Heard]
+    capture: Callable[[Json], CapturedResponse]
+    capture_events: Callable[[Iterable[tuple[str, str]]], CapturedResponse]
     ends: Callable[[str, str], bool]
     heartbeat: bytes
     error_event: Callable[[Json], bytes]
@@ -188,12 +188,12 @@ def new_id(prefix: str) -> str:
 
 def objects(value: object) -> list[Json]:
     """The objects of a list; what is none is left out."""
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def json_of(content: bytes | str) -> Any:
     """JSON of others, of no more objects and lists than any of them has need of: while more are made, and looked at by
-    the garbage collector, all calls stand still. Raises ValueError."""
+    the garbage collector, all calls wait. Raises ValueError."""
     if isinstance(content, bytes):
         begun = content.count(b"[") + content.count(b"{")
     else:

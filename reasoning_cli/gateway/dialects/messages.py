@@ -12,8 +12,8 @@ from reasoning_cli.decisions.turns import written
 from reasoning_cli.gateway.dialects.events import event
 from reasoning_cli.gateway.dialects.forms import (
     Asked,
-    Face,
-    Heard,
+    CapturedResponse,
+    Dialect,
     Json,
     Reply,
     ToolCall,
@@ -115,11 +115,11 @@ def _user(content: object) -> list[Json]:
         kind = block.get("type")
         if kind == "tool_result":
             if kinds_of(block.get("content")) - {"text", "None"}:
-                raise Untranslatable("the result of a tool that is no text")
+                raise Untranslatable("the result of a tool that is not text")
             text = text_of(block.get("content")) or ("error" if block.get("is_error") else "")
             made.append({"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": text})
         elif kind != "text":
-            raise Untranslatable(f"a part that is no text: {kind}")
+            raise Untranslatable(f"a part that is not text: {kind}")
     if (text := text_of(content)) or not made:
         made.append({"role": "user", "content": text})
     return made
@@ -248,11 +248,11 @@ def _input_tokens(usage: Json) -> int | None:
     return counted[0] + sum(cached)
 
 
-def _hear(payload: Json) -> Heard:
+def _capture(payload: Json) -> CapturedResponse:
     if payload.get("type") != "message":
         raise Unreadable("no message in the answer")
     usage = payload.get("usage") or {}
-    return Heard(
+    return CapturedResponse(
         text=text_of(payload.get("content"), between=""),
         model=payload.get("model"),
         prompt_tokens=_input_tokens(usage),
@@ -273,7 +273,7 @@ def _ends(name: str, data: str) -> bool:
     return (name or json_of(data).get("type")) in ("message_stop", "error")
 
 
-def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
+def _capture_events(events: Iterable[tuple[str, str]]) -> CapturedResponse:
     texts: list[str] = []
     calls: list[Json] = []
     begun: dict[object, Json] = {}  # by the index it was last begun at
@@ -313,7 +313,7 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
                 break
     if not texts and not calls and not ended and not usage:
         raise Unreadable("no text in the stream")
-    return Heard(
+    return CapturedResponse(
         text="".join(texts),
         model=model,
         prompt_tokens=_input_tokens(usage),
@@ -322,13 +322,15 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
         end=stop,
         cached_tokens=whole_number(usage.get("cache_read_input_tokens")),
         tool_calls=tuple(
-            ToolCall(str(one["id"]), str(one["name"]), one["arguments"] or orjson.dumps(one["input"] or {}).decode())
-            for one in calls
+            ToolCall(
+                str(call["id"]), str(call["name"]), call["arguments"] or orjson.dumps(call["input"] or {}).decode()
+            )
+            for call in calls
         ),
     )
 
 
-FACE = Face(
+DIALECT = Dialect(
     "messages",
     "anthropic",
     _read,
@@ -337,8 +339,8 @@ FACE = Face(
     _write,
     _events,
     _error,
-    _hear,
-    _hear_events,
+    _capture,
+    _capture_events,
     _ends,
     heartbeat=event({"type": "ping"}, "ping"),
     error_event=lambda payload: event(payload, "error"),

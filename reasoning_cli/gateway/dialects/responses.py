@@ -11,8 +11,8 @@ from reasoning_cli.gateway.dialects.chat import error
 from reasoning_cli.gateway.dialects.events import COMMENT, DONE, event
 from reasoning_cli.gateway.dialects.forms import (
     Asked,
-    Face,
-    Heard,
+    CapturedResponse,
+    Dialect,
     Json,
     Reply,
     ToolCall,
@@ -110,7 +110,7 @@ def _tools_of(body: Json) -> list[Json]:
     found: list[Json] = []
     for tool in given:
         if tool.get("type") == "namespace":
-            found += [{**one, "namespace": tool.get("name")} for one in objects(tool.get("tools"))]
+            found += [{**item, "namespace": tool.get("name")} for item in objects(tool.get("tools"))]
         else:
             found.append(tool)
     return found
@@ -137,7 +137,7 @@ def _messages(body: Json) -> list[Json]:
         kind = item.get("type", "message")
         if kind == "message":
             if strange := kinds_of(item.get("content")) - _TEXTS:
-                raise Untranslatable(f"a part that is no text: {sorted(strange)[0]}")
+                raise Untranslatable(f"a part that is not text: {sorted(strange)[0]}")
             role = "system" if item.get("role") in _SYSTEM_ROLES else item.get("role")
             messages.append({"role": role, "content": text_of(item.get("content"))})
         elif kind in _CALLS:
@@ -149,7 +149,7 @@ def _messages(body: Json) -> list[Json]:
                 messages.append({"role": "assistant", "content": "", "tool_calls": [call]})
         elif kind in ("function_call_output", "custom_tool_call_output"):
             if kinds_of(item.get("output")) - _TEXTS:
-                raise Untranslatable("the result of a tool that is no text")
+                raise Untranslatable("the result of a tool that is not text")
             output = text_of(item.get("output"))
             messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": output})
         elif kind not in _SAYS_NOTHING:
@@ -259,18 +259,18 @@ def _events(reply: Reply, body: Json) -> Iterator[bytes]:
     yield said(kind, response=_response(reply, output, _end(reply), response_id))
 
 
-def _hear(payload: Json) -> Heard:
+def _capture(payload: Json) -> CapturedResponse:
     if payload.get("object") != "response" and "output" not in payload:
         raise Unreadable("no response object")
     items = objects(payload.get("output"))
     usage = payload.get("usage") or {}
-    return Heard(
+    return CapturedResponse(
         text="".join(text_of(item.get("content"), between="") for item in items if item.get("type") == "message"),
         model=payload.get("model"),
         prompt_tokens=whole_number(usage.get("input_tokens")),
         completion_tokens=whole_number(usage.get("output_tokens")),
         whole=payload.get("status") == "completed",
-        end=_end_told(payload),
+        end=_end_reason(payload),
         cached_tokens=whole_number((usage.get("input_tokens_details") or {}).get("cached_tokens")),
         tool_calls=tuple(
             ToolCall(str(item.get("call_id")), str(item.get("name")), _arguments(item))
@@ -287,7 +287,7 @@ def _arguments(item: Json) -> str:
     return str(item.get("arguments") or "{}")
 
 
-def _end_told(payload: Json) -> str | None:
+def _end_reason(payload: Json) -> str | None:
     """What an answer calls its end: why it is incomplete, where it says so."""
     details, status = payload.get("incomplete_details"), payload.get("status")
     reason = details.get("reason") if isinstance(details, dict) and status != "completed" else None
@@ -300,10 +300,10 @@ def _ends(name: str, data: str) -> bool:
     return data.strip() == DONE or (name or json_of(data).get("type")) in _ENDS
 
 
-def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
+def _capture_events(events: Iterable[tuple[str, str]]) -> CapturedResponse:
     texts: list[str] = []
     items: list[Json] = []
-    told: Json = {}  # what the first and the last event say of all of it
+    envelope: Json = {}  # what the first and the last event say of all of it
     end: str | None = None
     for name, data in events:
         if data.strip() == DONE:
@@ -318,20 +318,20 @@ def _hear_events(events: Iterable[tuple[str, str]]) -> Heard:
         elif kind == "response.output_item.done" and isinstance(said.get("item"), dict):
             items.append(said["item"])
         elif kind == "response.created" and isinstance(said.get("response"), dict):
-            told = said["response"]
+            envelope = said["response"]
         elif kind in _WITH_ANSWER:
-            heard = _hear(said.get("response") or {})
-            if heard.text or heard.tool_calls:
-                return heard
+            captured = _capture(said.get("response") or {})
+            if captured.text or captured.tool_calls:
+                return captured
             # Some leave the output out of the last event: it was told already.
-            before = _hear({"output": items})
-            return replace(heard, text=before.text or "".join(texts), tool_calls=before.tool_calls)
+            before = _capture({"output": items})
+            return replace(captured, text=before.text or "".join(texts), tool_calls=before.tool_calls)
         elif kind == "error":
             end = "error"
             break
     if not texts and not items:
         raise Unreadable("no text in the stream")
-    before = _hear({"output": items, "model": told.get("model")})
+    before = _capture({"output": items, "model": envelope.get("model")})
     return replace(before, text=before.text or "".join(texts), whole=False, end=end)
 
 
@@ -342,7 +342,7 @@ def _error_event(payload: Json) -> bytes:
     return event({"type": "error", "sequence_number": 0, **top, "error": inside}, "error")
 
 
-FACE = Face(
+DIALECT = Dialect(
     "responses",
     "openai",
     _read,
@@ -351,8 +351,8 @@ FACE = Face(
     _write,
     _events,
     error,
-    _hear,
-    _hear_events,
+    _capture,
+    _capture_events,
     _ends,
     heartbeat=COMMENT,
     error_event=_error_event,

@@ -103,4 +103,6 @@ def _holds_token_path(path: str) -> bool:
 def _holds(token: str | None, path: str, query: bytes) -> bool:
     if token is None or len(token) < _SHORTEST_SOUGHT:
         return False
-    return any(token in one for one in (*_readings(path), *(_readings(query.decode("latin-1")) if query else ())))
+    return any(
+        token in reading for reading in (*_readings(path), *(_readings(query.decode("latin-1")) if query else ()))
+    )

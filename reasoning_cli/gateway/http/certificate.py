@@ -78,7 +78,7 @@ class Certificate:
 
     def _stamp(self) -> object:
         try:
-            return [(one.st_mtime_ns, one.st_ino) for one in (self.certificate.stat(), self.key.stat())]
+            return [(status.st_mtime_ns, status.st_ino) for status in (self.certificate.stat(), self.key.stat())]
         except OSError:  # in the middle of a renewal
             return None
 
@@ -107,7 +107,9 @@ def trusting(certificate: Path) -> ssl.SSLContext:
         first = certificate.read_text(encoding="ascii", errors="replace").partition(_END)[0]
         context.load_verify_locations(cadata=first[first.index("-----BEGIN") :] + _END)
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"`{certificate}` is no certificate: {error}", "gateway.tls_cert names one") from None
+        raise ConfigurationError(
+            f"`{certificate}` is not a certificate: {error}", "gateway.tls_cert names one"
+        ) from None
     return context
 
 

@@ -17,14 +17,14 @@ from aiohttp.client_proto import ResponseHandler
 class _Answers(ResponseHandler):
     """What is read from one connection. `kept`: its answer is over, and no other one was asked for."""
 
-    kept = False
+    is_idle = False
 
     def set_response_params(self, **params: Any) -> None:
-        self.kept = False
+        self.is_idle = False
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        if self.kept and data:  # without any it only goes on with what has come
+        if self.is_idle and data:  # without any it only goes on with what has come
             self.close()
         else:
             super().data_received(data)
@@ -39,4 +39,4 @@ class Connector(TCPConnector):
 
     def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:
         super()._release(key, protocol, should_close=should_close)
-        protocol.kept = True
+        protocol.is_idle = True

@@ -44,14 +44,14 @@ def headers_up(headers: Iterable[tuple[bytes, bytes]], hop: str) -> list[tuple[b
         elif key not in not_sent:
             made.append((key, value))
     if not_sent is not _NOT_SENT_UP:  # what was named may have come before its naming
-        made = [one for one in made if one[0] not in not_sent]
+        made = [header for header in made if header[0] not in not_sent]
     made.append((HOP_HEADER, b", ".join([*hops, hop.encode()])))
     return made
 
 
 def unpacked(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Headers of a request whose answer must come in no encoding."""
-    return [*(one for one in headers if one[0] != b"accept-encoding"), (b"accept-encoding", b"identity")]
+    return [*(header for header in headers if header[0] != b"accept-encoding"), (b"accept-encoding", b"identity")]
 
 
 def headers_down(headers: Iterable[tuple[bytes, bytes]], status: int = 200) -> list[tuple[bytes, bytes]]:
@@ -66,7 +66,7 @@ def headers_down(headers: Iterable[tuple[bytes, bytes]], status: int = 200) -> l
             made.append((key, value))
         else:
             made.append((key, _CONTROLS.sub(b" ", value)))
-    return [one for one in made if one[0] not in not_sent]
+    return [header for header in made if header[0] not in not_sent]
 
 
 def joined(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:

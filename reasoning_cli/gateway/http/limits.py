@@ -59,7 +59,7 @@ class Protocol(HttpToolsProtocol):
         self._in_head, self._completed = True, False
         self._beside = self._unwanted = 0  # bytes
         self._ending = self._resuming = False
-        self._since = self._heard = self.loop.time()
+        self._since = self._read_at = self.loop.time()
         self._look_later: asyncio.TimerHandle = self.loop.call_later(self.look_seconds, self._look)
         Protocol.most = Protocol.most or most_connections()
         if len(self.connections) > self.most:
@@ -86,12 +86,16 @@ class Protocol(HttpToolsProtocol):
     @property
     def idle_since(self) -> float | None:
         """When the last byte came, if no call is under way."""
-        return self._heard if self._under_way is None else None
+        return self._read_at if self._under_way is None else None
 
     def _make_room(self) -> None:
         """Close the connection that was idle longest: there are too many."""
-        idle = [one for one in self.connections if isinstance(one, Protocol) and one.idle_since is not None]
-        min(idle, key=lambda one: one.idle_since or 0.0).transport.abort()
+        idle = [
+            connection
+            for connection in self.connections
+            if isinstance(connection, Protocol) and connection.idle_since is not None
+        ]
+        min(idle, key=lambda connection: connection.idle_since or 0.0).transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """As uvicorn does it, which would lose what comes behind the head of an upgrade in the same packet, and write a
@@ -99,9 +103,9 @@ class Protocol(HttpToolsProtocol):
         if self.parser is None:  # refused already, or nothing but the answer under way is waited for
             return
         self._unset_keepalive_if_required()
-        self._heard = self.loop.time()
+        self._read_at = self.loop.time()
         if self._in_head and self._beside == 0:
-            self._since = self._heard
+            self._since = self._read_at
         self._completed = False
         try:
             self._read(data)
@@ -137,8 +141,8 @@ class Protocol(HttpToolsProtocol):
 
         The parser takes what follows for the other protocol, the body too. Another one is told how long the body is.
         """
-        framing = [one for one in self.scope["headers"] if one[0] in (b"content-length", b"transfer-encoding")]
-        head = b"".join(b"%s: %s\r\n" % one for one in framing)
+        framing = [header for header in self.scope["headers"] if header[0] in (b"content-length", b"transfer-encoding")]
+        head = b"".join(b"%s: %s\r\n" % header for header in framing)
         self.parser, self._resuming = httptools.HttpRequestParser(self), True
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as for the one before
         self.parser.feed_data(b"POST / HTTP/1.1\r\n%s\r\n" % head)
@@ -178,7 +182,7 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         assert self._answering is not None
         self._answering.body.clear()  # what nobody read of it
-        self._since = self._heard = self.loop.time()
+        self._since = self._read_at = self.loop.time()
         super().on_response_complete()
 
     def _refuse(self, status: bytes) -> None:
@@ -208,7 +212,7 @@ class Protocol(HttpToolsProtocol):
             late = now - self._since > self.head_seconds
         else:
             waits = self.cycle.waiting_for_100_continue or self.flow.read_paused
-            late = not waits and now - self._heard > self.body_seconds
+            late = not waits and now - self._read_at > self.body_seconds
         if late and self._in_head and self._beside == 0:
             self.transport.close()
         elif late:

@@ -36,7 +36,7 @@ def unpack(content: bytes, encodings: str, limit: int, *, members: int = 1, cut:
     gzip and zstd may come in several members, one after another; who must not be understood otherwise than by others
     takes one. `cut`: it may end in the middle, and what there is of it is wanted.
     """
-    layers = [name for one in encodings.lower().split(",") if (name := one.strip()) not in ("", "identity")]
+    layers = [name for coding in encodings.lower().split(",") if (name := coding.strip()) not in ("", "identity")]
     if len(layers) > _MOST_ENCODINGS:
         raise Packed("too many encodings")
     for layer in reversed(layers):

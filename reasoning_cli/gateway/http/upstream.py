@@ -28,8 +28,8 @@ CONNECT_SECONDS = 15.0
 SILENCE_SECONDS = 900.0
 # Servers close idle connections after five seconds at the earliest (uvicorn, Node, llama.cpp): what was closed just
 # before a request goes out would lose it, and a request that costs money is not sent again.
-KEPT_SECONDS = 4.0
-_NAMES_KEPT_SECONDS = 60
+IDLE_SECONDS = 4.0
+_NAMES_CACHED_SECONDS = 60
 # For what comes behind the last event of an answer, so that its connection can be used again.
 _LEFTOVER_SECONDS = 1.0
 # What an answer may hold in its head, and how much of its body waits for the caller before the provider has to.
@@ -49,7 +49,7 @@ class CutOff(UpstreamError):
 
 
 class NotHttp(UpstreamError):
-    """What came is no answer of HTTP/1.1, or one that no client can use."""
+    """What came is not an answer of HTTP/1.1, or one that no client can use."""
 
 
 class Silent(UpstreamError):
@@ -181,7 +181,7 @@ class Upstreams:
         if length is not None:
             made.append(("Content-Length", str(length)))
         if place.authorization is not None:
-            made = [one for one in made if one[0] != "authorization"]
+            made = [header for header in made if header[0] != "authorization"]
             made.append(("Authorization", place.authorization))
         proxy = proxy_for(place)
         for_proxy = None
@@ -236,7 +236,7 @@ class Upstreams:
         context.set_alpn_protocols(["http/1.1"])
         self._session = ClientSession(
             connector=Connector(
-                limit=0, ssl=context, keepalive_timeout=KEPT_SECONDS, ttl_dns_cache=_NAMES_KEPT_SECONDS
+                limit=0, ssl=context, keepalive_timeout=IDLE_SECONDS, ttl_dns_cache=_NAMES_CACHED_SECONDS
             ),
             timeout=ClientTimeout(connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),
             cookie_jar=DummyCookieJar(),
@@ -321,7 +321,7 @@ def _flaw(response: ClientResponse) -> str | None:
         return "a version of HTTP that is not ours"
     # The header that names a coding ends here, and with it what tells the caller how to read the body.
     codings = response.headers.getall("Transfer-Encoding", ())
-    if any(one.strip().lower() not in ("chunked", "identity") for one in codings):
+    if any(coding.strip().lower() not in ("chunked", "identity") for coding in codings):
         return "a transfer-encoding but chunked"
     return None
 

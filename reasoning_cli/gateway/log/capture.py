@@ -22,7 +22,16 @@ from reasoning_cli.decisions.prompts import agent_name, newest_lines, shape_of, 
 from reasoning_cli.decisions.recognise import without_codes
 from reasoning_cli.decisions.turns import identity, lost, opening
 from reasoning_cli.gateway.dialects.events import last_event, read_events
-from reasoning_cli.gateway.dialects.forms import Asked, Face, Heard, Json, ToolCall, Unreadable, Untranslatable, json_of
+from reasoning_cli.gateway.dialects.forms import (
+    Asked,
+    CapturedResponse,
+    Dialect,
+    Json,
+    ToolCall,
+    Unreadable,
+    Untranslatable,
+    json_of,
+)
 from reasoning_cli.gateway.dialects.tool_calls import calls_decided, same_calls
 from reasoning_cli.gateway.http.unpacking import MOST_MEMBERS, Packed, unpack
 from reasoning_cli.gateway.log.dating import Dated
@@ -36,7 +45,7 @@ from reasoning_cli.values import PromptForm
 ORIGIN = "gateway"
 _REMEMBERED_LINES = 20_000
 # Of an answer longer than this, packed or unpacked, nothing is kept for the log; it still passes.
-LONGEST_KEPT_BYTES = 8 * 1024 * 1024
+LONGEST_STORED_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -48,10 +57,10 @@ class Decision:
     `chunks` are the bytes of the original's answer as they passed, `encoding` their content encoding, `dated` what its
     head said of the time, `lost` why they cannot be kept, `broken` why they stop before the answer's end, `cut` whether
     their end may be missing; without any the agent got `attempt`'s reply. `attempt` is also set when the original
-    answered after or beside the model; `beside` is what a model said that was asked beside another of ours.
+    answered after or beside the model; `shadow_attempt` is what a model said as the shadow of another of ours.
     """
 
-    face: Face
+    dialect: Dialect
     asked: Asked
     route: Route
     body: Json
@@ -60,7 +69,7 @@ class Decision:
     ticks: float = field(default_factory=time.perf_counter)
     dated: Dated | None = None
     attempt: Attempt | None = None
-    beside: Attempt | None = None
+    shadow_attempt: Attempt | None = None
     status: int | None = None
     content_type: str = ""
     encoding: str = ""
@@ -125,7 +134,7 @@ def is_over(decision: Decision) -> bool:
         content = _content(decision)
         if decision.is_stream:
             last = last_event(content)
-            return last is not None and decision.face.ends(*last)
+            return last is not None and decision.dialect.ends(*last)
         return isinstance(json_of(content), dict)
     except (ValueError, AttributeError):
         return False
@@ -134,19 +143,19 @@ def is_over(decision: Decision) -> bool:
 def _content(decision: Decision) -> bytes:
     """The original's answer without its encodings. Raises Packed."""
     content, encoding = b"".join(decision.chunks), decision.encoding
-    return unpack(content, encoding, LONGEST_KEPT_BYTES, members=MOST_MEMBERS, cut=decision.cut)
+    return unpack(content, encoding, LONGEST_STORED_BYTES, members=MOST_MEMBERS, cut=decision.cut)
 
 
-def heard_of(decision: Decision) -> Heard:
+def captured_response(decision: Decision) -> CapturedResponse:
     """The original's answer out of the bytes that passed. Raises Unreadable."""
     try:
         content = _content(decision)
         if decision.is_stream:
-            return decision.face.hear_events(read_events(content))
+            return decision.dialect.capture_events(read_events(content))
         payload = json_of(content)
         if not isinstance(payload, dict):
             raise Unreadable("no object")
-        return decision.face.hear(payload)
+        return decision.dialect.capture(payload)
     except (Unreadable, Packed) as why:
         raise Unreadable(str(why)) from why
     except (ValueError, AttributeError, TypeError, KeyError) as error:
@@ -165,7 +174,7 @@ def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample, AttemptRecord 
     if decision.from_slot:
         assert attempt is not None and attempt.reply is not None
         output, calls = attempt.reply.text, attempt.reply.tool_calls
-        heard = Heard(
+        captured = CapturedResponse(
             output,
             attempt.slot.model,
             attempt.prompt_tokens,
@@ -179,16 +188,16 @@ def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample, AttemptRecord 
         if decision.lost is not None or decision.status != 200:
             raise Unreadable(decision.lost or f"status {decision.status}")
         try:
-            heard = heard_of(decision)
+            captured = captured_response(decision)
         except Unreadable as why:
             raise Unreadable(decision.broken or str(why)) from why
         if decision.broken is not None:
-            heard = replace(heard, whole=False, end=decision.broken)
-        if heard.whole and not (heard.text.strip() or heard.tool_calls):
+            captured = replace(captured, whole=False, end=decision.broken)
+        if captured.whole and not (captured.text.strip() or captured.tool_calls):
             raise Unreadable("empty")
-        output, calls = heard.text, heard.tool_calls
+        output, calls = captured.text, captured.tool_calls
         source = "fallback" if attempt is not None and not decision.route.shadow else "original"
-    answer = read_answer(found.model_type, prompt, output) if heard.whole else InvalidAnswer("cut")
+    answer = read_answer(found.model_type, prompt, output) if captured.whole else InvalidAnswer("cut")
     agent, lines = agent_name(prompt), newest_lines(prompt)
     conversation = _conversation(decision) if found.model_type == "coding" else None
     newest = next(lines, None)
@@ -196,32 +205,32 @@ def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample, AttemptRecord 
         id=_new_id(decision.at),
         created_at=decision.at,
         model_type=found.model_type,
-        model=heard.model or decision.asked.model,
+        model=captured.model or decision.asked.model,
         source=source,
         origin=ORIGIN,
         prompt=_storable(prompt),
         output=_storable(output),
         system=None if decision.asked.system is None else _storable(decision.asked.system),
-        decision=_decided(answer, heard),
+        decision=_decided(answer, captured),
         agent_name=agent,
         room_id=rooms.room_of(agent or "", chain((newest,), lines)) if newest is not None else _session(conversation),
         entity_id=speaker_id(newest) if newest is not None else None,
-        provider=None if decision.from_slot else decision.face.upstream,
-        prompt_tokens=heard.prompt_tokens,
-        completion_tokens=heard.completion_tokens,
+        provider=None if decision.from_slot else decision.dialect.upstream,
+        prompt_tokens=captured.prompt_tokens,
+        completion_tokens=captured.completion_tokens,
         latency_ms=decision.latency_ms,
         confidence=attempt.confidence if decision.from_slot and attempt is not None else None,
         metadata=_metadata(decision, calls),
         shape=shape_of(prompt),
-        cut=None if heard.whole else cut_of(heard.end),
-        cached_tokens=heard.cached_tokens,
+        cut=None if captured.whole else cut_of(captured.end),
+        cached_tokens=captured.cached_tokens,
         conversation=conversation,
         identity=_storable(identity(prompt, conversation)) if found.model_type == "coding" else "",
     )
-    other = decision.beside if decision.from_slot else attempt
+    other = decision.shadow_attempt if decision.from_slot else attempt
     if other is None:
         return sample, None
-    return sample, _beside(sample, other, decision, _agrees(found.model_type, prompt, other, heard))
+    return sample, _shadow_record(sample, other, decision, _agrees(found.model_type, prompt, other, captured))
 
 
 def _conversation(decision: Decision) -> str | None:
@@ -229,11 +238,11 @@ def _conversation(decision: Decision) -> str | None:
     if not decision.asked_in:
         return None
     try:
-        body = json_of(unpack(decision.asked_in, decision.asked_packed, LONGEST_KEPT_BYTES))
-        kept = decision.face.conversation(body)
+        body = json_of(unpack(decision.asked_in, decision.asked_packed, LONGEST_STORED_BYTES))
+        stored = decision.dialect.conversation(body)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as why:
-        kept = lost(str(why) if isinstance(why, Untranslatable) else "cannot be translated")
-    return None if kept is None else _storable(kept.replace("\\u0000", ""))
+        stored = lost(str(why) if isinstance(why, Untranslatable) else "cannot be translated")
+    return None if stored is None else _storable(stored.replace("\\u0000", ""))
 
 
 def _session(conversation: str | None) -> str | None:
@@ -242,26 +251,26 @@ def _session(conversation: str | None) -> str | None:
     return None if began is None else blake2b(began.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
-def _decided(answer: Answer | InvalidAnswer, heard: Heard) -> str | None:
+def _decided(answer: Answer | InvalidAnswer, captured: CapturedResponse) -> str | None:
     """What an answer decided; None for one that was cut, or that nobody can read."""
-    if not heard.whole:
+    if not captured.whole:
         return None
-    if heard.tool_calls:
-        return calls_decided(heard.tool_calls)
+    if captured.tool_calls:
+        return calls_decided(captured.tool_calls)
     return None if isinstance(answer, InvalidAnswer) else decision_of(answer)
 
 
-def _agrees(model_type: str, prompt: str, attempt: Attempt, heard: Heard) -> bool | None:
+def _agrees(model_type: str, prompt: str, attempt: Attempt, captured: CapturedResponse) -> bool | None:
     """Whether the model decided as the original did; None when one of them decided nothing that can be compared."""
-    if attempt.reply is None or not heard.whole:
+    if attempt.reply is None or not captured.whole:
         return None
-    if attempt.reply.tool_calls or heard.tool_calls:
-        return same_calls(attempt.reply.tool_calls, heard.tool_calls)
-    ours, theirs = read_answer(model_type, prompt, attempt.reply.text), read_answer(model_type, prompt, heard.text)
+    if attempt.reply.tool_calls or captured.tool_calls:
+        return same_calls(attempt.reply.tool_calls, captured.tool_calls)
+    ours, theirs = read_answer(model_type, prompt, attempt.reply.text), read_answer(model_type, prompt, captured.text)
     return None if isinstance(ours, InvalidAnswer) or isinstance(theirs, InvalidAnswer) else agree(ours, theirs)
 
 
-def _beside(sample: Sample, attempt: Attempt, decision: Decision, agrees: bool | None) -> AttemptRecord:
+def _shadow_record(sample: Sample, attempt: Attempt, decision: Decision, agrees: bool | None) -> AttemptRecord:
     return AttemptRecord(
         sample_id=sample.id,
         at=decision.at,
@@ -283,16 +292,16 @@ def _beside(sample: Sample, attempt: Attempt, decision: Decision, agrees: bool |
 def _metadata(decision: Decision, calls: Sequence[ToolCall]) -> Json:
     """What else belongs to a sample: why the original answered, the form the model was asked in if it was not the
     agent's own, and which tools were called."""
-    kept: Json = {"request_id": decision.request_id}
+    metadata: Json = {"request_id": decision.request_id}
     if decision.from_slot and decision.attempt is not None and decision.attempt.slot.deployment_key is not None:
-        kept["deployment"] = decision.attempt.slot.deployment_key
+        metadata["deployment"] = decision.attempt.slot.deployment_key
     if decision.attempt is not None and decision.attempt.failure is not None:
-        kept["fallback"] = decision.attempt.failure
+        metadata["fallback"] = decision.attempt.failure
     if decision.attempt is not None and decision.attempt.slot.prompt_form is not PromptForm.EXACT:
-        kept["prompt_form"] = str(decision.attempt.slot.prompt_form)
+        metadata["prompt_form"] = str(decision.attempt.slot.prompt_form)
     if calls:
-        kept["tool_calls"] = [{"id": one.id, "name": one.name, "arguments": one.arguments} for one in calls]
-    return kept
+        metadata["tool_calls"] = [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in calls]
+    return metadata
 
 
 def _new_id(at: datetime) -> str:

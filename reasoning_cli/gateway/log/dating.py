@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 
 _log = logging.getLogger(__name__)
 
-# By which a clock is called wrong. What differs less is no matter for what is counted in days.
+# By which a clock is called wrong. What differs less is not a matter for what is counted in days.
 WRONG = timedelta(hours=1)
 # No decision was made before there was this program.
 _FIRST = datetime(2026, 1, 1, tzinfo=UTC)

@@ -151,15 +151,15 @@ class Recorder:
             if len(made) == 1:
                 self._failed(error, 1)
             else:
-                for one in made:
-                    self._write(store, [one])
+                for pair in made:
+                    self._write(store, [pair])
 
     def _write_together(self, store: Store, made: list[tuple[Sample, AttemptRecord | None]]) -> None:
         if not made:
             return
         Samples(store).insert_many([sample for sample, _ in made])
-        if beside := [attempt for _, attempt in made if attempt is not None]:
-            Attempts(store).insert_many(beside)
+        if attempts := [attempt for _, attempt in made if attempt is not None]:
+            Attempts(store).insert_many(attempts)
         self.figures.stored += len(made)
         self.figures.last_error = None
         if self.on_recorded is not None:

@@ -31,7 +31,7 @@ class Durations:
 
 @dataclass
 class Figures:
-    """Counters and recent latencies. Milliseconds; `agreements` are shadows and the original deciding alike.
+    """Counters and recent latencies. Milliseconds; `agreements` are of shadows with the original.
 
     `not_asked_beside` counts, by type, what a shadow was not asked, since it had enough to answer.
     """
@@ -43,7 +43,7 @@ class Figures:
     latencies: dict[tuple[str, str], deque[int]] = field(default_factory=dict)
     durations: dict[tuple[str, str], Durations] = field(default_factory=dict)
     agreements: Counter[tuple[str, bool]] = field(default_factory=Counter)
-    not_asked_beside: Counter[str] = field(default_factory=Counter)
+    shadows_skipped: Counter[str] = field(default_factory=Counter)
     upstream_errors: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
 
@@ -67,9 +67,9 @@ class Figures:
             "answered": [[*key, count] for key, count in self.answered.items()],
             "reasons": [[*key, count] for key, count in self.reasons.items()],
             "latencies": [[*key, list(numbers)] for key, numbers in self.latencies.items()],
-            "durations": [[*key, one.counts, one.sum_ms] for key, one in self.durations.items()],
+            "durations": [[*key, duration.counts, duration.sum_ms] for key, duration in self.durations.items()],
             "agreements": [[*key, count] for key, count in self.agreements.items()],
-            "not_asked_beside": dict(self.not_asked_beside),
+            "not_asked_beside": dict(self.shadows_skipped),
             "upstream_errors": dict(self.upstream_errors),
         }
 
@@ -87,7 +87,7 @@ class Figures:
             known = self.durations.setdefault((model_type, source), Durations())
             known.counts = [mine + theirs for mine, theirs in zip(known.counts, counts, strict=True)]
             known.sum_ms += sum_ms
-        self.not_asked_beside.update(other["not_asked_beside"])
+        self.shadows_skipped.update(other["not_asked_beside"])
         self.upstream_errors.update(other["upstream_errors"])
 
     def record(self) -> dict[str, Any]:
@@ -104,17 +104,17 @@ class Figures:
                 "durations": asdict(self.durations[model_type, source]),
                 "reasons": {
                     reason: number
-                    for (one, who, reason), number in self.reasons.most_common()
-                    if (one, who) == (model_type, source)
+                    for (whose, who, reason), number in self.reasons.most_common()
+                    if (whose, who) == (model_type, source)
                 },
             }
         for model_type, entry in types.items():
-            asked = sum(entry["by_source"].get(one, {}).get("count", 0) for one in ("slot", "fallback"))
+            asked = sum(entry["by_source"].get(source, {}).get("count", 0) for source in ("slot", "fallback"))
             own = entry["by_source"].get("slot", {}).get("count", 0)
             entry["success_rate"] = own / asked if asked else None
-            alike, unlike = self.agreements[model_type, True], self.agreements[model_type, False]
-            entry["agreement"] = alike / (alike + unlike) if alike + unlike else None
-            entry["not_asked_beside"] = self.not_asked_beside[model_type]
+            agreed, disagreed = self.agreements[model_type, True], self.agreements[model_type, False]
+            entry["agreement"] = agreed / (agreed + disagreed) if agreed + disagreed else None
+            entry["not_asked_beside"] = self.shadows_skipped[model_type]
         return {
             "requests": self.requests,
             "relayed": self.relayed,

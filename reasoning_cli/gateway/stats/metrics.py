@@ -45,9 +45,11 @@ def metrics_text(record: Mapping[str, Any]) -> bytes:
                 labels=["model_type", "model", "deployment", "fate"],
             )
             for model_type, entry in record["model_types"].items():
-                for one in entry["models"]:
-                    for fate in ("answered", "beside", "failed"):
-                        models.add_metric([model_type, one["model"], one["deployment"] or "", fate], one[fate])
+                for model in entry["models"]:
+                    for outcome in ("answered", "beside", "failed"):
+                        models.add_metric(
+                            [model_type, model["model"], model["deployment"] or "", outcome], model[outcome]
+                        )
             yield models
             circuits = GaugeMetricFamily(
                 "reasoning_gateway_circuit_open", "1 while a slot's circuit is not closed.", labels=["model_type"]
@@ -58,8 +60,8 @@ def metrics_text(record: Mapping[str, Any]) -> bytes:
             recorded = CounterMetricFamily(
                 "reasoning_gateway_recorded", "Decisions by what became of them.", labels=["fate"]
             )
-            for fate in ("stored", "unreadable", "dropped"):
-                recorded.add_metric([fate], record["recording"][fate])
+            for outcome in ("stored", "unreadable", "dropped"):
+                recorded.add_metric([outcome], record["recording"][outcome])
             yield recorded
 
     registry = CollectorRegistry()

@@ -20,7 +20,7 @@ class Siblings:
     def __init__(self, folder: Path) -> None:
         self._folder, self._mine = folder, folder / f"{os.getpid()}.json"
 
-    def tell(self, snapshot: Mapping[str, Any]) -> None:
+    def notify(self, snapshot: Mapping[str, Any]) -> None:
         """Leave this worker's figures for the others. What cannot be written is missed by them, and by nobody else."""
         beside = self._mine.with_suffix(".part")
         with contextlib.suppress(OSError):

@@ -42,4 +42,4 @@ def project_so_far(client: TogetherClient) -> KeyProject | None:
 
 def left_behind(store: Store, project_id: str) -> list[DeploymentRecord]:
     """Deployments of ours that may cost money in another project than this."""
-    return [one for one in Deployments(store).live() if one.project_id not in (None, project_id)]
+    return [record for record in Deployments(store).live() if record.project_id not in (None, project_id)]

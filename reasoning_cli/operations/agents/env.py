@@ -68,7 +68,7 @@ def tls_caveat(certificate: Path) -> str:
     """What an agent needs beside the variables where the gateway speaks TLS."""
     return (
         f"The agent has to trust `{certificate}` (NODE_EXTRA_CA_CERTS or SSL_CERT_FILE), unless an authority it knows"
-        f" signed it; where {HOST} is no name in it, put one that is in its place"
+        f" signed it; where {HOST} is not a name in it, put one that is in its place"
     )
 
 

@@ -51,7 +51,7 @@ class Plan:
 
     @property
     def wrong(self) -> tuple[Variable, ...]:
-        return tuple(one for one in self.variables if one.outcome is Outcome.WRONG)
+        return tuple(variable for variable in self.variables if variable.outcome is Outcome.WRONG)
 
 
 _OF_PROXY = "it belonged to the original's proxy"
@@ -102,7 +102,9 @@ def plan_taking_over(variables: Mapping[str, str], settings: s.Settings) -> Plan
     judge = _Judge(present, of_file, own, rehearsing=settings.outside is not None)
     outcomes = [judge.outcome(name) for name in present]
     changes = {
-        one.setting: judge.text(one.name) for one in outcomes if one.outcome is Outcome.SET and one.setting is not None
+        outcome.setting: judge.text(outcome.name)
+        for outcome in outcomes
+        if outcome.outcome is Outcome.SET and outcome.setting is not None
     }
     return Plan(tuple(outcomes), changes)
 
@@ -159,7 +161,7 @@ class _Judge:
 
     def _winner(self, setting: s.Setting[object]) -> str | None:
         """Of the variables that `setting` is read from the first that is not empty."""
-        return next((name for name, one in _READERS.items() if one is setting and self.present.get(name)), None)
+        return next((name for name, reader in _READERS.items() if reader is setting and self.present.get(name)), None)
 
     def _port(self) -> int:
         """Where the gateway will listen, as far as that makes sense."""
@@ -201,5 +203,7 @@ class _Judge:
         if not isinstance(setting.carries, s.Setting):
             return None  # where the agent's own key goes, its file may say
         beside = self.present.get(self._winner(setting.carries) or "")
-        known = {(one.find(setting.carries)[0] or beside or "").strip() for one in (self.of_file, self.own)}
+        known = {
+            (environment.find(setting.carries)[0] or beside or "").strip() for environment in (self.of_file, self.own)
+        }
         return setting.carries.name if known - {beside or ""} else None

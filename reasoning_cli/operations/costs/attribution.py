@@ -24,7 +24,10 @@ class Owners:
 
     def __init__(self, records: Sequence[DeploymentRecord], readings: Readings) -> None:
         ready = sorted(
-            (span.begin, span.end, one.key) for one in records for span in spans(readings.get(one.key, ())) if span.most
+            (span.begin, span.end, record.key)
+            for record in records
+            for span in spans(readings.get(record.key, ()))
+            if span.most
         )
         self.cuts: list[datetime] = []
         self._keys = [ready[0][2] if ready else records[-1].key]
@@ -52,8 +55,8 @@ def decisions_by_deployment(
     strangers: dict[str, int] = {}
     carried = adapters(store)
     for name, count in answered(store, edges[0], edges[-1]).items():
-        found = [one for one in records if name in _served_as(one) or one.key == carried.get(name)]
-        found = found or [one for one in records if name in (one.model_name, one.model_id)]
+        found = [record for record in records if name in _served_as(record) or record.key == carried.get(name)]
+        found = found or [record for record in records if name in (record.model_name, record.model_id)]
         if found:
             owners[name] = Owners(found, readings)
         else:
@@ -61,7 +64,7 @@ def decisions_by_deployment(
     counts: dict[str, list[int]] = {}
     if not owners:
         return counts, strangers
-    cuts = {cut for one in owners.values() for cut in one.cuts if edges[0] < cut < edges[-1]}
+    cuts = {cut for owner in owners.values() for cut in owner.cuts if edges[0] < cut < edges[-1]}
     for begin, end in pairwise(sorted({*edges, *cuts})):
         number = bisect_right(edges, begin) - 1
         for name, count in answered(store, begin, end).items():

@@ -103,14 +103,14 @@ def compare(store: Store, prices: Mapping[str, TokenPrice], now: datetime) -> li
     recent, older = traffic(store, now - DAY, now), traffic(store, now - LOOK_BACK, now)
     found = []
     for model_type in MODEL_TYPES:
-        decisions = sum(one.decisions for one in recent if one.model_type == model_type)
+        decisions = sum(source.decisions for source in recent if source.model_type == model_type)
         record = _deployment(store, model_type)
         if not decisions and record is None:
             continue
         running = record is not None and record.ready_replicas > 0
         price = record.price_cents_per_hour if record is not None else None
         original = _original(model_type, recent, prices) or _original(model_type, older, prices)
-        one = Comparison(
+        comparison = Comparison(
             model_type,
             decisions,
             running,
@@ -118,49 +118,61 @@ def compare(store: Store, prices: Mapping[str, TokenPrice], now: datetime) -> li
             original,
             newest_original=None if original is not None else samples.newest_original(model_type),
         )
-        found.append(_with_busy_hours(samples, one, now))
+        found.append(_with_busy_hours(samples, comparison, now))
     return found
 
 
 def _deployment(store: Store, model_type: str) -> DeploymentRecord | None:
     """What serves the type, else the newest that ever did."""
-    own = [one for one in Deployments(store).all() if one.model_type == model_type]
-    return max(own, key=lambda one: (one.deleted_at is None, one.ready_replicas > 0, one.created_at), default=None)
+    own = [record for record in Deployments(store).all() if record.model_type == model_type]
+    return max(
+        own, key=lambda record: (record.deleted_at is None, record.ready_replicas > 0, record.created_at), default=None
+    )
 
 
 def _original(model_type: str, seen: Sequence[Traffic], prices: Mapping[str, TokenPrice]) -> Original | None:
     by_model: dict[str, list[Traffic]] = {}
-    for one in seen:
-        if one.model_type == model_type and one.source != "slot":
-            by_model.setdefault(one.model, []).append(one)
+    for source in seen:
+        if source.model_type == model_type and source.source != "slot":
+            by_model.setdefault(source.model, []).append(source)
     if not by_model:
         return None
-    model, rows = max(by_model.items(), key=lambda item: sum(one.decisions for one in item[1]))
-    decisions = sum(one.decisions for one in rows)
-    asked = sum((one.prompt_tokens + Decimal(one.uncounted_prompt_chars) / CHARS_PER_TOKEN for one in rows), Decimal(0))
-    answered = sum(
-        (one.completion_tokens + Decimal(one.uncounted_output_chars) / CHARS_PER_TOKEN for one in rows), Decimal(0)
+    model, rows = max(by_model.items(), key=lambda item: sum(source.decisions for source in item[1]))
+    decisions = sum(source.decisions for source in rows)
+    asked = sum(
+        (source.prompt_tokens + Decimal(source.uncounted_prompt_chars) / CHARS_PER_TOKEN for source in rows), Decimal(0)
     )
-    estimated = decisions - sum(one.counted for one in rows)
-    cached = Decimal(sum(one.cached_tokens for one in rows))
+    answered = sum(
+        (source.completion_tokens + Decimal(source.uncounted_output_chars) / CHARS_PER_TOKEN for source in rows),
+        Decimal(0),
+    )
+    estimated = decisions - sum(source.counted for source in rows)
+    cached = Decimal(sum(source.cached_tokens for source in rows))
     price = prices.get(model)
     return Original(model, decisions, estimated, asked / decisions, answered / decisions, price, cached / decisions)
 
 
-def _with_busy_hours(samples: Samples, one: Comparison, now: datetime) -> Comparison:
+def _with_busy_hours(samples: Samples, comparison: Comparison, now: datetime) -> Comparison:
     """With the longest run of hours of the last day in which it would have paid, where it does not over the day."""
-    pays_from = one.pays_from
-    if pays_from is None or one.decisions_per_hour >= pays_from or one.decisions < pays_from:
-        return one
+    pays_from = comparison.pays_from
+    if pays_from is None or comparison.decisions_per_hour >= pays_from or comparison.decisions < pays_from:
+        return comparison
     full = now.astimezone().replace(minute=0, second=0, microsecond=0)
     best: list[datetime] = []
     run: list[datetime] = []
     for back in range(24, 0, -1):
         begin = full - timedelta(hours=back)
-        wanted = SampleFilter(model_types=(one.model_type,), since=begin, until=begin + timedelta(hours=1))
+        wanted = SampleFilter(model_types=(comparison.model_type,), since=begin, until=begin + timedelta(hours=1))
         run = [*run, begin] if samples.count(wanted) >= pays_from else []
         best = max(best, run, key=len)
     if not best or len(best) == 24:
-        return one
+        return comparison
     hours = Hours(best[0].time(), (best[-1] + timedelta(hours=1)).time())
-    return Comparison(one.model_type, one.decisions, one.running, one.cents_per_hour, one.original, hours)
+    return Comparison(
+        comparison.model_type,
+        comparison.decisions,
+        comparison.running,
+        comparison.cents_per_hour,
+        comparison.original,
+        hours,
+    )

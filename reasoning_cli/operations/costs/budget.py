@@ -87,7 +87,9 @@ def read_limits(settings: Settings) -> Limits:
         hour_usd=get(s.MAX_COST_PER_HOUR),
         reserve_hours=get(s.RESERVE_HOURS),
         period=get(s.BUDGET_PERIOD),
-        by_type={one: amount for one, setting in s.TYPE_BUDGET.items() if (amount := get(setting)) is not None},
+        by_type={
+            model_type: amount for model_type, setting in s.TYPE_BUDGET.items() if (amount := get(setting)) is not None
+        },
         warn_percent=get(s.WARN_PERCENT),
     )
 
@@ -128,16 +130,18 @@ def standing(store: Store, limits: Limits, at: datetime, model_type: str | None 
     Fine-tuning jobs count whole when they were made, as last seen.
     """
     start = period_start(limits.period, at)
-    records = [one for one in Deployments(store).all() if model_type in (None, one.model_type)]
+    records = [record for record in Deployments(store).all() if model_type in (None, record.model_type)]
     used = usage_by_deployment(store, start, at)
     tuned = FineTunes(store).cents(start, model_type)
-    usage = sum((used[one.key] for one in records if one.key in used), Usage(low_cents=tuned, high_cents=tuned))
-    return Standing(limits, at, start, usage, sum(spending_rate(one) for one in records), model_type)
+    usage = sum(
+        (used[record.key] for record in records if record.key in used), Usage(low_cents=tuned, high_cents=tuned)
+    )
+    return Standing(limits, at, start, usage, sum(spending_rate(record) for record in records), model_type)
 
 
 def standings(store: Store, limits: Limits, at: datetime) -> list[Standing]:
     """Where each budget stands: the whole first, then those of single model types."""
-    return [standing(store, limits, at), *(standing(store, limits, at, one) for one in limits.by_type)]
+    return [standing(store, limits, at), *(standing(store, limits, at, model_type) for model_type in limits.by_type)]
 
 
 def check_deploy(standing: Standing, name: str, added_cents_per_hour: int) -> None:
@@ -172,6 +176,8 @@ def check_deploy(standing: Standing, name: str, added_cents_per_hour: int) -> No
 def check_unwatched_start(store: Store, limits: Limits, record: DeploymentRecord, at: datetime) -> None:
     """Refuse (LimitError) to start what nobody watches starting, if it could not run for an hour at least."""
     careful = replace(limits, reserve_hours=max(limits.reserve_hours, Decimal(1)))
-    for one in standings(store, careful, at):
-        if one.model_type in (None, record.model_type):
-            check_deploy(one, record.endpoint_name, (record.price_cents_per_hour or 0) * max(1, record.min_replicas))
+    for standing in standings(store, careful, at):
+        if standing.model_type in (None, record.model_type):
+            check_deploy(
+                standing, record.endpoint_name, (record.price_cents_per_hour or 0) * max(1, record.min_replicas)
+            )

@@ -66,7 +66,7 @@ def _edges(since: datetime, until: datetime, edge: Callable[[int], datetime]) ->
 
 def _moment(text: str, option: str, at: datetime, zone: tzinfo | None, *, end_of_day: bool) -> datetime:
     typed = text.strip()
-    problem = UsageError(f"`{text}` is no time for {option}", _EXAMPLES)
+    problem = UsageError(f"`{text}` is not a time for {option}", _EXAMPLES)
     try:
         if found := _BACK.fullmatch(typed.lower()):
             return _back(at, int(found[1]), found[2], zone)

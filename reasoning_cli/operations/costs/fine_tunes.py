@@ -37,13 +37,13 @@ def note_fine_tunes(client: TogetherClient, store: Store) -> bool:
     if jobs:
         records, at = Deployments(store).all(), client.now()
         reserved = _reserved(store)
-        FineTunes(store).note([_record(one, records, at, reserved.get(one.id, 0)) for one in jobs])
+        FineTunes(store).note([_record(job, records, at, reserved.get(job.id, 0)) for job in jobs])
     return True
 
 
 def _reserved(store: Store) -> dict[str, int]:
     """What the jobs of our runs that go on will cost as far as Together foretold, in billionths of a dollar, by id."""
-    plans = {one.job_id: one.plan.get("estimate_cents") for one in TrainingRuns(store).all() if not one.over}
+    plans = {run.job_id: run.plan.get("estimate_cents") for run in TrainingRuns(store).all() if not run.over}
     return {job: cents * NANO_DOLLARS_PER_CENT for job, cents in plans.items() if job and isinstance(cents, int)}
 
 
@@ -62,5 +62,9 @@ def _model_type(job: Job, records: Sequence[DeploymentRecord]) -> str | None:
             return model_type
     if not job.suffix:
         return None
-    named = (one for one in reversed(records) if one.model_type and one.model_name.rpartition("/")[2] == job.suffix)
-    return next((one.model_type for one in named), None)
+    named = (
+        record
+        for record in reversed(records)
+        if record.model_type and record.model_name.rpartition("/")[2] == job.suffix
+    )
+    return next((record.model_type for record in named), None)

@@ -110,10 +110,10 @@ def spans(readings: Iterable[Reading]) -> Iterator[Span]:
     last reading nothing is assumed.
     """
     ordered = sorted(readings, key=lambda reading: reading.at)
-    told = {reading.at for reading in ordered if reading.known_by == "event"}
+    exact_moments = {reading.at for reading in ordered if reading.known_by == "event"}
     for (first, second), prices in zip(pairwise(ordered), _prices(ordered), strict=True):
         if second.at > first.at:
-            least, most = _bounds(first, second, exact=second.at in told)
+            least, most = _bounds(first, second, exact=second.at in exact_moments)
             yield Span(first.at, second.at, least, most, min(prices), max(prices))
 
 
@@ -132,8 +132,8 @@ def rounding_doubt_cents(
     each, while it is not settled how a begun one is billed."""
     if rules.rounding is not None:
         return 0, Decimal(0)
-    starts = [one[0] for one in _tenures(spans(readings)) if since <= one[0].begin < until]
-    return len(starts), sum((one.usage(one.begin, one.begin + MINUTE).high_cents for one in starts), Decimal(0))
+    starts = [tenure[0] for tenure in _tenures(spans(readings)) if since <= tenure[0].begin < until]
+    return len(starts), sum((start.usage(start.begin, start.begin + MINUTE).high_cents for start in starts), Decimal(0))
 
 
 def _with_starts(readings: Iterable[Reading], rules: BillingRules) -> Iterator[Span]:
@@ -439,7 +439,7 @@ def _changes(
     except (RemoteError, NotFoundError, RequestRefusedError) as problem:
         log.info("no events of %s: %s", record.endpoint_name, problem.message)
         return None
-    told = [
+    changes = [
         event
         for event in events
         if event.deployment_id == record.deployment_id
@@ -447,15 +447,15 @@ def _changes(
         # At the very moment of the last look, only what that look did not see yet.
         and (event.created_at > last.at or (event.created_at, event.old_replicas) == (last.at, last.ready_replicas))
     ]
-    leading = _leading(told, last.ready_replicas, look.ready_replicas)
+    leading = _leading(changes, last.ready_replicas, look.ready_replicas)
     if leading is not None:
         return [_change(last, look, event) for event in leading]
     if rules.events_count != "ready":
         return None
-    for number, first in enumerate(told):
+    for number, first in enumerate(changes):
         if first.old_replicas is None:
             continue
-        leading = _leading(told[number:], first.old_replicas, look.ready_replicas)
+        leading = _leading(changes[number:], first.old_replicas, look.ready_replicas)
         if leading:
             begin, *rest = (_change(last, look, event) for event in leading)
             return [replace(begin, least_replicas=0, most_replicas=most), *rest]

@@ -53,16 +53,16 @@ class Reconciliation:
 
     @property
     def billed_cents(self) -> Decimal:
-        return sum((one.billed_cents for one in self.days if one.billed_cents is not None), Decimal(0))
+        return sum((day.billed_cents for day in self.days if day.billed_cents is not None), Decimal(0))
 
     @property
     def ledger(self) -> Usage:
         """What the ledger says of the days that are billed."""
-        return sum((one.ledger for one in self.days if one.billed_cents is not None), Usage())
+        return sum((day.ledger for day in self.days if day.billed_cents is not None), Usage())
 
     @property
     def difference_cents(self) -> Decimal:
-        return sum((one.difference_cents or Decimal(0) for one in self.days), Decimal(0))
+        return sum((day.difference_cents or Decimal(0) for day in self.days), Decimal(0))
 
 
 def parse_month(text: str | None, at: datetime) -> str:
@@ -70,7 +70,7 @@ def parse_month(text: str | None, at: datetime) -> str:
     if text is None:
         return f"{at.astimezone(UTC):%Y-%m}"
     if not re.fullmatch(r"20\d\d-(0[1-9]|1[0-2])", text.strip()):
-        raise UsageError(f"`{text}` is no month", "for example --month 2026-11")
+        raise UsageError(f"`{text}` is not a month", "for example --month 2026-11")
     return text.strip()
 
 
@@ -86,7 +86,7 @@ def reconcile(client: TogetherClient, store: Store, month: str, at: datetime) ->
     sums = [Usage() for _ in edges[1:]]
     rules = BillingRules.of(store)
     for own in readings_by_deployment(store).values():
-        sums = [one + other for one, other in zip(sums, integrate_over(own, edges, rules), strict=True)]
+        sums = [other_sum + other for other_sum, other in zip(sums, integrate_over(own, edges, rules), strict=True)]
     for job in FineTunes(store).all(begin, end):
         sums[(job.created_at - begin).days] += Usage(low_cents=job.cents, high_cents=job.cents)
     billed = _billed(windows, begin)

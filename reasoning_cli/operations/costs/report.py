@@ -130,7 +130,7 @@ def cost_report(
             raise UsageError(f"that is a bill of {len(edges) - 1:,} lines", "use `--by day`, or a shorter time")
     readings = readings_by_deployment(store)
     # A service's clock in whole seconds is behind what was made in this one.
-    jobs = [one for one in FineTunes(store).all(since) if one.created_at < until or until >= at]
+    jobs = [fine_tune for fine_tune in FineTunes(store).all(since) if fine_tune.created_at < until or until >= at]
     records = Deployments(store).all()
     rules = BillingRules.of(store)
     doubts = [rounding_doubt_cents(own, since, until, rules) for own in readings.values()]
@@ -151,9 +151,9 @@ def cost_report(
         sum((line.usage for line in lines), Usage()),
         standing(store, limits, at),
         _largest_doubt(readings, since, until),
-        tuple(one for one in seen if one.source != "slot"),
-        tuple(one for one in seen if one.source == "slot" and one.model in strangers),
-        any(one.by is None and one.is_unknown for one in every),
+        tuple(source for source in seen if source.source != "slot"),
+        tuple(source for source in seen if source.source == "slot" and source.model in strangers),
+        any(row.by is None and row.is_unknown for row in every),
         starts=sum(count for count, _ in doubts),
         rounding_cents=sum((cents for _, cents in doubts), Decimal(0)),
         price_differs=rules.price_differs,
@@ -188,8 +188,10 @@ def _counts(
     each = []
     for (begin, end), was_ready in zip(pairwise(edges), ready, strict=True):
         begin, end = max(begin, record.created_at), min(end, record.deleted_at or end)
-        told = client.requests(record.endpoint_id, record.deployment_id, begin, end) if was_ready and begin < end else 0
-        each.append(told or 0)
+        count = (
+            client.requests(record.endpoint_id, record.deployment_id, begin, end) if was_ready and begin < end else 0
+        )
+        each.append(count or 0)
     return _Counts(each, "together" if any(each) else None)
 
 
@@ -235,25 +237,27 @@ def _by_type(lines: Sequence[CostLine]) -> list[CostLine]:
     """One line for each model type that cost something, one for what has no type, one for all fine-tunes."""
     found = []
     for name, model_type, is_job in (
-        *((one, one, False) for one in MODEL_TYPES),
+        *((model_type, model_type, False) for model_type in MODEL_TYPES),
         ("other", None, False),
         ("fine-tunes", None, True),
     ):
         own = [
-            one for one in lines if (one.job is not None if is_job else not one.job and one.model_type == model_type)
+            line
+            for line in lines
+            if (line.job is not None if is_job else not line.job and line.model_type == model_type)
         ]
         if not own:
             continue
-        counts = [one.decisions for one in own if one.decisions is not None]
-        sources = {one.counted_by for one in own if one.counted_by}
+        counts = [line.decisions for line in own if line.decisions is not None]
+        sources = {line.counted_by for line in own if line.counted_by}
         found.append(
             CostLine(
                 name,
-                sum((one.usage for one in own), Usage()),
+                sum((line.usage for line in own), Usage()),
                 model_type=model_type,
                 decisions=sum(counts) if counts else None,
                 counted_by=" and ".join(sorted(sources)) or None,
-                days=tuple(sum(day, Decimal(0)) for day in zip(*(one.days for one in own), strict=False)),
+                days=tuple(sum(day, Decimal(0)) for day in zip(*(line.days for line in own), strict=False)),
             )
         )
     return found
@@ -269,13 +273,13 @@ def _by_time(
     """One line for each day or hour, also where nothing ran; a job counts where it was created."""
     sums = [Usage() for _ in edges[1:]]
     for own in readings.values():
-        sums = [one + other for one, other in zip(sums, integrate_over(own, edges, rules), strict=True)]
+        sums = [other_sum + other for other_sum, other in zip(sums, integrate_over(own, edges, rules), strict=True)]
     for job in jobs:
         number = min(bisect_right(edges, job.created_at), len(sums)) - 1
         sums[number] += Usage(low_cents=job.cents, high_cents=job.cents)
     lines = []
     for number, (usage, begin) in enumerate(zip(sums, edges, strict=False)):
-        counts = [(one.each[number], one.by) for one in every if one.by and one.each[number]]
+        counts = [(row.each[number], row.by) for row in every if row.by and row.each[number]]
         lines.append(
             CostLine(
                 "",

@@ -86,7 +86,7 @@ def _price(model: str, members: Mapping[str, str | None]) -> TokenPrice:
         except InvalidOperation:
             dollars = Decimal("NaN")
         if not dollars.is_finite() or not 0 <= dollars <= 100_000:
-            raise ValueError(f"`{name}` of `{model}` is no number of dollars for a million tokens")
+            raise ValueError(f"`{name}` of `{model}` is not a number of dollars for a million tokens")
         return dollars
 
     full, output = amount("input"), amount("output")
@@ -95,5 +95,5 @@ def _price(model: str, members: Mapping[str, str | None]) -> TokenPrice:
     try:
         day = date.fromisoformat(looked_up) if looked_up is not None else None
     except ValueError:
-        raise ValueError(f"`date` of `{model}` is no day like 2026-11-21") from None
+        raise ValueError(f"`date` of `{model}` is not a day like 2026-11-21") from None
     return TokenPrice(model, full, output, day, members.get("source"), cached)

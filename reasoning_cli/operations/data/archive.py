@@ -72,14 +72,14 @@ def plan_archive(
     """Which days or months hold samples older than so many days; writes nothing."""
     pyarrow_of()
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"`{folder}` is no folder", "an archive is a folder of files")
+        raise UsageError(f"`{folder}` is not a folder", "an archive is a folder of files")
     try:
         if days <= 0:
             raise ValueError
         before = now - timedelta(days=days)
     except (ValueError, OverflowError):
         raise UsageError(
-            f"`{days}` is no number of days", "give a whole number from 1 on, such as `--older-than 90`"
+            f"`{days}` is not a number of days", "give a whole number from 1 on, such as `--older-than 90`"
         ) from None
     moments = WholeRows(store).moments(to_ms(before), model_types)
     periods = dict.fromkeys(_period_of(from_ms(moment), period) for moment in moments)
@@ -174,7 +174,7 @@ def _identity(row: dict[str, Any]) -> Sample:
     named = ("id", "model_type", "model", "source", "origin", "prompt", "output", "agent_id", "agent_name", "room_id")
     try:
         if not isinstance(json.loads(row["metadata"] or "{}"), dict):
-            raise ValueError("its metadata is no object")
+            raise ValueError("its metadata is not an object")
         return Sample(
             created_at=from_ms(row["created_at"]), entity_id=row["entity_id"], **{name: row[name] for name in named}
         )
@@ -191,8 +191,8 @@ class _Fresh:
     def __iter__(self) -> Iterator[list[WholeRow]]:
         for batch in self._batches:
             made = [(row, hash_of(row)) for row in batch]
-            self._hashes.update((int(row["seq"] or 0), one) for row, one in made)
-            if fresh := [row for row, one in made if one not in self._held]:
+            self._hashes.update((int(row["seq"] or 0), digest) for row, digest in made)
+            if fresh := [row for row, digest in made if digest not in self._held]:
                 yield fresh
 
 
@@ -233,7 +233,7 @@ def _delete(store: Store, rows: WholeRows, hashes: dict[int, bytes]) -> int:
 
 def _held(folder: Path, name: str, columns: dict[str, str]) -> set[bytes]:
     """The hashes of all rows that files of this day or month hold."""
-    paths = [path for one, _, path in _files(folder) if one == name]
+    paths = [path for period, _, path in _files(folder) if period == name]
     return {hash_of(row) for path in paths for part in read_rows(path, columns) for row in part}
 
 
@@ -244,7 +244,7 @@ def _files(folder: Path) -> Iterator[tuple[str, int, Path]]:
 
 
 def _next_path(folder: Path, name: str) -> Path:
-    last = max((number for one, number, _ in _files(folder) if one == name), default=0)
+    last = max((number for period, number, _ in _files(folder) if period == name), default=0)
     return folder / (f"{name}.{last + 1}.parquet" if last else f"{name}.parquet")
 
 

@@ -21,7 +21,7 @@ def read_rows(path: Path, columns: Mapping[str, str]) -> Iterator[list[dict[str,
 
 
 def check_file(path: Path, columns: Mapping[str, str], realm: str) -> None:
-    """Raise DataError for a file that is no archive of this realm, or cannot be read in bounded memory."""
+    """Raise DataError for a file that is not an archive of this realm, or cannot be read in bounded memory."""
     with _archive(path, columns) as file:
         held = (file.schema.metadata or {}).get(REALM, b"").decode("utf-8", "replace")
     if held != realm:

@@ -53,7 +53,7 @@ def back_up(
     if out.is_dir():
         raise UsageError(f"`{out}` is a folder", "name a file inside it")
     if out.exists() and not out.is_file():
-        raise UsageError(f"`{out}` is no file that could be replaced", "name a file")
+        raise UsageError(f"`{out}` is not a file that could be replaced", "name a file")
     if is_part_of(out, store.path):
         raise UsageError(f"`{out}` is the database itself", "name another file")
     if out.exists() and not force:
@@ -71,7 +71,7 @@ def plan_restore(database: Path, realm: str, copy: Path, now: datetime) -> Resto
     if not copy.exists():
         raise NotFoundError(f"there is no file `{copy}`", "give one that `reasoning data backup` wrote")
     if not copy.is_file():
-        raise UsageError(f"`{copy}` is no file", "give one that `reasoning data backup` wrote")
+        raise UsageError(f"`{copy}` is not a file", "give one that `reasoning data backup` wrote")
     if is_part_of(copy, database):
         raise UsageError(f"`{copy}` is the database itself", "give one that `reasoning data backup` wrote")
     facts = copy_facts(copy)
@@ -100,7 +100,7 @@ def run_restore(
     if include_forgotten or plan.present is None or plan.present.schema_version < VERSION:
         return 0
 
-    def tell(doing: str, count: int) -> None:
+    def notify(doing: str, count: int) -> None:
         on_progress(doing, min(1.0, count / max(1, plan.facts.samples)))
 
     with open_store(plan.database, plan.facts.realm, create=False) as store:
@@ -110,7 +110,7 @@ def run_restore(
                     return 0
         except DataError:
             return None
-        return forget_again(store, now, on_progress=tell)
+        return forget_again(store, now, on_progress=notify)
 
 
 def vacuum(database: Path, realm: str, on_progress: Progress = silent) -> Vacuumed:
@@ -125,5 +125,6 @@ def is_part_of(path: Path, database: Path) -> bool:
     """Whether `path` is the database or one of the files that belong to it."""
     family = [database, *(database.with_name(f"{database.name}{end}") for end in ("-wal", "-shm", ".lock", ".guard"))]
     return any(
-        path.absolute() == one.absolute() or (path.exists() and one.exists() and path.samefile(one)) for one in family
+        path.absolute() == file.absolute() or (path.exists() and file.exists() and path.samefile(file))
+        for file in family
     )

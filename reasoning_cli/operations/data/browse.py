@@ -50,12 +50,12 @@ def page_of(store: Store, wanted: SampleFilter, *, after: str | None, limit: int
     pages = Pages(store)
     behind = find_sample(store, after).seq if after is not None else None
     rows = pages.page(wanted, after=behind, limit=limit + 1)
-    shown = [_telling(store, row) for row in rows[:limit]]
-    length = max((pages.telling_length(row.id) for row in shown), default=0)
+    shown = [_with_whole_prompt(store, row) for row in rows[:limit]]
+    length = max((pages.distinct_length(row.id) for row in shown), default=0)
     return Page(shown, len(rows) > len(shown), max(_SHORTEST_ID, length))
 
 
-def _telling(store: Store, row: SampleRow) -> SampleRow:
+def _with_whole_prompt(store: Store, row: SampleRow) -> SampleRow:
     """The row with its whole prompt, if it is about a message longer than what was read of it."""
     tail = row.tail or ""
     if len(tail) < TAIL_CHARS or row.model_type == "coding" or received_message(tail) is not None:
@@ -125,8 +125,8 @@ def look_at(store: Store, sample: Sample) -> Look:
 
 def _called(calls: object) -> Parts:
     """An answer's calls of tools as parts."""
-    known = [one for one in calls if isinstance(one, dict)] if isinstance(calls, list) else []
-    return tuple((f"calls {one.get('name')}", str(one.get("arguments"))) for one in known)
+    known = [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    return tuple((f"calls {call.get('name')}", str(call.get("arguments"))) for call in known)
 
 
 def corrected_decision(row: SampleRow) -> str | None:

@@ -116,8 +116,8 @@ def forget_again(
     forgotten, numbers, after, looked_at = Forgotten(store), array("q"), None, 0
     while batch := list(islice(Samples(store).iterate(after=after), _BATCH)):
         after = batch[-1].seq
-        gone = forgotten.among((one, None if one.origin == CHAT_FILE else one.created_at) for one in batch)
-        numbers.extend(one.seq for one in batch if one.id in gone)
+        gone = forgotten.among((sample, None if sample.origin == CHAT_FILE else sample.created_at) for sample in batch)
+        numbers.extend(sample.seq for sample in batch if sample.id in gone)
         looked_at += len(batch)
         on_progress("looking for what was forgotten", looked_at)
     if not numbers:
@@ -141,9 +141,9 @@ def _matching(store: Store, request: Request, on_progress: Callable[[int], None]
                 if sample.seq not in seen:
                     seen.add(sample.seq)
                     yield sample
-        one = samples.get(request.sample_id) if request.sample_id is not None else None
-        if one is not None and one.seq not in seen:
-            yield one
+        named = samples.get(request.sample_id) if request.sample_id is not None else None
+        if named is not None and named.seq not in seen:
+            yield named
         return
     fits, after, looked_at = _test(request), None, 0
     # No query stays open over the whole of a large log, which would keep the write-ahead log growing.
@@ -151,7 +151,7 @@ def _matching(store: Store, request: Request, on_progress: Callable[[int], None]
         after = batch[-1].seq
         belonging = beside(store, batch)
         for sample in batch:
-            texts = [text for one in belonging.get(sample.seq, ()) for text in one.texts.values()]
+            texts = [text for row in belonging.get(sample.seq, ()) for text in row.texts.values()]
             if fits(sample, texts):
                 yield sample
         looked_at += len(batch)
@@ -166,7 +166,7 @@ def _test(request: Request) -> Callable[[Sample, Sequence[str]], bool]:
     spellings = tuple(dict.fromkeys([wanted, escaped, quoted])) if wanted is not None else ()
 
     def holds(text: str | None) -> bool:
-        return text is not None and any(one in text.casefold() for one in spellings)
+        return text is not None and any(spelling in text.casefold() for spelling in spellings)
 
     def fits(sample: Sample, more: Sequence[str]) -> bool:
         if request.room is not None and sample.room_id == request.room:

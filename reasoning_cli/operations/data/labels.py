@@ -58,7 +58,7 @@ class LabelReport:
 
 def labelling_of(sample: Sample, verdict: Verdict) -> Labelling:
     """What a verdict comes to for one sample. UsageError when it makes no sense, DataError for an answer of no use."""
-    given = [one for one in (verdict.label, verdict.answer, verdict.decision) if one is not None]
+    given = [value for value in (verdict.label, verdict.answer, verdict.decision) if value is not None]
     if len(given) != 1:
         raise UsageError(
             "a label, an answer and a decision exclude each other" if given else "no label is given",
@@ -67,7 +67,7 @@ def labelling_of(sample: Sample, verdict: Verdict) -> Labelling:
     if verdict.label is not None:
         label = verdict.label.strip().lower()
         if label not in ("good", "bad", NO_LABEL):
-            raise UsageError(f"`{verdict.label}` is no label", "there are good, bad and none; an answer corrects")
+            raise UsageError(f"`{verdict.label}` is not a label", "there are good, bad and none; an answer corrects")
         return Labelling(sample.id, None if label == NO_LABEL else label, None, verdict.note)
     corrected = (
         canonical(sample.model_type, sample.prompt, verdict.answer)
@@ -91,23 +91,23 @@ def label_samples(
 
     Nothing is kept when one of them is unknown or its answer of no use.
     """
-    samples = [find_sample(store, one) for one in typed]
+    samples = [find_sample(store, name) for name in typed]
     labellings = [labelling_of(sample, verdict) for sample in samples]
     if dry_run:
         return [
-            (one, bool(one.note) or (sample.label, sample.corrected) != (one.label, one.answer))
-            for one, sample in zip(labellings, samples, strict=True)
+            (labelling, bool(labelling.note) or (sample.label, sample.corrected) != (labelling.label, labelling.answer))
+            for labelling, sample in zip(labellings, samples, strict=True)
         ]
     numbers = Labels(store).set(labellings, at=at, by=by)
-    return [(one, number is not None) for one, number in zip(labellings, numbers, strict=True)]
+    return [(labelling, number is not None) for labelling, number in zip(labellings, numbers, strict=True)]
 
 
 def take_back(store: Store, typed: str, *, at: datetime, by: str) -> Sample:
     """Undo the last change of a decision's label; the sample as it is then. ReasoningError when there is none."""
     sample = find_sample(store, typed)
     history = Labels(store).history(sample.id)
-    undone = {one.undoes for one in history}
-    last = next((one for one in history if one.undoes is None and one.number not in undone), None)
+    undone = {change.undoes for change in history}
+    last = next((change for change in history if change.undoes is None and change.number not in undone), None)
     if last is None:
         raise ReasoningError(
             f"`{sample.id}` has no change to undo", "see what was labelled with `reasoning data labels`"
@@ -122,7 +122,7 @@ def label_from_file(
 ) -> LabelReport:
     """Label what the lines of a CSV or JSON Lines text name by `id`, with `label`, `answer`, `decision` and `note`.
 
-    Lines of no use are counted and explained, the others kept a batch at a time. DataError when the text is no such
+    Lines of no use are counted and explained, the others kept a batch at a time. DataError when the text is not such a
     file at all.
     """
     changed: Counter[str] = Counter()
@@ -133,12 +133,12 @@ def label_from_file(
     def keep() -> None:
         nonlocal unchanged
         if dry_run:
-            done = [_would_change(store, one) for one in batch]
+            done = [_would_change(store, sample) for sample in batch]
         else:
             done = [number is not None for number in Labels(store).set(batch, at=at, by=by)]
-        for one, is_change in zip(batch, done, strict=True):
+        for labelling, is_change in zip(batch, done, strict=True):
             if is_change:
-                changed[one.label or NO_LABEL] += 1
+                changed[labelling.label or NO_LABEL] += 1
             else:
                 unchanged += 1
         batch.clear()
@@ -162,7 +162,7 @@ def label_from_file(
 def _labelling(store: Store, record: Mapping[str, object]) -> Labelling:
     for name, value in record.items():
         if name in _COLUMNS and value is not None and not isinstance(value, str):
-            raise UsageError(f"`{name}` is no text")
+            raise UsageError(f"`{name}` is not text")
     text = {name: str(record[name]) for name in _COLUMNS if record.get(name)}
     if not text.get("id", "").strip():
         raise UsageError("no id")
@@ -221,9 +221,9 @@ def _csv_records(stream: TextIO) -> Iterator[tuple[int, Mapping[str, object] | R
         yield reader.line_num, record
 
 
-def _would_change(store: Store, one: Labelling) -> bool:
-    sample = find_sample(store, one.sample_id)
-    return bool(one.note) or (sample.label, sample.corrected) != (one.label, one.answer)
+def _would_change(store: Store, labelling: Labelling) -> bool:
+    sample = find_sample(store, labelling.sample_id)
+    return bool(labelling.note) or (sample.label, sample.corrected) != (labelling.label, labelling.answer)
 
 
 def _expected(sample: Sample) -> str | None:
@@ -237,4 +237,4 @@ def open_text(content: bytes) -> TextIO:
     try:
         return io.StringIO(content.decode(encoding), newline="")
     except UnicodeDecodeError as error:
-        raise DataError("the file of labels is no UTF-8 text", "save it as UTF-8") from error
+        raise DataError("the file of labels is not UTF-8 text", "save it as UTF-8") from error

@@ -28,11 +28,12 @@ _QUIET = {"STOP", "MUTE_ROOM", "UNFOLLOW_ROOM"}
 
 @dataclass(frozen=True)
 class _Turn:
-    """One message and what the agent decided about it. `spoke`: it said something; `heard`: the message was for it."""
+    """One message and what the agent decided about it. `spoke`: it said something; `addressed`: the message was for
+    it."""
 
     rows: tuple[RoomRow, ...]
     spoke: bool
-    heard: bool
+    addressed: bool
     hushed: bool
 
     @property
@@ -104,7 +105,7 @@ def _turn(rows: tuple[RoomRow, ...]) -> _Turn:
         rows,
         spoke=any(actions - _SILENT for actions in planned),
         # Nobody asks whether to respond where the message was plainly for the agent.
-        heard="RESPOND" in asked if asked else bool(planned),
+        addressed="RESPOND" in asked if asked else bool(planned),
         hushed="STOP" in asked or any(actions & _QUIET for actions in planned),
     )
 
@@ -113,12 +114,12 @@ def _outcome(turn: _Turn, later: Sequence[_Turn]) -> str | None:
     if not turn.spoke or turn.hushed:
         return None
     is_last_word = True
-    for one in later:
-        if one.began - turn.ended > WITHIN:
+    for later_turn in later:
+        if later_turn.began - turn.ended > WITHIN:
             return None
-        if one.hushed and is_last_word:
+        if later_turn.hushed and is_last_word:
             return STOPPED
-        if one.heard and one.entity == turn.entity:
+        if later_turn.addressed and later_turn.entity == turn.entity:
             return ANSWERED
-        is_last_word = is_last_word and not one.spoke
+        is_last_word = is_last_word and not later_turn.spoke
     return None

@@ -33,7 +33,7 @@ _HEADERS = {_DATA: 5, _DICTIONARY: 7, _DATA_V2: 8}
 
 
 class PageError(ValueError):
-    """The file is no Parquet, or none that can be read in bounded memory."""
+    """The file is not Parquet, or none that can be read in bounded memory."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ def opened(path: Path, written: Written) -> Iterator[PagedFile]:
     try:
         with parquet.ParquetFile(path, **limits) as file:
             leaves = [file.schema.column(number) for number in range(file.metadata.num_columns)]
-            groups = _groups(path, file.metadata, [one.max_repetition_level > 0 for one in leaves], written)
-            texts = [one.path for one in leaves if one.physical_type == "BYTE_ARRAY"]
+            groups = _groups(path, file.metadata, [leaf.max_repetition_level > 0 for leaf in leaves], written)
+            texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
         with parquet.ParquetFile(path, read_dictionary=texts, **limits, **sparing) as file:
             # The schema as it stands there: that of the second file names dictionaries.
             schema = parquet.read_schema(path)
@@ -265,7 +265,7 @@ def _bytes_of(column: Any) -> int:
         lengths = compute.binary_length(column.dictionary).take(column.indices)
         return int(compute.sum(lengths).as_py() or 0)
     if types.is_struct(column.type):
-        return sum(_bytes_of(one) for one in column.flatten())
+        return sum(_bytes_of(value) for value in column.flatten())
     if types.is_list(column.type) or types.is_large_list(column.type):
         return _bytes_of(column.flatten()) + 8 * len(column)
     return int(column.nbytes)

@@ -38,7 +38,7 @@ def parse_kinds(text: str) -> tuple[str, ...]:
     kinds = tuple(dict.fromkeys(part.strip().lower().replace("-", "_") for part in text.split(",") if part.strip()))
     for kind in kinds:
         if kind not in KINDS:
-            raise UsageError(f"`{kind}` is no kind of personal data", f"there are {', '.join(KINDS)}")
+            raise UsageError(f"`{kind}` is not a kind of personal data", f"there are {', '.join(KINDS)}")
     if not kinds:
         raise UsageError("--kinds names none", f"there are {', '.join(KINDS)}")
     return kinds
@@ -87,10 +87,10 @@ def _run(
             people = people_of(sample.prompt) if names else ()
             new = redacted(sample, redactor, people)
             touched = []
-            for one in belonging.get(sample.seq, ()):
-                texts = {column: redactor.redact(text, people) for column, text in one.texts.items()}
-                if texts != one.texts:
-                    touched.append(replace(one, texts=texts))
+            for row in belonging.get(sample.seq, ()):
+                texts = {column: redactor.redact(text, people) for column, text in row.texts.items()}
+                if texts != row.texts:
+                    touched.append(replace(row, texts=texts))
             rows += touched
             changed += new != sample or bool(touched)
             if new != sample:
@@ -156,9 +156,9 @@ def _walked(value: object, change: Callable[[str], str]) -> dict[str, object]:
             case str():
                 return change(part)
             case dict():
-                return {name: walk(one) for name, one in part.items()}
+                return {name: walk(value) for name, value in part.items()}
             case list():
-                return [walk(one) for one in part]
+                return [walk(value) for value in part]
         return part
 
     walked = walk(value)

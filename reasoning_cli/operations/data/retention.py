@@ -43,9 +43,9 @@ class CleanupPlan:
         return sum(part.samples.count for part in self.by_type.values())
 
     @property
-    def kept(self) -> int:
+    def protected(self) -> int:
         """How many would go if they had no label."""
-        return sum(part.kept for part in self.by_type.values())
+        return sum(part.protected for part in self.by_type.values())
 
     @property
     def oldest(self) -> datetime | None:
@@ -65,7 +65,8 @@ def plan_cleanup(
     before = _before(now, retention.days)
     if retention.most is not None and retention.most < 1:
         raise UsageError(
-            f"`{retention.most}` is no number of samples to keep", "give a whole number from 1 on: `--max-samples 5000`"
+            f"`{retention.most}` is not a number of samples to keep",
+            "give a whole number from 1 on: `--max-samples 5000`",
         )
     cuts = []
     for name in model_types or MODEL_TYPES:
@@ -74,7 +75,7 @@ def plan_cleanup(
         if found := [cut for cut in (by_age, by_count) if cut is not None]:
             cuts.append(max(found, key=lambda cut: (cut.at, cut.seq)))
     ranges = {cut.model_type: range_of_cut(store, cut, keep_labelled=keep_labelled) for cut in cuts}
-    by_type = {name: part for name, part in ranges.items() if part.samples.count or part.kept}
+    by_type = {name: part for name, part in ranges.items() if part.samples.count or part.protected}
     return CleanupPlan(retention, before, keep_labelled, tuple(cuts), by_type)
 
 
@@ -119,5 +120,5 @@ def _before(now: datetime, days: int | None) -> datetime | None:
         return now - timedelta(days=days)
     except (ValueError, OverflowError):
         raise UsageError(
-            f"`{days}` is no number of days to keep", "give a whole number from 1 on, such as `--days 30`"
+            f"`{days}` is not a number of days to keep", "give a whole number from 1 on, such as `--days 30`"
         ) from None

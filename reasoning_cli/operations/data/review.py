@@ -130,7 +130,7 @@ class Review:
     def _count(self) -> int:
         """How many there are to do, noting what was said of those that are done."""
         if self._drawn is not None:
-            samples = [sample for one in self._drawn if (sample := self._samples.get(one)) is not None]
+            samples = [sample for sample_id in self._drawn if (sample := self._samples.get(sample_id)) is not None]
             if not self._asked.again:
                 self._tally.update(sample.label for sample in samples if sample.label is not None)
             return len(samples)

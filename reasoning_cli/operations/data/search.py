@@ -63,7 +63,7 @@ def search_samples(store: Store, typed: str, wanted: SampleFilter, *, after: str
             raise
         hits = search.find(expression_of(typed, literal=True), wanted, after=behind, limit=limit + 1)
     shown = hits[:limit]
-    length = max((pages.telling_length(hit.row.id) for hit in shown), default=0)
+    length = max((pages.distinct_length(hit.row.id) for hit in shown), default=0)
     return Found(shown, len(hits) > limit, max(8, length))
 
 

@@ -137,7 +137,9 @@ def _advice(name: str, part: TypeFigures) -> Iterator[str]:
                 f"{count / known:.0%} of {name} samples decide {most}: export with `--balance`, or a model learns"
                 " to say only that"
             )
-        rare = [one for one in ("RESPOND", "IGNORE", "STOP") if part.decisions.get(one, 0) < _RARE * known]
+        rare = [
+            decision for decision in ("RESPOND", "IGNORE", "STOP") if part.decisions.get(decision, 0) < _RARE * known
+        ]
         if rare:
             yield f"{name} hardly ever decides {' or '.join(rare)}: a model will not learn it from so few"
     if part.near_repeats / total > _MANY_COPIES:

@@ -45,12 +45,12 @@ def run_deploy(client: TogetherClient, store: Store, plan: DeployPlan, *, wait: 
 
     Raises RemoteError when it is not READY in time or does not answer; what then keeps running is in the message.
     """
-    with cost_told(plan.endpoint_name, plan.max_cents_per_hour):
+    with cost_in_errors(plan.endpoint_name, plan.max_cents_per_hour):
         return _run(client, store, plan, wait)
 
 
 @contextmanager
-def cost_told(endpoint_name: str, max_cents_per_hour: int) -> Iterator[None]:
+def cost_in_errors(endpoint_name: str, max_cents_per_hour: int) -> Iterator[None]:
     """Where Together is lost in the middle, say what may have been made, and what that costs."""
     try:
         yield
@@ -132,9 +132,9 @@ def _create(client: TogetherClient, store: Store, plan: DeployPlan) -> Deploymen
 def _check_again(store: Store, plan: DeployPlan, record: DeploymentRecord, now: datetime) -> None:
     """The money once more, now that this deploy is on record: of two at the same time each sees the other."""
     try:
-        for one in standings(store, plan.standing.limits, now):
-            if one.model_type in (None, plan.model_type):
-                check_deploy(one, plan.endpoint_name, 0)
+        for standing in standings(store, plan.standing.limits, now):
+            if standing.model_type in (None, plan.model_type):
+                check_deploy(standing, plan.endpoint_name, 0)
     except LimitError as refusal:
         Deployments(store).update(record.key, state=DELETED, deleted_at=now, state_at=now, last_error=refusal.message)
         raise
@@ -143,7 +143,9 @@ def _check_again(store: Store, plan: DeployPlan, record: DeploymentRecord, now: 
 def _take_back(client: TogetherClient, store: Store, record: DeploymentRecord, refusal: ReasoningError) -> None:
     """Refused for good: nothing half made is left, neither the empty endpoint nor the record of the intent."""
     live = Deployments(store).live()
-    shared = any(one.endpoint_id == record.endpoint_id for one in live if one.key != record.key)
+    shared = any(
+        other_record.endpoint_id == record.endpoint_id for other_record in live if other_record.key != record.key
+    )
     if record.endpoint_id is not None and not shared:
         try:
             client.delete_endpoint(record.endpoint_id)
@@ -155,7 +157,7 @@ def _take_back(client: TogetherClient, store: Store, record: DeploymentRecord, r
 
 
 def _adjust(client: TogetherClient, store: Store, plan: DeployPlan, record: DeploymentRecord) -> DeploymentRecord:
-    """Start what stands still, and bring replicas and idle stop to what is planned."""
+    """Start what is stopped, and bring replicas and idle stop to what is planned."""
     assert record.endpoint_id is not None and record.deployment_id is not None
     ids = record.endpoint_id, record.deployment_id
     wanted = plan.min_replicas, plan.max_replicas
@@ -198,7 +200,7 @@ def route(client: TogetherClient, record: DeploymentRecord) -> None:
     assert record.endpoint_id is not None and record.deployment_id is not None
     for _ in range(2):
         endpoint = client.endpoint(record.endpoint_id)
-        if any(one.deployment_id == record.deployment_id and one.weight > 0 for one in endpoint.traffic_split):
+        if any(target.deployment_id == record.deployment_id and target.weight > 0 for target in endpoint.traffic_split):
             return
         client.route(record.endpoint_id, {record.deployment_id: 1})
     raise NotFoundError(

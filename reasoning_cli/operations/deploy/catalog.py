@@ -85,7 +85,7 @@ def find_model(client: TogetherClient, wanted: str) -> Model:
     models = list(client.models())
     if (named := _named(models, wanted)) is not None:
         return named
-    offered = [one for one in client.supported_models(wanted) if one.name == wanted]
+    offered = [model for model in client.supported_models(wanted) if model.name == wanted]
     if offered and (model := offered[0].model) is not None:
         return model
     hint = _hint_at(client, wanted, models)
@@ -105,12 +105,12 @@ def _named(models: Sequence[Model], wanted: str) -> Model | None:
 
 def _hint_at(client: TogetherClient, wanted: str, models: Sequence[Model]) -> str:
     """What may have been meant by a name that no model has: a similar one, or one to be uploaded."""
-    known = [*(model.name for model in models), *(spell_model_type(one) for one in MODEL_TYPES)]
+    known = [*(model.name for model in models), *(spell_model_type(model_type) for model_type in MODEL_TYPES)]
     near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.5)
     if near and near[0].partition("/")[0] == wanted.partition("/")[0]:
         return f"did you mean `{near[0]}`?"
     if wanted.count("/") == 1 and " " not in wanted:
-        name, bases = wanted.partition("/")[2], [one.name for one in client.supported_models()]
+        name, bases = wanted.partition("/")[2], [model.name for model in client.supported_models()]
         base = next(iter(difflib.get_close_matches(wanted, bases, n=1, cutoff=0.4)), "BASE")
         return f"if it is at Hugging Face: `reasoning models upload {name} --from {wanted} --base {base}`"
     return f"did you mean `{near[0]}`?" if near else "`reasoning models search TEXT` shows what there is"
@@ -133,7 +133,7 @@ def _tuned(client: TogetherClient, job_id: str) -> Servable:
 
 def serving_options(client: TogetherClient, model: Model) -> list[Hardware]:
     """Every way to serve `model`, cheapest first; configs on hardware without a price are left out."""
-    types = {one.name: one for one in client.instance_types()}
+    types = {instance.name: instance for instance in client.instance_types()}
     options = [
         _hardware(config, types[config.hardware]) for config in client.configs(model) if config.hardware in types
     ]
@@ -142,7 +142,7 @@ def serving_options(client: TogetherClient, model: Model) -> list[Hardware]:
 
 def first_choice(options: Sequence[Hardware]) -> Hardware | None:
     """What is taken of several ways to serve, cheapest first: the first that has room now, else the first."""
-    return next((one for one in (*(each for each in options if each.is_free), *options)), None)
+    return next((option for option in (*(each for each in options if each.is_free), *options)), None)
 
 
 def choose_hardware(
@@ -163,14 +163,18 @@ def choose_hardware(
     Raises NotFoundError when the model cannot be served (so), LimitError when there is no room anywhere.
     """
     options = _options(client, model, for_adapters=for_adapters)
-    matching = [one for one in options if hardware in (None, one.name) and config in (None, one.config, one.config_id)]
+    matching = [
+        option
+        for option in options
+        if hardware in (None, option.name) and config in (None, option.config, option.config_id)
+    ]
     if not matching:
-        offered = ", ".join(f"{one.name} ({one.config_id})" for one in options)
+        offered = ", ".join(f"{option.name} ({option.config_id})" for option in options)
         raise NotFoundError(f"`{model.name}` cannot be served on `{config or hardware}`", f"it can on: {offered}")
     chosen = first_choice(matching) if needs_room else matching[0]
     if chosen is None or (needs_room and not chosen.is_free):
         raise LimitError(
-            f"no {' or '.join(one.name for one in matching)} is free at Together now",
+            f"no {' or '.join(option.name for option in matching)} is free at Together now",
             "try again later, or another `--hardware`" if hardware or config else "try again later",
         )
     reason = "as asked for" if hardware or config else _reason(chosen, options)
@@ -187,7 +191,7 @@ def _options(client: TogetherClient, model: Model, *, for_adapters: bool) -> lis
         )
     if not for_adapters:
         return options
-    options = [one for one in options if one.takes_adapters]
+    options = [option for option in options if option.takes_adapters]
     if not options:
         raise NotFoundError(
             f"no adapter can be attached to `{model.name}`: none of its configs takes one",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError, UsageError
 from reasoning_cli.operations.costs.budget import AT_REST, Limits, spending_rate
 from reasoning_cli.operations.costs.ledger import observe
-from reasoning_cli.operations.deploy.apply import Deployed, bring_up, cost_told, route
+from reasoning_cli.operations.deploy.apply import Deployed, bring_up, cost_in_errors, route
 from reasoning_cli.operations.deploy.catalog import Servable, find_base, find_servable, first_choice, serving_options
 from reasoning_cli.operations.deploy.cutover import former, hand_over
 from reasoning_cli.operations.deploy.plan import Action, DeployPlan, DeployRequest, plan_deploy, read_target, untyped
@@ -125,7 +125,7 @@ def plan_serving(
     servable = find_servable(client, wanted)
     if servable.adapter is None:
         if request.merged is False:
-            raise NotFoundError(f"`{wanted}` is no adapter, and has none", "leave `--adapter` away")
+            raise NotFoundError(f"`{wanted}` is not an adapter, and has none", "leave `--adapter` away")
         return plan_deploy(client, store, limits, request, servable.merged)
     if request.merged:
         return plan_deploy(client, store, limits, request, servable.merged)
@@ -148,7 +148,7 @@ def plan_attach(
     Raises NotFoundError when its base model takes no adapters, and what `plan_deploy` raises.
     """
     base = find_base(client, adapter)
-    own = next((one for one in Deployments(store).riders() if one.model_id == adapter.id), None)
+    own = next((rider for rider in Deployments(store).riders() if rider.model_id == adapter.id), None)
     _refuse_conflict(store, adapter, own, model_type)
     carrier = _carrier(store, request, base, serving_options(client, base), own)
     if own is not None and (carrier is None or carrier.key != own.rides_on):
@@ -208,7 +208,7 @@ def _request_of_base(
 def plan_start(
     client: TogetherClient, store: Store, limits: Limits, name: str, *, rehearsed: bool = False
 ) -> DeployPlan | AttachPlan:
-    """What it takes to start what stands still; of an adapter, that is what it rides on. See `deploying.plan_start`."""
+    """What it takes to start what is stopped; of an adapter, that is what it rides on. See `deploying.plan_start`."""
     record = None if name.startswith("endpoint-") else find_live(store, name)
     if record is None or record.rides_on is None or record.model_type is None:
         return plan_start_alone(client, store, limits, name, rehearsed=rehearsed)
@@ -227,7 +227,7 @@ def run_attach(client: TogetherClient, store: Store, plan: AttachPlan, *, wait: 
 
     Raises RemoteError when it is not READY in time or does not answer; what then keeps running is in the message.
     """
-    with cost_told(plan.endpoint_name, plan.max_cents_per_hour):
+    with cost_in_errors(plan.endpoint_name, plan.max_cents_per_hour):
         return _run(client, store, plan, wait)
 
 
@@ -283,7 +283,9 @@ def _take_back(
     now = client.now()
     Deployments(store).update(rider.key, state=DELETED, deleted_at=now, state_at=now, last_error=refusal.message)
     refusal.hint = "deploy it merged: the same command with `--merged`"
-    if Deployments(store).riders(base.key) or any(one.deployment_key == base.key for one in Deployments(store).slots()):
+    if Deployments(store).riders(base.key) or any(
+        record.deployment_key == base.key for record in Deployments(store).slots()
+    ):
         return
     if wait is None:
         refusal.hint = f"`reasoning models undeploy {base.endpoint_name}`; then deploy it merged: add `--merged`"
@@ -317,13 +319,13 @@ def _options(client: TogetherClient, adapter: Model) -> list[Hardware]:
         base = find_base(client, adapter)
     except NotFoundError:
         return []
-    return [one for one in serving_options(client, base) if one.takes_adapters]
+    return [option for option in serving_options(client, base) if option.takes_adapters]
 
 
 def _begun(store: Store, model: Model, model_type: str | None, *, riding: bool) -> bool:
     """Whether the model is deployed for that type in this way already: then it is that way which goes on."""
     found = Deployments(store).riders() if riding else Deployments(store).live()
-    return any(one.model_id == model.id and one.model_type == model_type for one in found)
+    return any(record.model_id == model.id and record.model_type == model_type for record in found)
 
 
 def _price(
@@ -342,7 +344,11 @@ def _price(
 
 def _cheapest(options: Sequence[Hardware], request: DeployRequest) -> int:
     """The price of what would be chosen, a replica and hour."""
-    asked = [one for one in options if request.hardware in (None, one.name) and request.config in (None, one.config_id)]
+    asked = [
+        option
+        for option in options
+        if request.hardware in (None, option.name) and request.config in (None, option.config_id)
+    ]
     chosen = first_choice(asked) or first_choice(options)
     return chosen.price_cents_per_hour if chosen is not None else 0
 
@@ -352,23 +358,23 @@ def _carrier(
 ) -> DeploymentRecord | None:
     """The deployment of ours that the adapter rides on already, or can: of its base model, with a config for it."""
     suits = {
-        one.config
-        for one in options
-        if one.takes_adapters
-        and request.hardware in (None, one.name)
-        and request.config in (None, one.config, one.config_id)
+        option.config
+        for option in options
+        if option.takes_adapters
+        and request.hardware in (None, option.name)
+        and request.config in (None, option.config, option.config_id)
     }
     found = [
-        one
-        for one in Deployments(store).live()
-        if one.model_id == base.id
-        and one.config in suits
-        and one.state != "FAILED"
-        and request.endpoint in (None, one.endpoint_name)
+        record
+        for record in Deployments(store).live()
+        if record.model_id == base.id
+        and record.config in suits
+        and record.state != "FAILED"
+        and request.endpoint in (None, record.endpoint_name)
     ]
     if own is not None:
-        found = [one for one in found if one.key == own.rides_on] or found
-    return min(found, key=lambda one: one.state in AT_REST, default=None)
+        found = [record for record in found if record.key == own.rides_on] or found
+    return min(found, key=lambda record: record.state in AT_REST, default=None)
 
 
 def _endpoint_name(model_name: str) -> str:

@@ -146,9 +146,9 @@ def plan_deploy(
     )
     try:
         if plan.added_cents_per_hour or needs_room:
-            for one in standings(store, limits, client.now()):
-                if one.model_type in (None, model_type):
-                    check_deploy(one, endpoint_name, plan.added_cents_per_hour)
+            for budget in standings(store, limits, client.now()):
+                if budget.model_type in (None, model_type):
+                    check_deploy(budget, endpoint_name, plan.added_cents_per_hour)
     except LimitError as refusal:
         if not request.rehearsed:
             raise
@@ -160,7 +160,7 @@ def _refuse_carrier(store: Store, replaces: DeploymentRecord, model: Model, endp
     """ReasoningError where adapters ride on what is to be replaced."""
     riders = Deployments(store).riders(replaces.key)
     if riders:
-        names = ", ".join(one.model_name for one in riders)
+        names = ", ".join(rider.model_name for rider in riders)
         raise ReasoningError(
             f"`{names}` rides on the deployment that `{model.name}` would replace",
             f"detach it first: `reasoning models undeploy {riders[0].deployment_name}`,"
@@ -205,7 +205,7 @@ def plan_start(
     return plan_deploy(client, store, limits, request)
 
 
-_TYPES = "|".join(spell_model_type(one) for one in MODEL_TYPES)
+_TYPES = "|".join(spell_model_type(model_type) for model_type in MODEL_TYPES)
 
 
 def untyped(model: Model) -> UsageError:
@@ -252,8 +252,8 @@ def _known(
     store: Store, endpoint_name: str, model: Model, model_type: str
 ) -> tuple[DeploymentRecord | None, DeploymentRecord | None]:
     """Our own live deployment of the model under that endpoint name, and the one of another that it is to replace."""
-    live = {one.key: one for one in Deployments(store).live() if one.endpoint_name == endpoint_name}
-    record = next((one for one in reversed(live.values()) if one.model_id == model.id), None)
+    live = {record.key: record for record in Deployments(store).live() if record.endpoint_name == endpoint_name}
+    record = next((record for record in reversed(live.values()) if record.model_id == model.id), None)
     serving = _serving_on(store, live, endpoint_name, model_type)
     replaces = _replaced(store, live, record, serving, model, model_type)
     if record is not None and record.state == "FAILED":
@@ -270,7 +270,9 @@ def _serving_on(
 ) -> DeploymentRecord | None:
     """What answers under an endpoint's name now. ReasoningError where that is another type's."""
     slots = {slot.deployment_key: slot.model_type for slot in Deployments(store).slots()}
-    serving = next((one for one in live.values() if one.key in slots), None) or next(reversed(live.values()), None)
+    serving = next((record for record in live.values() if record.key in slots), None) or next(
+        reversed(live.values()), None
+    )
     if serving is not None and slots.get(serving.key, model_type) != model_type:
         raise ReasoningError(
             f"`{endpoint_name}` answers {spell_model_type(slots[serving.key])} decisions",
@@ -307,7 +309,7 @@ def _refuse_stranger(client: TogetherClient, store: Store, endpoint_name: str) -
     found = client.find_endpoint(endpoint_name)
     if found is None:
         return
-    if any(one.endpoint_id == found.id for one in Deployments(store).all()) and not client.deployments(found.id):
+    if any(record.endpoint_id == found.id for record in Deployments(store).all()) and not client.deployments(found.id):
         return
     raise ReasoningError(
         f"the endpoint `{found.name}` exists already, and what is on it was not made from here",

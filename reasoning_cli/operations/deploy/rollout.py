@@ -114,7 +114,7 @@ def plan_rollback(
     the former model cannot be paid for as well.
     """
     deployments, replacements = Deployments(store), Replacements(store)
-    serving = next((one.deployment_key for one in deployments.slots() if one.model_type == model_type), None)
+    serving = next((record.deployment_key for record in deployments.slots() if record.model_type == model_type), None)
     going = replacements.going(model_type)
     if going is not None and going.is_rollback:
         return _plan_to(client, store, limits, model_type, going.new_key, going.old_key)
@@ -186,7 +186,7 @@ def _run(
         # A deployment can only be asked when it is in the split; with weight 0 nobody else is sent there.
         move(client, old, record, 0, keep_new=True)
     answered_in = try_answer(client, record, wait, name=f"{record.serving_name}/{record.deployment_name}")
-    steps = [one for one in shift.steps if one > replacement.percent] or [shift.steps[-1]]
+    steps = [step for step in shift.steps if step > replacement.percent] or [shift.steps[-1]]
     percent = replacement.percent
     for number, percent in enumerate(steps, 1):
         move(client, old, record, percent, keep_new=percent == 0)
@@ -229,7 +229,7 @@ def _hold(
                 f"`{record.model_name}` is {record.state}: its traffic is back with `{old.model_name}`",
                 f"take it away: `reasoning models rollback {name}`, or try again: `reasoning models promote {name}`",
             )
-        wait.tell(Progress(record, record.state, client.now() - started))
+        wait.notify(Progress(record, record.state, client.now() - started))
     return old, record
 
 
@@ -244,21 +244,27 @@ def move(
     endpoint_id, old_id, new_id = new.endpoint_id or "", old.deployment_id or "", new.deployment_id or ""
     for _ in range(2):
         split = _split(client, endpoint_id)
-        others = {one: weight for one, weight in split.items() if one not in (old_id, new_id)}
+        others = {
+            deployment_id: weight for deployment_id, weight in split.items() if deployment_id not in (old_id, new_id)
+        }
         wanted = _weights(split, old, new, percent, alone=not others)
         if keep_new:
             wanted.setdefault(new_id, 0)
-        if {one: weight for one, weight in split.items() if one not in others} == wanted:
+        if {deployment_id: weight for deployment_id, weight in split.items() if deployment_id not in others} == wanted:
             return
         client.route(endpoint_id, {**others, **wanted})
-    if {one: weight for one, weight in _split(client, endpoint_id).items() if one in wanted} != wanted:
+    if {
+        deployment_id: weight
+        for deployment_id, weight in _split(client, endpoint_id).items()
+        if deployment_id in wanted
+    } != wanted:
         raise RemoteError(
             f"Together does not route `{new.serving_name}` as it was told", "run the same command again to go on"
         )
 
 
 def _split(client: TogetherClient, endpoint_id: str) -> dict[str, float]:
-    return {one.deployment_id: one.weight for one in client.endpoint(endpoint_id).traffic_split}
+    return {target.deployment_id: target.weight for target in client.endpoint(endpoint_id).traffic_split}
 
 
 def _weights(
@@ -267,6 +273,10 @@ def _weights(
     """The weights that give the new one `percent` of what the two get: all where they are `alone` on the endpoint."""
     old_id, new_id = old.deployment_id or "", new.deployment_id or ""
     replicas = {old_id: max(1, old.ready_replicas), new_id: max(1, new.ready_replicas)}
-    whole = 0 if alone else sum(split.get(one, 0) * count for one, count in replicas.items())
+    whole = 0 if alone else sum(split.get(deployment_id, 0) * count for deployment_id, count in replicas.items())
     shares = {old_id: 100 - percent if old.state != DELETED else 0, new_id: percent}
-    return {one: share * (whole or 1) / 100 / replicas[one] for one, share in shares.items() if share}
+    return {
+        deployment_id: share * (whole or 1) / 100 / replicas[deployment_id]
+        for deployment_id, share in shares.items()
+        if share
+    }

@@ -58,26 +58,26 @@ class ModelFacts:
 
 def hardware_offers(client: TogetherClient, wanted: str | None = None) -> list[Offer]:
     """Every instance type, cheapest first; for a model only those that can serve it."""
-    types = sorted(client.instance_types(), key=lambda one: (one.price_cents_per_hour, one.name))
+    types = sorted(client.instance_types(), key=lambda kind: (kind.price_cents_per_hour, kind.name))
     if wanted is None:
-        return [_offer(one) for one in types]
+        return [_offer(kind) for kind in types]
     model = find_model(client, wanted)
-    options = {one.name: one for one in reversed(serving_options(client, model))}
+    options = {option.name: option for option in reversed(serving_options(client, model))}
     if not options:
         choose_hardware(client, model)  # says why it cannot be served
     chosen, _ = _chosen(client, model)
-    return [_offer(one, options[one.name], chosen) for one in types if one.name in options]
+    return [_offer(kind, options[kind.name], chosen) for kind in types if kind.name in options]
 
 
 def search_models(client: TogetherClient, text: str) -> list[FoundModel]:
     """Models with `text` in their name, in any case: the registry's, then the catalogue's."""
-    registry = [one for one in client.models() if text.lower() in one.name.lower()]
-    names = {one.name for one in registry}
-    found = [FoundModel(one.name, one.id, True, one.base_model_id, ("DEDICATED",)) for one in registry]
-    for one in client.supported_models(text):
-        if one.name not in names and (model := one.model) is not None:
-            products = tuple(product.removeprefix("PRODUCT_") for product in one.products)
-            found.append(FoundModel(one.name, model.id, False, None, products))
+    registry = [model for model in client.models() if text.lower() in model.name.lower()]
+    names = {model.name for model in registry}
+    found = [FoundModel(model.name, model.id, True, model.base_model_id, ("DEDICATED",)) for model in registry]
+    for supported in client.supported_models(text):
+        if supported.name not in names and (model := supported.model) is not None:
+            products = tuple(product.removeprefix("PRODUCT_") for product in supported.products)
+            found.append(FoundModel(supported.name, model.id, False, None, products))
     return found
 
 
@@ -93,7 +93,9 @@ def model_facts(client: TogetherClient, store: Store, wanted: str) -> ModelFacts
         chosen=chosen,
         why_not=why_not,
         deployed=tuple(
-            one for one in (*Deployments(store).live(), *Deployments(store).riders()) if one.model_id == model.id
+            record
+            for record in (*Deployments(store).live(), *Deployments(store).riders())
+            if record.model_id == model.id
         ),
     )
 
@@ -120,7 +122,9 @@ def _offer(kind: InstanceType, option: Hardware | None = None, chosen: Hardware 
         name=kind.name,
         description=kind.description,
         price_cents_per_hour=kind.price_cents_per_hour,
-        regions=tuple((one.name, one.headroom.value or 0 if one.headroom else None) for one in kind.regions),
+        regions=tuple(
+            (region.name, region.headroom.value or 0 if region.headroom else None) for region in kind.regions
+        ),
         headroom=kind.headroom,
         config_id=option.config_id if option else None,
         is_chosen=option is not None and option == chosen,

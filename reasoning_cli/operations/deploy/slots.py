@@ -25,7 +25,7 @@ class SlotNow:
 
     `url` is an OpenAI-compatible base with `/v1`, `model` the name to ask for there. `closed` says why no decision may
     go there, in words fit for counting; None when it may. `deployment_key` is None for another provider than Together.
-    `wakes`: traffic may start its model when it stands still. While a promotion is `watched`, what the model does not
+    `wakes`: traffic may start its model when it is stopped. While a promotion is `watched`, what the model does not
     answer it is asked as a shadow, so that there is something to compare.
     """
 
@@ -61,7 +61,7 @@ class SlotNow:
 
 @dataclass(frozen=True)
 class SlotCandidate:
-    """A model on its way into a slot: it answers `percent` of the people, always the same ones, and the slot's own
+    """A model on its way into a slot: it answers `percent` of the users, always the same ones, and the slot's own
     model the others. `slot` is the slot with it in the place of that one."""
 
     slot: SlotNow
@@ -85,7 +85,9 @@ def read_slots(
     serving = {
         slot.model_type: deployments.get(slot.deployment_key) for slot in deployments.slots() if slot.deployment_key
     }
-    spent = {one.model_type for one in standings(store, read_limits(settings), at) if one.left_cents == 0}
+    spent = {
+        standing.model_type for standing in standings(store, read_limits(settings), at) if standing.left_cents == 0
+    }
     slots = {
         model_type: _slot(settings, model_type, serving.get(model_type), spent, together_url, together_key)
         for model_type in MODEL_TYPES

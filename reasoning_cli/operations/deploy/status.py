@@ -89,7 +89,7 @@ def _look(client: TogetherClient, store: Store) -> datetime:
     live = Deployments(store).live()
     if not live:
         return client.now()
-    prices = {one.name: one.price_cents_per_hour for one in client.instance_types()}
+    prices = {instance.name: instance.price_cents_per_hour for instance in client.instance_types()}
     seen = [observe(client, store, record, prices) for record in (*live, *Deployments(store).riders())]
     return max(client.now(), *(record.state_at for record in seen))
 
@@ -115,7 +115,7 @@ def model_statuses(
     ledger = Ledger(store)
     endpoints = [record.endpoint_name for record in live.values() if record.rides_on is None]
     shares: dict[str, int] = {}
-    for going in filter(None, (Replacements(store).going(one) for one in MODEL_TYPES)):
+    for going in filter(None, (Replacements(store).going(model_type) for model_type in MODEL_TYPES)):
         shares |= {going.old_key: 100 - going.percent, going.new_key: going.percent}
 
     def name(record: DeploymentRecord) -> str:
@@ -144,7 +144,7 @@ def model_statuses(
         key = served.get(model_type)
         record = live.pop(key, None) if key else None
         if record is None:  # being made: not in the slot yet
-            record = next((one for one in live.values() if one.model_type == model_type), None)
+            record = next((record for record in live.values() if record.model_type == model_type), None)
             if record is not None:
                 live.pop(record.key)
         lines.append(line(model_type, record))
@@ -170,7 +170,11 @@ def why_off(store: Store, status: ModelStatus) -> tuple[datetime, str] | None:
     that never was."""
     record = status.record
     if record is None:
-        former = [one for one in Deployments(store).all() if one.model_type == status.model_type and one.deleted_at]
+        former = [
+            record
+            for record in Deployments(store).all()
+            if record.model_type == status.model_type and record.deleted_at
+        ]
         record = former[-1] if former else None
     if record is None or record.state not in ("STOPPED", "STOPPING", DELETED):
         return None
@@ -189,8 +193,8 @@ def why_off(store: Store, status: ModelStatus) -> tuple[datetime, str] | None:
 def with_activity(client: TogetherClient, statuses: Sequence[ModelStatus], at: datetime) -> list[ModelStatus]:
     """The same lines with what Together counted in the last hour."""
     return [
-        replace(one, activity=recent_activity(client, one.record, at))
-        if one.record and one.record.ready_replicas
-        else one
-        for one in statuses
+        replace(status, activity=recent_activity(client, status.record, at))
+        if status.record and status.record.ready_replicas
+        else status
+        for status in statuses
     ]

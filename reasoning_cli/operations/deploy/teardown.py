@@ -76,10 +76,12 @@ def plan_stop(store: Store, target: str, *, keep: bool) -> StopPlan:
     beside: tuple[DeploymentRecord, ...] = ()
     if target not in (record.key, record.deployment_id, record.deployment_name):
         live = Deployments(store).live()
-        beside = tuple(one for one in live if one.endpoint_name == record.endpoint_name and one.key != record.key)
+        beside = tuple(
+            other for other in live if other.endpoint_name == record.endpoint_name and other.key != record.key
+        )
     going = (record, *beside)
-    riders = tuple(rider for one in going for rider in Deployments(store).riders(one.key))
-    return StopPlan(record, keep, sum(spending_rate(one) for one in going), beside, riders)
+    riders = tuple(rider for stopped in going for rider in Deployments(store).riders(stopped.key))
+    return StopPlan(record, keep, sum(spending_rate(stopped) for stopped in going), beside, riders)
 
 
 def _plan_detach(store: Store, rider: DeploymentRecord, *, keep: bool) -> StopPlan:
@@ -104,14 +106,18 @@ def _plan_detach(store: Store, rider: DeploymentRecord, *, keep: bool) -> StopPl
 
 def _needed_by(store: Store, base: DeploymentRecord, rider: DeploymentRecord) -> tuple[str, ...]:
     """What else of ours a deployment serves: other adapters on it, and the model types whose slot it is in itself."""
-    riders = [one.model_name for one in Deployments(store).riders(base.key) if one.key != rider.key]
-    slots = [spell_model_type(one.model_type) for one in Deployments(store).slots() if one.deployment_key == base.key]
-    in_rollout = [
-        one
-        for one in MODEL_TYPES
-        if (going := Replacements(store).going(one)) and base.key in (going.old_key, going.new_key)
+    riders = [other.model_name for other in Deployments(store).riders(base.key) if other.key != rider.key]
+    slots = [
+        spell_model_type(record.model_type)
+        for record in Deployments(store).slots()
+        if record.deployment_key == base.key
     ]
-    return tuple(dict.fromkeys([*riders, *slots, *(spell_model_type(one) for one in in_rollout)]))
+    in_rollout = [
+        model_type
+        for model_type in MODEL_TYPES
+        if (going := Replacements(store).going(model_type)) and base.key in (going.old_key, going.new_key)
+    ]
+    return tuple(dict.fromkeys([*riders, *slots, *(spell_model_type(model_type) for model_type in in_rollout)]))
 
 
 def run_stop(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting) -> Stopped:
@@ -120,8 +126,8 @@ def run_stop(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting
     Raises RemoteError, with what it may go on costing, when Together cannot be told or asked.
     """
     try:
-        for one in plan.beside:
-            _run(client, store, StopPlan(one, plan.keep, spending_rate(one)), wait)
+        for record in plan.beside:
+            _run(client, store, StopPlan(record, plan.keep, spending_rate(record)), wait)
         return _run(client, store, plan, wait)
     except (BusyError, UnreachableError) as problem:
         price = f"${plan.saves_cents_per_hour / 100:.2f}"
@@ -136,9 +142,9 @@ def plan_stop_all(store: Store, *, keep: bool) -> list[StopPlan]:
     live = Deployments(store).live()
     riders = Deployments(store).riders
     return [
-        StopPlan(one, keep, spending_rate(one), riders=tuple(riders(one.key)))
-        for one in live
-        if not (keep and one.state in AT_REST)
+        StopPlan(record, keep, spending_rate(record), riders=tuple(riders(record.key)))
+        for record in live
+        if not (keep and record.state in AT_REST)
     ]
 
 
@@ -180,7 +186,7 @@ def _detach(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting)
             done = _run(client, store, StopPlan(base, keep=False, saves_cents_per_hour=spending_rate(base)), wait)
             return Stopped(close(store, rider, client.now()), done.endpoint_left)
         _take_off(client, store, rider)
-        heir = next((one for one in Deployments(store).riders(base.key) if one.key != rider.key), None)
+        heir = next((other for other in Deployments(store).riders(base.key) if other.key != rider.key), None)
         if heir is not None and base.model_type == rider.model_type:
             Deployments(store).update(base.key, model_type=heir.model_type)  # its bill goes to who is left
     return Stopped(close(store, rider, client.now()))
@@ -226,7 +232,7 @@ def set_idle_stop(
     Together takes no less than its floor; the finer rule is the guard's. Connects only when something runs.
     """
     changed = []
-    told = together_idle_minutes(idle_minutes)
+    rounded = together_idle_minutes(idle_minutes)
     for record in Deployments(store).live():
         if model_type not in (None, record.model_type):
             continue
@@ -234,11 +240,11 @@ def set_idle_stop(
             continue
         client = connect()
         try:
-            client.set_idle_stop(record.endpoint_id, record.deployment_id, told)
+            client.set_idle_stop(record.endpoint_id, record.deployment_id, rounded)
         except MissingError:
             observe(client, store, record)
             continue
-        Deployments(store).update(record.key, idle_minutes=told)
+        Deployments(store).update(record.key, idle_minutes=rounded)
         changed.append(record.endpoint_name)
     return changed
 
@@ -255,9 +261,11 @@ def _unroute(client: TogetherClient, record: DeploymentRecord) -> None:
     """Take the deployment out of the split; an entry of weight 0 would still keep it from being deleted."""
     endpoint_id, deployment_id = record.endpoint_id or "", record.deployment_id
     split = client.endpoint(endpoint_id).traffic_split
-    if all(one.deployment_id != deployment_id for one in split):
+    if all(target_id.deployment_id != deployment_id for target_id in split):
         return
-    others = {one.deployment_id: one.weight for one in split if one.deployment_id != deployment_id}
+    others = {
+        target_id.deployment_id: target_id.weight for target_id in split if target_id.deployment_id != deployment_id
+    }
     client.route(endpoint_id, others)
 
 

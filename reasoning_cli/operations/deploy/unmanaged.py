@@ -40,17 +40,17 @@ class AdoptPlan:
 
 def foreign_statuses(client: TogetherClient, store: Store) -> list[ModelStatus]:
     """Every deployment of the project that is not on record here as live, then what is left of v1."""
-    ours = {one.deployment_id for one in Deployments(store).live()}
-    prices = {one.name: one.price_cents_per_hour for one in client.instance_types()}
+    ours = {record.deployment_id for record in Deployments(store).live()}
+    prices = {instance.name: instance.price_cents_per_hour for instance in client.instance_types()}
     names = {model.id: model.name for model in client.models()}
     rules, found = BillingRules.of(store), []
     for endpoint in client.endpoints():
         deployments = client.deployments(endpoint.id)
         alone = len(deployments) == 1
-        for one in deployments:
-            if one.id not in ours:
-                record = _record(client, endpoint, one, names, prices)
-                name = record.endpoint_name if alone else f"{record.endpoint_name}/{_bare(one.name)}"
+        for deployment in deployments:
+            if deployment.id not in ours:
+                record = _record(client, endpoint, deployment, names, prices)
+                name = record.endpoint_name if alone else f"{record.endpoint_name}/{_bare(deployment.name)}"
                 found.append(_status(client, record, name, rules))
     return [*found, *_legacy_statuses(client)]
 
@@ -58,12 +58,14 @@ def foreign_statuses(client: TogetherClient, store: Store) -> list[ModelStatus]:
 def find_foreign(client: TogetherClient, store: Store, name: str) -> ModelStatus:
     """The one that is meant by a name, a serving name or an id. Raises NotFoundError, also when several are."""
     found = [
-        one for one in foreign_statuses(client, store) if one.record is not None and name in _names(one.record, one)
+        status
+        for status in foreign_statuses(client, store)
+        if status.record is not None and name in _names(status.record, status)
     ]
     if len(found) == 1:
         return found[0]
     if found:
-        ids = ", ".join(f"{one.name} ({one.record.deployment_id})" for one in found if one.record)
+        ids = ", ".join(f"{status.name} ({status.record.deployment_id})" for status in found if status.record)
         raise NotFoundError(f"`{name}` holds several deployments: {ids}", "name one of them by its id")
     raise NotFoundError(f"`{name}` runs neither here nor elsewhere in this project", "`reasoning models list --all`")
 
@@ -87,9 +89,9 @@ def plan_adopt(client: TogetherClient, store: Store, limits: Limits, name: str, 
             f"deploy its model anew: `reasoning models deploy {status.model_name} --as TYPE`",
         )
     at = client.now()
-    for one in standings(store, limits, at):
-        if one.model_type in (None, model_type):
-            check_deploy(one, status.name, spending_rate(record))
+    for budget in standings(store, limits, at):
+        if budget.model_type in (None, model_type):
+            check_deploy(budget, status.name, spending_rate(record))
     return AdoptPlan(status, record, model_type, standing(store, limits, at))
 
 
@@ -123,7 +125,7 @@ def run_legacy_stop(client: TogetherClient, record: DeploymentRecord, wait: Wait
     started = client.now()
     while seen.state not in ("STOPPED", "ERROR"):
         elapsed = client.now() - started
-        wait.tell(Progress(record, seen.state, elapsed))
+        wait.notify(Progress(record, seen.state, elapsed))
         if elapsed >= wait.timeout:
             raise RemoteError(f"`{record.endpoint_name}` is still {seen.state}", "`reasoning models list --all`")
         wait.sleep(wait.poll_seconds)
@@ -150,16 +152,16 @@ def _bare(name: str) -> str:
 def _record(
     client: TogetherClient,
     endpoint: Endpoint,
-    one: Deployment,
+    deployment: Deployment,
     names: dict[str, str],
     prices: Mapping[str, int],
 ) -> DeploymentRecord:
-    model_id = one.model_id or _bare(one.model)
+    model_id = deployment.model_id or _bare(deployment.model)
     if model_id not in names:
         try:
             names[model_id] = client.model(model_id).name
         except (MissingError, RequestRefusedError):
-            names[model_id] = one.model or model_id
+            names[model_id] = deployment.model or model_id
     return DeploymentRecord(
         key=str(uuid.uuid4()),
         model_type=None,
@@ -167,19 +169,19 @@ def _record(
         model_id=model_id,
         endpoint_name=_bare(endpoint.name),
         endpoint_id=endpoint.id,
-        deployment_name=_bare(one.name),
-        deployment_id=one.id,
+        deployment_name=_bare(deployment.name),
+        deployment_id=deployment.id,
         serving_name=endpoint.name,
         project_id=client.project.id,
-        hardware=one.hardware,
-        price_cents_per_hour=prices.get(one.hardware or ""),
-        config=one.config or None,
-        idle_minutes=one.inactive_timeout or 0,
-        min_replicas=one.autoscaling.min_replicas,
-        max_replicas=one.autoscaling.max_replicas,
-        state=one.state,
-        ready_replicas=one.status.ready_replicas,
-        created_at=one.created_at,
+        hardware=deployment.hardware,
+        price_cents_per_hour=prices.get(deployment.hardware or ""),
+        config=deployment.config or None,
+        idle_minutes=deployment.inactive_timeout or 0,
+        min_replicas=deployment.autoscaling.min_replicas,
+        max_replicas=deployment.autoscaling.max_replicas,
+        state=deployment.state,
+        ready_replicas=deployment.status.ready_replicas,
+        created_at=deployment.created_at,
         state_at=client.now(),
     )
 
@@ -206,9 +208,9 @@ def _history(client: TogetherClient, record: DeploymentRecord, rules: BillingRul
     except (RemoteError, NotFoundError, RequestRefusedError):
         events = []
     scaled = [
-        reading(one.created_at, one.new_replicas or 0, True)
-        for one in events
-        if one.deployment_id == record.deployment_id
+        reading(event.created_at, event.new_replicas or 0, True)
+        for event in events
+        if event.deployment_id == record.deployment_id
     ]
     if rules.events_count != "desired" and scaled and scaled[-1].ready_replicas == record.ready_replicas:
         return [*scaled, end]
@@ -220,36 +222,36 @@ def _legacy_statuses(client: TogetherClient) -> list[ModelStatus]:
     if not endpoints:
         return []
     prices = client.legacy_prices()
-    return [_legacy_status(client, one, prices.get(one.hardware), client.now()) for one in endpoints]
+    return [_legacy_status(client, endpoint, prices.get(endpoint.hardware), client.now()) for endpoint in endpoints]
 
 
-def _legacy_status(client: TogetherClient, one: LegacyEndpoint, price: int | None, at: datetime) -> ModelStatus:
+def _legacy_status(client: TogetherClient, endpoint: LegacyEndpoint, price: int | None, at: datetime) -> ModelStatus:
     """v1 tells neither since when it runs nor how many replicas are ready: all of its life is the upper bound."""
-    running = one.state in ("PENDING", "STARTING", "STARTED", "STOPPING")
-    replicas = max(1, one.autoscaling.max_replicas) if one.state in ("STARTED", "STOPPING") else 0
+    running = endpoint.state in ("PENDING", "STARTING", "STARTED", "STOPPING")
+    replicas = max(1, endpoint.autoscaling.max_replicas) if endpoint.state in ("STARTED", "STOPPING") else 0
     record = DeploymentRecord(
-        key=one.id,
+        key=endpoint.id,
         model_type=None,
-        model_name=one.model,
+        model_name=endpoint.model,
         model_id=None,
-        endpoint_name=one.name,
-        endpoint_id=one.id,
-        deployment_name=one.name,
+        endpoint_name=endpoint.name,
+        endpoint_id=endpoint.id,
+        deployment_name=endpoint.name,
         deployment_id=None,
-        serving_name=one.name,
+        serving_name=endpoint.name,
         project_id=None,
-        hardware=one.hardware,
+        hardware=endpoint.hardware,
         price_cents_per_hour=price,
         config=None,
         idle_minutes=0,
-        min_replicas=one.autoscaling.min_replicas,
-        max_replicas=one.autoscaling.max_replicas if running else 0,
-        state="FAILED" if one.state == "ERROR" else one.state,
+        min_replicas=endpoint.autoscaling.min_replicas,
+        max_replicas=endpoint.autoscaling.max_replicas if running else 0,
+        state="FAILED" if endpoint.state == "ERROR" else endpoint.state,
         ready_replicas=replicas,
-        created_at=one.created_at,
+        created_at=endpoint.created_at,
         state_at=at,
     )
-    life = max(at - one.created_at, timedelta()) * replicas
+    life = max(at - endpoint.created_at, timedelta()) * replicas
     cents = Decimal(life // timedelta(milliseconds=1)) * (price or 0) / 3_600_000
     usage = Usage(timedelta(), life, Decimal(0), cents)
-    return ModelStatus(one.id, None, None, one.model, record, usage, None, ours=False)
+    return ModelStatus(endpoint.id, None, None, endpoint.model, record, usage, None, ours=False)

@@ -38,7 +38,7 @@ class Waiting:
     poll_seconds: float
     timeout: timedelta
     sleep: Callable[[float], None] = time.sleep
-    tell: Callable[[Progress], None] = lambda progress: None
+    notify: Callable[[Progress], None] = lambda progress: None
 
 
 def wait_for(
@@ -63,7 +63,7 @@ def wait_for(
             continue
         started = started or record.state_at
         elapsed = record.state_at - started
-        wait.tell(Progress(record, record.state, elapsed))
+        wait.notify(Progress(record, record.state, elapsed))
         if record.state == goal or (goal == "STOPPED" and record.state in AT_REST):
             return record
         if record.state in ("FAILED", DELETED):

@@ -1,6 +1,7 @@
 """Start a stopped model because traffic asks for it: money and hours allowing, and never again and again.
 
-Nothing is remembered but what the log of events and the ledger hold, so every worker and every restart decides alike.
+Nothing is remembered but what the log of events and the ledger hold, so every worker and every restart decides the
+same.
 """
 
 from __future__ import annotations
@@ -72,10 +73,12 @@ def look(client: TogetherClient, store: Store, key: str) -> DeploymentRecord:
 
 def may_start_at(store: Store, record: DeploymentRecord) -> datetime | None:
     """When traffic may start it next; None when it may at once."""
-    woken = [one.at for one in Events(store).list() if one.action == WAKE and one.subject == record.endpoint_name]
+    woken = [
+        event.at for event in Events(store).list() if event.action == WAKE and event.subject == record.endpoint_name
+    ]
     if not woken:
         return None
-    ready = max((one.at for one in Ledger(store).readings(record.key) if one.ready_replicas), default=None)
+    ready = max((reading.at for reading in Ledger(store).readings(record.key) if reading.ready_replicas), default=None)
     in_vain = sum(1 for at in woken if ready is None or at > ready)
     pause: timedelta = min(PAUSE * 2 ** min(max(0, in_vain - 1), 10), LONGEST_PAUSE)
     return woken[-1] + pause

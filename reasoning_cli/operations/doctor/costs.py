@@ -44,7 +44,7 @@ def _standings(settings: Settings, limits: Limits, now: datetime) -> dict[str | 
         with store:
             # The sandbox's clock is ahead of ours.
             at = max(now, last_look(store) or now)
-            return {one.model_type: one for one in standings(store, limits, at)}
+            return {standing.model_type: standing for standing in standings(store, limits, at)}
     except ReasoningError:
         return {}
 
@@ -89,7 +89,7 @@ def check_guard(settings: Settings, running: Sequence[Deployment] | None, now: d
 
 def _as_running(running: Sequence[Deployment]) -> dict[str, bool]:
     """What runs, by its endpoint, and whether Together stops it when it is idle."""
-    return {one.name.split("/")[-2:][0]: bool(one.inactive_timeout) for one in running}
+    return {deployment.name.split("/")[-2:][0]: bool(deployment.inactive_timeout) for deployment in running}
 
 
 def _as_last_seen(settings: Settings) -> dict[str, bool]:
@@ -99,7 +99,11 @@ def _as_last_seen(settings: Settings) -> dict[str, bool]:
         if store is None:
             return {}
         with store:
-            return {one.endpoint_name: one.idle_minutes > 0 for one in Deployments(store).live() if spending_rate(one)}
+            return {
+                record.endpoint_name: record.idle_minutes > 0
+                for record in Deployments(store).live()
+                if spending_rate(record)
+            }
     except ReasoningError:
         return {}  # shown as the database's own trouble
 

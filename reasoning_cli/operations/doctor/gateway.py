@@ -69,10 +69,10 @@ def _running(port: int, record: Mapping[str, Any]) -> Iterator[Check]:
         elif slot["circuit"] != "closed":
             fix = f"reasoning models test {name}"
             yield warn("gateway", f"{name}: its model failed too often, the original answers for a while", fix)
-    kept = record["recording"]
-    if kept["dropped"]:
-        why = f": {kept['last_error']}" if kept["last_error"] else ""
-        yield warn("gateway", f"{kept['dropped']:,} decisions were not kept{why}", "reasoning gateway status")
+    recording = record["recording"]
+    if recording["dropped"]:
+        why = f": {recording['last_error']}" if recording["last_error"] else ""
+        yield warn("gateway", f"{recording['dropped']:,} decisions were not kept{why}", "reasoning gateway status")
     if record["problem"]:
         yield warn("gateway", f"it works with settings of before: {record['problem']}", "reasoning config")
     yield ok("gateway", f"agents: {agent_caveat(Agent.ELIZAOS, 0)}")

@@ -18,7 +18,7 @@ from reasoning_cli.operations.doctor.check import Check, Status, database_path, 
 from reasoning_cli.operations.doctor.costs import check_budget, check_guard
 from reasoning_cli.operations.doctor.gateway import Probes, check_gateway
 from reasoning_cli.operations.doctor.together import check_account
-from reasoning_cli.operations.train.monitor import unseen
+from reasoning_cli.operations.train.monitor import not_shown
 from reasoning_cli.operations.train.plan import slot_model
 from reasoning_cli.paths import HOME_VARIABLE, PROFILE_VARIABLE, is_private
 from reasoning_cli.settings import Settings
@@ -69,7 +69,7 @@ def _folders(settings: Settings) -> Iterator[Check]:
     files = [settings.paths.config_file, *([database] if database else [])]
     for folder in dict.fromkeys([*(file.parent for file in files), settings.paths.cache_dir]):
         # What does not exist yet is made in the nearest folder that does.
-        existing = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+        existing = next((parent for parent in (folder, *folder.parents) if parent.exists()), folder)
         if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
             yield fail("folders", f"nothing can be written in {folder}", f"export {HOME_VARIABLE}=FOLDER")
     for file in files:
@@ -98,7 +98,7 @@ def _database(settings: Settings, now: datetime) -> Iterator[Check]:
             found = store.check()
             unwritable = store.read_only_for
             copied, labelled = last_backup(store), Samples(store).labelled()
-            runs, forms = unseen(store), list(_forms(settings, store))
+            runs, forms = not_shown(store), list(_forms(settings, store))
     except ReasoningError as error:
         yield failed("database", error)
         return

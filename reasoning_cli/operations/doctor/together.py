@@ -62,22 +62,25 @@ def _running(settings: Settings, client: TogetherClient) -> tuple[list[Deploymen
         for deployment in client.deployments(endpoint.id)
         if deployment.state not in AT_REST
     ]
-    return [one for one in running if one.id in known], [one for one in running if one.id not in known]
+    return [deployment for deployment in running if deployment.id in known], [
+        deployment for deployment in running if deployment.id not in known
+    ]
 
 
 def _what_runs(client: TogetherClient, ours: list[Deployment], strange: list[Deployment]) -> Check:
     """With what it costs at most, if all of it scales up."""
     if not ours and not strange:
         return ok("running", "nothing runs at Together")
-    prices = {one.name: one.price_cents_per_hour for one in client.instance_types()}
+    prices = {instance.name: instance.price_cents_per_hour for instance in client.instance_types()}
     cents = sum(
-        prices.get(one.hardware or "", 0) * max(one.status.ready_replicas, one.autoscaling.max_replicas)
-        for one in (*ours, *strange)
+        prices.get(deployment.hardware or "", 0)
+        * max(deployment.status.ready_replicas, deployment.autoscaling.max_replicas)
+        for deployment in (*ours, *strange)
     )
     at_most = f"up to ${cents / 100:.2f} an hour"
     if not strange:
         return ok("running", f"{_count(len(ours))} of ours, {at_most}")
-    names = ", ".join(one.name for one in strange)
+    names = ", ".join(deployment.name for deployment in strange)
     count = _count(len(ours) + len(strange))
     return warn("running", f"{count}, {at_most}, not from here: {names}", "reasoning models list --all")
 

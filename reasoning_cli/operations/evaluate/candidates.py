@@ -62,7 +62,7 @@ def find_candidate(
     """The model meant by a type's name (its slot), a deployment's or model's name or id, a job's id, a training run's
     number, or a serverless model's name. `form` is the slot's.
 
-    NotFoundError where nothing answers to it, ReasoningError where what does stands still.
+    NotFoundError where nothing answers to it, ReasoningError where what does is stopped.
     """
     record = _deployed(store, name)
     if record is not None:
@@ -88,10 +88,10 @@ def find_candidate(
     if "/" in name:
         return Candidate(name, name, form, name, price=prices.get(name))
     live = Deployments(store).live()
-    near = difflib.get_close_matches(name, [one.endpoint_name for one in live], n=1)
-    known = ", ".join(one.endpoint_name for one in live) or "nothing"
+    near = difflib.get_close_matches(name, [record.endpoint_name for record in live], n=1)
+    known = ", ".join(record.endpoint_name for record in live) or "nothing"
     raise NotFoundError(
-        f"`{name}` is no model that can be asked",
+        f"`{name}` is not a model that can be asked",
         f"did you mean `{near[0]}`?"
         if near
         else f"deployed from here: {known}; a serverless model has a name like meta-llama/Llama-3",
@@ -106,10 +106,10 @@ def trained_on(store: Store, run_number: int) -> NumberSet | None:
     seen: set[int] = set()
     while run is not None and run.number not in seen:
         seen.add(run.number)
-        one = runs.trained_on(run.number)
-        if one is None:
+        samples = runs.trained_on(run.number)
+        if samples is None:
             return None
-        found.update(one)
+        found.update(samples)
         before = run.plan.get("from_job")
         if not before:
             return found
@@ -118,7 +118,7 @@ def trained_on(store: Store, run_number: int) -> NumberSet | None:
 
 
 def _deployed(store: Store, name: str) -> DeploymentRecord | None:
-    """What runs, or stands still, under that name: of a model the newest."""
+    """What runs, or is stopped, under that name: of a model the newest."""
     deployments = Deployments(store)
     record = deployments.find(name)
     if record is not None and record.deleted_at is None:
@@ -126,9 +126,9 @@ def _deployed(store: Store, name: str) -> DeploymentRecord | None:
     bare = name.rpartition("/")[2]
     return next(
         (
-            one
-            for one in reversed([*deployments.live(), *deployments.riders()])
-            if name in (one.model_id, one.model_name) or one.model_name.rpartition("/")[2] == bare
+            record
+            for record in reversed([*deployments.live(), *deployments.riders()])
+            if name in (record.model_id, record.model_name) or record.model_name.rpartition("/")[2] == bare
         ),
         None,
     )
@@ -163,6 +163,6 @@ def _of_deployment(store: Store, name: str, record: DeploymentRecord, form: str)
 def _pinned(store: Store, record: DeploymentRecord) -> str:
     """The name that reaches this deployment alone: where two share an endpoint, its split would choose."""
     assert record.serving_name is not None
-    shared = [one for one in Deployments(store).live() if one.endpoint_name == record.endpoint_name]
+    shared = [other for other in Deployments(store).live() if other.endpoint_name == record.endpoint_name]
     pinned = len(shared) > 1 and record.rides_on is None
     return f"{record.serving_name}/{record.deployment_name}" if pinned else record.serving_name

@@ -65,17 +65,21 @@ def open_dataset(store: Store, path: Path, model_type: str, candidates: Sequence
     left_out, leaked = Counter[str](), Counter[str]()
     seen: list[_Seen] = []
     for number, line in _numbered(path):
-        one = _read(number, line, model_type)
-        if isinstance(one, str):
-            left_out[one] += 1
+        line_read = _read(number, line, model_type)
+        if isinstance(line_read, str):
+            left_out[line_read] += 1
         else:
-            asked = len(one.prompt.encode()) + len((one.system or "").encode())
-            seen.append(_Seen(number, _shared(one.prompt), found.count, asked, max(0, len(line) - asked)))
+            asked = len(line_read.prompt.encode()) + len((line_read.system or "").encode())
+            seen.append(_Seen(number, _shared(line_read.prompt), found.count, asked, max(0, len(line) - asked)))
         found.count += 1
     known = _numbers_of_lines(store, found.sha256, model_type)
     if len(known) != found.count:  # some of its samples are gone: which line is whose cannot be told
         known = []
-    trainings = [_Training(store, one, {each.shared for each in seen}) for one in candidates if one.training == "known"]
+    trainings = [
+        _Training(store, candidate, {each.shared for each in seen})
+        for candidate in candidates
+        if candidate.training == "known"
+    ]
     for asked_line in seen:
         reason = next((why for each in trainings if (why := each.holds(asked_line, known)) is not None), None)
         if reason is not None:
@@ -91,8 +95,8 @@ def open_dataset(store: Store, path: Path, model_type: str, candidates: Sequence
 def lines_of(path: Path, wanted: NumberSet, model_type: str) -> Iterator[FileLine]:
     """The lines with these numbers, in order."""
     for number, line in _numbered(path):
-        if number in wanted and not isinstance(one := _read(number, line, model_type), str):
-            yield one
+        if number in wanted and not isinstance(line_read := _read(number, line, model_type), str):
+            yield line_read
 
 
 def sha256_of(path: Path) -> str:

@@ -55,7 +55,7 @@ MEANINGS: Mapping[str, str] = {
 def read_gate(path: Path | None, model_type: str) -> Gate:
     """The rules for a type: the defaults, with what a TOML file says in their place, for all or in a table of the type.
 
-    Raises ConfigurationError for what is no rule, DataError for a file that cannot be read.
+    Raises ConfigurationError for what is not a rule, DataError for a file that cannot be read.
     """
     gate = DEFAULTS[model_type]
     if path is None:
@@ -71,7 +71,9 @@ def read_gate(path: Path | None, model_type: str) -> Gate:
         table, _, key = name.rpartition(".")
         whose = table.replace("-", "_")
         if whose not in ("", *MODEL_TYPES):
-            raise ConfigurationError(f"`{table}` in `{path}` is no model type", f"there are {', '.join(MODEL_TYPES)}")
+            raise ConfigurationError(
+                f"`{table}` in `{path}` is not a model type", f"there are {', '.join(MODEL_TYPES)}"
+            )
         value = _checked(path, key, text)
         if whose == model_type:
             own[key] = value
@@ -84,15 +86,15 @@ _EXAMPLE = "valid_percent = 97"
 
 
 def _checked(path: Path, key: str, text: str | None) -> float | int:
-    known = [one.name for one in fields(Gate)]
+    known = [field.name for field in fields(Gate)]
     if key not in known:
-        raise ConfigurationError(f"`{key}` in `{path}` is no rule", f"there are {', '.join(known)}")
+        raise ConfigurationError(f"`{key}` in `{path}` is not a rule", f"there are {', '.join(known)}")
     try:
         value = float(text or "")
     except ValueError:
         value = -1.0
     if not 0 <= value < 1e9:
-        raise ConfigurationError(f"`{key}` in `{path}` is no number from 0", f"for example {_EXAMPLE}")
+        raise ConfigurationError(f"`{key}` in `{path}` is not a number from 0", f"for example {_EXAMPLE}")
     if key.endswith("percent") and (value > 100 or (key == "alpha_percent" and not 0 < value < 50)):
         raise ConfigurationError(f"`{key} = {text}` in `{path}` makes no sense", f"for example {_EXAMPLE}")
     return value if key.endswith("percent") else int(value)

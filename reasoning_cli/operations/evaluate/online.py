@@ -1,7 +1,7 @@
 """Compare a model with what answers today by live traffic, at any moment, with a verdict that holds at every one.
 
 Who is right is known where a person said so. Where nobody did, what the original decided is all there is to go by; the
-question is then another one, whether the model decides alike often enough, and is told as that.
+question is then another one, whether the model agrees often enough, and is reported as that.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Figures:
 
     asked: int = 0
     valid: int = 0
-    alike: int = 0
+    agreed: int = 0
     compared: int = 0
     good: int = 0
     labelled: int = 0
@@ -82,13 +82,13 @@ class Question:
 @dataclass(frozen=True)
 class LiveComparison:
     """The result: the first question is the one that counts, the others go with it. Of `both` decisions that two models
-    of ours were asked, they took `same` alike, which says nothing about who is right."""
+    of ours were asked, they agreed on `same`, which says nothing about who is right."""
 
     model_type: str
     since: datetime
     until: datetime
     alpha: float
-    one: Side
+    candidate: Side
     other: Side
     figures: Figures
     figures_of_other: Figures
@@ -124,11 +124,11 @@ def compare_live(
     """Count what the log holds and test it. Raises NotFoundError where there is no model to compare."""
     model_type = request.model_type
     per_day = decisions_since(store, model_type, now - _DAY, now)
-    one, other = sides(store, request, per_day, original_cents_per_1000)
+    candidate, other = sides(store, request, per_day, original_cents_per_1000)
     since = request.since or datetime.fromtimestamp(0, now.tzinfo)
     until = request.until or now + timedelta(seconds=1)
     answers = live_answers(store, model_type, since, until)
-    counts = _count(answers, model_type, one, other)
+    counts = _count(answers, model_type, candidate, other)
     if not other.keys:
         counts.other.good, counts.other.labelled = labels_of_original(store, model_type, since, until)
     seen_per_day = counts.per_day(now)
@@ -138,15 +138,15 @@ def compare_live(
         after = _DAY * (finding.more / per_day) if finding.more is not None and per_day else None
         return Question(asks, text, finding, floor, now + after if after is not None and after < _DAY * 3650 else None)
 
-    own, theirs, alpha = counts.one, counts.other, request.alpha
+    own, theirs, alpha = counts.candidate, counts.other, request.alpha
     floor, valid_floor = gate.agreement_percent / 100, gate.valid_percent / 100
     agreement, valid = (
-        against_floor(own.alike, own.compared, floor, alpha),
+        against_floor(own.agreed, own.compared, floor, alpha),
         against_floor(own.valid, own.asked, valid_floor, alpha),
     )
     truth = question(
         Asks.RIGHT,
-        f"Is {one.name} right more often than {other.name}, by what people said?",
+        f"Is {candidate.name} right more often than {other.name}, by what people said?",
         paired(counts.wins, counts.losses, counts.ties, alpha),
     )
     labels = unpaired(own.good, own.labelled, theirs.good, theirs.labelled, alpha)
@@ -155,10 +155,12 @@ def compare_live(
         question(Asks.LABELS, f"Do people call its answers good more often than those of {other.name}?", labels),
     ]
     if other.keys:
-        alike = unpaired(own.alike, own.compared, theirs.alike, theirs.compared, alpha)
+        agreement_of_both = unpaired(own.agreed, own.compared, theirs.agreed, theirs.compared, alpha)
         answered = unpaired(own.valid, own.asked, theirs.valid, theirs.asked, alpha)
         questions += [
-            question(Asks.AGREEMENT, f"Does it decide as the original more often than {other.name}?", alike),
+            question(
+                Asks.AGREEMENT, f"Does it decide as the original more often than {other.name}?", agreement_of_both
+            ),
             question(Asks.VALID, f"Are its answers valid more often than those of {other.name}?", answered),
         ]
     else:
@@ -176,7 +178,7 @@ def compare_live(
         since,
         until,
         alpha,
-        one,
+        candidate,
         other,
         own,
         theirs,
@@ -190,23 +192,23 @@ def compare_live(
 def sides(
     store: Store, request: CompareRequest, per_day: int, original_cents_per_1000: Decimal | None
 ) -> tuple[Side, Side]:
-    """Which model is compared with which: what comes in with what answers, else the slot's with the original."""
+    """Which model is compared with which: the candidate with the baseline, else the slot's with the original."""
     model_type, name = request.model_type, spell_model_type(request.model_type)
     deployments = Deployments(store)
     going = Replacements(store).going(model_type)
     serving = deployments.serving(model_type)
     key = going.new_key if going is not None else serving
     if request.model is not None:
-        one = _side(store, request.model, model_type, per_day)
+        candidate = _side(store, request.model, model_type, per_day)
     elif key is not None and (record := deployments.get(key)) is not None:
-        one = _of_record(store, record, per_day)
+        candidate = _of_record(store, record, per_day)
     else:
         raise NotFoundError(
             f"{name} has no model that could be compared",
             f"`reasoning models deploy {name}`, then `reasoning models enable {name} --mode shadow`",
         )
-    if request.against == ORIGINAL or (request.against is None and (going is None or going.old_key in one.keys)):
-        return one, Side(ORIGINAL, cents_per_1000=original_cents_per_1000)
+    if request.against == ORIGINAL or (request.against is None and (going is None or going.old_key in candidate.keys)):
+        return candidate, Side(ORIGINAL, cents_per_1000=original_cents_per_1000)
     if request.against is not None:
         other = _side(store, request.against, model_type, per_day)
     else:
@@ -214,18 +216,28 @@ def sides(
         old = deployments.get(going.old_key)
         assert old is not None
         other = _of_record(store, old, per_day)
-    if one.keys & other.keys:
-        raise UsageError(f"`{one.name}` cannot be compared with itself", "`--against` names another, or `original`")
-    return one, other
+    if candidate.keys & other.keys:
+        raise UsageError(
+            f"`{candidate.name}` cannot be compared with itself", "`--against` names another, or `original`"
+        )
+    return candidate, other
 
 
 def _side(store: Store, name: str, model_type: str, per_day: int) -> Side:
     """Every deployment of the model that is meant, by its own name or that of one of them."""
     every = [*Deployments(store).all(), *Deployments(store).riders()]
     named = [
-        one
-        for one in every
-        if name in (one.model_id, one.model_name, one.deployment_name, one.endpoint_name, one.key, one.deployment_id)
+        record
+        for record in every
+        if name
+        in (
+            record.model_id,
+            record.model_name,
+            record.deployment_name,
+            record.endpoint_name,
+            record.key,
+            record.deployment_id,
+        )
     ]
     if not named:
         raise NotFoundError(
@@ -236,7 +248,9 @@ def _side(store: Store, name: str, model_type: str, per_day: int) -> Side:
 
 def _of_record(store: Store, record: DeploymentRecord, per_day: int) -> Side:
     every = [*Deployments(store).all(), *Deployments(store).riders()]
-    keys = frozenset(one.key for one in every if one.model_name == record.model_name) | {record.key}
+    keys = frozenset(deployment.key for deployment in every if deployment.model_name == record.model_name) | {
+        record.key
+    }
     carrier = Deployments(store).get(record.rides_on) if record.rides_on else record
     price = carrier.price_cents_per_hour if carrier is not None else None
     cents = None
@@ -247,7 +261,7 @@ def _of_record(store: Store, record: DeploymentRecord, per_day: int) -> Side:
 
 @dataclass
 class _Counts:
-    one: Figures = field(default_factory=Figures)
+    candidate: Figures = field(default_factory=Figures)
     other: Figures = field(default_factory=Figures)
     wins: int = 0
     losses: int = 0
@@ -258,19 +272,19 @@ class _Counts:
 
     def per_day(self, now: datetime) -> dict[Asks, int]:
         """How many trials of each question the last day brought."""
-        return {asks: sum(now - one < _DAY for one in times) for asks, times in self.times.items()}
+        return {asks: sum(now - at < _DAY for at in times) for asks, times in self.times.items()}
 
     def note(self, asks: Asks, at: datetime) -> None:
         self.times.setdefault(asks, []).append(at)
 
 
-def _count(answers: Iterable[LiveAnswer], model_type: str, one: Side, other: Side) -> _Counts:
+def _count(answers: Iterable[LiveAnswer], model_type: str, candidate: Side, other: Side) -> _Counts:
     counts = _Counts()
     for answer in answers:
-        mine = _is_of(answer, one)
+        mine = _is_of(answer, candidate)
         if not mine and not (other.keys and _is_of(answer, other)):
             continue
-        figures = counts.one if mine else counts.other
+        figures = counts.candidate if mine else counts.other
         _add(figures, answer)
         if mine:
             _note_trials(counts, answer)
@@ -325,7 +339,7 @@ def _add(figures: Figures, answer: LiveAnswer) -> None:
         figures.good += answer.label == "good"
     if _is_compared(answer):
         figures.compared += 1
-        figures.alike += bool(answer.agrees)
+        figures.agreed += bool(answer.agrees)
 
 
 def _add_original(figures: Figures, answer: LiveAnswer) -> None:
@@ -361,12 +375,16 @@ def _in_order(questions: Sequence[Question], counts: _Counts, *, two: bool) -> l
     """The question that counts first: who is right, as soon as enough people said so; else the best there is."""
     enough: dict[Asks, Callable[[], bool]] = {
         Asks.RIGHT: lambda: counts.wins + counts.losses + counts.ties >= LEAST_LABELLED,
-        Asks.LABELS: lambda: min(counts.one.labelled, counts.other.labelled) >= LEAST_LABELLED,
-        Asks.AGREEMENT: lambda: counts.one.compared > 0 and (not two or counts.other.compared > 0),
+        Asks.LABELS: lambda: min(counts.candidate.labelled, counts.other.labelled) >= LEAST_LABELLED,
+        Asks.AGREEMENT: lambda: counts.candidate.compared > 0 and (not two or counts.other.compared > 0),
     }
     first = next(
-        (one for one in questions if one.asks in enough and enough[one.asks]()),
-        next(one for one in questions if one.asks is Asks.VALID),
+        (question for question in questions if question.asks in enough and enough[question.asks]()),
+        next(question for question in questions if question.asks is Asks.VALID),
     )
-    shown = [one for one in questions if one.finding.trials and (one.asks is not Asks.LABELS or counts.other.labelled)]
-    return [first, *(one for one in shown if one is not first)]
+    shown = [
+        question
+        for question in questions
+        if question.finding.trials and (question.asks is not Asks.LABELS or counts.other.labelled)
+    ]
+    return [first, *(question for question in shown if question is not first)]

@@ -74,7 +74,7 @@ class EvaluationPlan:
     @property
     def questions(self) -> int:
         """How many calls there are to make."""
-        return sum(one.questions for one in self.estimates)
+        return sum(estimate.questions for estimate in self.estimates)
 
 
 def plan_evaluation(
@@ -87,7 +87,7 @@ def plan_evaluation(
     candidates = tuple(
         find_candidate(store, name, request.model_type, form=request.form, prices=prices) for name in request.models
     )
-    if len({one.serving_name for one in candidates}) < len(candidates):
+    if len({candidate.serving_name for candidate in candidates}) < len(candidates):
         raise UsageError("both names mean the same model", "name two, or one alone: the original's answers are shown")
     arguments = _arguments(request, candidates)
     evaluations = Evaluations(store)
@@ -149,7 +149,7 @@ def len_of(numbers: NumberSet) -> int:
 def _arguments(request: EvaluateRequest, candidates: Sequence[Candidate]) -> str:
     """What was typed in one form: the same words for the same models mean the same evaluation."""
     typed = {
-        "models": [one.identity(request.max_tokens) for one in candidates],
+        "models": [candidate.identity(request.max_tokens) for candidate in candidates],
         "wanted": request.typed,
         "last": request.wanted.limit,
         "dataset": str(request.dataset.resolve()) if request.dataset is not None else None,
@@ -164,17 +164,17 @@ def _arguments(request: EvaluateRequest, candidates: Sequence[Candidate]) -> str
 def _warnings(candidates: Sequence[Candidate]) -> list[str]:
     """What the operator should know of the models before anything is asked."""
     found = [
-        f"what {one.name} was trained on is not known here: whether it has seen these decisions cannot be told"
-        for one in candidates
-        if one.training == "unknown"
+        f"what {candidate.name} was trained on is not known here: whether it has seen these decisions cannot be told"
+        for candidate in candidates
+        if candidate.training == "unknown"
     ]
     found += [
-        f"{one.name} has no price in your table, so what asking it costs cannot be told beforehand:"
+        f"{candidate.name} has no price in your table, so what asking it costs cannot be told beforehand:"
         " `reasoning costs prices --edit`"
-        for one in candidates
-        if not one.is_deployed and one.price is None
+        for candidate in candidates
+        if not candidate.is_deployed and candidate.price is None
     ]
-    if len({one.form for one in candidates}) > 1:
-        forms = ", ".join(f"{one.name} {one.form}" for one in candidates)
+    if len({candidate.form for candidate in candidates}) > 1:
+        forms = ", ".join(f"{candidate.name} {candidate.form}" for candidate in candidates)
         found.append(f"each is asked in the form it was trained in: {forms}")
     return found

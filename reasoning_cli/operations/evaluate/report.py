@@ -24,11 +24,11 @@ from reasoning_cli.operations.statistics.intervals import (
     Figure,
     Moments,
     bounded_mean,
+    decisions_needed,
     paired_difference,
     percentile,
     proportion,
     rate,
-    to_tell,
     unbounded_mean,
 )
 from reasoning_cli.store.database import Store
@@ -115,19 +115,19 @@ def build_report(
 ) -> EvaluationReport:
     """Read all answers of an evaluation once and make its report."""
     evaluations = Evaluations(store)
-    names = [ORIGINAL, *(one.name for one in plan.candidates)]
+    names = [ORIGINAL, *(candidate.name for candidate in plan.candidates)]
     tallies = [_Tally(plan.model_type, plan.request.weights) for _ in names]
     metrics = (MAIN[plan.model_type], "valid")
-    pairs = {(one, other, name): Moments() for one, other in _pairs(len(names)) for name in metrics}
+    pairs = {(first, other, name): Moments() for first, other in _pairs(len(names)) for name in metrics}
     bases = Counter[str]()
     for group in evaluations.answers(record.number):
         bases[str(group[0].scores.get("basis"))] += 1
         by_place = {answer.place: answer for answer in group}
         for place, answer in by_place.items():
             tallies[place].add(answer)
-        for (one, other, name), moments in pairs.items():
-            if one in by_place and other in by_place:
-                ours, theirs = (_value(by_place[place], name) for place in (one, other))
+        for (first, other, name), moments in pairs.items():
+            if first in by_place and other in by_place:
+                ours, theirs = (_value(by_place[place], name) for place in (first, other))
                 if ours is not None and theirs is not None:
                     moments.add(ours - theirs)
     hourly = _decisions_per_day(store, plan.model_type, now)
@@ -165,9 +165,10 @@ def read_report(record: Mapping[str, Any]) -> EvaluationReport:
     return EvaluationReport(
         **{
             **record,
-            "models": tuple(_read_model(one) for one in record["models"]),
+            "models": tuple(_read_model(model) for model in record["models"]),
             "differences": tuple(
-                Difference(**{**one, "figure": _figure(one["figure"])}) for one in record["differences"]
+                Difference(**{**difference, "figure": _figure(difference["figure"])})
+                for difference in record["differences"]
             ),
             "weights": Weights(*(Decimal(record["weights"][name]) for name in ("wrong_respond", "wrong_ignore"))),
             "warnings": tuple(record["warnings"]),
@@ -289,7 +290,7 @@ class _Tally:
 
 
 def _pairs(places: int) -> list[tuple[int, int]]:
-    """Each model that was asked beside the original, and beside each that was named after it."""
+    """Each model that was asked, with the original, and with each that was named after it."""
     return [*((place, 0) for place in range(1, places)), *combinations(range(1, places), 2)]
 
 
@@ -302,15 +303,20 @@ def _value(answer: AnswerRecord, metric: str) -> float | None:
 
 def _differences(names: Sequence[str], pairs: Mapping[tuple[int, int, str], Moments]) -> list[Difference]:
     found = []
-    for (one, other, metric), moments in pairs.items():
+    for (first, other, metric), moments in pairs.items():
         figure = paired_difference(moments)
         if figure is None:
             continue
         verdict: Verdict = "better" if figure.low > 0 else "worse" if figure.high < 0 else "not known"
-        needed = to_tell(moments, figure.value) if verdict == "not known" else None
+        needed = decisions_needed(moments, figure.value) if verdict == "not known" else None
         found.append(
             Difference(
-                names[one], names[other], metric, figure, verdict, needed if needed and needed > figure.count else None
+                names[first],
+                names[other],
+                metric,
+                figure,
+                verdict,
+                needed if needed and needed > figure.count else None,
             )
         )
     return found
@@ -335,9 +341,9 @@ def _plain(value: object) -> object:
         case float() if not math.isfinite(value):
             return None
         case dict():
-            return {str(name): _plain(one) for name, one in value.items()}
+            return {str(name): _plain(part) for name, part in value.items()}
         case list() | tuple():
-            return [_plain(one) for one in value]
+            return [_plain(part) for part in value]
     return value
 
 
@@ -356,6 +362,6 @@ def _read_model(record: Mapping[str, Any]) -> ModelReport:
         **{
             **record,
             **{name: _figure(record[name]) for name in figures},
-            "metrics": {name: _figure(one) for name, one in record["metrics"].items()},
+            "metrics": {name: _figure(metric) for name, metric in record["metrics"].items()},
         }
     )

@@ -43,8 +43,8 @@ _LONGEST_WAIT_SECONDS = 30.0
 _LEAVING_SECONDS = 1.0  # what calls under way are given when it ends before its time
 
 _READ_AT_ONCE = 50  # samples whose texts are in memory
-_KEPT_AT_ONCE = 50
-_KEPT_AFTER_SECONDS = 2.0
+_STORED_AT_ONCE = 50
+_STORED_AFTER_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -107,11 +107,11 @@ def run_evaluation(
         plan.model_type,
         arguments=plan.arguments,
         fingerprint=plan.fingerprint,
-        plan=_kept(plan),
+        plan=_serialised(plan),
         items=plan.items,
         models=[
             (ORIGINAL, "[]"),
-            *((one.name, one.identity(plan.request.max_tokens)) for one in plan.candidates),
+            *((candidate.name, candidate.identity(plan.request.max_tokens)) for candidate in plan.candidates),
         ],
         at=context.now(),
     )
@@ -143,8 +143,8 @@ class _Run:
         self._prices, self._context, self._checks = prices, context, checks
         self._evaluations = Evaluations(store)
         self._answered = [self._evaluations.answered(record.number, place) for place in range(len(plan.candidates) + 1)]
-        self._unkept: list[AnswerRecord] = []
-        self._kept_at = time.monotonic()
+        self._unstored: list[AnswerRecord] = []
+        self._stored_at = time.monotonic()
         self._over = threading.Event()
         self._done = 0
         self._total = plan.count * len(plan.candidates)
@@ -165,10 +165,10 @@ class _Run:
 
     def keep(self) -> None:
         """Write down what has come."""
-        if self._unkept:
-            self._evaluations.keep(self._number, self._unkept)
-            self._unkept.clear()
-        self._kept_at = time.monotonic()
+        if self._unstored:
+            self._evaluations.keep(self._number, self._unstored)
+            self._unstored.clear()
+        self._stored_at = time.monotonic()
 
     def _questions(self) -> Iterator[_Question]:
         """What is still to be asked, decision by decision; what is known already is taken on the way."""
@@ -217,7 +217,7 @@ class _Run:
             return [{} for _ in self._plan.candidates]
         numbers = [item.number for item in batch]
         tokens = self._plan.request.max_tokens
-        return [self._evaluations.earlier(one.identity(tokens), numbers) for one in self._plan.candidates]
+        return [self._evaluations.earlier(candidate.identity(tokens), numbers) for candidate in self._plan.candidates]
 
     def _of_original(self, item: _Item, row: AskedRow) -> AnswerRecord:
         """The stored answer: right or wrong beside a person's word, else what the others are held to."""
@@ -251,8 +251,8 @@ class _Run:
         self._count()
 
     def _note(self, answer: AnswerRecord) -> None:
-        self._unkept.append(answer)
-        if len(self._unkept) >= _KEPT_AT_ONCE or time.monotonic() - self._kept_at > _KEPT_AFTER_SECONDS:
+        self._unstored.append(answer)
+        if len(self._unstored) >= _STORED_AT_ONCE or time.monotonic() - self._stored_at > _STORED_AFTER_SECONDS:
             self.keep()
 
     def _count(self) -> None:
@@ -381,10 +381,10 @@ def _micros(price: TokenPrice, prompt_tokens: int, completion_tokens: int) -> in
     return round(price.cents(prompt_tokens, completion_tokens) * 10_000)
 
 
-def _kept(plan: EvaluationPlan) -> dict[str, object]:
+def _serialised(plan: EvaluationPlan) -> dict[str, object]:
     """What is kept of a plan beside its items: what is shown of it, and what another process goes on with."""
     return {
-        "models": [one.name for one in plan.candidates],
+        "models": [candidate.name for candidate in plan.candidates],
         "count": plan.count,
         "labelled": plan.labelled,
         "leaked": plan.leaked,

@@ -77,9 +77,9 @@ def of_log(store: Store, request: EvaluateRequest, candidates: Sequence[Candidat
     """The decisions of the log that may be asked: those with a truth, that no candidate was trained on."""
     rows = EvaluationRows(store, request.model_type)
     trained = {
-        one.name: numbers
-        for one in candidates
-        if one.run is not None and (numbers := trained_on(store, one.run)) is not None
+        candidate.name: numbers
+        for candidate in candidates
+        if candidate.run is not None and (numbers := trained_on(store, candidate.run)) is not None
     }
     held_out = _held_out(store, candidates[0]) if request.holdout else None
     left_out, taken_before = Counter[str](), NumberSet()

@@ -14,37 +14,37 @@ from reasoning_cli.store.serving.online_answers import live_answers
 
 def model_names(store: Store) -> dict[str, str]:
     """What each deployment serves, by its key: endpoints keep their names, and models come and go in them."""
-    return {one.key: one.model_name for one in Deployments(store).all()}
+    return {record.key: record.model_name for record in Deployments(store).all()}
 
 
 def history(store: Store, since: datetime, until: datetime) -> dict[str, Any]:
     """By model type: decisions, who answered how fast and why, share of good answers, agreement, and each model."""
     types: dict[str, Any] = {}
-    for one in answers(store, since, until):
-        entry = types.setdefault(one.model_type, {"decisions": 0, "by_source": {}})
-        entry["decisions"] += one.count
-        entry["by_source"][one.source] = {
-            "count": one.count,
-            "p50_ms": one.p50_ms,
-            "p95_ms": one.p95_ms,
-            "reasons": dict(one.reasons),
+    for row in answers(store, since, until):
+        entry = types.setdefault(row.model_type, {"decisions": 0, "by_source": {}})
+        entry["decisions"] += row.count
+        entry["by_source"][row.source] = {
+            "count": row.count,
+            "p50_ms": row.p50_ms,
+            "p95_ms": row.p95_ms,
+            "reasons": dict(row.reasons),
         }
-    alike = agreement(store, since, until)
+    agreements = agreement(store, since, until)
     for model_type, entry in types.items():
-        own, vain = (entry["by_source"].get(one, {}).get("count", 0) for one in ("slot", "fallback"))
+        own, vain = (entry["by_source"].get(source, {}).get("count", 0) for source in ("slot", "fallback"))
         entry["success_rate"] = own / (own + vain) if own + vain else None
-        agreed, of = alike.get(model_type, (0, 0))
+        agreed, of = agreements.get(model_type, (0, 0))
         entry["agreement"] = agreed / of if of else None
         tallies = Tallies(most=None)
-        for told in live_answers(store, model_type, since, until):
+        for answer in live_answers(store, model_type, since, until):
             tallies.count(
                 model_type,
-                told.model,
-                told.deployment_key,
-                got=told.got,
-                failure=told.failure,
-                agrees=told.agrees,
-                latency_ms=told.latency_ms,
+                answer.model,
+                answer.deployment_key,
+                got=answer.got,
+                failure=answer.failure,
+                agrees=answer.agrees,
+                latency_ms=answer.latency_ms,
             )
         entry["models"] = tallies.records(model_type)
     return types

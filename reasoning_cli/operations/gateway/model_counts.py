@@ -1,4 +1,5 @@
-"""What came of asking each model of ours, by its deployment: while one comes in there are two of a type."""
+"""What came of asking each model of ours, by its deployment: while a candidate is rolled out there are two of a
+type."""
 
 from __future__ import annotations
 
@@ -15,15 +16,15 @@ _REMEMBERED_LATENCIES = 2000
 
 @dataclass
 class Tally:
-    """One model. Of its answers so many were `answered` to an agent, good but `beside` what the agent got, or `failed`;
-    `alike` of `compared` decided as what the agent got instead. Milliseconds; those of failures do not count."""
+    """One model. Of its answers so many were `answered` to an agent, good but as a shadow (`shadowed`), or `failed`;
+    `agreed` of `compared` decided as what the agent got instead. Milliseconds; those of failures do not count."""
 
     model: str
     deployment: str | None
     answered: int = 0
-    beside: int = 0
+    shadowed: int = 0
     failed: int = 0
-    alike: int = 0
+    agreed: int = 0
     compared: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     latencies: list[int] = field(default_factory=list)
@@ -36,9 +37,9 @@ class Tally:
             "model": self.model,
             "deployment": self.deployment,
             "answered": self.answered,
-            "beside": self.beside,
+            "beside": self.shadowed,
             "failed": self.failed,
-            "agreement": self.alike / self.compared if self.compared else None,
+            "agreement": self.agreed / self.compared if self.compared else None,
             "p50_ms": p50,
             "p95_ms": p95,
             "failures": dict(self.failures.most_common()),
@@ -72,9 +73,9 @@ class Tallies:
         elif got:
             tally.answered += 1
         else:
-            tally.beside += 1
+            tally.shadowed += 1
         if agrees is not None:
-            tally.alike, tally.compared = tally.alike + agrees, tally.compared + 1
+            tally.agreed, tally.compared = tally.agreed + agrees, tally.compared + 1
         if failure is None and latency_ms is not None:
             self._remember(tally, [latency_ms])
 
@@ -82,31 +83,42 @@ class Tallies:
         """All of it as JSON can hold it, for `add` in another process."""
         return [
             [
-                *(model_type, one.model, one.deployment, one.answered, one.beside, one.failed, one.alike, one.compared),
-                *(dict(one.failures), one.latencies[-(self._most or 0) :]),
+                *(
+                    model_type,
+                    tally.model,
+                    tally.deployment,
+                    tally.answered,
+                    tally.shadowed,
+                    tally.failed,
+                    tally.agreed,
+                    tally.compared,
+                ),
+                *(dict(tally.failures), tally.latencies[-(self._most or 0) :]),
             ]
-            for (model_type, _), one in list(self._tallies.items())
+            for (model_type, _), tally in list(self._tallies.items())
         ]
 
     def add(self, others: Iterable[list[Any]]) -> None:
         """Add the snapshot of another process."""
-        for model_type, model, deployment, answered, beside, failed, alike, compared, failures, latencies in others:
+        for model_type, model, deployment, answered, shadowed, failed, agreed, compared, failures, latencies in others:
             tally = self._of(model_type, model, deployment)
             tally.answered += answered
-            tally.beside += beside
+            tally.shadowed += shadowed
             tally.failed += failed
-            tally.alike += alike
+            tally.agreed += agreed
             tally.compared += compared
             tally.failures.update(failures)
             tally.latencies += latencies
 
     def records(self, model_type: str) -> list[Mapping[str, Any]]:
         """Those of a type for machines, what answered most first."""
-        found = [one for (whose, _), one in list(self._tallies.items()) if whose == model_type]
-        return [one.record() for one in sorted(found, key=lambda one: (-one.answered, -one.beside, one.model))]
+        found = [tally for (whose, _), tally in list(self._tallies.items()) if whose == model_type]
+        return [
+            tally.record() for tally in sorted(found, key=lambda tally: (-tally.answered, -tally.shadowed, tally.model))
+        ]
 
     def _of(self, model_type: str, model: str, deployment: str | None) -> Tally:
-        # While it comes in a deployment may go by another name than later.
+        # While it is rolled out a deployment may go by another name than later.
         tally = self._tallies.setdefault((model_type, deployment or model), Tally(model, deployment))
         tally.model = model
         return tally

@@ -63,8 +63,10 @@ class Guard:
         """One round. Raises what keeps it from looking at all; a single deployment's trouble is in the result."""
         at = refresh(client, self.store)
         live = Deployments(self.store).live()
-        stopped = tuple(one for one in Deployments(self.store).all() if one.key in self.asked and one.state in AT_REST)
-        self.asked -= {one.key for one in stopped}
+        stopped = tuple(
+            record for record in Deployments(self.store).all() if record.key in self.asked and record.state in AT_REST
+        )
+        self.asked -= {record.key for record in stopped}
         watched, problems = [], []
         for record in live:
             try:
@@ -94,7 +96,7 @@ class Guard:
             watched=tuple(watched),
             standing=every[0],
             done=tuple(done),
-            stopping=tuple(one for one in Deployments(self.store).live() if one.key in self.asked),
+            stopping=tuple(record for record in Deployments(self.store).live() if record.key in self.asked),
             stopped=stopped,
             warnings=tuple(self._warnings(every)),
             problems=tuple(problems),
@@ -137,15 +139,15 @@ class Guard:
     def _warnings(self, every: Sequence[Standing]) -> list[str]:
         """Budgets that passed their warning mark, each said once a period."""
         said = []
-        for one in every:
-            if one.limit_cents is None or one.limits.warn_percent >= 100:
+        for standing in every:
+            if standing.limit_cents is None or standing.limits.warn_percent >= 100:
                 continue
-            share = one.usage.high_cents * 100 / one.limit_cents
-            mark = f"{one.model_type}:{one.start.isoformat()}:{one.limit_cents}"
-            if share >= one.limits.warn_percent and mark not in self.warned:
+            share = standing.usage.high_cents * 100 / standing.limit_cents
+            mark = f"{standing.model_type}:{standing.start.isoformat()}:{standing.limit_cents}"
+            if share >= standing.limits.warn_percent and mark not in self.warned:
                 self.warned.add(mark)
-                whose = f" for {spell_model_type(one.model_type)}" if one.model_type else ""
-                used = f"${one.usage.high_cents / 100:.2f} of ${one.budget_usd}"
+                whose = f" for {spell_model_type(standing.model_type)}" if standing.model_type else ""
+                used = f"${standing.usage.high_cents / 100:.2f} of ${standing.budget_usd}"
                 said.append(f"{share:.0f} % of the budget{whose} is used: {used}")
         return said
 
@@ -174,7 +176,7 @@ def _watch(client: TogetherClient, store: Store, record: DeploymentRecord, rules
 
 
 def _asked(store: Store, record: DeploymentRecord) -> list[datetime]:
-    """When it was last asked, by our log: to answer, or beside the original, which leaves an attempt alone."""
+    """When it was last asked, by our log: to answer, or as a shadow, which leaves an attempt alone."""
     if record.model_type is None:
         return []
     return list(filter(None, (Samples(store).newest(record.model_type), Attempts(store).newest(record.model_type))))
@@ -188,7 +190,7 @@ def _stopped_for(store: Store, record: DeploymentRecord) -> Why | None:
     return Why(str(last.detail.get("why")))
 
 
-Tell = Callable[[Round], None]
+Notify = Callable[[Round], None]
 
 
 def run_guard(
@@ -197,8 +199,8 @@ def run_guard(
     rules: Callable[[], Rules],
     *,
     pause: Callable[[Round | None], None] | None,
-    tell: Tell,
-    trouble: Callable[[ReasoningError], None],
+    notify: Notify,
+    on_error: Callable[[ReasoningError], None],
 ) -> None:
     """Look again and again. Whatever goes wrong is told and the next round comes all the same.
 
@@ -209,11 +211,11 @@ def run_guard(
         seen: Round | None = None
         try:
             seen = guard.look(connect(), rules())
-            tell(seen)
+            notify(seen)
         except ReasoningError as problem:
             if pause is None:
                 raise
-            trouble(problem)
+            on_error(problem)
         if pause is None:
             return
         pause(seen)

@@ -68,12 +68,12 @@ def judge(watched: Sequence[Watched], every: Sequence[Standing], rules: Rules, a
 
     Pure: the same facts give the same verdicts.
     """
-    spending = [one.record for one in watched if spending_rate(one.record)]
+    spending = [deployment.record for deployment in watched if spending_rate(deployment.record)]
     verdicts: dict[str, Verdict] = {}
-    for one in _over_budget(spending, every, rules.interval):
-        verdicts.setdefault(one.record.key, one)
-    for one in _over_cap([one for one in spending if one.key not in verdicts], rules.limits.hour_usd):
-        verdicts[one.record.key] = one
+    for reached in _over_budget(spending, every, rules.interval):
+        verdicts.setdefault(reached.record.key, reached)
+    for reached in _over_cap([record for record in spending if record.key not in verdicts], rules.limits.hour_usd):
+        verdicts[reached.record.key] = reached
     for seen in watched:
         for verdict in (_by_hours(seen, rules, at), _by_idleness(seen, rules)):
             if verdict is not None:
@@ -97,7 +97,7 @@ def _over_budget(
 def _over_cap(running: Sequence[DeploymentRecord], cap: Decimal | None) -> Iterator[Verdict]:
     """The newest first, until what is left keeps to the cap."""
     rate = sum(spending_rate(record) for record in running)
-    for record in sorted(running, key=lambda one: one.created_at, reverse=True):
+    for record in sorted(running, key=lambda record: record.created_at, reverse=True):
         if cap is not None and rate > cap * 100:
             text = f"everything running costs ${Decimal(rate) / 100:.2f} an hour, the cap is ${cap}"
             yield Verdict(record, Why.CAP, text)

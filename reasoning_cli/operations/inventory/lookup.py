@@ -18,7 +18,7 @@ def find_live(store: Store, target: str) -> DeploymentRecord:
     """The deployment of ours meant by a model type, an endpoint's name or an id. Raises NotFoundError."""
     record = Deployments(store).find(target)
     if record is None or record.deleted_at is not None:
-        names = [one.endpoint_name for one in Deployments(store).live()]
+        names = [record.endpoint_name for record in Deployments(store).live()]
         near = difflib.get_close_matches(target, names, n=1)
         if near:
             hint = f"did you mean `{near[0]}`?"

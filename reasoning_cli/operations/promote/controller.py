@@ -17,7 +17,7 @@ from pathlib import Path
 from reasoning_cli.errors import ReasoningError, RemoteError
 from reasoning_cli.operations.costs.budget import AT_REST
 from reasoning_cli.operations.costs.ledger import observe
-from reasoning_cli.operations.deploy.apply import bring_up, cost_told, route
+from reasoning_cli.operations.deploy.apply import bring_up, cost_in_errors, route
 from reasoning_cli.operations.deploy.lora import AttachPlan
 from reasoning_cli.operations.deploy.rollout import move
 from reasoning_cli.operations.deploy.wait import try_answer, wait_for
@@ -29,10 +29,10 @@ from reasoning_cli.operations.promote.plan import PromotionPlan
 from reasoning_cli.operations.promote.transitions import (
     applied,
     changed_meanwhile,
+    criterion_record,
     enter,
     finish,
     give_back,
-    kept_criterion,
     leave,
     note_event,
     percents,
@@ -57,7 +57,7 @@ class Look:
 
     promotion: Promotion
     seen: Watched | None = None
-    told: str | None = None
+    message: str | None = None
 
 
 def gate_of(promotion: Promotion) -> Gate:
@@ -68,7 +68,7 @@ def gate_of(promotion: Promotion) -> Gate:
 
 def begin(context: PromotionContext, plan: PromotionPlan, *, by: str, forced: bool) -> Promotion:
     """Remember what was agreed to, before anything is done."""
-    failed = [one for one in plan.criteria if one.passed is False]
+    failed = [criterion for criterion in plan.criteria if criterion.passed is False]
     promotion = Promotions(context.store).begin(
         plan.model_type,
         plan.candidate.name,
@@ -84,7 +84,7 @@ def begin(context: PromotionContext, plan: PromotionPlan, *, by: str, forced: bo
             "gate": vars(plan.gate),
         },
         before=plan.before,
-        gate=[kept_criterion(one) for one in plan.criteria],
+        gate=[criterion_record(criterion) for criterion in plan.criteria],
         model_key=plan.candidate.record.key if plan.candidate.record and plan.deploy is None else None,
         old_key=plan.old.key if plan.old is not None else None,
         run=plan.candidate.run.number if plan.candidate.run is not None else None,
@@ -93,7 +93,7 @@ def begin(context: PromotionContext, plan: PromotionPlan, *, by: str, forced: bo
     )
     detail: dict[str, object] = {"model": promotion.model, "promotion": promotion.number}
     if promotion.forced_by:
-        detail |= {"forced": True, "failed": [one.key for one in failed]}
+        detail |= {"forced": True, "failed": [criterion.key for criterion in failed]}
     note_event(context, promotion, "force_promote" if promotion.forced_by else "promote", detail)
     return promotion
 
@@ -116,12 +116,12 @@ def bring_in(context: PromotionContext, promotion: Promotion, plan: PromotionPla
 def bring_up_candidate(
     context: PromotionContext, plan: PromotionPlan, made: Callable[[DeploymentRecord], None]
 ) -> DeploymentRecord:
-    """Bring the model up where it is not, beside what answers now, with none of its traffic, and try it. `made` is told
-    as soon as there is a deployment that costs. May be done again."""
+    """Bring the model up where it is not, beside what answers now, with none of its traffic, and try it. `made` is
+    called with as soon as there is a deployment that costs. May be done again."""
     record = plan.candidate.record
     if plan.deploy is not None:
         assert not isinstance(plan.deploy, AttachPlan)
-        with cost_told(plan.deploy.endpoint_name, plan.deploy.max_cents_per_hour):
+        with cost_in_errors(plan.deploy.endpoint_name, plan.deploy.max_cents_per_hour):
             record = bring_up(context.client, context.store, plan.deploy, context.wait)
             made(record)
             record = wait_for(context.client, context.store, record, "READY", context.wait)
@@ -145,15 +145,15 @@ def look(context: PromotionContext, promotion: Promotion) -> Look:
     assert found is not None
     promotion = found
     if promotion.stage == "finishing":
-        return _told(*finish(context, promotion))
+        return _look(*finish(context, promotion))
     if promotion.stage == "returning":
-        return _told(*give_back(context, promotion))
+        return _look(*give_back(context, promotion))
     if promotion.stage != "watching":
         return Look(promotion)
     if promotion.step_at is None:  # what began this step broke off
         promotion = applied(context, promotion)
     if (changed := changed_meanwhile(context, promotion)) is not None:
-        return _told(*leave(context, promotion, changed))
+        return _look(*leave(context, promotion, changed))
     assert promotion.model_key is not None and promotion.step_at is not None
     record = Deployments(context.store).get(promotion.model_key)
     assert record is not None
@@ -174,17 +174,17 @@ def look(context: PromotionContext, promotion: Promotion) -> Look:
         promotion = enter(context, promotion, promotion.step + 1, record)
         return Look(promotion, seen, f"{promotion.model} goes on to {step_text(steps[promotion.step])}")
     promotion = Promotions(context.store).update(promotion.number, at=now, stage="finishing")
-    return replace(_told(*finish(context, promotion)), seen=seen)
+    return replace(_look(*finish(context, promotion)), seen=seen)
 
 
-def run_watch(context: PromotionContext, promotion: Promotion, tell: Callable[[Look], None]) -> Look:
+def run_watch(context: PromotionContext, promotion: Promotion, notify: Callable[[Look], None]) -> Look:
     """Look until it is over. What Together does not answer is told, and asked again."""
     while True:
         try:
             seen = look(context, promotion)
         except RemoteError as problem:
-            seen = Look(promotion, told=problem.message)
-        tell(seen)
+            seen = Look(promotion, message=problem.message)
+        notify(seen)
         promotion = seen.promotion
         if promotion.finished_at is not None:
             return seen
@@ -198,13 +198,13 @@ def send_back(context: PromotionContext, promotion: Promotion, why: str) -> Look
     detail = {"model": promotion.model, "why": why, "percent": percent, "promotion": promotion.number}
     note_event(context, promotion, "send_back", detail)
     take_traffic(context, promotion)
-    told = f"{promotion.model} goes back: {why}"
+    message = f"{promotion.model} goes back: {why}"
     try:
-        return replace(_told(*give_back(context, promotion)), told=told)
+        return replace(_look(*give_back(context, promotion)), message=message)
     except ReasoningError as problem:
         # The agents have what they had; only the bill runs on, and whoever looks next sees to it.
         log.info("%s is still to be stopped: %s", promotion.model, problem.message)
-        return Look(promotion, told=f"{told}; it is still to be stopped")
+        return Look(promotion, message=f"{message}; it is still to be stopped")
 
 
 def watch_promotions(context: PromotionContext, database: Path) -> list[Look]:
@@ -234,5 +234,5 @@ def in_hand(database: Path, model_type: str) -> AbstractContextManager[bool]:
     return hold_alone(database, f"promotion-{model_type}")
 
 
-def _told(promotion: Promotion, told: str) -> Look:
-    return Look(promotion, told=told)
+def _look(promotion: Promotion, message: str) -> Look:
+    return Look(promotion, message=message)

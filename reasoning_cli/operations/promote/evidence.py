@@ -24,7 +24,7 @@ def find_evidence(
     store: Store, model_type: str, candidate: Candidate, old: DeploymentRecord | None, gate: Gate, now: datetime
 ) -> Evidence:
     """All that is known. `old` is the model that answers now, None where the original does."""
-    evidence = Evidence(rival=old.model_name if old is not None else None)
+    evidence = Evidence(baseline=old.model_name if old is not None else None)
     if (record := _latest(store, model_type, candidate)) is not None and record.report is not None:
         evidence = _of_evaluation(store, evidence, record, candidate, old)
     return _with_live(evidence, store, model_type, candidate, old, gate, now)
@@ -35,11 +35,15 @@ def _latest(store: Store, model_type: str, candidate: Candidate) -> EvaluationRe
     record, run = candidate.record, candidate.run
     names = [candidate.name, candidate.target]
     if record is not None:
-        names += [one for one in (record.key, record.model_id, record.model_name) if one]
+        names += [name for name in (record.key, record.model_id, record.model_name) if name]
     if run is not None:
-        names += [one for one in (run.model_id, run.model_name, run.job_id, run.adapter_name) if one]
-    found = [one for name in dict.fromkeys(names) if (one := Evaluations(store).latest(model_type, name)) is not None]
-    return max(found, key=lambda one: (one.finished_at or one.started_at, one.number), default=None)
+        names += [name for name in (run.model_id, run.model_name, run.job_id, run.adapter_name) if name]
+    found = [
+        latest for name in dict.fromkeys(names) if (latest := Evaluations(store).latest(model_type, name)) is not None
+    ]
+    return max(
+        found, key=lambda evaluation: (evaluation.finished_at or evaluation.started_at, evaluation.number), default=None
+    )
 
 
 def _of_evaluation(
@@ -51,20 +55,20 @@ def _of_evaluation(
     if own is None:
         return evidence
     other = old.model_name if old is not None else ORIGINAL
-    rival = next((one.name for one in report.models if one.name == other or one.model_name == other), None)
-    names = [ORIGINAL, *(one.name for one in report.models if one.name != ORIGINAL)]
+    baseline = next((model.name for model in report.models if model.name == other or model.model_name == other), None)
+    names = [ORIGINAL, *(model.name for model in report.models if model.name != ORIGINAL)]
     return replace(
         evidence,
-        alike=None
-        if old is None or rival is None
-        else _alike(store, record, names.index(own.name), names.index(rival)),
+        baseline_agreement=None
+        if old is None or baseline is None
+        else _baseline_agreement(store, record, names.index(own.name), names.index(baseline)),
         evaluation=record.number,
         at=record.finished_at,
         decisions=own.answers,
         labelled=report.labelled,
         valid=_bounds(own.valid),
         agreement=_bounds(own.metrics.get(report.main_metric)),
-        difference=None if rival is None else _difference(report, own.name, rival),
+        difference=None if baseline is None else _difference(report, own.name, baseline),
         wrong_respond=_wrong_respond(own.confusion),
         p95_ms=None if own.latency_p95_ms is None else round(own.latency_p95_ms.value),
         leaked=report.leaked,
@@ -77,29 +81,33 @@ def _own(report: EvaluationReport, candidate: Candidate) -> ModelReport | None:
         names |= {candidate.record.model_name, candidate.record.model_id or ""}
     if candidate.run is not None:
         names |= {candidate.run.model_name or "", candidate.run.job_id or ""}
-    models = [one for one in report.models if one.name != ORIGINAL]
-    return next((one for one in models if names & {one.name, one.model_name}), None)
+    models = [model for model in report.models if model.name != ORIGINAL]
+    return next((model for model in models if names & {model.name, model.model_name}), None)
 
 
-def _difference(report: EvaluationReport, own: str, rival: str) -> Bounds | None:
-    for one in report.differences:
-        if one.metric != report.main_metric or {one.one, one.other} != {own, rival} or not one.figure.count:
+def _difference(report: EvaluationReport, own: str, baseline: str) -> Bounds | None:
+    for difference in report.differences:
+        if (
+            difference.metric != report.main_metric
+            or {difference.one, difference.other} != {own, baseline}
+            or not difference.figure.count
+        ):
             continue
-        figure = one.figure
-        if one.one == own:
+        figure = difference.figure
+        if difference.one == own:
             return Bounds(figure.value, figure.low, figure.high)
         return Bounds(-figure.value, -figure.high, -figure.low)
     return None
 
 
-def _alike(store: Store, record: EvaluationRecord, one: int, other: int) -> Bounds | None:
+def _baseline_agreement(store: Store, record: EvaluationRecord, own_place: int, other: int) -> Bounds | None:
     """How often two of the models asked (by their places) decided the same, of the decisions both decided."""
     same = both = 0
     for group in Evaluations(store).answers(record.number):
         decided = {answer.place: answer.scores.get("decided") for answer in group}
-        if decided.get(one) is not None and decided.get(other) is not None:
+        if decided.get(own_place) is not None and decided.get(other) is not None:
             both += 1
-            same += decided[one] == decided[other]
+            same += decided[own_place] == decided[other]
     return _bounds(proportion(same, both))
 
 
@@ -109,7 +117,7 @@ def _bounds(figure: Figure | None) -> Bounds | None:
 
 def _wrong_respond(confusion: Mapping[str, Mapping[str, int]]) -> float | None:
     """Of the decisions it should have kept out of, the share it answered."""
-    rows = [confusion.get(one, {}) for one in _STAY_OUT]
+    rows = [confusion.get(decision, {}) for decision in _STAY_OUT]
     whole = sum(sum(row.values()) for row in rows)
     return sum(row.get("RESPOND", 0) for row in rows) / whole if whole else None
 

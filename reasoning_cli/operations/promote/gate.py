@@ -30,8 +30,8 @@ class Evidence:
     """What is known of a model. None is not known.
 
     `difference` is its share of right decisions less that of what answers now. `agreement` is with the original,
-    `alike` with our model that answers now, which is `rival`; None where the original does. `leaked` decisions of the
-    evaluation were in its training. `live` is the verdict of the traffic.
+    `baseline_agreement` with our model that answers now, the `baseline`; None where the original does. `leaked`
+    decisions of the evaluation were in its training. `live` is the verdict of the traffic.
     """
 
     evaluation: int | None = None
@@ -40,12 +40,12 @@ class Evidence:
     valid: Bounds | None = None
     agreement: Bounds | None = None
     difference: Bounds | None = None
-    alike: Bounds | None = None
+    baseline_agreement: Bounds | None = None
     labelled: int = 0
     wrong_respond: float | None = None
     p95_ms: int | None = None
     leaked: int = 0
-    rival: str | None = None
+    baseline: str | None = None
     live: Verdict | None = None
     live_decisions: int = 0
 
@@ -62,7 +62,7 @@ class Criterion:
     help: str = ""
 
 
-_ALIKE_MARGIN_PERCENT = 10.0
+_AGREEMENT_MARGIN_PERCENT = 10.0
 
 
 class GateError(LimitError):
@@ -71,10 +71,14 @@ class GateError(LimitError):
 
 def rules_of_watch(gate: Gate, found: Evidence) -> Gate:
     """The rules to watch by. A model that is better than another of ours decides otherwise than that one: what counts
-    there is how often they decided alike in the evaluation, where that is known; else it is not held to it."""
-    if found.rival is None:
+    there is how often they agreed in the evaluation, where that is known; else it is not held to it."""
+    if found.baseline is None:
         return gate
-    floor = 0.0 if found.alike is None else max(0.0, found.alike.low * 100 - _ALIKE_MARGIN_PERCENT)
+    floor = (
+        0.0
+        if found.baseline_agreement is None
+        else max(0.0, found.baseline_agreement.low * 100 - _AGREEMENT_MARGIN_PERCENT)
+    )
     return replace(gate, live_agreement_percent=min(gate.live_agreement_percent, floor))
 
 
@@ -90,8 +94,8 @@ def judge(
 ) -> list[Criterion]:
     """Each rule and whether it holds. `first` is what has to be done before the model can be evaluated. Pure."""
     name = spell_model_type(model_type)
-    rival = f" --model {found.rival}" if found.rival else ""
-    evaluate = f"{first}`reasoning train eval {name} --model {model}{rival}`"
+    against = f" --model {found.baseline}" if found.baseline else ""
+    evaluate = f"{first}`reasoning train eval {name} --model {model}{against}`"
     if found.evaluation is None:
         missing = Criterion(
             "evaluated", "an evaluation", f"one of at least {gate.min_decisions:,} decisions", "none", False, evaluate
@@ -117,9 +121,9 @@ def judge(
         ),
         _at_least("valid_percent", "valid answers", found.valid, gate.valid_percent, evaluate),
     ]
-    if found.rival is not None and found.difference is None:
+    if found.baseline is not None and found.difference is None:
         both = f"ask both the same: {evaluate}"
-        text = f"right decisions, less those of {found.rival}"
+        text = f"right decisions, less those of {found.baseline}"
         criteria.append(_at_least("margin_percent", text, None, -gate.margin_percent, both))
     elif found.difference is not None:
         criteria.append(
@@ -148,10 +152,10 @@ def judge(
 
 def refusal(criteria: list[Criterion], model: str, name: str) -> GateError | None:
     """What keeps a model from being promoted, with what would help; None when nothing does."""
-    failed = [one for one in criteria if one.passed is False]
+    failed = [criterion for criterion in criteria if criterion.passed is False]
     if not failed:
         return None
-    reasons = "; ".join(f"{one.text}: {one.found}, wanted {one.wanted}" for one in failed)
+    reasons = "; ".join(f"{criterion.text}: {criterion.found}, wanted {criterion.wanted}" for criterion in failed)
     return GateError(f"`{model}` is not promoted to {name}: {reasons}", failed[0].help)
 
 

@@ -44,7 +44,7 @@ class Watched:
             return f"only {share} answers were valid, and {self.valid_floor * 100:g} % must be{why}"
         if self.agreement.verdict is Verdict.WORSE:
             share = f"{self.agreement.estimate * 100:.0f} % of {self.agreement.trials:,}"
-            return f"it decided alike in only {share}, and must in {self.agreement_floor * 100:g} %"
+            return f"it agreed in only {share}, and must in {self.agreement_floor * 100:g} %"
         return None
 
     @property
@@ -61,23 +61,23 @@ def alpha_of_step(gate: Gate, steps: int) -> float:
 
 def watch(answers: Iterable[LiveAnswer], key: str, gate: Gate, steps: int) -> Watched:
     """Judge what a deployment was asked since its step began."""
-    own = sorted((one for one in answers if one.deployment_key == key), key=lambda one: one.at)
-    own = [one for one in own if one.failure not in _NO_FAULT]
-    good = sum(one.failure is None for one in own)
-    compared = [one for one in own if one.agrees is not None]
+    own = sorted((answer for answer in answers if answer.deployment_key == key), key=lambda answer: answer.at)
+    own = [answer for answer in own if answer.failure not in _NO_FAULT]
+    good = sum(answer.failure is None for answer in own)
+    compared = [answer for answer in own if answer.agrees is not None]
     in_a_row = 0
-    for one in reversed(own):
-        if one.failure is None:
+    for answer in reversed(own):
+        if answer.failure is None:
             break
         in_a_row += 1
-    reasons = [one.failure for one in own if one.failure is not None]
-    latencies = sorted(one.latency_ms for one in own if one.latency_ms is not None and one.failure is None)
+    reasons = [answer.failure for answer in own if answer.failure is not None]
+    latencies = sorted(answer.latency_ms for answer in own if answer.latency_ms is not None and answer.failure is None)
     alpha = alpha_of_step(gate, steps)
     valid_floor, agreement_floor = gate.valid_percent / 100, gate.live_agreement_percent / 100
     return Watched(
         asked=len(own),
         valid=against_floor(good, len(own), valid_floor, alpha),
-        agreement=against_floor(sum(bool(one.agrees) for one in compared), len(compared), agreement_floor, alpha),
+        agreement=against_floor(sum(bool(answer.agrees) for answer in compared), len(compared), agreement_floor, alpha),
         in_a_row=in_a_row,
         failure=max(set(reasons), key=reasons.count) if reasons else None,
         p95_ms=latencies[min(len(latencies) - 1, int(len(latencies) * 0.95))] if latencies else None,
@@ -102,12 +102,12 @@ def promise(gate: Gate, steps: int, hold: int) -> Promise:
     alpha = alpha_of_step(gate, steps)
     return Promise(
         BROKEN_IN_A_ROW,
-        _until_told(hold, gate.valid_percent / 100, 0.5, alpha),
-        _until_told(hold, gate.live_agreement_percent / 100, 0.0, alpha) if gate.live_agreement_percent else None,
+        _until_known(hold, gate.valid_percent / 100, 0.5, alpha),
+        _until_known(hold, gate.live_agreement_percent / 100, 0.0, alpha) if gate.live_agreement_percent else None,
     )
 
 
-def _until_told(good_before: int, floor: float, rate: float, alpha: float) -> int:
+def _until_known(good_before: int, floor: float, rate: float, alpha: float) -> int:
     """How many decisions of which `rate` are good, evenly, until the test says below the floor."""
     for more in range(1, _MOST_DECISIONS):
         good, trials = good_before + int(more * rate), good_before + more

@@ -49,27 +49,27 @@ class Tenure:
 
 def history(store: Store, model_types: Sequence[str]) -> list[Tenure]:
     """All that models of ours did in the slots of these types, the oldest first."""
-    found = [tenure for one in model_types for tenure in _of_type(store, one)]
-    return sorted(found, key=lambda one: (one.began is None, one.began))
+    found = [tenure for model_type in model_types for tenure in _of_type(store, model_type)]
+    return sorted(found, key=lambda tenure: (tenure.began is None, tenure.began))
 
 
 def _of_type(store: Store, model_type: str) -> list[Tenure]:
     deployments = [*Deployments(store).all(), *Deployments(store).riders()]
-    by_key = {one.key: one for one in deployments}
+    by_key = {deployment.key: deployment for deployment in deployments}
     in_slot = Deployments(store).serving(model_type)
     tenures: dict[str, Tenure] = {}
-    for one in served(store, model_type):
-        key = one.deployment_key or _by_name(one, deployments)
-        model = by_key[key].model_name if key in by_key else one.model
+    for row in served(store, model_type):
+        key = row.deployment_key or _by_name(row, deployments)
+        model = by_key[key].model_name if key in by_key else row.model
         known = tenures.get(key or model)
         if known is None or known.first is None or known.last is None:
-            tenures[key or model] = Tenure(model_type, model, key, one.first, one.last, one.decisions, False)
+            tenures[key or model] = Tenure(model_type, model, key, row.first, row.last, row.decisions, False)
         else:
             tenures[key or model] = replace(
                 known,
-                first=min(known.first, one.first),
-                last=max(known.last, one.last),
-                decisions=known.decisions + one.decisions,
+                first=min(known.first, row.first),
+                last=max(known.last, row.last),
+                decisions=known.decisions + row.decisions,
             )
     for promotion in Promotions(store).all(model_type):
         name = promotion.model_key or f"promotion {promotion.number}"
@@ -79,8 +79,8 @@ def _of_type(store: Store, model_type: str) -> list[Tenure]:
             known = replace(known, first=None, last=None, decisions=0)
         tenures[name] = replace(known, promotion=promotion)
     return [
-        _known(store, replace(one, now=_is_now(one, in_slot, by_key)), by_key.get(one.deployment_key or ""))
-        for one in tenures.values()
+        _known(store, replace(tenure, now=_is_now(tenure, in_slot, by_key)), by_key.get(tenure.deployment_key or ""))
+        for tenure in tenures.values()
     ]
 
 
@@ -89,13 +89,13 @@ def _is_now(tenure: Tenure, in_slot: str | None, by_key: dict[str, DeploymentRec
     return record is not None and record.key == in_slot and record.deleted_at is None
 
 
-def _by_name(one: Served, deployments: Sequence[DeploymentRecord]) -> str | None:
+def _by_name(served: Served, deployments: Sequence[DeploymentRecord]) -> str | None:
     """The deployment that answered under a name before it was kept which: the last made under it by then."""
     names = [
         record.key
         for record in deployments
-        if one.model in (record.serving_name, f"{record.serving_name}/{record.deployment_name}")
-        and record.created_at <= one.last
+        if served.model in (record.serving_name, f"{record.serving_name}/{record.deployment_name}")
+        and record.created_at <= served.last
     ]
     return names[-1] if names else None
 
@@ -106,14 +106,14 @@ def _known(store: Store, tenure: Tenure, record: DeploymentRecord | None) -> Ten
     names = [tenure.model, record.model_id if record is not None else None]
     run = next((found for name in names if name and (found := runs.of_model(name)) is not None), None)
     evaluations = Evaluations(store)
-    kept = None
+    evaluation = None
     if tenure.promotion is not None and tenure.promotion.evaluation is not None:
-        kept = evaluations.get(tenure.promotion.evaluation)
+        evaluation = evaluations.get(tenure.promotion.evaluation)
     for name in (*names, tenure.deployment_key):
-        kept = kept or (evaluations.latest(tenure.model_type, name) if name else None)
+        evaluation = evaluation or (evaluations.latest(tenure.model_type, name) if name else None)
     judged = None
-    if kept is not None and kept.report is not None:
-        report = read_report(kept.report)
-        own = next((one for one in report.models if one.model_name in names or one.name in names), None)
-        judged = Judged(kept.number, report.main_metric, own.metrics.get(report.main_metric) if own else None)
+    if evaluation is not None and evaluation.report is not None:
+        report = read_report(evaluation.report)
+        own = next((model for model in report.models if model.model_name in names or model.name in names), None)
+        judged = Judged(evaluation.number, report.main_metric, own.metrics.get(report.main_metric) if own else None)
     return replace(tenure, run=run, evaluation=judged)

@@ -107,7 +107,7 @@ def find_candidate(store: Store, request: PromoteRequest) -> Candidate:
         assert record is not None
         return _of_record(record, _run_of(store, record))
     runs = TrainingRuns(store).all(model_type)
-    done = [one for one in runs if one.stage == "done" and (one.model_id or one.model_name)]
+    done = [run for run in runs if run.stage == "done" and (run.model_id or run.model_name)]
     serving = _serving(store, model_type)
     if done:
         candidate = _of_run(store, done[-1], model_type)
@@ -166,7 +166,7 @@ def plan_promotion(
     if record is None or record.state != "READY":
         deploy = _plan_deploy(client, store, limits, candidate, model_type, models, idle_minutes)
     settings_now = (s.ENABLED, s.MODE, s.SHARE, s.PROMPT_FORM, s.MODEL)
-    before = {one[model_type].name: s.spell(get(one[model_type])) for one in settings_now}
+    before = {settings[model_type].name: s.spell(get(settings[model_type])) for settings in settings_now}
     return PromotionPlan(
         request=request,
         candidate=candidate,
@@ -278,7 +278,7 @@ def _of_run(store: Store, run: TrainingRun, model_type: str) -> Candidate:
             f"training run {run.number} has no model: it is {run.stage}", f"`reasoning train show {run.number}`"
         )
     made = (run.model_id, run.model_name, run.adapter_id, run.adapter_name)
-    record = next((found for one in made if one and (found := _deployed(store, one)) is not None), None)
+    record = next((found for name in made if name and (found := _deployed(store, name)) is not None), None)
     target = run.model_id or run.model_name or ""
     return Candidate(record.model_name if record else run.model_name or target, record, run, target)
 
@@ -286,7 +286,7 @@ def _of_run(store: Store, run: TrainingRun, model_type: str) -> Candidate:
 def _run_of(store: Store, record: DeploymentRecord) -> TrainingRun | None:
     runs = TrainingRuns(store)
     named = (record.model_id, record.model_name)
-    return next((run for one in named if one and (run := runs.of_model(one)) is not None), None)
+    return next((run for name in named if name and (run := runs.of_model(name)) is not None), None)
 
 
 def _deployed(store: Store, name: str) -> DeploymentRecord | None:
@@ -294,11 +294,23 @@ def _deployed(store: Store, name: str) -> DeploymentRecord | None:
     deployments = Deployments(store)
     there = [*deployments.live(), *deployments.riders()]
     found = [
-        one
-        for one in there
-        if name in (one.key, one.model_id, one.model_name, one.deployment_name, one.deployment_id, one.endpoint_name)
+        record
+        for record in there
+        if name
+        in (
+            record.key,
+            record.model_id,
+            record.model_name,
+            record.deployment_name,
+            record.deployment_id,
+            record.endpoint_name,
+        )
     ]
-    return max(found, key=lambda one: (one.state == "READY", one.state not in AT_REST, one.created_at), default=None)
+    return max(
+        found,
+        key=lambda record: (record.state == "READY", record.state not in AT_REST, record.created_at),
+        default=None,
+    )
 
 
 def _refuse_other_type(record: DeploymentRecord, model_type: str) -> None:

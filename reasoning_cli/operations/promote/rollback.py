@@ -94,8 +94,8 @@ def run_back(context: PromotionContext, database: Path, plan: BackPlan, *, keep_
 def _send_back(context: PromotionContext, promotion: Promotion, *, keep_loser: bool) -> Promotion:
     promotions = Promotions(context.store)
     if keep_loser:
-        kept = {**promotion.plan, "keep_loser": True}
-        promotion = promotions.update(promotion.number, at=context.now(), plan=kept)
+        changed_plan = {**promotion.plan, "keep_loser": True}
+        promotion = promotions.update(promotion.number, at=context.now(), plan=changed_plan)
     done = send_back(context, promotion, f"{current_user()} sent it back").promotion
     # What could not be stopped at once is tried once more, and its problem raised.
     return done if done.finished_at is not None else look(context, done).promotion

@@ -25,14 +25,14 @@ def percents(promotion: Promotion) -> list[int]:
     """The shares of a promotion, in order."""
     steps = promotion.plan.get("steps")
     assert isinstance(steps, list)
-    return [int(one) for one in steps]
+    return [int(step) for step in steps]
 
 
 def step_text(percent: int) -> str:
     """A share in words."""
     if percent == SHADOW_SHARE:
         return "shadow"
-    return "all of the traffic" if percent == 100 else f"{percent} % of the people"
+    return "all of the traffic" if percent == 100 else f"{percent} % of the users"
 
 
 def enter(context: PromotionContext, promotion: Promotion, step: int, record: DeploymentRecord) -> Promotion:
@@ -70,7 +70,7 @@ def _apply(context: PromotionContext, promotion: Promotion) -> None:
 
 
 def _shift(context: PromotionContext, promotion: Promotion, percent: int) -> None:
-    """Move the traffic between two models: our own share of people at once, Together's split after it."""
+    """Move the traffic between two models: our own share of users at once, Together's split after it."""
     replacement = _replacement(context, promotion)
     old, new = _records(context, promotion)
     assert old is not None and new is not None
@@ -90,7 +90,7 @@ def _replacement(context: PromotionContext, promotion: Promotion) -> int | None:
 def take_traffic(context: PromotionContext, promotion: Promotion) -> None:
     """Who answered before answers again. What Together's split says comes last: agents are led by what we keep."""
     if not _old_answers(promotion):
-        names = [one[promotion.model_type].name for one in (s.ENABLED, s.MODE, s.SHARE, s.PROMPT_FORM)]
+        names = [settings[promotion.model_type].name for settings in (s.ENABLED, s.MODE, s.SHARE, s.PROMPT_FORM)]
         before = {name: str(text) for name, text in promotion.before.items() if name in names}
         if promotion.old_key is None:
             # Whatever the slot did before, it had no other model to do it with.
@@ -205,7 +205,7 @@ def _old_answers(promotion: Promotion) -> bool:
 def _records(
     context: PromotionContext, promotion: Promotion
 ) -> tuple[DeploymentRecord | None, DeploymentRecord | None]:
-    """What answered before, and what comes in."""
+    """The baseline, and the candidate."""
     get = Deployments(context.store).get
     return (
         get(promotion.old_key) if promotion.old_key else None,
@@ -235,5 +235,5 @@ def note_event(context: PromotionContext, promotion: Promotion, action: str, det
     Events(context.store).add(Event(context.now(), context.actor, action, promotion.model_type, detail))
 
 
-def kept_criterion(one: Criterion) -> dict[str, object]:
-    return {name: getattr(one, name) for name in ("key", "text", "wanted", "found", "passed")}
+def criterion_record(criterion: Criterion) -> dict[str, object]:
+    return {name: getattr(criterion, name) for name in ("key", "text", "wanted", "found", "passed")}

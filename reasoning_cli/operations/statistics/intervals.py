@@ -118,7 +118,7 @@ def percentile(ordered: Sequence[float], share: float) -> Figure | None:
     return Figure(ordered[min(count - 1, math.ceil(share * count) - 1)], ordered[low], ordered[high], count)
 
 
-def to_tell(values: Moments, difference: float) -> int | None:
+def decisions_needed(values: Moments, difference: float) -> int | None:
     """How many decisions it takes until an interval of such differences is narrower than `difference` on each side;
     None when no spread was seen or there is no difference."""
     if values.count < 2 or not difference:

@@ -117,7 +117,7 @@ def paired(wins: int, losses: int, ties: int, alpha: float = ALPHA) -> Finding:
 
     share = confidence_sequence(wins, wins + losses, alpha_of_share)
     discord = confidence_sequence(wins + losses, trials, alpha * _ALPHA_OF_DISCORD)
-    ends = [(2 * one - 1) * often for one in (share.low, share.high) for often in (discord.low, discord.high)]
+    ends = [(2 * bound - 1) * often for bound in (share.low, share.high) for often in (discord.low, discord.high)]
     seen = (wins - losses) / trials if trials else 0.0
     return Finding(
         verdict(1.0),
@@ -143,9 +143,9 @@ def unpaired(
     """
 
     def difference(times: float) -> Interval:
-        one = confidence_sequence(successes * times, trials * times, alpha / 2)
+        first = confidence_sequence(successes * times, trials * times, alpha / 2)
         other = confidence_sequence(successes_of_other * times, trials_of_other * times, alpha / 2)
-        return Interval(one.low - other.high, one.high - other.low)
+        return Interval(first.low - other.high, first.high - other.low)
 
     seen = (successes / trials - successes_of_other / trials_of_other) if trials and trials_of_other else 0.0
     return Finding(

@@ -33,11 +33,11 @@ def choose_base(client: TogetherClient, model_type: str) -> tuple[str, str]:
         return away - (_BONUS if status == "SUPPORTED_MODEL_STATUS_RECOMMENDED" else 0)
 
     fitting = [
-        one
-        for one in client.supported_models()
-        if one.status not in _USELESS and {"PRODUCT_FINE_TUNING", "PRODUCT_DEDICATED"} <= set(one.products)
+        model
+        for model in client.supported_models()
+        if model.status not in _USELESS and {"PRODUCT_FINE_TUNING", "PRODUCT_DEDICATED"} <= set(model.products)
     ]
     if not fitting:
         raise NotFoundError("Together offers no model that can be fine-tuned and served", "name one with --base")
-    best = min(fitting, key=lambda one: (distance(one.name, one.status), one.name))
+    best = min(fitting, key=lambda model: (distance(model.name, model.status), model.name))
     return best.name, f"{why}; of {len(fitting)} that can be trained and served"

@@ -46,13 +46,13 @@ class RoughPrice:
 
 def billions_of(name: str) -> float | None:
     """The parameters of a model as its name tells them, in billions; None when it does not."""
-    found = [float(one) for one in _SIZE.findall(name.rpartition("/")[2].replace("-", " ").replace("_", " "))]
+    found = [float(text) for text in _SIZE.findall(name.rpartition("/")[2].replace("-", " ").replace("_", " "))]
     return max(found, default=None)
 
 
 def rough_price(base: str, tokens: int, *, method: str, full: bool, jobs: Sequence[Job]) -> RoughPrice | None:
     """What so many tokens may cost on a base; None when there is nothing to go by."""
-    for job in sorted(jobs, key=lambda one: str(one.created_at), reverse=True):
+    for job in sorted(jobs, key=lambda job: str(job.created_at), reverse=True):
         if job.model == base and job.status == "completed" and job.token_count and job.total_price:
             rate = job.cents / job.token_count
             return RoughPrice(rate * tokens, f"by what `{job.id}` cost on the same base")

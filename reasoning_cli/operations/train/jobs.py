@@ -78,26 +78,30 @@ class Trained:
 
 def all_trained(store: Store, model_type: str | None = None) -> list[Trained]:
     """Every run and every job of the account, as last seen, newest first."""
-    jobs = {one.id: one for one in FineTunes(store).all()}
-    runs = [Trained(one, jobs.pop(one.job_id or "", None)) for one in TrainingRuns(store).all()]
-    every = [*runs, *(Trained(None, one) for one in jobs.values())]
-    return sorted((one for one in every if model_type in (None, one.model_type)), key=lambda one: one.at, reverse=True)
+    jobs = {fine_tune.id: fine_tune for fine_tune in FineTunes(store).all()}
+    runs = [Trained(run, jobs.pop(run.job_id or "", None)) for run in TrainingRuns(store).all()]
+    every = [*runs, *(Trained(None, job) for job in jobs.values())]
+    return sorted(
+        (trained for trained in every if model_type in (None, trained.model_type)),
+        key=lambda trained: trained.at,
+        reverse=True,
+    )
 
 
 def newest_of_each(store: Store) -> list[Trained]:
     """For each type its newest run, and the newest that left a model where that is another one."""
     found = []
-    every = [one for one in all_trained(store) if one.run is not None]
+    every = [trained for trained in all_trained(store) if trained.run is not None]
     for model_type in MODEL_TYPES:
-        of_type = [one for one in every if one.model_type == model_type]
-        done = next((one for one in of_type if one.run and one.run.stage == "done"), None)
+        of_type = [trained for trained in every if trained.model_type == model_type]
+        done = next((trained for trained in of_type if trained.run and trained.run.stage == "done"), None)
         found += [*of_type[:1], *([done] if done and done is not of_type[0] else [])]
     return found
 
 
 def find_trained(store: Store, name: str) -> Trained:
     """What is meant by a run's number, a job's id, the name of a model, or a type (its newest run). NotFoundError."""
-    runs, jobs = TrainingRuns(store), {one.id: one for one in FineTunes(store).all()}
+    runs, jobs = TrainingRuns(store), {fine_tune.id: fine_tune for fine_tune in FineTunes(store).all()}
     text = name.strip()
     model_type = text.lower().replace("-", "_")
     if text.isascii() and text.isdigit() and len(text) < 10:
@@ -121,7 +125,7 @@ def find_trained(store: Store, name: str) -> Trained:
 def refresh_trained(client: TogetherClient, store: Store, context: TrainingContext) -> None:
     """Look at every job of the account, and write down what came of ours."""
     note_fine_tunes(client, store)
-    for run in [one for one in TrainingRuns(store).all() if not one.over]:
+    for run in [run for run in TrainingRuns(store).all() if not run.over]:
         look(client, store, run, context)
 
 
@@ -175,7 +179,9 @@ def check_delete(store: Store, trained: Trained) -> None:
     if trained.run is not None:
         names = {trained.run.model_name, trained.run.adapter_name} - {None}
         deployments = Deployments(store)
-        used = next((one for one in (*deployments.live(), *deployments.riders()) if one.model_name in names), None)
+        used = next(
+            (record for record in (*deployments.live(), *deployments.riders()) if record.model_name in names), None
+        )
         if used is not None:
             raise ReasoningError(
                 f"`{used.model_name}` came of it and is deployed as {used.endpoint_name}",
@@ -196,8 +202,10 @@ def delete(client: TogetherClient, store: Store, trained: Trained, context: Trai
 
 def forget_files(client: TogetherClient, store: Store, run: TrainingRun) -> None:
     """Delete the files of a run at Together, but those another run trains on."""
-    others = [one for one in TrainingRuns(store).all() if one.number != run.number and not one.over]
-    needed = {file for one in others for file in (one.training_file_id, one.validation_file_id)}
+    others = [
+        other_run for other_run in TrainingRuns(store).all() if other_run.number != run.number and not other_run.over
+    ]
+    needed = {file for other in others for file in (other.training_file_id, other.validation_file_id)}
     for file_id in (run.training_file_id, run.validation_file_id):
         if file_id is not None and file_id not in needed:
             client.delete_file(file_id)

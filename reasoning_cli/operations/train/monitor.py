@@ -56,8 +56,8 @@ def watch_training(client: TogetherClient, store: Store, run: TrainingRun, conte
         at = client.now()
         started = started or at
         began = job.created_at if job and job.created_at else started
-        status = told(job)
-        context.tell(Progress(run, status, "", job, losses, max(at - began, timedelta())))
+        status = job_status(job)
+        context.notify(Progress(run, status, "", job, losses, max(at - began, timedelta())))
         if context.timeout is not None and at - started >= context.timeout:
             minutes = int(context.timeout.total_seconds() // 60)
             raise RemoteError(
@@ -67,7 +67,7 @@ def watch_training(client: TogetherClient, store: Store, run: TrainingRun, conte
         context.sleep(context.poll_seconds)
 
 
-def told(job: Job | None) -> str:
+def job_status(job: Job | None) -> str:
     """What a job is doing, in words."""
     if job is not None and job.is_over:
         return "completed, waiting for the model to be registered"
@@ -101,12 +101,12 @@ def look_at_all(client: TogetherClient, store: Store, context: TrainingContext) 
 
 def going(store: Store) -> list[TrainingRun]:
     """The runs that are not over."""
-    return [one for one in TrainingRuns(store).all() if not one.over]
+    return [run for run in TrainingRuns(store).all() if not run.over]
 
 
-def unseen(store: Store) -> list[TrainingRun]:
+def not_shown(store: Store) -> list[TrainingRun]:
     """The runs that go on, and those whose end nobody has been shown."""
-    return [one for one in TrainingRuns(store).all() if not one.over or one.seen_at is None]
+    return [run for run in TrainingRuns(store).all() if not run.over or run.seen_at is None]
 
 
 def losses_of(client: TogetherClient, job_id: str) -> tuple[float, ...]:
@@ -117,7 +117,7 @@ def losses_of(client: TogetherClient, job_id: str) -> tuple[float, ...]:
         raise
     except ReasoningError:
         return ()
-    return tuple(one["train/loss"] for one in measured if "train/loss" in one)
+    return tuple(metrics["train/loss"] for metrics in measured if "train/loss" in metrics)
 
 
 def _may_be_registered_yet(client: TogetherClient, job: Job) -> bool:
@@ -129,13 +129,13 @@ def _may_be_registered_yet(client: TogetherClient, job: Job) -> bool:
 
 def _end(client: TogetherClient, store: Store, run: TrainingRun, job: Job, context: TrainingContext) -> TrainingRun:
     """What came of a job that is over."""
-    from reasoning_cli.together.fine_tunes import trouble_of
+    from reasoning_cli.together.fine_tunes import error_of
 
-    trouble = trouble_of(job, [] if job.status == "completed" else client.job_events(job.id))
+    error = error_of(job, [] if job.status == "completed" else client.job_events(job.id))
     TrainingRuns(store).update(run.number, at=context.now(), job_status=job.status)
-    if trouble is not None:
+    if error is not None:
         stage = "cancelled" if job.status == "cancelled" else "failed"
-        run = fail(store, run, trouble.message, context, stage)
+        run = fail(store, run, error.message, context, stage)
     else:
         run = _done(client, store, run, job, context)
     if not context.keep_files:

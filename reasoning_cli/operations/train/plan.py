@@ -173,7 +173,9 @@ def plan_training(
     tokens += figures.evals * (export.files[1].tokens if len(export.files) > 1 else 0)
     price = rough_price(base_name, tokens, method=request.method, full=figures.full, jobs=client.jobs())
     every = tuple(
-        one for one in standings(store, limits, max(now, client.now())) if one.model_type in (None, request.model_type)
+        standing
+        for standing in standings(store, limits, max(now, client.now()))
+        if standing.model_type in (None, request.model_type)
     )
     if check_budget:
         check_price(every, request.model_type, price.cents if price else Decimal(0))
@@ -232,13 +234,14 @@ def other_form(model_type: str, trained: str, asked: str) -> str:
 
 def check_price(every: tuple[Standing, ...] | list[Standing], model_type: str, cents: Decimal) -> None:
     """Refuse (LimitError) what the rest of a budget cannot pay; of one that is used up, anything."""
-    for one in every:
-        if one.left_cents is None or (one.left_cents >= cents and one.left_cents > 0):
+    for standing in every:
+        if standing.left_cents is None or (standing.left_cents >= cents and standing.left_cents > 0):
             continue
-        whose = f" --model-type {spell_model_type(one.model_type)}" if one.model_type else ""
-        enough = ceil((one.usage.high_cents + max(cents, Decimal(1))) / 100)
+        whose = f" --model-type {spell_model_type(standing.model_type)}" if standing.model_type else ""
+        enough = ceil((standing.usage.high_cents + max(cents, Decimal(1))) / 100)
         raise LimitError(
-            f"the budget of ${one.budget_usd} would be broken: ${one.usage.high_cents / 100:.2f} used, training"
+            f"the budget of ${standing.budget_usd} would be broken: ${standing.usage.high_cents / 100:.2f} used,"
+            f" training"
             f" {spell_model_type(model_type)} costs about ${cents / 100:.2f}",
             f"raise it with `reasoning costs set-budget {enough}{whose}`, or train on fewer samples with --limit",
         )
@@ -294,7 +297,7 @@ def default_rate(base: str, method: Method, *, full: bool) -> float:
 def slot_model(store: Store, model_type: str) -> str | None:
     """The name of the model in a slot now."""
     deployments = Deployments(store)
-    key = next((one.deployment_key for one in deployments.slots() if one.model_type == model_type), None)
+    key = next((record.deployment_key for record in deployments.slots() if record.model_type == model_type), None)
     record = deployments.get(key) if key else None
     return record.model_name if record is not None and record.deleted_at is None else None
 
@@ -338,7 +341,7 @@ def _base(
         return job.model, f"that of {request.from_job}, which this goes on from"
     if request.base is not None:
         return request.base, "as asked for"
-    done = [one for one in TrainingRuns(store).all(request.model_type) if one.stage == "done"]
+    done = [run for run in TrainingRuns(store).all(request.model_type) if run.stage == "done"]
     if done:
         return done[-1].base, f"that of run {done[-1].number}"
     return choose(client, request.model_type)
@@ -359,7 +362,8 @@ def _check_suffix(suffix: str) -> None:
     plain = suffix.replace("-", "").replace("_", "")
     if not (plain.isascii() and plain.isalnum() and len(suffix) <= _LONGEST_SUFFIX and suffix[0].isalnum()):
         raise UsageError(
-            f"`{suffix}` is no suffix", f"letters, digits, - and _, {_LONGEST_SUFFIX} at most, a letter or digit first"
+            f"`{suffix}` is not a suffix",
+            f"letters, digits, - and _, {_LONGEST_SUFFIX} at most, a letter or digit first",
         )
 
 

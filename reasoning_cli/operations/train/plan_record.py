@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _OF_THE_MOMENT = ("agreed_cents", "estimate_cents", "estimate_source", "slot_model", "serving_cents_per_hour")
 
 
-def kept(plan: TrainingPlan) -> dict[str, object]:
+def serialised(plan: TrainingPlan) -> dict[str, object]:
     """A plan as JSON holds it: all that it takes to go on, and what was agreed to."""
     request = plan.request
     export = asdict(request.export)
@@ -42,7 +42,7 @@ def kept(plan: TrainingPlan) -> dict[str, object]:
         "estimate_cents": None if plan.price is None else ceil(plan.price.cents),
         "estimate_source": None if plan.price is None else plan.price.source,
         "slot_model": plan.slot_model,
-        "samples": {one.side or "train": one.samples for one in plan.export.files},
+        "samples": {file.side or "train": file.samples for file in plan.export.files},
         "left_out": dict(plan.export.left_out),
         "tokens": plan.tokens,
         "serving_cents_per_hour": plan.served_on.price_cents_per_hour if plan.served_on else None,
@@ -105,7 +105,7 @@ def job_request(run: TrainingRun) -> JobRequest:
 
 def is_same_again(run: TrainingRun, plan: TrainingPlan) -> bool:
     """Whether a plan would train the same base on the same samples with the same figures once more."""
-    return run.base == plan.base and _lasting(run.plan) == _lasting(kept(plan))
+    return run.base == plan.base and _lasting(run.plan) == _lasting(serialised(plan))
 
 
 def _lasting(plan: Any) -> dict[str, object]:

@@ -50,7 +50,10 @@ def fullest_type(store: Store, now: datetime) -> str:
             "there is no decision to learn from yet",
             "collect some: `reasoning gateway serve`, or `reasoning data import`",
         )
-    return max(MODEL_TYPES, key=lambda one: figures.by_type[one].range.count if one in figures.by_type else 0)
+    return max(
+        MODEL_TYPES,
+        key=lambda model_type: figures.by_type[model_type].range.count if model_type in figures.by_type else 0,
+    )
 
 
 def advise(
@@ -77,7 +80,7 @@ def advise(
         wish = replace(wish, export=replace(wish.export, split=()))
         plan = plan_training(client, store, limits, wish, now=now, slot_form=slot_form, check_budget=False)
     samples, figures = plan.train_samples, plan.figures
-    size = f"{billions_of(plan.base):g} billion parameters" if billions_of(plan.base) else "its size is not told"
+    size = f"{billions_of(plan.base):g} billion parameters" if billions_of(plan.base) else "its size is not known"
     reasons = [
         f"base {plan.base} ({size}): {plan.base_reason}",
         f"{figures.epochs} epochs: {samples:,} samples; fewer samples are read more often",

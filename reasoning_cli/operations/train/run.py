@@ -24,7 +24,7 @@ from reasoning_cli.operations.data.export.run import export_samples
 from reasoning_cli.operations.data.validate.file import check_file
 from reasoning_cli.operations.guard.lock import hold_alone
 from reasoning_cli.operations.train.plan import TrainingPlan, check_price, with_salt
-from reasoning_cli.operations.train.plan_record import job_request, kept, request_of
+from reasoning_cli.operations.train.plan_record import job_request, request_of, serialised
 from reasoning_cli.paths import make_private_dir
 from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
@@ -75,7 +75,7 @@ class TrainingContext:
     limits: Limits
     poll_seconds: float
     sleep: Callable[[float], None] = time.sleep
-    tell: Callable[[Progress], None] = lambda progress: None
+    notify: Callable[[Progress], None] = lambda progress: None
     agree: Callable[[Asked], bool] = lambda asked: False
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     keep_files: bool = False
@@ -85,8 +85,10 @@ class TrainingContext:
 
 def begin_training(store: Store, plan: TrainingPlan, at: datetime) -> TrainingRun:
     """Write the run down. Raises ReasoningError when another one of this type was begun meanwhile."""
-    run = TrainingRuns(store).begin(plan.model_type, base=plan.base, method=plan.request.method, plan=kept(plan), at=at)
-    if run.plan != kept(plan):
+    run = TrainingRuns(store).begin(
+        plan.model_type, base=plan.base, method=plan.request.method, plan=serialised(plan), at=at
+    )
+    if run.plan != serialised(plan):
         raise ReasoningError(
             f"run {run.number} of {spell_model_type(plan.model_type)} was begun meanwhile",
             f"`reasoning train watch {run.number}`",
@@ -132,7 +134,7 @@ def fail(store: Store, run: TrainingRun, problem: str, context: TrainingContext,
     if runs.end(run.number, at=at, stage=stage, problem=problem):
         action = "train_cancelled" if stage == "cancelled" else "train_failed"
         Events(store).add(
-            Event(at, context.actor, action, spell_model_type(run.model_type), {**_told(run), "why": problem})
+            Event(at, context.actor, action, spell_model_type(run.model_type), {**_event_detail(run), "why": problem})
         )
     ended = runs.get(run.number)
     assert ended is not None
@@ -175,7 +177,7 @@ class _Step:
 
     def _export(self, run: TrainingRun) -> None:
         """The files, in place whole and checked, or not at all."""
-        self._tell(run, "exporting")
+        self._notify(run, "exporting")
         folder = folder_of(self._store, run, self._context.folder)
         make_private_dir(folder)
         clear_away(self._store, run, self._context.folder)  # of an export that was killed
@@ -187,21 +189,21 @@ class _Step:
             request,
             now=self._context.now(),
             overwrite=True,
-            on_progress=lambda count, total: self._tell(run, "exporting", f"{count:,} of {total:,} samples"),
+            on_progress=lambda count, total: self._notify(run, "exporting", f"{count:,} of {total:,} samples"),
         )
         train, *others = done.files
         assert train.path is not None
         assert done.manifest is not None
-        for one in done.files[:2]:
-            assert one.path is not None
+        for file in done.files[:2]:
+            assert file.path is not None
             found = check_file(
-                one.path,
-                against=None if one is train else train.path,
-                on_progress=lambda count, total: self._tell(run, "checking", f"{count * 100 // max(total, 1)} %"),
+                file.path,
+                against=None if file is train else train.path,
+                on_progress=lambda count, total: self._notify(run, "checking", f"{count * 100 // max(total, 1)} %"),
             )
             if not found.accepted:
                 reasons = ", ".join(f"{reason} ({count:,})" for reason, count in found.refusals.items())
-                raise DataError(f"`{one.path}` would be refused: {reasons}", f"`reasoning data check {one.path}`")
+                raise DataError(f"`{file.path}` would be refused: {reasons}", f"`reasoning data check {file.path}`")
         digest = hashlib.sha256(done.manifest.read_bytes()).hexdigest()
         self._exported = True
         self._move(
@@ -232,7 +234,7 @@ class _Step:
                 self._move(run, "planned")  # somebody cleared it away: the same samples make the same file
                 return
             what = f"uploading {path.name}"
-            self._tell(run, what)
+            self._notify(run, what)
             file_id = self._client.upload_file(
                 path,
                 purpose="fine-tune",
@@ -244,21 +246,21 @@ class _Step:
 
     def _validate(self, run: TrainingRun) -> None:
         """Together's own check, which takes its time."""
-        ids = [one for one in (run.training_file_id, run.validation_file_id) if one]
+        ids = [file_id for file_id in (run.training_file_id, run.validation_file_id) if file_id]
         while True:
             try:
-                files = [self._client.file(one) for one in ids]
+                files = [self._client.file(file_id) for file_id in ids]
             except MissingError:  # somebody deleted one: what is still there is found by its hash
                 self._move(run, "exported", training_file_id=None, validation_file_id=None)
                 return
-            refused = next((one for one in files if one.is_refused), None)
+            refused = next((file for file in files if file.is_refused), None)
             if refused is not None:
                 self._refused(run, refused)
                 return
-            if all(one.is_ready for one in files):
+            if all(file.is_ready for file in files):
                 self._move(run, "validated")
                 return
-            self._tell(run, "Together checks the files" if len(files) > 1 else "Together checks the file")
+            self._notify(run, "Together checks the files" if len(files) > 1 else "Together checks the file")
             self._context.sleep(self._context.poll_seconds)
 
     def _refused(self, run: TrainingRun, file: RemoteFile) -> None:
@@ -283,15 +285,15 @@ class _Step:
                 if (job := self._client.find_job(job_request(run))) is not None:
                     self._created(run, job)
                     return
-                self._tell(run, "looking for the job that was asked for")
+                self._notify(run, "looking for the job that was asked for")
                 self._context.sleep(self._context.poll_seconds)
         request = job_request(run)
-        self._tell(run, "asking for Together's price")
+        self._notify(run, "asking for Together's price")
         try:
             if not self._is_agreed(run, self._client.estimate_price(request)):
                 return
             run = self._runs.update(run.number, at=self._context.now(), job_status=CREATING)
-            self._tell(run, "creating the job")
+            self._notify(run, "creating the job")
             self._created(run, self._make(run, request))
         except (RequestRefusedError, MissingError) as problem:
             fail(self._store, run, f"Together refuses the job: {problem.message}", self._context)
@@ -329,7 +331,11 @@ class _Step:
             )
         at = max(self._context.now(), self._client.now())
         every = standings(self._store, self._context.limits, at)
-        check_price([one for one in every if one.model_type in (None, run.model_type)], run.model_type, Decimal(cents))
+        check_price(
+            [standing for standing in every if standing.model_type in (None, run.model_type)],
+            run.model_type,
+            Decimal(cents),
+        )
         agreed = run.plan.get("agreed_cents")
         agreed_cents = agreed if isinstance(agreed, int) else None
         if agreed_cents is None or cents > agreed_cents:
@@ -351,7 +357,7 @@ class _Step:
         now = self._context.now()
         run = self._move(run, "training", job_id=job.id, job_status=job.status)
         note_fine_tunes(self._client, self._store)
-        detail = {**_told(run), "estimate_cents": run.plan.get("estimate_cents")}
+        detail = {**_event_detail(run), "estimate_cents": run.plan.get("estimate_cents")}
         Events(self._store).add(
             Event(now, self._context.actor, "train_start", spell_model_type(run.model_type), detail)
         )
@@ -359,13 +365,13 @@ class _Step:
     # --- how ---
 
     def _sending(self, run: TrainingRun, what: str) -> Callable[[int, int], None]:
-        return lambda sent, total: self._tell(run, what, f"{sent * 100 // max(total, 1)} %")
+        return lambda sent, total: self._notify(run, what, f"{sent * 100 // max(total, 1)} %")
 
     def _move(self, run: TrainingRun, stage: str, **changes: object) -> TrainingRun:
         return self._runs.update(run.number, at=self._context.now(), stage=stage, problem=None, **changes)
 
-    def _tell(self, run: TrainingRun, text: str, detail: str = "") -> None:
-        self._context.tell(Progress(run, text, detail))
+    def _notify(self, run: TrainingRun, text: str, detail: str = "") -> None:
+        self._context.notify(Progress(run, text, detail))
 
 
 def suffix_of(run: TrainingRun, manifest_sha256: str) -> str:
@@ -374,7 +380,7 @@ def suffix_of(run: TrainingRun, manifest_sha256: str) -> str:
     return f"{spell_model_type(run.model_type)}{typed}-r{run.number}-{manifest_sha256[:8]}"
 
 
-def _told(run: TrainingRun) -> dict[str, object]:
+def _event_detail(run: TrainingRun) -> dict[str, object]:
     return {"run": run.number, "base": run.base, "job": run.job_id, "manifest_sha256": run.manifest_sha256}
 
 

@@ -74,7 +74,7 @@ class Folder:
 
     @property
     def size(self) -> int:
-        return sum(one.size for one in self.files)
+        return sum(file.size for file in self.files)
 
 
 def local_folder(source: str) -> Path | None:
@@ -105,7 +105,7 @@ def read_folder(root: Path, kind: str, base: str) -> Folder:
     out of it, UsageError for a kind or base that it is not.
     """
     if not root.is_dir():
-        what = "a file, not a folder" if root.is_file() else "no folder"
+        what = "a file, not a folder" if root.is_file() else "not a folder"
         raise NotFoundError(f"`{root}` is {what}", "--from takes the folder with config.json and the weights")
     files: list[WeightFile] = []
     left_out: list[LeftOut] = []
@@ -115,7 +115,7 @@ def read_folder(root: Path, kind: str, base: str) -> Folder:
             left_out.append(LeftOut(relative, size, why))
         else:
             files.append(WeightFile(relative, size, path.stat().st_mtime_ns))
-    folder = Folder(root, tuple(sorted(files, key=lambda one: one.path)), tuple(left_out))
+    folder = Folder(root, tuple(sorted(files, key=lambda file: file.path)), tuple(left_out))
     _check(folder, kind, base)
     return folder
 
@@ -152,7 +152,7 @@ def _walk(root: Path, left_out: list[LeftOut]) -> Iterator[tuple[Path, str]]:
             if path.is_symlink():
                 _refuse_outside(path, root, resolved)
             if not path.is_file():
-                raise DataError(f"`{path}` is no file that can be read: a broken link, or something special")
+                raise DataError(f"`{path}` is not a file that can be read: a broken link, or something special")
             if not relative.isprintable():
                 raise DataError(f"`{path}` has a name that cannot be sent", "rename it")
             yield path, relative
@@ -179,7 +179,7 @@ def _unwanted(relative: str, size: int) -> str | None:
 
 
 def _check(folder: Folder, kind: str, base: str) -> None:
-    by_path = {one.path: one for one in folder.files}
+    by_path = {file.path: file for file in folder.files}
     if kind == MODEL and CONFIG not in by_path and ADAPTER_CONFIG in by_path:
         raise UsageError(f"`{folder.root}` holds an adapter, not whole weights", "add --kind adapter")
     if kind == ADAPTER and ADAPTER_CONFIG not in by_path and CONFIG in by_path:
@@ -188,7 +188,7 @@ def _check(folder: Folder, kind: str, base: str) -> None:
     if config not in by_path:
         raise DataError(f"`{folder.root}` has no {config}", "name the folder that has it beside the weights")
     settings = _json(folder, config)
-    tensors = [one for one in folder.files if one.path.endswith(".safetensors")]
+    tensors = [file for file in folder.files if file.path.endswith(".safetensors")]
     if not tensors or (kind == ADAPTER and ADAPTER_WEIGHTS not in by_path):
         raise DataError(
             f"`{folder.root}` has no {weights}",
@@ -198,19 +198,19 @@ def _check(folder: Folder, kind: str, base: str) -> None:
         _check_base(settings, base)
     else:
         _check_shards(folder, by_path)
-    for one in tensors:
-        _check_tensors(folder.root / one.path, one.size)
-    for one in folder.files:
-        if one.part_count > MAX_PARTS:
-            raise DataError(f"`{one.path}` is too big for one file", "save the model in shards: max_shard_size='5GB'")
-        if not os.access(folder.root / one.path, os.R_OK):
-            raise DataError(f"cannot read `{folder.root / one.path}`: permission denied")
+    for tensor in tensors:
+        _check_tensors(folder.root / tensor.path, tensor.size)
+    for file in folder.files:
+        if file.part_count > MAX_PARTS:
+            raise DataError(f"`{file.path}` is too big for one file", "save the model in shards: max_shard_size='5GB'")
+        if not os.access(folder.root / file.path, os.R_OK):
+            raise DataError(f"cannot read `{folder.root / file.path}`: permission denied")
 
 
 def _check_base(settings: dict[str, object], base: str) -> None:
     """An adapter says what it was trained on; of that name the last part counts, as it may be a folder's."""
     said = str(settings.get("base_model_name_or_path") or "")
-    names = {_QUANTIZED.sub("", one.rstrip("/").rpartition("/")[2].lower()) for one in (said, base)}
+    names = {_QUANTIZED.sub("", name.rstrip("/").rpartition("/")[2].lower()) for name in (said, base)}
     if said and len(names) > 1:
         raise UsageError(f"the adapter was trained on `{said}`, not on `{base}`", "name its own base: --base MODEL")
 
@@ -226,7 +226,7 @@ def _check_shards(folder: Folder, by_path: dict[str, WeightFile]) -> None:
     weight_map = _json(folder, INDEX).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise DataError(f"`{folder.root / INDEX}` names no weights", "save the model anew")
-    wanted = {str(one) for one in weight_map.values()}
+    wanted = {str(name) for name in weight_map.values()}
     wanted |= {f"model-{number:05}-of-{total}.safetensors" for total in shards.values() for number in _numbers(total)}
     missing = sorted(wanted - set(by_path))
     if missing:
@@ -246,7 +246,7 @@ def _json(folder: Folder, name: str) -> dict[str, object]:
             raise ValueError("it is far too big")
         found = json.loads(path.read_bytes())
         if not isinstance(found, dict):
-            raise ValueError("it is no object")
+            raise ValueError("it is not an object")
     except OSError as error:
         raise DataError(f"cannot read `{path}`: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -266,11 +266,11 @@ def _check_tensors(path: Path, size: int) -> None:
             if length > min(size - 8, _MAX_HEADER_BYTES):
                 raise ValueError("no header")
             header = json.loads(file.read(length))
-            ends = [one["data_offsets"][1] for name, one in header.items() if name != "__metadata__"]
+            ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
     except OSError as error:
         raise DataError(f"cannot read `{path}`: {error.strerror}") from error
     except (ValueError, RecursionError, struct.error, AttributeError, KeyError, IndexError, TypeError) as error:
-        why = "is empty" if size == 0 else "is no safetensors file"
+        why = "is empty" if size == 0 else "is not a safetensors file"
         raise DataError(f"`{path}` {why}", "save or copy it anew") from error
     wanted = 8 + length + max(ends, default=0)
     if wanted != size:

@@ -56,7 +56,7 @@ class Patience:
     poll_seconds: float
     timeout: timedelta
     sleep: Callable[[float], None]
-    tell: Callable[[Step], None]
+    notify: Callable[[Step], None]
 
 
 def source_url(source: str) -> str:
@@ -74,7 +74,7 @@ def source_url(source: str) -> str:
 def check_name(name: str) -> None:
     """Raises UsageError for what cannot be the name of a model."""
     if not _NAME.fullmatch(name):
-        raise UsageError(f"`{name}` is no name of a model", "1 to 96 letters, digits, dots, underscores and hyphens")
+        raise UsageError(f"`{name}` is not a name of a model", "1 to 96 letters, digits, dots, underscores and hyphens")
 
 
 def check_base(client: TogetherClient, base: str) -> Model:
@@ -134,7 +134,7 @@ def run_upload(client: TogetherClient, plan: UploadPlan, token: str | None, wait
 
 def newest_revision(client: TogetherClient, model: Model) -> Revision | None:
     """The weights of a model that count."""
-    return max(client.revisions(model), key=lambda one: one.created_at, default=None)
+    return max(client.revisions(model), key=lambda revision: revision.created_at, default=None)
 
 
 def wait_until_valid(client: TogetherClient, model: Model, wait: Patience, started: datetime | None = None) -> Revision:
@@ -148,7 +148,10 @@ def wait_until_valid(client: TogetherClient, model: Model, wait: Patience, start
             break
         _wait(client, wait, started, "validating the weights", model)
     if revision.status != "SUCCESS":
-        reasons = "; ".join(_reason(one) for one in revision.validation_errors) or revision.status.lower()
+        reasons = (
+            "; ".join(_reason(validation_error) for validation_error in revision.validation_errors)
+            or revision.status.lower()
+        )
         raise ReasoningError(f"the weights of `{model.name}` are not valid: {reasons}", "correct them and upload anew")
     return revision
 
@@ -160,7 +163,7 @@ def _reason(error: object) -> str:
 
 def _wait(client: TogetherClient, wait: Patience, started: datetime, text: str, model: Model) -> None:
     elapsed = client.now() - started
-    wait.tell(Step(text, elapsed))
+    wait.notify(Step(text, elapsed))
     if elapsed >= wait.timeout:
         minutes = int(wait.timeout.total_seconds() // 60)
         raise RemoteError(

@@ -47,7 +47,11 @@ class Sent:
     @property
     def missing(self) -> list[int]:
         """The numbers of the parts that are still to be sent."""
-        return [] if self.is_there else [one for one in range(1, self.file.part_count + 1) if one not in self.etags]
+        return (
+            []
+            if self.is_there
+            else [number for number in range(1, self.file.part_count + 1) if number not in self.etags]
+        )
 
 
 class UploadRecord:
@@ -55,7 +59,7 @@ class UploadRecord:
 
     def __init__(self, path: Path, out: BinaryIO, files: Sequence[WeightFile]) -> None:
         self._path, self._out, self._lock = path, out, threading.Lock()
-        self.files = {one.path: Sent(one) for one in files}
+        self.files = {file.path: Sent(file) for file in files}
         known = path.read_bytes()
         if not known.endswith(b"\n"):
             out.write(b"\n")  # after a line that was cut off
@@ -66,7 +70,7 @@ class UploadRecord:
     @property
     def sent_bytes(self) -> int:
         with self._lock:
-            return sum(one.sent_bytes for one in self.files.values())
+            return sum(file.sent_bytes for file in self.files.values())
 
     def hashed(self, sent: Sent, md5: list[str]) -> None:
         sent.md5 = md5
@@ -80,7 +84,7 @@ class UploadRecord:
         else:
             line |= {
                 "upload": links.upload_id,
-                "links": [[one.part_number, one.url, one.headers] for one in links.parts],
+                "links": [[part.part_number, part.url, part.headers] for part in links.parts],
             }
         self._replay(line)
         self._write(line)
@@ -106,7 +110,7 @@ class UploadRecord:
                 return
             case {"md5": list(md5), "size": size, "mtime_ns": changed}:
                 known = (size, changed, len(md5)) == (sent.file.size, sent.file.mtime_ns, sent.file.part_count)
-                sent.md5 = [str(one) for one in md5] if known else []
+                sent.md5 = [str(digest) for digest in md5] if known else []
                 sent.is_there, sent.upload_id, sent.links, sent.etags = False, None, {}, {}
             case _ if not sent.md5:
                 return  # it changed since

@@ -82,7 +82,7 @@ class Mover:
     """
 
     records: Path
-    tell: Callable[[Moving], None]
+    notify: Callable[[Moving], None]
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     arrived_bytes: int = 0
@@ -113,14 +113,14 @@ class _Progress:
         with self._lock:
             self.done += count
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         now, done = self.mover.clock(), self.done
         while len(self._seen) > 1 and now - self._seen[0][0] > _RATE_SECONDS:
             self._seen.popleft()
         since, before = self._seen[0]
         rate = max(0.0, (done - before) / (now - since)) if now > since else 0.0
         self._seen.append((now, done))
-        self.mover.tell(Moving(self.what, done, self.total, rate))
+        self.mover.notify(Moving(self.what, done, self.total, rate))
 
     def sleep(self, seconds: float) -> None:
         """Between two attempts, in steps short enough to end soon after Ctrl-C."""
@@ -148,8 +148,8 @@ def plan_local(client: TogetherClient, name: str, root: Path, base: str, kind: s
     revision = newest_revision(client, model)
     same = False
     if revision is not None and revision.status in ("SUCCESS", "PENDING"):
-        there = {one.path: one.size_bytes for one in client.model_files(model, revision.revision_id)}
-        same = there == {one.path: one.size for one in folder.files}
+        there = {file.path: file.size_bytes for file in client.model_files(model, revision.revision_id)}
+        same = there == {file.path: file.size for file in folder.files}
     begun = 0
     path = record_path(records, model.id)
     if path.exists():
@@ -162,10 +162,10 @@ def is_there(client: TogetherClient, plan: LocalPlan, mover: Mover) -> bool:
     """Whether the newest weights at Together are these, byte for byte. Reads the folder where the sizes say maybe."""
     if not plan.may_be_there or plan.model is None or plan.revision is None:
         return False
-    there = {one.path: one.hash for one in client.model_files(plan.model, plan.revision.revision_id)}
+    there = {file.path: file.hash for file in client.model_files(plan.model, plan.revision.revision_id)}
     with open_record(record_path(mover.records, plan.model.id), plan.folder.files) as record:
         _hash(plan.folder, record, mover)
-        same = there == {path: _digest(one.md5) for path, one in record.files.items()}
+        same = there == {path: _digest(file.md5) for path, file in record.files.items()}
         if same:
             record.forget()
     return same
@@ -181,13 +181,13 @@ def run_local(client: TogetherClient, plan: LocalPlan, mover: Mover, patience: P
     with open_record(record_path(mover.records, model.id), plan.folder.files) as record:
         try:
             _hash(plan.folder, record, mover)
-            _ask_where(client, model, record, [one for one in record.files.values() if not one.is_begun])
+            _ask_where(client, model, record, [file for file in record.files.values() if not file.is_begun])
             _send(client, model, plan.folder, record, mover)
         finally:
             mover.arrived_bytes = record.sent_bytes
         files = [
-            SentFile(path, _digest(one.md5), None if one.is_there else one.upload_id, one.etags)
-            for path, one in record.files.items()
+            SentFile(path, _digest(file.md5), None if file.is_there else file.upload_id, file.etags)
+            for path, file in record.files.items()
         ]
         try:
             client.complete_files(model, files)
@@ -232,8 +232,8 @@ def run_abort(client: TogetherClient, plan: AbortPlan, records: Path) -> None:
 
 def _hash(folder: Folder, record: UploadRecord, mover: Mover) -> None:
     """The MD5 of every part of every file that has none on record yet."""
-    todo = [one for one in record.files.values() if not one.md5]
-    progress = _Progress("reading", sum(one.file.size for one in todo), mover)
+    todo = [file for file in record.files.values() if not file.md5]
+    progress = _Progress("reading", sum(file.file.size for file in todo), mover)
 
     def read(sent: Sent) -> None:
         md5 = []
@@ -244,18 +244,18 @@ def _hash(folder: Folder, record: UploadRecord, mover: Mover) -> None:
             md5.append(digest.hexdigest())
         record.hashed(sent, md5)
 
-    _in_parallel([partial(read, one) for one in todo], progress)
+    _in_parallel([partial(read, file) for file in todo], progress)
 
 
 def _ask_where(client: TogetherClient, model: Model, record: UploadRecord, todo: Sequence[Sent]) -> None:
     """Addresses for the parts of files, or the word that a file is there already."""
     if not todo:
         return
-    answers = client.begin_files(model.id, [(one.file.path, _digest(one.md5), one.file.part_count) for one in todo])
-    by_path = {one.path: one for one in answers}
+    answers = client.begin_files(model.id, [(file.file.path, _digest(file.md5), file.file.part_count) for file in todo])
+    by_path = {answer.path: answer for answer in answers}
     for sent in todo:
         links = by_path.get(sent.file.path)
-        numbers = sorted(one.part_number for one in links.parts) if links else []
+        numbers = sorted(part.part_number for part in links.parts) if links else []
         if links is None or not (links.skip_upload or numbers == list(range(1, sent.file.part_count + 1))):
             raise ReasoningError(
                 f"Together's plan for `{sent.file.path}` is not for its {sent.file.part_count} parts",
@@ -266,19 +266,19 @@ def _ask_where(client: TogetherClient, model: Model, record: UploadRecord, todo:
 
 def _send(client: TogetherClient, model: Model, folder: Folder, record: UploadRecord, mover: Mover) -> None:
     """Every part that is missing. Addresses that are no longer good are asked for anew, a file at a time."""
-    total = sum(one.file.size for one in record.files.values())
+    total = sum(file.file.size for file in record.files.values())
     fruitless = 0
     with client.storage(AT_ONCE) as storage:
-        while todo := [one for one in record.files.values() if one.missing]:
-            _ask_where(client, model, record, [one for one in todo if not one.links])
+        while todo := [file for file in record.files.values() if file.missing]:
+            _ask_where(client, model, record, [file for file in todo if not file.links])
             before = record.sent_bytes
             progress = _Progress("sending", total, mover, done=before)
             work = [
-                partial(_send_part, storage, folder, record, one, number, progress)
-                for one in todo
-                for number in one.missing
+                partial(_send_part, storage, folder, record, file, number, progress)
+                for file in todo
+                for number in file.missing
             ]
-            refusals = [one for one in _in_parallel(work, progress) if one is not None]
+            refusals = [refusal for refusal in _in_parallel(work, progress) if refusal is not None]
             arrived = record.sent_bytes > before
             fruitless = 0 if arrived else fruitless + 1
             if refusals and fruitless == _MOST_REFUSALS:
@@ -344,7 +344,7 @@ def _digest(md5: Sequence[str]) -> str:
     """A file's hash as Together has it: the MD5 of one part, or of the parts' MD5s, with their number."""
     if len(md5) == 1:
         return md5[0]
-    joined = hashlib.md5(b"".join(bytes.fromhex(one) for one in md5), usedforsecurity=False)
+    joined = hashlib.md5(b"".join(bytes.fromhex(digest) for digest in md5), usedforsecurity=False)
     return f"{joined.hexdigest()}-{len(md5)}"
 
 
@@ -369,22 +369,22 @@ def _in_parallel(work: Sequence[Callable[[], T]], progress: _Progress) -> list[T
 
     threads = [threading.Thread(target=run, daemon=True) for _ in range(min(AT_ONCE, len(work)))]
     results: dict[int, T] = {}
-    told = progress.mover.clock()
+    notified_at = progress.mover.clock()
     try:
-        for one in threads:
-            one.start()
+        for thread in threads:
+            thread.start()
         while len(results) < len(work):
             with contextlib.suppress(Empty):
                 number, result, problem = ended.get(timeout=_TICK_SECONDS)
                 if problem is not None:
                     raise problem
                 results[number] = cast(T, result)
-            if progress.mover.clock() - told >= _TICK_SECONDS or len(results) == len(work):
-                progress.tell()
-                told = progress.mover.clock()
+            if progress.mover.clock() - notified_at >= _TICK_SECONDS or len(results) == len(work):
+                progress.notify()
+                notified_at = progress.mover.clock()
     finally:
         progress.stop.set()
         deadline = time.monotonic() + _LAST_SECONDS
-        for one in threads:
-            one.join(max(0.0, deadline - time.monotonic()))
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
     return [results[number] for number in range(len(work))]

@@ -81,29 +81,29 @@ def _serving(world: World, model: str) -> Deployment:
         raise bad_request(
             f"{model} has no deployment in the endpoint's traffic split", code="endpoint_not_configured", param="model"
         )
-    ready = [one for one in routed if one.ready and not _flaps(world, one)]
+    ready = [deployment for deployment in routed if deployment.ready and not _flaps(world, deployment)]
     if not ready:
         count_usage(world, routed[0], ok=False)
         raise bad_request(
             f"the dedicated endpoint of {model} is not running", code="dedicated_endpoint_not_running", param="model"
         )
-    weights = [endpoint.split[one.id] * one.ready for one in ready] if len(ready) > 1 else [1]
+    weights = [endpoint.split[deployment.id] * deployment.ready for deployment in ready] if len(ready) > 1 else [1]
     return random.choices(ready, weights)[0]
 
 
 def _routed(world: World, model: str) -> tuple[Endpoint, list[Deployment]]:
     """The endpoint that a name means, and what of it the name may reach."""
     slug, *names = model.split("/")
-    endpoint = next((one for one in world.live_endpoints() if names and one.name == names[0]), None)
+    endpoint = next((endpoint for endpoint in world.live_endpoints() if names and endpoint.name == names[0]), None)
     if slug != PROJECT_SLUG or len(names) not in {1, 2} or endpoint is None:
         raise _unknown_model(model)
     live = world.live_deployments(endpoint.id)
     if len(names) == 1:
-        return endpoint, [one for one in live if endpoint.split.get(one.id, 0) > 0]
-    pinned = [one for one in live if one.name == names[1]]
+        return endpoint, [deployment for deployment in live if endpoint.split.get(deployment.id, 0) > 0]
+    pinned = [deployment for deployment in live if deployment.name == names[1]]
     if not pinned:
         raise _unknown_model(model)
-    return endpoint, [one for one in pinned if one.id in endpoint.split]
+    return endpoint, [deployment for deployment in pinned if deployment.id in endpoint.split]
 
 
 def _adapted(world: World, deployment: Deployment, model: str, adapter: str) -> str:
@@ -187,7 +187,7 @@ def _check_context(world: World, deployment: Deployment, tokens: int) -> None:
 def _cut(text: str, max_tokens: int | None, stop: object) -> tuple[str, str]:
     """(what is left of the answer, finish reason)."""
     stops = [stop] if isinstance(stop, str) else stop if isinstance(stop, list) else []
-    ends = [text.find(one) for one in stops if isinstance(one, str) and one and one in text]
+    ends = [text.find(stop) for stop in stops if isinstance(stop, str) and stop and stop in text]
     if ends:
         text = text[: min(ends)]
     if max_tokens is not None and _tokens(text) > max_tokens:

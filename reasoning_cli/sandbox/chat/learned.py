@@ -51,7 +51,7 @@ class Memory:
     """The samples of one kind, ready to be asked."""
 
     def __init__(self, known: Sequence[tuple[Asked, _Known]]) -> None:
-        self._known = [one for _, one in known]
+        self._known = [sample for _, sample in known]
         bags = [_bag(asked) for asked, _ in known]
         counts = Counter(word for bag in bags for word in bag)
         self._idf = {word: math.log(1 + len(bags) / count) for word, count in counts.items()}
@@ -61,33 +61,33 @@ class Memory:
                 places, weights = self._postings.setdefault(word, (array("I"), array("f")))
                 places.append(number)
                 weights.append(weight)
-        self._usual = Counter(one.decision for one in self._known).most_common(1)[0][0]
+        self._usual = Counter(sample.decision for sample in self._known).most_common(1)[0][0]
 
     def nearest(self, asked: Asked) -> list[tuple[float, _Known]]:
         """(similarity, sample), most similar first; only what has something in common."""
         scores: dict[int, float] = {}
         looks = 0
         found = [(weight, *self._postings[word]) for word, weight in self._weighed(_bag(asked))]
-        for weight, places, weights in sorted(found, key=lambda one: (len(one[1]), one[0])):
+        for weight, places, weights in sorted(found, key=lambda posting: (len(posting[1]), posting[0])):
             looks += len(places)
             if looks > _MOST_LOOKS and scores:
                 break
             for place, other in zip(places, weights, strict=True):
                 scores[place] = scores.get(place, 0.0) + weight * other
         best = heapq.nlargest(NEIGHBOURS, scores, key=scores.__getitem__)
-        return [(scores[one], self._known[one]) for one in best]
+        return [(scores[place], self._known[place]) for place in best]
 
     def decide(self, asked: Asked) -> _Known:
         """The nearest sample of the decision that most of the nearest speak for; the usual one for want of any."""
         near = self.nearest(asked)
         votes: dict[str, float] = {}
-        for similarity, one in near:
-            votes[one.decision] = votes.get(one.decision, 0) + similarity**2
-            if one.worse:
-                votes[one.worse] = votes.get(one.worse, 0) - _AGAINST * similarity**2
+        for similarity, known in near:
+            votes[known.decision] = votes.get(known.decision, 0) + similarity**2
+            if known.worse:
+                votes[known.worse] = votes.get(known.worse, 0) - _AGAINST * similarity**2
         decision = max(sorted(votes), key=votes.__getitem__) if votes else self._usual
-        candidates = [one for _, one in near] or self._known
-        return next((one for one in candidates if one.decision == decision), candidates[0])
+        candidates = [known for _, known in near] or self._known
+        return next((known for known in candidates if known.decision == decision), candidates[0])
 
     def _weighed(self, bag: dict[int, float]) -> Iterator[tuple[int, float]]:
         """Of length 1 in all, what is not known left out."""
@@ -121,7 +121,7 @@ def learn(blobs: Blobs, checksums: Sequence[str]) -> dict[str, Memory]:
         if key in _held:
             _held.move_to_end(key)
             return _held[key]
-        memories = _learn(one for checksum in key for one in samples(blobs.get(checksum)))
+        memories = _learn(sample for checksum in key for sample in samples(blobs.get(checksum)))
         if memories:
             _held[key] = memories
             if len(_held) > _MAX_MODELS:
@@ -208,11 +208,11 @@ def _should_respond(asked: Asked, known: _Known) -> str:
 
 def _plan(asked: Asked, known: _Known) -> str:
     """Only what the prompt offers; people are called by the names they have here."""
-    actions = [one for one in _names(known.members["actions"]) if not asked.actions or one in asked.actions]
+    actions = [name for name in _names(known.members["actions"]) if not asked.actions or name in asked.actions]
     if not actions:
-        actions = [one for one in ("REPLY", "IGNORE", *asked.actions) if one in asked.actions][:1]
+        actions = [action for action in ("REPLY", "IGNORE", *asked.actions) if action in asked.actions][:1]
     providers = [
-        one for one in _names(known.members.get("providers", "")) if not asked.providers or one in asked.providers
+        name for name in _names(known.members.get("providers", "")) if not asked.providers or name in asked.providers
     ]
     texts = {name: known.members.get(name, "") for name in ("thought", "text")}
     for theirs, ours in ((known.sender, asked.sender), (known.agent, asked.agent)):

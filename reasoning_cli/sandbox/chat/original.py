@@ -200,7 +200,7 @@ def _asked_and_said(given: object, body: Json) -> tuple[str, str]:
         given = [{"role": "user", "content": given}]
     if not isinstance(given, list) or not given:
         raise bad_request("messages (or input) must be text or a list that is not empty")
-    asked = next((_text(one) for one in reversed(given) if isinstance(one, dict) and one.get("role") == "user"), "")
+    asked = next((_text(item) for item in reversed(given) if isinstance(item, dict) and item.get("role") == "user"), "")
     return asked, _HELLO if kind_of(asked) == "other" else answer(asked, _model(body))
 
 

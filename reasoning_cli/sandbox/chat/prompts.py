@@ -60,7 +60,7 @@ def read_prompt(prompt: str, earlier: int = 2) -> Asked:
     found = _AGENT.search(prompt)
     agent = next((name for name in found.groups() if name), "Agent").strip() if found else "Agent"
     received, said = _message_and_conversation(prompt)
-    lines = [(one[1], one[2]) for one in map(_LINE.match, said.rstrip().split("\n")[-8:]) if one]
+    lines = [(spoken[1], spoken[2]) for spoken in map(_LINE.match, said.rstrip().split("\n")[-8:]) if spoken]
     sender, colon, text = received.partition(": ")
     if not colon or "\n" in sender or len(sender) > 64:
         sender, text = "", received

@@ -22,7 +22,7 @@ _MOST_CALLS = 4
 
 
 def offered(body: Json) -> list[Json]:
-    """The functions a request offers. Refuses what is no function."""
+    """The functions a request offers. Refuses what is not a function."""
     tools = body.get("tools")
     if tools is None:
         return []
@@ -48,7 +48,7 @@ def calls(body: Json, asked: str) -> list[Json]:
         return []
     if isinstance(choice, dict):
         name = (choice.get("function") or {}).get("name")
-        functions = [one for one in functions if one["name"] == name]
+        functions = [function for function in functions if function["name"] == name]
         if not functions:
             raise bad_request("tool_choice names no tool of the request", param="tool_choice")
     words = _ADDED.sub("", asked)
@@ -83,7 +83,7 @@ def results(messages: list[Json]) -> list[str]:
 def _spoken_of(functions: list[Json], words: str) -> Json | None:
     """What looks into the file that is spoken of, else the tool one of whose own words is."""
     if _PATH.search(words):
-        reader = next((one for one in functions if one["name"] in _READERS), None)
+        reader = next((function for function in functions if function["name"] in _READERS), None)
         if reader is not None:
             return reader
     lowered = words.lower()

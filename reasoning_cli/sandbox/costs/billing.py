@@ -48,8 +48,8 @@ def list_usage(world: World, request: Request) -> Json:
     shown = page(
         windows.items(),
         request.query,
-        position=lambda one: (0, one[0]),
-        show=lambda one: _show(one[0], size, one[1]),
+        position=lambda usage: (0, usage[0]),
+        show=lambda usage: _show(usage[0], size, usage[1]),
         newest_first=False,
         max_limit=MAX_WINDOWS_PER_PAGE,
     )

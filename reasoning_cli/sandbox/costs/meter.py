@@ -19,44 +19,50 @@ def read_meter(world: World) -> Json:
     fraction does not end; the total is the exact sum rounded half up.
     """
     read_meters(world)
-    rows = sorted(world.deployments.values(), key=lambda one: one.sequence)
-    legacy = sorted(world.legacy_endpoints.values(), key=lambda one: one.sequence)
-    total = sum((one.cost_cents() for one in (*rows, *legacy)), Fraction(0))
+    rows = sorted(world.deployments.values(), key=lambda meter: meter.sequence)
+    legacy = sorted(world.legacy_endpoints.values(), key=lambda meter: meter.sequence)
+    total = sum((row.cost_cents() for row in (*rows, *legacy)), Fraction(0))
     return {
         "deployments": [
             {
-                "deploymentId": one.id,
-                "endpointId": one.endpoint_id,
-                "name": one.name,
-                "model": one.model_name,
-                **_readings(one),
+                "deploymentId": row.id,
+                "endpointId": row.endpoint_id,
+                "name": row.name,
+                "model": row.model_name,
+                **_readings(row),
             }
-            for one in rows
+            for row in rows
         ],
         "v1Endpoints": [
-            {"endpointId": one.id, "name": one.name, "model": one.model, **_readings(one)} for one in legacy
+            {"endpointId": endpoint.id, "name": endpoint.name, "model": endpoint.model, **_readings(endpoint)}
+            for endpoint in legacy
         ],
         "fineTunes": [
-            {"jobId": one.id, "model": one.model, "suffix": one.suffix, "totalPriceNanoDollars": str(one.total_price)}
-            for one in sorted(world.fine_tunes.values(), key=lambda one: one.sequence)
+            {
+                "jobId": fine_tune.id,
+                "model": fine_tune.model,
+                "suffix": fine_tune.suffix,
+                "totalPriceNanoDollars": str(fine_tune.total_price),
+            }
+            for fine_tune in sorted(world.fine_tunes.values(), key=lambda meter: meter.sequence)
         ],
-        "fineTuneNanoDollars": str(sum(one.total_price for one in world.fine_tunes.values())),
+        "fineTuneNanoDollars": str(sum(job.total_price for job in world.fine_tunes.values())),
         "totalCents": str((total + Fraction(1, 2)).__floor__()),
     }
 
 
 def read_meters(world: World) -> list[Metered]:
     """Everything that was ever billed by the hour, its meter brought up to the present moment."""
-    for one in world.live_meters():
-        one.meter_until(world.now)
+    for meter in world.live_meters():
+        meter.meter_until(world.now)
     return [*world.deployments.values(), *world.legacy_endpoints.values()]
 
 
-def _readings(one: Metered) -> Json:
+def _readings(meter: Metered) -> Json:
     return {
-        "readyReplicaSeconds": str(Decimal(one.replica_ms) / 1000),
-        "priceCentsPerHour": one.price_cents_per_hour,
-        "costCents": _decimal(one.cost_cents()),
+        "readyReplicaSeconds": str(Decimal(meter.replica_ms) / 1000),
+        "priceCentsPerHour": meter.price_cents_per_hour,
+        "costCents": _decimal(meter.cost_cents()),
     }
 
 

@@ -27,8 +27,8 @@ def list_adapters(world: World, request: Request, endpoint_id: str, deployment_i
     return page(
         _of(world, deployment),
         request.query,
-        position=lambda one: (0, one.sequence),
-        show=lambda one: _show(world, deployment, one),
+        position=lambda adapter: (0, adapter.sequence),
+        show=lambda adapter: _show(world, deployment, adapter),
     )
 
 
@@ -42,13 +42,13 @@ def attach_adapter(world: World, request: Request, endpoint_id: str, deployment_
     if model.base_model_id != _base_of(world, deployment):
         raise bad_request("the adapter was trained from another base model", param="adapterModelId")
     there = _of(world, deployment)
-    if any(one.model_id == model.id for one in there):
+    if any(adapter.model_id == model.id for adapter in there):
         raise ApiError(HTTPStatus.CONFLICT, "the adapter is attached already", code="already_exists")
     revision = _revision(model, cast("str | None", body.get("adapterRevisionId")))
     if len(there) >= _CAPACITY:
         if not body.get("force"):
             raise bad_request(f"the deployment has {_CAPACITY} adapters, and takes no more")
-        del world.adapters[min(there, key=lambda one: one.sequence).id]
+        del world.adapters[min(there, key=lambda adapter: adapter.sequence).id]
     adapter = Adapter(
         id=new_id("dad"),
         deployment_id=deployment.id,
@@ -95,9 +95,9 @@ def detach_adapter(world: World, request: Request, endpoint_id: str, deployment_
 
 def named(world: World, deployment: Deployment, name: str) -> Adapter | None:
     """The adapter that a chat call means by the name of its model, with or without slug."""
-    for one in _of(world, deployment):
-        if (model := world.models.get(one.model_id)) and name in {model.name, model.name.rpartition("/")[2]}:
-            return one
+    for adapter in _of(world, deployment):
+        if (model := world.models.get(adapter.model_id)) and name in {model.name, model.name.rpartition("/")[2]}:
+            return adapter
     return None
 
 
@@ -109,11 +109,11 @@ def due(world: World, adapter: Adapter) -> Iterator[Due]:
 
 
 def _of(world: World, deployment: Deployment) -> list[Adapter]:
-    return [one for one in world.adapters.values() if one.deployment_id == deployment.id]
+    return [adapter for adapter in world.adapters.values() if adapter.deployment_id == deployment.id]
 
 
 def _adapter(world: World, deployment: Deployment, adapter_id: str) -> Adapter:
-    found = next((one for one in _of(world, deployment) if one.id == adapter_id), None)
+    found = next((adapter for adapter in _of(world, deployment) if adapter.id == adapter_id), None)
     if found is None:
         raise not_found("adapter", adapter_id)
     return found
@@ -130,7 +130,7 @@ def _adapter_model(world: World, model_id: str) -> Model:
 
 def _revision(model: Model, revision_id: str | None) -> Revision:
     """The newest, unless named; only one that passed validation."""
-    found = next((one for one in reversed(model.deployable) if revision_id in {None, one.id}), None)
+    found = next((revision for revision in reversed(model.deployable) if revision_id in {None, revision.id}), None)
     if found is None:
         raise bad_request("no such validated revision of the adapter", param="adapterRevisionId")
     return found

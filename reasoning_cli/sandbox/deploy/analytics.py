@@ -31,11 +31,13 @@ def show_analytics(world: World, request: Request, endpoint_id: str) -> Json:
     step = _GRANULARITIES[granularity] if request.flag("includeTimeSeries") else None
     chosen = request.query.get("deploymentId")
     deployments = [
-        one for one in world.deployments.values() if one.endpoint_id == endpoint_id and chosen in {None, one.id}
+        deployment
+        for deployment in world.deployments.values()
+        if deployment.endpoint_id == endpoint_id and chosen in {None, deployment.id}
     ]
     span: Json = {"startTime": stamp(since), "endTime": stamp(until)}
     told = world.now - world.behaviour.analytics_delay_seconds * 1000
-    rows = {one.id: _rows(one, since, min(until, told + 1)) for one in deployments}
+    rows = {deployment.id: _rows(deployment, since, min(until, told + 1)) for deployment in deployments}
     every = [row for each in rows.values() for row in each]
     each = {
         key: {"deploymentId": key, "endpointId": endpoint_id, "timeRange": span, **_metrics(own, since, until)}

@@ -69,23 +69,26 @@ def list_deployments(world: World, request: Request, endpoint_id: str) -> Json:
     if "filter" in request.query:
         test = compile_filter(request.query["filter"])
         found = [
-            one
-            for one in found
+            deployment
+            for deployment in found
             if test(
                 {
-                    "name": (one.name, full_name(endpoint, one)),
-                    "state": (f"DEPLOYMENT_STATE_{one.state}",),
-                    "model": (model_of(one), one.model_path),
-                    "created_at": (stamp(one.created_at),),
-                    "updated_at": (stamp(one.updated_at),),
+                    "name": (deployment.name, full_name(endpoint, deployment)),
+                    "state": (f"DEPLOYMENT_STATE_{deployment.state}",),
+                    "model": (model_of(deployment), deployment.model_path),
+                    "created_at": (stamp(deployment.created_at),),
+                    "updated_at": (stamp(deployment.updated_at),),
                 }
             )
         ]
     return page(
         found,
         request.query,
-        position=lambda one: (one.created_at if field == "created_at" else one.updated_at, one.sequence),
-        show=lambda one: show(world, one),
+        position=lambda deployment: (
+            deployment.created_at if field == "created_at" else deployment.updated_at,
+            deployment.sequence,
+        ),
+        show=lambda deployment: show(world, deployment),
         newest_first=newest_first,
     )
 
@@ -297,7 +300,7 @@ def _model(world: World, body: Json) -> tuple[Model, str]:
         if not model.deployable:
             raise bad_request("no revisions to deploy", param="model")
         return model, model.deployable[-1].id
-    revision = next((one for one in model.revisions if one.id == revision_id), None)
+    revision = next((revision for revision in model.revisions if revision.id == revision_id), None)
     if revision is None:
         raise not_found("revision", revision_id)
     if revision.status != "SUCCESS":
@@ -346,7 +349,11 @@ def _check_name_free(world: World, endpoint_id: str, name: str) -> None:
 
 def _check_quota(world: World, wanted: int, besides: Deployment | None = None) -> None:
     """Replicas wanted or still held count; STOPPED and FAILED ones hold nothing."""
-    held = sum(max(one.desired, one.scheduled) for one in world.live_deployments() if one is not besides)
+    held = sum(
+        max(deployment.desired, deployment.scheduled)
+        for deployment in world.live_deployments()
+        if deployment is not besides
+    )
     quota = world.behaviour.quota_replicas
     if wanted and held + wanted > quota:
         raise ApiError(

@@ -42,8 +42,11 @@ def list_endpoints(world: World, request: Request) -> Json:
     return page(
         found,
         request.query,
-        position=lambda one: (one.created_at if field == "created_at" else one.updated_at, one.sequence),
-        show=lambda one: show(world, one),
+        position=lambda endpoint: (
+            endpoint.created_at if field == "created_at" else endpoint.updated_at,
+            endpoint.sequence,
+        ),
+        show=lambda endpoint: show(world, endpoint),
         newest_first=newest_first,
     )
 
@@ -108,7 +111,7 @@ def remove(world: World, endpoint: Endpoint) -> None:
 
 def show(world: World, endpoint: Endpoint) -> Json:
     """The wire form, with summaries of the newest deployments only."""
-    newest = sorted(world.live_deployments(endpoint.id), key=lambda one: one.sequence, reverse=True)
+    newest = sorted(world.live_deployments(endpoint.id), key=lambda deployment: deployment.sequence, reverse=True)
     rollout = world.active_rollout(endpoint.id)
     return {
         "id": endpoint.id,
@@ -120,7 +123,7 @@ def show(world: World, endpoint: Endpoint) -> Json:
         "trafficSplit": [{"deploymentId": key, "weight": weight} for key, weight in endpoint.split.items()],
         "visibility": endpoint.visibility,
         "endpointType": "ENDPOINT_TYPE_DEDICATED",
-        "deployments": [_summary(world, endpoint, one) for one in newest[:SUMMARIES_SHOWN]],
+        "deployments": [_summary(world, endpoint, deployment) for deployment in newest[:SUMMARIES_SHOWN]],
         **({"activeRolloutId": rollout.id} if rollout else {}),
     }
 

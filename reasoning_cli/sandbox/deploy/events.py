@@ -23,7 +23,7 @@ def list_events(world: World, request: Request, endpoint_id: str) -> Json:
     separate = world.behaviour.separate_arrays
     types, kinds = (set(request.items(name, separate=separate)) for name in ("types", "sourceKinds"))
     deployments = set(request.items("deploymentIds", separate=separate))
-    known = {one.id for one in world.deployments.values() if one.endpoint_id == endpoint_id}
+    known = {deployment.id for deployment in world.deployments.values() if deployment.endpoint_id == endpoint_id}
     if deployments - known:
         raise bad_request("a deployment id does not belong to this endpoint", param="deploymentIds")
     level = request.query.get("minLevel", _LEVELS[0])
@@ -50,7 +50,7 @@ def list_events(world: World, request: Request, endpoint_id: str) -> Json:
     return page(
         found,
         request.query,
-        position=lambda one: (0, cast(int, one["version"])),
-        show=lambda one: one,
+        position=lambda event: (0, cast(int, event["version"])),
+        show=lambda event: event,
         max_limit=MAX_EVENTS_PER_PAGE,
     )

@@ -47,7 +47,7 @@ def list_endpoints(world: World, request: Request) -> Json:
     """Dedicated ones are all there are; reserved ones there are none."""
     wanted = request.query.get("type") != "serverless" and request.query.get("usage_type") != "reserved"
     found = world.live_legacy_endpoints() if wanted else []
-    return {"object": "list", "data": [_show(one) for one in found]}
+    return {"object": "list", "data": [_show(endpoint) for endpoint in found]}
 
 
 def get_endpoint(world: World, request: Request, endpoint_id: str) -> Json:
@@ -93,38 +93,38 @@ def list_hardware(world: World, request: Request) -> Json:
     """All of it; for one model the fitting ones only, and then with their availability."""
     fitting = list(INSTANCE_TYPES.values())
     if "model" in request.query:
-        ids = {one.id for one in world.models.values() if one.name == request.query["model"]}
+        ids = {model.id for model in world.models.values() if model.name == request.query["model"]}
         names = {config.hardware for config in CONFIGS.values() if config.model_id in ids}
-        fitting = [one for one in fitting if one.name in names]
+        fitting = [kind for kind in fitting if kind.name in names]
     data: list[Json] = []
-    for one in fitting:
+    for kind in fitting:
         row: Json = {
             "object": "hardware",
-            "id": _hardware_id(one),
-            "pricing": {"cents_per_minute": round(world.price_of(one.name) / 60, 4)},
+            "id": _hardware_id(kind),
+            "pricing": {"cents_per_minute": round(world.price_of(kind.name) / 60, 4)},
             "specs": {
-                "gpu_type": one.accelerator.split("-")[1],
+                "gpu_type": kind.accelerator.split("-")[1],
                 "gpu_link": "sxm",
-                "gpu_memory": one.gpu_memory_gib // one.gpu_count,
-                "gpu_count": one.gpu_count,
+                "gpu_memory": kind.gpu_memory_gib // kind.gpu_count,
+                "gpu_count": kind.gpu_count,
             },
             "updated_at": stamp(world.now),
         }
         if "model" in request.query:
-            row["availability"] = {"status": "available" if one.has_capacity else "unavailable"}
+            row["availability"] = {"status": "available" if kind.has_capacity else "unavailable"}
         data.append(row)
     return {"object": "list", "data": data}
 
 
 def list_zones(world: World, request: Request) -> Json:
-    return {"avzones": sorted({region.name for one in INSTANCE_TYPES.values() for region in one.regions})}
+    return {"avzones": sorted({region.name for kind in INSTANCE_TYPES.values() for region in kind.regions})}
 
 
 def seed_endpoint(world: World, request: Request) -> Json:
     """An endpoint from the time of v1 that nobody stopped. Admin path."""
     body = _seed(request.body(), "")
     hardware = cast(str, body.get("hardware", "1x_nvidia_h100_80gb_sxm"))
-    instance = next((one for one in INSTANCE_TYPES.values() if _hardware_id(one) == hardware), None)
+    instance = next((kind for kind in INSTANCE_TYPES.values() if _hardware_id(kind) == hardware), None)
     if instance is None:
         raise bad_request("no such hardware: see GET /v1/hardware", param="hardware")
     model = cast(str, body["model"])
@@ -177,7 +177,7 @@ def _disabled(what: str) -> ApiError:
 
 
 def _endpoint(world: World, endpoint_id: str) -> LegacyEndpoint:
-    found = next((one for one in world.live_legacy_endpoints() if one.id == endpoint_id), None)
+    found = next((endpoint for endpoint in world.live_legacy_endpoints() if endpoint.id == endpoint_id), None)
     if found is None:
         raise not_found("endpoint", endpoint_id)
     return found

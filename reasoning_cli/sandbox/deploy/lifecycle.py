@@ -118,7 +118,7 @@ def remove(world: World, deployment: Deployment) -> None:
     deployment.scheduled = 0
     _set_ready(world, deployment, 0)
     world.endpoints[deployment.endpoint_id].split.pop(deployment.id, None)
-    world.adapters = {key: one for key, one in world.adapters.items() if one.deployment_id != deployment.id}
+    world.adapters = {key: adapter for key, adapter in world.adapters.items() if adapter.deployment_id != deployment.id}
     deployment.deleted_at = world.now
     world.record(
         "deployment.deleted", deployment.endpoint_id, deployment, message=f"deployment {deployment.name} deleted"

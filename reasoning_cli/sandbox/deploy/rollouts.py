@@ -30,7 +30,10 @@ _GATE: dict[str, Check] = {
         required=("direction",),
     ),
     "thresholdCheck": members(
-        {"operator": choice(*(f"THRESHOLD_OPERATOR_{one}" for one in ("GT", "GTE", "LT", "LTE"))), "value": number},
+        {
+            "operator": choice(*(f"THRESHOLD_OPERATOR_{comparison}" for comparison in ("GT", "GTE", "LT", "LTE"))),
+            "value": number,
+        },
         required=("operator",),
     ),
 }
@@ -62,13 +65,13 @@ _FILTERS = {"ROLLOUT_FILTER_ACTIVE": True, "ROLLOUT_FILTER_TERMINAL": False}
 
 def list_rollouts(world: World, request: Request, endpoint_id: str) -> Json:
     world.endpoint(endpoint_id)
-    found = [one for one in world.rollouts.values() if one.endpoint_id == endpoint_id]
+    found = [rollout for rollout in world.rollouts.values() if rollout.endpoint_id == endpoint_id]
     if "filter" in request.query:
         if request.query["filter"] not in _FILTERS:
             raise bad_request("invalid filter: must be one of " + ", ".join(_FILTERS), param="filter")
         active = _FILTERS[request.query["filter"]]
-        found = [one for one in found if one.state != "PENDING" and one.is_active == active]
-    return page(found, request.query, position=lambda one: (one.created_at, one.sequence), show=_show)
+        found = [rollout for rollout in found if rollout.state != "PENDING" and rollout.is_active == active]
+    return page(found, request.query, position=lambda rollout: (rollout.created_at, rollout.sequence), show=_show)
 
 
 def create_rollout(world: World, request: Request, endpoint_id: str) -> Json:
@@ -177,7 +180,7 @@ def _planned(world: World, endpoint_id: str, body: Json) -> Rollout:
     if body.get("metrics") and strategies != ["CANARY"]:
         raise bad_request("metric gates are for canary rollouts only", param="metrics")
     canary = cast(Json, body.get("canary", {}))
-    ladder = [cast(int, one["traffic"]) for one in cast("list[Json]", canary.get("steps", []))]
+    ladder = [cast(int, step["traffic"]) for step in cast("list[Json]", canary.get("steps", []))]
     ladder = ladder or _LADDERS[strategies[0]]
     if ladder[-1] != 100 or ladder != sorted(set(ladder)):
         raise bad_request("the steps must increase and end at 100", param="canary.steps")

@@ -132,7 +132,7 @@ def _split(world: World, rollout: Rollout, *, without_source: bool = False) -> N
     endpoint = world.endpoints[rollout.endpoint_id]
     shares = {rollout.source_id: 100 - rollout.percent, rollout.target_id: rollout.percent}
     deployments = {key: world.deployments[key] for key in shares if world.deployments[key].deleted_at is None}
-    endpoint.split = {key: shares[key] / max(one.ready, 1) for key, one in deployments.items()}
+    endpoint.split = {key: shares[key] / max(deployment.ready, 1) for key, deployment in deployments.items()}
     if without_source:
         endpoint.split.pop(rollout.source_id, None)
     endpoint.version += 1

@@ -64,7 +64,7 @@ def list_supported_models(world: World, request: Request) -> Json:
         and modality in {None, *_OFFERS[model.name].inputs}
         and adapter_mode in {None, *(_adapter_mode(config) for config in configs_for(model))}
     ]
-    return page(found, request.query, position=lambda one: (0, one.sequence), show=_show, newest_first=False)
+    return page(found, request.query, position=lambda model: (0, model.sequence), show=_show, newest_first=False)
 
 
 def get_supported_model(world: World, request: Request, supported_id: str) -> Json:
@@ -80,7 +80,9 @@ def tunable(world: World) -> list[Model]:
 
 
 def _offered(world: World) -> list[Model]:
-    return [one for one in world.models.values() if one.project_id == PLATFORM_PROJECT_ID and one.name in _OFFERS]
+    return [
+        model for model in world.models.values() if model.project_id == PLATFORM_PROJECT_ID and model.name in _OFFERS
+    ]
 
 
 def _one_of(request: Request, name: str, allowed: set[str]) -> str | None:

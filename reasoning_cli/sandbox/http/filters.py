@@ -39,14 +39,14 @@ class _Parser:
         return lambda values: any(test(values) for test in tests)
 
     def _both(self) -> Test:
-        tests = [self._one()]
+        tests = [self._operand()]
         while self._take("AND"):
-            tests.append(self._one())
+            tests.append(self._operand())
         return lambda values: all(test(values) for test in tests)
 
-    def _one(self) -> Test:
+    def _operand(self) -> Test:
         if self._take("NOT"):
-            test = self._one()
+            test = self._operand()
             return lambda values: not test(values)
         if self._take("("):
             test = self.either()

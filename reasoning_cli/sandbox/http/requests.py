@@ -124,15 +124,15 @@ class Raw:
 
 def ranged(request: Request, body: bytes, headers: Mapping[str, str]) -> Raw:
     """As much of the body as was asked for by one range of bytes. Raises ApiError (416) for none of it."""
-    told = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes", **headers}
+    sent = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes", **headers}
     wanted = _RANGE.fullmatch(request.range)
     if wanted is None:
-        return Raw(body, told)
+        return Raw(body, sent)
     begin, end = int(wanted[1]), min(int(wanted[2] or len(body)), len(body) - 1)
     if begin > end:
         raise ApiError(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "the range is beyond the end")
     part = {"Content-Range": f"bytes {begin}-{end}/{len(body)}"}
-    return Raw(body[begin : end + 1], told | part, HTTPStatus.PARTIAL_CONTENT)
+    return Raw(body[begin : end + 1], sent | part, HTTPStatus.PARTIAL_CONTENT)
 
 
 Reply = Json | list[Json] | Stream | Empty | Raw

@@ -80,7 +80,7 @@ def listing(item: Check) -> Check:
     def check(value: object, path: str) -> object:
         if not isinstance(value, list):
             raise _invalid(path, "a list")
-        return [item(one, f"{path}[{index}]") for index, one in enumerate(value)]
+        return [item(element, f"{path}[{index}]") for index, element in enumerate(value)]
 
     return check
 
@@ -92,11 +92,11 @@ def members(checks: Mapping[str, Check], required: Collection[str] = ()) -> Call
         if not isinstance(value, dict):
             raise _invalid(path or "body", "an object")
         result: Json = {}
-        for key, one in value.items():
+        for key, member in value.items():
             name = camel(key)
             if name not in checks:
                 raise bad_request(f'unknown field "{key}"', param=key)
-            result[name] = checks[name](one, f"{path}.{name}" if path else name)
+            result[name] = checks[name](member, f"{path}.{name}" if path else name)
         for name in required:
             if name not in result:
                 where = f"{path}.{name}" if path else name

@@ -85,9 +85,9 @@ def complete(world: World, request: Request) -> Json:
     body = request.body()
     file = _upload(world, body)
     given = body.get("parts")
-    if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+    if not isinstance(given, list) or not all(isinstance(part, dict) for part in given):
         raise bad_request("parts must be a list", param="parts")
-    said = {str(one.get("part_number")): one.get("etag") for one in given}
+    said = {str(part.get("part_number")): part.get("etag") for part in given}
     if said != file.parts or len(said) != file.part_count:
         raise bad_request(f"{len(file.parts)} of {file.part_count} parts arrived as stated", param="parts")
     keys = [_part_key(file, number) for number in range(1, file.part_count + 1)]
@@ -138,12 +138,12 @@ def _new(world: World, given: Json) -> StoredFile | Raw:
         raise bad_request("file_type must be one of " + ", ".join(_TYPES), param="file_type")
     if not isinstance(checksum, str) or not _CHECKSUM.fullmatch(checksum):
         raise bad_request("checksum must be a SHA-256 in hexadecimal digits", param="checksum")
-    for one in world.stored_files.values():
-        if (one.checksum, one.purpose) == (checksum, purpose):
-            if not one.size:
-                _forget_parts(world, one)
-                return one
-            body = f'{{"file_id": "{one.id}"}}'.encode()
+    for stored in world.stored_files.values():
+        if (stored.checksum, stored.purpose) == (checksum, purpose):
+            if not stored.size:
+                _forget_parts(world, stored)
+                return stored
+            body = f'{{"file_id": "{stored.id}"}}'.encode()
             return Raw(body, {"Content-Type": "application/json"}, HTTPStatus.CONFLICT)
     file = StoredFile(
         id=f"file-{new_id('')[1:]}",

@@ -19,8 +19,8 @@ _CHECKED_PURPOSE = "fine-tune"
 
 def list_files(world: World, request: Request) -> Json:
     """All of them, newest first."""
-    found = sorted(world.stored_files.values(), key=lambda one: one.sequence, reverse=True)
-    return {"data": [show(one) for one in found]}
+    found = sorted(world.stored_files.values(), key=lambda file: file.sequence, reverse=True)
+    return {"data": [show(file) for file in found]}
 
 
 def get_file(world: World, request: Request, file_id: str) -> Json:
@@ -31,8 +31,8 @@ def get_content(world: World, request: Request, file_id: str) -> Raw:
     file = find(world, file_id)
     if not file.size:
         raise bad_request("the file's content was never sent")
-    told = {"Content-Disposition": f'attachment; filename="{file.name}"'}
-    return ranged(request, world.blobs.get(file.checksum), told)
+    headers = {"Content-Disposition": f'attachment; filename="{file.name}"'}
+    return ranged(request, world.blobs.get(file.checksum), headers)
 
 
 def delete_file(world: World, request: Request, file_id: str) -> Json:
@@ -66,7 +66,7 @@ def find(world: World, file_id: str) -> StoredFile:
 
 def drop_content(world: World, checksum: str) -> None:
     """Unless something else needs it: another file, or a job that learned from it."""
-    needed = {one.checksum for one in world.stored_files.values()}
+    needed = {file.checksum for file in world.stored_files.values()}
     needed.update(*(job.checksums for job in world.fine_tunes.values()))
     if checksum not in needed:
         world.blobs.drop(checksum)

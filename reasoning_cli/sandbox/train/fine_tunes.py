@@ -59,7 +59,7 @@ _seed = members(
 
 def list_jobs(world: World, request: Request) -> Json:
     """All of them, newest first; the objects that a job left are told by the job itself only."""
-    jobs = sorted(world.live_fine_tunes(), key=lambda one: one.sequence, reverse=True)
+    jobs = sorted(world.live_fine_tunes(), key=lambda job: job.sequence, reverse=True)
     return {"data": [_summary(world, job) for job in jobs]}
 
 
@@ -103,7 +103,7 @@ def seed_job(world: World, request: Request) -> Json:
     looks whose result was lost on the way to the registry.
     """
     body = _seed(request.body(), "")
-    base = next((one for one in world.models.values() if body["model"] in {one.id, one.name}), None)
+    base = next((model for model in world.models.values() if body["model"] in {model.id, model.name}), None)
     if base is None:
         raise not_found("model", cast(str, body["model"]))
     status = cast(str, body.get("status", "completed"))
@@ -121,7 +121,7 @@ def seed_job(world: World, request: Request) -> Json:
         sequence=sequence,
     )
     if status == "completed" and body.get("registered", True):
-        if any(one.name == f"{PROJECT_SLUG}/{job.suffix}" for one in world.models.values()):
+        if any(model.name == f"{PROJECT_SLUG}/{job.suffix}" for model in world.models.values()):
             raise ApiError(HTTPStatus.CONFLICT, f"a model named {job.suffix!r} already exists", code="already_exists")
         job.model_id = register(world, base, job.suffix, "model", []).id
         if job.kind == "Lora":

@@ -31,7 +31,10 @@ def list_events(world: World, request: Request, job_id: str) -> Json:
                 events.append((_at(job, step), name, "info", f"{name.replace('_', ' ')}, {number} of {count}", step))
     capital = world.behaviour.capital_events
     return {
-        "data": [_event(job, *one, capital=capital) for one in sorted(events, key=lambda one: (one[0], one[4] is None))]
+        "data": [
+            _event(job, *event, capital=capital)
+            for event in sorted(events, key=lambda event: (event[0], event[4] is None))
+        ]
     }
 
 
@@ -43,10 +46,10 @@ def list_metrics(world: World, request: Request, job_id: str) -> Json:
     points = min(_MAX_POINTS, _step(request, "resolution", _MAX_POINTS))
     done = steps_done(world, job)
     shown = [step for step in range(1, done + 1) if first <= step <= last and begin <= _at(job, step) <= end]
-    kept = set(shown[:: max(1, -(-len(shown) // max(1, points)))]) | set(shown[-1:])
+    drawn = set(shown[:: max(1, -(-len(shown) // max(1, points)))]) | set(shown[-1:])
     evals = _asked(job, "n_evals", 0)
     measured = {max(1, job.total_steps * number // evals) for number in range(1, evals + 1)}
-    return {"metrics": [_metric(job, step, step in measured) for step in shown if step in kept | measured]}
+    return {"metrics": [_metric(job, step, step in measured) for step in shown if step in drawn | measured]}
 
 
 def list_checkpoints(world: World, request: Request, job_id: str) -> Json:
@@ -56,10 +59,10 @@ def list_checkpoints(world: World, request: Request, job_id: str) -> Json:
         return {"data": []}
     kind = "adapter" if job.kind == "Lora" else "model"
     rows = [(step, model_id, kind, f"Intermediate checkpoint, step {step}") for step, model_id in job.checkpoints]
-    for one, model_id in (("model", job.model_id), ("adapter", job.adapter_id)):
+    for what, model_id in (("model", job.model_id), ("adapter", job.adapter_id)):
         if model_id is not None:
-            rows.append((job.total_steps, model_id, one, f"Final {one}, step {job.total_steps}"))
-    return {"data": [_checkpoint(world, job, *one) for one in rows]}
+            rows.append((job.total_steps, model_id, what, f"Final {what}, step {job.total_steps}"))
+    return {"data": [_checkpoint(world, job, *row) for row in rows]}
 
 
 def steps_done(world: World, job: FineTune) -> int:

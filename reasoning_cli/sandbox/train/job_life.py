@@ -19,7 +19,7 @@ _CANCEL_SECONDS = 5
 
 def begin(world: World, job: FineTune) -> None:
     _enter(world, job, "pending", _PENDING_SECONDS)
-    _tell(world, job, "job_pending", "job created")
+    _notify(world, job, "job_pending", "job created")
 
 
 def cancel(world: World, job: FineTune) -> None:
@@ -28,7 +28,7 @@ def cancel(world: World, job: FineTune) -> None:
         raise bad_request(f"the job is {job.status}, it cannot be cancelled")
     if job.status == "cancel_requested":
         return
-    _tell(world, job, "cancel_requested", "cancellation requested")
+    _notify(world, job, "cancel_requested", "cancellation requested")
     _enter(world, job, "cancel_requested", _CANCEL_SECONDS)
 
 
@@ -47,7 +47,7 @@ def progress(world: World, job: FineTune) -> float:
 
 def register(world: World, base: Model, name: str, kind: str, learned: list[str]) -> Model:
     """A model in the registry, which knows what it learned from; a name that is taken gets more to it."""
-    taken = {one.name for one in world.models.values()}
+    taken = {model.name for model in world.models.values()}
     full_name = f"{PROJECT_SLUG}/{name}"
     if full_name in taken:
         full_name += f"-{new_id('')[1:5]}"
@@ -80,28 +80,28 @@ def _go_on(world: World, job: FineTune) -> None:
             _fail(world, job, behaviour.fail_job)
             return
         job.stopped_at = world.now
-        _tell(world, job, "training_complete", "training completed")
-        _tell(world, job, "model_compressing", "compressing the model")
+        _notify(world, job, "training_complete", "training completed")
+        _notify(world, job, "model_compressing", "compressing the model")
         _enter(world, job, "compressing", behaviour.saving_seconds)
     elif job.status == "compressing":
-        _tell(world, job, "model_compression_complete", "the model is compressed")
-        _tell(world, job, "model_uploading", "uploading the model")
+        _notify(world, job, "model_compression_complete", "the model is compressed")
+        _notify(world, job, "model_uploading", "uploading the model")
         _enter(world, job, "uploading", behaviour.saving_seconds)
     elif job.status == "uploading":
         _complete(world, job)
     elif job.status == "cancel_requested":
         _stop_billing(world, job)
-        _tell(world, job, "job_stopped", "the job was cancelled")
+        _notify(world, job, "job_stopped", "the job was cancelled")
         _enter(world, job, "cancelled", None)
 
 
 def _start(world: World, job: FineTune) -> None:
     """From here on the price of the whole job stands."""
-    _tell(world, job, "job_start", "the job started")
+    _notify(world, job, "job_start", "the job started")
     for name in ("model", "training_data"):
-        _tell(world, job, f"{name}_downloading", f"downloading the {name.replace('_', ' ')}")
-        _tell(world, job, f"{name}_download_complete", f"the {name.replace('_', ' ')} is downloaded")
-    _tell(world, job, "training_start", "training started")
+        _notify(world, job, f"{name}_downloading", f"downloading the {name.replace('_', ' ')}")
+        _notify(world, job, f"{name}_download_complete", f"the {name.replace('_', ' ')} is downloaded")
+    _notify(world, job, "training_start", "training started")
     job.total_price = job.full_price
     job.running_at = world.now
     job.running_ms = world.behaviour.training_seconds * MILLISECONDS_PER_SECOND
@@ -113,22 +113,22 @@ def _fail(world: World, job: FineTune, how: str) -> None:
     """Their fault is refunded; what was done before a limit, or with data that cannot be trained on, is billed."""
     _stop_billing(world, job)
     if how == "billing_limit":
-        _tell(world, job, "billing_limit", "the spending limit of the organization is reached", "error")
-        _tell(world, job, "job_stopped", "the job was stopped")
+        _notify(world, job, "billing_limit", "the spending limit of the organization is reached", "error")
+        _notify(world, job, "job_stopped", "the job was stopped")
         _enter(world, job, "error", None)
         return
     if how == "user_error":
-        _tell(world, job, "job_error", "the training data cannot be trained on: the loss is not finite", "error")
+        _notify(world, job, "job_error", "the training data cannot be trained on: the loss is not finite", "error")
         _enter(world, job, "user_error", None)
         return
-    _tell(world, job, "job_error", "internal error: a node was lost", "error")
-    _tell(world, job, "refund", "the price of the job was refunded")
+    _notify(world, job, "job_error", "internal error: a node was lost", "error")
+    _notify(world, job, "refund", "the price of the job was refunded")
     job.total_price = 0
     _enter(world, job, "error", None)
 
 
 def _complete(world: World, job: FineTune) -> None:
-    _tell(world, job, "model_upload_complete", "the model is uploaded")
+    _notify(world, job, "model_upload_complete", "the model is uploaded")
     if world.behaviour.register_results:
         base = world.models[job.base_id]
         learn(world.blobs, job.checksums)  # now, so that the first answer is not kept waiting for it
@@ -143,8 +143,8 @@ def _complete(world: World, job: FineTune) -> None:
             model = register(world, base, f"{job.suffix}-step-{step}", kind, job.checksums)
             job.checkpoints.append((step, model.id))
     else:
-        _tell(world, job, "warning", "the model could not be registered", "warning")
-    _tell(world, job, "job_complete", "the job is completed")
+        _notify(world, job, "warning", "the model could not be registered", "warning")
+    _notify(world, job, "job_complete", "the job is completed")
     _enter(world, job, "completed", None)
 
 
@@ -162,5 +162,5 @@ def _enter(world: World, job: FineTune, status: str, seconds: int | None) -> Non
     world.changed = True
 
 
-def _tell(world: World, job: FineTune, kind: str, message: str, level: str = "info") -> None:
+def _notify(world: World, job: FineTune, kind: str, message: str, level: str = "info") -> None:
     job.events.append((world.now, kind, level, message))

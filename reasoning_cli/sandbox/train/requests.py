@@ -154,7 +154,9 @@ def _limits(base: Model) -> Json:
 
 def _base(world: World, name: str) -> Model:
     """A model of the platform that can be fine-tuned. Raises ApiError (404)."""
-    tunable = {one.name: one for one in supported_models.tunable(world) if one.name != world.behaviour.retired_base}
+    tunable = {
+        model.name: model for model in supported_models.tunable(world) if model.name != world.behaviour.retired_base
+    }
     if name not in tunable:
         raise ApiError(
             HTTPStatus.NOT_FOUND, f"model {name!r} is not available for fine-tuning", code="model_not_available"

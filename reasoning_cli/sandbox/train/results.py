@@ -37,8 +37,8 @@ def download(world: World, request: Request) -> Raw:
         raise bad_request("the job made no adapter", param="checkpoint")
     if job.status != "completed":
         raise bad_request(f"the job is {job.status}: there is nothing to download yet")
-    told = {"Content-Disposition": f'attachment; filename="{job.suffix}-{kind}.tar.zst"'}
-    return ranged(request, zstd_frame(_archive(job, kind)), told)
+    headers = {"Content-Disposition": f'attachment; filename="{job.suffix}-{kind}.tar.zst"'}
+    return ranged(request, zstd_frame(_archive(job, kind)), headers)
 
 
 def preview(world: World, request: Request) -> Json:
@@ -56,8 +56,10 @@ def preview(world: World, request: Request) -> Json:
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 100:
         raise bad_request("top_k must be an integer from 1 to 100", param="top_k")
     found = samples(world.blobs.get(file.checksum))
-    whole = [_row(one.prompt, one.answer, bool(on_inputs)) for one, _ in zip(found, range(count), strict=False)]
-    rows = [row for one in whole for row in _fitted(one, world.behaviour.long_samples)][:count]
+    whole = [
+        _row(sample.prompt, sample.answer, bool(on_inputs)) for sample, _ in zip(found, range(count), strict=False)
+    ]
+    rows = [row for other_row in whole for row in _fitted(other_row, world.behaviour.long_samples)][:count]
     return {
         "dataset_format": form,
         "max_seq_length": _MAX_LENGTH,
@@ -115,7 +117,7 @@ def _archive(job: FineTune, kind: str) -> bytes:
 
 def _tokens(world: World, job: FineTune) -> bytes:
     found = samples(world.blobs.get(job.checksums[-1]))
-    rows = (json.dumps(_row(one.prompt, one.answer, False)) for one in found)
+    rows = (json.dumps(_row(sample.prompt, sample.answer, False)) for sample in found)
     return zstd_frame("".join(f"{row}\n" for row in rows).encode())
 
 

@@ -112,9 +112,9 @@ def complete_upload(world: World, request: Request) -> Json:
     given = cast("list[Json]", body["files"])
     if not given:
         raise bad_request("files must not be empty", param="files")
-    files = [(cast(str, one["path"]), cast(str, one["hash"]), _size(world, model, one)) for one in given]
-    for one in given:
-        world.file_uploads.pop(_upload_id(one), None)
+    files = [(cast(str, file["path"]), cast(str, file["hash"]), _size(world, model, file)) for file in given]
+    for file in given:
+        world.file_uploads.pop(_upload_id(file), None)
     return {"revisionId": add_revision(world, model, files).id}
 
 
@@ -141,7 +141,7 @@ def _size(world: World, model: Model, file: Json) -> int:
     if upload is None or (upload.model_id, upload.path, upload.hash) != (model.id, path, digest):
         raise bad_request(f"{path} has no upload of that id, path and hash", param="files")
     said = {
-        str(one["partNumber"]): one["hash"] for one in cast("list[Json]", cast(Json, file["uploadDetails"])["parts"])
+        str(part["partNumber"]): part["hash"] for part in cast("list[Json]", cast(Json, file["uploadDetails"])["parts"])
     }
     arrived = {number: etag for number, (etag, _) in upload.parts.items()}
     if said != arrived or len(arrived) != upload.part_count:
@@ -157,7 +157,7 @@ def _upload_id(file: Json) -> str:
 
 def _known_size(model: Model, path: str, digest: str) -> int | None:
     """The size of a file that a revision of the model has already."""
-    known = (one for revision in model.revisions for one in revision.files)
+    known = (file for revision in model.revisions for file in revision.files)
     return next((size for name, has, size in known if (name, has) == (path, digest)), None)
 
 
@@ -165,5 +165,5 @@ def _etag(parts: list[str]) -> str:
     """S3's: the MD5 of one part, or of the parts' MD5s, with their number."""
     if len(parts) == 1:
         return parts[0]
-    joined = hashlib.md5(b"".join(bytes.fromhex(one) for one in parts), usedforsecurity=False)
+    joined = hashlib.md5(b"".join(bytes.fromhex(part) for part in parts), usedforsecurity=False)
     return f"{joined.hexdigest()}-{len(parts)}"

@@ -71,12 +71,12 @@ def list_projects(world: World, request: Request) -> Json:
         "organization_id": ORGANIZATION_ID,
         "organization_name": catalog.ORGANIZATION_NAME,
     }
-    return page([project], request.query, position=lambda one: (0, 0), show=lambda one: one)
+    return page([project], request.query, position=lambda shown: (0, 0), show=lambda shown: shown)
 
 
 def list_models(world: World, request: Request) -> Json:
     own = [model for model in world.models.values() if model.project_id == PROJECT_ID]
-    return page(own, request.query, position=lambda one: (0, one.sequence), show=_show, newest_first=False)
+    return page(own, request.query, position=lambda model: (0, model.sequence), show=_show, newest_first=False)
 
 
 def create_model(world: World, request: Request) -> Json:
@@ -137,14 +137,18 @@ def delete_model(world: World, request: Request, model_id: str) -> Json:
 
 def list_revisions(world: World, request: Request, model_id: str) -> Json:
     model = _model(world, model_id)
-    return {"object": "list", "data": [_show_revision(one) for one in reversed(model.revisions)], "next_cursor": None}
+    return {
+        "object": "list",
+        "data": [_show_revision(revision) for revision in reversed(model.revisions)],
+        "next_cursor": None,
+    }
 
 
 def list_files(world: World, request: Request, model_id: str) -> Json:
     """The files of one revision, by `revisionId`, else of the newest; none before the first upload."""
     model = _model(world, model_id)
     wanted = request.query.get("revisionId")
-    revision = next((one for one in reversed(model.revisions) if wanted in {None, one.id}), None)
+    revision = next((revision for revision in reversed(model.revisions) if wanted in {None, revision.id}), None)
     if revision is None:
         if wanted is not None:
             raise not_found("revision", wanted)
@@ -176,8 +180,8 @@ def list_configs(world: World, request: Request) -> Json:
     return page(
         configs,
         request.query,
-        position=lambda one: (0, rank[one.id]),
-        show=lambda one: one.show(_project_of(world, one.model_id)),
+        position=lambda config: (0, rank[config.id]),
+        show=lambda config: config.show(_project_of(world, config.model_id)),
         newest_first=False,
     )
 
@@ -192,15 +196,15 @@ def get_config(world: World, request: Request, config_id: str) -> Json:
 def list_instance_types(world: World, request: Request) -> Json:
     return {
         "object": "list",
-        "data": [one.show(world.price_of(one.name)) for one in INSTANCE_TYPES.values()],
+        "data": [kind.show(world.price_of(kind.name)) for kind in INSTANCE_TYPES.values()],
         "next_cursor": None,
     }
 
 
 def get_instance_type(world: World, request: Request, instance_id: str) -> Json:
-    for one in INSTANCE_TYPES.values():
-        if one.id == instance_id:
-            return one.show(world.price_of(one.name))
+    for kind in INSTANCE_TYPES.values():
+        if kind.id == instance_id:
+            return kind.show(world.price_of(kind.name))
     raise not_found("instance type", instance_id)
 
 

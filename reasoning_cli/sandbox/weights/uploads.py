@@ -35,7 +35,7 @@ _create = members({"modelId": text, "remoteUrl": _remote_url, "token": text}, re
 
 
 def list_uploads(world: World, request: Request) -> Json:
-    return page(world.uploads.values(), request.query, position=lambda one: (0, one.sequence), show=_show)
+    return page(world.uploads.values(), request.query, position=lambda upload: (0, upload.sequence), show=_show)
 
 
 def create_upload(world: World, request: Request) -> Json:
@@ -61,7 +61,7 @@ def get_upload(world: World, request: Request, upload_id: str) -> Json:
 def list_upload_events(world: World, request: Request, upload_id: str) -> Json:
     """Newest first."""
     events = enumerate(_upload(world, upload_id).events)
-    return page(events, request.query, position=lambda one: (0, one[0]), show=lambda one: one[1])
+    return page(events, request.query, position=lambda event: (0, event[0]), show=lambda event: event[1])
 
 
 def own_model(world: World, model_id: str) -> Model:

@@ -86,8 +86,8 @@ def _h100(count: int, cents: int, headroom: int) -> InstanceType:
 
 
 INSTANCE_TYPES: dict[str, InstanceType] = {
-    one.name: one
-    for one in (
+    kind.name: kind
+    for kind in (
         # The cheapest, and nothing free: "cheapest" and "cheapest that can start" differ.
         InstanceType("nvidia-a100-80gb", "NVIDIA A100 80GB", 1, 80, 329, (Region("us-central-1", 0),)),
         _h100(1, 549, 16),

@@ -112,7 +112,10 @@ class World:
 
     def active_rollout(self, endpoint_id: str) -> Rollout | None:
         """The one that has the endpoint's split in its hands."""
-        return next((one for one in self.rollouts.values() if one.endpoint_id == endpoint_id and one.is_active), None)
+        return next(
+            (rollout for rollout in self.rollouts.values() if rollout.endpoint_id == endpoint_id and rollout.is_active),
+            None,
+        )
 
     def require_free_split(self, endpoint_id: str) -> None:
         """Raises ApiError (409) while a rollout is at it."""
@@ -178,7 +181,9 @@ class World:
         if not isinstance(events, dict) or not isinstance(prices, dict):
             raise TypeError("not a saved sandbox")
         (behaviour,) = _records([data["behaviour"]], Behaviour)
-        tables = {name: {one.id: one for one in _records(data.get(name, []), kind)} for name, kind in _TABLES.items()}
+        tables = {
+            name: {record.id: record for record in _records(data.get(name, []), kind)} for name, kind in _TABLES.items()
+        }
         for model in tables["models"].values():
             model.revisions = _records(model.revisions, Revision)
         return cls(
@@ -201,7 +206,7 @@ def check_etag(given: str | None, current: str) -> None:
 def _records(data: object, kind: type) -> list[Any]:
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
         raise TypeError("not a saved sandbox")
-    names = {one.name for one in fields(kind)}
+    names = {field.name for field in fields(kind)}
     if any(set(row) - names for row in data):
         raise ValueError("saved by another version")
     return [kind(**row) for row in data]

@@ -101,7 +101,7 @@ class Deployments:
             row = connection.execute("SELECT * FROM deployments WHERE key=?", (key,)).fetchone()
             if row is None:
                 raise NotFoundError(f"no deployment `{key}` is on record", hint="`reasoning models list --all`")
-            # replace() refuses a name that is no field; the types are the caller's word.
+            # replace() refuses a name that is not a field; the types are the caller's word.
             record = replace(_record(row), **changes)  # type: ignore[arg-type]
             connection.execute(_UPDATE, _parameters(record))
         return record

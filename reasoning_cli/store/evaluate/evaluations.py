@@ -66,8 +66,8 @@ class Disagreement:
     decided: Mapping[str, str | None]
 
 
-_COLUMNS = tuple(one.name for one in fields(EvaluationRecord))
-_ANSWER = tuple(one.name for one in fields(AnswerRecord))
+_COLUMNS = tuple(field.name for field in fields(EvaluationRecord))
+_ANSWER = tuple(field.name for field in fields(AnswerRecord))
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM evaluations"
 _INSERT = (
     f"INSERT INTO evaluation_answers(evaluation, {', '.join(_ANSWER)}) VALUES (?, {', '.join('?' * len(_ANSWER))})"
@@ -155,11 +155,11 @@ class Evaluations:
     def keep(self, number: int, answers: Sequence[AnswerRecord]) -> None:
         """Write answers down, in one transaction; what is there already stays. Those of samples that were deleted
         meanwhile go with them."""
-        there = self._there([one.sample_seq for one in answers if one.sample_seq is not None])
+        there = self._there([answer.sample_seq for answer in answers if answer.sample_seq is not None])
         rows = [
-            (number, *(_stored(one, name) for name in _ANSWER))
-            for one in answers
-            if one.sample_seq is None or one.sample_seq in there
+            (number, *(_stored(answer, name) for name in _ANSWER))
+            for answer in answers
+            if answer.sample_seq is None or answer.sample_seq in there
         ]
         self._store.write_many(_INSERT, rows)
 
@@ -218,13 +218,15 @@ class Evaluations:
             {"number": number, "limit": limit},
         ):
             scores = json.loads(row["scores"])
-            one = found.setdefault(row["item"], Disagreement(row["item"], row["id"], scores.get("truth"), {}))
-            one.decided[names.get(row["place"], "?")] = scores.get("decided")  # type: ignore[index]
+            disagreement = found.setdefault(row["item"], Disagreement(row["item"], row["id"], scores.get("truth"), {}))
+            disagreement.decided[names.get(row["place"], "?")] = scores.get("decided")  # type: ignore[index]
         return list(found.values())
 
     def disagreeing(self, number: int) -> list[str]:
         """The ids of the samples that `disagreements` tells of."""
-        return [one.sample_id for one in self.disagreements(number) if one.sample_id is not None]
+        return [
+            disagreement.sample_id for disagreement in self.disagreements(number) if disagreement.sample_id is not None
+        ]
 
     def disagreement_count(self, number: int) -> int:
         """How many there are."""

@@ -21,7 +21,7 @@ WATCHED: tuple[Stage, ...] = ("watching", "finishing", "returning")
 class Promotion:
     """One promotion. `plan` is what was agreed to, `before` the slot's settings as they were, both as JSON holds them.
 
-    `model_key` is the deployment that comes in, None until it is up; `old_key` the one that answered until then, None
+    `model_key` is the candidate's deployment, None until it is up; `old_key` the one that answered until then, None
     where the original did. `step` counts the shares of the plan, `step_at` is when that one began, None until it has.
     `gate` is what was held against what, `forced_by` who went on all the same. `why` says how it ended, or why it is
     going back.
@@ -49,7 +49,7 @@ class Promotion:
     why: str | None = None
 
 
-_COLUMNS = tuple(one.name for one in fields(Promotion))
+_COLUMNS = tuple(field.name for field in fields(Promotion))
 _TIMES = ("started_at", "updated_at", "finished_at", "step_at", "rolled_back_at")
 _JSON = ("plan", "before", "gate")
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM promotions"

@@ -1,4 +1,4 @@
-"""What was exported where: a row a file, with the samples in it, so that each sample can be told where it went."""
+"""What was exported where: a row a file, with the samples in it, so that it is known where each sample went."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ class NumberSet:
     @classmethod
     def unpacked(cls, stored: bytes) -> NumberSet:
         """What `packed` gave."""
-        one = cls(int.from_bytes(stored[:8]))
-        one._bits = bytearray(zlib.decompress(stored[8:]))
-        return one
+        numbers = cls(int.from_bytes(stored[:8]))
+        numbers._bits = bytearray(zlib.decompress(stored[8:]))
+        return numbers
 
 
 def record_export(

@@ -147,9 +147,9 @@ class WholeRows:
                 (parents,),
             ):
                 hanging.setdefault(row[child.column], []).append(dict(row))
-            for one in every:
-                found = hanging.get(one[child.parent])
-                one[child.table] = json.dumps(found, ensure_ascii=False) if found else None
+            for parent in every:
+                found = hanging.get(parent[child.parent])
+                parent[child.table] = json.dumps(found, ensure_ascii=False) if found else None
         return every
 
     def _insert_children(self, child: _Child, text: Value, parent: Mapping[str, Value]) -> None:

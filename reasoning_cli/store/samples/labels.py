@@ -62,14 +62,16 @@ class Labels:
         """
         numbers: list[int | None] = []
         with self._store.transaction() as connection:
-            for one in labellings:
+            for labelling in labellings:
                 row = connection.execute(
-                    "SELECT seq, label, corrected FROM samples WHERE id = ?", (one.sample_id,)
+                    "SELECT seq, label, corrected FROM samples WHERE id = ?", (labelling.sample_id,)
                 ).fetchone()
-                if row is None or ((row["label"], row["corrected"]) == (one.label, one.answer) and not one.note):
+                if row is None or (
+                    (row["label"], row["corrected"]) == (labelling.label, labelling.answer) and not labelling.note
+                ):
                     numbers.append(None)
                     continue
-                numbers.append(_change(connection, row, one.label, one.answer, at, by, note=one.note))
+                numbers.append(_change(connection, row, labelling.label, labelling.answer, at, by, note=labelling.note))
         return numbers
 
     def undo(self, number: int, *, at: datetime, by: str) -> bool:
@@ -83,8 +85,10 @@ class Labels:
             if (row["label"], row["corrected"]) != (change["label"], change["answer"]):
                 return False
             later = connection.execute("SELECT number, undoes FROM labels WHERE sample_seq = ?", (seq,)).fetchall()
-            undone = {one["undoes"] for one in later}
-            standing = [one["number"] for one in later if one["undoes"] is None and one["number"] not in undone]
+            undone = {change["undoes"] for change in later}
+            standing = [
+                change["number"] for change in later if change["undoes"] is None and change["number"] not in undone
+            ]
             if not standing or max(standing) != number:
                 return False
             _change(connection, row, change["was_label"], change["was_answer"], at, by, undoes=number)

@@ -88,7 +88,7 @@ class Pages:
             )
         ]
 
-    def telling_length(self, sample_id: str) -> int:
+    def distinct_length(self, sample_id: str) -> int:
         """How many characters of an id tell it from all others."""
         row = self._store.row(
             "SELECT (SELECT max(id) FROM samples WHERE id < :id), (SELECT min(id) FROM samples WHERE id > :id)",
@@ -156,6 +156,8 @@ def _most(limit: int) -> int | None:
     return None if limit < 0 else limit
 
 
-def _shared(one: str, other: str) -> int:
+def _shared(first: str, other: str) -> int:
     """How many characters two texts begin with alike."""
-    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return next(
+        (at for at, (a, b) in enumerate(zip(first, other, strict=False)) if a != b), min(len(first), len(other))
+    )

@@ -38,7 +38,7 @@ class CutRange:
     """What a cut takes: how many from when to when, and how many labelled ones it leaves."""
 
     samples: SampleRange
-    kept: int
+    protected: int
 
 
 # Both bounds are said of the time alone as well: that is what the index is searched by.
@@ -59,9 +59,9 @@ def range_of_cut(store: Store, cut: Cut, *, keep_labelled: bool) -> CutRange:
     """What a cut would take."""
     values: dict[str, Value] = {"type": cut.model_type, "at": to_ms(cut.at), "seq": cut.seq}
     every = store.number(f"SELECT count(*) FROM samples WHERE {_CUT}", values)
-    kept = 0
+    protected = 0
     if keep_labelled:
-        kept = store.number(f"SELECT count(*) FROM samples WHERE {_CUT} AND label IS NOT NULL", values)
+        protected = store.number(f"SELECT count(*) FROM samples WHERE {_CUT} AND label IS NOT NULL", values)
     oldest, newest = (
         store.row(
             f"SELECT created_at FROM samples WHERE {_CUT}{_UNLABELLED if keep_labelled else ''}"
@@ -72,11 +72,11 @@ def range_of_cut(store: Store, cut: Cut, *, keep_labelled: bool) -> CutRange:
     )
     return CutRange(
         SampleRange(
-            every - kept,
+            every - protected,
             from_ms(oldest[0]) if oldest is not None else None,
             from_ms(newest[0]) if newest is not None else None,
         ),
-        kept,
+        protected,
     )
 
 

@@ -19,7 +19,7 @@ class Reviews:
     def get(self, name: str) -> list[str] | None:
         """The ids drawn under that name, in their order; None when none were."""
         row = self._store.row("SELECT samples FROM reviews WHERE name = ?", (name,))
-        return [str(one) for one in json.loads(row["samples"])] if row is not None else None
+        return [str(sample_id) for sample_id in json.loads(row["samples"])] if row is not None else None
 
     def keep(self, name: str, numbers: Sequence[int], *, at: datetime) -> list[str]:
         """Keep the samples with these numbers under a name that is new; their ids. Of two at once the first counts."""

@@ -79,7 +79,7 @@ def beside(store: Store, samples: Sequence[Sample]) -> dict[int, list[Beside]]:
     numbers = json.dumps([sample.seq for sample in samples])
     for table, key, sample_column, named, columns in _BESIDE:
         for row in store.rows(
-            f"SELECT samples.seq AS sample, {table}.{key} AS key, {', '.join(f'{table}.{one}' for one in columns)}"
+            f"SELECT samples.seq AS sample, {table}.{key} AS key, {', '.join(f'{table}.{name}' for name in columns)}"
             f" FROM samples JOIN {table} ON {table}.{sample_column} = samples.{named}"
             " WHERE samples.seq IN (SELECT value FROM json_each(?))",
             (numbers,),
@@ -108,10 +108,10 @@ def replace_texts(
                 " prompt_chars = :prompt_chars, output_chars = :output_chars WHERE seq = :seq",
                 _values(old, new),
             )
-        for one in rows:
+        for row in rows:
             connection.execute(
-                f"UPDATE {one.table} SET {', '.join(f'{column} = ?' for column in one.texts)} WHERE number = ?",
-                (*one.texts.values(), one.key),
+                f"UPDATE {row.table} SET {', '.join(f'{column} = ?' for column in row.texts)} WHERE number = ?",
+                (*row.texts.values(), row.key),
             )
 
 

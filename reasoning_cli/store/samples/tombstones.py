@@ -57,13 +57,13 @@ class Forgotten:
             place += (size := min(step.rows, len(numbers) - place))
             chosen = "seq IN (SELECT value FROM json_each(?))"
             rows = list(self._store.rows(f"SELECT id, model_type, prompt_hash FROM samples WHERE {chosen}", (batch,)))
-            kept = [
-                (one, to_ms(at))
+            marks = [
+                (mark, to_ms(at))
                 for sample_id, model_type, prompt_hash in rows
-                for one in (self._hash("sample", sample_id), self._prompt(model_type, prompt_hash))
+                for mark in (self._hash("sample", sample_id), self._prompt(model_type, prompt_hash))
             ]
             with step.holding(size), self._store.transaction() as connection:
-                connection.executemany(_KEEP, kept)
+                connection.executemany(_KEEP, marks)
                 gone += connection.execute(f"DELETE FROM samples WHERE {chosen}", (batch,)).rowcount
             step.give_back()
             on_progress(gone)
@@ -74,17 +74,17 @@ class Forgotten:
         if not self._any:
             return set()
         marks = [(sample.id, at, *mark) for sample, at in found for mark in self._marks(sample)]
-        until = self._until(list({one for *_, one in marks}))
+        until = self._until(list({digest for *_, digest in marks}))
         return {
             sample_id
-            for sample_id, at, is_own, one in marks
-            if one in until and (is_own or at is None or to_ms(at) <= until[one])
+            for sample_id, at, is_own, digest in marks
+            if digest in until and (is_own or at is None or to_ms(at) <= until[digest])
         }
 
     def lift(self, samples: Iterable[Sample]) -> None:
         """Keep no longer that these samples were forgotten; what was said of rooms, people and agents stays."""
-        own = [one for sample in samples for is_own, one in self._of_sample(sample)]
-        self._store.write_many("DELETE FROM forgotten WHERE hash=?", [(one,) for one in own])
+        own = [mark for sample in samples for is_own, mark in self._of_sample(sample)]
+        self._store.write_many("DELETE FROM forgotten WHERE hash=?", [(mark,) for mark in own])
 
     def take_over(self, other: Forgotten) -> bool:
         """Keep also what was forgotten in the other store; False when that is nothing that could be known again here.
@@ -124,7 +124,7 @@ class Forgotten:
             for rest in _UUID_REST.finditer(text):
                 people.add(text[max(0, rest.start() - _UUID_START) : rest.end()])
         named = [("room", sample.room_id), ("agent", sample.agent_id), ("agent", sample.agent_name)]
-        for kind, value in [*named, *(("entity", one) for one in people)]:
+        for kind, value in [*named, *(("entity", person_id) for person_id in people)]:
             if value:
                 yield False, self._hash(kind, value)
 

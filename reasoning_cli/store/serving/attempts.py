@@ -46,14 +46,14 @@ class Attempts:
 
     def insert_many(self, attempts: Sequence[AttemptRecord]) -> int:
         """Keep attempts, in one transaction; their samples must be there."""
-        return self._store.write_many(_INSERT, [_parameters(one) for one in attempts])
+        return self._store.write_many(_INSERT, [_parameters(attempt) for attempt in attempts])
 
-    def beside(self, sample_id: str) -> list[AttemptRecord]:
+    def of_sample(self, sample_id: str) -> list[AttemptRecord]:
         """What was tried beside one sample, in order."""
         return list(self._read("WHERE sample_id=? ORDER BY number", (sample_id,)))
 
     def newest(self, model_type: str) -> datetime | None:
-        """When a model of a type was last asked beside the original, or in vain."""
+        """When a model of a type was last asked as a shadow, or in vain."""
         row = self._store.row("SELECT max(at) FROM attempts WHERE model_type=?", (model_type,))
         return from_ms(row[0]) if row is not None and row[0] is not None else None
 

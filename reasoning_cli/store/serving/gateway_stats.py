@@ -28,7 +28,7 @@ class Answers:
 
 def answers(store: Store, since: datetime, until: datetime) -> list[Answers]:
     """Who answered what came through gateways from `since` to `until`, by type and source."""
-    return [one for model_type in MODEL_TYPES for one in _of_type(store, model_type, since, until)]
+    return [row for model_type in MODEL_TYPES for row in _of_type(store, model_type, since, until)]
 
 
 def _of_type(store: Store, model_type: str, since: datetime, until: datetime) -> Iterator[Answers]:
@@ -54,13 +54,13 @@ def _of_type(store: Store, model_type: str, since: datetime, until: datetime) ->
 
 
 def agreement(store: Store, since: datetime, until: datetime) -> dict[str, tuple[int, int]]:
-    """By type: how often a model of ours that was asked beside the original decided alike, of how many times."""
+    """By type: how often a shadow agreed with the original, of how many times."""
     rows = store.rows(
         "SELECT a.model_type, sum(agrees), count(agrees) FROM attempts AS a JOIN samples AS s ON s.id=a.sample_id"
         " WHERE at>=? AND at<? AND mode='shadow' AND agrees IS NOT NULL AND s.source<>'slot' GROUP BY a.model_type",
         (to_ms(since), to_ms(until)),
     )
-    return {str(model_type): (int(alike), int(all_of_them)) for model_type, alike, all_of_them in rows}
+    return {str(model_type): (int(agreed), int(all_of_them)) for model_type, agreed, all_of_them in rows}
 
 
 def _failures(store: Store, model_type: str, since: datetime, until: datetime) -> dict[str, int]:

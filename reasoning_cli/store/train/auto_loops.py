@@ -53,7 +53,7 @@ class Loop:
         return timedelta(seconds=self.every_seconds)
 
 
-_COLUMNS = tuple(one.name for one in fields(Loop))
+_COLUMNS = tuple(field.name for field in fields(Loop))
 _TIMES = ("created_at", "line_at", "begun_at", "ended_at")
 _FLAGS = ("unattended", "told")
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM loops"

@@ -49,14 +49,14 @@ class FineTunes:
 
     def note(self, jobs: Sequence[FineTuneRecord]) -> None:
         """Write down jobs as they are now; what did not change writes nothing."""
-        known = {one.id: one for one in self.all()}
-        new = [one for one in jobs if known.get(one.id) != one]
+        known = {record.id: record for record in self.all()}
+        new = [job for job in jobs if known.get(job.id) != job]
         if new:
             self._store.write_many(
                 _UPSERT,
                 [
-                    tuple(to_ms(one.created_at) if name == "created_at" else getattr(one, name) for name in _COLUMNS)
-                    for one in new
+                    tuple(to_ms(job.created_at) if name == "created_at" else getattr(job, name) for name in _COLUMNS)
+                    for job in new
                 ],
             )
 

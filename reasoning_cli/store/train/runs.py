@@ -23,7 +23,7 @@ class TrainingRun:
     """One run. `stage` is the last that is complete; `plan` is what it takes to go on, as JSON holds it.
 
     `base` is the model (or, `from_job` in the plan, the job) it starts from. `suffix` is the name of the job, known
-    once there is a manifest. `problem` is why it stands still or failed; `seen_at` when its end was shown to somebody.
+    once there is a manifest. `problem` is why it stopped or failed; `seen_at` when its end was shown to somebody.
     """
 
     number: int
@@ -62,7 +62,7 @@ class TrainingRun:
         return int(export["seed"])
 
 
-_COLUMNS = tuple(one.name for one in fields(TrainingRun))
+_COLUMNS = tuple(field.name for field in fields(TrainingRun))
 _TIMES = ("started_at", "updated_at", "finished_at", "seen_at")
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM training_runs"
 
@@ -142,7 +142,7 @@ class TrainingRuns:
 
     def of_files(self, hashes: Collection[str]) -> list[TrainingRun]:
         """The runs that trained on files with these hashes, or checked with them."""
-        return [one for one in self.all() if {one.train_sha256, one.validation_sha256} & {*hashes} - {None}]
+        return [run for run in self.all() if {run.train_sha256, run.validation_sha256} & {*hashes} - {None}]
 
     def trained_on(self, number: int, side: Literal["train", "validation"] = "train") -> NumberSet | None:
         """The samples a run's file holds, by number; None for a run that has no file yet."""

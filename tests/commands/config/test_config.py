@@ -118,10 +118,10 @@ def test_one_wrong_value_is_a_row_not_the_end(reasoning: Run, monkeypatch: pytes
     assert done.exit_code == 4
     assert "80a (wrong)" in done.stdout
     assert len(done.stdout.splitlines()) == len(s.ALL) + 1
-    assert done.stderr.splitlines()[0] == "warning: REASONING_GATEWAY_PORT: `80a` is no whole number"
+    assert done.stderr.splitlines()[0] == "warning: REASONING_GATEWAY_PORT: `80a` is not a whole number"
     assert done.stderr.splitlines()[1].startswith("error: REASONING_DATA_COLLECT: `perhaps` is neither")
     records = {record["name"]: record for record in json.loads(reasoning("config", "--json").stdout)}
-    assert records["gateway.port"]["problem"] == "REASONING_GATEWAY_PORT: `80a` is no whole number"
+    assert records["gateway.port"]["problem"] == "REASONING_GATEWAY_PORT: `80a` is not a whole number"
 
 
 def test_a_wrong_key_is_masked_too(reasoning: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +142,7 @@ def test_a_broken_file_is_told_after_what_is_known(reasoning: Run, file: Path) -
     done = reasoning("config")
     assert done.exit_code == 4
     assert len(done.stdout.splitlines()) == len(s.ALL) + 1
-    assert "is no valid TOML" in done.stderr
+    assert "is not valid TOML" in done.stderr
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120])
@@ -170,7 +170,7 @@ def test_what_is_not_set_prints_nothing(reasoning: Run) -> None:
 def test_a_mistyped_name_is_a_usage_error(reasoning: Run) -> None:
     done = reasoning("config", "get", "gatway.port")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == "error: `gatway.port` is no setting\nhint: did you mean `gateway.port`?\n"
+    assert done.stderr == "error: `gatway.port` is not a setting\nhint: did you mean `gateway.port`?\n"
 
 
 # --- set and unset ---
@@ -322,10 +322,10 @@ def test_the_draft_is_private_while_it_is_edited(reasoning: Run, file: Path, edi
 @pytest.mark.parametrize(
     ("script", "complaint"),
     [
-        ('echo "[gateway]" > "$file"; echo "prot = 1" >> "$file"', "is no setting"),
-        ('echo "[gateway" > "$file"', "is no valid TOML"),
+        ('echo "[gateway]" > "$file"; echo "prot = 1" >> "$file"', "is not a setting"),
+        ('echo "[gateway" > "$file"', "is not valid TOML"),
         ('echo "[gateway]" > "$file"; echo "port = 99999" >> "$file"', "is not between 1 and 65535"),
-        (r'printf "[gateway]\nport = \377" > "$file"', "is no valid TOML"),
+        (r'printf "[gateway]\nport = \377" > "$file"', "is not valid TOML"),
     ],
 )
 def test_a_wrong_edit_is_put_aside(script: str, complaint: str, reasoning: Run, file: Path, editor: Path) -> None:

@@ -42,7 +42,7 @@ def test_what_is_no_name_is_a_usage_error(
 ) -> None:
     done = reasoning("--profile", name, "config")
     assert (done.exit_code, done.stdout, home.exists()) == (2, "", False)
-    assert done.stderr.startswith(f"error: `{name}` is no name of a profile\nhint: names are letters")
+    assert done.stderr.startswith(f"error: `{name}` is not a name of a profile\nhint: names are letters")
     monkeypatch.setenv("REASONING_PROFILE", name)
     assert reasoning("config").exit_code == (2 if name.strip() else 0)
 
@@ -123,7 +123,7 @@ def test_a_profile_whose_file_is_broken_does_not_hide_the_others(reasoning: Run,
     done = reasoning("config", "profiles")
     assert done.exit_code == 0
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["PROFILE", "default", "berlin", "paris"]
-    assert "is no valid TOML" in done.stderr
+    assert "is not valid TOML" in done.stderr
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120])

@@ -106,7 +106,7 @@ def test_a_bill_of_a_time_that_makes_no_sense_is_refused(still: Service, reasoni
     shown = reasoning("costs", "report", "--since", "tomorrow")
     assert (shown.exit_code, shown.stdout) == (2, "")
     assert shown.stderr.splitlines() == [
-        "error: `tomorrow` is no time for --since",
+        "error: `tomorrow` is not a time for --since",
         "hint: for example 2026-11-01, 2026-11-01T18:00:00Z, 7d or 24h",
     ]
     assert reasoning("costs", "report", "--watch", "--json").exit_code == 2
@@ -147,13 +147,13 @@ def test_without_network_the_last_known_bill_is_shown(still: Service, reasoning:
     [
         ("-5", "is not more than zero"),
         ("0", "is not more than zero"),
-        ("1e999", "is no amount between"),
-        ("abc", "is no amount of dollars"),
-        ("NaN", "is no amount between"),
-        ("inf", "is no amount between"),
-        ("", "is no amount of dollars"),
+        ("1e999", "is not an amount between"),
+        ("abc", "is not an amount of dollars"),
+        ("NaN", "is not an amount between"),
+        ("inf", "is not an amount between"),
+        ("", "is not an amount of dollars"),
         ("0.001", "more than two decimals"),
-        ("--yes", "is no amount of dollars"),
+        ("--yes", "is not an amount of dollars"),
     ],
 )
 def test_a_budget_that_makes_no_sense_is_refused(

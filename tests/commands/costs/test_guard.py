@@ -81,7 +81,7 @@ def test_a_webhook_that_is_gone_does_not_keep_it_from_stopping(
     still.advance(3600)
     reasoning("costs", "set-budget", "1")
     done = reasoning("costs", "guard", "--once")
-    assert "warning: the webhook was not told" in done.stderr
+    assert "warning: the webhook was not notified" in done.stderr
     assert state(still) == "STOPPING"
 
 

@@ -51,6 +51,6 @@ def test_a_table_that_makes_no_sense_is_kept_aside(
     editor(tmp_path, monkeypatch, '["mine"]\ninput = 1')
     shown = reasoning("costs", "prices", "--edit")
     assert shown.exit_code == 4
-    assert "`output` of `mine` is no number" in shown.stderr
+    assert "`output` of `mine` is not a number" in shown.stderr
     assert (home / "prices.rejected.toml").read_text() == '["mine"]\ninput = 1\n'
     assert reasoning("costs", "prices", "-q").stdout == before

@@ -163,7 +163,7 @@ def test_decisions_for_machines(store: Store, reasoning: Run) -> None:
         (["show", "000"], 2, "begins more than one id: 0001-decision, 0002-decision, 0003-decision"),
         (["show", "9"], 5, "no decision has the id `9`"),
         (["list", "--after", "9"], 5, "no decision has the id `9`"),
-        (["list", "--label", "great"], 2, "is no label"),
+        (["list", "--label", "great"], 2, "is not a label"),
         (["search"], 2, "nothing to search for"),
         (["search", "?!"], 2, "holds no word"),
         (["search", "x", "--drop-index"], 2, "takes no words"),
@@ -251,7 +251,7 @@ def test_labels_from_a_file_are_kept_and_what_is_wrong_is_explained(
     assert done.stdout == "Labelled 2 decisions (1 corrected, 1 good); 1 had that label already.\n"
     assert [line.partition(": ")[2] for line in done.stderr.splitlines()] == [
         "line 5 labels nothing: no decision has the id `9999`",
-        "line 6 labels nothing: `great` is no label",
+        "line 6 labels nothing: `great` is not a label",
         "line 7 labels nothing: no id",
         "line 8 labels nothing: labelled `corrected`, without an answer or decision",
         "line 9 labels nothing: more values than columns",
@@ -263,7 +263,7 @@ def test_labels_from_a_file_are_kept_and_what_is_wrong_is_explained(
     done = reasoning("data", "label", "--from", "-", "--json", input=text)
     report = json.loads(done.stdout)
     assert (report["changed"], report["bad"]) == ({"corrected": 1}, 3)
-    assert [line["why"] for line in report["bad_lines"]] == ["`id` is no text", "no JSON object", "not JSON"]
+    assert [line["why"] for line in report["bad_lines"]] == ["`id` is not text", "no JSON object", "not JSON"]
     table.write_bytes(b"\xff\xfe" + "id,label\n0001-decision,none\n".encode("utf-16-le"))
     assert reasoning("data", "label", "--from", table).exit_code == 0
     assert label_of(store) is None

@@ -86,14 +86,14 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(filled: Run) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--dedupe", "some"], "`some` is no way to find copies"),
-        (["--split", "1/2"], "`1/2` is no split"),
+        (["--dedupe", "some"], "`some` is not a way to find copies"),
+        (["--split", "1/2"], "`1/2` is not a split"),
         (["--split", "0.5/0.5", "-o", "-"], "a split is several files, and a stream is one"),
         (["--max-tokens", "0"], "--max-tokens 0 would export nothing"),
-        (["--min-confidence", "2"], "`2` is no number from 0 to 1"),
+        (["--min-confidence", "2"], "`2` is not a number from 0 to 1"),
         (["--no-redact", "--redact-names"], "--redact-names and --no-redact contradict each other"),
         (["--preference", "--label", "good"], "preferences are made of corrected decisions alone"),
-        (["-f", "xml"], "`xml` is no format for training data"),
+        (["-f", "xml"], "`xml` is not a format for training data"),
     ],
 )
 def test_what_makes_no_sense_is_refused(filled: Run, options: list[str], said: str) -> None:

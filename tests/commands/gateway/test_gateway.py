@@ -222,7 +222,7 @@ def test_a_taken_port_is_said_before_anything_starts(still: Service, reasoning: 
     ("arguments", "code", "words"),
     [
         (["--host", "0.0.0.0"], 4, "no token is set"),
-        (["--host", "no.such.host.invalid"], 4, "is no address of this machine"),
+        (["--host", "no.such.host.invalid"], 4, "is not an address of this machine"),
         (["--host", "192.0.2.7"], 4, "no token is set"),
         (["--host", "127.example.org"], 4, "no token is set"),
         (["--workers", "0"], 2, "workers"),
@@ -356,7 +356,7 @@ def test_what_is_kept_is_redacted_when_that_is_wanted(
         gateway.client.post(PATHS["chat"], json=request("chat", prompt))
         assert gateway.end()[0] == 0
     (sample,) = Samples(still.store).iterate()
-    (attempt,) = Attempts(still.store).beside(sample.id)
+    (attempt,) = Attempts(still.store).of_sample(sample.id)
     assert "[EMAIL" in sample.prompt.upper()
     assert "sam.miller@example.org" not in sample.prompt + attempt.output
 

@@ -109,7 +109,7 @@ def test_a_fine_tuning_job_is_a_model(still: Service, reasoning: Run) -> None:
     said = " ".join(asked.stderr.split())
     assert "`--merged` (on a deployment of its own, $5.49 an hour more), or `--adapter` (to a deployment of" in said
     other = reasoning("models", "deploy", full["id"], "--adapter", "--as", "planning", "--dry-run")
-    assert (other.exit_code, "is no adapter, and has none" in other.stderr) == (5, True)
+    assert (other.exit_code, "is not an adapter, and has none" in other.stderr) == (5, True)
     assert still.deploy(lora["id"], model_type="planning", merged=True).record.model_name == "sandbox/lora"
 
 

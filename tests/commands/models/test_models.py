@@ -200,7 +200,7 @@ def test_a_timeout_warns_about_money(still: Service, reasoning: Run) -> None:
         (["planning", "--hardware", "1xnvidia-a100-80gb"], 6, "is free"),
         (["planning", "--min-replicas", "0"], 2, "0 to 0 replicas"),
         (["planning", "--idle-minutes", "1441"], 2, "is not between 0 and 1440"),
-        (["planning", "--timeout", "soon"], 2, "no length of time"),
+        (["planning", "--timeout", "soon"], 2, "not a length of time"),
         (["planning", "--max-replicas", "9"], 6, "cap of $40.00 an hour"),
     ],
 )
@@ -289,7 +289,7 @@ def test_enable_and_disable(still: Service, reasoning: Run) -> None:
 def test_a_model_is_enabled_for_a_share_or_only_to_be_compared(still: Service, reasoning: Run) -> None:
     still.deploy()
     canary = reasoning("models", "enable", "planning", "--share", "25")
-    assert canary.stdout.startswith("planning is enabled, canary: the model answers 25 % of the people")
+    assert canary.stdout.startswith("planning is enabled, canary: the model answers 25 % of the users")
     assert "READY, canary 25 %" in reasoning("models", "list").stdout
     shadow = reasoning("models", "enable", "planning", "--mode", "shadow")
     assert shadow.stdout.startswith("planning is enabled, shadow: the original answers; the model is asked too")

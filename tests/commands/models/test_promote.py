@@ -74,7 +74,7 @@ def test_a_canary_is_taken_back(serving: Service, reasoning: Run) -> None:
     [
         ([*DEPLOY, "--no-wait"], 2, "has to be waited for"),
         ([*DEPLOY, "--canary", "10", "--steps", "10,100"], 2, "--canary is one step"),
-        ([*DEPLOY, "--steps", "ten"], 2, "no list of percents"),
+        ([*DEPLOY, "--steps", "ten"], 2, "not a list of percents"),
         ([*DEPLOY, "--canary", "101"], 2, "from 1 to 100"),
         (["models", "deploy", "coding", "--canary", "10"], 2, "no other model serves `coding`"),
         (["models", "promote", "planning"], 5, "has no canary"),

@@ -104,7 +104,7 @@ def test_weights_that_are_not_valid_say_why(together: Service, reasoning: Run) -
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
-        (["a/b", "--from", "acme/mine", "--base", BASE], 2, "no name of a model"),
+        (["a/b", "--from", "acme/mine", "--base", BASE], 2, "not a name of a model"),
         (["mine", "--from", "nowhere", "--base", BASE], 2, "neither a Hugging Face repository"),
         (["mine", "--from", "acme/mine", "--base", "google/gemma-3-27b-it"], 5, "cannot be served"),
         (["mine", "--from", "acme/mine", "--base", "nothing like it"], 5, "no model"),

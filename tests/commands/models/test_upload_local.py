@@ -170,7 +170,7 @@ def test_weights_that_are_not_valid_say_why(together: Service, reasoning: Run, m
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "said"),
     [
-        (["--from", "./nothing"], 5, "is no folder"),
+        (["--from", "./nothing"], 5, "is not a folder"),
         (["--from", "./mine", "--kind", "adapter"], 2, "holds whole weights"),
         (["--from", "./mine", "--token-stdin"], 2, "needs no Hugging Face token"),
         (["--from", "acme/mine", "--abort"], 2, "is for the upload of a folder"),

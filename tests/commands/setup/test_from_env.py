@@ -122,7 +122,7 @@ def test_one_wrong_value_keeps_all_from_being_written(reasoning: Run, home: Path
     for more in ((), ("--dry-run",)):
         done = reasoning("setup", "--from-env", env(text), *more)
         assert (done.exit_code, home.exists()) == (1, False)
-        assert "wrong CUSTOM_REASONING_AUTO_SHUTDOWN_MINUTES: `lots` is no whole number\n" in done.stdout
+        assert "wrong CUSTOM_REASONING_AUTO_SHUTDOWN_MINUTES: `lots` is not a whole number\n" in done.stdout
         assert "error: 2 variables make no sense: CUSTOM_REASONING_AUTO_SHUTDOWN_MINUTES, ANTHROPIC" in done.stderr
         assert "--force" in done.stderr
     assert reasoning("setup", "--from-env", env(text), "--force").exit_code == 0

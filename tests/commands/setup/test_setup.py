@@ -197,7 +197,7 @@ def test_what_makes_no_sense_is_asked_again(wizard: Wizard, service: SandboxServ
         lines.insert(position + 1, (after, again))
     code, _, err = wizard(Script(lines))
     assert (code, written(file)["budget.limit_usd"], written(file)["deploy.idle_minutes"]) == (0, "20", 45)
-    assert "warning: `lots` is no amount of dollars" in err
+    assert "warning: `lots` is not an amount of dollars" in err
     assert "warning: `5000` is not between" in err
 
 
@@ -206,7 +206,7 @@ def test_a_refused_key_is_asked_for_again(wizard: Wizard, service: SandboxServer
     code, out, err = wizard(Script(lines))
     assert (code, written(file)["together.api_key"]) == (0, "sandbox-key")
     assert "warning: Together refuses the API key" in err
-    assert "is no API key" in err
+    assert "is not an API key" in err
     assert KEY not in out + err
 
 
@@ -343,10 +343,10 @@ def test_a_key_can_be_written_untried(reasoning: Run, file: Path, monkeypatch: p
         (["--model", "planning"], 2, "`planning` names no model"),
         (["--model", "planing=a/b"], 2, "did you mean `planning`?"),
         (["--model", "planning="], 2, "is empty"),
-        (["--enable", "all"], 2, "`all` is no model type"),
-        (["--budget", "lots"], 2, "`lots` is no amount of dollars"),
+        (["--enable", "all"], 2, "`all` is not a model type"),
+        (["--budget", "lots"], 2, "`lots` is not an amount of dollars"),
         (["--idle-minutes", "5000"], 2, "`5000` is not between"),
-        (["--openai-upstream", "openai.com"], 2, "is no http:// or https:// address"),
+        (["--openai-upstream", "openai.com"], 2, "is not an http:// or https:// address"),
         (["--anthropic-upstream", "http://127.0.0.1:8001"], 4, "its calls would come back to it"),
         (["--api-key-stdin"], 2, "is empty"),
     ],

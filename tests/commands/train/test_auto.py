@@ -145,8 +145,8 @@ def test_new_conditions_are_asked_about_and_leave_the_others(agents: Town, typed
     [
         (("train", "auto", "--once"), "which decisions?"),
         ((*AUTO, "--off", "--once"), "--off stands alone"),
-        ((*AUTO, "--every", "often", "--yes"), "is no length of time"),
-        ((*AUTO, "--count", "some", "--yes"), "is no way to count"),
+        ((*AUTO, "--every", "often", "--yes"), "is not a length of time"),
+        ((*AUTO, "--count", "some", "--yes"), "is not a way to count"),
         ((*AUTO, "--off"), "does not train itself"),
     ],
 )

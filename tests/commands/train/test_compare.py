@@ -92,7 +92,7 @@ def test_without_labels_the_question_is_whether_it_decides_alike_often_enough(
     said = reasoning("train", "compare", "should-respond")
     assert "Nobody said who is right: does it decide as the original in at least 85 %?" in said.stdout
     assert "Yes: 95.0 %, between" in said.stdout
-    assert "hint: who is right, labels tell: `reasoning data review -m should-respond`" in said.stderr
+    assert "hint: labels show who is right: `reasoning data review -m should-respond`" in said.stderr
 
 
 def test_too_few_are_not_yet_known_and_how_many_more_is_said(log: Log, reasoning: Run) -> None:
@@ -171,7 +171,7 @@ def test_with_nothing_to_compare_it_says_what_to_do(still: Service, reasoning: R
     assert (none.exit_code, none.stdout) == (5, "")
     assert "models enable coding --mode shadow" in none.stderr
     still.deploy("coding")
-    assert "Not yet known: no decision tells." in reasoning("train", "compare", "coding").stdout
+    assert "Not yet known: no decision shows it." in reasoning("train", "compare", "coding").stdout
 
 
 def test_history_knows_who_answered_and_how_often(still: Service, log: Log, reasoning: Run) -> None:

@@ -304,7 +304,7 @@ def test_a_file_that_overlaps_the_training_is_found_out(
     assert (report["count"], report["leaked"], report["bases"]) == (30, 0, {"file": 30})
     assert [one["name"] for one in report["models"]] == ["1"]
     kept = [one.output for group in Evaluations(service.store).answers(report["evaluation"]) for one in group]
-    assert kept == [""] * 30  # what is no sample's nobody could find to delete it
+    assert kept == [""] * 30  # what is not a sample's nobody could find to delete it
     assert reasoning("train", "eval", "should-respond", "--dataset", "none.jsonl").exit_code == 5
 
 

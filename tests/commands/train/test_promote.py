@@ -108,7 +108,7 @@ def test_one_that_decides_the_contrary_goes_back(agents: World, reasoning: Run) 
     agents.says[NEW] = CONTRARY
     done = reasoning(*PROMOTE)
     assert done.exit_code == 1
-    assert "it decided alike in only 0 %" in done.stderr
+    assert "it agreed in only 0 %" in done.stderr
     assert (promotion(agents)["stage"], in_slot(agents)) == ("returned", "")
     assert agents.service.deployments() == []
     assert set(agents.statuses) == {200}
@@ -122,7 +122,7 @@ def test_the_guard_takes_back_what_its_command_left_behind(serving: World, reaso
     serving.on_pause = closed
     left = reasoning(*PROMOTE)
     assert left.exit_code == 130
-    assert f"Stopped watching. {NEW} stays at 50 % of the people. Nobody watches it now." in left.stderr
+    assert f"Stopped watching. {NEW} stays at 50 % of the users. Nobody watches it now." in left.stderr
     serving.on_pause = lambda: None
     serving.gateway.book.look()
     serving.says[NEW] = "500"
@@ -152,7 +152,7 @@ def test_a_good_one_is_gone_on_with_by_the_guard_and_by_the_command_again(servin
     serving.gateway.book.look()
     serving.ask(300)
     looked = reasoning("costs", "guard", "--once")
-    assert f"planning: {NEW} goes on to 50 % of the people" in looked.stdout
+    assert f"planning: {NEW} goes on to 50 % of the users" in looked.stdout
     done = reasoning("train", "promote", "planning", "--yes")
     assert done.exit_code == 0, done.stderr
     assert f"Going on with the promotion of {NEW}" in done.stderr

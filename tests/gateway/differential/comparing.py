@@ -16,7 +16,7 @@ from tests.gateway.differential.requests import REQUESTS
 # Whether a case of that name is judged.
 Chosen = Callable[[str], bool]
 RECORDED = Path(__file__).with_name("nginx.json")
-_WRONG = "WRONG: "  # nothing excuses it: a caller got what was not its own, or the provider what is no request
+_WRONG = "WRONG: "  # nothing excuses it: a caller got what was not its own, or the provider what is not a request
 
 
 def every(name: str) -> bool:

@@ -16,7 +16,7 @@ class Difference:
 # ---- the reasons
 
 _STRICT_LENGTH = (
-    "stricter: a length that two servers may read differently is no answer; nginx passes what it takes it for"
+    "stricter: a length that two servers may read differently is not an answer; nginx passes what it takes it for"
 )
 _CUT_LENGTH = (
     "stricter: so much was promised and did not come, so that the answer is cut; nginx ignores the length and "
@@ -38,7 +38,7 @@ _INTERIM = (
 )
 _SWITCH = "we never ask for another protocol: 502; nginx passes the 101 and what follows as if the caller had asked"
 _HEAD_NEW = "until it closes, a GET's answer would say: our parser does not keep such a connection, nginx does"
-_STRICT_HEAD = "stricter: a line that is no header is no answer; nginx drops or passes it"
+_STRICT_HEAD = "stricter: a line that is not a header is not an answer; nginx drops or passes it"
 _FOLD = (
     "a header of two lines is old but known, and nothing but whitespace is lost: joined, as Python's clients "
     "do; nginx refuses it"
@@ -68,7 +68,7 @@ _C_LF = (
     "head was on its way and the provider sees it cut"
 )
 _BARE_LF = "stricter: lines end by CR LF; nginx takes LF alone"
-_C_HEAD = "stricter: what is no header is refused; nginx drops or passes it"
+_C_HEAD = "stricter: what is not a header is refused; nginx drops or passes it"
 _UNDERSCORE = "a name may hold an underscore; nginx drops it, for the sake of CGI"
 _C_431 = "431 says what is too long (431 for a target too); nginx says 400 or 414"
 _HOST = "both refuse; ours keeps the connection"
@@ -91,13 +91,13 @@ _TRUNCATED = (
     "stricter: more came with the answer than it said, so that nothing of it is trusted: 502; nginx passes as "
     "much as was told"
 )
-_TRAILERS = "stricter: so much beside a body is no answer; nginx drops trailers of any length"
+_TRAILERS = "stricter: so much beside a body is not an answer; nginx drops trailers of any length"
 _RESET = (
     "a body without a length ends with its connection, and a reset is an end to aiohttp; nginx cuts. Only "
     "where an answer says nothing of its length, which no provider's does"
 )
 _NO_BODY = "stricter: a body where there can be none may be the next answer: 502; nginx drops it"
-_LONG_HEADER = "stricter: a header beyond 32 KB is no answer; nginx takes as much as its buffers were set to"
+_LONG_HEADER = "stricter: a header beyond 32 KB is not an answer; nginx takes as much as its buffers were set to"
 _BEGUN = (
     "a second answer begun in the packet of the first is lost with it, and what follows of it closes the "
     "connection; nginx closes at once"
@@ -172,7 +172,7 @@ DIFFERENCES: dict[str, Difference] = {
         "502; caller kept; upstream new",
         _TRAILERS,
     ),
-    "provider: a size that is no hex": Difference(
+    "provider: a size that is not hex": Difference(
         "502; caller kept; upstream new",
         _BAD_SIZE,
     ),

@@ -128,7 +128,7 @@ REQUESTS = [
     _chunked("chunks with 64 KB of trailers", b"5\r\nhello\r\n0\r\nx-a: " + b"a" * 65536 + b"\r\n\r\n"),
     _chunked("chunks with upper-case sizes", b"A\r\nhellohello\r\n0\r\n\r\n"),
     _chunked("chunks with leading zeros", b"0005\r\nhello\r\n000\r\n\r\n"),
-    _chunked("a size that is no hex", b"xyz\r\nhello\r\n0\r\n\r\n", paths=_BOTH),
+    _chunked("a size that is not hex", b"xyz\r\nhello\r\n0\r\n\r\n", paths=_BOTH),
     _chunked("a size with a minus", b"-5\r\nhello\r\n0\r\n\r\n"),
     _chunked("a size with a plus", b"+5\r\nhello\r\n0\r\n\r\n"),
     _chunked("a size with 0x", b"0x5\r\nhello\r\n0\r\n\r\n"),

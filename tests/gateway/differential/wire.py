@@ -40,7 +40,7 @@ class Seen:
 
 
 class Garbled(Exception):
-    """What came is no request that every server would understand in the same way."""
+    """What came is not a request that every server would understand in the same way."""
 
 
 Answerer = Callable[["Wire", Seen], Awaitable[bool]]

@@ -74,18 +74,18 @@ def test_a_day_ago_is_the_same_time_of_yesterday_where_clocks_were_changed() -> 
 @pytest.mark.parametrize(
     ("since", "until", "said"),
     [
-        ("yesterday", None, "`yesterday` is no time for --since"),
-        (None, "2026-13-01", "`2026-13-01` is no time for --until"),
-        (None, "2026-02-30", "`2026-02-30` is no time for --until"),
-        ("20261121", None, "is no time for --since"),
-        ("2026-W47-6", None, "is no time for --since"),
-        ("", None, "`` is no time for --since"),
-        ("21.11.2026", None, "is no time for --since"),
-        ("0001-01-01x", None, "is no time for --since"),
-        (None, "9999-12-31", "is no time for --until"),
+        ("yesterday", None, "`yesterday` is not a time for --since"),
+        (None, "2026-13-01", "`2026-13-01` is not a time for --until"),
+        (None, "2026-02-30", "`2026-02-30` is not a time for --until"),
+        ("20261121", None, "is not a time for --since"),
+        ("2026-W47-6", None, "is not a time for --since"),
+        ("", None, "`` is not a time for --since"),
+        ("21.11.2026", None, "is not a time for --since"),
+        ("0001-01-01x", None, "is not a time for --since"),
+        (None, "9999-12-31", "is not a time for --until"),
         ("2026-12-01", None, "is in the future"),
         ("2026-11-18", "2026-11-17", "is not after the beginning"),
-        ("9999999d", None, "is no time for --since"),
+        ("9999999d", None, "is not a time for --since"),
     ],
 )
 def test_dates_that_make_no_sense_are_refused(since: str | None, until: str | None, said: str) -> None:

@@ -180,7 +180,7 @@ def test_what_is_no_copy_of_ours_is_refused(store: Store, tmp_path: Path) -> Non
     target = tmp_path / "target.db"
     for name, why in {
         "text": "cannot be read|no database",
-        "other": "no database of this program",
+        "other": "not a database of this program",
         "sandbox": "never mix",
         "missing": "no file",
         "half": "malformed|not sound|damaged|cannot be read",

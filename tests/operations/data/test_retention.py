@@ -55,7 +55,7 @@ def test_a_cleanup_deletes_exactly_what_its_plan_showed(store: Store) -> None:
     add(store, 2, 31, "coding")
     add(store, 4, 30)
     plan = plan_cleanup(store, NOW, MONTH)
-    assert (plan.count, plan.kept, plan.oldest) == (5, 0, NOW - timedelta(days=40))
+    assert (plan.count, plan.protected, plan.oldest) == (5, 0, NOW - timedelta(days=40))
     assert plan.by_type["coding"].samples == SampleRange(2, NOW - timedelta(days=31), NOW - timedelta(days=31))
     assert Samples(store).count() == 9
     seen: list[int] = []
@@ -75,12 +75,12 @@ def test_labelled_samples_stay_unless_told_otherwise(store: Store) -> None:
     add(store, 2, 40, label="good")
     add(store, 1, 41, label="corrected", corrected="better")
     plan = plan_cleanup(store, NOW, MONTH)
-    assert (plan.count, plan.kept) == (3, 3)
+    assert (plan.count, plan.protected) == (3, 3)
     run_cleanup(store, plan, NOW)
     assert Samples(store).count() == Samples(store).count(SampleFilter(label="good")) + 1 == 3
-    assert (plan_cleanup(store, NOW, MONTH).count, plan_cleanup(store, NOW, MONTH).kept) == (0, 3)
+    assert (plan_cleanup(store, NOW, MONTH).count, plan_cleanup(store, NOW, MONTH).protected) == (0, 3)
     all_of_it = plan_cleanup(store, NOW, MONTH, keep_labelled=False)
-    assert (all_of_it.count, all_of_it.kept) == (3, 0)
+    assert (all_of_it.count, all_of_it.protected) == (3, 0)
     run_cleanup(store, all_of_it, NOW)
     assert left(store) == []
 
@@ -124,12 +124,12 @@ def test_one_type_alone(store: Store) -> None:
 
 @pytest.mark.parametrize("days", [0, -1, 10**9, 10**30])
 def test_days_that_make_no_sense_are_a_mistake_on_the_command_line(store: Store, days: int) -> None:
-    with pytest.raises(UsageError, match="no number of days"):
+    with pytest.raises(UsageError, match="not a number of days"):
         plan_cleanup(store, NOW, Retention(days=days))
 
 
 def test_numbers_that_make_no_sense_are_a_mistake_on_the_command_line(store: Store) -> None:
-    with pytest.raises(UsageError, match="no number of samples"):
+    with pytest.raises(UsageError, match="not a number of samples"):
         plan_cleanup(store, NOW, Retention(most=0))
 
 

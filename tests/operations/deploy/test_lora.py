@@ -178,7 +178,7 @@ def test_where_no_config_takes_adapters_there_is_one_way(together: Service) -> N
     with pytest.raises(NotFoundError, match="none of its configs takes one") as refused:
         planned(together, job, "coding")
     assert refused.value.hint is not None and "--merged" in refused.value.hint
-    with pytest.raises(NotFoundError, match="no adapter"):
+    with pytest.raises(NotFoundError, match="not an adapter"):
         planned(together, MODELS["coding"], "coding")
 
 

@@ -113,7 +113,7 @@ def test_there_is_always_somebody_who_answers(together: Service) -> None:
         wait.sleep(seconds)
         together.client.chat("sandbox/planning", [{"role": "user", "content": "ping"}], max_tokens=1)
 
-    watched = type(wait)(wait.poll_seconds, wait.timeout, sleep, wait.tell)
+    watched = type(wait)(wait.poll_seconds, wait.timeout, sleep, wait.notify)
     run_replace(together.client, together.store, plan, Shift((10, 50, 100), timedelta(minutes=5)), watched)
     assert serving(together).model_name == NEXT
 
@@ -179,7 +179,7 @@ def test_one_that_breaks_on_the_way_gives_its_traffic_back(together: Service) ->
             if one["id"] != old.deployment_id and len(together.endpoints()[0]["trafficSplit"]) == 2:
                 together.ask("POST", f"/_sandbox/deployments/{one['id']}/fail", {"message": "out of memory"})
 
-    watched = type(wait)(wait.poll_seconds, wait.timeout, sleep, wait.tell)
+    watched = type(wait)(wait.poll_seconds, wait.timeout, sleep, wait.notify)
     with pytest.raises(RemoteError, match=f"its traffic is back with `{old.model_name}`"):
         run_replace(together.client, together.store, plan, Shift((10, 100), timedelta(minutes=5)), watched)
     assert shares(together) == {old.model_id: 1}

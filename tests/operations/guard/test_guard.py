@@ -350,8 +350,8 @@ def test_the_loop_survives_a_refused_key_and_a_lost_network(together: Service) -
             lambda: together.client,
             rules,
             pause=pause,
-            tell=looks.append,
-            trouble=troubles.append,
+            notify=looks.append,
+            on_error=troubles.append,
         )
     assert [type(one) for one in troubles] == [KeyRefusedError, KeyRefusedError, UnreachableError]
     assert len(looks) == 3
@@ -365,8 +365,8 @@ def test_one_look_raises_what_went_wrong(together: Service) -> None:
             lambda: together.client,
             rules,
             pause=None,
-            tell=lambda seen: None,
-            trouble=lambda problem: None,
+            notify=lambda seen: None,
+            on_error=lambda problem: None,
         )
 
 
@@ -409,7 +409,7 @@ def test_a_second_guard_says_so_and_a_dead_one_is_no_guard(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("text", ["18:00", "18:00-18:00", "25:00-26:00", "6pm-8pm", "", "18:00-23:60"])
 def test_hours_that_make_no_sense(text: str) -> None:
-    with pytest.raises(ValueError, match="no span of a day"):
+    with pytest.raises(ValueError, match="not a span of a day"):
         parse_daily_hours(text)
 
 

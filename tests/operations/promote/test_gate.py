@@ -57,7 +57,7 @@ def test_a_good_model_passes_every_rule_and_each_is_shown() -> None:
         ({"valid": None}, "valid_percent"),
         ({"difference": Bounds(0.0, -0.03, 0.03)}, "margin_percent"),
         ({"difference": None, "agreement": Bounds(0.9, 0.8, 0.95)}, "agreement_percent"),
-        ({"difference": None, "rival": "acme/old"}, "margin_percent"),
+        ({"difference": None, "baseline": "acme/old"}, "margin_percent"),
         ({"wrong_respond": 0.2}, "wrong_respond_percent"),
         ({"wrong_respond": None}, "wrong_respond_percent"),
         ({"p95_ms": None}, "p95_ms"),

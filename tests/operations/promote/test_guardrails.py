@@ -21,11 +21,13 @@ BEGIN = datetime(2026, 11, 21, tzinfo=UTC)
 STEPS, HOLD = 4, 50
 
 
-def answer(number: int, *, good: bool = True, alike: bool | None = True, failure: str = "invalid: empty") -> LiveAnswer:
+def answer(
+    number: int, *, good: bool = True, agrees: bool | None = True, failure: str = "invalid: empty"
+) -> LiveAnswer:
     return LiveAnswer(
         *(f"s{number}", BEGIN + timedelta(seconds=number), "m", "key", False),
         failure=None if good else failure,
-        agrees=alike if good else None,
+        agrees=agrees if good else None,
         latency_ms=20,
         source="original",
         label=None,
@@ -48,7 +50,7 @@ def test_what_is_promised_is_kept(gate: Gate) -> None:
     good = [answer(number) for number in range(HOLD)]
     broken = [answer(HOLD + number, good=False) for number in range(100)]
     half = [answer(HOLD + number, good=number % 2 == 1) for number in range(200)]
-    contrary = [answer(HOLD + number, alike=False) for number in range(1000)]
+    contrary = [answer(HOLD + number, agrees=False) for number in range(1000)]
     assert falls_after([*good, *broken], gate) == HOLD + told.broken
     assert (falls_after([*good, *half], gate) or 0) <= HOLD + told.half_broken
     assert told.contrary is not None
@@ -61,7 +63,7 @@ def test_a_model_at_its_floors_is_sent_back_by_chance_as_seldom_as_said() -> Non
     back = 0
     for seed in range(200):
         random = Random(seed)
-        step = [answer(number, good=random.random() < 0.95, alike=random.random() < 0.75) for number in range(HOLD)]
+        step = [answer(number, good=random.random() < 0.95, agrees=random.random() < 0.75) for number in range(HOLD)]
         back += falls_after(step, gate) is not None
     assert back / 200 <= gate.alpha_percent / 100 / STEPS * 2
 
@@ -95,7 +97,7 @@ def test_others_answers_do_not_count() -> None:
 
 def test_one_that_is_not_held_to_agree_may_differ() -> None:
     gate = replace(Gate(), live_agreement_percent=0.0)
-    seen = watch([answer(number, alike=False) for number in range(200)], "key", gate, STEPS)
+    seen = watch([answer(number, agrees=False) for number in range(200)], "key", gate, STEPS)
     assert (seen.broken, seen.holds) == (None, True)
     assert promise(gate, STEPS, HOLD).contrary is None
 

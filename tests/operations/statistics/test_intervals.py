@@ -14,11 +14,11 @@ from reasoning_cli.operations.statistics.intervals import (
     Figure,
     Moments,
     bounded_mean,
+    decisions_needed,
     moments,
     paired_difference,
     percentile,
     proportion,
-    to_tell,
     unbounded_mean,
 )
 
@@ -68,7 +68,7 @@ def test_the_median_lies_between_the_ranks_of_the_tables() -> None:
 def test_nothing_is_told_of_nothing() -> None:
     empty = Moments()
     assert proportion(0, 0) is bounded_mean(empty) is paired_difference(empty) is unbounded_mean(empty) is None
-    assert percentile([], 0.5) is to_tell(empty, 0.1) is None
+    assert percentile([], 0.5) is decisions_needed(empty, 0.1) is None
     alone = unbounded_mean(moments([3.0]))
     assert alone == Figure(3.0, -math.inf, math.inf, 1)
 
@@ -132,7 +132,7 @@ def test_percentiles_hold_the_truth_as_often_as_they_say(count: int, share: floa
 
 def test_how_many_it_takes_to_tell_is_about_right() -> None:
     seen = moments([1.0] * 12 + [-1.0] * 8 + [0.0] * 80)
-    needed = to_tell(seen, 0.04)
+    needed = decisions_needed(seen, 0.04)
     assert needed is not None
     more = moments([1.0] * (needed * 12 // 100) + [-1.0] * (needed * 8 // 100) + [0.0] * (needed * 80 // 100))
     figure = paired_difference(more)

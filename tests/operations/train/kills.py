@@ -65,7 +65,7 @@ def wrong(world: Service) -> list[str]:
     found: list[str] = []
     with standing_still(world):
         jobs: list[dict[str, Any]] = world.ask("GET", "/v1/fine-tunes")["data"]
-        # What was registered and never got its bytes is no file: it cannot be trained on, and nothing knows of it.
+        # What was registered and never got its bytes is not a file: it cannot be trained on, and nothing knows of it.
         files: list[dict[str, Any]] = [one for one in world.ask("GET", "/v1/files")["data"] if one["bytes"]]
     runs = TrainingRuns(world.store).all()
     if [one.stage for one in runs] != ["done"]:

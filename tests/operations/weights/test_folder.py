@@ -57,7 +57,7 @@ SPOILT: list[tuple[str, Spoil, str]] = [
     ("no config", lambda f: (f / "config.json").unlink(), "has no config.json"),
     ("broken config", lambda f: (f / "config.json").write_text("{"), "not the JSON it should be"),
     ("empty config", lambda f: (f / "config.json").write_text(""), "not the JSON it should be"),
-    ("listed config", lambda f: (f / "config.json").write_text("[]"), "it is no object"),
+    ("listed config", lambda f: (f / "config.json").write_text("[]"), "it is not an object"),
     ("deep config", lambda f: (f / "config.json").write_text("[" * 100_000), "not the JSON it should be"),
     ("no index", lambda f: (f / INDEX).unlink(), f"in 3 parts and no {INDEX}"),
     ("empty index", lambda f: (f / INDEX).write_text("{}"), "names no weights"),
@@ -78,7 +78,11 @@ SPOILT: list[tuple[str, Spoil, str]] = [
         ),
         "is not whole: 1",
     ),
-    ("no tensors", lambda f: (f / "model-00001-of-00003.safetensors").write_bytes(b"x" * 50), "is no safetensors file"),
+    (
+        "no tensors",
+        lambda f: (f / "model-00001-of-00003.safetensors").write_bytes(b"x" * 50),
+        "is not a safetensors file",
+    ),
     (
         "a pointer",
         lambda f: (f / "model-00001-of-00003.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n"),
@@ -87,7 +91,7 @@ SPOILT: list[tuple[str, Spoil, str]] = [
     ("no weights", lambda f: [one.unlink() for one in f.glob("*.safetensors")], "has no *.safetensors"),
     ("a link out", lambda f: (f / "extra.json").symlink_to("/etc/hostname"), "a link that leads out of the folder"),
     ("a folder out", lambda f: (f / "extra").symlink_to("/etc"), "a link that leads out of the folder"),
-    ("a broken link", lambda f: (f / "extra.json").symlink_to("nothing"), "no file that can be read"),
+    ("a broken link", lambda f: (f / "extra.json").symlink_to("nothing"), "not a file that can be read"),
     ("a name", lambda f: (f / "a\nb.json").write_text("{}"), "a name that cannot be sent"),
 ]
 
@@ -121,7 +125,7 @@ def test_a_kind_that_it_is_not_is_told(tmp_path: Path) -> None:
 
 def test_no_folder_is_told(tmp_path: Path) -> None:
     write_tensors(tmp_path / "a.safetensors")
-    for name, said in (("a.safetensors", "a file, not a folder"), ("nothing", "no folder")):
+    for name, said in (("a.safetensors", "a file, not a folder"), ("nothing", "not a folder")):
         with pytest.raises(NotFoundError, match=said):
             read_folder(tmp_path / name, "model", BASE)
 

@@ -104,4 +104,4 @@ def test_an_id_is_found_by_how_it_begins_and_told_from_its_neighbours(tmp_path: 
         assert pages.ids_like("aa", 2) == ["aa", "aab-1"]
         assert pages.ids_like("名") == ["名前1", "名前2"]
         assert pages.ids_like("%") == pages.ids_like("c") == []
-        assert [pages.telling_length(one) for one in ("aa", "aab-1", "b", "名前2")] == [3, 5, 1, 3]
+        assert [pages.distinct_length(one) for one in ("aa", "aab-1", "b", "名前2")] == [3, 5, 1, 3]

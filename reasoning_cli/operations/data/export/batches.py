@@ -80,7 +80,7 @@ class Facts:
             mine.add(theirs)
         _sum_into(self.left_out, other.left_out)
         _sum_into(self.redactions, other.redactions)
-        times = [one for one in (self.oldest, self.newest, other.oldest, other.newest) if one is not None]
+        times = [moment for moment in (self.oldest, self.newest, other.oldest, other.newest) if moment is not None]
         self.oldest, self.newest = min(times, default=None), max(times, default=None)
         self.longest = max(self.longest, other.longest)
 
@@ -130,20 +130,22 @@ class Batcher:
         facts = Facts([], dict(Counter(reasons.values())), dict(renderer.redactions))
         renderer.redactions.clear()
         places = _places(rows, numbers)
-        kept = bytearray(b"\1") * len(rows)
+        included = bytearray(b"\1") * len(rows)
         for place in reasons:
-            kept[place] = False
+            included[place] = False
         if places is None:
             facts.skipped = sorted(reasons)
         else:
-            facts.skipped = sorted({*range(len(numbers))} - {*compress(places, kept)})
+            facts.skipped = sorted({*range(len(numbers))} - {*compress(places, included)})
             to = bytes(to[place] for place in places) if to else b""
-        if any(kept):
+        if any(included):
             # They come in the order of their times.
-            facts.oldest, facts.newest = rows[kept.find(True)][1], rows[kept.rfind(True)][1]
+            facts.oldest, facts.newest = rows[included.find(True)][1], rows[included.rfind(True)][1]
         mine: list[list[bytes]] = []
         for side in range(self._sides):
-            chosen = [keep and one == side for keep, one in zip(kept, to, strict=True)] if to else kept
+            chosen = (
+                [keep and assigned == side for keep, assigned in zip(included, to, strict=True)] if to else included
+            )
             lines: list[bytes] = list(compress(pieces, chosen))  # type: ignore[arg-type]
             counts = list(compress(tokens, chosen))
             decisions = Counter(compress(kinds, chosen))
@@ -260,17 +262,17 @@ class _Worker(contextlib.AbstractContextManager["_Worker"]):
             [sys.executable, "-P", "-m", "reasoning_cli.operations.data.export.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            pass_fds=[one.descriptor for one in self._rendered],
+            pass_fds=[file.descriptor for file in self._rendered],
             env=os.environ | _KEEPING,
             process_group=0,
         )
-        self._tell(
+        self._notify(
             {
                 "database": str(store.path.absolute()),
                 "realm": store.realm,
                 "rules": asdict(rules),
                 "sides": sides,
-                "rendered": [one.descriptor for one in self._rendered],
+                "rendered": [file.descriptor for file in self._rendered],
             }
         )
 
@@ -281,13 +283,13 @@ class _Worker(contextlib.AbstractContextManager["_Worker"]):
                 with contextlib.suppress(OSError):
                     pipe.close()
         self._process.wait()
-        for one in self._rendered:
-            os.close(one.descriptor)
+        for file in self._rendered:
+            os.close(file.descriptor)
 
     def begin(self, batch: Batch) -> None:
         numbers, to = batch
-        told = [numbers.start, numbers.stop] if isinstance(numbers, range) else numbers
-        self._tell({"range" if told is not numbers else "numbers": told, "to": to.hex()})
+        chosen = [numbers.start, numbers.stop] if isinstance(numbers, range) else numbers
+        self._notify({"range" if chosen is not numbers else "numbers": chosen, "to": to.hex()})
 
     def finish(self, ends: _Ends) -> Facts:
         """Wait for the oldest batch that is under way, and write it; what became of it."""
@@ -298,13 +300,13 @@ class _Worker(contextlib.AbstractContextManager["_Worker"]):
                 "a process that wrote the export has ended before its time",
                 "memory may be short; run the command again",
             )
-        told = orjson.loads(line)
-        if "errno" in told:
-            raise OSError(told["errno"], told["message"])
-        if "error" in told:
-            raise ReasoningError(told["error"], told["hint"])
-        facts = Facts.read(told)
-        sizes = [one.size_bytes for one in facts.sides]
+        answer = orjson.loads(line)
+        if "errno" in answer:
+            raise OSError(answer["errno"], answer["message"])
+        if "error" in answer:
+            raise ReasoningError(answer["error"], answer["hint"])
+        facts = Facts.read(answer)
+        sizes = [side.size_bytes for side in facts.sides]
         content = self._rendered[0].first(sum(sizes))
         self._rendered.rotate(-1)
         for side, size in enumerate(sizes):
@@ -318,7 +320,7 @@ class _Worker(contextlib.AbstractContextManager["_Worker"]):
         self._process.stdin.close()
         self._process.wait()
 
-    def _tell(self, record: dict[str, object]) -> None:
+    def _notify(self, record: dict[str, object]) -> None:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # why it ended is read from what it said
             self._process.stdin.write(json.dumps(record).encode() + b"\n")

@@ -78,10 +78,10 @@ def left_over(target: Path, files: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def _named_before(manifest: Path) -> dict[str, str]:
-    """The files that a manifest names, with their hashes; none where there is none, or it is no manifest of ours."""
+    """The files that a manifest names, with their hashes; none where there is none, or it is not a manifest of ours."""
     try:
         told = json.loads(manifest.read_bytes())["files"]
-        named = {str(one["path"]): str(one["sha256"]) for one in told if one["path"]}
+        named = {str(file["path"]): str(file["sha256"]) for file in told if file["path"]}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return {name: sha256 for name, sha256 in named.items() if Path(name).name == name}
@@ -100,7 +100,7 @@ def checked(target: Path, files: Sequence[Path], store: Store, overwrite: bool) 
         if file.is_dir():
             raise DataError(f"`{file}` is a folder", hint="name another file")
         if file.exists() and not file.is_file():
-            raise DataError(f"`{file}` is no regular file", hint=f"write to it as a stream: `-o - > {file}`")
+            raise DataError(f"`{file}` is not a regular file", hint=f"write to it as a stream: `-o - > {file}`")
     for file in (*files, *left_over(target, files)):
         if file.exists() and not overwrite:
             raise DataError(f"`{file}` exists already", hint="replace it with `--force`, or name another file")

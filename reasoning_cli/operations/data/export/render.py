@@ -222,12 +222,12 @@ class Renderer:
             before = without_additions(before)
         clean = self._redactor.redact if self._redactor is not None else None
         if clean is not None:
-            before = [message_changed(one, clean) for one in before]
+            before = [message_changed(message, clean) for message in before]
             answer = clean(answer)
-            calls = [{**one, "arguments": clean(str(one.get("arguments") or ""))} for one in calls]
+            calls = [{**call, "arguments": clean(str(call.get("arguments") or ""))} for call in calls]
             worse = None if worse is None else clean(worse)
-        texts = [(str(one["role"]), str(one.get("content") or "")) for one in before]
-        flaw = next(filter(None, (flaw_of_text(*one) for one in texts if one[0] != "assistant")), None)
+        texts = [(str(message["role"]), str(message.get("content") or "")) for message in before]
+        flaw = next(filter(None, (flaw_of_text(*text) for text in texts if text[0] != "assistant")), None)
         if flaw is None and any("\0" in text for _, text in (*texts, ("", answer))):
             flaw = "a NUL character"
         if flaw is not None:

@@ -190,13 +190,13 @@ class _Run:
             streams = [stack.enter_context(replacing(file)) for file in reversed(files)][::-1]
             hashed = [stack.enter_context(HashedFile(stream)) for stream in streams]
             self._write(hashed)
-            for one in hashed:
-                one.finish()
-            report = self._report(files, [one.sha256 for one in hashed], manifest_of(target))
-            sizes = {told.path: one.size_bytes for told, one in zip(report.files, hashed, strict=True)}
+            for hashing in hashed:
+                hashing.finish()
+            report = self._report(files, [hashing.sha256 for hashing in hashed], manifest_of(target))
+            sizes = {told.path: hashing.size_bytes for told, hashing in zip(report.files, hashed, strict=True)}
             report = replace(
                 report,
-                files=tuple(replace(one, size_bytes=sizes[one.path]) for one in report.files),
+                files=tuple(replace(file, size_bytes=sizes[file.path]) for file in report.files),
                 size_bytes=sum(sizes.values()),
             )
             manifest = self._manifest(report)
@@ -206,7 +206,7 @@ class _Run:
                 os.fsync(stream.fileno())  # so that no file is in place when another finds no room
         for file in stale:
             file.unlink(missing_ok=True)
-        self._record([(str(one.path), one.sha256 or "") for one in report.files], manifest)
+        self._record([(str(file.path), file.sha256 or "") for file in report.files], manifest)
         return report
 
     def _write(self, streams: Sequence[Stream]) -> None:
@@ -283,12 +283,12 @@ class _Run:
             files=files,
             manifest=manifest,
             request=self._request,
-            written=sum(one.samples for one in files),
-            by_type=_summed(one.by_type for one in files),
+            written=sum(file.samples for file in files),
+            by_type=_summed(file.by_type for file in files),
             left_out=_summed([facts.left_out]),
             redactions=_summed([facts.redactions]),
-            size_bytes=sum(one.size_bytes for one in files),
-            tokens=sum(one.tokens for one in files),
+            size_bytes=sum(file.size_bytes for file in files),
+            tokens=sum(file.tokens for file in files),
             longest=facts.longest,
             largest_group=self._choice.largest_group,
             oldest=from_ms(facts.oldest),
@@ -322,7 +322,7 @@ class _Run:
             "tokens_estimated": report.tokens,
             "bytes_per_token": BYTES_PER_TOKEN,
             "longest_sample_tokens": report.longest,
-            "files": [{**_told(one), "path": one.path.name if one.path else None} for one in report.files],
+            "files": [{**_file_record(file), "path": file.path.name if file.path else None} for file in report.files],
         }
 
     def _record(self, files: Sequence[tuple[str, str]], manifest: Mapping[str, object]) -> None:
@@ -344,22 +344,24 @@ def _by_type(decisions: Mapping[str, int]) -> tuple[dict[str, int], dict[str, di
     for name, count in sorted(decisions.items(), key=lambda item: (-item[1], item[0])):
         model_type, _, decision = name.partition(" ")
         counts.setdefault(model_type, {})[decision] = count
-    return _summed([{name: sum(one.values())} for name, one in counts.items()]), counts
+    return _summed([{name: sum(by_decision.values())} for name, by_decision in counts.items()]), counts
 
 
 def _summed(counts: Iterator[Mapping[str, int]] | Sequence[Mapping[str, int]]) -> dict[str, int]:
     """All of them together, most first."""
     total: dict[str, int] = {}
-    for one in counts:
-        for name, count in one.items():
+    for part in counts:
+        for name, count in part.items():
             total[name] = total.get(name, 0) + count
     return dict(sorted(total.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _told(file: ExportedFile) -> dict[str, object]:
+def _file_record(file: ExportedFile) -> dict[str, object]:
     """A file as its manifest has it, with the commonest decisions only."""
     record = asdict(file)
-    record["decisions"] = {name: dict(list(one.items())[:_DECISIONS]) for name, one in file.decisions.items()}
+    record["decisions"] = {
+        name: dict(list(by_decision.items())[:_DECISIONS]) for name, by_decision in file.decisions.items()
+    }
     return record
 
 

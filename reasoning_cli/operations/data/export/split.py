@@ -26,7 +26,7 @@ SIDES = ("train", "validation", "test")
 
 _COPY, _SURPLUS, _FIRST_SIDE = 0, 1, 2
 _LEFT_OUT = bytes([_COPY, _SURPLUS])
-_SIDE_OF = bytes(max(0, fate - _FIRST_SIDE) for fate in range(256))
+_SIDE_OF = bytes(max(0, outcome - _FIRST_SIDE) for outcome in range(256))
 _ROOMS = 1 << 16
 _SHAPES = 1 << 12
 REASONS = {_COPY: "a copy of another sample", _SURPLUS: "more of its decision than of the others"}
@@ -38,27 +38,27 @@ class UnsplittableError(ReasoningError):
 
 @dataclass(frozen=True)
 class Choice:
-    """What becomes of each sample, by its number less `first`; without `fates` all go to the first file.
+    """What becomes of each sample, by its number less `first`; without `outcomes` all go to the first file.
 
     `largest_group` is the share of the samples that the largest group holds, 0 when there are no groups.
     """
 
     first: int = 0
-    fates: bytearray | None = None
+    outcomes: bytearray | None = None
     left_out: tuple[tuple[str, int], ...] = ()
     largest_group: float = 0
 
     def among(self, numbers: Iterable[list[int]]) -> Iterator[tuple[list[int], bytes]]:
         """The chosen ones of `numbers`, each with its file; no files named: all go to the first."""
-        if self.fates is None:
+        if self.outcomes is None:
             yield from ((some, b"") for some in numbers)
             return
-        first, fates = self.first, self.fates
+        first, outcomes = self.first, self.outcomes
         for some in numbers:
             # Stored since the choice was made: not part of it.
-            known = [number for number in some if 0 <= number - first < len(fates)]
-            decided = bytes([fates[number - first] for number in known])
-            chosen = [number for number, fate in zip(known, decided, strict=True) if fate >= _FIRST_SIDE]
+            known = [number for number in some if 0 <= number - first < len(outcomes)]
+            decided = bytes([outcomes[number - first] for number in known])
+            chosen = [number for number, outcome in zip(known, decided, strict=True) if outcome >= _FIRST_SIDE]
             yield chosen, decided.translate(_SIDE_OF, _LEFT_OUT)
 
 
@@ -73,7 +73,7 @@ def parse_split(text: str) -> tuple[float, ...]:
             raise ValueError
     except ValueError:
         raise UsageError(
-            f"`{text}` is no split", "write `0.9/0.1` (train/validation) or `0.8/0.1/0.1` (train/validation/test)"
+            f"`{text}` is not a split", "write `0.9/0.1` (train/validation) or `0.8/0.1/0.1` (train/validation/test)"
         ) from None
     return tuple(part / total for part in parts)
 
@@ -83,35 +83,35 @@ def choose(rows: ExportRows, *, dedupe: Dedupe, balance: bool, split: Sequence[f
     if dedupe == "none" and not balance and not split:
         return Choice()
     first, last = rows.span()
-    fates = bytearray([_FIRST_SIDE]) * max(0, last - first + 1)
+    outcomes = bytearray([_FIRST_SIDE]) * max(0, last - first + 1)
     left_out: Counter[str] = Counter()
     if dedupe != "none":
         with closing(rows.copies(dedupe)) as found:
             for number in found:
-                if 0 <= number - first < len(fates):
-                    fates[number - first] = _COPY
+                if 0 <= number - first < len(outcomes):
+                    outcomes[number - first] = _COPY
                     left_out[REASONS[_COPY]] += 1
     if balance:
-        for number in _surplus(rows, first, fates, seed):
-            fates[number - first] = _SURPLUS
+        for number in _surplus(rows, first, outcomes, seed):
+            outcomes[number - first] = _SURPLUS
             left_out[REASONS[_SURPLUS]] += 1
-    largest = _part(rows, first, fates, split, seed) if split else 0.0
-    return Choice(first, fates, tuple(left_out.items()), largest)
+    largest = _part(rows, first, outcomes, split, seed) if split else 0.0
+    return Choice(first, outcomes, tuple(left_out.items()), largest)
 
 
-def _surplus(rows: ExportRows, first: int, fates: bytearray, seed: int) -> list[int]:
+def _surplus(rows: ExportRows, first: int, outcomes: bytearray, seed: int) -> list[int]:
     """Of should_respond, those by which the commonest decision exceeds the next, drawn evenly."""
     counts: Counter[str] = Counter()
 
     def decided() -> Iterator[tuple[int, str]]:
         with closing(rows.decisions()) as found:
             for number, model_type, decision, corrected in found:
-                if model_type != "should_respond" or not 0 <= number - first < len(fates):
+                if model_type != "should_respond" or not 0 <= number - first < len(outcomes):
                     continue
                 if corrected is not None:
                     answer = parse_answer(model_type, corrected)
                     decision = None if isinstance(answer, InvalidAnswer) else decision_of(answer)
-                if decision is not None and fates[number - first] >= _FIRST_SIDE:
+                if decision is not None and outcomes[number - first] >= _FIRST_SIDE:
                     yield number, decision
 
     counts.update(decision for _, decision in decided())
@@ -130,10 +130,10 @@ def _surplus(rows: ExportRows, first: int, fates: bytearray, seed: int) -> list[
     return dropped
 
 
-def _part(rows: ExportRows, first: int, fates: bytearray, split: Sequence[float], seed: int) -> float:
+def _part(rows: ExportRows, first: int, outcomes: bytearray, split: Sequence[float], seed: int) -> float:
     """Give each group a side, so that the sizes come near `split`; the share of the largest group."""
     key = blake2b(str(seed).encode(), digest_size=16).digest()
-    nodes = array("i", [-1]) * len(fates)
+    nodes = array("i", [-1]) * len(outcomes)
     usables = [0] * (_ROOMS + _SHAPES)
     parents = list(range(_ROOMS + _SHAPES))
 
@@ -148,7 +148,7 @@ def _part(rows: ExportRows, first: int, fates: bytearray, split: Sequence[float]
         with closing(rows.shared(kind)) as found:
             for number, shared, room, usable in found:
                 place = number - first
-                if not 0 <= place < len(fates) or fates[place] < _FIRST_SIDE:
+                if not 0 <= place < len(outcomes) or outcomes[place] < _FIRST_SIDE:
                     continue
                 node = nodes[place]
                 if node < 0:
@@ -167,7 +167,7 @@ def _part(rows: ExportRows, first: int, fates: bytearray, split: Sequence[float]
     sides = _assigned(sizes, split, seed)
     for place, node in enumerate(nodes):
         if node >= 0:
-            fates[place] = _FIRST_SIDE + sides.get(root(node), 0)
+            outcomes[place] = _FIRST_SIDE + sides.get(root(node), 0)
     total, biggest = sizes.total(), max(sizes.values())
     if len(set(sides.values())) < len(split):
         raise UnsplittableError(
@@ -193,7 +193,7 @@ def _assigned(sizes: Counter[int], split: Sequence[float], seed: int) -> dict[in
         if fitting:
             [side] = drawn.choices(fitting, [missing[side] for side in fitting])
         else:
-            side = max(range(len(missing)), key=lambda one: missing[one])
+            side = max(range(len(missing)), key=lambda number: missing[number])
         missing[side] -= size
         sides[group] = side
     empty = [side for side in range(len(split)) if side not in sides.values()]

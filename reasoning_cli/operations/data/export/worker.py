@@ -32,10 +32,10 @@ def main() -> None:
 
 
 def _work() -> None:
-    told = sys.stdin.buffer.readline()
-    if not told.endswith(b"\n"):
+    request = sys.stdin.buffer.readline()
+    if not request.endswith(b"\n"):
         return  # the export ended while it was said
-    job = json.loads(told)
+    job = json.loads(request)
     gc.disable()  # rows and lines have no circles
     with open_store(Path(job["database"]), job["realm"], create=False) as store, each_page_once(store):
         batcher = Batcher(store, Rules(**job["rules"]), job["sides"])

@@ -27,7 +27,7 @@ _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 def read_chat(row: Mapping[str, object], model_type: str | None, at: datetime) -> Sample | NoDecision:
     """The sample in a line, or why there is none; `model_type` where the prompt does not tell, `at` its time.
 
-    Raises BadRow for what is no such line.
+    Raises BadRow for what is not such a line.
     """
     preferred, rejected = row.get("preferred_output"), row.get("non_preferred_output")
     asked = row["input"] if isinstance(row.get("input"), dict) else row
@@ -87,7 +87,7 @@ def _label(row: Mapping[str, object], answer: object) -> str | None:
     if "reward" not in row:
         return None if isinstance(answer, InvalidAnswer) else "good"
     if isinstance(reward, bool) or not isinstance(reward, int | float):
-        raise BadRow("a `reward` that is no number")
+        raise BadRow("a `reward` that is not a number")
     if reward < 0:
         return "bad"
     return "good" if reward > 0 and not isinstance(answer, InvalidAnswer) else None
@@ -107,9 +107,9 @@ def _messages(value: object) -> list[tuple[str, str]]:
             parts = [part.get("text") if isinstance(part, dict) else part for part in content]
             texts = [part for part in parts if isinstance(part, str)]
             if len(texts) < len(parts):
-                raise BadRow("a message with a part that is no text")
+                raise BadRow("a message with a part that is not text")
             content = "\n".join(texts)
         if content is not None and not isinstance(content, str):
-            raise BadRow("a message whose content is no text")
+            raise BadRow("a message whose content is not text")
         found.append((role, content or ""))
     return found

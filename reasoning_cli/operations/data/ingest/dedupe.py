@@ -39,7 +39,9 @@ class Sieve:
         stored = self._imports.known([sample.id for sample in batch])
         new = [sample for sample in batch if sample.id not in stored and not self._is_stored_line(sample)]
         # A chat line is of a time that nobody knows.
-        gone = self._forgotten.among((one, None if one.origin == CHAT_FILE else one.created_at) for one in new)
+        gone = self._forgotten.among(
+            (sample, None if sample.origin == CHAT_FILE else sample.created_at) for sample in new
+        )
         forgotten = [sample for sample in new if sample.id in gone]
         if not self._include_forgotten:
             new = [sample for sample in new if sample.id not in gone]
@@ -55,7 +57,9 @@ class Sieve:
         if found.origin != CHAT_FILE:
             return False
         said = _canonical(found, found.corrected or found.output)
-        return any(_canonical(found, one) == said for one in self._imports.answers_to(found.model_type, found.prompt))
+        return any(
+            _canonical(found, answer) == said for answer in self._imports.answers_to(found.model_type, found.prompt)
+        )
 
 
 def _is_answer(sample: Sample, stored: str) -> bool:

@@ -54,7 +54,7 @@ class BadRow(ValueError):
 
 
 def read_row(row: object) -> Sample | NoDecision:
-    """The sample in a row of the `logs` table, or why there is none. Raises BadRow for what is no such row."""
+    """The sample in a row of the `logs` table, or why there is none. Raises BadRow for what is not such a row."""
     if not isinstance(row, dict):
         raise BadRow("not a JSON object")
     kind, body = row.get("type"), _object(row.get("body"))

@@ -55,7 +55,7 @@ ReadExchange = Callable[[str, Mapping[str, object], object], Exchange | None]
 
 
 def read_exchange_row(row: Mapping[str, object], read: ReadExchange, default_time: datetime) -> Sample | NoDecision:
-    """The sample in a recorded call, or why there is none. Raises BadRow for what is no such record."""
+    """The sample in a recorded call, or why there is none. Raises BadRow for what is not such a record."""
     request, response = row.get("request"), row.get("response")
     if not isinstance(request, dict):
         raise BadRow("no `request` with a body")

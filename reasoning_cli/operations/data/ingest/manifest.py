@@ -42,13 +42,13 @@ def exported(file: Path) -> Exported | None:
 
 def _type_of(content: dict[str, object], name: str) -> str | None:
     files = content.get("files")
-    for one in files if isinstance(files, list) else ():
-        counts = one.get("by_type") if isinstance(one, dict) and one.get("path") == name else None
+    for file in files if isinstance(files, list) else ():
+        counts = file.get("by_type") if isinstance(file, dict) and file.get("path") == name else None
         if isinstance(counts, dict):
             return _only([str(key) for key, count in counts.items() if count])
     filters = content.get("filters")
     types = filters.get("model_types") if isinstance(filters, dict) else None
-    return _only([str(one) for one in types]) if isinstance(types, list) else None
+    return _only([str(kind) for kind in types]) if isinstance(types, list) else None
 
 
 def _only(types: list[str]) -> str | None:

@@ -162,7 +162,7 @@ class _Import:
         self._key = None if source.key is None or moves else options.key(source.key)
         self._rejects = Rejects(None if options.dry_run else rejects)
         self._batch: list[Sample] = []
-        self._batch_chars = self._since_kept = 0
+        self._batch_chars = self._since_stored = 0
         self._read = self._added = self._already_there = self._bad = self._new = 0
         self._recorded = self._left_out = self._taken_back = self._undated = 0
         self._by_type: Counter[str] = Counter()
@@ -210,7 +210,7 @@ class _Import:
             found = NoDecision(unwanted)
         if isinstance(found, NoDecision):
             self._skipped[found.reason] += 1
-            self._since_kept += 1
+            self._since_stored += 1
         else:
             found = self._options.redact(found) if self._options.redact is not None else found
             self._by_type[found.model_type] += 1
@@ -219,7 +219,7 @@ class _Import:
                 self._new += len(self._sieve.sift([found]).fresh)
             self._batch.append(found)
             self._batch_chars += len(found.prompt) + len(found.output)
-        if len(self._batch) >= BATCH_ROWS or self._batch_chars >= BATCH_CHARS or self._since_kept >= PASSED_OVER:
+        if len(self._batch) >= BATCH_ROWS or self._batch_chars >= BATCH_CHARS or self._since_stored >= PASSED_OVER:
             self._store_batch()
 
     def _decision(self, value: object) -> Sample | NoDecision:
@@ -260,7 +260,7 @@ class _Import:
             self._bad_lines.append(BadLine(row.number, why))
 
     def _store_batch(self) -> None:
-        batch, self._batch, self._batch_chars, self._since_kept = self._batch, [], 0, 0
+        batch, self._batch, self._batch_chars, self._since_stored = self._batch, [], 0, 0
         sifted = self._sieve.sift(batch)
         fresh, wanted = sifted.fresh, self._options.include_forgotten
         if self._options.dry_run:

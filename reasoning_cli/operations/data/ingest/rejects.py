@@ -26,21 +26,21 @@ class Rejects:
         return self._path if self._file is not None else None
 
     def keep(self, row: Row, why: str) -> None:
-        """Add a line; what is no UTF-8 is kept as base64."""
+        """Add a line; what is not UTF-8 is kept as base64."""
         if self._path is None:
             return
-        kept: dict[str, object] = {"line": row.number, "why": why}
+        rejected: dict[str, object] = {"line": row.number, "why": why}
         if row.raw is None:
-            kept["raw"] = json.dumps(row.value, ensure_ascii=False, default=str)
+            rejected["raw"] = json.dumps(row.value, ensure_ascii=False, default=str)
         else:
             try:
-                kept["raw"] = row.raw.decode().rstrip("\r\n")
+                rejected["raw"] = row.raw.decode().rstrip("\r\n")
             except UnicodeDecodeError:
-                kept["raw_base64"] = base64.b64encode(row.raw).decode()
+                rejected["raw_base64"] = base64.b64encode(row.raw).decode()
         try:
-            self._opened(self._path).write(json.dumps(kept).encode() + b"\n")
+            self._opened(self._path).write(json.dumps(rejected).encode() + b"\n")
         except OSError as error:
-            raise self._trouble(error) from error
+            raise self._error(error) from error
 
     def flush(self) -> None:
         """Hand what was kept to the system."""
@@ -48,7 +48,7 @@ class Rejects:
             try:
                 self._file.flush()
             except OSError as error:
-                raise self._trouble(error) from error
+                raise self._error(error) from error
 
     def close(self) -> None:
         """Close the file; what could not be written was said before."""
@@ -56,7 +56,7 @@ class Rejects:
             try:
                 self._file.close()
             except OSError as error:
-                raise self._trouble(error) from error
+                raise self._error(error) from error
 
     def _opened(self, path: Path) -> BinaryIO:
         if self._file is None:
@@ -64,7 +64,7 @@ class Rejects:
             self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
         return self._file
 
-    def _trouble(self, error: OSError) -> DataError:
+    def _error(self, error: OSError) -> DataError:
         return DataError(
             f"cannot write `{self._path}`: {error.strerror}", hint="free some space; what was stored stays"
         )

@@ -223,7 +223,11 @@ class _Check:
         self._kinds["tokenised"] = None
         ids = row.get("input_ids")
         self._samples += 1
-        if not isinstance(ids, list) or not ids or not all(isinstance(one, int) and one >= 0 for one in ids):
+        if (
+            not isinstance(ids, list)
+            or not ids
+            or not all(isinstance(token_id, int) and token_id >= 0 for token_id in ids)
+        ):
             return self._refuse(number, "input_ids that are no tokens")
         self._length(number, len(ids))
         for name, values in row.items():
@@ -303,7 +307,7 @@ def _prompts(path: Path) -> frozenset[int]:
     """The hashes of the prompts of a file, as far as it can be read."""
     _size_of(path)
     if _format_of(path) != "jsonl":
-        raise DataError(f"`{path}` is no JSON Lines file", "compare with a file of JSON lines")
+        raise DataError(f"`{path}` is not a JSON Lines file", "compare with a file of JSON lines")
     found = set()
     for line in _lines(path):
         try:
@@ -338,7 +342,7 @@ def _size_of(path: Path) -> int:
     if not path.exists():
         raise NotFoundError(f"there is no file `{path}`", "name a file that is there")
     if not path.is_file():
-        raise DataError(f"`{path}` is no regular file", "name a file")
+        raise DataError(f"`{path}` is not a regular file", "name a file")
     return path.stat().st_size
 
 

@@ -23,7 +23,7 @@ _KEYS: Mapping[str, frozenset[str]] = {
     "text": frozenset({"text", "weight"}),
 }
 # The key that tells a format, in the order in which they are looked for.
-_TELLING = (
+_FORMATS_BY_KEY = (
     ("messages", "conversational"),
     ("preferred_output", "preference"),
     ("completion", "instruction"),
@@ -58,16 +58,16 @@ def check_sample(sample: object) -> SampleCheck:
     """Judge one decoded line."""
     if not isinstance(sample, dict):
         return SampleCheck(None, ("not a JSON object",))
-    told = [name for key, name in _TELLING if key in sample]
-    if not told:
+    formats = [name for key, name in _FORMATS_BY_KEY if key in sample]
+    if not formats:
         return SampleCheck(None, ("none of the formats: no messages, prompt and completion, preferences or text",))
-    if len(told) > 1:
+    if len(formats) > 1:
         return SampleCheck(None, ("fits two formats at once",))
-    [name] = told
+    [name] = formats
     refusals = [f"a key beside the sample: {key}" for key in sorted(set(sample) - _KEYS[name])]
     weight = sample.get("weight")
     if weight is not None and not (_is_number(weight) and weight >= 0):
-        refusals.append("a weight that is no number from 0 on")
+        refusals.append("a weight that is not a number from 0 on")
     match name:
         case "conversational":
             return _conversational(sample, refusals)
@@ -87,17 +87,17 @@ def _conversational(sample: Mapping[str, object], refusals: list[str]) -> Sample
     texts: tuple[str, ...] = ()
     warnings: list[str] = []
     if isinstance(messages, list):
-        mine = [one for one in messages if isinstance(one, dict)]
-        if any("reasoning" in one or "reasoning_content" in one for one in mine):
+        mine = [message for message in messages if isinstance(message, dict)]
+        if any("reasoning" in message or "reasoning_content" in message for message in mine):
             kind = "reasoning"
-        if "tools" in sample or any("tool_calls" in one or one.get("role") == "tool" for one in mine):
+        if "tools" in sample or any("tool_calls" in message or message.get("role") == "tool" for message in mine):
             kind = "tools"
         texts = tuple(_texts(mine))
-        asked = next((_text(one) for one in reversed(mine) if one.get("role") == "user"), "")
-        answer = next((_text(one) for one in reversed(mine) if one.get("role") == "assistant"), "")
+        asked = next((_text(message) for message in reversed(mine) if message.get("role") == "user"), "")
+        answer = next((_text(message) for message in reversed(mine) if message.get("role") == "assistant"), "")
         if mine and mine[-1].get("role") == "user":
             warnings.append("ends with a user message, which nobody answers")
-        if any(one.get("role") == "assistant" and "<think" in _text(one) for one in mine):
+        if any(message.get("role") == "assistant" and "<think" in _text(message) for message in mine):
             warnings.append("thinking in an answer")
     refusals += _tools_flaws(sample)
     return SampleCheck(kind, tuple(refusals), tuple(warnings), asked, answer, texts)
@@ -113,7 +113,7 @@ def _preference(sample: Mapping[str, object], refusals: list[str]) -> SampleChec
         refusals.append("no input with messages")
         messages = []
     else:
-        refusals += [one for one in conversation_flaws(messages) if one != "no assistant message"]
+        refusals += [flaw for flaw in conversation_flaws(messages) if flaw != "no assistant message"]
         if isinstance(messages, list) and messages and _role(messages[-1]) not in ("user", "tool"):
             refusals.append("an input that does not end with the user")
     outputs = []
@@ -127,11 +127,11 @@ def _preference(sample: Mapping[str, object], refusals: list[str]) -> SampleChec
         if isinstance(output[0].get("content"), str):
             refusals += _content_flaws(output[0])
         else:
-            refusals.append(f"{key} that is no text")
+            refusals.append(f"{key} that is not text")
         outputs.append(_text(output[0]))
     warnings = ["both outputs are the same"] if outputs[0] and outputs[0] == outputs[1] else []
-    mine = [one for one in messages if isinstance(one, dict)] if isinstance(messages, list) else []
-    asked = next((_text(one) for one in reversed(mine) if one.get("role") == "user"), "")
+    mine = [message for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []
+    asked = next((_text(message) for message in reversed(mine) if message.get("role") == "user"), "")
     return SampleCheck(
         "preference", tuple(refusals), tuple(warnings), asked, outputs[0], (*_texts(mine), outputs[0], outputs[1])
     )
@@ -142,7 +142,7 @@ def _plain(sample: Mapping[str, object], keys: Sequence[str], kind: Kind, refusa
     for key in keys:
         value = sample.get(key)
         if not isinstance(value, str):
-            refusals.append(f"{key} that is no text")
+            refusals.append(f"{key} that is not text")
             value = ""
         elif not value.strip():
             refusals.append(f"an empty {key}")
@@ -177,16 +177,16 @@ def conversation_flaws(messages: object) -> list[str]:
         if weight is not None and (role != "assistant" or weight not in (0, 1) or isinstance(weight, bool)):
             flaws.append("a weight that is not 0 or 1 on an assistant message")
         before = role
-    if not any(_role(one) == "assistant" for one in messages):
+    if not any(_role(message) == "assistant" for message in messages):
         flaws.append("no assistant message")
-    if sum(len(list(_images(one))) for one in messages) > MOST_IMAGES:
+    if sum(len(list(_images(message))) for message in messages) > MOST_IMAGES:
         flaws.append(f"more than {MOST_IMAGES} images")
     return flaws
 
 
 def _tools_flaws(holder: Mapping[str, object]) -> Iterator[str]:
     tools = holder.get("tools")
-    if "tools" in holder and not (isinstance(tools, list) and all(_names_function(one) for one in tools)):
+    if "tools" in holder and not (isinstance(tools, list) and all(_names_function(tool) for tool in tools)):
         yield "tools that are no list of functions with names"
 
 
@@ -206,7 +206,7 @@ def _call_flaws(message: Mapping[str, object]) -> Iterator[str]:
         yield "a tool's message without the call's id"
     for name in ("reasoning", "reasoning_content"):
         if message.get(name) is not None and (role != "assistant" or not isinstance(message[name], str)):
-            yield f"{name} that is no text of the assistant's"
+            yield f"{name} that is not text of the assistant's"
 
 
 def _is_call(call: object) -> bool:
@@ -230,7 +230,7 @@ def _content_flaws(message: Mapping[str, object]) -> Iterator[str]:
         yield from _part_flaws(str(role), content)
         return
     if not isinstance(content, str):
-        yield "a content that is no text"
+        yield "a content that is not text"
     elif not content.strip() and not message.get("tool_calls"):
         yield f"an empty {role} message"
     elif "\0" in content:

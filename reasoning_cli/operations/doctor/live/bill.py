@@ -37,7 +37,7 @@ def read_bill(client: TogetherClient, measured: Measured, at: datetime) -> Bille
             why=f"the bill lags: `reasoning doctor --live` again after {known_at:%Y-%m-%d %H:%M} UTC reads it"
         )
     try:
-        months = sorted({f"{one:%Y-%m}" for one in (begin - _BEFORE, begin, end + _HOUR)})
+        months = sorted({f"{item:%Y-%m}" for item in (begin - _BEFORE, begin, end + _HOUR)})
         windows = [window for month in months for window in client.billing_usage(month, "hour")]
     except MissingError:
         return Billed(why="Together does not show this organisation its bill: ask their support to enable it")
@@ -58,7 +58,7 @@ def _billed(measured: Measured, items: Sequence[LineItem], before: Sequence[Line
         why = "nothing on it is the probe's alone" if not keys else "several things on it could be the probe's"
         return Billed(why=f"the bill does not tell: {why}")
     ((_, unit_price, _),) = keys
-    units = min(_UNITS, key=lambda one: abs(math.log(unit_price * 100 * one / measured.price_cents_per_hour)))
+    units = min(_UNITS, key=lambda unit: abs(math.log(unit_price * 100 * unit / measured.price_cents_per_hour)))
     quantity = sum((item.quantity or Decimal(0) for item in ours), Decimal(0))
     return Billed(seconds=quantity * 3600 / units, cents_per_hour=unit_price * 100 * units)
 

@@ -92,7 +92,7 @@ class Measured:
     @classmethod
     def of(cls, record: Mapping[str, object]) -> Measured:
         """The inverse of `record`; members of another version are left out."""
-        known = {one.name for one in dataclasses.fields(cls)}
+        known = {field.name for field in dataclasses.fields(cls)}
         members: dict[str, Any] = {
             name: datetime.fromisoformat(str(value)) if name.endswith("_at") and value else value
             for name, value in record.items()

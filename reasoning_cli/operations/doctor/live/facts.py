@@ -193,7 +193,7 @@ def _readings(measured: Measured) -> Iterator[_Reading]:
     if ready is None or start is None:
         return
     for with_start in (False, True):
-        low, high = (one + (more if with_start else 0) for one, more in zip(ready, start, strict=True))
+        low, high = (item + (more if with_start else 0) for item, more in zip(ready, start, strict=True))
         yield _Reading("exact", with_start, low - 2, high + 2)
         yield _Reading("up", with_start, -(-low // _MINUTE) * _MINUTE, -(-high // _MINUTE) * _MINUTE)
         yield _Reading("down", with_start, low // _MINUTE * _MINUTE, high // _MINUTE * _MINUTE)
@@ -202,7 +202,7 @@ def _readings(measured: Measured) -> Iterator[_Reading]:
 def _matching(measured: Measured, billed: Billed) -> list[_Reading]:
     """The ways to read the bill that fit; several where the time was close to whole minutes."""
     seconds = float(billed.seconds or 0)
-    return [one for one in _readings(measured) if one.low - 0.5 <= seconds <= one.high + 0.5]
+    return [reading for reading in _readings(measured) if reading.low - 0.5 <= seconds <= reading.high + 0.5]
 
 
 def _told(measured: Measured, billed: Billed) -> str:
@@ -211,7 +211,7 @@ def _told(measured: Measured, billed: Billed) -> str:
 
 
 def _cold_start(measured: Measured, billed: Billed) -> Finding:
-    ways = {one.with_start for one in _matching(measured, billed)}
+    ways = {item.with_start for item in _matching(measured, billed)}
     if len(ways) != 1:
         return _open(f"the bill can be read in {'several ways' if ways else 'no known way'}: {_told(measured, billed)}")
     counted = ways == {True}
@@ -219,7 +219,7 @@ def _cold_start(measured: Measured, billed: Billed) -> Finding:
 
 
 def _rounding(measured: Measured, billed: Billed) -> Finding:
-    ways = {one.rounding for one in _matching(measured, billed)}
+    ways = {item.rounding for item in _matching(measured, billed)}
     if len(ways) != 1:
         return _open(f"the bill can be read in {'several ways' if ways else 'no known way'}: {_told(measured, billed)}")
     (way,) = ways
@@ -233,7 +233,7 @@ def _minimum(measured: Measured, billed: Billed) -> Finding:
     seconds = float(billed.seconds or 0)
     if _matching(measured, billed):
         return _settled(True, 0, f"no minimum above {seconds:.0f} s: {_told(measured, billed)}")
-    if seconds > max(one.high for one in ways):
+    if seconds > max(way.high for way in ways):
         return _settled(False, round(seconds), f"more is billed than any time of it: {_told(measured, billed)}")
     return _open(f"the bill can be read in no known way: {_told(measured, billed)}")
 

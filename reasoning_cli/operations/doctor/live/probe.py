@@ -107,8 +107,8 @@ def plan_probe(client: TogetherClient, store: Store, limits: Limits, spend_usd: 
 
 def _cheapest(client: TogetherClient) -> tuple[Model, Hardware]:
     """Of all models on offer the one that can be served on the cheapest hardware that has room."""
-    types = {one.name: one for one in client.instance_types()}
-    floor = min((one.price_cents_per_hour for one in types.values() if one.headroom != 0), default=0)
+    types = {instance.name: instance for instance in client.instance_types()}
+    floor = min((kind.price_cents_per_hour for kind in types.values() if kind.headroom != 0), default=0)
     best: tuple[Model, Hardware] | None = None
     for offered in client.supported_models():
         if (model := offered.model) is None:
@@ -143,7 +143,7 @@ class Probe:
     plan: ProbePlan
     poll_seconds: float
     sleep: Callable[[float], None] = time.sleep
-    tell: Callable[[str, str], None] = lambda state, detail: None
+    notify: Callable[[str, str], None] = lambda state, detail: None
     monotonic: Callable[[], float] = time.monotonic
     measured: Measured = field(init=False)
     problem: BaseException | None = None
@@ -191,7 +191,7 @@ class Probe:
 
     def _files(self) -> None:
         """A file of two samples, one of them too long, sent in one request: is it checked, and how is it cut?"""
-        self.tell("sending a file of two made-up samples", "")
+        self.notify("sending a file of two made-up samples", "")
         # One that is the same as a file of before would be taken for that.
         lines = (f'{{"prompt": "{secrets.token_hex(4)}", "completion": "{text}"}}\n' for text in (_SHORT, _LONG))
         try:
@@ -221,7 +221,7 @@ class Probe:
             if self.client.file(file_id).is_checked:
                 break
             self.sleep(self.poll_seconds)
-        tunable = (one.name for one in self.client.supported_models() if "PRODUCT_FINE_TUNING" in one.products)
+        tunable = (model.name for model in self.client.supported_models() if "PRODUCT_FINE_TUNING" in model.products)
         body: dict[str, object] = {"model": next(tunable, ""), "training_file": file_id, "top_k": 20}
         answer = self.client.look("/v1/fine-tunes/preview", method="POST", body=body)
         found = answer.body if answer.status == 200 and isinstance(answer.body, dict) else {}
@@ -253,7 +253,7 @@ class Probe:
         """Endpoint and deployment, on record before they can cost anything; then how the service routes it."""
         client, plan = self.client, self.plan
         name = f"{NAME}-{secrets.token_hex(3)}"
-        self.tell(f"deploying {name} on {plan.hardware.name}", "")
+        self.notify(f"deploying {name} on {plan.hardware.name}", "")
         now = client.now()
         self._record = record = Deployments(self.store).record_intent(_intent(client, plan, name, now))
         Events(self.store).add(Event(now, "operator", "deploy", name, {"why": "doctor --live"}))
@@ -276,7 +276,7 @@ class Probe:
         self._record = Deployments(self.store).update(record.key, deployment_id=made.id)
         self._found(created_at=made.created_at, not_ready_at=made.created_at)
         split = client.endpoint(endpoint.id).traffic_split
-        self._found(routed=any(one.deployment_id == made.id and one.weight > 0 for one in split))
+        self._found(routed=any(part.deployment_id == made.id and part.weight > 0 for part in split))
         if not self.measured.routed:
             client.route(endpoint.id, {made.id: 1})
 
@@ -370,7 +370,7 @@ class Probe:
     def _stopped_from_here(self) -> bool:
         """Whether a guard of ours stopped it: its idle time may be as long."""
         name, since = self._known().endpoint_name, self.measured.begun_at
-        return any(one.subject == name and one.action != "deploy" for one in Events(self.store).list(since))
+        return any(item.subject == name and item.action != "deploy" for item in Events(self.store).list(since))
 
     def _look_seconds(self) -> float:
         """Between the last two looks, on the service's clock."""
@@ -420,7 +420,7 @@ class Probe:
     def _wait(self, state: str) -> None:
         self._check_cap()
         spent = Decimal(self.plan.spend_cents) - self._left_cents()
-        self.tell(state, f"at most ${spent / 100:.2f} of ${Decimal(self.plan.spend_cents) / 100:.2f} so far")
+        self.notify(state, f"at most ${spent / 100:.2f} of ${Decimal(self.plan.spend_cents) / 100:.2f} so far")
         self.sleep(self.poll_seconds)
 
     def _elapsed(self) -> timedelta:
@@ -449,7 +449,7 @@ class Probe:
             return
         self._alarms.close()
         self._may_stop = True
-        self.tell("stopping", "")
+        self.notify("stopping", "")
         problem = self._stop()
         if not self.measured.stopped:
             name, price = self._record.endpoint_name, self.plan.hardware.price_cents_per_hour
@@ -554,7 +554,7 @@ def _signals_as_interrupts() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {one: signal.signal(one, interrupt) for one in (signal.SIGTERM, signal.SIGHUP)}
+    before = {item: signal.signal(item, interrupt) for item in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
@@ -590,7 +590,7 @@ def _no_interrupts() -> Iterator[None]:
         yield
         return
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {one: signal.signal(one, signal.SIG_IGN) for one in numbers}
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
         yield
     finally:

@@ -70,7 +70,7 @@ class Reader:
         """The items of a list: the first page of it."""
         limit = {"limit": _PAGE} if paged else {}
         data = self.ask(route, *ids, query={**limit, **(query or {})}).get("data")
-        return [one for one in data if isinstance(one, dict)] if isinstance(data, list) else []
+        return [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
 
     def note(self, route: str, answer: Answer) -> None:
         self.statuses.setdefault(route, []).append(answer.status)
@@ -81,9 +81,9 @@ class Reader:
         if (shape := _SHAPES.get(route)) is None or not isinstance(answer.body, dict):
             return
         data = answer.body.get("data")
-        for one in data if isinstance(data, list) else [answer.body]:
+        for item in data if isinstance(data, list) else [answer.body]:
             try:
-                read(shape, one)
+                read(shape, item)
             except BusyError as problem:
                 self.unreadable.setdefault(route, set()).add(problem.message)
 
@@ -112,7 +112,7 @@ def read_everything(client: TogetherClient) -> Reads:
     for model in models[:LOOKED_AT]:
         for what in ("revisions", "files"):
             reader.items(f"{_P}/models/{{}}/{what}", project, str(model.get("id")), paged=False)
-    for place in [str(one.get("baseModel")) for one in offered if one.get("baseModel")][:LOOKED_AT]:
+    for place in [str(item.get("baseModel")) for item in offered if item.get("baseModel")][:LOOKED_AT]:
         reader.items(f"{_P}/configs", project, query={"referenceModel": place})
     endpoints = reader.items(f"{_P}/endpoints", project)
     for endpoint in endpoints[:LOOKED_AT]:
@@ -126,15 +126,15 @@ def read_everything(client: TogetherClient) -> Reads:
     reader.ask("/v1/endpoints", query={"type": "dedicated"})
     reader.ask("/v1/hardware")
     _ask_the_rest(reader, project, client.whoami().organization)
-    names = [one.get("name") for one in endpoints]
+    names = [endpoint.get("name") for endpoint in endpoints]
     at = client.now()
-    oldest_first = sorted(endpoints, key=lambda one: str(one.get("createdAt")))
-    arrays = (arrays_understood(client, str(one.get("id"))) for one in oldest_first[:LOOKED_AT])
+    oldest_first = sorted(endpoints, key=lambda endpoint: str(endpoint.get("createdAt")))
+    arrays = (arrays_understood(client, str(item.get("id"))) for item in oldest_first[:LOOKED_AT])
     return Reads(
         at=at,
         answered=reader.answered(),
         feeds=tuple(_feeds(client, oldest_first[:LOOKED_AT], at)),
-        arrays=next((one for one in arrays if one is not None), None),
+        arrays=next((array for array in arrays if array is not None), None),
         twins=len(names) != len(set(names)),
         private=frozenset(reader.private),
     )
@@ -180,7 +180,7 @@ def _arrays(client: TogetherClient, endpoint_id: str) -> str | None:
     if len(kinds) < 3:
         return None  # that a filter leaves something out must be seen, too
     kinds = kinds[:2]
-    wanted = {one for one, kind in every.items() if kind in kinds}
+    wanted = {name for name, kind in every.items() if kind in kinds}
 
     def gives_all(types: str | Sequence[str]) -> bool:
         seen = _events(client.look(path, {"limit": _PAGE, "types": types}))
@@ -194,7 +194,7 @@ def _events(answer: Answer) -> dict[str, str]:
     """Types of events by their ids."""
     data = answer.body.get("data") if answer.status == 200 and isinstance(answer.body, dict) else None
     rows = data if isinstance(data, list) else []
-    return {str(one.get("id")): str(one.get("type")) for one in rows if isinstance(one, dict)}
+    return {str(row.get("id")): str(row.get("type")) for row in rows if isinstance(row, dict)}
 
 
 def _feeds(client: TogetherClient, endpoints: Sequence[Mapping[str, Any]], at: datetime) -> Iterator[Feed]:
@@ -213,11 +213,11 @@ def _feeds(client: TogetherClient, endpoints: Sequence[Mapping[str, Any]], at: d
 def _names(body: object) -> Iterator[str]:
     """Every name and id in an answer, and each part of what has several (`slug/endpoint`)."""
     if isinstance(body, list):
-        for one in body:
-            yield from _names(one)
+        for item in body:
+            yield from _names(item)
     elif isinstance(body, dict):
         for name, value in body.items():
             if isinstance(value, str) and _PRIVATE.search(name):
-                yield from (one for one in (value, *value.split("/")) if len(one) >= _SHORTEST_NAME)
+                yield from (part for part in (value, *value.split("/")) if len(part) >= _SHORTEST_NAME)
             else:
                 yield from _names(value)

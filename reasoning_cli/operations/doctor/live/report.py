@@ -45,10 +45,10 @@ class LiveReport:
     @property
     def differing(self) -> tuple[Answered, ...]:
         """The routes whose answers are not as documented."""
-        return tuple(one for one in self.answered if one.deviations or one.unreadable)
+        return tuple(item for item in self.answered if item.deviations or item.unreadable)
 
     def count(self, verdict: Verdict) -> int:
-        return sum(one.finding.verdict is verdict for one in self.judged)
+        return sum(item.finding.verdict is verdict for item in self.judged)
 
 
 def make_report(store: Store, reads: Reads, seen: Evidence, *, measured: Measured | None = None) -> LiveReport:
@@ -84,8 +84,8 @@ def report_record(report: LiveReport) -> dict[str, object]:
         "version": __version__,
         "python": platform.python_version(),
         "service": report.realm,
-        "facts": [_fact_record(one) for one in report.judged],
-        "answers": [_answer_record(one, hidden) for one in report.answered],
+        "facts": [_fact_record(item) for item in report.judged],
+        "answers": [_answer_record(item, hidden) for item in report.answered],
         "probe": report.measured.record() if report.measured else None,
     }
 
@@ -113,10 +113,10 @@ def _answer_record(answered: Answered, hidden: re.Pattern[str] | None) -> dict[s
         "statuses": list(answered.statuses),
         "answers": answered.answers,
         "deviations": [
-            {"member": safe(one.member), "kind": one.kind.value, "found": safe(one.found)}
-            for one in answered.deviations
+            {"member": safe(deviation.member), "kind": deviation.kind.value, "found": safe(deviation.found)}
+            for deviation in answered.deviations
         ],
-        "unreadable": [safe(one) for one in answered.unreadable],
+        "unreadable": [safe(item) for item in answered.unreadable],
     }
 
 

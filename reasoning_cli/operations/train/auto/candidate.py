@@ -69,8 +69,10 @@ class Judged:
     @property
     def refused(self) -> str | None:
         """Which rules it breaks, in words; None where none."""
-        failed = [one for one in self.criteria if one.passed is False]
-        return "; ".join(f"{one.text}: {one.found}, wanted {one.wanted}" for one in failed) or None
+        failed = [criterion for criterion in self.criteria if criterion.passed is False]
+        return (
+            "; ".join(f"{criterion.text}: {criterion.found}, wanted {criterion.wanted}" for criterion in failed) or None
+        )
 
 
 def plan(context: CandidateContext, model_type: str, run: int, *, steps: tuple[int, ...] = (0, 100)) -> PromotionPlan:
@@ -147,7 +149,9 @@ def cost_cents(context: CandidateContext, run: int | None, key: str | None) -> D
 
     store = context.promotion.store
     found = TrainingRuns(store).get(run) if run is not None else None
-    jobs = [one.cents for one in FineTunes(store).all() if found is not None and one.id == found.job_id]
+    jobs = [
+        fine_tune.cents for fine_tune in FineTunes(store).all() if found is not None and fine_tune.id == found.job_id
+    ]
     usage = usage_by_deployment(store, *_EVER).get(key) if key is not None else None
     return sum(jobs, Decimal(0)) + (usage.high_cents if usage is not None else 0)
 

@@ -58,7 +58,7 @@ class LoopContext:
     request: TrainRequest
     slot_form: str
     database: Path
-    tell: Callable[[Loop], None] = lambda loop: None
+    notify: Callable[[Loop], None] = lambda loop: None
 
     @property
     def store(self) -> Store:
@@ -123,11 +123,11 @@ class Keeper:
 
     def tend(self, now: datetime, begin: Callable[[str], None]) -> list[Loop]:
         """Let `begin` go on (elsewhere: it may take hours) with each loop that has something to do and is in nobody's
-        hand; the loops whose state has to be told."""
-        told = []
+        hand; the loops whose state has to be reported."""
+        changed = []
         for loop in Loops(self.store).all():
             if not loop.told:
-                told.append(loop)
+                changed.append(loop)
                 Loops(self.store).update(loop.model_type, told=True)
             if self._has_something(loop, now):
                 with loop_in_hand(self.database, loop.model_type) as free:
@@ -135,7 +135,7 @@ class Keeper:
                 if free:
                     self.begun[loop.model_type] = now
                     begin(loop.model_type)
-        return told
+        return changed
 
     def _has_something(self, loop: Loop, now: datetime) -> bool:
         if loop.step == "resting":
@@ -164,7 +164,7 @@ def take_steps(context: LoopContext, model_type: str) -> Loop | None:
             raise
         if after is None or after.step == loop.step or after.step == "resting":
             return after
-        context.tell(after)
+        context.notify(after)
 
 
 def _step(context: LoopContext, loop: Loop) -> Loop | None:
@@ -309,7 +309,7 @@ def _wait(context: LoopContext, loop: Loop) -> Loop | None:
         if mine:
             promotion = begin(promoting, planned, by=loop.by, forced=False)
             bring_in(promoting, promotion, planned)
-    return _to(context, loop, "promoting", f"{judged.candidate.name} comes in, step by step")
+    return _to(context, loop, "promoting", f"{judged.candidate.name} is rolled out, step by step")
 
 
 def _promote(context: LoopContext, loop: Loop) -> Loop | None:
@@ -326,7 +326,7 @@ def _promote(context: LoopContext, loop: Loop) -> Loop | None:
             if mine:
                 promotion = look_at_promotion(context.candidate.promotion, promotion).promotion
     if promotion.finished_at is None:
-        return _say(context.store, loop, f"{promotion.model} comes in, step {promotion.step + 1}", context.now)
+        return _say(context.store, loop, f"{promotion.model} is rolled out, step {promotion.step + 1}", context.now)
     if promotion.stage == "promoted":
         return _end(context, loop, f"{promotion.model} answers {spell_model_type(loop.model_type)}")
     return _end(context, loop, f"{promotion.model} was not promoted: {promotion.why}")

@@ -246,7 +246,7 @@ def test_what_cannot_be_split_says_so_and_is_not_written(store: Store, out: Path
 
 @pytest.mark.parametrize("text", ["0.9", "0.9/0.2", "1/0", "a/b", "0.7/0.1/0.1/0.1", "nan/1", ""])
 def test_what_is_no_split_is_a_mistake_on_the_command_line(text: str) -> None:
-    with pytest.raises(UsageError, match="is no split"):
+    with pytest.raises(UsageError, match="is not a split"):
         parse_split(text)
 
 
@@ -417,7 +417,7 @@ def test_the_database_a_folder_and_a_pipe_are_no_files_to_write(store: Store, ou
     with pytest.raises(DataError, match="is the database"):
         export(store, link)
     os.mkfifo(out / "pipe")
-    with pytest.raises(DataError, match="no regular file") as refused:
+    with pytest.raises(DataError, match="not a regular file") as refused:
         export(store, out / "pipe")
     assert "-o -" in (refused.value.hint or "")
     (out / "a.train.jsonl").mkdir()

@@ -220,7 +220,7 @@ def test_places_that_cannot_be_written_say_what_to_do(store: Store, target: Path
     assert f"mkdir -p {target.parent / 'a'}" in (refused.value.hint or "")
     with pytest.raises(DataError, match="is a folder"):
         export_samples(store, target.parent, ExportRequest(), now=NOW)
-    with pytest.raises(DataError, match="no regular file"):
+    with pytest.raises(DataError, match="not a regular file"):
         export_samples(store, Path("/dev/null"), ExportRequest(), now=NOW, overwrite=True)
 
 

@@ -274,7 +274,7 @@ def test_a_trajectory_is_labelled_by_its_reward(store: Store, reward: float, lab
 def test_a_reward_that_is_no_number_is_a_bad_line(store: Store, reward: object) -> None:
     good = {"messages": [{"role": "user", "content": PROMPT}, {"role": "assistant", "content": RESPOND}]}
     report = take(store, good, {**good, "reward": reward})
-    assert dict(report.bad_by_why) == {"a `reward` that is no number": 1}
+    assert dict(report.bad_by_why) == {"a `reward` that is not a number": 1}
 
 
 def test_groups_of_trajectories_are_refused_by_name(reasoning: Run, tmp_path: Path) -> None:
@@ -335,8 +335,11 @@ def test_a_chat_line_that_is_no_decision_is_passed_over(store: Store, row: dict[
     [
         ({"messages": "hello"}, "no list of messages"),
         ({"messages": [{"role": "bot", "content": "hello"}]}, "a message without a known role"),
-        ({"messages": [{"role": "user", "content": 1}]}, "a message whose content is no text"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "a message with a part that is no text"),
+        ({"messages": [{"role": "user", "content": 1}]}, "a message whose content is not text"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            "a message with a part that is not text",
+        ),
         (chat(RESPOND, prompt=f"{PROMPT}\0"), "holds a NUL character"),
     ],
 )

@@ -82,10 +82,10 @@ def test_every_format_is_known_and_taken(tmp_path: Path, sample: object, kind: s
         ({"messages": [USER, {"role": "system", "content": "s"}, ANSWER]}, "a system message that is not the first"),
         ({"messages": [USER, {"role": "robot", "content": "s"}]}, "a message without a known role"),
         ({"messages": [USER, {"role": "assistant", "content": " "}]}, "an empty assistant message"),
-        ({"messages": [USER, {"role": "assistant", "content": 1}]}, "a content that is no text"),
+        ({"messages": [USER, {"role": "assistant", "content": 1}]}, "a content that is not text"),
         ({"messages": [USER, {"role": "assistant", "content": "a\0"}]}, "a NUL character"),
         ({"messages": [{**USER, "weight": 1}, ANSWER]}, "a weight that is not 0 or 1 on an assistant message"),
-        ({"messages": [USER, ANSWER], "weight": -1}, "a weight that is no number from 0 on"),
+        ({"messages": [USER, ANSWER], "weight": -1}, "a weight that is not a number from 0 on"),
         ({"prompt": "p", "completion": ""}, "an empty completion"),
         ({"input": {}, "preferred_output": [ANSWER], "non_preferred_output": [ANSWER]}, "no input with messages"),
         (
@@ -230,5 +230,5 @@ def test_parquet_that_unpacks_to_more_than_fits_is_not_unpacked(
 def test_what_cannot_be_read_at_all_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no file"):
         check_file(tmp_path / "nothing.jsonl")
-    with pytest.raises(DataError, match="no regular file"):
+    with pytest.raises(DataError, match="not a regular file"):
         check_file(tmp_path)
