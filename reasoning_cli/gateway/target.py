@@ -20,7 +20,7 @@ _PREFIXES = ("/api/v1", "/v1")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`face` is the dialect of a call that could be a decision, None for everything that is only handed through. `url`
+    """`dialect` is that of a call that could be a decision, None for everything that is only handed through. `url`
     is where it would have gone without us; None for what has no path."""
 
     dialect: Dialect | None

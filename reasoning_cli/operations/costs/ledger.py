@@ -363,8 +363,8 @@ def _idle_stop(client: TogetherClient, record: DeploymentRecord, since: datetime
     except (RemoteError, NotFoundError, RequestRefusedError) as problem:
         log.info("no events of %s: %s", record.endpoint_name, problem.message)
         return None
-    told = [event for event in events if event.deployment_id == record.deployment_id and event.reason]
-    if not any(word in (event.reason or "").lower() for event in told for word in ("inactiv", "idle")):
+    explained = [event for event in events if event.deployment_id == record.deployment_id and event.reason]
+    if not any(word in (event.reason or "").lower() for event in explained for word in ("inactiv", "idle")):
         return None
     return f"Together's idle stop: no request for {record.idle_minutes} minutes"
 

@@ -36,8 +36,8 @@ def show_analytics(world: World, request: Request, endpoint_id: str) -> Json:
         if deployment.endpoint_id == endpoint_id and chosen in {None, deployment.id}
     ]
     span: Json = {"startTime": stamp(since), "endTime": stamp(until)}
-    told = world.now - world.behaviour.analytics_delay_seconds * 1000
-    rows = {deployment.id: _rows(deployment, since, min(until, told + 1)) for deployment in deployments}
+    known_until = world.now - world.behaviour.analytics_delay_seconds * 1000
+    rows = {deployment.id: _rows(deployment, since, min(until, known_until + 1)) for deployment in deployments}
     every = [row for each in rows.values() for row in each]
     each = {
         key: {"deploymentId": key, "endpointId": endpoint_id, "timeRange": span, **_metrics(own, since, until)}

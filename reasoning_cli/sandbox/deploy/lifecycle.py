@@ -226,17 +226,17 @@ def _set_ready(world: World, deployment: Deployment, ready: int) -> None:
         deployment.active_at = world.now
         flap(world, deployment, world.behaviour.flap_calls, world.behaviour.flap_seconds)
     if world.behaviour.scaled_counts == "ready":
-        _tell_scaled(world, deployment, deployment.ready, ready)
+        _record_scaled(world, deployment, deployment.ready, ready)
     deployment.ready = ready
 
 
 def _want(world: World, deployment: Deployment, desired: int) -> None:
     if world.behaviour.scaled_counts == "desired" and desired != deployment.desired:
-        _tell_scaled(world, deployment, deployment.desired, desired)
+        _record_scaled(world, deployment, deployment.desired, desired)
     deployment.desired = desired
 
 
-def _tell_scaled(world: World, deployment: Deployment, old: int, new: int) -> None:
+def _record_scaled(world: World, deployment: Deployment, old: int, new: int) -> None:
     counted = world.behaviour.scaled_counts
     world.record(
         "deployment.scaled",

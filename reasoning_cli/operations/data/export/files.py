@@ -80,8 +80,8 @@ def left_over(target: Path, files: Sequence[Path]) -> tuple[Path, ...]:
 def _named_before(manifest: Path) -> dict[str, str]:
     """The files that a manifest names, with their hashes; none where there is none, or it is not a manifest of ours."""
     try:
-        told = json.loads(manifest.read_bytes())["files"]
-        named = {str(file["path"]): str(file["sha256"]) for file in told if file["path"]}
+        files = json.loads(manifest.read_bytes())["files"]
+        named = {str(file["path"]): str(file["sha256"]) for file in files if file["path"]}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return {name: sha256 for name, sha256 in named.items() if Path(name).name == name}

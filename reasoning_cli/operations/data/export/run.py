@@ -193,7 +193,7 @@ class _Run:
             for hashing in hashed:
                 hashing.finish()
             report = self._report(files, [hashing.sha256 for hashing in hashed], manifest_of(target))
-            sizes = {told.path: hashing.size_bytes for told, hashing in zip(report.files, hashed, strict=True)}
+            sizes = {file.path: hashing.size_bytes for file, hashing in zip(report.files, hashed, strict=True)}
             report = replace(
                 report,
                 files=tuple(replace(file, size_bytes=sizes[file.path]) for file in report.files),

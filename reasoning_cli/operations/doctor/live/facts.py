@@ -205,25 +205,29 @@ def _matching(measured: Measured, billed: Billed) -> list[_Reading]:
     return [reading for reading in _readings(measured) if reading.low - 0.5 <= seconds <= reading.high + 0.5]
 
 
-def _told(measured: Measured, billed: Billed) -> str:
+def _both(measured: Measured, billed: Billed) -> str:
     ready = measured.ready_seconds or (0.0, 0.0)
     return f"{float(billed.seconds or 0):.0f} s are billed, {ready[0]:.0f} to {ready[1]:.0f} s it was ready"
 
 
 def _cold_start(measured: Measured, billed: Billed) -> Finding:
-    ways = {item.with_start for item in _matching(measured, billed)}
+    ways = {way.with_start for way in _matching(measured, billed)}
     if len(ways) != 1:
-        return _open(f"the bill can be read in {'several ways' if ways else 'no known way'}: {_told(measured, billed)}")
+        return _open(
+            f"the bill can be read in {'several ways' if ways else 'no known way'}: {_both(measured, billed)}"
+        )
     counted = ways == {True}
     return _settled(not counted, counted, f"the cold start is {'' if counted else 'not '}in the bill")
 
 
 def _rounding(measured: Measured, billed: Billed) -> Finding:
-    ways = {item.rounding for item in _matching(measured, billed)}
+    ways = {way.rounding for way in _matching(measured, billed)}
     if len(ways) != 1:
-        return _open(f"the bill can be read in {'several ways' if ways else 'no known way'}: {_told(measured, billed)}")
+        return _open(
+            f"the bill can be read in {'several ways' if ways else 'no known way'}: {_both(measured, billed)}"
+        )
     (way,) = ways
-    return _settled(way == "exact", way, _told(measured, billed))
+    return _settled(way == "exact", way, _both(measured, billed))
 
 
 def _minimum(measured: Measured, billed: Billed) -> Finding:
@@ -232,10 +236,10 @@ def _minimum(measured: Measured, billed: Billed) -> Finding:
         return _open("nobody knows how long it was ready")
     seconds = float(billed.seconds or 0)
     if _matching(measured, billed):
-        return _settled(True, 0, f"no minimum above {seconds:.0f} s: {_told(measured, billed)}")
+        return _settled(True, 0, f"no minimum above {seconds:.0f} s: {_both(measured, billed)}")
     if seconds > max(way.high for way in ways):
-        return _settled(False, round(seconds), f"more is billed than any time of it: {_told(measured, billed)}")
-    return _open(f"the bill can be read in no known way: {_told(measured, billed)}")
+        return _settled(False, round(seconds), f"more is billed than any time of it: {_both(measured, billed)}")
+    return _open(f"the bill can be read in no known way: {_both(measured, billed)}")
 
 
 FACTS: tuple[Fact, ...] = (

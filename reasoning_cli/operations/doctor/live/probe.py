@@ -465,7 +465,7 @@ class Probe:
     def _stop(self) -> ReasoningError | None:
         """Tell it to stop until it is seen stopped; the last problem on the way."""
         problem: ReasoningError | None = None
-        told = False
+        asked = False
         for _ in range(_TRIES_TO_STOP):
             try:
                 record = self._record = find_made(self.client, self.store, self._known())
@@ -477,9 +477,9 @@ class Probe:
                         continue
                     self._found(stopped=True)
                     return None
-                if not told:
+                if not asked:
                     self.client.scale(record.endpoint_id, record.deployment_id, 0, 0)
-                    told = True
+                    asked = True
                 with suppress(RemoteError):
                     self._look()
                 record = self._known()
@@ -490,7 +490,7 @@ class Probe:
                 self._found(stopped=True)
                 return None
             except ReasoningError as raised:
-                problem, told = raised, False
+                problem, asked = raised, False
                 log.info("the probe is told to stop again: %s", raised.message)
             self.sleep(self.poll_seconds)
         return problem
