@@ -31,7 +31,7 @@ from reasoning_cli.operations.deploy.wait import Waiting
 from reasoning_cli.operations.doctor.live.evidence import Measured
 from reasoning_cli.operations.doctor.live.reads import arrays_understood
 from reasoning_cli.operations.inventory.lookup import find_made
-from reasoning_cli.store.audit_log import Event, Events
+from reasoning_cli.store.audit_log import TOGETHER, Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import CREATING, DELETED, DeploymentRecord, Deployments
 from reasoning_cli.together.problems import MissingError, RequestRefusedError
@@ -369,8 +369,8 @@ class Probe:
 
     def _stopped_from_here(self) -> bool:
         """Whether a guard of ours stopped it: its idle time may be as long."""
-        name, since = self._known().endpoint_name, self.measured.begun_at
-        return any(item.subject == name and item.action != "deploy" for item in Events(self.store).list(since))
+        acts = (act for act in Events(self.store).list(self.measured.begun_at) if act.actor != TOGETHER)
+        return any(act.subject == self._known().endpoint_name and act.action != "deploy" for act in acts)
 
     def _look_seconds(self) -> float:
         """Between the last two looks, on the service's clock."""
