@@ -35,7 +35,7 @@ from reasoning_cli.gateway.stats.siblings import Siblings
 from reasoning_cli.gateway.waking import Notify, Waker
 from reasoning_cli.operations.agents.env import refuse_circle
 from reasoning_cli.operations.deploy.slots import READY, SlotNow, closed_by, read_slots
-from reasoning_cli.operations.sandbox import ORIGINAL_PATH, find_sandbox
+from reasoning_cli.operations.sandbox import ORIGINAL_PATH, find_sandbox, stay_awake
 from reasoning_cli.paths import find_paths
 from reasoning_cli.redact import redact
 from reasoning_cli.settings import Settings, environment, load_settings
@@ -56,6 +56,7 @@ _OPTIONS_VARIABLE = "_REASONING_GATEWAY"
 DRAIN_SECONDS = 60
 _PILED_UP = 10_000  # objects that hold others
 _BACKLOG = 2048
+_STAY_AWAKE_SECONDS = 60.0  # between two words to the sandbox, which ends after a silence
 _SETTLE_SECONDS = 60.0
 # How long an end takes before somebody who pressed Ctrl-C is told what it waits for.
 _PATIENCE_SECONDS = 0.3
@@ -342,13 +343,18 @@ def _open(settings: Settings) -> Store:
 def _reader(options: Options) -> Callable[[], View]:
     """What reads the settings and the ledger anew, over one connection of its own."""
     stores: list[Store] = []
+    touched = -_STAY_AWAKE_SECONDS
     on_loopback = is_loopback(options.host)  # open to whoever is on this machine, and to pages in a browser there
 
     def read() -> View:
+        nonlocal touched
         settings = _settings(options)
         if not stores:
             stores.append(_open(settings))
         url, key = _together(options, settings)
+        if options.sandbox_url is not None and time.monotonic() - touched >= _STAY_AWAKE_SECONDS:
+            touched = time.monotonic()
+            stay_awake(url)
         slots = read_slots(
             settings,
             stores[0],

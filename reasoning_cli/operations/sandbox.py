@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -120,6 +121,15 @@ def find_sandbox(state: Path) -> RunningSandbox | None:
     except (OSError, ValueError, KeyError):
         return None  # it holds the lock and is about to say where it listens
     return found
+
+
+def stay_awake(url: str) -> None:
+    """Let the sandbox at `url` know that somebody is there: it ends after half an hour in which nobody asks."""
+    with (
+        contextlib.suppress(OSError),
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(f"{url}/_sandbox", timeout=5),
+    ):
+        pass
 
 
 def stop_sandbox(state: Path, seconds: float = 60) -> bool:

@@ -215,3 +215,10 @@ def test_the_total_has_a_row_for_models_that_are_gone_and_for_training(still: Se
         "coding",
     ]
     assert "gone" not in reasoning("models", "status", "-q").stdout
+
+
+def test_a_disabled_type_is_off_and_says_so(still: Service, reasoning: Run) -> None:
+    still.deploy()
+    reasoning("models", "disable", "planning")
+    said = "OFF    planning is disabled, the original answers: `reasoning models enable planning`"
+    assert said in reasoning("status").stdout

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -217,6 +217,10 @@ class Session:
         from reasoning_cli.operations.costs.budget import read_limits
 
         return read_limits(self.settings)
+
+    def limits_of(self, *, dry_run: bool) -> Limits:
+        """The same; for a plan that is only shown, with what they refuse told in it."""
+        return replace(self.limits, rehearsed=dry_run)
 
     def disconnect(self) -> None:
         """Forget the connection; the next use makes one with the settings of then."""

@@ -35,9 +35,12 @@ def adopt(
 
     session = session_of(ctx)
     terminal = session.terminal
-    plan = plan_adopt(session.client, session.store, session.limits, name, parse_model_type(as_type))
+    limits = session.limits_of(dry_run=dry_run)
+    plan = plan_adopt(session.client, session.store, limits, name, parse_model_type(as_type))
     if dry_run:
         show_dry_run(terminal, adopt_facts(plan), adopt_record(plan, plan.record), json=json)
+        if plan.refusal is not None:
+            raise plan.refusal
         return
     ask_about(terminal, adopt_facts(plan), "Take it over?", yes=yes, show=False)
     record = run_adopt(session.client, session.store, plan)

@@ -96,10 +96,9 @@ def deploy(
         min_replicas=min_replicas,
         max_replicas=max_replicas,
         merged=merged,
-        rehearsed=dry_run,
     )
     limit = read_timeout(session, timeout)
-    plan = _plan(session, request, may_ask=not yes)
+    plan = _plan(session, request, may_ask=not yes, dry_run=dry_run)
     remember_models(session, plan.model.name)
     _warn_about_form(session, plan)
     is_adapter = isinstance(plan, AttachPlan)
@@ -129,7 +128,7 @@ def deploy(
     carry_out(session, plan, limit if wait else None, yes=yes, dry_run=dry_run, json=json)
 
 
-def _plan(session: Session, request: DeployRequest, *, may_ask: bool) -> DeployPlan | AttachPlan:
+def _plan(session: Session, request: DeployRequest, *, may_ask: bool, dry_run: bool) -> DeployPlan | AttachPlan:
     """The plan; on a terminal, how to serve an adapter is asked. Raises ServingChoiceError where it cannot be."""
     from dataclasses import replace
 
@@ -137,8 +136,9 @@ def _plan(session: Session, request: DeployRequest, *, may_ask: bool) -> DeployP
     from reasoning_cli.terminal.prompts import Choice
     from reasoning_cli.terminal.units import money
 
+    limits = session.limits_of(dry_run=dry_run)
     try:
-        return plan_serving(session.client, session.store, session.limits, request)
+        return plan_serving(session.client, session.store, limits, request)
     except ServingChoiceError as question:
         if not (may_ask and session.terminal.can_ask):
             raise
@@ -150,7 +150,7 @@ def _plan(session: Session, request: DeployRequest, *, may_ask: bool) -> DeployP
         ]
         chosen = session.prompter.choose("How is this adapter to be served?", choices)
     request = replace(request, merged=chosen == "merged")
-    return plan_serving(session.client, session.store, session.limits, request)
+    return plan_serving(session.client, session.store, limits, request)
 
 
 def _warn_about_form(session: Session, plan: DeployPlan | AttachPlan) -> None:

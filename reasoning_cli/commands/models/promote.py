@@ -34,5 +34,5 @@ def promote(
 
     session = session_of(ctx)
     shift, limit = read_shift(None, steps, interval, keep), read_timeout(session, timeout)
-    plan = plan_promote(session.client, session.store, session.limits, parse_model_type(model_type))
+    plan = plan_promote(session.client, session.store, session.limits_of(dry_run=dry_run), parse_model_type(model_type))
     carry_out_replacement(session, plan, shift, limit, yes=yes, dry_run=dry_run, json=json)

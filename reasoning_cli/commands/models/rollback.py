@@ -38,7 +38,8 @@ def rollback(
 
     session = session_of(ctx)
     limit = read_timeout(session, timeout)
-    plan = plan_rollback(session.client, session.store, session.limits, parse_model_type(model_type))
+    limits = session.limits_of(dry_run=dry_run)
+    plan = plan_rollback(session.client, session.store, limits, parse_model_type(model_type))
     if isinstance(plan, Return):
         _carry_out_return(session, plan, limit, yes=yes, dry_run=dry_run, json=json)
     else:

@@ -29,5 +29,5 @@ def start(
 
     session = session_of(ctx)
     limit = read_timeout(session, timeout)
-    plan = plan_start(session.client, session.store, session.limits, name, rehearsed=dry_run)
+    plan = plan_start(session.client, session.store, session.limits_of(dry_run=dry_run), name)
     carry_out(session, plan, limit if wait else None, yes=yes, dry_run=dry_run, json=json)

@@ -70,6 +70,8 @@ def _off_lines(session: Session, at: datetime) -> list[str]:
     lines, never = [], []
     for slot in slots:
         name = spell_model_type(slot.model_type or "")
+        if slot.enabled is False:
+            lines.append(f"OFF    {name} is disabled, the original answers: `reasoning models enable {name}`")
         if (found := why_off(session.store, slot)) is not None:
             since, why = moment(found[0]), found[1]
             again = "deploy" if slot.record is None else "start"

@@ -176,7 +176,7 @@ def _begin(
     from reasoning_cli.terminal.progress import waiting
 
     terminal, name = session.terminal, spell_model_type(request.model_type)
-    plan = _plan(session, request, gate_file, going)
+    plan = _plan(session, request, gate_file, going, dry_run=dry_run)
     refused = None if going is not None else refusal(list(plan.criteria), plan.candidate.name, name)
     if dry_run:
         if not json:
@@ -185,6 +185,8 @@ def _begin(
         show_dry_run(terminal, plan_facts(plan), plan_record(plan), json=json)
         if refused is not None and not force:
             raise refused
+        if plan.deploy is not None and plan.deploy.refusal is not None:
+            raise plan.deploy.refusal
         return None
     if going is None or not yes:
         for line in criteria_lines(plan.criteria, terminal.width):
@@ -205,7 +207,9 @@ def _begin(
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
-def _plan(session: Session, request: PromoteRequest, gate_file: Path | None, going: Promotion | None) -> PromotionPlan:
+def _plan(
+    session: Session, request: PromoteRequest, gate_file: Path | None, going: Promotion | None, *, dry_run: bool
+) -> PromotionPlan:
     """The plan with its gate; of one that broke off before the model was in, the same again."""
     from dataclasses import replace
 
@@ -251,7 +255,7 @@ def _plan(session: Session, request: PromoteRequest, gate_file: Path | None, goi
         session.client,
         store,
         settings,
-        session.limits,
+        session.limits_of(dry_run=dry_run),
         request,
         candidate,
         gate if going is not None else rules_of_watch(gate, evidence),

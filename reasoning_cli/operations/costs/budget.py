@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -26,6 +26,7 @@ class Limits:
     """What the operator allows: dollars a period, dollars an hour, and how many hours a deploy must be able to last.
 
     `by_type` holds budgets of single model types, of the same period. At `warn_percent` of a budget the guard warns.
+    `rehearsed` limits are for a plan that is only shown: what they refuse is told in it, and not raised.
     """
 
     budget_usd: Decimal | None
@@ -34,6 +35,7 @@ class Limits:
     period: Period = Period.MONTH
     by_type: Mapping[str, Decimal] = field(default_factory=dict)
     warn_percent: int = 80
+    rehearsed: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,18 @@ def standing(store: Store, limits: Limits, at: datetime, model_type: str | None 
 def standings(store: Store, limits: Limits, at: datetime) -> list[Standing]:
     """Where each budget stands: the whole first, then those of single model types."""
     return [standing(store, limits, at), *(standing(store, limits, at, model_type) for model_type in limits.by_type)]
+
+
+def why_refused(budgets: Sequence[Standing], name: str, added_cents_per_hour: int) -> LimitError | None:
+    """What is said against a plan; raised, unless the limits are rehearsed."""
+    try:
+        for budget in budgets:
+            check_deploy(budget, name, added_cents_per_hour)
+    except LimitError as refusal:
+        if not all(budget.limits.rehearsed for budget in budgets):
+            raise
+        return refusal
+    return None
 
 
 def check_deploy(standing: Standing, name: str, added_cents_per_hour: int) -> None:

@@ -63,7 +63,12 @@ def cost_in_errors(endpoint_name: str, max_cents_per_hour: int) -> Iterator[None
 
 
 def bring_up(client: TogetherClient, store: Store, plan: DeployPlan, wait: Waiting | None) -> DeploymentRecord:
-    """Make the deployment, or start it, as planned; what is still stopping is waited for. Routes nothing."""
+    """Make the deployment, or start it, as planned; what is still stopping is waited for. Routes nothing.
+
+    Raises the refusal of a plan that has one.
+    """
+    if plan.refusal is not None:
+        raise plan.refusal
     if plan.record is not None and plan.record.state == "STOPPING":
         if wait is None:
             raise ReasoningError(f"`{plan.endpoint_name}` is still stopping", "run the same command again in a minute")

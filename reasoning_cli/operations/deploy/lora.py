@@ -205,20 +205,12 @@ def _request_of_base(
     return replace(wanted, target=base.name, for_adapters=True)
 
 
-def plan_start(
-    client: TogetherClient, store: Store, limits: Limits, name: str, *, rehearsed: bool = False
-) -> DeployPlan | AttachPlan:
+def plan_start(client: TogetherClient, store: Store, limits: Limits, name: str) -> DeployPlan | AttachPlan:
     """What it takes to start what is stopped; of an adapter, that is what it rides on. See `deploying.plan_start`."""
     record = None if name.startswith("endpoint-") else find_live(store, name)
     if record is None or record.rides_on is None or record.model_type is None:
-        return plan_start_alone(client, store, limits, name, rehearsed=rehearsed)
-    request = DeployRequest(
-        target=record.model_id or "",
-        models={},
-        idle_minutes=0,
-        endpoint=record.endpoint_name,
-        rehearsed=rehearsed,
-    )
+        return plan_start_alone(client, store, limits, name)
+    request = DeployRequest(target=record.model_id or "", models={}, idle_minutes=0, endpoint=record.endpoint_name)
     return plan_attach(client, store, limits, request, client.model(record.model_id or ""), record.model_type)
 
 

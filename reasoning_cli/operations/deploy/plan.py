@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import LimitError, ReasoningError, UsageError
-from reasoning_cli.operations.costs.budget import Limits, Standing, check_deploy, spending_rate, standing, standings
+from reasoning_cli.operations.costs.budget import Limits, Standing, spending_rate, standing, standings, why_refused
 from reasoning_cli.operations.deploy.catalog import HardwareChoice, choose_hardware, find_model
 from reasoning_cli.operations.deploy.cutover import former
 from reasoning_cli.operations.deploy.status import refresh
@@ -53,14 +53,13 @@ class DeployRequest:
     max_replicas: int | None = None
     merged: bool | None = None  # how to serve an adapter: merged into its base, attached to it, or not said
     for_adapters: bool = False  # it is a base model, for adapters to be attached to
-    rehearsed: bool = False  # it is only to be shown, with what would refuse it
 
 
 @dataclass(frozen=True)
 class DeployPlan:
     """What will be done and what it will cost: `--dry-run` shows it, `run_deploy` does it.
 
-    `refusal` is what the money says against it; only a plan that was `rehearsed` has one.
+    `refusal` is what the money says against it; only one made with limits that are `rehearsed` has it.
     """
 
     action: Action
@@ -97,8 +96,8 @@ def plan_deploy(
     """Find model, hardware and price, look at what is there already, and check the money. Creates nothing.
 
     `model` is what the request means, where that is known already. Raises NotFoundError, LimitError (budget, cap, no
-    room) or ReasoningError when something is in the way; of a request that is `rehearsed` the plan says what the money
-    refuses.
+    room) or ReasoningError when something is in the way; where the limits are `rehearsed`, the plan says what they
+    refuse.
     """
     wanted, model_type = read_target(request)
     _replicas(request, None)  # refused before anything is asked of Together
@@ -144,16 +143,10 @@ def plan_deploy(
         replaces=replaces,
         retires=retires if retires is not None and retires.rides_on is not None else None,
     )
-    try:
-        if plan.added_cents_per_hour or needs_room:
-            for budget in standings(store, limits, client.now()):
-                if budget.model_type in (None, model_type):
-                    check_deploy(budget, endpoint_name, plan.added_cents_per_hour)
-    except LimitError as refusal:
-        if not request.rehearsed:
-            raise
-        return replace(plan, refusal=refusal)
-    return plan
+    if not (plan.added_cents_per_hour or needs_room):
+        return plan
+    budgets = [budget for budget in standings(store, limits, client.now()) if budget.model_type in (None, model_type)]
+    return replace(plan, refusal=why_refused(budgets, endpoint_name, plan.added_cents_per_hour))
 
 
 def _refuse_carrier(store: Store, replaces: DeploymentRecord, model: Model, endpoint_name: str) -> None:
@@ -176,9 +169,7 @@ def _refuse_other_hardware(record: DeploymentRecord, choice: HardwareChoice) -> 
         )
 
 
-def plan_start(
-    client: TogetherClient, store: Store, limits: Limits, name: str, *, rehearsed: bool = False
-) -> DeployPlan:
+def plan_start(client: TogetherClient, store: Store, limits: Limits, name: str) -> DeployPlan:
     """What it takes to start a deployment of ours again as it was: same model, hardware and idle stop.
 
     Raises NotFoundError when nothing of that name was deployed, and what `plan_deploy` raises.
@@ -200,7 +191,6 @@ def plan_start(
         model_type=record.model_type,
         endpoint=record.endpoint_name,
         config=record.config,
-        rehearsed=rehearsed,
     )
     return plan_deploy(client, store, limits, request)
 

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError
+from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError
 from reasoning_cli.operations.costs.billing_rules import BillingRules
-from reasoning_cli.operations.costs.budget import Limits, Standing, check_deploy, spending_rate, standing, standings
+from reasoning_cli.operations.costs.budget import Limits, Standing, spending_rate, standing, standings, why_refused
 from reasoning_cli.operations.costs.ledger import Usage, integrate, observe, ready_since
 from reasoning_cli.operations.deploy.status import ModelStatus
 from reasoning_cli.operations.deploy.wait import Progress, Waiting
@@ -30,12 +30,16 @@ LEGACY = "endpoint-"  # how ids of v1 begin
 
 @dataclass(frozen=True)
 class AdoptPlan:
-    """A deployment that becomes ours: for which decisions, and what it adds to what is spent an hour."""
+    """A deployment that becomes ours: for which decisions, and what it adds to what is spent an hour.
+
+    `refusal` is as in `DeployPlan`.
+    """
 
     status: ModelStatus
     record: DeploymentRecord
     model_type: str
     standing: Standing
+    refusal: LimitError | None = None
 
 
 def foreign_statuses(client: TogetherClient, store: Store) -> list[ModelStatus]:
@@ -89,10 +93,9 @@ def plan_adopt(client: TogetherClient, store: Store, limits: Limits, name: str, 
             f"deploy its model anew: `reasoning models deploy {status.model_name} --as TYPE`",
         )
     at = client.now()
-    for budget in standings(store, limits, at):
-        if budget.model_type in (None, model_type):
-            check_deploy(budget, status.name, spending_rate(record))
-    return AdoptPlan(status, record, model_type, standing(store, limits, at))
+    budgets = [budget for budget in standings(store, limits, at) if budget.model_type in (None, model_type)]
+    refusal = why_refused(budgets, status.name, spending_rate(record))
+    return AdoptPlan(status, record, model_type, standing(store, limits, at), refusal)
 
 
 def run_adopt(client: TogetherClient, store: Store, plan: AdoptPlan) -> DeploymentRecord:

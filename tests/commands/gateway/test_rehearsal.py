@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,9 @@ import openai
 import pytest
 
 from reasoning_cli.commands.demo.synthetic_agent import planning_prompt
+from reasoning_cli.gateway.serving import Options
+from reasoning_cli.gateway.serving import _reader as make_reader
+from reasoning_cli.sandbox.server import SandboxServer
 from tests.conftest import Run
 from tests.gateway import canned
 from tests.gateway.provider import Provider
@@ -108,3 +112,14 @@ def test_doctor_calls_no_provider_from_the_sandbox(process: Run, tmp_path: Path,
         done = process("--sandbox", "doctor")
     assert f"a gateway runs on port {port}" in done.stdout
     assert "_upstream" not in done.stdout
+
+
+def test_the_sandbox_does_not_end_while_a_gateway_is_on_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends after half an hour in which nobody asks; an agent may be as quiet."""
+    monkeypatch.setenv("REASONING_SANDBOX", "1")
+    with SandboxServer(speed=0) as server:
+        server.service.last_request_at -= 1700
+        gateway = make_reader(Options("127.0.0.1", 8001, server.url, "sandbox-key"))
+        view = gateway()
+        assert time.monotonic() - server.service.last_request_at < 60
+        assert view.openai_upstream == f"{server.url}/_original/v1"

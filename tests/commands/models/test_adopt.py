@@ -72,6 +72,8 @@ def test_adoption_asks_and_passes_the_budget(theirs: Service, reasoning: Run) ->
     asked = reasoning("models", "adopt", "old-test", "--as", "planning")
     assert (asked.exit_code, asked.stdout) == (1, "")
     reasoning("costs", "set-budget", "1")
+    dry = reasoning("models", "adopt", "old-test", "--as", "planning", "--dry-run")
+    assert (dry.exit_code, "old-test" in dry.stdout, "would be broken" in dry.stderr) == (6, True, True)
     assert reasoning("models", "adopt", "old-test", "--as", "planning", "--yes").exit_code == 6
     assert reasoning("models", "adopt", "nothing", "--as", "planning", "--yes").exit_code == 5
     assert Deployments(theirs.store).all() == []
