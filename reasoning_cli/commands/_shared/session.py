@@ -212,6 +212,13 @@ class Session:
         }
 
     @property
+    def ledger_now(self) -> datetime:
+        """Now, by the clock of the ledger: the sandbox's runs ahead of ours, and stands still while nobody uses it."""
+        from reasoning_cli.operations.deploy.status import last_look
+
+        return (last_look(self.store) if self.in_sandbox else None) or self.now()
+
+    @property
     def limits(self) -> Limits:
         """Budget and hourly cap as set."""
         from reasoning_cli.operations.costs.budget import read_limits

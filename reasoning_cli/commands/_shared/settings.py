@@ -19,5 +19,5 @@ def change_settings(
         if (hiding := s.overrides(session.settings, setting)) is not None:
             session.terminal.warn(f"{hiding} says otherwise, and wins over the settings file")
     detail = {setting.name: text for setting, text in changes}
-    Events(session.store).add(Event(session.now(), "operator", action, subject, detail))
+    Events(session.store).add(Event(session.ledger_now, "operator", action, subject, detail))
     session.read_settings_again()

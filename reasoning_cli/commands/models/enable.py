@@ -87,7 +87,7 @@ def _write(session: Session, action: str, model_type: str, changes: dict[s.Setti
     detail = {
         setting.name.partition(".")[2]: text for setting, text in changes.items() if text not in ("true", "false")
     }
-    Events(session.store).add(Event(session.now(), "operator", action, model_type, detail))
+    Events(session.store).add(Event(session.ledger_now, "operator", action, model_type, detail))
     session.read_settings_again()
 
 

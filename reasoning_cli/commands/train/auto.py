@@ -193,7 +193,7 @@ def _set(
         at=now,
     )
     detail: dict[str, object] = dict(facts)
-    Events(session.store).add(Event(now, "operator", "auto_on", name, detail))
+    Events(session.store).add(Event(session.ledger_now, "operator", "auto_on", name, detail))
     return (rest(session.store, loop, now)[0] or loop) if loop.step == "resting" else loop
 
 
@@ -214,7 +214,7 @@ def _off(session: Session, model_type: str) -> None:
     loop = Loops(session.store).get(model_type)
     if loop is None or not Loops(session.store).remove(model_type):
         raise NotFoundError(f"{name} does not train itself", f"`reasoning train auto {name}` lets it")
-    Events(session.store).add(Event(session.now(), "operator", "auto_off", name, {"step": loop.step}))
+    Events(session.store).add(Event(session.ledger_now, "operator", "auto_off", name, {"step": loop.step}))
     terminal.say(f"{name} trains itself no longer.")
     if loop.step == "training":
         terminal.hint(f"run {loop.run} goes on at Together; end it: `reasoning train cancel {loop.run}`")

@@ -151,6 +151,8 @@ class _Judge:
             return f"{winner} wins"
         if self.rehearsing and setting.name.startswith("together."):
             return "the sandbox has its own key and address"
+        if self.rehearsing and name in _UPSTREAMS:
+            return "the sandbox has a stand-in for the provider; to call it for real, name it with `config set`"
         if setting is s.BASE_URL and _OLD_TOGETHER.fullmatch(text):
             return f"it was the original's default; Together is at {s.BASE_URL.default}"
         if name in _UPSTREAMS and is_gateway(text, self._port()):

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from reasoning_cli.store.audit_log import Event, Events
+from reasoning_cli.store.deploy.deployments import Deployments
+from reasoning_cli.store.open import open_store
+from reasoning_cli.terminal.units import iso
 from tests.conftest import Run
+from tests.store.deploy.test_meter_readings import record
 from tests.together.service import Service
 
 
@@ -108,3 +114,19 @@ def test_what_was_changed_is_named_and_nothing_is_called_none(still: Service, re
     assert "None" not in shown
     assert "limit usd none" in shown
     assert "hours 18:00-23:00" in shown
+
+
+def test_a_sandbox_that_was_left_for_days_has_one_clock_all_the_same(
+    reasoning: Run, home: Path, session_facts: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time stands still while it does not run: what is set later is not dated days after what is deployed then."""
+    monkeypatch.setenv("REASONING_SANDBOX", "1")
+    reasoning("config", "set", "gateway.port", "8001")
+    deployed = datetime.now(UTC) - timedelta(days=3)
+    (home / "sandbox").mkdir(parents=True, exist_ok=True)
+    with open_store(home / "sandbox" / "reasoning.db", "sandbox") as store:
+        Deployments(store).record_intent(record(created_at=deployed, state_at=deployed))
+        Events(store).add(Event(deployed, "operator", "deploy", "planning"))
+    reasoning("costs", "set-budget", "100")
+    reasoning("models", "disable", "planning")
+    assert {one["at"] for one in events(reasoning)} == {iso(deployed)}
