@@ -80,6 +80,13 @@ def complete_model_types(incomplete: str) -> list[str]:
     return [name for name in spelled if name.startswith(incomplete)]
 
 
+def complete_trainers(incomplete: str) -> list[str]:
+    """Whose training files can be written."""
+    from reasoning_cli.operations.data.export.trainers import TRAINERS
+
+    return [name for name in TRAINERS if name.startswith(incomplete)]
+
+
 def complete_targets(ctx: typer.Context, incomplete: str) -> list[str]:
     """Whatever a deployment can be called: model types first, then names."""
     return [*complete_model_types(incomplete), *complete_names(ctx, incomplete)][:MOST_NAMES]

@@ -54,6 +54,7 @@ def export_record(report: ExportReport) -> dict[str, object]:
     return {
         "path": first.path if len(report.files) == 1 else None,
         "fmt": report.request.rules.fmt,
+        "trainer": report.request.rules.trainer,
         "written": report.written,
         "by_type": dict(report.by_type),
         "left_out": dict(report.left_out),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reasoning_cli.commands._shared.completion import complete_trainers
 from reasoning_cli.commands._shared.options import DryRunOption, NewestOption
 from reasoning_cli.commands._shared.sample_options import (
     AgentOption,
@@ -36,7 +37,8 @@ from reasoning_cli.values import MODEL_TYPES, spell_model_type
 if TYPE_CHECKING:
     from reasoning_cli.commands._shared.session import Session
     from reasoning_cli.operations.data.export.render import Format as DataFormat
-    from reasoning_cli.operations.data.export.run import ExportRequest
+    from reasoning_cli.operations.data.export.run import ExportReport, ExportRequest
+    from reasoning_cli.operations.data.export.trainers import Trainer
 
 
 # What a file may be called that this program never writes.
@@ -56,6 +58,15 @@ def export(
             help="jsonl, which a fine-tune takes, or json, parquet or csv, which not; default: by FILE's suffix.",
         ),
     ] = None,
+    trainer: Annotated[
+        str,
+        typer.Option(
+            "--for",
+            metavar="TRAINER",
+            help="Whose lines: together, trl, axolotl or openai; other formats than jsonl are together's.",
+            autocompletion=complete_trainers,
+        ),
+    ] = "together",
     output: Annotated[
         str | None,
         typer.Option(
@@ -106,7 +117,8 @@ def export(
     json: Annotated[bool, typer.Option("--json", help="Write the summary as JSON.")] = False,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Write decisions as a file to fine-tune on (Together's conversational format), checked line by line."""
+    """Write decisions as a file to fine-tune on (Together's conversational format, or --for another's), checked line by
+    line."""
     from dataclasses import replace
 
     from reasoning_cli.commands._shared.sample_views import report
@@ -123,6 +135,7 @@ def export(
     if every and model_type:
         raise UsageError("--all and --model-type contradict each other", "leave one of them out")
     chosen, deduped = _format(fmt, output), parse_dedupe(dedupe)
+    reader = _trainer(trainer, chosen)
     _refuse_nothing(max_tokens)
     refuse_names_alone(redact=redact, redact_names=redact_names)
     if preference and label not in (None, "corrected"):
@@ -138,7 +151,7 @@ def export(
     forms, windows = _forms(session, compact), _windows(session, max_tokens)
     request = ExportRequest(
         wanted=wanted,
-        rules=Rules(chosen, forms, windows, preference, _salt(session, redact, seed), redact_names),
+        rules=Rules(chosen, forms, windows, preference, _salt(session, redact, seed), redact_names, trainer=reader),
         dedupe=deduped,
         balance=balance,
         split=parse_split(split) if split is not None else (),
@@ -170,8 +183,7 @@ def export(
     if not json:
         report(terminal, *export_lines(done, _differences(session, request, done.by_type)), to_out=not to_stdout)
         if not dry_run and not to_stdout:
-            name = spell_model_type(next(iter(done.by_type))) if len(done.by_type) == 1 else "TYPE"
-            terminal.hint(f"a training exports by itself; its plan and price: `reasoning train start {name} --dry-run`")
+            terminal.hint(_next_step(done))
     elif to_stdout:
         terminal.note(to_json(export_record(done)))
     else:
@@ -190,6 +202,30 @@ def _format(text: str | None, output: str | None) -> DataFormat:
     if by_name not in (None, found) or suffix in _NEVER_WRITTEN:
         raise UsageError(f"`{output}` would be called {suffix} and hold {found}", f"name it `….{found}`")
     return found
+
+
+def _trainer(text: str, fmt: DataFormat) -> Trainer:
+    """Who the file is for. UsageError for nobody we know, and where the format is none of theirs."""
+    from reasoning_cli.operations.data.export.trainers import TRAINERS
+
+    found = next((trainer for trainer in TRAINERS if trainer == text), None)
+    if found is None:
+        raise UsageError(f"`{text}` is not a trainer whose files are known", f"there are {', '.join(TRAINERS)}")
+    if found != "together" and fmt != "jsonl":
+        raise UsageError(f"--for {found} writes jsonl, and {fmt} was asked for", "leave --for out, or write `….jsonl`")
+    return found
+
+
+def _next_step(done: ExportReport) -> str:
+    """What to do with the files of an export."""
+    from reasoning_cli.operations.data.export.trainers import NAMES, how_to_load
+
+    trainer = done.request.rules.trainer
+    if trainer == "together":
+        name = spell_model_type(next(iter(done.by_type))) if len(done.by_type) == 1 else "TYPE"
+        return f"a training exports by itself; its plan and price: `reasoning train start {name} --dry-run`"
+    loading = how_to_load(trainer, str(done.files[0].path), preference=done.request.rules.preference)
+    return f"this is for {NAMES[trainer]}: {loading}; `reasoning data check` judges by Together's rules"
 
 
 def _refuse_nothing(max_tokens: int | None) -> None:

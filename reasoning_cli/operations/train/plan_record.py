@@ -110,5 +110,6 @@ def is_same_again(run: TrainingRun, plan: TrainingPlan) -> bool:
 
 def _lasting(plan: Any) -> dict[str, object]:
     wanted = {name: value for name, value in plan["export"]["wanted"].items() if name != "until"}
-    export = {**plan["export"], "wanted": wanted}
+    rules = asdict(Rules(**plan["export"]["rules"]))  # what an earlier version did not know of included
+    export = {**plan["export"], "wanted": wanted, "rules": rules}
     return {**{name: value for name, value in plan.items() if name not in _OF_THE_MOMENT}, "export": export}

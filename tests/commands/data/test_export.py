@@ -94,6 +94,10 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(filled: Run) -> None:
         (["--no-redact", "--redact-names"], "--redact-names and --no-redact contradict each other"),
         (["--preference", "--label", "good"], "preferences are made of corrected decisions alone"),
         (["-f", "xml"], "`xml` is not a format for training data"),
+        (["--for", "hf"], "`hf` is not a trainer whose files are known"),
+        (["--for", "trl", "-f", "csv"], "--for trl writes jsonl, and csv was asked for"),
+        (["--for", "openai", "-o", "a.parquet"], "--for openai writes jsonl, and parquet was asked for"),
+        (["--for", "axolotl", "-o", "a.json"], "--for axolotl writes jsonl, and json was asked for"),
     ],
 )
 def test_what_makes_no_sense_is_refused(filled: Run, options: list[str], said: str) -> None:
@@ -214,3 +218,26 @@ def test_no_file_of_an_earlier_export_stays_beside_a_manifest_that_does_not_name
     Path("a.train.jsonl").unlink()
     assert filled(*export, "--force").exit_code == 0
     assert sorted(one.name for one in Path().iterdir()) == ["a.jsonl", "a.jsonl.manifest.json"]
+
+
+@pytest.mark.parametrize(
+    ("trainer", "options", "hint"),
+    [
+        ("trl", [], 'this is for TRL: `load_dataset("json", data_files="{file}", split="train")` for `SFTTrainer`'),
+        ("trl", ["--preference"], "this is for TRL: {load} for `DPOTrainer`"),
+        ("axolotl", [], "this is for axolotl: `path: {file}`, `ds_type: json`, `type: chat_template`"),
+        ("axolotl", ["--preference"], "this is for axolotl: `rl: dpo`, `path: {file}`, "),
+        ("openai", [], "this is for OpenAI: send {file} for `fine-tune` and train with the method `supervised`"),
+    ],
+)
+def test_a_file_for_another_trainer_says_so(filled: Run, trainer: str, options: list[str], hint: str) -> None:
+    file = Path("a.jsonl").resolve()
+    load = f'`load_dataset("json", data_files="{file}", split="train")`'
+    done = filled("data", "export", "--for", trainer, "-o", "a.jsonl", *options)
+    assert done.exit_code == 0
+    told = " ".join(done.stderr.split())
+    assert told.startswith(f"hint: {hint.format(file=file, load=load)}")
+    assert told.endswith("; `reasoning data check` judges by Together's rules")
+    assert json.loads(Path("a.jsonl.manifest.json").read_text())["trainer"] == trainer
+    again = filled("data", "export", "--for", trainer, "-o", "-", "--json", *options)
+    assert json.loads(again.stderr)["trainer"] == trainer

@@ -36,6 +36,7 @@ from reasoning_cli.decisions.compact import compact
 from reasoning_cli.decisions.people import people_of
 from reasoning_cli.decisions.quick_answers import canonical_check, is_canonical, quick_answer
 from reasoning_cli.decisions.turns import answer_message, message_changed, read, without_additions
+from reasoning_cli.operations.data.export.trainers import Trainer, end_of_line, misfit, record
 from reasoning_cli.redaction.redactor import Redactor
 from reasoning_cli.spreadsheet import cell
 from reasoning_cli.store.samples.export_reader import TextRow
@@ -56,7 +57,7 @@ _NO_SYSTEM: Mapping[str | None, bytes] = {None: b"", "": b""}
 _CALLS = '"tool_calls"'
 # The frame of a line.
 _MESSAGES, _USER = b'{"messages":[', b'{"role":"user","content":'
-_ASSISTANT, _END = b'},{"role":"assistant","content":', b"}]}"
+_ASSISTANT = b'},{"role":"assistant","content":'
 
 # Between texts that are redacted together; a line of its own, which no shape of personal data holds.
 _BETWEEN = "\n\x1e\n"
@@ -67,7 +68,8 @@ class Rules:
     """How samples become lines. Plain values throughout: another process is told them as JSON.
 
     `forms` and `max_tokens` are by model type; a sample of more tokens than that is left out. `salt` is the key of the
-    placeholders in hexadecimal digits, None for no redaction; `head` stands in a file before its first sample.
+    placeholders in hexadecimal digits, None for no redaction; `head` stands in a file before its first sample. A file
+    for another trainer than Together is JSON Lines; with `every_tools` each of its lines says its tools.
     """
 
     fmt: Format = "jsonl"
@@ -77,6 +79,8 @@ class Rules:
     salt: str | None = None
     redact_names: bool = False
     head: str = ""
+    trainer: Trainer = "together"
+    every_tools: bool = False
 
 
 class Turns(NamedTuple):
@@ -102,6 +106,7 @@ class Renderer:
         self._rules = rules
         # What stands before and after the object of a sample in its file.
         self._begin, self._end = (b",\n  ", b"") if rules.fmt == "json" else (b"", b"\n")
+        self._answered = end_of_line(rules.trainer, rules.every_tools) + self._end
         self._redactor = Redactor(bytes.fromhex(rules.salt)) if rules.salt is not None else None
         # As they are written, so nothing is in them to be taken out.
         self._systems: dict[str | None, bytes] = dict(_NO_SYSTEM)
@@ -127,7 +132,7 @@ class Renderer:
         """
         made: list[bytes | None] = []
         add, join, canonical, systems, redactor = made.append, b"".join, self._canonical, self._systems, self._redactor
-        begin, end, quoted = self._begin + _MESSAGES, _END + self._end, self._quoted
+        begin, end, quoted = self._begin + _MESSAGES, self._answered, self._quoted
         for _, _, model_type, label, corrected, decision, system, output, prompt, cut, conversation, metadata in rows:
             if (
                 decision is None
@@ -240,6 +245,9 @@ class Renderer:
         parsed = parse_answer(model_type, answer)
         decided = decision if corrected is None else None if isinstance(parsed, InvalidAnswer) else decision_of(parsed)
         mine = () if corrected is not None else tuple(calls)
+        said = [*before, answer_message(answer, calls if self._rules.preference else mine)]
+        if why := misfit(self._rules.trainer, said, tools, preference=self._rules.preference):
+            return why
         return Turns(None, prompt, answer, rejected, decided or "", before, tools, mine)
 
     def line(self, turns: Turns) -> bytes:
@@ -247,20 +255,9 @@ class Renderer:
 
         The frame is the same every time; only the texts in it are encoded.
         """
-        system, prompt, answer, rejected, _, messages, tools, calls = turns
-        if messages is not None:
-            with_tools = {"tools": tools} if tools else {}
-            mine = answer_message(answer, calls)
-            made: dict[str, object]
-            if rejected is None:
-                made = {"messages": [*messages, mine], **with_tools}
-            else:
-                made = {
-                    "input": {"messages": messages, **with_tools},
-                    "preferred_output": [mine],
-                    "non_preferred_output": [loads(rejected)],
-                }
-            return b"".join((self._begin, dumps(made), self._end))
+        system, prompt, answer, rejected, _, messages, *_ = turns
+        if messages is not None or (rejected is not None and self._rules.trainer in ("trl", "axolotl")):
+            return b"".join((self._begin, dumps(self._record(turns)), self._end))
         before = self._systems.get(system)
         if before is None:
             if len(self._systems) == _MOST_SYSTEMS:
@@ -268,12 +265,24 @@ class Renderer:
             before = self._systems[system] = b'{"role":"system","content":' + dumps(system) + b"},"
         user, good = dumps(prompt), dumps(answer)
         if rejected is None:
-            return b"".join((self._begin, _MESSAGES, before, _USER, user, _ASSISTANT, good, _END, self._end))
+            return b"".join((self._begin, _MESSAGES, before, _USER, user, _ASSISTANT, good, self._answered))
         return (
             b'%b{"input":{"messages":[%b{"role":"user","content":%b}]},'
             b'"preferred_output":[{"role":"assistant","content":%b}],'
             b'"non_preferred_output":[{"role":"assistant","content":%b}]}%b'
         ) % (self._begin, before, user, good, dumps(rejected), self._end)
+
+    def _record(self, turns: Turns) -> dict[str, object]:
+        system, prompt, answer, rejected, _, messages, tools, calls = turns
+        worse: Mapping[str, object] | None = None
+        if messages is None:
+            asked = {"role": "user", "content": prompt}
+            messages = [{"role": "system", "content": system}, asked] if system else [asked]
+            worse = None if rejected is None else answer_message(rejected, ())
+        elif rejected is not None:
+            worse = loads(rejected)
+        rules, better = self._rules, answer_message(answer, calls)
+        return record(rules.trainer, messages, better, worse, tools, every_tools=rules.every_tools)
 
     def too_long(self, model_type: str, tokens: int) -> str | None:
         """Why a sample of so many tokens is left out, if it is."""

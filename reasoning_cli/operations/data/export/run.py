@@ -37,6 +37,7 @@ from reasoning_cli.operations.data.export.files import (
 )
 from reasoning_cli.operations.data.export.render import BYTES_PER_TOKEN, Rules, head_of
 from reasoning_cli.operations.data.export.split import SIDES, Dedupe, choose
+from reasoning_cli.operations.data.export.trainers import says_tools
 from reasoning_cli.store import migrations
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.export_reader import ExportRows
@@ -210,9 +211,10 @@ class _Run:
         return report
 
     def _write(self, streams: Sequence[Stream]) -> None:
-        rules = self._request.rules
-        head = head_of(rules.fmt, rules.preference, type_name(self._request.wanted))
-        rules = replace(rules, head=head)
+        rules, wanted = self._request.rules, self._request.wanted
+        head = head_of(rules.fmt, rules.preference, type_name(wanted))
+        every_tools = says_tools(rules.trainer, rules.preference, wanted.model_types)
+        rules = replace(rules, head=head, every_tools=every_tools)
         numbers = self._rows.numbers()
         batches = in_batches(self._choice.among(numbers), bool(self._request.split))
         if rules.fmt == "parquet":
@@ -306,6 +308,7 @@ class _Run:
             "program": {"name": "reasoning", "version": __version__, "schema": migrations.VERSION},
             "exported_at": _rfc3339(self._now),
             "format": rules.fmt,
+            "trainer": rules.trainer,
             "kind": "preference" if rules.preference else "conversational",
             "filters": filters,
             "prompt_form": dict(rules.forms),
