@@ -11,13 +11,15 @@ from reasoning_cli.errors import DataError
 from reasoning_cli.operations.data.parquet_pages import OURS, PageError, opened, pyarrow_of
 
 REALM = b"reasoning.realm"
+# How the database calls columns of times.
+_MOMENT = "_at"
 HINT = "give what `reasoning data archive` wrote"
 
 
 def read_rows(path: Path, columns: Mapping[str, str]) -> Iterator[list[dict[str, Any]]]:
     """The rows of a file, some at a time. `columns` are those that may stand in it, with SQLite's types."""
     with _archive(path, columns) as file:
-        yield from file.rows()
+        yield from file.rows(moments_as_ms=True)
 
 
 def check_file(path: Path, columns: Mapping[str, str], realm: str) -> None:
@@ -29,10 +31,14 @@ def check_file(path: Path, columns: Mapping[str, str], realm: str) -> None:
 
 
 def types_of(columns: Mapping[str, str]) -> dict[str, Any]:
-    """The columns with their types in a file."""
+    """The columns with their types in a file: what the database holds as milliseconds is a timestamp there."""
     pyarrow, _ = pyarrow_of()
+    moment = pyarrow.timestamp("ms", tz="UTC")
     types = {"INTEGER": pyarrow.int64(), "REAL": pyarrow.float64(), "BLOB": pyarrow.binary()}
-    return {name: types.get(kind, pyarrow.string()) for name, kind in columns.items()}
+    return {
+        name: moment if name.endswith(_MOMENT) and kind == "INTEGER" else types.get(kind, pyarrow.string())
+        for name, kind in columns.items()
+    }
 
 
 @contextmanager
@@ -54,7 +60,10 @@ def _check_columns(path: Path, schema: Any, columns: Mapping[str, str]) -> None:
         )
     if len(schema.names) != len(set(schema.names)):
         raise PageError("a column stands there twice")
+    pyarrow, _ = pyarrow_of()
     types = types_of(columns)
     for field in schema:
-        if field.type != types[field.name]:
+        # Earlier versions wrote moments as the numbers they are in the database.
+        as_number = pyarrow.types.is_timestamp(types[field.name]) and field.type == pyarrow.int64()
+        if field.type != types[field.name] and not as_number:
             raise PageError(f"`{field.name}` is {field.type}, not {types[field.name]}")

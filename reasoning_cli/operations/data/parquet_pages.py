@@ -60,12 +60,13 @@ class PagedFile:
     _file: Any
     _groups: list[int]
 
-    def rows(self, columns: list[str] | None = None) -> Iterator[list[dict[str, Any]]]:
-        """The rows, some at a time; of all columns, or of some."""
+    def rows(self, columns: list[str] | None = None, *, moments_as_ms: bool = False) -> Iterator[list[dict[str, Any]]]:
+        """The rows, some at a time; of all columns, or of some. Timestamps in milliseconds may come as these, so that
+        they need not be in the years that Python knows."""
         for number, at_once in enumerate(self._groups):
             options = {"row_groups": [number], "columns": columns, "use_threads": False}
             for batch in self._file.iter_batches(at_once, **options):
-                yield from _parts(batch)
+                yield from _parts(_with_ms(batch) if moments_as_ms else batch)
 
 
 def pyarrow_of(what: str = "an archive") -> tuple[Any, Any]:
@@ -240,6 +241,14 @@ class _Thrift:
     def _signed(self) -> int:
         value = self._unsigned()
         return value >> 1 ^ -(value & 1)
+
+
+def _with_ms(batch: Any) -> Any:
+    pyarrow, _ = pyarrow_of()
+    columns = [
+        column.cast(pyarrow.int64()) if pyarrow.types.is_timestamp(column.type) else column for column in batch.columns
+    ]
+    return pyarrow.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
 def _parts(batch: Any) -> Iterator[list[dict[str, Any]]]:

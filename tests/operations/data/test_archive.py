@@ -122,6 +122,34 @@ def test_a_change_between_reading_and_deleting_is_seen(
     assert {one.id for one in Samples(store).iterate()} == {"40-0", "5-0", "5-1", "5-2"}
 
 
+def test_moments_are_timestamps_and_come_back_to_the_millisecond(store: Store, tmp_path: Path) -> None:
+    far = {"far": -62_167_219_200_001, "late": 253_402_300_800_001}  # before the year 1, after 9999
+    store.write("UPDATE samples SET created_at = created_at + 7")
+    path, table = archived(store, tmp_path / "archive")
+    assert table.schema.field("created_at").type == pyarrow.timestamp("ms", tz="UTC")
+    assert table["created_at"][0].as_py() == NOW - timedelta(days=40, seconds=2, milliseconds=-7)
+    columns = WholeRows(store).columns
+    [first, *_] = table.to_pylist()
+    for moment in far.values():
+        odd = pyarrow.Table.from_pylist([{**first, "created_at": moment}], table.schema)
+        write(path, odd)
+        assert [row["created_at"] for batch in archive_reader.read_rows(path, columns) for row in batch] == [moment]
+
+
+def test_an_archive_whose_moments_are_numbers_is_read_and_not_written_anew(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    before = everything(store)
+    assert run(store, folder) == (9, 0, 0)
+    for path in folder.iterdir():
+        table = parquet.read_table(path)
+        place = table.column_names.index("created_at")
+        write(path, table.set_column(place, "created_at", table["created_at"].cast(pyarrow.int64())))
+        assert parquet.read_schema(path).field("created_at").type == pyarrow.int64()
+    assert run(store, folder, delete=True) == (0, 9, 9)
+    assert unarchive(store, folder, NOW).added == 9
+    assert everything(store) == before
+
+
 def test_numbers_that_were_given_anew_are_no_hindrance(store: Store, tmp_path: Path) -> None:
     run(store, tmp_path / "archive", days=1, delete=True)
     assert Samples(store).count() == 0
@@ -262,7 +290,7 @@ def test_a_file_written_in_other_ways_than_ours_is_refused(store: Store, tmp_pat
     _, table = archived(store, tmp_path / "archive")
     before = everything(store)
     evil = tmp_path / "evil.parquet"
-    other = {
+    other: dict[str, tuple[Any, dict[str, Any]]] = {
         "deltas": (table, {"use_dictionary": False, "column_encoding": {"prompt": "DELTA_BYTE_ARRAY"}}),
         "packed": (table, {"compression": "gzip"}),
         "lists": (_with(table, "metadata", [[["x"]]] * 3), {}),
