@@ -213,9 +213,7 @@ def _both(measured: Measured, billed: Billed) -> str:
 def _cold_start(measured: Measured, billed: Billed) -> Finding:
     ways = {way.with_start for way in _matching(measured, billed)}
     if len(ways) != 1:
-        return _open(
-            f"the bill can be read in {'several ways' if ways else 'no known way'}: {_both(measured, billed)}"
-        )
+        return _open(f"the bill can be read in {'several ways' if ways else 'no known way'}: {_both(measured, billed)}")
     counted = ways == {True}
     return _settled(not counted, counted, f"the cold start is {'' if counted else 'not '}in the bill")
 
@@ -223,9 +221,7 @@ def _cold_start(measured: Measured, billed: Billed) -> Finding:
 def _rounding(measured: Measured, billed: Billed) -> Finding:
     ways = {way.rounding for way in _matching(measured, billed)}
     if len(ways) != 1:
-        return _open(
-            f"the bill can be read in {'several ways' if ways else 'no known way'}: {_both(measured, billed)}"
-        )
+        return _open(f"the bill can be read in {'several ways' if ways else 'no known way'}: {_both(measured, billed)}")
     (way,) = ways
     return _settled(way == "exact", way, _both(measured, billed))
 
