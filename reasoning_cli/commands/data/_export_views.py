@@ -42,6 +42,8 @@ def export_lines(report: ExportReport, differences: Sequence[str]) -> tuple[list
         lines.append("nothing was redacted: --no-redact")
     if report.manifest is not None:
         lines.append(f"all about it in {report.manifest}")
+    if report.removed:
+        lines.append(f"of the export before, these are gone: {', '.join(file.name for file in report.removed)}")
     lines += differences
     if left_out := sum(report.left_out.values()):
         lines.append(f"{left_out:,} left out:")
@@ -68,6 +70,7 @@ def export_record(report: ExportReport) -> dict[str, object]:
         "dry_run": report.dry_run,
         "manifest": report.manifest,
         "files": [asdict(file) for file in report.files],
+        "removed": list(report.removed),
     }
 
 

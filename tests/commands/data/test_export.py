@@ -207,7 +207,9 @@ def test_no_file_of_an_earlier_export_stays_beside_a_manifest_that_does_not_name
     assert filled(*export, "--split", "0.8/0.1/0.1").exit_code == 0
     refused = filled(*export)
     assert (refused.exit_code, "a.train.jsonl` exists already" in refused.stderr) == (1, True)
-    assert filled(*export, "--force", "--split", "0.9/0.1").exit_code == 0
+    replaced = filled(*export, "--force", "--split", "0.9/0.1")
+    assert replaced.exit_code == 0
+    assert "of the export before, these are gone: a.test.jsonl\n" in replaced.stdout
     names = ["a.jsonl.manifest.json", "a.train.jsonl", "a.validation.jsonl"]
     assert sorted(one.name for one in Path().iterdir()) == names
     with Path("a.train.jsonl").open("a", encoding="utf-8") as file:

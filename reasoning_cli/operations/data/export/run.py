@@ -98,6 +98,7 @@ class ExportReport:
     oldest: datetime
     newest: datetime
     dry_run: bool = False
+    removed: tuple[Path, ...] = ()  # files of the export before, which this one has no place for
 
 
 def export_samples(
@@ -208,7 +209,7 @@ class _Run:
         for file in stale:
             file.unlink(missing_ok=True)
         self._record([(str(file.path), file.sha256 or "") for file in report.files], manifest)
-        return report
+        return replace(report, removed=stale)
 
     def _write(self, streams: Sequence[Stream]) -> None:
         rules, wanted = self._request.rules, self._request.wanted
