@@ -133,8 +133,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Leaves `path` as it was when the block raises. OSError is the caller's to explain.
     """
     beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
-    descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
+    try:  # from the first moment on: Ctrl-C may come as soon as the file is there
+        descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb", buffering=1024 * 1024) as file:
             yield file
             file.flush()
