@@ -409,6 +409,12 @@ CREATE TABLE service_probes(
 );
 """
 
+# An agent asks some prompts often, and a recorded call is looked for among those of ten minutes.
+_SAME_PROMPT = """
+DROP INDEX samples_prompt;
+CREATE INDEX samples_prompt ON samples(model_type, prompt_hash, created_at);
+"""
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
@@ -431,6 +437,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("how answers end, and what stands before them", _ENDS_AND_TURNS),
     ("an index of what providers had cached", _CACHED),
     ("what the service was found to do", _SERVICE_FACTS),
+    ("an index of the same prompt by time", _SAME_PROMPT),
 )
 VERSION = len(STEPS)
 

@@ -254,10 +254,11 @@ def test_each_recorded_decision_stands_for_one_of_the_log(store: Store) -> None:
     assert take(store, *twice, {**row, "id": "third"}).added == 0
 
 
-def test_a_recorded_decision_is_looked_for_by_its_prompt_and_not_through_an_hour_of_others(store: Store) -> None:
+def test_a_recorded_decision_is_looked_for_by_its_prompt_and_its_minutes(store: Store) -> None:
     values = {"type": "planning", "prompt": b"", "since": 0, "until": 1, "at": 0}
     plan = [row["detail"] for row in store.rows(f"EXPLAIN QUERY PLAN {RECORDED}", values)]
-    assert "samples_prompt (model_type=? AND prompt_hash=?)" in plan[0]
+    # Neither through an hour of others, nor through all that the same prompt was ever answered with.
+    assert "samples_prompt (model_type=? AND prompt_hash=? AND created_at>? AND created_at<?)" in plan[0]
 
 
 def test_an_answer_written_in_another_way_is_the_same_answer(store: Store) -> None:
