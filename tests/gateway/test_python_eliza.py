@@ -1,79 +1,60 @@
-"""Python elizaOS 2.0, the runtime itself, at each of its validation levels: no message unanswered because of us."""
+"""Python elizaOS 2.0, the runtime itself, at each of its validation levels: no message unanswered because of us.
+
+`benchmarks/eliza_py_agent.py` tries more messages, in shadow too, at every level and way.
+"""
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.gateway import canned
-from tests.gateway.provider import Answering, Received
-from tests.gateway.pythons import python_with
+from tests.gateway import eliza_py
+from tests.gateway.eliza_py import Answer
 from tests.gateway.serving import served
 from tests.waiting import until
 
-PACKAGES = ("elizaos==2.0.0a5", "elizaos-plugin-openai==2.0.0a5", "elizaos-plugin-inmemorydb==2.0.0a5")
-LEVELS = ("default", "trusted", "progressive", "strict")
-AGENT = Path(__file__).with_name("eliza_py_agent.py")
-MESSAGES = 3
+MESSAGES = (("GROUP", "Hi Nova! Who are you?"), ("DM", "Write a function. <b>x</b> & y ✨"), ("GROUP", eliza_py.QUOTED))
+MODEL_SAYS = "Hello from the model ✨ <3"
 
 
 @pytest.fixture(scope="module")
 def python() -> Path:
-    return python_with(*PACKAGES)
+    return eliza_py.python()
 
 
-def told(python: Path, level: str, url: str) -> list[dict[str, object]]:
-    """What became of the agent's messages."""
-    done = subprocess.run(
-        [python, AGENT, level],
-        env={
-            "PATH": os.environ["PATH"],
-            "OPENAI_API_KEY": "sk-dummy",
-            "OPENAI_BASE_URL": f"{url}/v1",
-            "NO_PROXY": "127.0.0.1",
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"answered"')]
-    assert len(lines) == MESSAGES, done.stdout[-2000:] + done.stderr[-2000:]
-    return lines
-
-
-async def original(request: Received, answering: Answering) -> None:
-    """A good model: it echoes whatever code its prompt asks for."""
-    if not request.target.endswith("/chat/completions"):
-        await answering.whole(404, {"error": {"message": "nothing is here"}})
-        return
-    prompt = canned.last_text(request.json)
-    block = prompt[prompt.rfind("<output>") :]
-    codes = {
-        "initial": re.findall(r"^initial code: (\S+)", prompt)[0],
-        "middle": re.findall(r"^middle code: (\S+)", prompt, re.MULTILINE)[-1],
-        "end": re.findall(r"^end code: (\S+)", prompt, re.MULTILINE)[-1],
-    }
-    marks = [f"<{tag}>{codes[part]}</{tag}>" for tag, part in re.findall(r"<(\w+?_(initial|middle|end)_code)>", block)]
-    marks += [f"<{tag}>{code}</{tag}>" for tag, code in re.findall(r"<(code_\w+)>output exactly: (\S+?)</", block)]
-    fields = "<thought>Hm.</thought><actions>REPLY</actions><providers></providers><text>From the original.</text>"
-    await answering.whole(200, canned.chat_answer(f"<response>{''.join(marks)}{fields}</response>"))
-
-
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", eliza_py.LEVELS)
 @pytest.mark.parametrize("slots", [False, True], ids=["original", "slot"])
 def test_no_message_goes_unanswered(python: Path, tmp_path: Path, level: str, slots: bool) -> None:
     with served(tmp_path, slots=slots) as gateway:
-        gateway.original.handler = original
-        said = "Hello from the model ✨ <3" if slots else "From the original."
-        assert told(python, level, gateway.url) == [{"answered": True, "text": said}] * MESSAGES
-        samples = gateway.samples(MESSAGES)
-        assert [(one.model_type, one.source) for one in samples] == [
-            ("planning", "slot" if slots else "original")
-        ] * MESSAGES
+        gateway.original.handler = eliza_py.original
+        answer = Answer(True, MODEL_SAYS if slots else eliza_py.ORIGINAL_SAYS)
+        assert eliza_py.run_agent(python, gateway.url, level, "whole", MESSAGES) == [answer] * len(MESSAGES)
+        samples = gateway.samples(len(MESSAGES))
+        source = "slot" if slots else "original"
+        assert [(sample.model_type, sample.source) for sample in samples] == [("planning", source)] * len(MESSAGES)
         until(lambda: gateway.gateway.figures.in_flight == 0, "the end of all calls")
-        assert len(gateway.original.asked("chat")) == (0 if slots else MESSAGES)  # and nothing was asked twice
+        # And nothing was asked twice.
+        assert len(gateway.original.asked("chat")) == (0 if slots else len(MESSAGES))
+
+
+@pytest.mark.parametrize("slots", [False, True], ids=["original", "slot"])
+def test_an_answer_that_the_runtime_validates_while_it_streams_goes_through_whole(
+    python: Path, tmp_path: Path, slots: bool
+) -> None:
+    with served(tmp_path, slots=slots) as gateway:
+        gateway.original.handler = eliza_py.original
+        said = MODEL_SAYS if slots else eliza_py.ORIGINAL_SAYS
+        answers = eliza_py.run_agent(python, gateway.url, "strict", "validated", MESSAGES)
+        assert [(answer.answered, answer.text) for answer in answers] == [(True, said)] * len(MESSAGES)
+        assert all(answer.chunks for answer in answers), "the runtime let them through while they came"
+        assert [sample.source for sample in gateway.samples(len(MESSAGES))] == (
+            ["slot" if slots else "original"] * len(MESSAGES)
+        )
+
+
+def test_an_answer_that_the_runtime_passes_on_as_it_comes_is_the_models(python: Path, tmp_path: Path) -> None:
+    with served(tmp_path) as gateway:
+        answers = eliza_py.run_agent(python, gateway.url, "default", "streamed", MESSAGES)
+        assert all("<text>Hello from the model ✨ &lt;3</text>" in (answer.text or "") for answer in answers)
+        assert not gateway.original.asked("chat")
