@@ -188,10 +188,9 @@ def check_deploy(standing: Standing, name: str, added_cents_per_hour: int) -> No
 
 
 def check_unwatched_start(store: Store, limits: Limits, record: DeploymentRecord, at: datetime) -> None:
-    """Refuse (LimitError) to start what nobody watches starting, if it could not run for an hour at least."""
+    """Refuse (LimitError) to start what nobody watches starting, if all it may scale to could not run for an hour."""
+    replicas = max(1, record.min_replicas, record.max_replicas)
     careful = replace(limits, reserve_hours=max(limits.reserve_hours, Decimal(1)))
     for standing in standings(store, careful, at):
         if standing.model_type in (None, record.model_type):
-            check_deploy(
-                standing, record.endpoint_name, (record.price_cents_per_hour or 0) * max(1, record.min_replicas)
-            )
+            check_deploy(standing, record.endpoint_name, (record.price_cents_per_hour or 0) * replicas)

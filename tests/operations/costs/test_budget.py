@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,19 +18,47 @@ from reasoning_cli.operations.costs.budget import (
     Limits,
     Standing,
     check_deploy,
+    check_unwatched_start,
     period_end,
     period_start,
+    read_limits,
     spending_rate,
     standing,
+    standings,
 )
 from reasoning_cli.operations.costs.ledger import Usage
 from reasoning_cli.operations.deploy.status import refresh
+from reasoning_cli.paths import find_paths
+from reasoning_cli.settings import load_settings
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.open import open_store
 from reasoning_cli.values import Period, parse_usd
 from tests.together.service import MODELS, NO_LIMITS, Service, service
 
 LAST = datetime(9000, 1, 1)  # noqa: DTZ001  # the strategy adds the zone
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
+RECORD = DeploymentRecord(
+    key="k",
+    model_type="planning",
+    model_name="acme/model",
+    model_id="ml_1",
+    endpoint_name="planning",
+    endpoint_id="ep_1",
+    deployment_name="planning-1",
+    deployment_id="dep_1",
+    serving_name="acme/planning",
+    project_id="proj_1",
+    hardware="1x-h100",
+    price_cents_per_hour=549,
+    config="cr_1",
+    idle_minutes=0,
+    min_replicas=1,
+    max_replicas=2,
+    state="READY",
+    ready_replicas=2,
+    created_at=AT,
+    state_at=AT,
+)
 
 
 @pytest.fixture
@@ -94,6 +123,37 @@ def test_the_budget_a_hint_names_is_enough(used: int, spending: int, added: int,
         assert used + reserve * (spending + added) <= 1 and used < 1
 
 
+@pytest.mark.parametrize(
+    ("standing", "error", "hint"),
+    [
+        (
+            stand(limits("10"), "451.01"),
+            "the budget of $10 would be broken: $4.51 used, `planning` costs $5.49 an hour",
+            "set-budget 11`",
+        ),
+        (stand(limits("1", reserve="0"), "100"), "the budget of $1 would be broken: $1.00 used", "set-budget 2`"),
+        (stand(limits("1", reserve="0"), "199"), "the budget of $1 would be broken: $1.99 used", "set-budget 2`"),
+        (
+            stand(limits(hour="6"), spending=549),
+            "the cap of $6 an hour would be broken: `planning` costs $5.49 an hour, $5.49 runs already",
+            "set-cap 11`",
+        ),
+        (
+            stand(limits(hour="5")),
+            "the cap of $5 an hour would be broken: `planning` costs $5.49 an hour",
+            "set-cap 6`",
+        ),
+    ],
+)
+def test_a_refusal_says_what_is_broken_and_the_least_that_is_enough(standing: Standing, error: str, hint: str) -> None:
+    with pytest.raises(LimitError) as refused:
+        check_deploy(standing, "planning", 549)
+    assert refused.value.message.startswith(error)
+    assert ("runs already" in refused.value.message) is (standing.burn_cents_per_hour > 0)
+    assert refused.value.hint is not None
+    assert hint in refused.value.hint
+
+
 @given(st.integers(1, 10**5), st.integers(0, 10**5))
 def test_the_cap_a_hint_names_is_enough(added: int, spending: int) -> None:
     try:
@@ -135,6 +195,19 @@ def test_periods_follow_each_other(at: datetime, period: Period) -> None:
     assert period_start(period, end - timedelta(microseconds=1)) == start
 
 
+@pytest.mark.parametrize("here", ["UTC", "Asia/Tokyo", "America/Los_Angeles"])
+def test_a_period_is_of_utc_wherever_one_is(monkeypatch: pytest.MonkeyPatch, here: str) -> None:
+    monkeypatch.setenv("TZ", here)
+    time.tzset()
+    try:
+        new_year_in_tokyo = datetime(2027, 1, 1, 8, 59, tzinfo=timezone(timedelta(hours=9)))
+        assert period_start(Period.DAY, new_year_in_tokyo) == datetime(2026, 12, 31, tzinfo=UTC)
+        assert period_start(Period.MONTH, new_year_in_tokyo) == datetime(2026, 12, 1, tzinfo=UTC)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_a_total_begins_before_everything_and_never_ends() -> None:
     start = period_start(Period.TOTAL, AT)
     assert start.year == 2000
@@ -147,6 +220,23 @@ def test_a_budget_of_one_type_says_whose_it_is() -> None:
         check_deploy(mine, "planning", 549)
     assert refused.value.hint is not None
     assert "set-budget 6 --model-type planning" in refused.value.hint
+
+
+def test_limits_are_read_as_they_are_set(home: Path) -> None:
+    paths = find_paths({"REASONING_HOME": str(home)})
+    assert read_limits(load_settings(paths, {})) == Limits(None, Decimal(40), Decimal(1))
+    set_to = {
+        "REASONING_BUDGET_LIMIT_USD": "100",
+        "REASONING_BUDGET_MAX_COST_PER_HOUR_USD": "7.50",
+        "REASONING_BUDGET_RESERVE_HOURS": "3",
+        "REASONING_BUDGET_PERIOD": "day",
+        "REASONING_BUDGET_WARN_PERCENT": "60",
+        "REASONING_PLANNING_BUDGET_USD": "20",
+    }
+    by_type = {"planning": Decimal(20)}
+    assert read_limits(load_settings(paths, set_to)) == Limits(
+        Decimal(100), Decimal("7.50"), Decimal(3), Period.DAY, by_type, 60
+    )
 
 
 # --- what people type ---
@@ -252,29 +342,54 @@ def test_a_stopped_model_spends_nothing_and_a_starting_one_all_it_may(together: 
     ],
 )
 def test_a_deployment_spends_what_is_ready_or_may_become_so(changes: dict[str, object], cents: int) -> None:
-    record = DeploymentRecord(
-        key="k",
-        model_type="planning",
-        model_name="acme/model",
-        model_id="ml_1",
-        endpoint_name="planning",
-        endpoint_id="ep_1",
-        deployment_name="planning-1",
-        deployment_id="dep_1",
-        serving_name="acme/planning",
-        project_id="proj_1",
-        hardware="1x-h100",
-        price_cents_per_hour=549,
-        config="cr_1",
-        idle_minutes=0,
-        min_replicas=1,
-        max_replicas=2,
-        state="READY",
-        ready_replicas=2,
-        created_at=AT,
-        state_at=AT,
-    )
-    assert spending_rate(replace(record, **changes)) == cents  # type: ignore[arg-type]
+    assert spending_rate(replace(RECORD, **changes)) == cents  # type: ignore[arg-type]
+
+
+def test_an_unwatched_start_must_pay_for_an_hour_of_all_it_may_scale_to(tmp_path: Path) -> None:
+    """A deployment that failed is at rest, and may scale to what it could before."""
+    failed = replace(RECORD, state="FAILED", ready_replicas=0, max_replicas=4)
+    with open_store(tmp_path / "log.db") as store:
+
+        def check(record: DeploymentRecord = failed, **changes: object) -> None:
+            set_to = replace(NO_LIMITS, reserve_hours=Decimal(0), **changes)  # type: ignore[arg-type]
+            check_unwatched_start(store, set_to, record, AT)
+
+        check()
+        check(budget_usd=Decimal("21.96"), hour_usd=Decimal("21.96"), by_type={"planning": Decimal("21.96")})
+        for changes in (
+            {"budget_usd": Decimal("21.95")},
+            {"hour_usd": Decimal("21.95")},
+            {"by_type": {"planning": Decimal("21.95")}},
+        ):
+            with pytest.raises(LimitError, match=r"`planning` costs \$21\.96 an hour"):
+                check(**changes)
+        check(by_type={"coding": Decimal(1)})
+        check(replace(failed, price_cents_per_hour=None), budget_usd=Decimal(1))
+        with pytest.raises(LimitError, match=r"costs \$5\.49 an hour"):
+            check(replace(failed, min_replicas=0, max_replicas=0), hour_usd=Decimal(5))
+        with pytest.raises(LimitError):
+            check_unwatched_start(store, limits("43.91", reserve="2"), failed, AT)
+        check_unwatched_start(store, limits("43.92", reserve="2"), failed, AT)
+
+
+def test_each_budget_stands_by_what_is_its_own(together: Service) -> None:
+    tune(together, 3, "planning")
+    tune(together, 4, "coding")
+    together.deploy("planning", max_replicas=2)
+    at = refresh(together.client, together.store)
+    budgets = replace(NO_LIMITS, by_type={"planning": Decimal(100), "should_respond": Decimal(5)})
+    whole, planning, should_respond = standings(together.store, budgets, at)
+    start = period_start(Period.MONTH, at)
+    assert [(one.model_type, one.at, one.start) for one in (whole, planning, should_respond)] == [
+        (None, at, start),
+        ("planning", at, start),
+        ("should_respond", at, start),
+    ]
+    assert [one.burn_cents_per_hour for one in (whole, planning, should_respond)] == [2 * 549, 2 * 549, 0]
+    assert should_respond.usage == Usage()
+    assert (whole.usage.low_cents - planning.usage.low_cents, planning.usage.low_cents >= 300) == (400, True)
+    assert (whole.left_cents, should_respond.left_cents) == (None, 500)
+    assert planning.left_cents == 10_000 - planning.usage.high_cents
 
 
 # --- fine-tuning jobs ---
