@@ -1,4 +1,4 @@
-"""Who a file is for, and the form in which each of them takes a sample.
+"""Who a file is for, and the form each takes a sample in, as TRL 1.16.0 and axolotl 0.19.0 read it.
 
 - `together`: `messages` and `tools`; pairs as `input`, `preferred_output` and `non_preferred_output`.
 - `openai`: the same, and `parallel_tool_calls` where there are tools, `true` as it is for calls that say nothing else.
