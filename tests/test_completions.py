@@ -204,6 +204,11 @@ def test_no_more_than_a_screenful_is_offered(paths: Paths, monkeypatch: pytest.M
     assert len(offered("reasoning models undeploy ", monkeypatch, reasoning)) == MOST_NAMES
 
 
+def test_trainers_are_offered_for_an_export(monkeypatch: pytest.MonkeyPatch, reasoning: Run) -> None:
+    assert offered("reasoning data export --for ", monkeypatch, reasoning) == ["together", "trl", "axolotl", "openai"]
+    assert offered("reasoning data export --for t", monkeypatch, reasoning) == ["together", "trl"]
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"{", b'{"a": 1}', b'"text"', b"3", b"[1, null, [], {}]", b"\xff\xfe", b"null"]
 )

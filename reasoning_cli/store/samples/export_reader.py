@@ -52,6 +52,11 @@ class ExportRows:
         """How many match."""
         return self._store.number(f"SELECT count(*) FROM samples {where(self._conditions)}", self._parameters)
 
+    def has_conversations(self) -> bool:
+        """Whether any that match came with a conversation, which may hold calls of tools."""
+        conditions = [*self._conditions, "model_type = 'coding'", "conversation IS NOT NULL"]
+        return self._store.row(f"SELECT 1 FROM samples {where(conditions)} LIMIT 1", self._parameters) is not None
+
     def numbers(self) -> Generator[list[int]]:
         """The numbers of the matching samples, oldest first, some hundreds at a time."""
         sql = f"SELECT seq FROM samples {where(self._conditions)} ORDER BY created_at, seq"

@@ -37,7 +37,7 @@ from reasoning_cli.operations.data.export.files import (
 )
 from reasoning_cli.operations.data.export.render import BYTES_PER_TOKEN, Rules, head_of
 from reasoning_cli.operations.data.export.split import SIDES, Dedupe, choose
-from reasoning_cli.operations.data.export.trainers import says_tools
+from reasoning_cli.operations.data.export.trainers import needs_every_tools
 from reasoning_cli.store import migrations
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.export_reader import ExportRows
@@ -212,9 +212,9 @@ class _Run:
         return replace(report, removed=stale)
 
     def _write(self, streams: Sequence[Stream]) -> None:
-        rules, wanted = self._request.rules, self._request.wanted
-        head = head_of(rules.fmt, rules.preference, type_name(wanted))
-        every_tools = says_tools(rules.trainer, rules.preference, wanted.model_types)
+        rules = self._request.rules
+        head = head_of(rules.fmt, rules.preference, type_name(self._request.wanted))
+        every_tools = needs_every_tools(rules.trainer, preference=rules.preference) and self._rows.has_conversations()
         rules = replace(rules, head=head, every_tools=every_tools)
         numbers = self._rows.numbers()
         batches = in_batches(self._choice.among(numbers), bool(self._request.split))

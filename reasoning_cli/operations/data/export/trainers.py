@@ -13,7 +13,7 @@
   https://docs.axolotl.ai/docs/rlhf.html
 
 TRL and axolotl load a file with `datasets`, which takes the columns of all lines from its first 10 MB: a call of a tool
-that comes later would end the load. So in a file that may hold calls every line has `tools`, and every answer a
+that comes later would end the load. So in a file with calls every line has `tools`, and every answer a
 `weight` of 1 (it is trained on; templates know no such key): of messages that differ in their keys `datasets` makes
 JSON.
 """
@@ -38,10 +38,9 @@ _NO_TOOLS: Mapping[Trainer, str] = {"trl": "null", "axolotl": "[]"}
 _WEIGHT = {"weight": 1}
 
 
-def says_tools(trainer: Trainer, preference: bool, model_types: Sequence[str]) -> bool:
-    """Whether every line of a file with these types, all when none is named, says its tools and its answer's weight."""
-    takes_tools = trainer == "trl" or (trainer == "axolotl" and not preference)
-    return takes_tools and (not model_types or "coding" in model_types)
+def needs_every_tools(trainer: Trainer, *, preference: bool) -> bool:
+    """Whether all lines of a file with some tools say theirs, and the weight of their answers."""
+    return trainer == "trl" or (trainer == "axolotl" and not preference)
 
 
 def end_of_line(trainer: Trainer, every_tools: bool) -> bytes:

@@ -79,8 +79,11 @@ def rows() -> Iterator[TextRow]:
         Rules(salt=SALT, redact_names=True),
         Rules(salt=SALT, forms={"should_respond": "compact"}),
         Rules(preference=True),
+        Rules(salt=SALT, trainer="openai"),
+        Rules(trainer="trl", every_tools=True),
+        Rules(salt=SALT, trainer="axolotl", every_tools=True),
     ],
-    ids=["plain", "redacted", "json", "parquet", "names", "compact", "preference"],
+    ids=["plain", "redacted", "json", "parquet", "names", "compact", "preference", "openai", "trl", "axolotl"],
 )
 def test_quick_lines_are_those_the_careful_way_makes(rules: Rules) -> None:
     mixed, careful = Renderer(rules), Renderer(rules)

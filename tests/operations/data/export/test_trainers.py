@@ -136,6 +136,14 @@ def test_trl_takes_objects_as_arguments_and_tools_as_text(store: Store, tmp_path
     }
 
 
+@pytest.mark.parametrize("trainer", ["trl", "axolotl"])
+def test_a_log_without_tools_is_written_without_a_word_of_them(store: Store, tmp_path: Path, trainer: Trainer) -> None:
+    store.write("UPDATE samples SET conversation = NULL, metadata = NULL, label = NULL, corrected = NULL")
+    export(store, tmp_path / "a.jsonl", trainer)
+    export(store, tmp_path / "b.jsonl", "together")
+    assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
+
+
 def test_pairs_for_trl_are_prompt_chosen_and_rejected(store: Store, tmp_path: Path) -> None:
     export(store, tmp_path / "a.jsonl", "trl", preference=True)
     worked, plain = lines(tmp_path / "a.jsonl")
