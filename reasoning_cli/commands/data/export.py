@@ -224,7 +224,8 @@ def _next_step(done: ExportReport) -> str:
     if trainer == "together":
         name = spell_model_type(next(iter(done.by_type))) if len(done.by_type) == 1 else "TYPE"
         return f"a training exports by itself; its plan and price: `reasoning train start {name} --dry-run`"
-    loading = how_to_load(trainer, str(done.files[0].path), preference=done.request.rules.preference)
+    first, preference = done.files[0], done.request.rules.preference
+    loading = how_to_load(trainer, str(first.path), first.size_bytes, preference=preference)
     return f"this is for {NAMES[trainer]}: {loading}; `reasoning data check` judges by Together's rules"
 
 

@@ -134,6 +134,17 @@ def test_without_a_yes_nothing_begins(reasoning: Run, trained: Service) -> None:
     assert TrainingRuns(trained.store).all() == []
 
 
+def test_a_run_of_an_earlier_version_is_the_same_again(reasoning: Run, trained: Service) -> None:
+    assert reasoning(*START).exit_code == 0
+    unknown = ("trainer", "every_tools")  # to a version that exported for Together alone
+    for name in unknown:
+        assert trained.store.number(f"SELECT json_type(plan, '$.export.rules.{name}') IS NOT NULL FROM training_runs")
+        trained.store.write(f"UPDATE training_runs SET plan = json_remove(plan, '$.export.rules.{name}')")
+    again = reasoning(*START)
+    assert (again.exit_code, "nothing is new since" in again.stderr) == (0, True)
+    assert len(jobs(trained)) == 1
+
+
 def test_the_same_again_trains_nothing_until_something_is_new(reasoning: Run, trained: Service) -> None:
     assert reasoning(*START).exit_code == 0
     again = reasoning(*START)

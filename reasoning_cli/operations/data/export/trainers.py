@@ -36,6 +36,7 @@ Messages = Sequence[Mapping[str, object]]
 # What a line without tools says of them: TRL reads it as none, axolotl as a list without any.
 _NO_TOOLS: Mapping[Trainer, str] = {"trl": "null", "axolotl": "[]"}
 _WEIGHT = {"weight": 1}
+_LOOKED_AT = 10 << 20  # bytes by which `datasets` judges the columns of a file
 
 
 def needs_every_tools(trainer: Trainer, *, preference: bool) -> bool:
@@ -48,12 +49,14 @@ def end_of_line(trainer: Trainer, every_tools: bool) -> bytes:
     return b',"weight":1}],"tools":%b}' % dumps(_NO_TOOLS[trainer]) if every_tools else b"}]}"
 
 
-def how_to_load(trainer: Trainer, file: str, *, preference: bool) -> str:
-    """How a trainer is given a file, in one line; nothing for Together, whose files we send ourselves."""
+def how_to_load(trainer: Trainer, file: str, size_bytes: int, *, preference: bool) -> str:
+    """How a trainer is given a file of that size, in one line; nothing for Together, whose files we send ourselves."""
     match trainer:
         case "trl":
+            # Of pairs the messages before calls came have the same keys, so all are to be looked at.
+            whole = f", chunksize={size_bytes}" if preference and size_bytes > _LOOKED_AT else ""
             name = "DPOTrainer" if preference else "SFTTrainer"
-            return f'`load_dataset("json", data_files="{file}", split="train")` for `{name}`'
+            return f'`load_dataset("json", data_files="{file}", split="train"{whole})` for `{name}`'
         case "axolotl" if preference:
             return f"`rl: dpo`, `path: {file}`, `ds_type: json`, `split: train`, `type: chat_template.default`"
         case "axolotl":

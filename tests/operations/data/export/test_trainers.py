@@ -18,7 +18,7 @@ from reasoning_cli.decisions.examples import EXAMPLES
 from reasoning_cli.decisions.turns import written
 from reasoning_cli.operations.data.export.render import Rules
 from reasoning_cli.operations.data.export.run import ExportReport, ExportRequest, export_samples
-from reasoning_cli.operations.data.export.trainers import TRAINERS, Trainer
+from reasoning_cli.operations.data.export.trainers import TRAINERS, Trainer, how_to_load
 from reasoning_cli.operations.data.validate.file import check_file
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.open import open_store
@@ -213,6 +213,13 @@ def test_the_manifest_says_who_a_file_is_for(store: Store, tmp_path: Path, prefe
         report = export(store, tmp_path / "a.jsonl", trainer, preference=preference)
         assert report.manifest is not None
         assert json.loads(report.manifest.read_text(encoding="utf-8"))["trainer"] == trainer
+
+
+def test_pairs_that_are_more_than_a_loader_looks_at_are_loaded_whole() -> None:
+    large = 20_000_000
+    assert f", chunksize={large})" in how_to_load("trl", "a.jsonl", large, preference=True)
+    assert "chunksize" not in how_to_load("trl", "a.jsonl", large, preference=False)
+    assert "chunksize" not in how_to_load("trl", "a.jsonl", 1_000_000, preference=True)
 
 
 LOAD = """
