@@ -38,3 +38,10 @@ def docs(session: nox.Session) -> None:
     """The site, into docs/_build; a warning is an error."""
     session.install("-e", ".[docs]")
     session.run("python", "-m", "sphinx", "-n", "-W", "--keep-going", "-b", "html", "docs", "docs/_build")
+
+
+@nox.session(default=False)
+def mutations(session: nox.Session) -> None:
+    """Which faults in money, gate and circuit no test notices; ten minutes at most."""
+    session.install("-e", ".[dev]", "mutmut==3.8.1")
+    session.run("python", "-m", "benchmarks.mutations", *session.posargs)

@@ -36,6 +36,7 @@ class Tried:
         begun = self.clock.now
         while not self.circuit.lets_through():
             self.clock.now = round(self.clock.now + 0.1, 1)
+            assert self.clock.now < begun + 1000, "it lets nothing through any more"
         return round(self.clock.now - begun, 1)
 
 

@@ -80,7 +80,7 @@ AGREEMENT = "right decisions, less those of what answers now"
 
 
 def test_each_rule_shows_what_is_wanted_and_found_and_what_would_help() -> None:
-    found = replace(GOOD, decisions=5000, leaked=1200, live_decisions=4321, p95_ms=1700)
+    found = replace(GOOD, decisions=5000, leaked=1200, wrong_respond=0.075, live_decisions=4321, p95_ms=1700)
     gate = replace(DEFAULTS["should_respond"], min_decisions=1000)
     assert judge(gate, found, "should_respond", "acme/new", 2000, NOW, first="deploy it, ") == [
         Criterion(
@@ -104,7 +104,7 @@ def test_each_rule_shows_what_is_wanted_and_found_and_what_would_help() -> None:
             "more labels narrow the interval: `reasoning data review -m should-respond`; better training moves it",
         ),
         Criterion(
-            *("wrong_respond_percent", "RESPOND where it should keep out", "at most 10 %", "2.0 %", True),
+            *("wrong_respond_percent", "RESPOND where it should keep out", "at most 10 %", "7.5 %", True),
             "train on more decisions to stay out: `reasoning train init` shows the balance",
         ),
         Criterion(
@@ -119,7 +119,7 @@ def test_each_rule_shows_what_is_wanted_and_found_and_what_would_help() -> None:
 
 
 def test_what_was_not_measured_is_shown_as_that_with_how_to_measure_it() -> None:
-    found = replace(GOOD, difference=None, rival="acme/old", valid=None, wrong_respond=None, p95_ms=None, live=None)
+    found = replace(GOOD, difference=None, baseline="acme/old", valid=None, wrong_respond=None, p95_ms=None, live=None)
     evaluate = "`reasoning train eval should-respond --model acme/new --model acme/old`"
     out_of = f"evaluate on decisions to stay out of: {evaluate}; or let the gate say wrong_respond_percent = 100"
     text = "right decisions, less those of acme/old"
@@ -148,9 +148,9 @@ def test_what_was_not_measured_is_shown_as_that_with_how_to_measure_it() -> None
 def test_where_no_label_tells_the_original_is_held_to_be_right() -> None:
     found = replace(GOOD, difference=None)
     (agreement,) = (
-        one
-        for one in judge(DEFAULTS["planning"], found, "planning", "acme/new", 2000, NOW)
-        if one.key == "agreement_percent"
+        criterion
+        for criterion in judge(DEFAULTS["planning"], found, "planning", "acme/new", 2000, NOW)
+        if criterion.key == "agreement_percent"
     )
     assert agreement == Criterion(
         *("agreement_percent", "decides as the original", "at least 65 %", "95.0 %, between 92.0 and 97.0", True),
@@ -193,7 +193,7 @@ def test_an_evaluation_by_a_clock_that_is_ahead_is_of_today() -> None:
 
 
 @pytest.mark.parametrize(
-    ("baseline", "baseline_agreement", "percent"),
+    ("baseline", "agreement", "percent"),
     [
         (None, Bounds(0.3, 0.2, 0.4), 75),  # the original is what it is held to
         ("acme/old", None, 0),
@@ -202,11 +202,11 @@ def test_an_evaluation_by_a_clock_that_is_ahead_is_of_today() -> None:
         ("acme/old", Bounds(0.08, 0.05, 0.12), 0),
     ],
 )
-def test_a_model_that_follows_another_of_ours_is_watched_by_how_often_they_decided_alike(
-    rival: str | None, agrees: Bounds | None, percent: float
+def test_a_model_that_follows_another_of_ours_is_watched_by_how_often_they_agreed(
+    baseline: str | None, agreement: Bounds | None, percent: float
 ) -> None:
     gate = DEFAULTS["should_respond"]
-    watched = rules_of_watch(gate, replace(GOOD, rival=rival, agrees=agrees))
+    watched = rules_of_watch(gate, replace(GOOD, baseline=baseline, baseline_agreement=agreement))
     assert watched == replace(gate, live_agreement_percent=pytest.approx(percent))
 
 
