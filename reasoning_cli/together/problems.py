@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 
 from reasoning_cli.errors import ConfigurationError, LimitError, NotFoundError, ReasoningError, RemoteError
+from reasoning_cli.redact import redact
 
 
 class RequestRefusedError(ReasoningError):
@@ -77,7 +78,8 @@ _NOT_SERVING = ("dedicated_endpoint_not_running", "endpoint_not_configured")
 def explain(method: str, status: int, body: bytes, request_id: str | None) -> ReasoningError:
     """The error that an answer of `status` (400 and up) stands for."""
     message, code = _read(body)
-    said = message or f"HTTP {status}"
+    # It may repeat the key it was sent; an error is shown in tables, JSON and reports as well.
+    said = redact(message) or f"HTTP {status}"
     trace = f" (request {request_id})" if request_id else ""
     match status:
         case 401:

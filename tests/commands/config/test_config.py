@@ -46,7 +46,7 @@ def test_every_setting_is_shown_with_its_source(reasoning: Run, file: Path, monk
     assert found["deploy.idle_minutes"] == ["60", "file"]
     assert found["planning.model"] == ["acme/planner", "environment", "REASONING_SERVICE_PLANNING_MODEL"]
     assert found["gateway.port"][:2] == ["9000", ".env"]
-    assert found["store.path"] == ["here.db", "flag"]
+    assert found["store.path"] == [str(Path.cwd() / "here.db"), "flag"]
     assert found["coding.enabled"] == ["true", "default"]
     assert found["budget.limit_usd"] == ["–", "default"]
 

@@ -79,7 +79,7 @@ def test_redact_takes_what_it_finds_out_of_every_text_and_out_of_the_file(
     assert shown.stdout.startswith("10 samples looked at, 1 would change: ")
     assert stored(home) == before
 
-    assert reasoning("data", "redact").exit_code == 2  # nobody there to say yes
+    assert reasoning("data", "redact").exit_code == 1  # nobody there to say yes
     assert stored(home) == before
 
     done = reasoning("data", "redact", "--yes", "--json")
@@ -215,7 +215,7 @@ def test_forget_takes_what_fits_and_nothing_else(
 def test_what_is_forgotten_is_gone_from_the_file_and_the_event_does_not_say_it(
     reasoning: Run, store: Store, home: Path
 ) -> None:
-    assert reasoning("data", "forget", "--text", MAIL).exit_code == 2  # nobody there to say yes
+    assert reasoning("data", "forget", "--text", MAIL).exit_code == 1  # nobody there to say yes
     done = reasoning("data", "forget", "--text", MAIL, "--yes")
     assert done.exit_code == 0
     assert done.stdout.endswith("Deleted 1 sample.\n")
