@@ -91,6 +91,7 @@ _PLAN_TAGS = ("<thought>", "<actions>", "<text>")
 
 _SIGNS = {"user-agent": "user agent of a coding agent", "anthropic-beta": "beta of a coding agent"}
 ASIDE = "a request beside the work of a coding agent"
+_CUT_ANSWER, _ANOTHER_TEMPLATE = "continuation of a cut answer", "another template"
 _HAS_CODE, _ASKS_FOR_CODE = "code in the message", "asks for code"
 # Reasons that a person who knows better may overrule: words of a message, and no template.
 WEAK_SIGNS = frozenset({_HAS_CODE, _ASKS_FOR_CODE})
@@ -126,19 +127,11 @@ def recognise(
     looks at them.
     """
     body, codes = _without_initial_code(text)
-    for head, model_type, fmt in _HEADS:
-        if head.match(body):
-            if _asks_to_continue(body):
-                return Recognition(None, "continuation of a cut answer")
-            return Recognition(model_type, "first line of the template", fmt, codes)
-
-    if compacted := compact_head(body):
-        return Recognition("planning" if compacted[1] == "planning" else "should_respond", "compact form", codes=codes)
-
+    if (found := _by_first_line(body, codes)) is not None:
+        return found
     is_template = _ANY_HEAD.match(body) is not None
-    for other_head, kind in _OTHER_HEADS if is_template else ():
-        if other_head.match(body):
-            return Recognition(None, kind)
+    if is_template and (other := _other_template(body)) is not None:
+        return Recognition(None, other)
 
     # A coding agent may well be shown a template; an ElizaOS runtime never sends a coding agent's headers or tools.
     sign = _coding_sign(headers or {}, tools)
@@ -148,30 +141,59 @@ def recognise(
             return Recognition(None, ASIDE)
         return Recognition("coding", why)
 
-    _, output, tail = body.rpartition(_OUTPUT)
-    if output:
-        if _asks_to_continue(body):
-            return Recognition(None, "continuation of a cut answer")
-        if _shown_to_somebody(body, tail):
-            return Recognition(None, "a template quoted in a message")
-        if _ACTION_CHOICE.search(tail):
-            return Recognition("should_respond", "output block", codes=codes)
-        if all(tag in tail for tag in _PLAN_TAGS):
-            return Recognition("planning", "output block", codes=codes)
-    if output or is_template:
-        return Recognition(None, "another template")
+    if (found := _by_output_block(body, codes)) is not None:
+        return found
+    if is_template:
+        return Recognition(None, _ANOTHER_TEMPLATE)
     if tools:
         return Recognition(None, "tools that are not for coding")
-
     if is_aside(text, system, max_tokens):
         return Recognition(None, ASIDE)
-    words = own_words(text)
+    about_code = _sign_of_code(own_words(text))
+    return Recognition(None, "no decision") if about_code is None else Recognition("coding", about_code)
+
+
+def _by_first_line(body: str, codes: Mapping[str, str]) -> Recognition | None:
+    """A decision that begins as the templates of decisions do, whole or in their compact form."""
+    for head, model_type, fmt in _HEADS:
+        if head.match(body):
+            if _asks_to_continue(body):
+                return Recognition(None, _CUT_ANSWER)
+            return Recognition(model_type, "first line of the template", fmt, codes)
+    if compacted := compact_head(body):
+        return Recognition("planning" if compacted[1] == "planning" else "should_respond", "compact form", codes=codes)
+    return None
+
+
+def _other_template(body: str) -> str | None:
+    """Which other template of the runtime a prompt is made from, by its first line."""
+    return next((name for head, name in _OTHER_HEADS if head.match(body)), None)
+
+
+def _by_output_block(body: str, codes: Mapping[str, str]) -> Recognition | None:
+    """What a prompt with an output block is, by what the block asks for; None for one without."""
+    _, output, tail = body.rpartition(_OUTPUT)
+    if not output:
+        return None
+    if _asks_to_continue(body):
+        return Recognition(None, _CUT_ANSWER)
+    if _shown_to_somebody(body, tail):
+        return Recognition(None, "a template quoted in a message")
+    if _ACTION_CHOICE.search(tail):
+        return Recognition("should_respond", "output block", codes=codes)
+    if all(tag in tail for tag in _PLAN_TAGS):
+        return Recognition("planning", "output block", codes=codes)
+    return Recognition(None, _ANOTHER_TEMPLATE)
+
+
+def _sign_of_code(words: str) -> str | None:
+    """Why what somebody typed is about code, if it is: a fenced block, or a wish for some."""
     if (("`" in words and "```" in words) or ("~" in words and "~~~" in words)) and _FENCED_BLOCK.search(words):
-        return Recognition("coding", _HAS_CODE)
+        return _HAS_CODE
     folded = words.casefold()
     if any(map(folded.__contains__, _VERB_PARTS)) and _CODING_WISH.search(folded):
-        return Recognition("coding", _ASKS_FOR_CODE)
-    return Recognition(None, "no decision")
+        return _ASKS_FOR_CODE
+    return None
 
 
 def _asks_to_continue(body: str) -> bool:

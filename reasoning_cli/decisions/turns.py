@@ -28,51 +28,76 @@ class Untidy(ValueError):
 def arranged(messages: Iterable[Json]) -> list[Json]:
     """Messages in the order that trainers and chat templates take: one system message, first; no role twice in a row;
     the results of calls behind them, in their order. Raises Untidy for a call without its result and the reverse."""
-    systems: list[str] = []
-    made: list[Json] = []
-    asked: dict[object, Json | None] = {}  # the calls of the last answer by id, and what came of each
-    waiting: list[Json] = []  # what was said before all of that had come
-
-    def settle() -> None:
-        if any(result is None for result in asked.values()):
-            raise Untidy("a call of a tool without its result")
-        made.extend(result for result in asked.values() if result is not None)
-        asked.clear()
-        for message in waiting:
-            if made and made[-1]["role"] == "user":
-                made[-1] = {**made[-1], "content": _joined(made[-1]["content"], message["content"])}
-            else:
-                made.append(message)
-        waiting.clear()
-
+    arrangement = _Arrangement()
     for message in messages:
-        role, content = message.get("role"), message.get("content") or ""
-        if role == "system":
-            if content.strip():
-                systems.append(content)
-        elif role == "tool":
-            named = message.get("tool_call_id")
-            if named not in asked or asked[named] is not None:
-                raise Untidy("the result of a tool that was not called")
-            asked[named] = {**message, "content": content if content.strip() else _NOTHING}
-        elif role == "assistant":
-            calls = message.get("tool_calls") or []
-            if asked and not waiting and all(result is None for result in asked.values()):
-                made[-1] = _with_calls(made[-1], content, calls)
+        arrangement.add(message)
+    return arrangement.finished()
+
+
+class _Arrangement:
+    """Messages put in order as they come."""
+
+    def __init__(self) -> None:
+        self._systems: list[str] = []
+        self._made: list[Json] = []
+        self._asked: dict[object, Json | None] = {}  # the calls of the last answer by id, and what came of each
+        self._waiting: list[Json] = []  # what was said before all of that had come
+
+    def add(self, message: Json) -> None:
+        content = message.get("content") or ""
+        match message.get("role"):
+            case "system":
+                if content.strip():
+                    self._systems.append(content)
+            case "tool":
+                self._add_result(message, content)
+            case "assistant":
+                self._add_answer(message, content)
+            case _:
+                if content.strip():
+                    self._waiting.append(message)
+
+    def finished(self) -> list[Json]:
+        self._settle()
+        system = [{"role": "system", "content": _BETWEEN.join(self._systems)}] if self._systems else []
+        return [*system, *self._made]
+
+    def _add_result(self, message: Json, content: str) -> None:
+        named = message.get("tool_call_id")
+        if named not in self._asked or self._asked[named] is not None:
+            raise Untidy("the result of a tool that was not called")
+        self._asked[named] = {**message, "content": content if content.strip() else _NOTHING}
+
+    def _add_answer(self, message: Json, content: str) -> None:
+        calls = message.get("tool_calls") or []
+        if not self._is_calling():
+            self._settle()
+        if self._made and self._made[-1]["role"] == "assistant":
+            self._made[-1] = _with_calls(self._made[-1], content, calls)
+        elif calls or content.strip():
+            self._made.append(message)
+        before = len(self._asked)
+        self._asked.update((call.get("id"), None) for call in calls)
+        if len(self._asked) != before + len(calls):
+            raise Untidy("two calls of tools with one name")
+
+    def _is_calling(self) -> bool:
+        """Whether the last answer called tools and nothing was said since: more of the assistant's belongs to it."""
+        return bool(self._asked) and not self._waiting and all(result is None for result in self._asked.values())
+
+    def _settle(self) -> None:
+        """End the last answer: the results of its calls, and what was said meanwhile as one message."""
+        if any(result is None for result in self._asked.values()):
+            raise Untidy("a call of a tool without its result")
+        self._made.extend(result for result in self._asked.values() if result is not None)
+        self._asked.clear()
+        for message in self._waiting:
+            if self._made and self._made[-1]["role"] == "user":
+                last = self._made[-1]
+                self._made[-1] = {**last, "content": _joined(last["content"], message["content"])}
             else:
-                settle()
-                if made and made[-1]["role"] == "assistant":
-                    made[-1] = _with_calls(made[-1], content, calls)
-                elif calls or content.strip():
-                    made.append(message)
-            before = len(asked)
-            asked.update((call.get("id"), None) for call in calls)
-            if len(asked) != before + len(calls):
-                raise Untidy("two calls of tools with one name")
-        elif content.strip():
-            waiting.append(message)
-    settle()
-    return [{"role": "system", "content": _BETWEEN.join(systems)}, *made] if systems else made
+                self._made.append(message)
+        self._waiting.clear()
 
 
 def written(messages: Iterable[Json], tools: Sequence[Json]) -> str | None:
