@@ -44,7 +44,7 @@ async def relay(context: Context, call: Call, target: Target, body: bytes | None
     if call.begun and decision is not None:
         headers = unpacked(headers)
         waiting = heartbeats(call, decision.dialect.heartbeat, context.heartbeat_seconds)
-    if body is None and call.has_body and 0 < call.announced_bytes <= _IN_ONE_PIECE_BYTES:
+    if body is None and _comes_in_one_piece(call):
         body = await call.read(_IN_ONE_PIECE_BYTES)
     streamed = body is None and call.has_body
     length = call.announced_bytes if streamed and call.announced_bytes >= 0 else None
@@ -59,36 +59,52 @@ async def relay(context: Context, call: Call, target: Target, body: bytes | None
     except (UpstreamError, ValueError) as error:
         if call.left:  # in the middle of its body
             raise CallerLeft from None
-        kind = type(error).__name__
-        context.figures.upstream_errors[kind] += 1
-        call.note(f"the original provider cannot be reached: {kind}")
-        if decision is not None:
-            decision.lost = "no answer"
-        dialect = target.dialect
-        why = f"the original provider cannot be reached ({kind})"
-        if call.begun and dialect is not None:
-            await call.send(dialect.error_event(dialect.error(502, why)), more=False)
-        await call.refuse(502, why, dialect.error if dialect else None)  # unless the answer was begun
+        await _refuse_unreached(context, call, target, decision, error)
         return
     end = answer.close
     try:
         await _pass_back(call, answer, decision, certain=target.url.startswith("https:"))
     except asyncio.CancelledError:
-        if decision is None:
-            raise CallerLeft from None
-        if not _is_over(decision, answer):
-            decision.broken = "the caller left"
+        if decision is None or not _is_over(decision, answer):
+            if decision is not None:
+                decision.broken = "the caller left"
             raise CallerLeft from None
         call.note("caller left at the end of its answer")
         end = partial(context.upstream.finish, answer)
     except UpstreamError as error:
-        # The head is out: all that can be told is that this is not the end. The server cuts the connection.
-        context.figures.upstream_errors[type(error).__name__] += 1
-        call.note(f"the original provider's answer was cut: {type(error).__name__}")
-        if decision is not None and not _is_over(decision, answer):
-            decision.broken = "broken off at the original"
+        _note_cut(context, call, answer, decision, error)
     finally:
         end()
+
+
+def _comes_in_one_piece(call: Call) -> bool:
+    """Whether a body is short enough to be read before anything is sent on."""
+    return call.has_body and 0 < call.announced_bytes <= _IN_ONE_PIECE_BYTES
+
+
+async def _refuse_unreached(
+    context: Context, call: Call, target: Target, decision: Decision | None, error: Exception
+) -> None:
+    """Tell the caller that the original provider cannot be reached, in the stream where one was begun."""
+    kind = type(error).__name__
+    context.figures.upstream_errors[kind] += 1
+    call.note(f"the original provider cannot be reached: {kind}")
+    if decision is not None:
+        decision.lost = "no answer"
+    dialect = target.dialect
+    why = f"the original provider cannot be reached ({kind})"
+    if call.begun and dialect is not None:
+        await call.send(dialect.error_event(dialect.error(502, why)), more=False)
+    await call.refuse(502, why, dialect.error if dialect else None)  # unless the answer was begun
+
+
+def _note_cut(context: Context, call: Call, answer: Answer, decision: Decision | None, error: UpstreamError) -> None:
+    """Note an answer that was cut at the original. The head is out: all that can be told is that this is not the end.
+    The server cuts the connection."""
+    context.figures.upstream_errors[type(error).__name__] += 1
+    call.note(f"the original provider's answer was cut: {type(error).__name__}")
+    if decision is not None and not _is_over(decision, answer):
+        decision.broken = "broken off at the original"
 
 
 async def _pass_back(call: Call, answer: Answer, decision: Decision | None, *, certain: bool) -> None:

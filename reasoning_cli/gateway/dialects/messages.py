@@ -274,60 +274,85 @@ def _ends(name: str, data: str) -> bool:
 
 
 def _capture_events(events: Iterable[tuple[str, str]]) -> CapturedResponse:
-    texts: list[str] = []
-    calls: list[Json] = []
-    begun: dict[object, Json] = {}  # by the index it was last begun at
-    model, usage, stop, ended = None, {}, None, False
+    answer = _StreamedAnswer()
     for name, data in events:
         said = json_of(data)
         match name or said.get("type"):
             case "message_start":
-                message = said.get("message") or {}
-                model, usage = message.get("model"), dict(message.get("usage") or {})
+                answer.begin(said.get("message") or {})
             case "content_block_start":
-                block = said.get("content_block") or {}
-                if block.get("type") == "tool_use":
-                    call = {
-                        "id": block.get("id"),
-                        "name": block.get("name"),
-                        "arguments": "",
-                        "input": block.get("input"),
-                    }
-                    begun[said.get("index")] = call
-                    calls.append(call)
-                elif block.get("type") == "text":
-                    texts.append(str(block.get("text") or ""))
+                answer.begin_block(said.get("index"), said.get("content_block") or {})
             case "content_block_delta":
-                delta = said.get("delta") or {}
-                if delta.get("type") == "text_delta":
-                    texts.append(str(delta.get("text") or ""))
-                elif delta.get("type") == "input_json_delta" and said.get("index") in begun:
-                    begun[said.get("index")]["arguments"] += str(delta.get("partial_json") or "")
+                answer.add(said.get("index"), said.get("delta") or {})
             case "message_delta":
-                stop = (said.get("delta") or {}).get("stop_reason") or stop
-                usage |= {key: value for key, value in (said.get("usage") or {}).items() if value is not None}
+                answer.end(said.get("delta") or {}, said.get("usage") or {})
             case "message_stop":
-                ended = True
+                answer.ended = True
             case "error":
-                stop, ended = "error", False
+                answer.break_off()
                 break
-    if not texts and not calls and not ended and not usage:
-        raise Unreadable("no text in the stream")
-    return CapturedResponse(
-        text="".join(texts),
-        model=model,
-        prompt_tokens=_input_tokens(usage),
-        completion_tokens=whole_number(usage.get("output_tokens")),
-        whole=ended and is_natural_end(stop),
-        end=stop,
-        cached_tokens=whole_number(usage.get("cache_read_input_tokens")),
-        tool_calls=tuple(
-            ToolCall(
-                str(call["id"]), str(call["name"]), call["arguments"] or orjson.dumps(call["input"] or {}).decode()
-            )
-            for call in calls
-        ),
-    )
+    return answer.captured()
+
+
+class _StreamedAnswer:
+    """An answer as its events put it together."""
+
+    __slots__ = ("_begun", "_calls", "_model", "_stop", "_texts", "_usage", "ended")
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._calls: list[Json] = []
+        self._begun: dict[object, Json] = {}  # a call by the index it was last begun at
+        self._model: str | None = None
+        self._usage: Json = {}
+        self._stop: str | None = None
+        self.ended = False
+
+    def begin(self, message: Json) -> None:
+        self._model, self._usage = message.get("model"), dict(message.get("usage") or {})
+
+    def begin_block(self, index: object, block: Json) -> None:
+        if block.get("type") == "tool_use":
+            call = {"id": block.get("id"), "name": block.get("name"), "arguments": "", "input": block.get("input")}
+            self._begun[index] = call
+            self._calls.append(call)
+        elif block.get("type") == "text":
+            self._texts.append(str(block.get("text") or ""))
+
+    def add(self, index: object, delta: Json) -> None:
+        """More of a text, or of the arguments of the call begun at `index`."""
+        if delta.get("type") == "text_delta":
+            self._texts.append(str(delta.get("text") or ""))
+        elif delta.get("type") == "input_json_delta" and index in self._begun:
+            self._begun[index]["arguments"] += str(delta.get("partial_json") or "")
+
+    def end(self, delta: Json, usage: Json) -> None:
+        """Why it ends, and what it came to."""
+        self._stop = delta.get("stop_reason") or self._stop
+        self._usage |= {key: value for key, value in usage.items() if value is not None}
+
+    def break_off(self) -> None:
+        self._stop, self.ended = "error", False
+
+    def captured(self) -> CapturedResponse:
+        """Raises Unreadable where nothing came."""
+        if not self._texts and not self._calls and not self.ended and not self._usage:
+            raise Unreadable("no text in the stream")
+        return CapturedResponse(
+            text="".join(self._texts),
+            model=self._model,
+            prompt_tokens=_input_tokens(self._usage),
+            completion_tokens=whole_number(self._usage.get("output_tokens")),
+            whole=self.ended and is_natural_end(self._stop),
+            end=self._stop,
+            cached_tokens=whole_number(self._usage.get("cache_read_input_tokens")),
+            tool_calls=tuple(
+                ToolCall(
+                    str(call["id"]), str(call["name"]), call["arguments"] or orjson.dumps(call["input"] or {}).decode()
+                )
+                for call in self._calls
+            ),
+        )
 
 
 DIALECT = Dialect(

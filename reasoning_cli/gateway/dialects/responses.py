@@ -320,12 +320,7 @@ def _capture_events(events: Iterable[tuple[str, str]]) -> CapturedResponse:
         elif kind == "response.created" and isinstance(said.get("response"), dict):
             envelope = said["response"]
         elif kind in _WITH_ANSWER:
-            captured = _capture(said.get("response") or {})
-            if captured.text or captured.tool_calls:
-                return captured
-            # Some leave the output out of the last event: it was told already.
-            before = _capture({"output": items})
-            return replace(captured, text=before.text or "".join(texts), tool_calls=before.tool_calls)
+            return _completed(said.get("response") or {}, items, texts)
         elif kind == "error":
             end = "error"
             break
@@ -333,6 +328,15 @@ def _capture_events(events: Iterable[tuple[str, str]]) -> CapturedResponse:
         raise Unreadable("no text in the stream")
     before = _capture({"output": items, "model": envelope.get("model")})
     return replace(before, text=before.text or "".join(texts), whole=False, end=end)
+
+
+def _completed(response: Json, items: list[Json], texts: list[str]) -> CapturedResponse:
+    """An answer by the last event. Some leave the output out of it: that was told already, in `items` or `texts`."""
+    captured = _capture(response)
+    if captured.text or captured.tool_calls:
+        return captured
+    before = _capture({"output": items})
+    return replace(captured, text=before.text or "".join(texts), tool_calls=before.tool_calls)
 
 
 def _error_event(payload: Json) -> bytes:

@@ -19,7 +19,7 @@ from reasoning_cli.decisions.answers import (
     read_answer,
 )
 from reasoning_cli.decisions.prompts import agent_name, newest_lines, shape_of, speaker_id
-from reasoning_cli.decisions.recognise import without_codes
+from reasoning_cli.decisions.recognise import ModelType, without_codes
 from reasoning_cli.decisions.turns import identity, lost, opening
 from reasoning_cli.gateway.dialects.events import last_event, read_events
 from reasoning_cli.gateway.dialects.forms import (
@@ -168,49 +168,71 @@ def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample, AttemptRecord 
     An answer that was cut is kept as such: nothing was decided. Raises Unreadable, in words fit for counting, for an
     original that failed or said nothing.
     """
-    attempt, found = decision.attempt, decision.route.recognition
-    assert found.model_type is not None
+    model_type = decision.route.recognition.model_type
+    assert model_type is not None
+    captured = _slot_response(decision.attempt) if decision.from_slot else _original_response(decision)
+    sample = _sample(decision, rooms, model_type, captured)
+    other = decision.shadow_attempt if decision.from_slot else decision.attempt
+    if other is None:
+        return sample, None
     prompt = without_codes(decision.asked.text)
+    return sample, _shadow_record(sample, other, decision, _agrees(model_type, prompt, other, captured))
+
+
+def _slot_response(attempt: Attempt | None) -> CapturedResponse:
+    """What our model answered."""
+    assert attempt is not None and attempt.reply is not None
+    return CapturedResponse(
+        attempt.reply.text,
+        attempt.slot.model,
+        attempt.prompt_tokens,
+        attempt.completion_tokens,
+        tool_calls=attempt.reply.tool_calls,
+        end="stop",
+        cached_tokens=attempt.cached_tokens,
+    )
+
+
+def _original_response(decision: Decision) -> CapturedResponse:
+    """What the original answered, as far as it came. Raises Unreadable."""
+    if decision.lost is not None or decision.status != 200:
+        raise Unreadable(decision.lost or f"status {decision.status}")
+    try:
+        captured = captured_response(decision)
+    except Unreadable as why:
+        raise Unreadable(decision.broken or str(why)) from why
+    if decision.broken is not None:
+        captured = replace(captured, whole=False, end=decision.broken)
+    if captured.whole and not (captured.text.strip() or captured.tool_calls):
+        raise Unreadable("empty")
+    return captured
+
+
+def _source(decision: Decision) -> str:
+    """Who gave the agent its answer: our model, the original after our model failed, or the original."""
     if decision.from_slot:
-        assert attempt is not None and attempt.reply is not None
-        output, calls = attempt.reply.text, attempt.reply.tool_calls
-        captured = CapturedResponse(
-            output,
-            attempt.slot.model,
-            attempt.prompt_tokens,
-            attempt.completion_tokens,
-            tool_calls=calls,
-            end="stop",
-            cached_tokens=attempt.cached_tokens,
-        )
-        source = "slot"
-    else:
-        if decision.lost is not None or decision.status != 200:
-            raise Unreadable(decision.lost or f"status {decision.status}")
-        try:
-            captured = captured_response(decision)
-        except Unreadable as why:
-            raise Unreadable(decision.broken or str(why)) from why
-        if decision.broken is not None:
-            captured = replace(captured, whole=False, end=decision.broken)
-        if captured.whole and not (captured.text.strip() or captured.tool_calls):
-            raise Unreadable("empty")
-        output, calls = captured.text, captured.tool_calls
-        source = "fallback" if attempt is not None and not decision.route.shadow else "original"
-    answer = read_answer(found.model_type, prompt, output) if captured.whole else InvalidAnswer("cut")
+        return "slot"
+    return "fallback" if decision.attempt is not None and not decision.route.shadow else "original"
+
+
+def _sample(decision: Decision, rooms: Rooms, model_type: ModelType, captured: CapturedResponse) -> Sample:
+    """What the agent asked and got, as the log stores it."""
+    asked = decision.asked
+    prompt = without_codes(asked.text)
+    answer = read_answer(model_type, prompt, captured.text) if captured.whole else InvalidAnswer("cut")
     agent, lines = agent_name(prompt), newest_lines(prompt)
-    conversation = _conversation(decision) if found.model_type == "coding" else None
+    conversation = _conversation(decision) if model_type == "coding" else None
     newest = next(lines, None)
-    sample = Sample(
+    return Sample(
         id=_new_id(decision.at),
         created_at=decision.at,
-        model_type=found.model_type,
-        model=captured.model or decision.asked.model,
-        source=source,
+        model_type=model_type,
+        model=captured.model or asked.model,
+        source=_source(decision),
         origin=ORIGIN,
         prompt=_storable(prompt),
-        output=_storable(output),
-        system=None if decision.asked.system is None else _storable(decision.asked.system),
+        output=_storable(captured.text),
+        system=None if asked.system is None else _storable(asked.system),
         decision=_decided(answer, captured),
         agent_name=agent,
         room_id=rooms.room_of(agent or "", chain((newest,), lines)) if newest is not None else _session(conversation),
@@ -219,18 +241,14 @@ def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample, AttemptRecord 
         prompt_tokens=captured.prompt_tokens,
         completion_tokens=captured.completion_tokens,
         latency_ms=decision.latency_ms,
-        confidence=attempt.confidence if decision.from_slot and attempt is not None else None,
-        metadata=_metadata(decision, calls),
+        confidence=decision.attempt.confidence if decision.from_slot and decision.attempt is not None else None,
+        metadata=_metadata(decision, captured.tool_calls),
         shape=shape_of(prompt),
         cut=None if captured.whole else cut_of(captured.end),
         cached_tokens=captured.cached_tokens,
         conversation=conversation,
-        identity=_storable(identity(prompt, conversation)) if found.model_type == "coding" else "",
+        identity=_storable(identity(prompt, conversation)) if model_type == "coding" else "",
     )
-    other = decision.shadow_attempt if decision.from_slot else attempt
-    if other is None:
-        return sample, None
-    return sample, _shadow_record(sample, other, decision, _agrees(found.model_type, prompt, other, captured))
 
 
 def _conversation(decision: Decision) -> str | None:
