@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 from collections import Counter, deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import compress
 from operator import itemgetter
@@ -90,6 +90,7 @@ class Facts:
         return cls(sides=sides, **record)  # type: ignore[arg-type]
 
 
+_Kind = tuple[str, str | None]
 _KIND = itemgetter(2, 5)  # type and decision of a row
 
 # Numbers of samples, and the file each goes to; no files named: all to the first.
@@ -108,24 +109,11 @@ class Batcher:
 
         Done column by column for all of its rows, of which a few only are looked at one by one.
         """
-        renderer, most = self._renderer, self._rules.max_tokens
+        renderer = self._renderer
         rows = texts(self._store, numbers)
-        pieces = renderer.quick_lines(rows)
-        sizes = [len(line) if line else 0 for line in pieces]
-        kinds = list(map(_KIND, rows))
-        reasons: dict[int, str] = {}
-        for place in [place for place, size in enumerate(sizes) if not size]:
-            turns = renderer.turns(rows[place])
-            if isinstance(turns, str):
-                reasons[place] = turns
-                continue
-            line = renderer.line(turns)
-            pieces[place] = csv_row(turns) if self._rules.fmt == "csv" else line
-            sizes[place], kinds[place] = len(line), (rows[place][2], turns.decision)
+        pieces, sizes, kinds, reasons = self._lines(rows)
         tokens = [-(-size // BYTES_PER_TOKEN) for size in sizes]
-        if most and max(tokens, default=0) > min(most.values()):
-            too_long = (renderer.too_long(kind, count) for (kind, _), count in zip(kinds, tokens, strict=True))
-            reasons |= {place: reason for place, reason in enumerate(too_long) if reason is not None}
+        reasons |= self._too_long(kinds, tokens)
 
         facts = Facts([], dict(Counter(reasons.values())), dict(renderer.redactions))
         renderer.redactions.clear()
@@ -148,18 +136,41 @@ class Batcher:
             )
             lines: list[bytes] = list(compress(pieces, chosen))  # type: ignore[arg-type]
             counts = list(compress(tokens, chosen))
-            decisions = Counter(compress(kinds, chosen))
             mine.append(lines)
             facts.longest = max(facts.longest, *counts, 0)
-            facts.sides.append(
-                SideFacts(
-                    len(lines),
-                    sum(map(len, lines)),
-                    sum(counts),
-                    {f"{model_type} {decision}": many for (model_type, decision), many in decisions.items()},
-                )
-            )
+            facts.sides.append(_side_facts(lines, counts, compress(kinds, chosen)))
         return mine, facts
+
+    def _lines(self, rows: Sequence[TextRow]) -> tuple[list[bytes | None], list[int], list[_Kind], dict[int, str]]:
+        """The line of each row, its size and kind; and by place why a row has none."""
+        renderer = self._renderer
+        pieces = renderer.quick_lines(rows)
+        sizes = [len(line) if line else 0 for line in pieces]
+        kinds: list[_Kind] = list(map(_KIND, rows))
+        reasons: dict[int, str] = {}
+        for place in [place for place, size in enumerate(sizes) if not size]:
+            turns = renderer.turns(rows[place])
+            if isinstance(turns, str):
+                reasons[place] = turns
+                continue
+            line = renderer.line(turns)
+            pieces[place] = csv_row(turns) if self._rules.fmt == "csv" else line
+            sizes[place], kinds[place] = len(line), (rows[place][2], turns.decision)
+        return pieces, sizes, kinds, reasons
+
+    def _too_long(self, kinds: Sequence[_Kind], tokens: Sequence[int]) -> dict[int, str]:
+        """By place, why samples are left out for their length."""
+        most = self._rules.max_tokens
+        if not most or max(tokens, default=0) <= min(most.values()):
+            return {}
+        found = (self._renderer.too_long(kind, count) for (kind, _), count in zip(kinds, tokens, strict=True))
+        return {place: reason for place, reason in enumerate(found) if reason is not None}
+
+
+def _side_facts(lines: Sequence[bytes], tokens: Sequence[int], kinds: Iterable[_Kind]) -> SideFacts:
+    """What goes into a file."""
+    decisions = {f"{model_type} {decision}": many for (model_type, decision), many in Counter(kinds).items()}
+    return SideFacts(len(lines), sum(map(len, lines)), sum(tokens), decisions)
 
 
 def _places(rows: Sequence[TextRow], numbers: Sequence[int]) -> list[int] | None:

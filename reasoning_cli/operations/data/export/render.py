@@ -12,7 +12,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
@@ -147,8 +147,7 @@ class Renderer:
                 or not (prompt and (32 < prompt[0] < 127 or not prompt.decode(errors="replace").isspace()))
                 or 0 in prompt
                 or "\0" in output
-                # What is escaped reads otherwise than what was written; nothing else could hide in an answer's frame.
-                or (redactor and ("&" in output or not redactor.leaves(join((prompt, b"\n", output.encode())))))
+                or (redactor and _may_hide(redactor, prompt, output))
             ):
                 add(None)
                 continue
@@ -161,15 +160,13 @@ class Renderer:
     def turns(self, row: TextRow) -> Turns | str:
         """The sample as turns, or why it is left out."""
         _, _, model_type, label, corrected, decision, system, output, written_prompt, cut, conversation, metadata = row
-        if label == "bad":
-            return "labelled bad"
-        if cut is not None and (corrected is None or self._rules.preference):
-            return "the answer was cut"
+        if why := self._unfit(label, corrected, cut):
+            return why
         try:
             prompt = written_prompt.decode()
         except UnicodeDecodeError:
             return "text that is not UTF-8"
-        calls = json.loads(metadata)["tool_calls"] if metadata is not None and _CALLS in metadata else []
+        calls = _calls_in(metadata)
         if conversation is not None or calls:
             return self._conversation(row, prompt, conversation, calls)
         answer = self._answer(model_type, prompt, output, decision, corrected)
@@ -180,75 +177,63 @@ class Renderer:
             if corrected is None:
                 return "not corrected"
             rejected = _rejected(model_type, output)
-            if not rejected or rejected == answer:
-                return "the correction changes nothing" if rejected else "no answer it is preferred to"
+            if not rejected:
+                return "no answer it is preferred to"
+            if rejected == answer:
+                return "the correction changes nothing"
         names = people_of(prompt) if self._rules.redact_names else ()
         if self._rules.forms.get(model_type) == "compact":
             short = compact(model_type, prompt)
             if short is None:
                 return "no compact form"
-            prompt = short
-            system = without_billing(system) if system and model_type == "coding" else system
+            prompt, system = short, _short_system(model_type, system)
         if self._redactor is not None:
             prompt, answer, rejected = self._redacted(prompt, answer, rejected, names)
-            if system and (names or system not in self._systems):
-                system = self._redactor.redact(system, names)
+            system = self._redacted_system(system, names)
         # Nothing to be taken out, and it stands there as it would be written.
-        if isinstance(answer, str):
-            written, decided = answer, decision or ""
-        else:
-            written, decided = render_answer(answer), decision_of(answer)
-        worse = rejected if rejected is None or isinstance(rejected, str) else render_answer(rejected)
-        flaw = flaw_of_text("user", prompt) or flaw_of_text("assistant", written)
-        if system and not flaw:
-            flaw = flaw_of_text("system", system)
-        if worse is not None and not flaw:
-            flaw = flaw_of_text("assistant", worse)
-        return flaw or Turns(system or None, prompt, written, worse, decided)
+        decided = decision or "" if isinstance(answer, str) else decision_of(answer)
+        better, worse, system = _as_text(answer), None if rejected is None else _as_text(rejected), system or None
+        texts = (("user", prompt), ("assistant", better), ("system", system), ("assistant", worse))
+        return _first_flaw(texts) or Turns(system, prompt, better, worse, decided)
 
     def _conversation(
         self, row: TextRow, prompt: str, conversation: str | None, calls: Sequence[Mapping[str, object]]
     ) -> Turns | str:
         """A coding agent's answer with all that came before it."""
         _, _, model_type, _, corrected, decision, _, output, *_ = row
-        if self._rules.fmt not in ("jsonl", "json"):
-            return f"a conversation with tools does not fit into {self._rules.fmt}"
+        rules = self._rules
+        if rules.fmt not in ("jsonl", "json"):
+            return f"a conversation with tools does not fit into {rules.fmt}"
         before, tools, why = read(conversation)
         if why is not None or not before:
             return why or "what came before its call of a tool is not known"
-        if self._rules.preference and corrected is None:
+        if rules.preference and corrected is None:
             return "not corrected"
-        answer, worse = strip_thinking(output), None
+        answer, worse = strip_thinking(output), ""
         if corrected is not None:
             answer, worse = corrected, answer
         elif not calls and not answer.strip():
             return "empty"
-        if self._rules.forms.get(model_type) == "compact":
+        if rules.forms.get(model_type) == "compact":
             before = without_additions(before)
-        clean = self._redactor.redact if self._redactor is not None else None
-        if clean is not None:
+        if self._redactor is not None:
+            clean = self._redactor.redact
             before = [message_changed(message, clean) for message in before]
-            answer = clean(answer)
-            calls = [{**call, "arguments": clean(str(call.get("arguments") or ""))} for call in calls]
-            worse = None if worse is None else clean(worse)
-        texts = [(str(message["role"]), str(message.get("content") or "")) for message in before]
-        flaw = next(filter(None, (flaw_of_text(*text) for text in texts if text[0] != "assistant")), None)
-        if flaw is None and any("\0" in text for _, text in (*texts, ("", answer))):
-            flaw = "a NUL character"
-        if flaw is not None:
+            calls = _calls_changed(calls, clean)
+            answer, worse = clean(answer), clean(worse)
+        if flaw := _conversation_flaw(before, answer):
             return flaw
-        rejected = None
-        if self._rules.preference:
+        mine = () if corrected is not None else tuple(calls)
+        said, rejected = answer_message(answer, mine), None
+        if rules.preference:
             if worse == answer:
                 return "the correction changes nothing"
-            rejected = dumps(answer_message(worse or "", calls)).decode()
-        parsed = parse_answer(model_type, answer)
-        decided = decision if corrected is None else None if isinstance(parsed, InvalidAnswer) else decision_of(parsed)
-        mine = () if corrected is not None else tuple(calls)
-        said = [*before, answer_message(answer, calls if self._rules.preference else mine)]
-        if why := misfit(self._rules.trainer, said, tools, preference=self._rules.preference):
+            # The answers differ in their text, and call the same tools.
+            said, rejected = answer_message(answer, calls), dumps(answer_message(worse, calls)).decode()
+        if why := misfit(rules.trainer, [*before, said], tools, preference=rules.preference):
             return why
-        return Turns(None, prompt, answer, rejected, decided or "", before, tools, mine)
+        decided = decision or "" if corrected is None else _decision_in(model_type, answer)
+        return Turns(None, prompt, answer, rejected, decided, before, tools, mine)
 
     def line(self, turns: Turns) -> bytes:
         """The turns as one line of UTF-8 JSON, its end included; in JSON as one element, the comma before it included.
@@ -305,6 +290,18 @@ class Renderer:
             return output
         return quick_answer(model_type, output) or parse_answer(model_type, output)
 
+    def _unfit(self, label: str | None, corrected: str | None, cut: str | None) -> str | None:
+        """Why nobody trains on a sample, whatever is in it."""
+        if label == "bad":
+            return "labelled bad"
+        return "the answer was cut" if cut is not None and (corrected is None or self._rules.preference) else None
+
+    def _redacted_system(self, system: str | None, names: Sequence[str]) -> str | None:
+        """A system message redacted, but for those that are known as they are written: nothing is in them."""
+        if self._redactor is None or not system or (system in self._systems and not names):
+            return system
+        return self._redactor.redact(system, names)
+
     def _redacted(
         self, prompt: str, answer: Answer | str, rejected: Answer | str | None, names: Sequence[str]
     ) -> tuple[str, Answer | str, Answer | str | None]:
@@ -323,6 +320,55 @@ class Renderer:
         better = _with_texts(answer, rest[:mine])
         assert better is not None
         return prompt, better, _with_texts(rejected, rest[mine:])
+
+
+def _may_hide(redactor: Redactor, prompt: bytes, output: str) -> bool:
+    """Whether a sample may hold what is to be taken out. What is escaped reads otherwise than what was written; nothing
+    else could hide in an answer's frame."""
+    return "&" in output or not redactor.leaves(b"".join((prompt, b"\n", output.encode())))
+
+
+def _as_text(answer: Answer | str) -> str:
+    return answer if isinstance(answer, str) else render_answer(answer)
+
+
+def _decision_in(model_type: str, answer: str) -> str:
+    """What a corrected answer decides; nothing where it is not valid."""
+    parsed = parse_answer(model_type, answer)
+    return "" if isinstance(parsed, InvalidAnswer) else decision_of(parsed)
+
+
+def _calls_in(metadata: str | None) -> Sequence[Mapping[str, object]]:
+    """The tools that an answer calls."""
+    if metadata is None or _CALLS not in metadata:
+        return ()
+    calls: Sequence[Mapping[str, object]] = json.loads(metadata)["tool_calls"]
+    return calls
+
+
+def _calls_changed(
+    calls: Iterable[Mapping[str, object]], change: Callable[[str], str]
+) -> Sequence[Mapping[str, object]]:
+    """Calls with what they give their tools changed."""
+    return [{**call, "arguments": change(str(call.get("arguments") or ""))} for call in calls]
+
+
+def _short_system(model_type: str, system: str | None) -> str | None:
+    """The system message beside a compact prompt."""
+    return without_billing(system) if system and model_type == "coding" else system
+
+
+def _first_flaw(texts: Iterable[tuple[str, str | None]]) -> str | None:
+    """The first flaw in the texts of some roles; None is no text."""
+    return next(filter(None, (flaw_of_text(role, text) for role, text in texts if text is not None)), None)
+
+
+def _conversation_flaw(before: Sequence[Mapping[str, object]], answer: str) -> str | None:
+    """What nobody can train on in the messages before an answer, or in the answer; an assistant's may be empty."""
+    texts = [(str(message["role"]), str(message.get("content") or "")) for message in before]
+    if flaw := _first_flaw(text for text in texts if text[0] != "assistant"):
+        return flaw
+    return "a NUL character" if "\0" in answer or any("\0" in text for _, text in texts) else None
 
 
 def _rejected(model_type: str, output: str) -> Answer | str:
