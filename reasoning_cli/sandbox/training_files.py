@@ -248,37 +248,55 @@ def _check_messages(messages: object, found: dict[str, bool]) -> None:
 
 def _check_message(where: str, message: Json, found: dict[str, bool]) -> int:
     """Raises for what is wrong with a message; returns how many images are in it."""
-    role, content, calls = message["role"], message.get("content"), message.get("tool_calls")
+    role, calls = str(message["role"]), message.get("tool_calls")
     if strange := sorted(set(message) - _MESSAGE_KEYS):
         raise FlawError(f"{where}: unknown key {strange[0]!r}")
     if calls is not None:
-        _check_calls(where, str(role), calls)
+        _check_calls(where, role, calls)
         found["tools"] = found.get("tools", False) or bool(calls)
         found["parallel"] = found.get("parallel", False) or len(cast("list[Json]", calls)) > 1
-    images = 0
-    if isinstance(content, list):
-        images = _check_parts(where, str(role), content)
-        found["multimodal"] = found.get("multimodal", False) or images > 0
-    elif not (role == "assistant" and content is None and calls):
-        if not isinstance(content, str):
-            raise FlawError(f"{where}: content must be a text")
-        if not (calls and not content.strip()):
-            _check_text(where, content)
+    images = _check_content(where, message, found)
     if role == "tool":
         found["tools"] = True
         if not isinstance(message.get("tool_call_id"), str):
             raise FlawError(f"{where}: a tool's message needs a tool_call_id")
-    weight = message.get("weight")
-    if weight is not None:
-        if role != "assistant" or isinstance(weight, bool) or weight not in (0, 1):
-            raise FlawError(f"{where}: weight is 0 or 1, of the assistant")
-        found["message_weights"] = True
-    for name in ("reasoning", "reasoning_content"):
-        if message.get(name) is not None:
-            if role != "assistant" or not isinstance(message[name], str):
-                raise FlawError(f"{where}: {name} is a text of the assistant")
-            found["reasoning"] = True
+    _check_weight(where, message, found)
+    _check_reasoning(where, message, found)
     return images
+
+
+def _check_content(where: str, message: Json, found: dict[str, bool]) -> int:
+    """How many images are in a message. Of an answer that calls tools there may be no text."""
+    role, content, calls = message["role"], message.get("content"), message.get("tool_calls")
+    if isinstance(content, list):
+        images = _check_parts(where, str(role), content)
+        found["multimodal"] = found.get("multimodal", False) or images > 0
+        return images
+    if role == "assistant" and content is None and calls:
+        return 0
+    if not isinstance(content, str):
+        raise FlawError(f"{where}: content must be a text")
+    if not calls or content.strip():
+        _check_text(where, content)
+    return 0
+
+
+def _check_weight(where: str, message: Json, found: dict[str, bool]) -> None:
+    weight = message.get("weight")
+    if weight is None:
+        return
+    if message["role"] != "assistant" or isinstance(weight, bool) or weight not in (0, 1):
+        raise FlawError(f"{where}: weight is 0 or 1, of the assistant")
+    found["message_weights"] = True
+
+
+def _check_reasoning(where: str, message: Json, found: dict[str, bool]) -> None:
+    for name in ("reasoning", "reasoning_content"):
+        if message.get(name) is None:
+            continue
+        if message["role"] != "assistant" or not isinstance(message[name], str):
+            raise FlawError(f"{where}: {name} is a text of the assistant")
+        found["reasoning"] = True
 
 
 def _check_calls(where: str, role: str, calls: object) -> None:

@@ -10,7 +10,7 @@ they were.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, read_answer, render_answer
@@ -21,7 +21,9 @@ from reasoning_cli.store.samples.training_log import Sample
 
 ORIGIN = "chat-file"
 
-_ROLES = ("system", "developer", "user", "assistant", "tool", "function")
+_TURNS = ("user", "assistant", "tool", "function")
+_ROLES = ("system", "developer", *_TURNS)
+_REJECTED = "non_preferred_output"
 
 
 def read_chat(row: Mapping[str, object], model_type: str | None, at: datetime) -> Sample | NoDecision:
@@ -29,20 +31,11 @@ def read_chat(row: Mapping[str, object], model_type: str | None, at: datetime) -
 
     Raises BadRow for what is not such a line.
     """
-    preferred, rejected = row.get("preferred_output"), row.get("non_preferred_output")
-    asked = row["input"] if isinstance(row.get("input"), dict) else row
-    said = _messages(asked.get("messages")) if isinstance(asked, dict) else []
-    if preferred is not None or rejected is not None:
-        said += _messages(preferred)
-    turns = [message for message in said if message[0] in ("user", "assistant", "tool", "function")]
-    if not any(role == "user" for role, _ in turns):
-        raise BadRow("no user message")
-    if turns[-1][0] != "assistant" or not turns[-1][1].strip():
-        return NoDecision("no answer")
-    if len(turns) != 2:
-        return NoDecision("conversation of several turns")
-
-    text, answer = turns[0][1], turns[1][1]
+    said = _said(row)
+    turns = [message for message in said if message[0] in _TURNS]
+    if why := _no_pair(turns):
+        return NoDecision(why)
+    (_, text), (_, answer) = turns
     found = recognise(text)
     kind = found.model_type
     if model_type is not None and (kind is None or found.reason in WEAK_SIGNS):
@@ -54,8 +47,8 @@ def read_chat(row: Mapping[str, object], model_type: str | None, at: datetime) -
 
     prompt = without_codes(text)
     better, worse = read_answer(kind, prompt, answer), None
-    if rejected is not None:
-        worse = _messages(rejected)[-1][1]
+    if row.get(_REJECTED) is not None:
+        worse = _messages(row[_REJECTED])[-1][1]
         if isinstance(better, InvalidAnswer):
             return NoDecision(f"preferred answer: {better.reason}")
     given = better if worse is None else read_answer(kind, prompt, worse)
@@ -70,7 +63,7 @@ def read_chat(row: Mapping[str, object], model_type: str | None, at: datetime) -
             prompt=prompt,
             output=answer if worse is None else worse,
             corrected=None if worse is None or isinstance(better, InvalidAnswer) else render_answer(better),
-            system="\n".join(content for role, content in said if role in ("system", "developer")) or None,
+            system=_system(said),
             decision=None if isinstance(given, InvalidAnswer) else decision_of(given),
             agent_name=agent_name(prompt),
             entity_id=sender_id(prompt),
@@ -78,6 +71,30 @@ def read_chat(row: Mapping[str, object], model_type: str | None, at: datetime) -
             shape=shape_of(prompt),
         )
     )
+
+
+def _said(row: Mapping[str, object]) -> list[tuple[str, str]]:
+    """The messages of a line, the preferred answer last."""
+    asked = row["input"] if isinstance(row.get("input"), dict) else row
+    said = _messages(asked.get("messages")) if isinstance(asked, dict) else []
+    preferred = row.get("preferred_output")
+    if preferred is not None or row.get(_REJECTED) is not None:
+        said += _messages(preferred)
+    return said
+
+
+def _no_pair(turns: Sequence[tuple[str, str]]) -> str | None:
+    """Why messages are not a prompt and its answer, if so. Raises BadRow where nobody asks."""
+    if not any(role == "user" for role, _ in turns):
+        raise BadRow("no user message")
+    role, text = turns[-1]
+    if role != "assistant" or not text.strip():
+        return "no answer"
+    return None if len(turns) == 2 else "conversation of several turns"
+
+
+def _system(said: Iterable[tuple[str, str]]) -> str | None:
+    return "\n".join(content for role, content in said if role in ("system", "developer")) or None
 
 
 def _label(row: Mapping[str, object], answer: object) -> str | None:

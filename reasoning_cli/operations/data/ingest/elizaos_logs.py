@@ -64,7 +64,7 @@ def read_row(row: object) -> Sample | NoDecision:
         return NoDecision("no response")
     if not kind.startswith(_CALL):
         return NoDecision("not a model call")
-    model = _text(body, "modelKey") or _text(body, "modelType") or kind.removeprefix(_CALL)
+    model = _text(body, "modelKey", "modelType") or kind.removeprefix(_CALL)
     if model in _NO_TEXT:
         return NoDecision(_NO_TEXT[model])
     params = _object(body.get("params")) or {}
@@ -94,9 +94,9 @@ def read_row(row: object) -> Sample | NoDecision:
             output=response,
             system=_text(body, "systemPrompt") or _text(params, "system"),
             decision=None if isinstance(answer, InvalidAnswer) else decision_of(answer),
-            agent_id=_text(row, "entity_id") or _text(row, "entityId"),
+            agent_id=_text(row, "entity_id", "entityId"),
             agent_name=agent_name(prompt),
-            room_id=_text(row, "room_id") or _text(row, "roomId"),
+            room_id=_text(row, "room_id", "roomId"),
             run_id=_text(body, "runId"),
             entity_id=sender_id(prompt),
             provider=_text(body, "provider"),
@@ -116,10 +116,10 @@ def _object(value: object) -> Mapping[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
-def _text(holder: Mapping[str, object], name: str) -> str | None:
-    """A non-empty string, or None."""
-    value = holder.get(name)
-    return value if isinstance(value, str) and value else None
+def _text(holder: Mapping[str, object], *names: str) -> str | None:
+    """The first non-empty string under these names, or None."""
+    values = map(holder.get, names)
+    return next((value for value in values if isinstance(value, str) and value), None)
 
 
 def _time(row: Mapping[str, object], body: Mapping[str, object]) -> datetime:

@@ -10,11 +10,12 @@ import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeGuard
 
 Kind = Literal["conversational", "tools", "reasoning", "instruction", "preference", "text", "tokenised"]
 
 _ROLES = ("system", "user", "assistant", "tool")
+_OUTPUTS = ("preferred_output", "non_preferred_output")  # the better and the worse answer of a preference
 _NOT_BEFORE = {"user": ("user",), "assistant": ("", "system", "assistant")}
 _KEYS: Mapping[str, frozenset[str]] = {
     "conversational": frozenset({"messages", "tools", "weight"}),
@@ -93,8 +94,7 @@ def _conversational(sample: Mapping[str, object], refusals: list[str]) -> Sample
         if "tools" in sample or any("tool_calls" in message or message.get("role") == "tool" for message in mine):
             kind = "tools"
         texts = tuple(_texts(mine))
-        asked = next((_text(message) for message in reversed(mine) if message.get("role") == "user"), "")
-        answer = next((_text(message) for message in reversed(mine) if message.get("role") == "assistant"), "")
+        asked, answer = _last_text(mine, "user"), _last_text(mine, "assistant")
         if mine and mine[-1].get("role") == "user":
             warnings.append("ends with a user message, which nobody answers")
         if any(message.get("role") == "assistant" and "<think" in _text(message) for message in mine):
@@ -109,32 +109,42 @@ def _preference(sample: Mapping[str, object], refusals: list[str]) -> SampleChec
     if isinstance(given, dict):
         refusals += [f"a key beside the input: {key}" for key in sorted(set(given) - {"messages", "tools"})]
         refusals += _tools_flaws(given)
-    if messages is None:
-        refusals.append("no input with messages")
-        messages = []
-    else:
-        refusals += [flaw for flaw in conversation_flaws(messages) if flaw != "no assistant message"]
-        if isinstance(messages, list) and messages and _role(messages[-1]) not in ("user", "tool"):
-            refusals.append("an input that does not end with the user")
-    outputs = []
-    for key in ("preferred_output", "non_preferred_output"):
-        output = sample.get(key)
-        if not (isinstance(output, list) and len(output) == 1 and _role(output[0]) == "assistant"):
-            refusals.append(f"{key} that is not one assistant message")
-            outputs.append("")
-            continue
-        refusals += [f"a key beside a message: {key}" for key in sorted(set(output[0]) - {"role", "content"})]
-        if isinstance(output[0].get("content"), str):
-            refusals += _content_flaws(output[0])
-        else:
-            refusals.append(f"{key} that is not text")
-        outputs.append(_text(output[0]))
-    warnings = ["both outputs are the same"] if outputs[0] and outputs[0] == outputs[1] else []
+    refusals += _input_flaws(messages)
+    outputs = {key: sample.get(key) for key in _OUTPUTS}
+    for key, output in outputs.items():
+        refusals += _output_flaws(key, output)
+    better, worse = (_text(output[0]) if _is_answer(output) else "" for output in outputs.values())
+    warnings = ("both outputs are the same",) if better and better == worse else ()
     mine = [message for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []
-    asked = next((_text(message) for message in reversed(mine) if message.get("role") == "user"), "")
-    return SampleCheck(
-        "preference", tuple(refusals), tuple(warnings), asked, outputs[0], (*_texts(mine), outputs[0], outputs[1])
-    )
+    asked = _last_text(mine, "user")
+    return SampleCheck("preference", tuple(refusals), warnings, asked, better, (*_texts(mine), better, worse))
+
+
+def _input_flaws(messages: object) -> Iterator[str]:
+    """What Together would refuse in the messages that two answers are compared for."""
+    if messages is None:
+        yield "no input with messages"
+        return
+    yield from (flaw for flaw in conversation_flaws(messages) if flaw != "no assistant message")
+    if isinstance(messages, list) and messages and _role(messages[-1]) not in ("user", "tool"):
+        yield "an input that does not end with the user"
+
+
+def _output_flaws(key: str, output: object) -> Iterator[str]:
+    if not _is_answer(output):
+        yield f"{key} that is not one assistant message"
+        return
+    [message] = output
+    yield from (f"a key beside a message: {key}" for key in sorted(set(message) - {"role", "content"}))
+    if isinstance(message.get("content"), str):
+        yield from _content_flaws(message)
+    else:
+        yield f"{key} that is not text"
+
+
+def _is_answer(output: object) -> TypeGuard[list[dict[str, object]]]:
+    """Whether it is a list of one assistant message."""
+    return isinstance(output, list) and len(output) == 1 and _role(output[0]) == "assistant"
 
 
 def _plain(sample: Mapping[str, object], keys: Sequence[str], kind: Kind, refusals: list[str]) -> SampleCheck:
@@ -165,23 +175,32 @@ def conversation_flaws(messages: object) -> list[str]:
             before = ""
             continue
         flaws += [f"a key beside a message: {key}" for key in sorted(set(message) - _MESSAGE_KEYS)]
-        if role == "system" and place:
-            flaws.append("a system message that is not the first")
-        elif role == "tool" and before not in ("assistant", "tool"):
-            flaws.append("a tool's message that follows no assistant")
-        elif role in ("user", "assistant") and before in _NOT_BEFORE[role]:
-            flaws.append("roles out of turn")
+        flaws += _turn_flaws(role, before, is_first=not place)
         flaws += _content_flaws(message)
         flaws += _call_flaws(message)
-        weight = message.get("weight")
-        if weight is not None and (role != "assistant" or weight not in (0, 1) or isinstance(weight, bool)):
-            flaws.append("a weight that is not 0 or 1 on an assistant message")
+        flaws += _weight_flaws(message)
         before = role
     if not any(_role(message) == "assistant" for message in messages):
         flaws.append("no assistant message")
     if sum(len(list(_images(message))) for message in messages) > MOST_IMAGES:
         flaws.append(f"more than {MOST_IMAGES} images")
     return flaws
+
+
+def _turn_flaws(role: str, before: str, *, is_first: bool) -> Iterator[str]:
+    """What is wrong with a message of this role behind one of the role `before`."""
+    if role == "system" and not is_first:
+        yield "a system message that is not the first"
+    elif role == "tool" and before not in ("assistant", "tool"):
+        yield "a tool's message that follows no assistant"
+    elif role in ("user", "assistant") and before in _NOT_BEFORE[role]:
+        yield "roles out of turn"
+
+
+def _weight_flaws(message: Mapping[str, object]) -> Iterator[str]:
+    weight = message.get("weight")
+    if weight is not None and (message["role"] != "assistant" or weight not in (0, 1) or isinstance(weight, bool)):
+        yield "a weight that is not 0 or 1 on an assistant message"
 
 
 def _tools_flaws(holder: Mapping[str, object]) -> Iterator[str]:
@@ -287,6 +306,11 @@ def _text(message: object) -> str:
         parts = [part.get("text") for part in content if isinstance(part, dict)]
         return "\n".join(part for part in parts if isinstance(part, str))
     return content if isinstance(content, str) else ""
+
+
+def _last_text(messages: Sequence[Mapping[str, object]], role: str) -> str:
+    """What was last said in a role."""
+    return next((_text(message) for message in reversed(messages) if message.get("role") == role), "")
 
 
 def _role(message: object) -> str:
