@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -179,44 +179,56 @@ def report_lines(report: CostReport, *, bars: bool = False) -> list[str]:
     """What stands below the table of a bill; the budget with a bar where there are `bars`."""
     until = f" until {moment(report.until)}" if report.until < report.standing.at else ""
     spent = f"total  {money(report.total.cents)} since {moment(report.since)}{until}"
-    lines = [f"{spent}, {hours(report.total.time)} hours"]
+    lines = [f"{spent}, {hours(report.total.time)} hours", *_doubt_lines(report), *_count_lines(report)]
+    lines.append(_budget_line(report, bars=bars))
+    if report.standing.burn_cents_per_hour:
+        lines.append(_spending_line(report.standing))
+    return lines
+
+
+def _doubt_lines(report: CostReport) -> Iterator[str]:
+    """How far the sums may be wrong."""
     if report.doubt is not None and whole_cents(report.total.doubt_cents):
         seen = f"{moment(report.doubt.begin)} to {moment(report.doubt.end)}"
-        lines.append(
-            f"Known to ±{money(report.total.doubt_cents)}: nobody saw all that happened, most of it from {seen}."
-        )
+        yield f"Known to ±{money(report.total.doubt_cents)}: nobody saw all that happened, most of it from {seen}."
     if whole_cents(report.rounding_cents):
-        lines.append(
+        yield (
             f"Not settled: how Together bills a begun minute, up to {money(report.rounding_cents)} more for"
             f" {counted(report.starts, 'start')} (`reasoning doctor --live --spend 2` settles it)."
         )
     if report.price_differs:
-        lines.append(f"These sums follow the price Together shows, and it bills another: {report.price_differs}.")
+        yield f"These sums follow the price Together shows, and it bills another: {report.price_differs}."
+
+
+def _count_lines(report: CostReport) -> Iterator[str]:
+    """Where counts of decisions come from, and those that no deployment of ours answered."""
     if any(line.counted_by and "together" in line.counted_by for line in report.lines):
-        lines.append("Where the training log has no decisions, they are Together's count of requests.")
+        yield "Where the training log has no decisions, they are Together's count of requests."
     if report.has_uncounted:
-        lines.append("Too many lines to ask Together for its count of each: see `--by model`.")
-    lines += [_original_line(report.original)] if report.original else []
+        yield "Too many lines to ask Together for its count of each: see `--by model`."
+    if report.original:
+        yield _original_line(report.original)
     if report.elsewhere:
         names = ", ".join(sorted({row.model for row in report.elsewhere}))
         decisions = counted(sum(row.decisions for row in report.elsewhere), "decision")
-        lines.append(f"Models that were not deployed from here answered {decisions}: {names}.")
+        yield f"Models that were not deployed from here answered {decisions}: {names}."
+
+
+def _budget_line(report: CostReport, *, bars: bool) -> str:
     standing = report.standing
     if standing.limit_cents is None:
-        lines.append("no budget is set")
-    else:
-        share = float(report.share_of_budget or 0)
-        used = f"{f'{bar(share, _BAR)} ' if bars else ''}{percent(share)} used"
-        lines.append(
-            f"budget {money(standing.limit_cents)} {standing.limits.period.spoken}, {used},"
-            f" {money(standing.left_cents or 0)} left"
-        )
-    if standing.burn_cents_per_hour:
-        lasts = standing.lasts()
-        until = f"; the budget lasts {duration(lasts)}" if lasts is not None else ""
-        ends = f", until {moment(standing.ends_at)}" if standing.ends_at else ""
-        lines.append(f"spending {money(standing.burn_cents_per_hour)} an hour{until}{ends}")
-    return lines
+        return "no budget is set"
+    share = float(report.share_of_budget or 0)
+    used = f"{f'{bar(share, _BAR)} ' if bars else ''}{percent(share)} used"
+    left = f"{money(standing.left_cents or 0)} left"
+    return f"budget {money(standing.limit_cents)} {standing.limits.period.spoken}, {used}, {left}"
+
+
+def _spending_line(standing: Standing) -> str:
+    lasts = standing.lasts()
+    until = f"; the budget lasts {duration(lasts)}" if lasts is not None else ""
+    ends = f", until {moment(standing.ends_at)}" if standing.ends_at else ""
+    return f"spending {money(standing.burn_cents_per_hour)} an hour{until}{ends}"
 
 
 def _original_line(traffic: Sequence[Traffic]) -> str:

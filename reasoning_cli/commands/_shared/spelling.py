@@ -160,43 +160,81 @@ class Root(Protocol):
 def arrange(root: Root, typed: list[str]) -> tuple[list[str], list[str]]:
     """What was typed with the global options in front and every option by its name of now, and a line for each that
     was called otherwise once. What no command knows stays where it is: the parser says so better."""
-    front: list[str] = []
-    behind: list[str] = []
-    lines: list[str] = []
-    words = typed[::-1]
-    command: Any = root
-    path, first = "", 0
-    while words:
-        word = words.pop()
+    arrangement = _Arrangement(root, typed)
+    while arrangement.words:
+        arrangement.take()
+    return [*arrangement.front, *arrangement.behind], arrangement.lines
+
+
+class _Arrangement:
+    """What was typed, put in order a word at a time: `words` are those to come, the next last."""
+
+    def __init__(self, root: Root, typed: list[str]) -> None:
+        self.words = typed[::-1]
+        self.front: list[str] = []
+        self.behind: list[str] = []
+        self.lines: list[str] = []
+        self._root = root
+        self._command: Any = root
+        self._path, self._first = "", 0  # of the command, and where its arguments begin
+
+    def take(self) -> None:
+        """Put the next word, and what belongs to it, where it goes."""
+        word = self.words.pop()
         if word == "--":
-            behind += [word, *words[::-1]]
-            break
-        if not word.startswith("-") or word == "-":
-            behind.append(word)
-            if not hasattr(command, "commands"):
-                continue
-            path = f"{path} {word}".lstrip()
-            if command is root and word in root.commands:
-                root.load(word)
-            if (below := command.commands.get(word)) is None:
-                behind += words[::-1]
-                break
-            command, first = below, len(behind)
-            continue
-        word, line = _renamed(path, word, words[-1] if words else "")
+            self._leave(word)
+        elif not word.startswith("-") or word == "-":
+            self._take_name(word)
+        else:
+            self._take_option(word)
+
+    def _leave(self, *words: str) -> None:
+        """Leave all the rest as it was typed."""
+        self.behind += [*words, *self.words[::-1]]
+        self.words.clear()
+
+    def _take_name(self, word: str) -> None:
+        """The name of a command, or an argument of one."""
+        self.behind.append(word)
+        if not hasattr(self._command, "commands"):
+            return
+        self._path = f"{self._path} {word}".lstrip()
+        if self._command is self._root and word in self._root.commands:
+            self._root.load(word)
+        below = self._command.commands.get(word)
+        if below is None:
+            self._leave()
+        else:
+            self._command, self._first = below, len(self.behind)
+
+    def _take_option(self, word: str) -> None:
+        word, line = _renamed(self._path, word, self.words[-1] if self.words else "")
         if line is not None:
-            lines.append(line)
-        known = _options(command)
-        if _names_type(word) and not _knows(known, word) and _takes_type(command):
-            inline = word.partition("=")[2] if word.startswith("--") else word[2:]
-            if inline or words:
-                behind.insert(first, inline or words.pop())
-                continue
-        place = front if command is root or (not _knows(known, word) and _knows(_options(root), word)) else behind
+            self.lines.append(line)
+        known = _options(self._command)
+        if self._is_type_argument(word, known) and (_inline(word) or self.words):
+            self.behind.insert(self._first, _inline(word) or self.words.pop())
+            return
+        is_global = self._is_global(word, known)
+        place = self.front if is_global else self.behind
         place.append(word)
-        if words and _takes_next(_options(root) if place is front else known, word):
-            place.append(words.pop())
-    return [*front, *behind], lines
+        if self.words and _takes_next(_options(self._root) if is_global else known, word):
+            place.append(self.words.pop())
+
+    def _is_type_argument(self, word: str, known: Mapping[str, TyperOption]) -> bool:
+        """Whether an option names the model type where the command takes it as its first argument."""
+        return _names_type(word) and not _knows(known, word) and _takes_type(self._command)
+
+    def _is_global(self, word: str, known: Mapping[str, TyperOption]) -> bool:
+        """Whether an option is the program's, and not one of the command's of that name."""
+        if self._command is self._root:
+            return True
+        return not _knows(known, word) and _knows(_options(self._root), word)
+
+
+def _inline(word: str) -> str:
+    """The value in an option: `--name=value`, `-nvalue`."""
+    return word.partition("=")[2] if word.startswith("--") else word[2:]
 
 
 def meant(root: Root, group: str, word: str) -> list[str]:

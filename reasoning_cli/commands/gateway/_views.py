@@ -245,47 +245,64 @@ def status_facts(record: Mapping[str, Any], *, bars: bool = False) -> list[Fact]
     went wrong."""
     facts: list[Fact] = []
     for model_type, slot in record["slots"].items():
-        mode = f"canary {slot['share_percent']} %" if slot["mode"] == "canary" else slot["mode"]
-        state = slot["closed"] or f"{mode}, {slot['model']}"
-        circuit = "" if slot["circuit"] == "closed" else f", circuit {slot['circuit']}"
-        style = "dim" if slot["closed"] else "good" if not circuit else "bad"
-        facts.append((spell_model_type(model_type), f"{state}{circuit}", style))
-        if (coming := slot["challenger"]) is not None:
-            circuit = "" if coming["circuit"] == "closed" else f", circuit {coming['circuit']}"
-            facts.append(("", f"candidate: {coming['model']}, {coming['percent']} %{circuit}"))
-        if slot["waking"] and slot["closed"]:
-            facts.append(("", slot["waking"]))
-        if model_type == "coding" and slot["closed"] is None and not slot["tools"]:
-            facts.append(("", f"calls with tools go to the original; if the model calls functions: {_WITH_TOOLS}"))
-        entry = record["model_types"].get(model_type)
-        if entry is None:
-            continue
-        for source, part in entry["by_source"].items():
-            speed = f", p50 {part['p50_ms']} ms, p95 {part['p95_ms']} ms"
-            share = part["count"] / entry["decisions"]
-            drawn = f"{bar(share, _BAR)} " if bars else ""
-            facts.append(("", f"{_SOURCES.get(source, source)}: {part['count']:,} ({drawn}{percent(share)}){speed}"))
-            if source != "slot":
-                reasons = list(part["reasons"].items())[:_MOST_REASONS]
-                facts += [("", f"   {count:,} {reason}") for reason, count in reasons]
-        if entry["agreement"] is not None:
-            facts.append(("", f"agrees with the original in {percent(entry['agreement'])}"))
-        if entry["not_asked_beside"]:
-            facts.append(("", f"{entry['not_asked_beside']:,} not shown to its model: it had enough to answer"))
-    recording = record["recording"]
-    facts.append(
-        (
-            "kept",
-            f"{recording['stored']:,} in the log, {recording['unreadable']:,} unreadable, {recording['dropped']:,}"
-            f" dropped",
-        )
-    )
-    reasons = list(recording.get("why_unreadable", {}).items())[:_MOST_REASONS]
-    facts += [("", f"   {count:,} {reason}") for reason, count in reasons]
-    if recording["last_error"]:
-        facts.append(("", recording["last_error"], "bad"))
+        facts += _slot_facts(model_type, slot)
+        if (entry := record["model_types"].get(model_type)) is not None:
+            facts += _answered_facts(entry, bars=bars)
+    facts += _recording_facts(record["recording"])
     if record["upstream_errors"]:
         facts.append(("original", ", ".join(f"{kind}: {count:,}" for kind, count in record["upstream_errors"].items())))
     if record["problem"]:
         facts.append(("settings", record["problem"], "bad"))
     return facts
+
+
+def _slot_facts(model_type: str, slot: Mapping[str, Any]) -> list[Fact]:
+    """What a slot asks: its model and its candidate, and what stands in the way."""
+    mode = f"canary {slot['share_percent']} %" if slot["mode"] == "canary" else slot["mode"]
+    state = slot["closed"] or f"{mode}, {slot['model']}"
+    circuit = _circuit(slot)
+    style = "dim" if slot["closed"] else "good" if not circuit else "bad"
+    facts: list[Fact] = [(spell_model_type(model_type), f"{state}{circuit}", style)]
+    if (coming := slot["challenger"]) is not None:
+        facts.append(("", f"candidate: {coming['model']}, {coming['percent']} %{_circuit(coming)}"))
+    if slot["waking"] and slot["closed"]:
+        facts.append(("", slot["waking"]))
+    if model_type == "coding" and slot["closed"] is None and not slot["tools"]:
+        facts.append(("", f"calls with tools go to the original; if the model calls functions: {_WITH_TOOLS}"))
+    return facts
+
+
+def _circuit(slot: Mapping[str, Any]) -> str:
+    """That a circuit is not closed, as it should be."""
+    return "" if slot["circuit"] == "closed" else f", circuit {slot['circuit']}"
+
+
+def _answered_facts(entry: Mapping[str, Any], *, bars: bool) -> list[Fact]:
+    """Who answered the decisions of a type, and how far its model agrees with the original."""
+    facts: list[Fact] = []
+    for source, part in entry["by_source"].items():
+        speed = f", p50 {part['p50_ms']} ms, p95 {part['p95_ms']} ms"
+        share = part["count"] / entry["decisions"]
+        drawn = f"{bar(share, _BAR)} " if bars else ""
+        facts.append(("", f"{_SOURCES.get(source, source)}: {part['count']:,} ({drawn}{percent(share)}){speed}"))
+        if source != "slot":
+            facts += _reason_facts(part["reasons"])
+    if entry["agreement"] is not None:
+        facts.append(("", f"agrees with the original in {percent(entry['agreement'])}"))
+    if entry["not_asked_beside"]:
+        facts.append(("", f"{entry['not_asked_beside']:,} not shown to its model: it had enough to answer"))
+    return facts
+
+
+def _recording_facts(recording: Mapping[str, Any]) -> list[Fact]:
+    """What went into the log, and what did not and why."""
+    stored = f"{recording['stored']:,} in the log"
+    lost = f"{recording['unreadable']:,} unreadable, {recording['dropped']:,} dropped"
+    facts: list[Fact] = [("kept", f"{stored}, {lost}"), *_reason_facts(recording.get("why_unreadable", {}))]
+    if recording["last_error"]:
+        facts.append(("", recording["last_error"], "bad"))
+    return facts
+
+
+def _reason_facts(reasons: Mapping[str, int]) -> list[Fact]:
+    return [("", f"   {count:,} {reason}") for reason, count in list(reasons.items())[:_MOST_REASONS]]

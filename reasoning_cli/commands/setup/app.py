@@ -84,15 +84,12 @@ def setup(
         return
     if dry_run or force or json:
         raise UsageError("this belongs to --from-env", "for example `reasoning setup --from-env .env --dry-run`")
-    from reasoning_cli.commands.setup.wizard import ask_everything, try_key
-
-    terminal = session.terminal
-    if not non_interactive and not terminal.can_ask:
+    if not non_interactive and not session.terminal.can_ask:
         raise UsageError(
             "nobody is there to answer the questions",
             "add --non-interactive and the answers as options: `reasoning setup --help`",
         )
-    key = terminal.input.readline().strip() if api_key_stdin else None
+    key = session.terminal.input.readline().strip() if api_key_stdin else None
     typed_in = {
         s.BUDGET_LIMIT.name: budget,
         s.IDLE_MINUTES.name: idle_minutes,
@@ -105,19 +102,33 @@ def setup(
     answers: dict[str, str | None] = {name: text for name, text in typed_in.items() if text is not None}
     _check(session, answers)
     try:
-        if api_key_stdin and not offline:
-            try_key(session, answers[s.API_KEY.name] or "")
+        if key is not None and not offline:
+            _try_key(session, key)
         if not non_interactive:
-            for line in _INTRODUCTION:
-                terminal.note(line)
-            answers = ask_everything(session, answers)
-            _agree(session, answers)
+            answers = _asked_for(session, answers)
     except KeyboardInterrupt:
-        terminal.note("Interrupted. Nothing was written.")
+        session.terminal.note("Interrupted. Nothing was written.")
         raise
     _write(session, answers)
     show_environment(session, agent, Syntax.SH)
     _show_next_steps(session)
+
+
+def _try_key(session: Session, key: str) -> None:
+    from reasoning_cli.commands.setup.wizard import try_key
+
+    try_key(session, key)
+
+
+def _asked_for(session: Session, answers: dict[str, str | None]) -> dict[str, str | None]:
+    """The answers to all questions, those given beforehand among them; a no to the last ends the command."""
+    from reasoning_cli.commands.setup.wizard import ask_everything
+
+    for line in _INTRODUCTION:
+        session.terminal.note(line)
+    answers = ask_everything(session, answers)
+    _agree(session, answers)
+    return answers
 
 
 def _show_next_steps(session: Session) -> None:

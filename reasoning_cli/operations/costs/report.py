@@ -123,11 +123,7 @@ def cost_report(
     With a client, Together is asked for counts of requests where the log has none. Raises UsageError for more lines
     than anybody reads.
     """
-    edges: Sequence[datetime] = (since, until)
-    if by in (By.DAY, By.HOUR):
-        edges = (day_edges if by is By.DAY else hour_edges)(since, until, zone)
-        if len(edges) > MAX_LINES:
-            raise UsageError(f"that is a bill of {len(edges) - 1:,} lines", "use `--by day`, or a shorter time")
+    edges = _edges(by, since, until, zone)
     readings = readings_by_deployment(store)
     # A service's clock in whole seconds is behind what was made in this one.
     jobs = [fine_tune for fine_tune in FineTunes(store).all(since) if fine_tune.created_at < until or until >= at]
@@ -158,6 +154,16 @@ def cost_report(
         rounding_cents=sum((cents for _, cents in doubts), Decimal(0)),
         price_differs=rules.price_differs,
     )
+
+
+def _edges(by: By, since: datetime, until: datetime, zone: tzinfo | None) -> Sequence[datetime]:
+    """Where the spans of a bill begin and end. Raises UsageError for more than anybody reads."""
+    if by not in (By.DAY, By.HOUR):
+        return (since, until)
+    edges = (day_edges if by is By.DAY else hour_edges)(since, until, zone)
+    if len(edges) > MAX_LINES:
+        raise UsageError(f"that is a bill of {len(edges) - 1:,} lines", "use `--by day`, or a shorter time")
+    return edges
 
 
 @dataclass(frozen=True)
