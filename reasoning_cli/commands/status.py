@@ -59,11 +59,14 @@ def _guard_line(session: Session) -> str:
 def _gateway_line(session: Session) -> str:
     from reasoning_cli import settings as s
     from reasoning_cli.commands.gateway.status import running_or_none
+    from reasoning_cli.operations.agents.env import whose_gateway
 
     port = session.settings.get(s.GATEWAY_PORT)
     record = running_or_none(session)
     if record is None:
         return f"GATEWAY  none on port {port}: `reasoning gateway serve`"
+    if (whose := whose_gateway(session.settings, record)) is not None:
+        return f"GATEWAY  none of yours; on port {port} runs {whose}: `reasoning gateway serve --port {port + 1}`"
     decisions = sum(entry["decisions"] for entry in record["model_types"].values())
     own = sum(entry["by_source"].get("slot", {}).get("count", 0) for entry in record["model_types"].values())
     return (

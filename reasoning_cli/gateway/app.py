@@ -218,6 +218,8 @@ class Gateway(Context):
             entry["models"] = models.records(model_type)
         return {
             "started_at": self.started_at.isoformat(timespec="seconds"),
+            "sandbox": self.book.view.sandbox,
+            "profile": self.book.view.profile,
             "workers": sum(worker["alive"] for worker in workers),
             **summed,
             "slots": {

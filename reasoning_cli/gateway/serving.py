@@ -370,6 +370,8 @@ def _reader(options: Options) -> Callable[[], View]:
             token=None if on_loopback else settings.get(s.GATEWAY_TOKEN),
             redact=settings.get(s.REDACT_ON_WRITE),
             hosts=frozenset(filter(None, (settings.get(s.GATEWAY_HOSTS) or "").split(","))) if on_loopback else None,
+            sandbox=settings.outside is not None,
+            profile=settings.paths.profile,
         )
 
     return read

@@ -20,7 +20,8 @@ class View:
     """What the operator wants at one moment: the slots, and where what is not a decision of ours goes (bases with /v1).
 
     `token` is what callers have to show, None where everybody may come in; `hosts` are names it is called by beside
-    those of this machine itself, None where any name will do; `redact`: before decisions are stored.
+    those of this machine itself, None where any name will do; `redact`: before decisions are stored. `sandbox` and
+    `profile` say whose account and log it works with.
     """
 
     slots: Mapping[str, SlotNow]
@@ -29,6 +30,8 @@ class View:
     token: str | None = None
     redact: bool = False
     hosts: frozenset[str] | None = frozenset()
+    sandbox: bool = False
+    profile: str | None = None
 
 
 class Book:

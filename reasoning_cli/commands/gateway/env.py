@@ -52,7 +52,13 @@ def env(
 
 def show_environment(session: Session, agent: Agent, syntax: Syntax, port: int | None = None) -> None:
     """The lines on stdout; on stderr, what stands in the way of using them. `port` None is that of the settings."""
-    from reasoning_cli.operations.agents.env import agent_caveat, agent_variables, tls_caveat, why_not_free
+    from reasoning_cli.operations.agents.env import (
+        agent_caveat,
+        agent_variables,
+        tls_caveat,
+        whose_gateway,
+        why_not_free,
+    )
 
     terminal, settings = session.terminal, session.settings
     certificate, asked = settings.get(s.GATEWAY_TLS_CERT), port
@@ -68,7 +74,14 @@ def show_environment(session: Session, agent: Agent, syntax: Syntax, port: int |
             "From another machine: its name in place of 127.0.0.1, and gateway.token as the header x-reasoning-token"
             f" or in the base address, as in {'http' if certificate is None else 'https'}://HOST:PORT/t/TOKEN/v1"
         )
-    if running_or_none(session, asked) is not None:
+    record = running_or_none(session, asked)
+    if record is not None and (whose := whose_gateway(settings, record)) is not None:
+        terminal.warn(f"on port {port} runs {whose}: with these lines an agent goes there")
+        terminal.hint(
+            f"start yours on another port: `reasoning gateway serve --port {port + 1}`,"
+            f" then `reasoning gateway env --port {port + 1}`"
+        )
+    elif record is not None:
         terminal.note(f"The gateway runs on port {port}: an agent sent there gets its answers.")
     elif why_not_free(port):
         terminal.warn(f"another program listens on port {port}")

@@ -49,7 +49,12 @@ def status(
     def lines() -> list[str]:
         record = running(session, port)
         facts = status_facts(record, bars=session.terminal.out_is_terminal)
-        return [*_wrapped(session, status_line(record)), "", *session.terminal.fact_lines(facts)]
+        return [
+            *_whose(session, record),
+            *_wrapped(session, status_line(record)),
+            "",
+            *session.terminal.fact_lines(facts),
+        ]
 
     look = Look(lambda: running(session, port), slot_listing, lines)
     _show(session, look, chosen_format(fmt, json), quiet=quiet, every=interval if watch else None)
@@ -90,7 +95,8 @@ def stats(
         return _history(session, since, until)
 
     def lines() -> list[str]:
-        return stats_lines(session.terminal, record(), model_names(session.store))
+        found = record()
+        return [*_whose(session, found), *stats_lines(session.terminal, found, model_names(session.store))]
 
     look = Look(record, stats_listing, lines)
     _show(session, look, chosen_format(fmt, json), quiet=quiet, every=interval if watch else None)
@@ -172,6 +178,14 @@ def _show(session: Session, look: Look, fmt: Format, *, quiet: bool, every: str 
             else:
                 show(last)
             session.sleep(pause)
+
+
+def _whose(session: Session, record: Mapping[str, Any]) -> list[str]:
+    """Where the gateway that answers is another's, such as the sandbox's, that."""
+    from reasoning_cli.operations.agents.env import whose_gateway
+
+    whose = whose_gateway(session.settings, record)
+    return [] if whose is None else [*_wrapped(session, f"Not yours: this is {whose}."), ""]
 
 
 def _wrapped(session: Session, text: str) -> list[str]:

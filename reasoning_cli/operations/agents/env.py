@@ -10,12 +10,17 @@ import errno
 import json
 import os
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from reasoning_cli.errors import ConfigurationError
 from reasoning_cli.values import Agent
+
+if TYPE_CHECKING:
+    from reasoning_cli.settings import Settings
 
 HOST = "127.0.0.1"
 
@@ -90,6 +95,20 @@ def refuse_circle(url: str, port: int) -> None:
             f"`{url}` is where the gateway itself is to listen; its calls would come back to it for ever",
             "name the provider's own address, such as https://api.openai.com/v1",
         )
+
+
+def whose_gateway(settings: Settings, record: Mapping[str, Any]) -> str | None:
+    """Whose gateway it is that tells `record`, where it works with another account and log than these settings: a port
+    is shared by all of them. None when it is ours, or too old to say."""
+    sandbox, profile = record.get("sandbox"), record.get("profile")
+    if sandbox is None or (sandbox, profile) == (settings.outside is not None, settings.paths.profile):
+        return None
+    of_profile = f" of profile {profile}" if profile != settings.paths.profile and profile is not None else ""
+    if profile is None and settings.paths.profile is not None:
+        of_profile = " of no profile"
+    if sandbox:
+        return f"the sandbox's gateway{of_profile}, which reaches no real model and no provider unless one is set there"
+    return f"a real gateway{of_profile}, which calls real models and providers"
 
 
 def why_not_free(port: int) -> str | None:

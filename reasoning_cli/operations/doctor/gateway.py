@@ -8,7 +8,7 @@ from typing import Any
 
 from reasoning_cli import settings as s
 from reasoning_cli.errors import ConfigurationError, ExitCode
-from reasoning_cli.operations.agents.env import agent_caveat, is_gateway, why_not_free
+from reasoning_cli.operations.agents.env import agent_caveat, is_gateway, whose_gateway, why_not_free
 from reasoning_cli.operations.doctor.check import Check, fail, ok, warn
 from reasoning_cli.settings import Settings
 from reasoning_cli.values import Agent, spell_model_type
@@ -31,7 +31,12 @@ def check_gateway(settings: Settings, probes: Probes, *, online: bool) -> Iterat
         return  # shown among the settings
     reason = why_not_free(port)
     running = probes.gateway() if reason is not None else None
-    if running is not None:
+    whose = None if running is None else whose_gateway(settings, running)
+    if whose is not None:
+        fix = f"reasoning config set gateway.port {port + 1}"
+        yield warn("gateway", f"gateway port {port}: none of yours is there, but {whose}", fix)
+        running = None
+    elif running is not None:
         yield from _running(port, running)
     elif reason is not None:
         yield warn("gateway", f"gateway port {port}: {reason}", f"reasoning config set gateway.port {port + 1}")

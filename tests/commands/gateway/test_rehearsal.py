@@ -21,6 +21,7 @@ from reasoning_cli.commands.demo.synthetic_agent import planning_prompt
 from reasoning_cli.gateway.serving import Options
 from reasoning_cli.gateway.serving import _reader as make_reader
 from reasoning_cli.sandbox.server import SandboxServer
+from tests.commands.gateway.test_gateway import serving
 from tests.conftest import Run
 from tests.gateway import canned
 from tests.gateway.provider import Provider
@@ -112,6 +113,39 @@ def test_doctor_calls_no_provider_from_the_sandbox(process: Run, tmp_path: Path,
         done = process("--sandbox", "doctor")
     assert f"a gateway runs on port {port}" in done.stdout
     assert "_upstream" not in done.stdout
+
+
+def test_outside_the_sandbox_its_gateway_is_not_taken_for_the_real_one(
+    process: Run, monkeypatch: pytest.MonkeyPatch, nothing_outside: None
+) -> None:
+    """Both have the same port by default: an agent would get the stand-in's answers, and its operator never know."""
+    with rehearsing() as (url, _):
+        port = url.rpartition(":")[2]
+        inside = process("--sandbox", "gateway", "env", "--port", port)
+        assert "The gateway runs on port" in inside.stderr, inside.stderr
+        monkeypatch.setenv("REASONING_GATEWAY_PORT", port)
+        env = process("gateway", "env")
+        assert f"on port {port} runs the sandbox's gateway" in env.stderr, env.stderr
+        assert f"`reasoning gateway serve --port {int(port) + 1}`" in env.stderr
+        assert "an agent sent there gets its answers" not in env.stderr
+        for verb in ("status", "stats"):
+            assert process("gateway", verb).stdout.startswith("Not yours: this is the sandbox's gateway"), verb
+        assert json.loads(process("gateway", "status", "--json").stdout)["sandbox"] is True
+        assert f"GATEWAY  none of yours; on port {port} runs the sandbox's gateway" in process("status").stdout
+        doctor = process("doctor", "--offline").stdout
+        assert f"gateway port {port}: none of yours is there, but the sandbox's gateway" in doctor, doctor
+        assert "answered by your models" not in doctor
+
+
+def test_in_the_sandbox_and_another_profile_a_real_gateway_is_said_to_be_one(process: Run) -> None:
+    """Whoever tries things out for free would send an agent to real providers by the sandbox's lines."""
+    with serving() as gateway:
+        port = str(gateway.port)
+        assert f"The gateway runs on port {port}" in process("gateway", "env", "--port", port).stderr
+        sandbox = process("--sandbox", "gateway", "env", "--port", port).stderr
+        assert f"on port {port} runs a real gateway, which calls real models and providers" in sandbox, sandbox
+        other = process("--profile", "work", "gateway", "status", "--port", port).stdout
+        assert other.startswith("Not yours: this is a real gateway of no profile"), other
 
 
 def test_the_sandbox_does_not_end_while_a_gateway_is_on_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
