@@ -151,7 +151,7 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """A sentence that is the result, for a person: wrapped where a terminal is narrow."""
-        self._write(self.out, self._wrapped(visible(without_passwords(text), but="\n"), self.out))
+        self._write(self.out, self._wrapped(visible(without_passwords(self.as_called(text)), but="\n"), self.out))
 
     def json(self, value: object, *, exact: bool = False) -> None:
         """One JSON document. Passwords in addresses are left out, unless it is `exact`: what agents said stays."""
@@ -258,11 +258,11 @@ class Terminal:
 
     def warn(self, text: str) -> None:
         """Something the operator should know though the command goes on."""
-        self._labelled("warning", text)
+        self._labelled("warning", self.as_called(text))
 
     def error(self, error: ReasoningError) -> None:
         """Two lines: what is wrong, and what to type."""
-        self._labelled("error", error.message)
+        self._labelled("error", self.as_called(error.message))
         if error.hint:
             self.hint(error.hint)
 

@@ -271,3 +271,18 @@ def test_commands_in_hints_carry_the_global_options_once(command: str, text: str
     terminal = Terminal(command=command)
     assert terminal.as_called(text) == called
     assert terminal.as_called(called) == called
+
+
+@pytest.mark.parametrize("kind", ["say", "note", "hint", "warn", "message", "facts"])
+def test_whatever_is_said_names_commands_of_the_same_account(piped: MakePiped, kind: str) -> None:
+    """What is copied from a sandbox's result must not change real settings, nor a profile's those of no profile."""
+    made, text = piped(), "look: `reasoning data stats`"
+    terminal = Terminal(out=made.out, err=made.err, environ={}, command="reasoning --sandbox")
+    match kind:
+        case "message":
+            terminal.error(ReasoningError(text))
+        case "facts":
+            terminal.facts([("next", text)])
+        case _:
+            getattr(terminal, kind)(text)
+    assert "`reasoning --sandbox data stats`" in made.stdout + made.stderr

@@ -22,7 +22,8 @@ app = typer.Typer(rich_markup_mode=None)
 app.command()(env)
 
 _INTRODUCTION = (
-    "reasoning stands between an agent and its provider. Decisions that models of yours can take go to them; everything"
+    # What begins with the program's name is taken for a command to type.
+    "Between an agent and its provider stands reasoning. Decisions that models of yours can take go to them; everything"
     " else goes on to the provider, and so does each decision that your model fails.",
     "",
     "A few questions follow. Enter takes what is offered, Ctrl-C leaves; nothing is written before you have seen it.",

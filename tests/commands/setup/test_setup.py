@@ -489,7 +489,7 @@ def terminal_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_person_at_a_terminal(service: SandboxServer, file: Path, terminal_variables: None) -> None:
     person = Keyboard("setup", "--agent", "openai")
-    person.wait_for("reasoning stands between an agent and its provider.")
+    person.wait_for("Between an agent and its provider stands reasoning.")
     person.wait_for("A few questions follow.")
     person.wait_for("Together API key")
     person.type("sandbox-key\r")
