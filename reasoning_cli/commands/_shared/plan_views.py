@@ -172,16 +172,23 @@ def stop_facts(plan: StopPlan, *, ours: bool = True) -> list[tuple[str, str]]:
     saves = money(plan.saves_cents_per_hour)
     if record.rides_on is not None:
         return _detach_facts(plan)
-    deleted = "stays at Together, stopped" if plan.keep else "deployment and endpoint are deleted; the model stays"
+    if plan.beside:
+        then = "all stay at Together, stopped" if plan.keep else "they and their endpoint are deleted; the models stay"
+    else:
+        then = "stays at Together, stopped" if plan.keep else "deployment and endpoint are deleted; the model stays"
     riders = ", ".join(
         f"{rider.model_name}" + (f" ({spell_model_type(rider.model_type)})" if rider.model_type else "")
         for rider in plan.riders
     )
     return [
         ("stop", f"{record.endpoint_name}: {record.model_name} on {record.hardware}, {record.state}"),
+        *[
+            ("with it", f"{other.deployment_name}: {other.model_name} on {other.hardware}, {other.state}")
+            for other in plan.beside
+        ],
         *([("with it", f"{riders}: {'attached, and stopped' if plan.keep else 'detached first'}")] if riders else []),
         *([] if ours else [("whose", "not ours: it was made elsewhere in this project, and somebody may need it")]),
-        ("then", deleted),
+        ("then", then),
         ("saves", f"{saves} an hour"),
     ]
 
@@ -241,6 +248,7 @@ def stop_record(plan: StopPlan, record: DeploymentRecord) -> dict[str, object]:
     return {
         "name": record.deployment_name if record.rides_on else record.endpoint_name,
         "keep": plan.keep,
+        "stops_too": [other.deployment_name for other in plan.beside],
         "detaches": [rider.model_name for rider in plan.riders],
         "deletes_base": plan.base.endpoint_name if plan.base else None,
         "stays_for": list(plan.stays_for),

@@ -163,7 +163,7 @@ def carry_out_replacement(
     if dry_run:
         _rehearse(session, plan, facts, replacement_record(plan, shift, None), json=json)
         return
-    ask_about(terminal, facts, "Replace it?", yes=yes, show=False)
+    ask_about(terminal, facts, "Replace it?" if shift.steps[-1] == 100 else "Deploy it beside?", yes=yes)
     try:
         with waiting(terminal, f"replacing {name}") as shown:
 

@@ -100,7 +100,9 @@ def _stop_one(
     saves = f"It saves {money(plan.saves_cents_per_hour)} an hour."
     if plan.stays_for:
         saves = f"{plan.record.endpoint_name} goes on for {' and '.join(plan.stays_for)}, at the same price."
-    terminal.say(f"{plan.record.model_name if plan.record.rides_on else name} is {end}. {saves}")
+    gone = [plan.record.model_name if plan.record.rides_on else name]
+    gone += [other.deployment_name or other.model_name for other in plan.beside]
+    terminal.say(f"{' and '.join(gone)} {'are' if plan.beside else 'is'} {end}. {saves}")
     if keep and not target.startswith("endpoint-"):
         terminal.hint(f"start it again: `reasoning models start {target}`")
         if (model_type := plan.record.model_type) in s.WAKE and session.settings.get(s.WAKE[model_type]):

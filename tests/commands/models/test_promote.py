@@ -69,6 +69,25 @@ def test_a_canary_is_taken_back(serving: Service, reasoning: Run) -> None:
     assert len(serving.deployments()) == 1
 
 
+def test_a_canary_is_priced_and_goes_with_what_it_stands_beside(serving: Service, reasoning: Run) -> None:
+    """It costs as much as what it stands beside; whoever types the type to undeploy has to know that two end."""
+    serving.run_clock()
+    canary = reasoning(*DEPLOY, "--canary", "10", "--yes")
+    assert "an hour while ready" in canary.stderr, canary.stderr
+    assert "both go on" in canary.stderr
+    names = [one["name"] for one in json.loads(reasoning("models", "list", "--json").stdout) if one["deployment_id"]]
+    second = next(name for name in names if name != "planning")
+    dry = reasoning("models", "undeploy", "planning", "--dry-run")
+    assert f"with it   {second}: {NEXT}" in dry.stdout, dry.stdout
+    assert "they and their endpoint are deleted" in dry.stdout
+    assert json.loads(reasoning("models", "undeploy", "planning", "--dry-run", "--json").stdout)["stops_too"] == [
+        second
+    ]
+    gone = reasoning("models", "undeploy", "planning", "--yes")
+    assert gone.stdout.startswith(f"planning and {second} are gone. "), gone.stdout
+    assert serving.deployments() == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
