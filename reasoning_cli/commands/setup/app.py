@@ -13,7 +13,7 @@ from reasoning_cli.commands._shared.completion import Shell, complete_model_type
 from reasoning_cli.commands._shared.options import OfflineOption
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.commands.gateway.env import AgentOption, Syntax, env, show_environment
-from reasoning_cli.errors import ExitCode, UsageError
+from reasoning_cli.errors import ExitCode, RemoteError, UsageError
 from reasoning_cli.redact import mask, remember
 from reasoning_cli.values import MODEL_TYPES, Agent, parse_model_type, spell_model_type
 
@@ -104,7 +104,7 @@ def setup(
     _check(session, answers)
     try:
         if key is not None and not offline:
-            _try_key(session, key)
+            _try_unasked(session, key)
         if not non_interactive:
             answers = _asked_for(session, answers)
     except KeyboardInterrupt:
@@ -115,10 +115,17 @@ def setup(
     _show_next_steps(session)
 
 
-def _try_key(session: Session, key: str) -> None:
+def _try_unasked(session: Session, key: str) -> None:
+    """Try a key that was piped in. Where Together is out of reach nobody can be asked whether to go on: the option is
+    named."""
     from reasoning_cli.commands.setup.wizard import try_key
 
-    try_key(session, key)
+    try:
+        try_key(session, key)
+    except RemoteError as problem:
+        raise RemoteError(
+            problem.message, "check the network, or write the key down unchecked: the same command with `--offline`"
+        ) from problem
 
 
 def _asked_for(session: Session, answers: dict[str, str | None]) -> dict[str, str | None]:
@@ -136,13 +143,19 @@ def _show_next_steps(session: Session) -> None:
     """What to type after setup, in the order that it is needed."""
     session.read_settings_again()
     enabled = [spell_model_type(name) for name, on in session.enabled.items() if on]
-    steps = [
+    has_key = session.in_sandbox or session.settings.resolve(s.API_KEY).value is not None
+    steps = [] if has_key else [("add a key", "`reasoning config set-key`: without it no model can be deployed")]
+    steps += [
         ("check all of it", "`reasoning doctor`"),
         ("start the gateway", "`reasoning gateway serve`, then the agent with the lines above"),
         ("import the past", "`reasoning data import SOURCE`: what your agent decided already"),
     ]
-    if enabled:
+    if enabled and has_key:
         steps.append(("see a price", f"`reasoning models deploy {enabled[0]} --dry-run`"))
+    elif enabled:
+        steps.append(
+            ("see it first", f"`reasoning --sandbox models deploy {enabled[0]} --dry-run`: free, no key needed")
+        )
     session.terminal.note("Next:")
     session.terminal.facts(steps, to_out=False)
 

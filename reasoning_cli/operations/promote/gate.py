@@ -101,6 +101,9 @@ def judge(
             "evaluated", "an evaluation", f"one of at least {gate.min_decisions:,} decisions", "none", False, evaluate
         )
         return [missing, _live(found, name)]
+    # As it is named, an evaluation takes all there is that the model has not seen: at once again, it finds no more.
+    more = f"collect more decisions that it was not trained on (`reasoning data stats`), then {evaluate}"
+    better = f"see what it answered: `reasoning data review --evaluation {found.evaluation}`; better training moves it"
     criteria = [
         Criterion(
             "min_decisions",
@@ -108,7 +111,7 @@ def judge(
             f"at least {gate.min_decisions:,}",
             f"{found.decisions:,}",
             found.decisions >= gate.min_decisions,
-            f"ask it more: {evaluate}",
+            more,
         ),
         _fresh(gate, found, evaluate, now),
         Criterion(
@@ -119,7 +122,13 @@ def judge(
             not found.leaked,
             f"evaluate on what it has not seen: {evaluate}",
         ),
-        _at_least("valid_percent", "valid answers", found.valid, gate.valid_percent, evaluate),
+        _at_least(
+            "valid_percent",
+            "valid answers",
+            found.valid,
+            gate.valid_percent,
+            evaluate if found.valid is None else more if found.valid.value * 100 >= gate.valid_percent else better,
+        ),
     ]
     if found.baseline is not None and found.difference is None:
         both = f"ask both the same: {evaluate}"

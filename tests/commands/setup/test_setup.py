@@ -323,6 +323,15 @@ def test_flags_alone_are_enough(reasoning: Run, service: SandboxServer, file: Pa
     )
 
 
+def test_without_a_key_no_step_is_named_that_needs_one(reasoning: Run, file: Path) -> None:
+    done = reasoning("setup", "--non-interactive", "--enable", "planning")
+    steps = done.stderr.partition("Next:\n")[2]
+    assert steps.startswith("  add a key           `reasoning config set-key`"), steps
+    assert steps.endswith("`reasoning --sandbox models deploy planning --dry-run`: free, no key needed\n"), steps
+    assert "`reasoning models deploy" not in steps
+    assert reasoning("models", "deploy", "planning", "--dry-run").exit_code == 4  # what would have been named
+
+
 def test_a_key_that_is_refused_is_not_written(reasoning: Run, service: SandboxServer, file: Path) -> None:
     done = reasoning("setup", "--non-interactive", "--api-key-stdin", input=f"{KEY}\n")
     assert (done.exit_code, file.exists()) == (4, False)
@@ -332,7 +341,9 @@ def test_a_key_that_is_refused_is_not_written(reasoning: Run, service: SandboxSe
 def test_a_key_can_be_written_untried(reasoning: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOGETHER_BASE_URL", NOWHERE)
     flags = ("setup", "--non-interactive", "--api-key-stdin")
-    assert (reasoning(*flags, input=KEY).exit_code, file.exists()) == (7, False)
+    refused = reasoning(*flags, input=KEY)
+    assert (refused.exit_code, file.exists()) == (7, False)
+    assert "write the key down unchecked: the same command with `--offline`" in refused.stderr
     assert reasoning(*flags, "--offline", input=KEY).exit_code == 0
     assert written(file) == {"together.api_key": KEY}
 

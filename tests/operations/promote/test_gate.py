@@ -76,6 +76,7 @@ def test_each_rule_refuses_alone_and_says_what_helps(changes: dict[str, object],
 
 
 EVALUATE = "`reasoning train eval should-respond --model acme/new`"
+COLLECT = "collect more decisions that it was not trained on (`reasoning data stats`), then "
 AGREEMENT = "right decisions, less those of what answers now"
 
 
@@ -85,7 +86,7 @@ def test_each_rule_shows_what_is_wanted_and_found_and_what_would_help() -> None:
     assert judge(gate, found, "should_respond", "acme/new", 2000, NOW, first="deploy it, ") == [
         Criterion(
             *("min_decisions", "decisions evaluated", "at least 1,000", "5,000", True),
-            f"ask it more: deploy it, {EVALUATE}",
+            f"{COLLECT}deploy it, {EVALUATE}",
         ),
         Criterion(
             *("max_age_days", "days since the evaluation", "at most 14", "1", True),
@@ -97,7 +98,7 @@ def test_each_rule_shows_what_is_wanted_and_found_and_what_would_help() -> None:
         ),
         Criterion(
             *("valid_percent", "valid answers", "at least 95 %", "99.0 %, between 98.0 and 100.0", True),
-            f"deploy it, {EVALUATE}",
+            f"{COLLECT}deploy it, {EVALUATE}",
         ),
         Criterion(
             *("margin_percent", AGREEMENT, "at least -2 %", "3.0 %, between -1.0 and 7.0", True),
@@ -208,6 +209,23 @@ def test_a_model_that_follows_another_of_ours_is_watched_by_how_often_they_agree
     gate = DEFAULTS["should_respond"]
     watched = rules_of_watch(gate, replace(GOOD, baseline=baseline, baseline_agreement=agreement))
     assert watched == replace(gate, live_agreement_percent=pytest.approx(percent))
+
+
+@pytest.mark.parametrize(
+    ("changes", "help"),
+    [
+        ({"decisions": 15}, "collect more decisions that it was not trained on"),
+        ({"valid": Bounds(1.0, 0.796, 1.0)}, "collect more decisions that it was not trained on"),
+        ({"valid": Bounds(0.8, 0.75, 0.85)}, "`reasoning data review --evaluation 3`"),
+        ({"valid": None}, "`reasoning train eval should-respond --model acme/new`"),
+    ],
+)
+def test_what_helps_does_not_lead_back_to_the_same_evaluation(changes: dict[str, object], help: str) -> None:
+    """Fifteen decisions were all that there were: the same command again finds the same fifteen."""
+    found = replace(GOOD, **changes)  # type: ignore[arg-type]
+    refused = refusal(judge(DEFAULTS["should_respond"], found, "should_respond", "acme/new", 2000, NOW), "m", "n")
+    assert refused is not None
+    assert help in (refused.hint or "")
 
 
 def test_what_may_be_left_open_neither_passes_nor_fails() -> None:
