@@ -21,10 +21,11 @@ PACKAGE = Path(__file__).parents[1] / "reasoning_cli"
 ROOMS_BELOW = {
     "commands": {"operations", "decisions", "together", "store", "terminal", "gateway", "sources"},
     "gateway": {"operations", "decisions", "together", "store"},
-    "operations": {"decisions", "together", "sources", "store", "redaction"},
+    "operations": {"decisions", "together", "servers", "sources", "store", "redaction"},
     "decisions": set(),
     "redaction": set(),
     "together": set(),
+    "servers": set(),
     "sources": set(),
     "store": set(),
     "terminal": set(),
@@ -59,7 +60,7 @@ MOST_MODULES = 20  # in one folder: more is a list that nobody reads
 
 # The rooms (or files at the top) a library may be named in; others are free, such as the standard library.
 HOMES = {
-    "httpx": {"together", "sources", "gateway"},
+    "httpx": {"together", "servers", "sources", "gateway"},
     "pydantic": {"together", "gateway"},
     "brotli": {"gateway"},
     "sqlite3": {"store"},

@@ -332,6 +332,18 @@ class ChatAnswer(Wire):
     def text(self) -> str:
         return (self.choices[0].message.content or "") if self.choices else ""
 
+    @property
+    def finish_reason(self) -> str | None:
+        return self.choices[0].finish_reason if self.choices else None
+
+    @property
+    def prompt_tokens(self) -> int | None:
+        return self.usage.prompt_tokens if self.usage else None
+
+    @property
+    def completion_tokens(self) -> int | None:
+        return self.usage.completion_tokens if self.usage else None
+
 
 class Legacy(BaseModel):
     """Base of the shapes of v1, whose members are snake_case."""

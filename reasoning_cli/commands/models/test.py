@@ -26,6 +26,8 @@ def test(
     """Ask a deployed model a real decision, and check the answer as the agent would. Exit code 1 when it is invalid."""
     from dataclasses import asdict
 
+    from reasoning_cli import settings as s
+    from reasoning_cli.operations.deploy.own_server import own_server
     from reasoning_cli.operations.deploy.smoke_test import Question, choose_question, try_model
 
     session, wanted = session_of(ctx), parse_model_type(model_type)
@@ -36,8 +38,9 @@ def test(
         except UnicodeDecodeError as error:
             raise DataError(f"`{prompt}` is not UTF-8 text: {error.reason}", "give a text file") from error
     else:
-        question = choose_question(session.store, wanted)
-    trial = try_model(session.client, session.store, wanted, question)
+        question = choose_question(session.store, wanted, str(session.settings.get(s.PROMPT_FORM[wanted])))
+    server = own_server(session.settings, wanted)
+    trial = try_model(lambda: session.client, session.store, server, wanted, question)
     milliseconds = round(trial.latency.total_seconds() * 1000)
     if json:
         terminal.json(

@@ -79,6 +79,7 @@ def auto(
 
     The guard goes on with it, one step each time it looks. Without a TYPE: how each loop stands.
     """
+    from reasoning_cli.operations.promote.plan import refuse_own_server
     from reasoning_cli.store.train.auto_loops import Loops
 
     session, chosen = session_of(ctx), chosen_format(fmt, json)
@@ -95,6 +96,8 @@ def auto(
         _off(session, name)
         return
     loop = Loops(session.store).get(name)
+    if conditions or loop is None or once:
+        refuse_own_server(session.settings, name)  # before a training is paid for
     if conditions or loop is None:
         given = every, min_new, count, max_cost, unattended
         loop = _set(session, name, loop, given, yes=yes, dry_run=dry_run, json=chosen is Format.JSON)

@@ -57,6 +57,7 @@ def compare(
     json: JsonOption = False,
 ) -> None:
     """By live traffic in shadow or canary: is a model better, worse, or not yet known? Look as often as you like."""
+    from reasoning_cli.operations.deploy.own_server import own_server
     from reasoning_cli.operations.evaluate.gate_rules import read_gate
     from reasoning_cli.operations.evaluate.online import CompareRequest
     from reasoning_cli.operations.statistics.sequential import Verdict
@@ -64,7 +65,9 @@ def compare(
 
     session, chosen = session_of(ctx), parse_model_type(model_type)
     span = filter_of(session, None, None, None, None, None, None, since, until)
-    request = CompareRequest(chosen, model, against, span.since, span.until, alpha / 100)
+    server = own_server(session.settings, chosen)
+    own = server.model if server is not None else None
+    request = CompareRequest(chosen, model, against, span.since, span.until, alpha / 100, own)
     rules = read_gate(gate, chosen)
     if not watch:
         _show(session, _compared(session, request, rules), json=json)

@@ -192,7 +192,7 @@ def _run(
                 shown.show("evaluating", pace.of(count, total, "answers"))
 
             context = EvaluationContext(session.now, session.sleep, concurrency, run_tests, again, on_progress)
-            return run_evaluation(session.client, session.store, plan, prices, context)
+            return run_evaluation(lambda: session.client, session.store, plan, prices, context)
     except BaseException as problem:
         how = "Interrupted" if isinstance(problem, KeyboardInterrupt) else "It broke off"
         session.terminal.note(
@@ -256,6 +256,7 @@ def _request(
 
     from reasoning_cli import settings as s
     from reasoning_cli.commands._shared.sample_options import filter_of
+    from reasoning_cli.operations.deploy.own_server import own_servers
     from reasoning_cli.operations.evaluate.sampling import EvaluateRequest, Weights
 
     limit, sample, seed, holdout = which
@@ -276,6 +277,7 @@ def _request(
         sample=sample,
         seed=seed,
         weights=Weights(*weights),
+        servers=own_servers(session.settings),
         # In the form of when there were no others, so that an evaluation made then is still known.
         typed=repr(filters if room or source or decision else (since, until, agent, label)),
     )

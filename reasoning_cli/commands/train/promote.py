@@ -219,11 +219,12 @@ def _plan(
     from reasoning_cli.operations.promote.controller import gate_of
     from reasoning_cli.operations.promote.evidence import find_evidence
     from reasoning_cli.operations.promote.gate import judge, rules_of_watch
-    from reasoning_cli.operations.promote.plan import answering, find_candidate, plan_promotion
+    from reasoning_cli.operations.promote.plan import answering, find_candidate, plan_promotion, refuse_own_server
     from reasoning_cli.operations.promote.transitions import percents
     from reasoning_cli.store.deploy.deployments import Deployments
 
     store, settings, model_type = session.store, session.settings, request.model_type
+    refuse_own_server(settings, model_type)  # before anybody is asked for
     refresh(session.client, store)  # what is stopped by now answers nobody
     gate = read_gate(gate_file, model_type)
     if going is not None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reasoning_cli.decisions.answers import Answer, InvalidAnswer, cut_of, decision_of, is_natural_end, read_answer
+from reasoning_cli.decisions.compact import compact
 from reasoning_cli.decisions.examples import EXAMPLES
+from reasoning_cli.operations.deploy.own_server import OwnServer
 from reasoning_cli.operations.inventory.lookup import find_live
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.training_log import SampleFilter, Samples
 
 if TYPE_CHECKING:
+    from reasoning_cli.servers.client import ModelServer
     from reasoning_cli.together.client import TogetherClient
 
 # Room for a model that thinks aloud before it answers.
@@ -53,37 +58,58 @@ class Trial:
         return None if isinstance(self.answer, InvalidAnswer) else decision_of(self.answer)
 
 
-def choose_question(store: Store, model_type: str) -> Question:
-    """The newest decision of the log, as it was asked then; a built-in one while there is none."""
+def choose_question(store: Store, model_type: str, form: str = "exact") -> Question:
+    """The newest decision of the log in the slot's form of prompts; a built-in one while there is none."""
     for sample in Samples(store).iterate(SampleFilter(model_types=(model_type,), limit=1)):
-        return Question(sample.prompt, "the newest sample", sample.system)
-    return Question(EXAMPLES[model_type], "a built-in example")
+        return Question(_in_form(model_type, sample.prompt, form), "the newest sample", sample.system)
+    return Question(_in_form(model_type, EXAMPLES[model_type], form), "a built-in example")
 
 
-def try_model(client: TogetherClient, store: Store, model_type: str, question: Question) -> Trial:
-    """Ask the model that is deployed for a type.
+def _in_form(model_type: str, prompt: str, form: str) -> str:
+    """The prompt as the slot's model gets it; as it is where it lacks what the form needs."""
+    return (compact(model_type, prompt) if form == "compact" else None) or prompt
 
-    Raises NotFoundError when none is, NotServingError when it does not run.
+
+def try_model(
+    connect: Callable[[], TogetherClient], store: Store, server: OwnServer | None, model_type: str, question: Question
+) -> Trial:
+    """Ask the model that is deployed for a type, or the operator's own `server` that serves it: nobody else then.
+
+    Raises NotFoundError when none is, NotServingError when it does not run, and what is in `servers.problems`.
     """
+    if server is not None:
+        with closing(server.connect()) as own:
+            return _tried(own, server.model, server.model, server.max_tokens, model_type, question)
     record = find_live(store, model_type)
+    return _tried(connect(), record.model_name, record.serving_name or "", MAX_TOKENS, model_type, question)
+
+
+def _tried(
+    client: TogetherClient | ModelServer,
+    model_name: str,
+    serving_name: str,
+    max_tokens: int,
+    model_type: str,
+    question: Question,
+) -> Trial:
     messages = [{"role": "user", "content": question.prompt}]
     if question.system:
         messages.insert(0, {"role": "system", "content": question.system})
     started = time.perf_counter()
-    answer = client.chat(record.serving_name or "", messages, max_tokens=MAX_TOKENS)
+    answer = client.chat(serving_name, messages, max_tokens=max_tokens)
     latency = timedelta(seconds=time.perf_counter() - started)
-    end = answer.choices[0].finish_reason if answer.choices else None
+    end = answer.finish_reason
     found = read_answer(model_type, question.prompt, answer.text)
     if not (isinstance(found, InvalidAnswer) or is_natural_end(end)):
         found = InvalidAnswer(f"cut ({cut_of(end)})")
     return Trial(
         model_type=model_type,
-        model_name=record.model_name,
-        serving_name=record.serving_name or "",
+        model_name=model_name,
+        serving_name=serving_name,
         question=question,
         output=answer.text,
         answer=found,
         latency=latency,
-        prompt_tokens=answer.usage.prompt_tokens if answer.usage else None,
-        completion_tokens=answer.usage.completion_tokens if answer.usage else None,
+        prompt_tokens=answer.prompt_tokens,
+        completion_tokens=answer.completion_tokens,
     )

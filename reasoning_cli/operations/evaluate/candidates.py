@@ -10,6 +10,8 @@ from typing import Literal
 
 from reasoning_cli.errors import NotFoundError, ReasoningError, UsageError
 from reasoning_cli.operations.costs.token_prices import TokenPrice
+from reasoning_cli.operations.deploy.own_server import OwnServer, named_server
+from reasoning_cli.redact import bare_address
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.samples.exports import NumberSet
@@ -32,7 +34,7 @@ class Candidate:
     One that is deployed costs `cents_per_hour`, whatever it is asked; a serverless one `price` for its tokens, None
     when the table of prices has none. `form` is the form of the prompts it was trained on. `training`: whether it is
     known what it was trained on, or a catalogue's model, which nobody here trained. `run` is the training run that
-    made it.
+    made it. `server` is the operator's own that serves it: nobody else is asked.
     """
 
     name: str
@@ -45,26 +47,47 @@ class Candidate:
     price: TokenPrice | None = None
     training: Training = "none"
     run: int | None = None
+    server: OwnServer | None = None
 
     @property
     def is_deployed(self) -> bool:
         return self.deployment_key is not None
 
+    @property
+    def is_free(self) -> bool:
+        """Whether asking it costs nothing more: it is paid for by the hour, or runs on this machine."""
+        return self.is_deployed or (self.server is not None and self.server.is_here and self.price is None)
+
     def identity(self, max_tokens: int) -> str:
         """What its answers depend on, as JSON: the same prompt to the same identity has the same answer."""
         parts = [self.serving_name, self.model_name, self.model_id, self.deployment_key, self.form, str(max_tokens)]
+        if self.server is not None:
+            parts.append(bare_address(self.server.url))
         return json.dumps([part for part in parts if part is not None])
 
 
 def find_candidate(
-    store: Store, name: str, model_type: str, *, form: str, prices: Mapping[str, TokenPrice]
+    store: Store,
+    name: str,
+    model_type: str,
+    *,
+    form: str,
+    prices: Mapping[str, TokenPrice],
+    servers: tuple[OwnServer, ...] = (),
 ) -> Candidate:
     """The model meant by a type's name (its slot), a deployment's or model's name or id, a job's id, a training run's
     number, or a serverless model's name. `form` is the slot's.
 
+    What one of the operator's own `servers` serves is asked there. Where the slot itself has one, a name that nothing
+    deployed bears is meant for that, too: no prompt leaves the house because a name was mistyped.
+
     NotFoundError where nothing answers to it, ReasoningError where what does is stopped.
     """
-    record = _deployed(store, name)
+    server = named_server(servers, name, model_type)
+    if server is not None:
+        return _of_server(store, server, server.model, form, prices)
+    own = next((server for server in servers if server.model_type == model_type), None)
+    record = _deployed(store, name, alike=own is None)
     if record is not None:
         return _of_deployment(store, name, record, form)
     runs = TrainingRuns(store)
@@ -85,6 +108,8 @@ def find_candidate(
         return _of_deployment(store, name, record, form)
     if name == ORIGINAL:
         raise UsageError("the original's answers are always shown", "`--model` names a model to compare with them")
+    if "/" in name and own is not None:
+        return _of_server(store, own, name, form, prices)
     if "/" in name:
         return Candidate(name, name, form, name, price=prices.get(name))
     live = Deployments(store).live()
@@ -117,8 +142,8 @@ def trained_on(store: Store, run_number: int) -> NumberSet | None:
     return None
 
 
-def _deployed(store: Store, name: str) -> DeploymentRecord | None:
-    """What runs, or is stopped, under that name: of a model the newest."""
+def _deployed(store: Store, name: str, *, alike: bool = True) -> DeploymentRecord | None:
+    """What runs, or is stopped, under that name: of a model the newest; `alike`: or under it in another folder."""
     deployments = Deployments(store)
     record = deployments.find(name)
     if record is not None and record.deleted_at is None:
@@ -128,9 +153,23 @@ def _deployed(store: Store, name: str) -> DeploymentRecord | None:
         (
             record
             for record in reversed([*deployments.live(), *deployments.riders()])
-            if name in (record.model_id, record.model_name) or record.model_name.rpartition("/")[2] == bare
+            if name in (record.model_id, record.model_name) or (alike and record.model_name.rpartition("/")[2] == bare)
         ),
         None,
+    )
+
+
+def _of_server(store: Store, server: OwnServer, model: str, form: str, prices: Mapping[str, TokenPrice]) -> Candidate:
+    run = TrainingRuns(store).of_model(model)
+    return Candidate(
+        name=model,
+        serving_name=model,
+        form=str(run.plan.get("prompt_form") or form) if run is not None else form,
+        model_name=model,
+        price=prices.get(model),
+        training="unknown" if run is None or trained_on(store, run.number) is None else "known",
+        run=run.number if run is not None else None,
+        server=server,
     )
 
 

@@ -104,7 +104,8 @@ class LiveComparison:
 
 @dataclass(frozen=True)
 class CompareRequest:
-    """What the operator asked for; times None for all there is."""
+    """What the operator asked for; times None for all there is. `own_model` is the one that the operator's own server
+    serves in the slot, if one does."""
 
     model_type: str
     model: str | None = None
@@ -112,6 +113,7 @@ class CompareRequest:
     since: datetime | None = None
     until: datetime | None = None
     alpha: float = 0.05
+    own_model: str | None = None
 
 
 def compare_live(
@@ -198,7 +200,9 @@ def sides(
     going = Replacements(store).going(model_type)
     serving = deployments.serving(model_type)
     key = going.new_key if going is not None else serving
-    if request.model is not None:
+    if request.own_model is not None and request.model in (None, request.own_model):
+        candidate, going = Side(request.own_model), None
+    elif request.model is not None:
         candidate = _side(store, request.model, model_type, per_day)
     elif key is not None and (record := deployments.get(key)) is not None:
         candidate = _of_record(store, record, per_day)

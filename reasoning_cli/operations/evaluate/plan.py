@@ -34,7 +34,7 @@ class Estimate:
 
     @property
     def is_free(self) -> bool:
-        return self.candidate.is_deployed or not self.questions
+        return self.candidate.is_free or not self.questions
 
     @property
     def cents(self) -> Decimal | None:
@@ -85,9 +85,10 @@ def plan_evaluation(
     With `again` a stored result does not count, nor do earlier answers.
     """
     candidates = tuple(
-        find_candidate(store, name, request.model_type, form=request.form, prices=prices) for name in request.models
+        find_candidate(store, name, request.model_type, form=request.form, prices=prices, servers=request.servers)
+        for name in request.models
     )
-    if len({candidate.serving_name for candidate in candidates}) < len(candidates):
+    if len({(candidate.serving_name, candidate.server) for candidate in candidates}) < len(candidates):
         raise UsageError("both names mean the same model", "name two, or one alone: the original's answers are shown")
     arguments = _arguments(request, candidates)
     evaluations = Evaluations(store)
@@ -172,7 +173,7 @@ def _warnings(candidates: Sequence[Candidate]) -> list[str]:
         f"{candidate.name} has no price in your table, so what asking it costs cannot be told beforehand:"
         " `reasoning costs prices --edit`"
         for candidate in candidates
-        if not candidate.is_deployed and candidate.price is None
+        if not candidate.is_free and candidate.price is None
     ]
     if len({candidate.form for candidate in candidates}) > 1:
         forms = ", ".join(f"{candidate.name} {candidate.form}" for candidate in candidates)

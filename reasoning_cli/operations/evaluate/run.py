@@ -10,8 +10,8 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from reasoning_cli.operations.evaluate.code_checks import CodeChecks
 from reasoning_cli.operations.evaluate.dataset_file import batched, lines_of
 from reasoning_cli.operations.evaluate.plan import EvaluationPlan
 from reasoning_cli.operations.evaluate.report import build_report, report_record
+from reasoning_cli.servers.problems import ServerBusyError, ServerRefusedError, ServerUnreachableError
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.evaluate.evaluations import AnswerRecord, EvaluationRecord, Evaluations
 from reasoning_cli.store.evaluate.reader import AskedRow, EvaluationRows
@@ -33,6 +34,7 @@ from reasoning_cli.together.problems import BusyError, NotServingError, RequestR
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reasoning_cli.servers.client import ModelServer
     from reasoning_cli.together.client import TogetherClient
 
 # What a busy or flapping service is given before the evaluation stands still: about three minutes, and longer where
@@ -95,13 +97,16 @@ class _Reply:
 
 
 def run_evaluation(
-    client: TogetherClient,
+    connect: Callable[[], TogetherClient],
     store: Store,
     plan: EvaluationPlan,
     prices: Mapping[str, TokenPrice],
     context: EvaluationContext,
 ) -> EvaluationRecord:
-    """Ask what the plan says and keep the report. Whatever ends it before leaves the answers so far, to go on with."""
+    """Ask what the plan says and keep the report. Whatever ends it before leaves the answers so far, to go on with.
+
+    `connect` leads to Together, and is used only where the plan has a model that is there.
+    """
     evaluations = Evaluations(store)
     record = plan.going or evaluations.begin(
         plan.model_type,
@@ -115,8 +120,8 @@ def run_evaluation(
         ],
         at=context.now(),
     )
-    with CodeChecks() as checks:
-        run = _Run(client, store, plan, record, prices, context, checks)
+    with CodeChecks() as checks, ExitStack() as opened:
+        run = _Run(_clients(plan, connect, opened), store, plan, record, prices, context, checks)
         try:
             run.ask()
         finally:
@@ -128,10 +133,25 @@ def run_evaluation(
     return finished
 
 
+def _clients(
+    plan: EvaluationPlan, connect: Callable[[], TogetherClient], opened: ExitStack
+) -> list[TogetherClient | ModelServer]:
+    """By candidate, whom to ask; what is opened for that is closed by `opened`."""
+    clients: list[TogetherClient | ModelServer] = []
+    for candidate in plan.candidates:
+        if candidate.server is None:
+            clients.append(connect())
+        else:
+            server = candidate.server.connect()
+            opened.callback(server.close)
+            clients.append(server)
+    return clients
+
+
 class _Run:
     def __init__(
         self,
-        client: TogetherClient,
+        clients: Sequence[TogetherClient | ModelServer],
         store: Store,
         plan: EvaluationPlan,
         record: EvaluationRecord,
@@ -139,7 +159,7 @@ class _Run:
         context: EvaluationContext,
         checks: CodeChecks,
     ) -> None:
-        self._client, self._store, self._plan, self._number = client, store, plan, record.number
+        self._clients, self._store, self._plan, self._number = clients, store, plan, record.number
         self._prices, self._context, self._checks = prices, context, checks
         self._evaluations = Evaluations(store)
         self._answered = [self._evaluations.answered(record.number, place) for place in range(len(plan.candidates) + 1)]
@@ -267,28 +287,28 @@ class _Run:
         for attempt in range(_ATTEMPTS):
             started = time.perf_counter()
             try:
-                answer = self._client.chat(
+                answer = self._clients[question.place - 1].chat(
                     question.candidate.serving_name, messages, max_tokens=self._plan.request.max_tokens
                 )
-            except (BusyError, NotServingError, UnreachableError) as problem:
+            except (BusyError, NotServingError, ServerBusyError, ServerUnreachableError, UnreachableError) as problem:
                 if attempt == _ATTEMPTS - 1 or self._over.is_set():
                     raise
-                asked = problem.wait_seconds if isinstance(problem, BusyError) else None
+                asked = problem.wait_seconds if isinstance(problem, BusyError | ServerBusyError) else None
                 usual = min(_LONGEST_WAIT_SECONDS, 0.5 * 2**attempt) * random.uniform(0.75, 1)
                 self._context.sleep(usual if asked is None else asked)
                 continue
-            except RequestRefusedError as problem:
+            except (RequestRefusedError, ServerRefusedError) as problem:
                 if problem.code == "model_not_available":
                     raise
                 return _Reply(failure=f"refused: {problem.code or 'no reason given'}")
-            end = answer.choices[0].finish_reason if answer.choices else None
+            end = answer.finish_reason
             at_limit = "cut at the token limit" if end == "length" else f"cut ({cut_of(end)})"
             return _Reply(
                 answer.text,
                 None if is_natural_end(end) else at_limit,
                 round((time.perf_counter() - started) * 1000),
-                answer.usage.prompt_tokens if answer.usage else None,
-                answer.usage.completion_tokens if answer.usage else None,
+                answer.prompt_tokens,
+                answer.completion_tokens,
             )
         raise AssertionError("the last attempt returns or raises")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from reasoning_cli.errors import ReasoningError, UsageError
 from reasoning_cli.operations.data.export.render import BYTES_PER_TOKEN
+from reasoning_cli.operations.deploy.own_server import OwnServer
 from reasoning_cli.operations.evaluate.candidates import COPY, TRAINED, Candidate, trained_on
 from reasoning_cli.operations.evaluate.dataset_file import batched, open_dataset
 from reasoning_cli.store.database import Store
@@ -41,7 +42,8 @@ class EvaluateRequest:
 
     `holdout` takes the validation side of the first model's training run. `sample` of them are drawn by `seed`.
     `max_tokens` and `window_tokens` are the slot's, `form` its form of prompts. `typed` are the words of the filter:
-    the same words mean the same evaluation, a day later too.
+    the same words mean the same evaluation, a day later too. `servers` are the operator's own, which serve slots in
+    Together's place: what they serve is asked of nobody else.
     """
 
     model_type: str
@@ -56,6 +58,7 @@ class EvaluateRequest:
     seed: int = 0
     weights: Weights = field(default_factory=Weights)
     typed: str = ""
+    servers: tuple[OwnServer, ...] = ()
 
 
 @dataclass

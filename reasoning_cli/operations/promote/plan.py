@@ -181,16 +181,23 @@ def plan_promotion(
     )
 
 
+def refuse_own_server(settings: Settings, model_type: str) -> None:
+    """ReasoningError where the operator's own server answers for the slot: nothing of Together's can take over."""
+    if settings.get(s.PROVIDER_URL[model_type]):
+        name = spell_model_type(model_type)
+        raise ReasoningError(
+            f"{name} is answered by a model that is served elsewhere, which cannot be replaced step by step",
+            f"`reasoning models enable {name} --mode canary` gives that one a share;"
+            f" `reasoning config unset {model_type}.provider_url` leaves the slot to Together",
+        )
+
+
 def _refuse_what_cannot_be(
     store: Store, settings: Settings, candidate: Candidate, model_type: str, *, own: bool
 ) -> None:
     """ReasoningError where the slot is another provider's, has another canary, or is the candidate's `own` already."""
-    get, record, name = settings.get, candidate.record, spell_model_type(model_type)
-    if get(s.PROVIDER_URL[model_type]):
-        raise ReasoningError(
-            f"{name} is answered by a model that is served elsewhere, which cannot be replaced step by step",
-            f"`reasoning config unset {model_type}.provider_url` leaves it to Together",
-        )
+    record, name = candidate.record, spell_model_type(model_type)
+    refuse_own_server(settings, model_type)
     going = Replacements(store).going(model_type)
     if going is not None and (record is None or record.key != going.new_key):
         other = Deployments(store).get(going.new_key)
@@ -198,7 +205,7 @@ def _refuse_what_cannot_be(
             f"`{other.model_name if other else going.new_key}` is a canary of {name} already, at {going.percent} %",
             f"`reasoning models rollback {name}`, or promote that one: `reasoning train promote {name}`",
         )
-    if own and get(s.ENABLED[model_type]) and get(s.MODE[model_type]) is Mode.LIVE:
+    if own and settings.get(s.ENABLED[model_type]) and settings.get(s.MODE[model_type]) is Mode.LIVE:
         raise ReasoningError(
             f"`{candidate.name}` answers {name} already",
             f"`reasoning train history {name}` shows since when",

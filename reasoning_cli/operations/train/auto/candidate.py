@@ -123,7 +123,7 @@ def evaluate(context: CandidateContext, model_type: str, key: str) -> Evaluation
     planned = plan_evaluation(promotion.store, request, context.prices)
     if planned.finished is not None:
         return planned.finished
-    return run_evaluation(promotion.client, promotion.store, planned, context.prices, context.evaluating)
+    return run_evaluation(lambda: promotion.client, promotion.store, planned, context.prices, context.evaluating)
 
 
 def judge_model(context: CandidateContext, model_type: str, run: int) -> Judged:

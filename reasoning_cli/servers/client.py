@@ -1,0 +1,119 @@
+"""Ask one server that speaks OpenAI's API. Nobody else is asked, and its key is sent nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import httpx
+
+from reasoning_cli import __version__
+from reasoning_cli.addresses import is_loopback
+from reasoning_cli.errors import ReasoningError
+from reasoning_cli.redact import bare_address, remember
+from reasoning_cli.servers.problems import (
+    ServerBusyError,
+    ServerKeyError,
+    ServerMissingError,
+    ServerRefusedError,
+    ServerUnreachableError,
+)
+
+CONNECT_SECONDS = 5.0
+# A prompt is read at 50 tokens a second on a CPU, and one server answers one question after the other.
+SILENCE_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class ServerAnswer:
+    """One answer, with what the server counted; None for what it does not say."""
+
+    text: str
+    finish_reason: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+
+
+class ModelServer:
+    """The server under `url` (with /v1)."""
+
+    def __init__(self, url: str, api_key: str | None, *, silence_seconds: float = SILENCE_SECONDS) -> None:
+        if api_key:
+            remember(api_key)
+        self.url = bare_address(url)
+        self._base = url.rstrip("/")
+        self._http = httpx.Client(
+            headers={
+                "user-agent": f"reasoning/{__version__}",
+                **({"authorization": f"Bearer {api_key}"} if api_key else {}),
+            },
+            timeout=httpx.Timeout(silence_seconds, connect=CONNECT_SECONDS),
+            trust_env=not is_loopback(httpx.URL(url).host),
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def chat(self, model: str, messages: Sequence[Mapping[str, str]], *, max_tokens: int) -> ServerAnswer:
+        """One answer at temperature 0. Raises the errors of `servers.problems`."""
+        body = {"model": model, "messages": list(messages), "max_tokens": max_tokens, "temperature": 0}
+        payload = self._request("POST", "/chat/completions", body)
+        choices = payload.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+        message = choice.get("message")
+        if not isinstance(message, dict):
+            raise ServerBusyError(f"what {self.url} says is no answer of a model", "`reasoning doctor` looks at it")
+        usage = payload.get("usage")
+        counted = usage if isinstance(usage, dict) else {}
+        content, end = message.get("content"), choice.get("finish_reason")
+        return ServerAnswer(
+            content if isinstance(content, str) else "",
+            end if isinstance(end, str) else None,
+            _number(counted.get("prompt_tokens")),
+            _number(counted.get("completion_tokens")),
+        )
+
+    def _request(self, method: str, path: str, body: Mapping[str, object] | None = None) -> dict[str, object]:
+        try:
+            response = self._http.request(method, f"{self._base}{path}", json=body)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise ServerUnreachableError(
+                f"cannot reach the model's server at `{self.url}`: {str(error) or type(error).__name__}",
+                "is it running? `reasoning doctor` looks at it",
+            ) from error
+        try:
+            payload = response.json()
+        except ValueError:
+            payload = None
+        if not response.is_success:
+            raise self._refusal(response, payload if isinstance(payload, dict) else {})
+        if not isinstance(payload, dict):
+            raise ServerBusyError(f"{self.url} answers with no JSON object", "is /v1 missing in its address?")
+        return payload
+
+    def _refusal(self, response: httpx.Response, payload: Mapping[str, object]) -> ReasoningError:
+        error = payload.get("error")
+        said = (
+            error if isinstance(error, dict) else {"message": error or payload.get("detail") or payload.get("message")}
+        )
+        message = str(said.get("message") or f"HTTP {response.status_code}")[:200]
+        code = str(said.get("code") or said.get("type") or f"status {response.status_code}")
+        match response.status_code:
+            case 401 | 403:
+                return ServerKeyError(
+                    f"{self.url} refuses the key: {message}", "`reasoning config set TYPE.provider_key`"
+                )
+            case 404:
+                return ServerMissingError(
+                    f"{self.url} knows no such thing: {message}", "`reasoning doctor` looks for address and model"
+                )
+            case 429 | 500 | 502 | 503 | 504:
+                busy = ServerBusyError(f"{self.url} failed with {response.status_code}: {message}", "try again later")
+                asked = response.headers.get("retry-after", "")
+                busy.wait_seconds = min(float(asked), 60.0) if asked.isdecimal() else None
+                return busy
+        return ServerRefusedError(f"{self.url} refuses: {message}", None, code)
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

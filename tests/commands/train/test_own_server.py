@@ -1,0 +1,151 @@
+"""Slots served by the operator's own server: nobody else is asked, and no key of Together is needed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reasoning_cli.store.open import open_store
+from reasoning_cli.store.samples.training_log import Samples
+from tests.commands.train.test_eval import samples
+from tests.conftest import Run
+from tests.gateway.canned import MODEL_SAYS, chat_answer, kind_of, last_text
+from tests.gateway.provider import Answering, Provider, Received
+from tests.sandbox.decisions import decisions
+
+MODEL = "local/smol"
+
+
+async def answer(request: Received, answering: Answering) -> None:
+    if request.target.endswith("/models"):
+        await answering.whole(200, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
+        return
+    await answering.whole(200, chat_answer(MODEL_SAYS[kind_of(last_text(request.json))]))
+
+
+@pytest.fixture
+def own(home: Path, reasoning: Run) -> Iterator[Provider]:
+    """The operator's own server, in the slot of should-respond; a log of 20 decisions."""
+    server = Provider(answer)
+    home.mkdir()
+    for name, value in (("provider_url", f"{server.url}/v1"), ("model", MODEL)):
+        assert reasoning("config", "set", f"should_respond.{name}", value).exit_code == 0
+    assert reasoning("config", "set", "should_respond.provider_key", "--stdin", input="house-key\n").exit_code == 0
+    with open_store(home / "reasoning.db") as store:
+        Samples(store).insert_many(samples(list(decisions("should_respond", 20, 1)), name="n"))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+    """What stands at Together's address, with a key that is set: it must hear nothing."""
+    server = Provider(answer)
+    monkeypatch.setenv("TOGETHER_BASE_URL", server.url)
+    monkeypatch.setenv("TOGETHER_API_KEY", "together-key")
+    yield server
+    server.close()
+
+
+def keys_at(server: Provider) -> set[str | None]:
+    return {request.header("authorization") for request in server.received}
+
+
+@pytest.mark.parametrize("names", [(), ("--model", MODEL), ("--model", "local/another"), ("--model", "should-respond")])
+def test_an_evaluation_asks_nobody_but_the_slots_own_server(
+    reasoning: Run, own: Provider, elsewhere: Provider, names: tuple[str, ...]
+) -> None:
+    done = reasoning("train", "eval", "should-respond", *names, "--yes", "--json")
+    assert [request.target for request in elsewhere.received] == []
+    assert done.exit_code == 0, done.stderr
+    assert len(own.asked("/chat/completions")) == 20
+    assert keys_at(own) == {"Bearer house-key"}
+    report = json.loads(done.stdout)
+    assert report["models"][1]["valid"]["value"] == 1
+    asked = own.asked("/chat/completions")[0].json
+    assert asked["model"] == ("local/another" if "local/another" in names else MODEL)
+
+
+def test_a_model_of_that_name_at_together_is_not_asked_in_its_place(
+    reasoning: Run, own: Provider, home: Path, elsewhere: Provider
+) -> None:
+    """Another slot's server, too: the name says which."""
+    assert reasoning("train", "eval", "should-respond", "--model", MODEL, "--limit", "5", "--yes").exit_code == 0
+    reasoning("config", "unset", "should_respond.provider_url")
+    reasoning("config", "set", "planning.provider_url", f"{own.url}/v1")
+    reasoning("config", "set", "planning.model", "local/other-slot")
+    done = reasoning("train", "eval", "should-respond", "--model", "local/other-slot", "--yes", "--limit", "5")
+    assert done.exit_code == 0, done.stderr
+    assert elsewhere.received == []
+    assert own.received[-1].json["model"] == "local/other-slot"
+    assert own.received[-1].header("authorization") is None
+
+
+def test_without_a_key_what_is_not_together_works(reasoning: Run, own: Provider) -> None:
+    done = reasoning("train", "eval", "should-respond", "--yes")
+    assert done.exit_code == 0, done.stderr
+    assert f"{MODEL} at {own.url}/v1" in done.stderr
+    tried = json.loads(reasoning("models", "test", "should-respond", "--json").stdout)
+    assert (tried["valid"], tried["model"], tried["decision"]) == (True, MODEL, "RESPOND")
+    assert keys_at(own) == {"Bearer house-key"}
+
+
+def test_a_model_is_tried_at_its_own_server_in_the_slots_form(
+    reasoning: Run, own: Provider, elsewhere: Provider
+) -> None:
+    assert reasoning("models", "test", "should-respond").exit_code == 0
+    assert last_text(own.received[-1].json).startswith("<task>")
+    assert own.received[-1].json["max_tokens"] == 512
+    reasoning("config", "set", "should_respond.prompt_form", "compact")
+    reasoning("models", "test", "should-respond")
+    assert last_text(own.received[-1].json).startswith("# Decision for")
+    assert elsewhere.received == []
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "exit_code"),
+    [(401, "refuses the key", 4), (404, "knows no such thing", 5), (503, "failed with 503", 7)],
+)
+def test_what_the_server_refuses_is_told_as_its_own_word(
+    reasoning: Run, own: Provider, elsewhere: Provider, status: int, said: str, exit_code: int
+) -> None:
+    async def refuse(request: Received, answering: Answering) -> None:
+        await answering.whole(status, {"error": {"message": "no", "type": "x", "code": "y"}})
+
+    own.handler = refuse
+    done = reasoning("models", "test", "should-respond")
+    assert done.exit_code == exit_code, done.stderr
+    assert said in done.stderr
+    assert f"{own.url}/v1" in done.stderr
+    assert elsewhere.received == []
+
+
+def test_a_server_that_is_down_is_named(reasoning: Run, own: Provider, elsewhere: Provider) -> None:
+    own.close()
+    done = reasoning("models", "test", "should-respond")
+    assert (done.exit_code, f"cannot reach the model's server at `{own.url}/v1`" in done.stderr) == (7, True)
+    assert elsewhere.received == []
+
+
+@pytest.mark.parametrize("words", [("promote",), ("promote", "--dry-run"), ("auto", "--yes"), ("auto", "--once")])
+def test_what_together_cannot_take_over_is_refused_before_anybody_is_asked(
+    reasoning: Run, own: Provider, words: tuple[str, ...]
+) -> None:
+    done = reasoning("train", words[0], "should-respond", *words[1:])
+    assert (done.exit_code, "served elsewhere" in done.stderr) == (1, True), done.stderr
+    assert "reasoning models enable should-respond --mode canary" in done.stderr
+
+
+def test_live_traffic_of_a_model_served_elsewhere_is_compared(reasoning: Run, own: Provider, home: Path) -> None:
+    with open_store(home / "reasoning.db") as store:
+        answered = samples(list(decisions("should_respond", 30, 2)), name="c")
+        Samples(store).insert_many([replace(sample, source="slot", model=MODEL) for sample in answered])
+    for words in ((), ("--model", MODEL)):
+        done = reasoning("train", "compare", "should-respond", *words, "--json")
+        assert done.exit_code == 0, done.stderr
+        record = json.loads(done.stdout)
+        assert (record["model"], record["against"], record["models"][0]["asked"]) == (MODEL, "original", 30)
