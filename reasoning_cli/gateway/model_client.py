@@ -43,6 +43,7 @@ from reasoning_cli.values import PromptForm
 
 _log = logging.getLogger(__name__)
 UNSURE = "not confident enough"
+NO_PROBABILITIES = "tells no probabilities to be confident by"
 # Together's word for a deployment that is stopped; its ledger here may not know yet.
 NOT_RUNNING = "refused: dedicated_endpoint_not_running"
 _LONGEST_ANSWER_BYTES = 2 * 1024 * 1024
@@ -124,7 +125,8 @@ def _request(slot: SlotNow, asked: Asked, chat: Json, where: Route) -> bytes:
     elif slot.prompt_form is PromptForm.COMPACT:
         body["messages"] = without_additions(chat["messages"])
     if slot.confidence is not None:
-        body["logprobs"] = True
+        # llama.cpp tells nothing without the second; Together takes a number, and documents no second.
+        body |= {"logprobs": True, "top_logprobs": 1} if slot.own_server else {"logprobs": 1}
     return orjson.dumps(body)
 
 
@@ -178,8 +180,8 @@ def _judged(
     reply: Reply | None = None
     decision: str | None = None
     failure = flaw_of_calls(chat, captured.tool_calls) if captured.whole else f"invalid: {_cut(captured.end)}"
-    if failure is None and slot.confidence is not None and confidence is not None and confidence < slot.confidence:
-        failure = UNSURE
+    if failure is None and slot.confidence is not None and (confidence is None or confidence < slot.confidence):
+        failure = NO_PROBABILITIES if confidence is None else UNSURE
     if failure is None:
         text, decision, failure = _text(asked, found, captured)
         if failure is None:

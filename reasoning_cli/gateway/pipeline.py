@@ -20,7 +20,7 @@ from reasoning_cli.gateway.heartbeat import heartbeats, stream_headers
 from reasoning_cli.gateway.http.headers import joined
 from reasoning_cli.gateway.http.unpacking import unpack
 from reasoning_cli.gateway.log.capture import Decision
-from reasoning_cli.gateway.model_client import NOT_RUNNING, UNSURE, Attempt, ask
+from reasoning_cli.gateway.model_client import NO_PROBABILITIES, NOT_RUNNING, UNSURE, Attempt, ask
 from reasoning_cli.gateway.relay import relay
 from reasoning_cli.gateway.routing import Route, route
 
@@ -222,7 +222,7 @@ def _written(decision: Decision, attempt: Attempt) -> bytes | None:
 
 def _judge(circuit: Circuit, attempt: Attempt) -> None:
     """Tell the circuit. A model that doubts itself is not broken."""
-    if attempt.failure is None or attempt.failure == UNSURE:
+    if attempt.failure in (None, UNSURE, NO_PROBABILITIES):
         circuit.succeeded()
     else:
         circuit.failed()

@@ -26,7 +26,8 @@ class SlotNow:
     `url` is an OpenAI-compatible base with `/v1`, `model` the name to ask for there. `closed` says why no decision may
     go there, in words fit for counting; None when it may. `deployment_key` is None for another provider than Together.
     `wakes`: traffic may start its model when it is stopped. While a promotion is `watched`, what the model does not
-    answer it is asked as a shadow, so that there is something to compare.
+    answer it is asked as a shadow, so that there is something to compare. `own_server`: the operator's own
+    serves the model.
     """
 
     model_type: str
@@ -47,6 +48,7 @@ class SlotNow:
     prompt_form: PromptForm = PromptForm.EXACT
     candidate: SlotCandidate | None = None
     watched: bool = False
+    own_server: bool = False
 
     @property
     def circuit(self) -> str:
@@ -161,6 +163,7 @@ def _slot(
         deployment_key=record.key if record is not None and elsewhere is None else None,
         wakes=get(s.WAKE[model_type]) and record is not None and elsewhere is None,
         prompt_form=get(s.PROMPT_FORM[model_type]),
+        own_server=bool(elsewhere),
     )
 
 

@@ -15,7 +15,7 @@ from reasoning_cli.store.serving.online_answers import LiveAnswer
 # one chance in three million.
 BROKEN_IN_A_ROW = 5
 # A model that doubts itself is not broken: the original answers, as the operator wanted it.
-_NO_FAULT = ("not confident enough",)
+_NO_FAULT = ("not confident enough", "tells no probabilities to be confident by")
 _MOST_DECISIONS = 5_000
 
 
