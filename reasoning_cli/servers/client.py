@@ -62,7 +62,7 @@ class ModelServer:
         choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
         message = choice.get("message")
         if not isinstance(message, dict):
-            raise ServerBusyError(f"what {self.url} says is no answer of a model", "`reasoning doctor` looks at it")
+            raise ServerBusyError(f"what {self.url} says is not a model's answer", "`reasoning doctor` looks at it")
         usage = payload.get("usage")
         counted = usage if isinstance(usage, dict) else {}
         content, end = message.get("content"), choice.get("finish_reason")

@@ -94,6 +94,15 @@ def _stop_one(
     if json:
         terminal.json(stop_record(plan, done.record))
         return
+    terminal.say(_outcome(plan, name, keep=keep))
+    if keep and not target.startswith("endpoint-"):
+        _show_how_it_starts(session, target, plan.record.model_type)
+
+
+def _outcome(plan: StopPlan, name: str, *, keep: bool) -> str:
+    """What was stopped, what became of it, and what that saves."""
+    from reasoning_cli.terminal.units import money
+
     end = "stopped, and kept" if keep else "detached" if plan.record.rides_on else "gone"
     if plan.base is not None:
         end += f", and {plan.base.endpoint_name} is gone"
@@ -102,13 +111,17 @@ def _stop_one(
         saves = f"{plan.record.endpoint_name} goes on for {' and '.join(plan.stays_for)}, at the same price."
     gone = [plan.record.model_name if plan.record.rides_on else name]
     gone += [other.deployment_name or other.model_name for other in plan.beside]
-    terminal.say(f"{' and '.join(gone)} {'are' if plan.beside else 'is'} {end}. {saves}")
-    if keep and not target.startswith("endpoint-"):
-        terminal.hint(f"start it again: `reasoning models start {target}`")
-        if (model_type := plan.record.model_type) in s.WAKE and session.settings.get(s.WAKE[model_type]):
-            name = spell_model_type(model_type)
-            terminal.warn(f"traffic starts it again too, while {name}.wake is set")
-            terminal.hint(f"`reasoning models disable {name}` keeps it off")
+    return f"{' and '.join(gone)} {'are' if plan.beside else 'is'} {end}. {saves}"
+
+
+def _show_how_it_starts(session: Session, target: str, model_type: str | None) -> None:
+    """The command that starts it again, and that traffic does, where it does."""
+    terminal = session.terminal
+    terminal.hint(f"start it again: `reasoning models start {target}`")
+    if model_type in s.WAKE and session.settings.get(s.WAKE[model_type]):
+        name = spell_model_type(model_type)
+        terminal.warn(f"traffic starts it again too, while {name}.wake is set")
+        terminal.hint(f"`reasoning models disable {name}` keeps it off")
 
 
 def _plan_stop(session: Session, target: str, keep: bool) -> tuple[StopPlan, bool]:

@@ -87,40 +87,20 @@ def find_candidate(
     if server is not None:
         return _of_server(store, server, server.model, form, prices)
     own = next((server for server in servers if server.model_type == model_type), None)
-    record = _deployed(store, name, alike=own is None)
+    record = _deployed(store, name, in_any_folder=own is None)
     if record is not None:
         return _of_deployment(store, name, record, form)
     runs = TrainingRuns(store)
     run = runs.get(int(name)) if name.isdecimal() else runs.of_model(name)
     if run is not None:
-        made = (run.model_id, run.model_name, run.adapter_id, run.adapter_name)
-        found = (record for each in made if each and (record := _deployed(store, each)) is not None)
-        record = next(found, None)
-        if record is None:
-            what = f"{run.model_name or run.model_id or name} --as {spell_model_type(run.model_type)}"
-            serving = Deployments(store).get(Deployments(store).serving(run.model_type) or "")
-            if serving is not None and serving.deleted_at is None:
-                what += " --canary 0"  # beside what answers now, and nobody gets it
-            raise NotFoundError(
-                f"the model of training run {run.number} is not deployed",
-                f"`reasoning models deploy {what}`; it can be stopped again after the evaluation",
-            )
-        return _of_deployment(store, name, record, form)
+        return _of_deployment(store, name, _deployed_of(store, run, name), form)
     if name == ORIGINAL:
         raise UsageError("the original's answers are always shown", "`--model` names a model to compare with them")
     if "/" in name and own is not None:
         return _of_server(store, own, name, form, prices)
     if "/" in name:
         return Candidate(name, name, form, name, price=prices.get(name))
-    live = Deployments(store).live()
-    near = difflib.get_close_matches(name, [record.endpoint_name for record in live], n=1)
-    known = ", ".join(record.endpoint_name for record in live) or "nothing"
-    raise NotFoundError(
-        f"`{name}` is not a model that can be asked",
-        f"did you mean `{near[0]}`?"
-        if near
-        else f"deployed from here: {known}; a serverless model has a name like meta-llama/Llama-3",
-    )
+    raise _unknown(store, name)
 
 
 def trained_on(store: Store, run_number: int) -> NumberSet | None:
@@ -142,8 +122,8 @@ def trained_on(store: Store, run_number: int) -> NumberSet | None:
     return None
 
 
-def _deployed(store: Store, name: str, *, alike: bool = True) -> DeploymentRecord | None:
-    """What runs, or is stopped, under that name: of a model the newest; `alike`: or under it in another folder."""
+def _deployed(store: Store, name: str, *, in_any_folder: bool = True) -> DeploymentRecord | None:
+    """What runs or is stopped under that name, of a model the newest; with `in_any_folder` in any other folder, too."""
     deployments = Deployments(store)
     record = deployments.find(name)
     if record is not None and record.deleted_at is None:
@@ -153,9 +133,40 @@ def _deployed(store: Store, name: str, *, alike: bool = True) -> DeploymentRecor
         (
             record
             for record in reversed([*deployments.live(), *deployments.riders()])
-            if name in (record.model_id, record.model_name) or (alike and record.model_name.rpartition("/")[2] == bare)
+            if name in (record.model_id, record.model_name)
+            or (in_any_folder and record.model_name.rpartition("/")[2] == bare)
         ),
         None,
+    )
+
+
+def _deployed_of(store: Store, run: TrainingRun, name: str) -> DeploymentRecord:
+    """What runs of a training run's models; `name` is what it was called by. NotFoundError where none of them does."""
+    made = (run.model_id, run.model_name, run.adapter_id, run.adapter_name)
+    found = (record for each in made if each and (record := _deployed(store, each)) is not None)
+    record = next(found, None)
+    if record is not None:
+        return record
+    what = f"{run.model_name or run.model_id or name} --as {spell_model_type(run.model_type)}"
+    serving = Deployments(store).get(Deployments(store).serving(run.model_type) or "")
+    if serving is not None and serving.deleted_at is None:
+        what += " --canary 0"  # beside what answers now, and nobody gets it
+    raise NotFoundError(
+        f"the model of training run {run.number} is not deployed",
+        f"`reasoning models deploy {what}`; it can be stopped again after the evaluation",
+    )
+
+
+def _unknown(store: Store, name: str) -> NotFoundError:
+    """That nothing answers to a name, and what may be meant."""
+    names = [record.endpoint_name for record in Deployments(store).live()]
+    known = ", ".join(names) or "nothing"
+    near = difflib.get_close_matches(name, names, n=1)
+    return NotFoundError(
+        f"`{name}` is not a model that can be asked",
+        f"did you mean `{near[0]}`?"
+        if near
+        else f"deployed from here: {known}; a serverless model has a name like meta-llama/Llama-3",
     )
 
 
