@@ -1,4 +1,5 @@
-"""Which room may call which, in which order the domains of a room stand, and that no files go in a circle.
+"""Which room may call which, in which order the domains of a room stand, that no files go in a circle, and that no
+function takes more ways than a reader can hold in mind.
 
 All of it is read off the source of every module: an import counts wherever it stands, inside a function or for types
 alone as well.
@@ -57,6 +58,9 @@ ORDER = {
 }
 
 MOST_MODULES = 20  # in one folder: more is a list that nobody reads
+MOST_WAYS = 20  # through one function, much as radon counts them: more is several functions in one
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 # The rooms (or files at the top) a library may be named in; others are free, such as the standard library.
 HOMES = {
@@ -168,6 +172,42 @@ def too_full(package: Path) -> list[str]:
     return [f"{folder} has {count} modules" for folder, count in sorted(counts.items()) if count > MOST_MODULES]
 
 
+def ways_through(function: ast.AST) -> int:
+    """The cyclomatic complexity of a function: each decision is one more way. Functions in it count on their own."""
+    return 1 + sum(map(_decisions, _own_nodes(function)))
+
+
+def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, FUNCTIONS):
+            yield child
+            yield from _own_nodes(child)
+
+
+def _decisions(node: ast.AST) -> int:
+    match node:
+        case ast.If() | ast.IfExp() | ast.Assert():
+            return 1
+        case ast.For() | ast.AsyncFor() | ast.While():
+            return 1 + bool(node.orelse)
+        case ast.Try():
+            return len(node.handlers) + bool(node.orelse)
+        case ast.BoolOp():
+            return len(node.values) - 1
+        case ast.comprehension():
+            return 1 + len(node.ifs)
+        case ast.match_case(pattern=pattern):
+            return not (isinstance(pattern, ast.MatchAs) and pattern.pattern is None)
+    return 0
+
+
+def too_winding(module: str, source: str) -> list[str]:
+    """The functions of a module that more ways lead through than a reader can hold in mind."""
+    functions = (node for node in ast.walk(ast.parse(source)) if isinstance(node, FUNCTIONS))
+    counts = ((function.name, ways_through(function)) for function in functions)
+    return [f"{module}.{name} has {ways} ways through it" for name, ways in counts if ways > MOST_WAYS]
+
+
 def complaints(package: Path) -> list[str]:
     modules = modules_of(package)
     found = []
@@ -259,6 +299,36 @@ def test_a_folder_that_gets_too_full_is_noticed(tmp_path: Path) -> None:
     for number in range(MOST_MODULES + 1):
         (tmp_path / f"module_{number}.py").touch()
     assert too_full(tmp_path) == [f". has {MOST_MODULES + 1} modules"]
+
+
+def test_no_function_has_too_many_ways_through_it() -> None:
+    modules = modules_of(PACKAGE)
+    assert [found for name, source in sorted(modules.items()) for found in too_winding(name, source)] == []
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [
+        "if a: pass",
+        "a if b else c",
+        "for a in b: pass",
+        "async for a in b: pass",
+        "while a: pass",
+        "try: pass\n    except a: pass",
+        "a and b",
+        "[a for a in b]",
+        "match a:\n        case 1: pass\n        case _: pass",
+        "assert a",
+    ],
+)
+def test_a_function_of_too_many_ways_is_noticed(decision: str) -> None:
+    ways = [f"    {decision}\n" for _ in range(MOST_WAYS)]
+    assert too_winding("module", "async def tidy():\n" + "".join(ways[1:])) == []
+    inside = "".join(f"    {line}\n" for line in "".join(ways[1:]).splitlines())
+    assert too_winding("module", f"def tidy():\n    if a: pass\n    async def inner():\n{inside}") == []
+    assert too_winding("module", "async def winding():\n" + "".join(ways)) == [
+        f"module.winding has {MOST_WAYS + 1} ways through it"
+    ]
 
 
 def test_every_room_and_every_folder_of_it_is_known() -> None:
