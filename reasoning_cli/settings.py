@@ -54,6 +54,7 @@ from reasoning_cli.settings_table import MODE as MODE
 from reasoning_cli.settings_table import MODEL as MODEL
 from reasoning_cli.settings_table import OF_TYPE as OF_TYPE
 from reasoning_cli.settings_table import OPENAI_UPSTREAM as OPENAI_UPSTREAM
+from reasoning_cli.settings_table import PARALLEL as PARALLEL
 from reasoning_cli.settings_table import PLAIN_HTTP as PLAIN_HTTP
 from reasoning_cli.settings_table import POLL_SECONDS as POLL_SECONDS
 from reasoning_cli.settings_table import PROJECT_ID as PROJECT_ID

@@ -332,6 +332,15 @@ PROVIDER_URL: dict[str, Setting[str | None]] = {
     )
     for model_type, key in PROVIDER_KEY.items()
 }
+PARALLEL: dict[str, Setting[int | None]] = {
+    model_type: Setting(
+        f"{model_type}.parallel",
+        parse_whole(1, 256),
+        None,
+        "questions that server takes at once (llama.cpp's Python server: 1); the original answers the others",
+    )
+    for model_type in MODEL_TYPES
+}
 # What there is of each setting that a model type has of its own, in the order they are shown.
 OF_TYPE: tuple[dict[str, Setting[object]], ...] = (
     MODEL,
@@ -351,6 +360,7 @@ OF_TYPE: tuple[dict[str, Setting[object]], ...] = (
     TYPE_COLLECT,
     PROVIDER_URL,
     PROVIDER_KEY,
+    PARALLEL,
 )  # type: ignore[assignment]  # a dict of one kind of setting is none of any kind
 GATEWAY_ENABLED = Setting(
     "gateway.enabled",

@@ -40,6 +40,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         f"{one}.provider_url": ("http://localhost:8000/v1", "http://localhost:11434/v1")
         for one in ("should_respond", "planning", "coding")
     },
+    **{f"{one}.parallel": ("1", "8") for one in ("should_respond", "planning", "coding")},
     **{f"{one}.provider_key": ("local-key-one", "local-key-two") for one in ("should_respond", "planning", "coding")},
     "gateway.enabled": ("false", "true"),
     "gateway.host": ("0.0.0.0", "::1"),

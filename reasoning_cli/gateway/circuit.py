@@ -18,9 +18,10 @@ OPEN = "its circuit is open"
 @dataclass
 class Circuit:
     """Opens after five failures in a row, or when half of the last twenty failed; each time it opens again the pause
-    doubles, up to five minutes. One good answer closes it."""
+    doubles, up to five minutes. One good answer closes it. `of` is what it is about, as compared by who asks."""
 
     clock: Callable[[], float] = time.monotonic
+    of: object = None
     _outcomes: deque[bool] = field(default_factory=lambda: deque(maxlen=_WINDOW))
     _open_until: float | None = None
     _pause: float = _FIRST_PAUSE_SECONDS
@@ -63,6 +64,11 @@ class Circuit:
         too_many = len(recent) == _WINDOW and recent.count(False) >= _WINDOW * _SHARE
         if in_a_row or too_many:
             self._open_until = self.clock() + self._pause
+
+    def reset(self) -> None:
+        """Begin anew: it is about something else now."""
+        self._outcomes.clear()
+        self._open_until, self._pause, self._probing = None, _FIRST_PAUSE_SECONDS, False
 
     def abandoned(self) -> None:
         """A call that was let through came to nothing, such as when its caller left: another one may probe."""

@@ -6,8 +6,10 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -24,6 +26,7 @@ from reasoning_cli.decisions.answers import (
 from reasoning_cli.decisions.recognise import Recognition
 from reasoning_cli.decisions.turns import without_additions
 from reasoning_cli.gateway.dialects import chat as chat_dialect
+from reasoning_cli.gateway.dialects.events import DONE, read_events
 from reasoning_cli.gateway.dialects.forms import (
     Asked,
     CapturedResponse,
@@ -36,7 +39,7 @@ from reasoning_cli.gateway.dialects.forms import (
 )
 from reasoning_cli.gateway.dialects.tool_calls import calls_decided, flaw_of_calls, named_anew
 from reasoning_cli.gateway.http.unpacking import unpack
-from reasoning_cli.gateway.http.upstream import UpstreamError, Upstreams
+from reasoning_cli.gateway.http.upstream import CutOff, UpstreamError, Upstreams
 from reasoning_cli.gateway.routing import Route
 from reasoning_cli.operations.deploy.slots import SlotNow
 from reasoning_cli.values import PromptForm
@@ -47,6 +50,7 @@ NO_PROBABILITIES = "tells no probabilities to be confident by"
 # Together's word for a deployment that is stopped; its ledger here may not know yet.
 NOT_RUNNING = "refused: dedicated_endpoint_not_running"
 _LONGEST_ANSWER_BYTES = 2 * 1024 * 1024
+_LONGEST_STREAM_BYTES = 16 * 1024 * 1024  # each token in an event of its own
 _MOST_QUESTIONS = 256
 _HEADERS = [
     (b"content-type", b"application/json"),
@@ -54,6 +58,8 @@ _HEADERS = [
     (b"accept-encoding", b"identity"),
     (b"user-agent", f"reasoning/{__version__}".encode()),
 ]
+_HEADERS_OF_STREAM = [(name, b"text/event-stream" if name == b"accept" else value) for name, value in _HEADERS]
+FULL = "its server has as many questions as it takes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +80,49 @@ class Attempt:
 
 
 class Models(Upstreams):
-    """The connections to where models are served. So many questions are out at once; who comes later waits."""
+    """The connections to where models are served. So many questions are out at once; who comes later waits.
+
+    A server of the operator's own may take fewer: then nobody waits, as it would answer too late. How many is set, or
+    learned: one that cut an answer off while it had another question takes one at a time.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.room = asyncio.Semaphore(_MOST_QUESTIONS)
+        self._under_way: Counter[str] = Counter()
+        self._takes_one: set[str] = set()
+
+    def is_full(self, slot: SlotNow) -> bool:
+        """Whether a slot's server has as many questions as it takes."""
+        if not slot.own_server or slot.url is None:
+            return False
+        most = slot.parallel or (1 if slot.url in self._takes_one else _MOST_QUESTIONS)
+        return self._under_way[slot.url] >= most
+
+    @contextmanager
+    def question(self, slot: SlotNow) -> Iterator[None]:
+        """For while a slot's server has a question."""
+        url = slot.url or ""
+        self._under_way[url] += 1
+        try:
+            yield
+        finally:
+            self._under_way[url] -= 1
+
+    def was_cut(self, slot: SlotNow) -> None:
+        """An answer of a slot's server ended in the midst."""
+        if slot.own_server and slot.url is not None and self._under_way[slot.url] > 1:
+            self._takes_one.add(slot.url)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a server answered: an answer of a model, or with another status than 200 its problem."""
+
+    status: int
+    captured: CapturedResponse | None = None
+    confidence: float | None = None
+    problem: Json = field(default_factory=dict)
 
 
 async def ask(models: Models, slot: SlotNow, asked: Asked, chat: Json, where: Route) -> Attempt:
@@ -91,17 +135,18 @@ async def ask(models: Models, slot: SlotNow, asked: Asked, chat: Json, where: Ro
 
     try:
         async with asyncio.timeout(slot.deadline_seconds):
-            payload, status = await _post(models, slot, _request(slot, asked, chat, where))
+            with models.question(slot):
+                answer = await _post(models, slot, _request(slot, asked, chat, where))
     except TimeoutError:
         return Attempt(slot, since(), failure="too late")
     except UpstreamError as error:
         return Attempt(slot, since(), failure=f"unreachable: {type(error).__name__}")
-    except (ValueError, TypeError):
+    except (Unreadable, ValueError, TypeError, AttributeError):
         return Attempt(slot, since(), failure="not an answer of a model")
-    if status != 200:
-        return Attempt(slot, since(), failure=_refusal(status, payload))
+    if answer.captured is None:
+        return Attempt(slot, since(), failure=_refusal(answer.status, answer.problem))
     try:
-        return _judged(slot, asked, chat, found, chat_dialect.capture(payload), _confidence(payload), since())
+        return _judged(slot, asked, chat, found, answer.captured, answer.confidence, since())
     except (Unreadable, AttributeError, TypeError):
         return Attempt(slot, since(), failure="not an answer of a model")
     except Exception as error:
@@ -115,7 +160,9 @@ def _request(slot: SlotNow, asked: Asked, chat: Json, where: Route) -> bytes:
     body = {
         **chat,
         "model": slot.model,
-        "stream": False,
+        # Closing a stream ends the work at any server. Of a whole answer llama.cpp's Python server goes on to its end,
+        # for minutes, and whoever asks next waits that long.
+        "stream": slot.own_server,
         "max_tokens": min(asked.max_tokens or slot.max_tokens, slot.max_tokens),
     }
     if where.recognition.model_type != "coding":
@@ -130,26 +177,51 @@ def _request(slot: SlotNow, asked: Asked, chat: Json, where: Route) -> bytes:
     return orjson.dumps(body)
 
 
-async def _post(models: Models, slot: SlotNow, body: bytes) -> tuple[Json, int]:
-    headers = _HEADERS
+async def _post(models: Models, slot: SlotNow, body: bytes) -> _Answer:
+    headers = _HEADERS_OF_STREAM if slot.own_server else _HEADERS
     if slot.api_key:
         headers = [*headers, (b"authorization", f"Bearer {slot.api_key}".encode())]
     async with models.room:
         answer = await models.ask("POST", f"{slot.url}/chat/completions", headers, body)
+        is_stream = answer.header(b"content-type").startswith("text/event-stream")
+        most = _LONGEST_STREAM_BYTES if is_stream else _LONGEST_ANSWER_BYTES
         try:
             parts, size = [], 0
             while part := await answer.read():
                 size += len(part)
-                if size > _LONGEST_ANSWER_BYTES:
+                if size > most:
                     raise ValueError("longer than any answer")
                 parts.append(part)
+        except CutOff:
+            models.was_cut(slot)
+            raise
         finally:
             answer.close()
-    content = unpack(b"".join(parts), answer.header(b"content-encoding"), _LONGEST_ANSWER_BYTES)
-    payload = json_of(content) if answer.status == 200 else _problem(content)
+        content = unpack(b"".join(parts), answer.header(b"content-encoding"), most)
+        if answer.status != 200:
+            return _Answer(answer.status, problem=_problem(content))
+        if is_stream:
+            events = list(read_events(content))
+            if not any(map(_ends, _chunks(events))):
+                models.was_cut(slot)
+            captured = chat_dialect.DIALECT.capture_events(events)
+            return _Answer(200, captured, _confidence(_chunks(events)))
+    payload = json_of(content)
     if not isinstance(payload, dict):
         raise ValueError("no object")
-    return payload, answer.status
+    return _Answer(200, chat_dialect.capture(payload), _confidence([payload]))
+
+
+def _ends(chunk: Json) -> bool:
+    """Whether a piece says why an answer ends."""
+    return any(choice.get("finish_reason") for choice in objects(chunk.get("choices")))
+
+
+def _chunks(events: Iterable[tuple[str, str]]) -> Iterator[Json]:
+    """The pieces of a streamed answer."""
+    for _, data in events:
+        if data.strip() != DONE and isinstance(chunk := json_of(data), dict):
+            yield chunk
 
 
 def _problem(content: bytes) -> Json:
@@ -231,12 +303,14 @@ def _text(asked: Asked, found: Recognition, captured: CapturedResponse) -> tuple
     return render_answer(answer, found.codes), decision_of(answer), None
 
 
-def _confidence(payload: Mapping[str, object]) -> float | None:
-    """How sure the model was: the geometric mean of its tokens' probabilities; None when it does not say."""
-    choices = objects(payload.get("choices"))
-    said = choices[0].get("logprobs") if choices else None
-    if not isinstance(said, dict):
-        return None
-    found = [token.get("logprob") for token in objects(said.get("content"))] or said.get("token_logprobs") or []
-    numbers = [value for value in found if isinstance(value, int | float)]
+def _confidence(payloads: Iterable[Json]) -> float | None:
+    """How sure the model was, by an answer or the pieces of one: the geometric mean of its tokens' probabilities; None
+    when it does not say."""
+    numbers: list[float] = []
+    for payload in payloads:
+        choices = objects(payload.get("choices"))
+        said = choices[0].get("logprobs") if choices else None
+        if isinstance(said, dict):
+            found = [token.get("logprob") for token in objects(said.get("content"))] or said.get("token_logprobs") or []
+            numbers += [value for value in found if isinstance(value, int | float)]
     return math.exp(sum(numbers) / len(numbers)) if numbers else None

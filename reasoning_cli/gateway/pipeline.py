@@ -20,7 +20,7 @@ from reasoning_cli.gateway.heartbeat import heartbeats, stream_headers
 from reasoning_cli.gateway.http.headers import joined
 from reasoning_cli.gateway.http.unpacking import unpack
 from reasoning_cli.gateway.log.capture import Decision
-from reasoning_cli.gateway.model_client import NO_PROBABILITIES, NOT_RUNNING, UNSURE, Attempt, ask
+from reasoning_cli.gateway.model_client import FULL, NO_PROBABILITIES, NOT_RUNNING, UNSURE, Attempt, ask
 from reasoning_cli.gateway.relay import relay
 from reasoning_cli.gateway.routing import Route, route
 
@@ -109,6 +109,11 @@ def _understood(dialect: Dialect, call: Call, body: bytes) -> tuple[Json | None,
 
 def _broken(context: Context) -> Mapping[str, str]:
     """The slots whose circuit lets nothing through now."""
+    if all(circuit.state != "open" for circuit in context.circuits.values()):
+        return {}
+    for slot in context.book.view.slots.values():
+        for filled in (slot, slot.candidate.slot if slot.candidate is not None else slot):
+            _circuit(context, filled)  # which may have something else in it by now
     return {slot: OPEN for slot, circuit in context.circuits.items() if circuit.state == "open"}
 
 
@@ -179,8 +184,13 @@ async def _send(call: Call, decision: Decision, answer: bytes) -> None:
 
 
 def _circuit(context: Context, slot: SlotNow) -> Circuit:
-    """The circuit of what is in the slot."""
-    return context.circuits.setdefault(slot.circuit, Circuit())
+    """The circuit of what is in the slot. What another model, server or setting came to says nothing of this one."""
+    circuit = context.circuits.setdefault(slot.circuit, Circuit())
+    if circuit.of != slot.asked:
+        if circuit.of is not None:
+            circuit.reset()
+        circuit.of = slot.asked
+    return circuit
 
 
 def _may_be_shadowed(context: Context, slot: SlotNow) -> bool:
@@ -247,6 +257,8 @@ async def _ask(context: Context, decision: Decision, where: Route) -> Attempt | 
         return str(reason)
     except (KeyError, TypeError, AttributeError, ValueError):
         return "cannot be translated"
+    if context.models.is_full(slot):
+        return FULL
     attempt = await ask(context.models, slot, decision.asked, chat, where)
     if attempt.failure == NOT_RUNNING and context.waker is not None and slot.deployment_key is not None:
         context.waker.wanted(slot)  # it was stopped behind our back

@@ -27,7 +27,7 @@ class SlotNow:
     go there, in words fit for counting; None when it may. `deployment_key` is None for another provider than Together.
     `wakes`: traffic may start its model when it is stopped. While a promotion is `watched`, what the model does not
     answer it is asked as a shadow, so that there is something to compare. `own_server`: the operator's own
-    serves the model.
+    serves the model, which takes `parallel` questions at once (None: not known).
     """
 
     model_type: str
@@ -49,11 +49,27 @@ class SlotNow:
     candidate: SlotCandidate | None = None
     watched: bool = False
     own_server: bool = False
+    parallel: int | None = None
 
     @property
     def circuit(self) -> str:
         """The name of its circuit: a candidate for the slot has another."""
         return self.model_type
+
+    @property
+    def asked(self) -> tuple[object, ...]:
+        """Who is asked and how: what fails by one of these may go well by another."""
+        return (
+            self.url,
+            self.api_key,
+            self.model,
+            self.deadline_seconds,
+            self.max_tokens,
+            self.window_tokens,
+            self.prompt_form,
+            self.tools,
+            self.parallel,
+        )
 
     @property
     def asleep(self) -> bool:
@@ -164,6 +180,7 @@ def _slot(
         wakes=get(s.WAKE[model_type]) and record is not None and elsewhere is None,
         prompt_form=get(s.PROMPT_FORM[model_type]),
         own_server=bool(elsewhere),
+        parallel=get(s.PARALLEL[model_type]),
     )
 
 
