@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,16 +23,27 @@ from reasoning_cli.servers.problems import (
 CONNECT_SECONDS = 5.0
 # A prompt is read at 50 tokens a second on a CPU, and one server answers one question after the other.
 SILENCE_SECONDS = 600.0
+_MOST_PIECES = 3  # of an answer of one token
 
 
 @dataclass(frozen=True)
 class ServerAnswer:
-    """One answer, with what the server counted; None for what it does not say."""
+    """One answer, with what the server counted, None for what it does not say; and whether it told how probable its
+    tokens were."""
 
     text: str
     finish_reason: str | None
     prompt_tokens: int | None
     completion_tokens: int | None
+    tells_probabilities: bool = False
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model that a server lists, with the tokens of its context; None where the server does not say."""
+
+    name: str
+    context_tokens: int | None
 
 
 class ModelServer:
@@ -54,9 +66,38 @@ class ModelServer:
     def close(self) -> None:
         self._http.close()
 
-    def chat(self, model: str, messages: Sequence[Mapping[str, str]], *, max_tokens: int) -> ServerAnswer:
+    def models(self) -> list[ServedModel]:
+        """What it says it serves. Raises the errors of `servers.problems`."""
+        listed = self._request("GET", "/models").get("data")
+        found = [model for model in (listed if isinstance(listed, list) else []) if isinstance(model, dict)]
+        return [ServedModel(str(model.get("id") or ""), _context(model)) for model in found]
+
+    def keeps_max_tokens(self, model: str) -> bool:
+        """Whether it ends an answer at `max_tokens`: asked for one token, it is left when more come. Raises the errors
+        of `servers.problems`."""
+        messages = [{"role": "user", "content": "Count from one to one hundred in words."}]
+        body = {"model": model, "messages": messages, "max_tokens": 1, "temperature": 0, "stream": True}
+        pieces = 0
+        try:
+            with self._http.stream("POST", f"{self._base}/chat/completions", json=body) as response:
+                if not response.is_success:
+                    response.read()
+                    raise self._refusal(response, _object(response))
+                for line in response.iter_lines():
+                    pieces += line.startswith("data:") and _has_text(line.removeprefix("data:"))
+                    if pieces > _MOST_PIECES:
+                        return False
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+        return True
+
+    def chat(
+        self, model: str, messages: Sequence[Mapping[str, str]], *, max_tokens: int, probabilities: bool = False
+    ) -> ServerAnswer:
         """One answer at temperature 0. Raises the errors of `servers.problems`."""
         body = {"model": model, "messages": list(messages), "max_tokens": max_tokens, "temperature": 0}
+        if probabilities:
+            body |= {"logprobs": True, "top_logprobs": 1}
         payload = self._request("POST", "/chat/completions", body)
         choices = payload.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
@@ -71,25 +112,26 @@ class ModelServer:
             end if isinstance(end, str) else None,
             _number(counted.get("prompt_tokens")),
             _number(counted.get("completion_tokens")),
+            isinstance(told := choice.get("logprobs"), dict) and any(told.values()),
         )
 
     def _request(self, method: str, path: str, body: Mapping[str, object] | None = None) -> dict[str, object]:
         try:
             response = self._http.request(method, f"{self._base}{path}", json=body)
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise ServerUnreachableError(
-                f"cannot reach the model's server at `{self.url}`: {str(error) or type(error).__name__}",
-                "is it running? `reasoning doctor` looks at it",
-            ) from error
-        try:
-            payload = response.json()
-        except ValueError:
-            payload = None
+            raise self._unreachable(error) from error
+        payload = _object(response)
         if not response.is_success:
-            raise self._refusal(response, payload if isinstance(payload, dict) else {})
-        if not isinstance(payload, dict):
+            raise self._refusal(response, payload)
+        if not payload:
             raise ServerBusyError(f"{self.url} answers with no JSON object", "is /v1 missing in its address?")
         return payload
+
+    def _unreachable(self, error: Exception) -> ServerUnreachableError:
+        return ServerUnreachableError(
+            f"cannot reach the model's server at `{self.url}`: {str(error) or type(error).__name__}",
+            "is it running? `reasoning doctor` looks at it",
+        )
 
     def _refusal(self, response: httpx.Response, payload: Mapping[str, object]) -> ReasoningError:
         error = payload.get("error")
@@ -103,7 +145,7 @@ class ModelServer:
                 return ServerKeyError(
                     f"{self.url} refuses the key: {message}", "`reasoning config set TYPE.provider_key`"
                 )
-            case 404:
+            case 404 | 405:
                 return ServerMissingError(
                     f"{self.url} knows no such thing: {message}", "`reasoning doctor` looks for address and model"
                 )
@@ -113,6 +155,32 @@ class ModelServer:
                 busy.wait_seconds = min(float(asked), 60.0) if asked.isdecimal() else None
                 return busy
         return ServerRefusedError(f"{self.url} refuses: {message}", None, code)
+
+
+def _object(response: httpx.Response) -> dict[str, object]:
+    """The JSON object of a response; an empty one for anything else."""
+    try:
+        payload = response.json()
+    except ValueError:
+        return {}
+    return payload if isinstance(payload, dict) else {}
+
+
+def _has_text(data: str) -> bool:
+    """Whether an event of a stream brings a piece of text."""
+    try:
+        choices = json.loads(data).get("choices") or [{}]
+        return bool((choices[0].get("delta") or {}).get("content"))
+    except (ValueError, AttributeError, TypeError, LookupError):
+        return False
+
+
+def _context(model: Mapping[str, object]) -> int | None:
+    """What a server calls it: vLLM, others, and llama.cpp, which says for how many tokens the model was trained."""
+    said = model.get("meta")
+    told = {**(said if isinstance(said, dict) else {}), **model}
+    names = ("max_model_len", "context_length", "context_window", "n_ctx", "n_ctx_train")
+    return next((number for name in names if (number := _number(told.get(name)))), None)
 
 
 def _number(value: object) -> int | None:

@@ -31,11 +31,11 @@ class OwnServer:
         """Whether it is on this machine, where nobody sends a bill."""
         return is_loopback(urlsplit(self.url).hostname or "")
 
-    def connect(self) -> ModelServer:
+    def connect(self, silence_seconds: float | None = None) -> ModelServer:
         """A connection, for the caller to close."""
-        from reasoning_cli.servers.client import ModelServer
+        from reasoning_cli.servers.client import SILENCE_SECONDS, ModelServer
 
-        return ModelServer(self.url, self.api_key)
+        return ModelServer(self.url, self.api_key, silence_seconds=silence_seconds or SILENCE_SECONDS)
 
 
 def own_server(settings: Settings, model_type: str) -> OwnServer | None:

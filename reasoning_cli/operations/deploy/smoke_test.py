@@ -62,6 +62,11 @@ def choose_question(store: Store, model_type: str, form: str = "exact") -> Quest
     """The newest decision of the log in the slot's form of prompts; a built-in one while there is none."""
     for sample in Samples(store).iterate(SampleFilter(model_types=(model_type,), limit=1)):
         return Question(_in_form(model_type, sample.prompt, form), "the newest sample", sample.system)
+    return built_in_question(model_type, form)
+
+
+def built_in_question(model_type: str, form: str) -> Question:
+    """A decision that nobody's log is needed for, in the slot's form of prompts."""
     return Question(_in_form(model_type, EXAMPLES[model_type], form), "a built-in example")
 
 

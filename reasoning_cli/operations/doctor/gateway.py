@@ -59,7 +59,6 @@ def check_gateway(settings: Settings, probes: Probes, *, online: bool) -> Iterat
             if isinstance(seen, str):
                 fix = f"reasoning config set {setting.name} URL"
                 yield warn("gateway", f"{setting.name} {url} cannot be reached: {seen}", fix)
-    yield from _elsewhere(settings, probes, online=online)
 
 
 def _running(port: int, record: Mapping[str, Any]) -> Iterator[Check]:
@@ -81,24 +80,3 @@ def _running(port: int, record: Mapping[str, Any]) -> Iterator[Check]:
     if record["problem"]:
         yield warn("gateway", f"it works with settings of before: {record['problem']}", "reasoning config")
     yield ok("gateway", f"agents: {agent_caveat(Agent.ELIZAOS, 0)}")
-
-
-def _elsewhere(settings: Settings, probes: Probes, *, online: bool) -> Iterator[Check]:
-    """Models that are served elsewhere than at Together: whether there is an API where they are looked for."""
-    for model_type, setting in s.PROVIDER_URL.items():
-        try:
-            url = settings.get(setting)
-        except ConfigurationError:
-            continue
-        if url is None or not online:
-            continue
-        seen, fix = probes.look(f"{url}/models"), f"reasoning config set {setting.name} URL"
-        name = spell_model_type(model_type)
-        if isinstance(seen, str):
-            yield warn("gateway", f"{name} is served at {url}, which cannot be reached: {seen}", fix)
-        elif seen in (404, 405):
-            yield warn(
-                "gateway", f"{name} is served at {url}, where no OpenAI-compatible API is (is /v1 missing?)", fix
-            )
-        else:
-            yield ok("gateway", f"{name} is served at {url}, which answers")

@@ -14,9 +14,11 @@ from typing import Any
 from reasoning_cli import __version__
 from reasoning_cli import settings as s
 from reasoning_cli.errors import ConfigurationError, ExitCode, ReasoningError
+from reasoning_cli.operations.deploy.own_server import own_servers
 from reasoning_cli.operations.doctor.check import Check, Status, database_path, existing_store, fail, failed, ok, warn
 from reasoning_cli.operations.doctor.costs import check_budget, check_guard
 from reasoning_cli.operations.doctor.gateway import Probes, check_gateway
+from reasoning_cli.operations.doctor.own_servers import check_own_servers
 from reasoning_cli.operations.doctor.together import check_account
 from reasoning_cli.operations.train.monitor import not_shown
 from reasoning_cli.operations.train.plan import slot_model
@@ -24,6 +26,7 @@ from reasoning_cli.paths import HOME_VARIABLE, PROFILE_VARIABLE, is_private
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.backup import BackupSeen, last_backup
 from reasoning_cli.store.database import Store
+from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.mounts import mount_of
 from reasoning_cli.store.samples.training_log import Samples
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
@@ -48,12 +51,30 @@ def run_checks(
     yield from _database(settings, now())
     yield from check_budget(settings, now())
     yield from check_gateway(settings, probes, online=connect is not None)
+    if connect is not None:
+        yield from check_own_servers(settings)
     running = None
     if settings.problems and connect is not None:
         yield warn("account", "Together was not asked: the settings come first")
+    elif connect is not None and _is_all_elsewhere(settings):
+        yield ok("account", "no Together key is set, and nothing here needs one: every model runs elsewhere")
     elif connect is not None:
         running = yield from check_account(settings, connect, now)
     yield from check_guard(settings, running, now())
+
+
+def _is_all_elsewhere(settings: Settings) -> bool:
+    """Whether nobody has a key of Together, nothing from here is there, and the operator's own servers answer."""
+    if settings.resolve(s.API_KEY).value is not None or not own_servers(settings):
+        return False
+    try:
+        store = existing_store(settings)
+    except ReasoningError:
+        return False  # shown as the database's own trouble
+    if store is None:
+        return True
+    with store:
+        return not Deployments(store).live()
 
 
 def exit_code(checks: list[Check]) -> ExitCode:
