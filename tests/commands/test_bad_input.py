@@ -375,3 +375,16 @@ def test_a_setting_without_sense_stops_what_needs_it_and_nothing_else(shell: She
     assert shell("data", "stats").exit_code == ExitCode.OK
     assert shell("costs", "set-budget", "5").exit_code == ExitCode.OK
     assert shell("costs", "report", "--offline").exit_code == ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        (["costs", "set-budget", "abc"], "`reasoning --sandbox costs set-budget 100`"),
+        (["costs", "set-budget"], "`reasoning --sandbox costs set-budget --help`"),
+        (["data", "label"], "`reasoning --sandbox data label DECISION --good`"),
+    ],
+)
+def test_an_error_in_the_sandbox_names_the_sandboxs_command(filled: Shell, typed: list[str], hint: str) -> None:
+    """Before any setting was read, too: copied, the command would set the real budget."""
+    assert hint in filled("--sandbox", *typed).stderr

@@ -41,6 +41,7 @@ class Session:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep
     prompter: Prompter = field(default_factory=lambda: _prompter())
+    _is_said_to_be_sandbox: bool = field(default=False, init=False, repr=False)
 
     @classmethod
     def start(
@@ -67,7 +68,8 @@ class Session:
         if plain_http:
             flags[s.PLAIN_HTTP.name] = "true"
         session = cls(terminal, flags, profile)
-        terminal.command = " ".join(("reasoning", *session._profile_options))
+        # Before settings are read: an error of the line that was typed names a command too.
+        terminal.command = " ".join(("reasoning", *session._profile_options, *(("--sandbox",) if sandbox else ())))
         return session
 
     @property
@@ -97,9 +99,9 @@ class Session:
         if settings.outside is not None:
             from reasoning_cli.operations.sandbox import KEY
 
-            command = " ".join(("reasoning", *self._profile_options, "--sandbox"))
-            if self.terminal.command != command:  # said once, however often settings are read
-                self.terminal.command = command
+            self.terminal.command = " ".join(("reasoning", *self._profile_options, "--sandbox"))
+            if not self._is_said_to_be_sandbox:  # once, however often settings are read
+                self._is_said_to_be_sandbox = True
                 self.terminal.note("sandbox: nothing here is real, and nothing costs money")
             settings.flags.setdefault(s.API_KEY.name, KEY)
         return settings
