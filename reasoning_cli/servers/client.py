@@ -112,7 +112,7 @@ class ModelServer:
             end if isinstance(end, str) else None,
             _number(counted.get("prompt_tokens")),
             _number(counted.get("completion_tokens")),
-            isinstance(told := choice.get("logprobs"), dict) and any(told.values()),
+            isinstance(logprobs := choice.get("logprobs"), dict) and any(logprobs.values()),
         )
 
     def _request(self, method: str, path: str, body: Mapping[str, object] | None = None) -> dict[str, object]:
@@ -178,9 +178,9 @@ def _has_text(data: str) -> bool:
 def _context(model: Mapping[str, object]) -> int | None:
     """What a server calls it: vLLM, others, and llama.cpp, which says for how many tokens the model was trained."""
     said = model.get("meta")
-    told = {**(said if isinstance(said, dict) else {}), **model}
+    facts = {**(said if isinstance(said, dict) else {}), **model}
     names = ("max_model_len", "context_length", "context_window", "n_ctx", "n_ctx_train")
-    return next((number for name in names if (number := _number(told.get(name)))), None)
+    return next((number for name in names if (number := _number(facts.get(name)))), None)
 
 
 def _number(value: object) -> int | None:

@@ -10,7 +10,7 @@ class ServerUnreachableError(RemoteError):
 
 
 class ServerBusyError(RemoteError):
-    """It is overloaded or broken, or says what is no reply. `wait_seconds` is how long it asks to be left alone."""
+    """It is overloaded or broken, or says nothing of use. `wait_seconds` is how long it asks to be left alone."""
 
     wait_seconds: float | None = None
 
