@@ -165,6 +165,8 @@ def _request(slot: SlotNow, asked: Asked, chat: Json, where: Route) -> bytes:
         "stream": slot.own_server,
         "max_tokens": min(asked.max_tokens or slot.max_tokens, slot.max_tokens),
     }
+    if slot.own_server:
+        body["temperature"] = 0  # as its evaluation asked it
     if where.recognition.model_type != "coding":
         body["messages"] = [{"role": "user", "content": where.prompt}]
         if asked.system:

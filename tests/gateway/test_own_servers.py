@@ -206,3 +206,49 @@ def test_an_open_circuit_closes_when_something_else_is_in_the_slot(gateway: Serv
     assert ask(gateway) == "slot"
     gateway.change("should_respond", share_percent=50)
     assert ask(gateway) == "slot"
+
+
+def test_nothing_is_sent_that_small_servers_break_at(gateway: Served) -> None:
+    """llama.cpp's Python server answers 500 to the role developer and to a temperature of null, and ignores
+    max_completion_tokens and stream_options."""
+    gateway.change("should_respond", own_server=True, deployment_key=None, max_tokens=100)
+    body = request("chat", PROMPTS["should_respond"])
+    del body["max_tokens"]
+    body |= {"temperature": None, "max_completion_tokens": 4096, "stream_options": {"include_usage": True}}
+    body["messages"] = [{"role": "developer", "content": "Be kind."}, *body["messages"]]
+    assert gateway.client.post(PATHS["chat"], json=body).headers["x-reasoning-source"] == "slot"
+    (asked,) = gateway.model.received
+    assert [message["role"] for message in asked.json["messages"]] == ["system", "user"]
+    assert {name: asked.json.get(name) for name in ("max_tokens", "temperature", "stream")} == {
+        "max_tokens": 100,
+        "temperature": 0,
+        "stream": True,
+    }
+    assert not {"max_completion_tokens", "stream_options"} & set(asked.json)
+
+
+@pytest.mark.parametrize("temperature", [0.7, 1])
+def test_the_gateway_asks_at_the_temperature_of_the_evaluation(gateway: Served, temperature: float) -> None:
+    gateway.change("should_respond", own_server=True, deployment_key=None)
+    body = request("chat", PROMPTS["should_respond"]) | {"temperature": temperature}
+    assert gateway.client.post(PATHS["chat"], json=body).headers["x-reasoning-source"] == "slot"
+    assert gateway.model.received[0].json["temperature"] == 0
+
+
+def test_a_stream_without_counted_tokens_is_recorded_without_them(gateway: Served) -> None:
+    gateway.change("should_respond", own_server=True, deployment_key=None)
+    gateway.model.handler = LlamaPython(0)
+    assert ask(gateway) == "slot"
+    (sample,) = gateway.samples(1)
+    assert (sample.source, sample.prompt_tokens, sample.completion_tokens) == ("slot", None, None)
+
+
+def test_a_stream_that_ends_without_a_finish_is_no_answer(gateway: Served) -> None:
+    async def cut(request: Received, answering: Answering) -> None:
+        events = canned.chat_events(canned.MODEL_SAYS["should_respond"])
+        await answering.events([*events[:-2], b"data: [DONE]\n\n"])
+
+    gateway.change("should_respond", own_server=True, deployment_key=None)
+    gateway.model.handler = cut
+    assert ask(gateway) == "original"
+    assert reasons(gateway) == {"invalid: cut (no end)": 1}

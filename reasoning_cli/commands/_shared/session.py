@@ -184,6 +184,16 @@ class Session:
         return open_store(self.settings.database(), realm, or_read=True)
 
     @property
+    def is_without_together(self) -> bool:
+        """Whether there is no key of Together and nothing there, and models run on the operator's own servers: what
+        would look at Together first, shows what is known here."""
+        from reasoning_cli.store.deploy.deployments import Deployments
+
+        if self.in_sandbox or self.settings.get(s.API_KEY) is not None:
+            return False
+        return any(use.provider_url for use in self.uses.values()) and not Deployments(self.store).live()
+
+    @property
     def models(self) -> dict[str, str]:
         """The model set for each model type."""
         return {model_type: self.settings.get(setting) for model_type, setting in s.MODEL.items()}

@@ -58,6 +58,7 @@ def report(
     session = session_of(ctx)
     terminal, chosen = session.terminal, chosen_format(fmt, json)
     asked = Asked(since, until, by)
+    offline = offline or (session.is_without_together and not watch)
     if watch:
         if chosen is not Format.TABLE or quiet or offline:
             raise UsageError("--watch shows a table, and looks each time", "leave the other options away")

@@ -46,7 +46,7 @@ def list_(
 
     session = session_of(ctx)
     wanted = None if model_type is None else parse_model_type(model_type)
-    if not offline:
+    if not (offline or session.is_without_together):
         refresh_trained(session.client, session.store, training_context(session))
     listing = Listing(trained_columns(), all_trained(session.store, wanted), id=lambda trained: trained.id)
     empty = "Nothing was trained yet: `reasoning train init` says what to begin with."

@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OwnServer:
-    """What serves a slot's model: the address with /v1, its key, the model's name there, and how long an answer may
-    be."""
+    """What serves a slot's model: the address with /v1, its key, the model's name there, how long an answer may be,
+    and how many questions it takes at once (None: not known)."""
 
     model_type: str
     url: str
     api_key: str | None
     model: str
     max_tokens: int
+    parallel: int | None = None
 
     @property
     def is_here(self) -> bool:
@@ -44,7 +45,8 @@ def own_server(settings: Settings, model_type: str) -> OwnServer | None:
     if url is None:
         return None
     key, model = settings.get(s.PROVIDER_KEY[model_type]), settings.get(s.MODEL[model_type])
-    return OwnServer(model_type, url.rstrip("/"), key, model, settings.get(s.MAX_TOKENS[model_type]))
+    most, parallel = settings.get(s.MAX_TOKENS[model_type]), settings.get(s.PARALLEL[model_type])
+    return OwnServer(model_type, url.rstrip("/"), key, model, most, parallel)
 
 
 def own_servers(settings: Settings) -> tuple[OwnServer, ...]:

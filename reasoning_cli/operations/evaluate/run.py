@@ -173,7 +173,7 @@ class _Run:
         """Ask all that is not answered. What came while it broke off is taken as well: it was paid for."""
         came: Came = queue.SimpleQueue()
         try:
-            with closing(ask_all(self._questions(), self._ask, self._context.concurrency, came, self._over)) as replies:
+            with closing(ask_all(self._questions(), self._ask, self._concurrency(), came, self._over)) as replies:
                 for question, reply in replies:
                     self._take(question, reply)
         except BaseException:
@@ -182,6 +182,11 @@ class _Run:
                 if isinstance(late, _Reply):
                     self._take(question, late)
             raise
+
+    def _concurrency(self) -> int:
+        """How many calls at once: no more than a server of the operator's own takes."""
+        servers = [candidate.server for candidate in self._plan.candidates if candidate.server is not None]
+        return min([self._context.concurrency, *(server.parallel for server in servers if server.parallel)])
 
     def keep(self) -> None:
         """Write down what has come."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -149,3 +150,33 @@ def test_live_traffic_of_a_model_served_elsewhere_is_compared(reasoning: Run, ow
         assert done.exit_code == 0, done.stderr
         record = json.loads(done.stdout)
         assert (record["model"], record["against"], record["models"][0]["asked"]) == (MODEL, "original", 30)
+
+
+def test_an_evaluation_asks_no_more_at_once_than_the_server_takes(reasoning: Run, own: Provider) -> None:
+    under_way = most = 0
+
+    async def counts(request: Received, answering: Answering) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.05)
+        under_way -= 1
+        await answer(request, answering)
+
+    own.handler = counts
+    reasoning("config", "set", "should_respond.parallel", "2")
+    assert reasoning("train", "eval", "should-respond", "--yes").exit_code == 0
+    assert (most, len(own.received)) == (2, 20)
+
+
+@pytest.mark.parametrize(
+    "words", ["status", "models status", "models list", "costs report", "costs compare", "train list", "train evals"]
+)
+def test_what_looks_at_together_first_needs_no_key_where_nothing_is_there(
+    reasoning: Run, own: Provider, words: str
+) -> None:
+    done = reasoning(*words.split())
+    assert (done.exit_code, "error:" in done.stderr) == (0, False), done.stderr
+    reasoning("config", "unset", "should_respond.provider_url")
+    if words in ("costs report", "train list"):
+        assert reasoning(*words.split()).exit_code == 4
