@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.completion import complete_names
 from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
 from reasoning_cli.commands._shared.model_options import TimeoutOption, TypeArgument, read_timeout, wait_options
@@ -306,7 +307,11 @@ def _watch(session: Session, promotion: Promotion, limit: timedelta, *, json: bo
     terminal, name = session.terminal, spell_model_type(promotion.model_type)
     guard = find_guard(session.settings.database())
     if guard is None or not guard.running:
-        terminal.note("No guard runs: when this command is gone, nobody watches. `reasoning costs guard` would.")
+        budget = session.settings.get(s.BUDGET_LIMIT)
+        unheld = "" if budget is None else f", and nothing stops what runs at the budget of ${budget:,.2f}"
+        terminal.note(
+            f"No guard runs: when this command is gone, nobody watches{unheld}. `reasoning costs guard` would."
+        )
     try:
         with waiting(terminal, f"watching {promotion.model}") as shown:
 

@@ -120,8 +120,10 @@ def test_the_guard_takes_back_what_its_command_left_behind(serving: World, reaso
             raise KeyboardInterrupt
 
     serving.on_pause = closed
+    assert reasoning("costs", "set-budget", "500").exit_code == 0
     left = reasoning(*PROMOTE)
     assert left.exit_code == 130
+    assert "nobody watches, and nothing stops what runs at the budget of $500.00." in left.stderr
     assert f"Stopped watching. {NEW} stays at 50 % of the users. Nobody watches it now." in left.stderr
     serving.on_pause = lambda: None
     serving.gateway.book.look()
