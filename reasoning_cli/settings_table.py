@@ -454,12 +454,19 @@ ALL: tuple[Setting[object], ...] = (
 )
 BY_NAME = {setting.name: setting for setting in ALL}
 
+_MOST_NAMED = 3
+
 
 def find_setting(name: str) -> Setting[object]:
     """The setting called `name`. Raises UsageError with the nearest name."""
     wanted = name.strip().lower().replace("-", "_")
     if wanted in BY_NAME:
         return BY_NAME[wanted]
+    # A word that settings begin with is none of them: which is meant, its spelling does not tell.
+    within = [f"`{other}`" for other in BY_NAME if other.startswith(f"{wanted}.")]
     near = difflib.get_close_matches(wanted, BY_NAME, n=1)
     hint = f"did you mean `{near[0]}`?" if near else "`reasoning config` lists them"
+    if within:
+        more = "; `reasoning config` lists all" if len(within) > _MOST_NAMED else ""
+        hint = f"there are {', '.join(within[:_MOST_NAMED])}{more}"
     raise UsageError(f"`{name}` is not a setting", hint)

@@ -192,6 +192,13 @@ def test_a_mistyped_name_gets_the_nearest() -> None:
     assert caught.value.hint == "did you mean `gateway.port`?"
 
 
+def test_a_section_is_answered_with_its_settings() -> None:
+    with pytest.raises(UsageError) as caught:
+        s.find_setting("budget")
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith("there are `budget.limit_usd`, ")
+
+
 # --- values ---
 
 

@@ -99,14 +99,20 @@ def _stop_one(
         _show_how_it_starts(session, target, plan.record.model_type)
 
 
-def _outcome(plan: StopPlan, name: str, *, keep: bool) -> str:
-    """What was stopped, what became of it, and what that saves."""
+def _saved(plan: StopPlan) -> str:
     from reasoning_cli.terminal.units import money
 
+    if not plan.saves_cents_per_hour:
+        return "It cost nothing any more."
+    return f"It saves {money(plan.saves_cents_per_hour)} an hour."
+
+
+def _outcome(plan: StopPlan, name: str, *, keep: bool) -> str:
+    """What was stopped, what became of it, and what that saves."""
     end = "stopped, and kept" if keep else "detached" if plan.record.rides_on else "gone"
     if plan.base is not None:
         end += f", and {plan.base.endpoint_name} is gone"
-    saves = f"It saves {money(plan.saves_cents_per_hour)} an hour."
+    saves = _saved(plan)
     if plan.stays_for:
         saves = f"{plan.record.endpoint_name} goes on for {' and '.join(plan.stays_for)}, at the same price."
     gone = [plan.record.model_name if plan.record.rides_on else name]
@@ -184,8 +190,7 @@ def _stop_all(session: Session, limit: timedelta, *, keep: bool, yes: bool, dry_
                         terminal.error(outcome.problem)
                     elif not json:
                         stopped, end = outcome.plan, "stopped, and kept" if keep else "gone"
-                        saved = f"It saves {money(stopped.saves_cents_per_hour)} an hour."
-                        terminal.say(f"{stopped.record.endpoint_name} is {end}. {saved}")
+                        terminal.say(f"{stopped.record.endpoint_name} is {end}. {_saved(stopped)}")
     except KeyboardInterrupt:
         left = sum(plan.saves_cents_per_hour for plan in plans[len(outcomes) :])
         terminal.note(f"Interrupted: what is not reported gone may still run, at up to {money(left)} an hour.")

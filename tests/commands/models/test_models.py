@@ -167,7 +167,7 @@ def test_deploy_scale_and_undeploy(still: Service, reasoning: Run) -> None:
     kept = reasoning("models", "undeploy", "planning", "--yes", "--keep", "--json")
     assert (kept.exit_code, json.loads(kept.stdout)["state"]) == (0, "STOPPED")
     gone = reasoning("models", "undeploy", "planning", "--yes")
-    assert (gone.exit_code, gone.stdout) == (0, "planning is gone. It saves $0.00 an hour.\n")
+    assert (gone.exit_code, gone.stdout) == (0, "planning is gone. It cost nothing any more.\n")
     assert still.endpoints() == []
     again = reasoning("models", "undeploy", "planning", "--yes")
     assert (again.exit_code, again.stdout) == (5, "")

@@ -340,7 +340,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 def _size_of(path: Path) -> int:
     if not path.exists():
-        raise NotFoundError(f"there is no file `{path}`", "name a file that is there")
+        raise NotFoundError(f"there is no file `{path}`", "`reasoning data export -m TYPE` writes one")
     if not path.is_file():
         raise DataError(f"`{path}` is not a regular file", "name a file")
     return path.stat().st_size
