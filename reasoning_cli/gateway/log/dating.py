@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 _log = logging.getLogger(__name__)
 
@@ -63,8 +64,13 @@ def _read(dated: Dated | None) -> datetime | None:
     """The provider's time, where it can be relied on: it is certain, or ours cannot be."""
     if dated is None or not (dated.certain or dated.at < _FIRST):
         return None
+    return _moment(dated.date)
+
+
+@lru_cache(maxsize=16)  # the answers of one second say the same
+def _moment(date: bytes) -> datetime | None:
     try:
-        theirs = parsedate_to_datetime(dated.date.decode("latin-1")).astimezone(UTC)
+        theirs = parsedate_to_datetime(date.decode("latin-1")).astimezone(UTC)
     except (ValueError, TypeError, OverflowError):
         return None
     return theirs if theirs >= _FIRST else None
