@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, TextIO, TypeVar
@@ -65,6 +66,8 @@ class Terminal:
     color: Color = Color.AUTO
     command: str = "reasoning"  # how the program is called in this run, for the commands that hints tell to type
     goes_on: bool = False
+    # Takes away, for as long as a line is written, what moves on the terminal.
+    aside: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @property
     def out_is_terminal(self) -> bool:
@@ -303,8 +306,9 @@ class Terminal:
         """`spelt` says the same in characters that every stream can show; without it something is lost there."""
         text = drawn(text) if _is_terminal(stream) else text
         try:
-            stream.write(f"{self.writable(stream, text, spelt)}\n")
-            stream.flush()
+            with self.aside() if _is_terminal(stream) else nullcontext():
+                stream.write(f"{self.writable(stream, text, spelt)}\n")
+                stream.flush()
         except BrokenPipeError:
             lead_nowhere(stream)
             if not self.goes_on:

@@ -32,6 +32,7 @@ class Waiting:
         self._status = status
         self._last = first
         self._said_at = time.monotonic()
+        self._is_paused = False
 
     def show(self, state: str, detail: str = "") -> None:
         """Say `state`; `detail` (elapsed time, a count) changes too often for a log."""
@@ -48,14 +49,17 @@ class Waiting:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave the line alone while somebody is asked something."""
-        if self._status is not None:
-            self._status.stop()
+        """Take the line away while something else is shown or asked."""
+        if self._status is None or self._is_paused:
+            yield
+            return
+        self._is_paused = True
+        self._status.stop()
         try:
             yield
         finally:
-            if self._status is not None:
-                self._status.start()
+            self._is_paused = False
+            self._status.start()
 
 
 class Pace:
@@ -114,4 +118,9 @@ def waiting(terminal: Terminal, first: str) -> Iterator[Waiting]:
 
     console = terminal.console(terminal.err)
     with console.status(Text(visible(redact(first))), spinner="dots") as status:
-        yield Waiting(terminal, status, first)
+        shown = Waiting(terminal, status, first)
+        terminal.aside = shown.paused
+        try:
+            yield shown
+        finally:
+            terminal.aside = contextlib.nullcontext

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable
 
 import pytest
@@ -34,6 +36,24 @@ def test_a_terminal_shows_what_changes_and_cleans_up(screen: Screen, piped: Make
     assert "provisioning [acme/x]" in seen
     assert seen.endswith(("\x1b[?25h", "\x1b[1A\x1b[2K")) or "\x1b[?25h" in seen
     assert made.stdout == ""
+
+
+def test_what_is_said_meanwhile_has_a_line_of_its_own(screen: Screen, piped: MakePiped) -> None:
+    terminal = Terminal(out=piped().out, err=screen.stream, input=screen.stream, environ={"TERM": "xterm"})
+    with waiting(terminal, "asking Together") as shown:
+        time.sleep(0.3)  # until the line has been drawn
+        terminal.note("sandbox: started")
+        with shown.paused():
+            terminal.warn("look here")  # the line stays away until the block is over
+            terminal.note("and here")
+    terminal.note("over")
+    seen = screen.read()
+    said = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen)
+    assert [line for line in said.replace("\r", "\n").splitlines() if "sandbox" in line] == ["sandbox: started"]
+    between = seen[seen.index("look here") : seen.index("and here")]
+    assert "asking" not in between
+    assert "asking" in seen[seen.index("sandbox") : seen.index("look here")], "it goes on behind a word"
+    assert "asking" not in seen[seen.rindex("over") :]
 
 
 def test_a_dumb_terminal_is_treated_like_a_log(screen: Screen, piped: MakePiped) -> None:
