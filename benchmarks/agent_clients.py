@@ -1,7 +1,7 @@
 """Real clients, unmodified: what they ask and what they get, directly and through the gateway.
 
     python -m benchmarks.agent_clients
-    python -m benchmarks.agent_clients --only codex,opencode --keep FOLDER
+    python -m benchmarks.agent_clients --only codex,opencode
 
 Claude Code, Codex and opencode read a file because the model says so and tell what it holds; OpenAI's and Anthropic's
 libraries for Python and Node, the AI SDK, LangChain, LiteLLM and pydantic-ai ask for code, whole and as a stream. Each
@@ -185,7 +185,11 @@ def _responses_events(said: tuple[str, Json] | str) -> list[bytes]:
     def event(kind: str, **fields: object) -> bytes:
         return canned.sse({"type": kind, "sequence_number": next(numbers), **fields}, kind)
 
-    empty = {"message": {"content": []}, "function_call": {"arguments": ""}, "custom_tool_call": {"input": ""}}
+    empty: dict[str, Json] = {
+        "message": {"content": []},
+        "function_call": {"arguments": ""},
+        "custom_tool_call": {"input": ""},
+    }
     begun = {**item, "status": "in_progress", **empty[item["type"]]}
     inside = {"item_id": item["id"], "output_index": 0}
     if isinstance(said, str):
@@ -256,8 +260,8 @@ _WRITERS: dict[str, tuple[Callable[..., Json], Callable[..., list[bytes]]]] = {
 
 @dataclass(frozen=True)
 class Client:
-    """A program of somebody else's. `run(url, work, home)` gives the command, its environment and what to write into
-    its home before. `decisions` is how many main requests it makes, `aside` whether it may ask for more than those."""
+    """A program of somebody else's. `run` takes the URL, the folder to work in and the program's home, which it may
+    write into, and gives the command and its environment. `decisions` is how many main requests the program makes."""
 
     name: str
     run: Callable[[str, Path, Path], tuple[list[str], dict[str, str]]]
@@ -265,7 +269,7 @@ class Client:
     kind: str = "coding"
 
 
-def _npm(package: str, version: str, *more: str) -> Path:
+def _npm(package: str, version: str) -> Path:
     return installed(package, version) / "node_modules"
 
 
