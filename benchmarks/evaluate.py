@@ -23,7 +23,7 @@ from pathlib import Path
 
 from benchmarks.generate_log import Generator, fill
 from reasoning_cli.operations.evaluate.run import _STORED_AT_ONCE
-from tests.together.service import KEY, Service, service
+from tests.engines.together.service import KEY, Service, service
 
 CHAT = r"^/v1/chat/completions$"
 CONCURRENCY = 8

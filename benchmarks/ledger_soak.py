@@ -7,8 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.engines.together.service import service
 from tests.operations.schedules import Schedule
-from tests.together.service import service
 
 KINDS = ((300, False), (60, True), (None, False), (None, True))
 

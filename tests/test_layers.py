@@ -20,13 +20,12 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "reasoning_cli"
 
 ROOMS_BELOW = {
-    "commands": {"operations", "decisions", "together", "store", "terminal", "gateway", "sources"},
-    "gateway": {"operations", "decisions", "together", "store"},
-    "operations": {"decisions", "together", "servers", "sources", "store", "redaction"},
+    "commands": {"operations", "decisions", "engines", "store", "terminal", "gateway", "sources"},
+    "gateway": {"operations", "decisions", "engines", "store"},
+    "operations": {"decisions", "engines", "sources", "store", "redaction"},
     "decisions": set(),
     "redaction": set(),
-    "together": set(),
-    "servers": set(),
+    "engines": {"decisions"},
     "sources": set(),
     "store": set(),
     "terminal": set(),
@@ -52,6 +51,7 @@ ORDER = {
         "doctor",
     ),
     "store": ("samples", "serving", "deploy", "train", "evaluate", "promote"),
+    "engines": ("together", "openai"),
     "gateway": ("dialects", "stats", "http", "log"),
     "commands": ("_shared", "config", "data", "models", "train", "costs", "gateway", "setup", "demo"),
     "sandbox": ("http", "world", "costs", "deploy", "weights", "chat", "train"),
@@ -64,8 +64,8 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 # The rooms (or files at the top) a library may be named in; others are free, such as the standard library.
 HOMES = {
-    "httpx": {"together", "servers", "sources", "gateway"},
-    "pydantic": {"together", "gateway"},
+    "httpx": {"engines", "sources", "gateway"},
+    "pydantic": {"engines", "gateway"},
     "brotli": {"gateway"},
     "sqlite3": {"store"},
     "psycopg": {"sources"},
@@ -225,7 +225,7 @@ def test_every_import_follows_the_arrows() -> None:
     ("module", "source"),
     [
         ("operations.deploy.plan", "from reasoning_cli.terminal.console import Terminal"),
-        ("store.audit_log", "from reasoning_cli.together.client import TogetherClient"),
+        ("store.audit_log", "from reasoning_cli.engines.together.client import TogetherClient"),
         ("decisions.answers", "from reasoning_cli import store"),
         ("terminal.console", "import reasoning_cli.commands._shared.session"),
         ("operations.deploy.status", "def late():\n    import httpx"),
@@ -236,7 +236,7 @@ def test_every_import_follows_the_arrows() -> None:
         ("store.audit_log", "from typer import Context"),
         ("settings", "from reasoning_cli.store.open import open_store"),
         ("commands.models.browse", "from reasoning_cli.app import app"),
-        ("together.client", "from together import Together"),
+        ("engines.together.client", "from together import Together"),
     ],
 )
 def test_a_forbidden_arrow_is_noticed(module: str, source: str) -> None:
@@ -276,8 +276,8 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("store/database.py", "from reasoning_cli.store.backup import copy_database", "a circle of files"),
         ("store/database.py", "def late():\n    import reasoning_cli.store.backup", "a circle of files"),
         (
-            "together/calls.py",
-            "if TYPE_CHECKING:\n    from reasoning_cli.together.files import Files",
+            "engines/together/calls.py",
+            "if TYPE_CHECKING:\n    from reasoning_cli.engines.together.files import Files",
             "a circle of files",
         ),
     ],

@@ -15,7 +15,7 @@ from reasoning_cli.app import ENTRIES
 PACKAGE = Path(__file__).parents[1] / "reasoning_cli"
 
 HEAVY = {"httpx", "pydantic", "sqlite3", "sqlite_utils", "rich", "questionary", "prompt_toolkit", "tomlkit", "asyncio"}
-OURS = {"operations", "decisions", "together", "store", "sandbox", "gateway"}
+OURS = {"operations", "decisions", "engines", "store", "sandbox", "gateway"}
 
 RUN = """
 import sys

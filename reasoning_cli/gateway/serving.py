@@ -278,10 +278,10 @@ def _redaction(
 def _wake(options: Options, slot: SlotNow, notify: Notify) -> None:
     """Start a slot's model and look at it until it is READY, which opens the slot; where traffic starts nothing, only
     look. One worker does it."""
+    from reasoning_cli.engines.together.client import TogetherClient
     from reasoning_cli.operations.costs.budget import AT_REST, read_limits
     from reasoning_cli.operations.deploy.wake import look, wake
     from reasoning_cli.operations.guard.lock import hold_alone
-    from reasoning_cli.together.client import TogetherClient
 
     settings = _settings(options)
     assert slot.deployment_key is not None

@@ -11,7 +11,7 @@ import pytest
 
 from reasoning_cli.commands._shared.session import Session
 from tests.conftest import Result, Run
-from tests.together.service import KEY, Service, service
+from tests.engines.together.service import KEY, Service, service
 
 
 @pytest.fixture(autouse=True)

@@ -23,10 +23,10 @@ from reasoning_cli.paths import find_paths
 from reasoning_cli.settings import environment, load_settings
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.open import open_store
+from tests.engines.together.service import Service
 from tests.gateway import canned
 from tests.gateway.prompts import PATHS, PROMPTS, request
 from tests.gateway.provider import Answering, Provider, Received
-from tests.together.service import Service
 from tests.waiting import until
 
 PROMPT = PROMPTS["planning"].replace("12:00 (just now) Sam:", "12:00 (just now) [{}] Sam:")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from reasoning_cli.engines.together.client import TogetherClient
 from reasoning_cli.operations.doctor.check import Check, Status
 from reasoning_cli.operations.doctor.gateway import Probes
 from reasoning_cli.operations.doctor.run import exit_code, run_checks
@@ -26,10 +27,9 @@ from reasoning_cli.sandbox.server import SandboxServer
 from reasoning_cli.settings import load_settings
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
-from reasoning_cli.together.client import TogetherClient
 from tests.conftest import Run
-from tests.together.service import Service
-from tests.together.service import service as together_standing_still
+from tests.engines.together.service import Service
+from tests.engines.together.service import service as together_standing_still
 
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
 

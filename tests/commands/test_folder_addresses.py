@@ -19,15 +19,15 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.together.connection import Connection
-from reasoning_cli.together.downloads import download
-from reasoning_cli.together.problems import MissingError
+from reasoning_cli.engines.together.connection import Connection
+from reasoning_cli.engines.together.downloads import download
+from reasoning_cli.engines.together.problems import MissingError
 from tests.commands.gateway.test_gateway import serving
 from tests.conftest import Run
+from tests.engines.together.service import KEY, Service
 from tests.gateway import canned
 from tests.gateway.provider import Provider
 from tests.sources.eliza_server import Eliza, eliza_server
-from tests.together.service import KEY, Service
 from tests.waiting import until
 
 STORED = "tgp_v1_Jx7Qm2Vt9Zb4Wn1Lk6Rc3Yd8Fg5Hp0"

@@ -20,7 +20,7 @@ import pytest
 
 from reasoning_cli.app import app
 from tests.conftest import Run
-from tests.together.service import KEY, Service, service
+from tests.engines.together.service import KEY, Service, service
 
 ROWS = Path(__file__).parents[1] / "data" / "elizaos-logs.jsonl"
 WIDTHS = (120, 80, 60, 40)

@@ -17,7 +17,7 @@ import pytest
 from reasoning_cli.operations.guard.lock import hold_guard
 from tests.commands.models.test_models import program
 from tests.conftest import Run
-from tests.together.service import Service
+from tests.engines.together.service import Service
 from tests.waiting import PATIENCE_SECONDS
 
 PLANNING = "moonmakesmagic/DeepSeek-Qwen-14B-planning"

@@ -23,7 +23,7 @@ from reasoning_cli.paths import find_paths
 from reasoning_cli.settings import environment, load_settings
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.open import open_store
-from tests.together.service import KEY, Service
+from tests.engines.together.service import KEY, Service
 from tests.waiting import until
 
 NOISE = 0.02

@@ -23,12 +23,12 @@ import httpx
 from typer.testing import CliRunner
 
 from reasoning_cli.app import app
+from reasoning_cli.engines.together.client import TogetherClient
 from reasoning_cli.sandbox.server import SandboxServer
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.deploy.rollouts import Replacements
 from reasoning_cli.store.open import open_store
-from reasoning_cli.together.client import TogetherClient
-from tests.together.service import KEY, MODELS, Service
+from tests.engines.together.service import KEY, MODELS, Service
 
 OLD, NEW = MODELS["planning"], "Qwen/Qwen3-8B"
 MOMENTS = ("before", "after_action", "after_answer")

@@ -17,7 +17,7 @@ from reasoning_cli.operations.costs.ledger import Usage, integrate
 from reasoning_cli.operations.deploy.status import refresh
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.meter_readings import Ledger
-from tests.together.service import EVENTS, PROJECT, Service
+from tests.engines.together.service import EVENTS, PROJECT, Service
 
 EVER = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 HARDWARE = "1xnvidia-h100-80gb"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
+from tests.engines.together.service import service
 from tests.operations.schedules import Life, Schedule
-from tests.together.service import service
 
 STEPS = 6
 FEW = 8  # lives on one service: each is asked about, and added up, with all before it

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from reasoning_cli.engines.together.client import TogetherClient
 from reasoning_cli.errors import RemoteError
 from reasoning_cli.operations.sandbox import KEY, find_sandbox, start_sandbox, stop_sandbox
 from reasoning_cli.sandbox.server import SandboxServer
-from reasoning_cli.together.client import TogetherClient
 
 # The server outlives who starts it: that is the point.
 pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")

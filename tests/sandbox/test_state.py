@@ -18,10 +18,10 @@ from typing import Any
 import httpx
 import pytest
 
+from reasoning_cli.engines.together.client import TogetherClient
+from reasoning_cli.engines.together.fine_tune_requests import JobRequest
 from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.sandbox.server import SandboxServer
-from reasoning_cli.together.client import TogetherClient
-from reasoning_cli.together.fine_tune_requests import JobRequest
 from tests.sandbox.conftest import PROJECT, Api, endpoint_of, path_of
 from tests.sandbox.decisions import write
 from tests.waiting import until

@@ -18,9 +18,9 @@ import zstandard
 from together import Together
 from together.lib.types.fine_tuning import FinetuneJobStatus
 
+from reasoning_cli.engines.together.client import TogetherClient
+from reasoning_cli.engines.together.fine_tune_requests import JobRequest
 from reasoning_cli.sandbox.server import SandboxServer
-from reasoning_cli.together.client import TogetherClient
-from reasoning_cli.together.fine_tune_requests import JobRequest
 from tests.sandbox.conftest import Api
 from tests.sandbox.decisions import write
 

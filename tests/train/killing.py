@@ -26,6 +26,7 @@ from reasoning_cli.store.samples.training_log import Sample, Samples
 from reasoning_cli.store.train.auto_loops import Loops
 from reasoning_cli.store.train.fine_tunes import FineTunes
 from reasoning_cli.store.train.runs import TrainingRuns
+from tests.engines.together.service import MODELS, Service
 from tests.operations.killing import (
     LOCAL_SECONDS,
     Call,
@@ -34,7 +35,6 @@ from tests.operations.killing import (
     type_in,
     world_in,
 )
-from tests.together.service import MODELS, Service
 
 WEAK = MODELS["should_respond"]
 

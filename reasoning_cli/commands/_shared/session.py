@@ -23,12 +23,12 @@ from reasoning_cli.settings import Settings, checked, environment, read_settings
 from reasoning_cli.terminal.console import Color, Terminal
 
 if TYPE_CHECKING:
+    from reasoning_cli.engines.together.client import TogetherClient
     from reasoning_cli.operations.costs.budget import Limits
     from reasoning_cli.operations.deploy.status import SlotUse
     from reasoning_cli.operations.sandbox import RunningSandbox
     from reasoning_cli.store.database import Store
     from reasoning_cli.terminal.prompts import Prompter
-    from reasoning_cli.together.client import TogetherClient
 
 
 @dataclass
@@ -127,7 +127,7 @@ class Session:
     @cached_property
     def client(self) -> TogetherClient:
         """The connection to Together, or to the sandbox, which is started when it does not run."""
-        from reasoning_cli.together.client import TogetherClient
+        from reasoning_cli.engines.together.client import TogetherClient
 
         settings = self.settings
         if self.in_sandbox:
@@ -162,7 +162,7 @@ class Session:
     def connect(self, key: str) -> TogetherClient:
         """A connection to Together with another key, to try it; the caller closes it. Raises ConfigurationError for an
         address that must not get it."""
-        from reasoning_cli.together.client import TogetherClient
+        from reasoning_cli.engines.together.client import TogetherClient
 
         settings = self.settings.with_key(key)
         return TogetherClient(settings.get(s.BASE_URL), key, project_id=settings.get(s.PROJECT_ID), sleep=self.sleep)

@@ -86,8 +86,8 @@ def events(
     quiet: QuietOption = False,
 ) -> None:
     """What Together says happened to a job, oldest first."""
+    from reasoning_cli.engines.together.fine_tunes import JobEvent
     from reasoning_cli.terminal.units import moment
-    from reasoning_cli.together.fine_tunes import JobEvent
 
     session = session_of(ctx)
     job_id = _job_of(_find(session, run))

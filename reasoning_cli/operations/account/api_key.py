@@ -9,8 +9,8 @@ from reasoning_cli.errors import ReasoningError
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 
 if TYPE_CHECKING:
+    from reasoning_cli.engines.together.client import TogetherClient
     from reasoning_cli.store.database import Store
-    from reasoning_cli.together.client import TogetherClient
 
 
 @dataclass(frozen=True)

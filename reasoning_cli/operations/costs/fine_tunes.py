@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from reasoning_cli.engines.together.problems import BusyError, MissingError, RequestRefusedError
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.train.fine_tunes import NANO_DOLLARS_PER_CENT, FineTuneRecord, FineTunes
 from reasoning_cli.store.train.runs import TrainingRuns
-from reasoning_cli.together.problems import BusyError, MissingError, RequestRefusedError
 from reasoning_cli.values import MODEL_TYPES
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.fine_tunes import Job
+    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.together.fine_tunes import Job
 
 log = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from reasoning_cli.engines.together.problems import MissingError, RequestRefusedError
 from reasoning_cli.errors import NotFoundError, RemoteError
 from reasoning_cli.operations.costs.billing_rules import MINUTE, UNSETTLED, BillingRules
 from reasoning_cli.operations.inventory.lookup import find_made
@@ -23,12 +24,11 @@ from reasoning_cli.store.audit_log import TOGETHER, Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import CREATING, DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.meter_readings import Ledger, Reading
-from reasoning_cli.together.problems import MissingError, RequestRefusedError
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.wire import Deployment
-    from reasoning_cli.together.wire import Event as ServiceEvent
+    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.together.wire import Deployment
+    from reasoning_cli.engines.together.wire import Event as ServiceEvent
 
 log = logging.getLogger(__name__)
 

@@ -13,16 +13,16 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from reasoning_cli.engines.together.problems import MissingError
 from reasoning_cli.errors import UsageError
 from reasoning_cli.operations.costs.billing_rules import BillingRules
 from reasoning_cli.operations.costs.ledger import Usage, integrate_over, readings_by_deployment
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.train.fine_tunes import FineTunes
-from reasoning_cli.together.problems import MissingError
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.spending import UsageWindow
+    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.together.spending import UsageWindow
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from reasoning_cli.store.train.fine_tunes import FineTuneRecord, FineTunes
 from reasoning_cli.values import MIN_PRICED_DECISIONS, MODEL_TYPES
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.engines.together.client import TogetherClient
 
 MAX_LINES = 2000
 MAX_ASKED = 100  # times that Together is asked for its count of one deployment

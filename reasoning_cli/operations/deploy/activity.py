@@ -10,7 +10,7 @@ from reasoning_cli.errors import ReasoningError
 from reasoning_cli.store.deploy.deployments import DeploymentRecord
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.engines.together.client import TogetherClient
 
 WINDOW = timedelta(hours=1)
 

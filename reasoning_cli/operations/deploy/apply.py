@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from reasoning_cli.engines.together.problems import BusyError, UnreachableError
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError
 from reasoning_cli.operations.costs.budget import check_deploy, standings
 from reasoning_cli.operations.costs.ledger import observe
@@ -23,11 +24,10 @@ from reasoning_cli.operations.deploy.wait import Waiting, cost_warning, try_answ
 from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import CREATING, DELETED, DeploymentRecord, Deployments
-from reasoning_cli.together.problems import BusyError, UnreachableError
 from reasoning_cli.values import together_idle_minutes
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.engines.together.client import TogetherClient
 
 log = logging.getLogger(__name__)
 

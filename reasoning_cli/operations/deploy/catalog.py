@@ -11,8 +11,8 @@ from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError
 from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.wire import Config, InstanceType, Model
+    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.together.wire import Config, InstanceType, Model
 
 
 @dataclass(frozen=True)

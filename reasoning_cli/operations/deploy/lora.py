@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from reasoning_cli.engines.together.problems import MissingError
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError, UsageError
 from reasoning_cli.operations.costs.budget import AT_REST, Limits, spending_rate
 from reasoning_cli.operations.costs.ledger import observe
@@ -28,13 +29,12 @@ from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import CREATING, DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.rollouts import Replacements
-from reasoning_cli.together.problems import MissingError
 from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
+    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.together.wire import Model
     from reasoning_cli.operations.deploy.catalog import Hardware
-    from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.wire import Model
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from reasoning_cli.settings import Settings
 from reasoning_cli.values import MODEL_TYPES
 
 if TYPE_CHECKING:
-    from reasoning_cli.servers.client import ModelServer
+    from reasoning_cli.engines.openai.client import ModelServer
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class OwnServer:
 
     def connect(self, silence_seconds: float | None = None) -> ModelServer:
         """A connection, for the caller to close."""
-        from reasoning_cli.servers.client import SILENCE_SECONDS, ModelServer
+        from reasoning_cli.engines.openai.client import SILENCE_SECONDS, ModelServer
 
         return ModelServer(self.url, self.api_key, silence_seconds=silence_seconds or SILENCE_SECONDS)
 

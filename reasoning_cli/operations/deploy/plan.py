@@ -23,8 +23,8 @@ from reasoning_cli.store.deploy.rollouts import Replacements
 from reasoning_cli.values import MODEL_TYPES, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.wire import Model
+    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.together.wire import Model
 
 
 class Action(StrEnum):

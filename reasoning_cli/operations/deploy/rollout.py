@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from reasoning_cli.engines.together.problems import BusyError, UnreachableError
 from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError, UsageError
 from reasoning_cli.operations.costs.budget import AT_REST, Limits, spending_rate
 from reasoning_cli.operations.costs.ledger import observe
@@ -22,11 +23,10 @@ from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.rollouts import Replacement, Replacements
-from reasoning_cli.together.problems import BusyError, UnreachableError
 from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.engines.together.client import TogetherClient
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reasoning_cli.engines.together.problems import MissingError, RequestRefusedError
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.deploy.catalog import Hardware, choose_hardware, find_model, serving_options
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
-from reasoning_cli.together.problems import MissingError, RequestRefusedError
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.wire import InstanceType, Model, Revision
+    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.together.wire import InstanceType, Model, Revision
 
 
 @dataclass(frozen=True)

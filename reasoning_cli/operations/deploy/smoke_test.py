@@ -18,8 +18,8 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.training_log import SampleFilter, Samples
 
 if TYPE_CHECKING:
-    from reasoning_cli.servers.client import ModelServer
-    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.engines.openai.client import ModelServer
+    from reasoning_cli.engines.together.client import TogetherClient
 
 # Room for a model that thinks aloud before it answers.
 MAX_TOKENS = 2048

@@ -20,7 +20,7 @@ from reasoning_cli.store.train.fine_tunes import FineTunes
 from reasoning_cli.values import MODEL_TYPES, Mode, Period
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.engines.together.client import TogetherClient
 
 
 @dataclass(frozen=True)

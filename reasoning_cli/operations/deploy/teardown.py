@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reasoning_cli.engines.together.problems import BusyError, MissingError, RequestRefusedError, UnreachableError
 from reasoning_cli.errors import ReasoningError, RemoteError
 from reasoning_cli.operations.costs.budget import AT_REST, spending_rate
 from reasoning_cli.operations.costs.ledger import close, observe
@@ -19,11 +20,10 @@ from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.rollouts import Replacements
-from reasoning_cli.together.problems import BusyError, MissingError, RequestRefusedError, UnreachableError
 from reasoning_cli.values import MODEL_TYPES, spell_model_type, together_idle_minutes
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.engines.together.client import TogetherClient
 
 
 log = logging.getLogger(__name__)

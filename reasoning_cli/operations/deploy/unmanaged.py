@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from reasoning_cli.engines.together.problems import MissingError, RequestRefusedError
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError
 from reasoning_cli.operations.costs.billing_rules import BillingRules
 from reasoning_cli.operations.costs.budget import Limits, Standing, spending_rate, standing, standings, why_refused
@@ -19,11 +20,10 @@ from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.meter_readings import Ledger, Reading
-from reasoning_cli.together.problems import MissingError, RequestRefusedError
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.wire import Deployment, Endpoint, LegacyEndpoint
+    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.together.wire import Deployment, Endpoint, LegacyEndpoint
 
 LEGACY = "endpoint-"  # how ids of v1 begin
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from reasoning_cli.engines.together.problems import BusyError, NotServingError, UnreachableError
 from reasoning_cli.errors import ReasoningError, RemoteError
 from reasoning_cli.operations.costs.budget import AT_REST
 from reasoning_cli.operations.costs.ledger import observe
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DELETED, DeploymentRecord
-from reasoning_cli.together.problems import BusyError, NotServingError, UnreachableError
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.engines.together.client import TogetherClient
 
 TRIES_TO_ANSWER = 12
 TRIES_TO_REACH = 5

@@ -20,7 +20,7 @@ from reasoning_cli.store.deploy.meter_readings import Ledger
 from reasoning_cli.values import Hours, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.engines.together.client import TogetherClient
 
 ACTOR = "gateway"
 WAKE = "wake"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
+from reasoning_cli.engines.together.wire import Deployment
 from reasoning_cli.errors import ConfigurationError, ReasoningError
 from reasoning_cli.operations.costs.budget import Limits, Standing, read_limits, spending_rate, standings
 from reasoning_cli.operations.deploy.status import last_look
@@ -12,7 +13,6 @@ from reasoning_cli.operations.doctor.check import Check, database_path, existing
 from reasoning_cli.operations.guard.lock import find_guard
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.deploy.deployments import Deployments
-from reasoning_cli.together.wire import Deployment
 from reasoning_cli.values import spell_model_type
 
 MOST_INTERVALS = 3  # of a guard, after which it counts as gone

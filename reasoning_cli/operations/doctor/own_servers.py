@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli import settings as s
 from reasoning_cli.decisions.answers import InvalidAnswer, cut_of, decision_of, is_natural_end, read_answer
+from reasoning_cli.engines.openai.problems import ServerMissingError, ServerUnreachableError
 from reasoning_cli.errors import ConfigurationError, ReasoningError
 from reasoning_cli.operations.deploy.own_server import OwnServer, own_server
 from reasoning_cli.operations.deploy.smoke_test import built_in_question
 from reasoning_cli.operations.doctor.check import Check, ok, warn
 from reasoning_cli.redact import bare_address
-from reasoning_cli.servers.problems import ServerMissingError, ServerUnreachableError
 from reasoning_cli.settings import Settings
 from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.servers.client import ModelServer
+    from reasoning_cli.engines.openai.client import ModelServer
 
 # What a first answer may take beside the slot's deadline: servers load a model when it is first asked for.
 _PATIENCE_SECONDS = 30.0

@@ -13,6 +13,7 @@ from typing import Any
 
 from reasoning_cli import __version__
 from reasoning_cli import settings as s
+from reasoning_cli.engines.together.client import TogetherClient
 from reasoning_cli.errors import ConfigurationError, ExitCode, ReasoningError
 from reasoning_cli.operations.deploy.own_server import own_servers
 from reasoning_cli.operations.doctor.check import Check, Status, database_path, existing_store, fail, failed, ok, warn
@@ -30,7 +31,6 @@ from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.mounts import mount_of
 from reasoning_cli.store.samples.training_log import Samples
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
-from reasoning_cli.together.client import TogetherClient
 from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 _WORTH_A_COPY = 50  # labelled samples

@@ -6,14 +6,14 @@ from collections.abc import Callable, Generator
 from datetime import datetime
 
 from reasoning_cli import settings as s
+from reasoning_cli.engines.together.client import TogetherClient
+from reasoning_cli.engines.together.wire import Deployment
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.costs.budget import AT_REST
 from reasoning_cli.operations.doctor.check import Check, existing_store, failed, ok, warn
 from reasoning_cli.redact import mask
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.deploy.deployments import Deployments
-from reasoning_cli.together.client import TogetherClient
-from reasoning_cli.together.wire import Deployment
 
 MOST_SKEW_SECONDS = 30
 

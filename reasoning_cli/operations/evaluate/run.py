@@ -19,23 +19,23 @@ from typing import TYPE_CHECKING
 from reasoning_cli.decisions.answers import cut_of, is_natural_end
 from reasoning_cli.decisions.compact import compact
 from reasoning_cli.decisions.scoring import Score, Truth, score, truth_of
+from reasoning_cli.engines.openai.problems import ServerBusyError, ServerRefusedError, ServerUnreachableError
+from reasoning_cli.engines.together.problems import BusyError, NotServingError, RequestRefusedError, UnreachableError
 from reasoning_cli.operations.costs.token_prices import TokenPrice
 from reasoning_cli.operations.evaluate.candidates import ORIGINAL, Candidate
 from reasoning_cli.operations.evaluate.code_checks import CodeChecks
 from reasoning_cli.operations.evaluate.dataset_file import batched, lines_of
 from reasoning_cli.operations.evaluate.plan import EvaluationPlan
 from reasoning_cli.operations.evaluate.report import build_report, report_record
-from reasoning_cli.servers.problems import ServerBusyError, ServerRefusedError, ServerUnreachableError
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.evaluate.evaluations import AnswerRecord, EvaluationRecord, Evaluations
 from reasoning_cli.store.evaluate.reader import AskedRow, EvaluationRows
-from reasoning_cli.together.problems import BusyError, NotServingError, RequestRefusedError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reasoning_cli.servers.client import ModelServer
-    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.engines.openai.client import ModelServer
+    from reasoning_cli.engines.together.client import TogetherClient
 
 # What a busy or flapping service is given before the evaluation stands still: about three minutes, and longer where
 # it says itself how long it is to be left alone, a minute at most at a time.

@@ -27,7 +27,7 @@ from reasoning_cli.store.serving.attempts import Attempts
 from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.engines.together.client import TogetherClient
 
 ACTOR = "guard"
 CLEANUP_INTERVAL = timedelta(hours=1)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+from reasoning_cli.engines.together.problems import MissingError
 from reasoning_cli.errors import ConfigurationError, NotFoundError
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
-from reasoning_cli.together.problems import MissingError
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.engines.together.client import TogetherClient
 
 
 def find_live(store: Store, target: str) -> DeploymentRecord:

@@ -12,7 +12,7 @@ from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.engines.together.client import TogetherClient
 
 COMMAND, GUARD = "operator", "guard"
 

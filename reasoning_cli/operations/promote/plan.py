@@ -24,7 +24,7 @@ from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
 from reasoning_cli.values import Mode, PromptForm, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.engines.together.client import TogetherClient
 
 STEPS = (10, 50, 100)
 HOLD = 50

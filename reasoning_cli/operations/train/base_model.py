@@ -9,7 +9,7 @@ from reasoning_cli.errors import NotFoundError
 from reasoning_cli.operations.train.estimate import billions_of
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.engines.together.client import TogetherClient
 
 # Billions of parameters that a type of decision takes, and why.
 _SUITS = {

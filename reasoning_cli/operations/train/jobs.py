@@ -23,7 +23,7 @@ from reasoning_cli.values import MODEL_TYPES, spell_model_type
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reasoning_cli.together.client import TogetherClient
+    from reasoning_cli.engines.together.client import TogetherClient
 
 Kind = Literal["merged", "adapter"]
 KINDS: tuple[Kind, ...] = ("merged", "adapter")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from reasoning_cli.engines.together.problems import BusyError, MissingError, UnreachableError
 from reasoning_cli.errors import ReasoningError, RemoteError
 from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
 from reasoning_cli.operations.deploy.catalog import serving_options
@@ -12,12 +13,11 @@ from reasoning_cli.operations.train.run import Progress, TrainingContext, advanc
 from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
-from reasoning_cli.together.problems import BusyError, MissingError, UnreachableError
 from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.fine_tunes import Job
+    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.together.fine_tunes import Job
 
 _TRIES_TO_REACH = 5
 _REGISTERED_WITHIN = timedelta(minutes=5)  # of its end, a job's result is in the registry, or will never be
@@ -129,7 +129,7 @@ def _may_be_registered_yet(client: TogetherClient, job: Job) -> bool:
 
 def _end(client: TogetherClient, store: Store, run: TrainingRun, job: Job, context: TrainingContext) -> TrainingRun:
     """What came of a job that is over."""
-    from reasoning_cli.together.fine_tunes import error_of
+    from reasoning_cli.engines.together.fine_tunes import error_of
 
     error = error_of(job, [] if job.status == "completed" else client.job_events(job.id))
     TrainingRuns(store).update(run.number, at=context.now(), job_status=job.status)

@@ -12,6 +12,7 @@ from decimal import Decimal
 from math import ceil
 from typing import TYPE_CHECKING, Literal
 
+from reasoning_cli.engines.together.problems import MissingError
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, UsageError
 from reasoning_cli.operations.costs.budget import Limits, Standing, standings
 from reasoning_cli.operations.data.export.run import ExportReport, ExportRequest, export_samples
@@ -22,12 +23,11 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.samples.exports import seeded_salt
 from reasoning_cli.store.train.runs import TrainingRuns
-from reasoning_cli.together.problems import MissingError
 from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.fine_tunes import ModelLimits
+    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.together.fine_tunes import ModelLimits
 
 Method = Literal["sft", "dpo"]
 METHODS: tuple[Method, ...] = ("sft", "dpo")

@@ -17,8 +17,8 @@ from reasoning_cli.store.samples.training_log import SampleFilter
 from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 if TYPE_CHECKING:
+    from reasoning_cli.engines.together.client import TogetherClient
     from reasoning_cli.operations.train.plan import TrainingPlan, TrainRequest
-    from reasoning_cli.together.client import TogetherClient
 
 _EXPECT = (
     (50, "nothing to rely on: an example of how it works"),

@@ -17,6 +17,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reasoning_cli.engines.together.problems import MissingError, QuotaError, RequestRefusedError, UnreachableError
 from reasoning_cli.errors import DataError, LimitError, ReasoningError, RemoteError
 from reasoning_cli.operations.costs.budget import Limits, standings
 from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
@@ -29,14 +30,13 @@ from reasoning_cli.paths import make_private_dir
 from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
-from reasoning_cli.together.problems import MissingError, QuotaError, RequestRefusedError, UnreachableError
 from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.file_types import RemoteFile
-    from reasoning_cli.together.fine_tune_requests import JobRequest
-    from reasoning_cli.together.fine_tunes import Job, PriceEstimate
+    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.together.file_types import RemoteFile
+    from reasoning_cli.engines.together.fine_tune_requests import JobRequest
+    from reasoning_cli.engines.together.fine_tunes import Job, PriceEstimate
 
 CREATING = "creating"  # the status of a job that was asked for, as long as nobody knows whether it was made
 _LOOKS_FOR_A_JOB = 2  # one more comes before the job is asked for again

@@ -15,8 +15,8 @@ from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError, Usa
 from reasoning_cli.operations.deploy.catalog import find_model, serving_options
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.wire import Model, RemoteUpload, Revision
+    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.together.wire import Model, RemoteUpload, Revision
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")

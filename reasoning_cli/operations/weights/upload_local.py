@@ -18,18 +18,18 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from reasoning_cli.engines.together.problems import RequestRefusedError
+from reasoning_cli.engines.together.storage import LinkExpiredError
+from reasoning_cli.engines.together.uploads import SentFile
 from reasoning_cli.errors import DataError, NotFoundError, ReasoningError
 from reasoning_cli.operations.weights.folder import Folder, read_folder
 from reasoning_cli.operations.weights.upload import Patience, check_base, check_name, newest_revision, wait_until_valid
 from reasoning_cli.operations.weights.upload_journal import Sent, UploadRecord, count_parts, open_record, record_path
-from reasoning_cli.together.problems import RequestRefusedError
-from reasoning_cli.together.storage import LinkExpiredError
-from reasoning_cli.together.uploads import SentFile
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.storage import Storage
-    from reasoning_cli.together.wire import Model, Revision
+    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.together.storage import Storage
+    from reasoning_cli.engines.together.wire import Model, Revision
 
 AT_ONCE = 8
 _CHUNK_BYTES = 1024 * 1024

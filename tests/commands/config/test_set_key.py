@@ -13,7 +13,7 @@ import pytest
 from reasoning_cli.terminal.console import Terminal
 from tests.commands.setup.test_setup import NOWHERE, Script
 from tests.conftest import Run
-from tests.together.service import Service, service
+from tests.engines.together.service import Service, service
 
 OLD, NEW, OTHER = (f"tgp_v1_{letter * 24}{number}" for letter, number in (("a", "old1"), ("b", "new2"), ("c", "oth3")))
 ORGANISATION, REVOKED = f"tgp_v1_{'d' * 24}org4", f"tgp_v1_{'e' * 24}rev5"

@@ -13,7 +13,7 @@ import pytest
 
 from tests.commands.models.test_models import program
 from tests.conftest import Run
-from tests.together.service import EVENTS, MODELS, Service
+from tests.engines.together.service import EVENTS, MODELS, Service
 
 
 def undated(text: str) -> str:

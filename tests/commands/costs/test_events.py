@@ -13,8 +13,8 @@ from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.open import open_store
 from reasoning_cli.terminal.units import iso
 from tests.conftest import Run
+from tests.engines.together.service import Service
 from tests.store.deploy.test_meter_readings import record
-from tests.together.service import Service
 
 
 def events(reasoning: Run) -> list[dict[str, object]]:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.commands.models.test_models import program
 from tests.conftest import Run
-from tests.together.service import Service
+from tests.engines.together.service import Service
 from tests.waiting import until
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
-from tests.together.service import KEY, MODELS, Service, service
+from tests.engines.together.service import KEY, MODELS, Service, service
 
 
 @pytest.fixture

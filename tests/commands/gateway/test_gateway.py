@@ -28,10 +28,10 @@ from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.samples.training_log import Samples
 from reasoning_cli.store.serving.attempts import Attempts
 from tests.conftest import Run
+from tests.engines.together.service import Service
 from tests.gateway import canned
 from tests.gateway.prompts import PATHS, PROMPTS, request
 from tests.gateway.provider import Answering, Provider, Received
-from tests.together.service import Service
 from tests.waiting import until
 
 

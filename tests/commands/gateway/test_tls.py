@@ -17,10 +17,10 @@ import pytest
 from reasoning_cli.gateway.http.certificate import LOOK_SECONDS
 from tests.commands.gateway.test_gateway import Running, original, serving
 from tests.conftest import Run
+from tests.engines.together.service import Service
 from tests.gateway.certificates import self_signed
 from tests.gateway.prompts import PATHS, PROMPTS, request
 from tests.gateway.provider import Provider
-from tests.together.service import Service
 from tests.waiting import until
 
 __all__ = ["original"]

@@ -12,7 +12,7 @@ import pytest
 
 from reasoning_cli.store.deploy.deployments import Deployments
 from tests.conftest import Run
-from tests.together.service import KEY, MODELS, Service, service
+from tests.engines.together.service import KEY, MODELS, Service, service
 
 
 @pytest.fixture

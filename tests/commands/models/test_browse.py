@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Run
-from tests.together.service import KEY, MODELS, Service, service
+from tests.engines.together.service import KEY, MODELS, Service, service
 
 QWEN = "Qwen/Qwen3-8B"
 

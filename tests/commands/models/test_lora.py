@@ -11,7 +11,7 @@ from reasoning_cli.terminal.console import Terminal
 from reasoning_cli.terminal.prompts import Choice
 from tests.commands.setup.test_setup import Script
 from tests.conftest import Result, Run
-from tests.together.service import Service
+from tests.engines.together.service import Service
 
 BASE, PLANNER, CODER = "Qwen/Qwen3-8B", "sandbox/planner-adapter", "sandbox/coder-adapter"
 

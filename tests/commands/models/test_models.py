@@ -17,7 +17,7 @@ import pytest
 from reasoning_cli.operations.guard.lock import hold_guard
 from reasoning_cli.sandbox.server import SandboxServer
 from tests.conftest import Run
-from tests.together.service import KEY, PROJECT, Service, service
+from tests.engines.together.service import KEY, PROJECT, Service, service
 from tests.waiting import until
 
 CODING = "moonmakesmagic/DeepSeek-Llama-67B-coding"

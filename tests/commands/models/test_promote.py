@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
-from tests.together.service import KEY, MODELS, Service, service
+from tests.engines.together.service import KEY, MODELS, Service, service
 from tests.waiting import until
 
 NEXT = "Qwen/Qwen3-8B"

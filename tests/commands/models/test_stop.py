@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
-from tests.together.service import KEY, Service, service
+from tests.engines.together.service import KEY, Service, service
 
 
 @pytest.fixture

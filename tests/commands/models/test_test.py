@@ -13,7 +13,7 @@ from reasoning_cli.decisions.examples import EXAMPLES
 from reasoning_cli.decisions.recognise import recognise
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from tests.conftest import Run
-from tests.together.service import KEY, Service, service
+from tests.engines.together.service import KEY, Service, service
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Run
-from tests.together.service import KEY, PROJECT, Service, service
+from tests.engines.together.service import KEY, PROJECT, Service, service
 
 BASE = "Qwen/Qwen3-8B"
 UPLOAD = ("models", "upload", "mine", "--from", "acme/mine", "--base", BASE)

@@ -16,7 +16,7 @@ import pytest
 from reasoning_cli.operations.deploy.catalog import find_model
 from reasoning_cli.operations.weights.folder import PART_BYTES
 from tests.conftest import Run
-from tests.together.service import KEY, PROJECT, Service, service
+from tests.engines.together.service import KEY, PROJECT, Service, service
 from tests.waiting import until
 from tests.weights import write_adapter, write_model, write_tensors
 

@@ -21,7 +21,7 @@ from reasoning_cli.store.train.auto_loops import Loop, Loops
 from reasoning_cli.store.train.runs import TrainingRuns
 from tests.commands.town import Town, log_file, town
 from tests.conftest import Run
-from tests.together.service import MODELS, Service
+from tests.engines.together.service import MODELS, Service
 from tests.waiting import until
 
 WEAK = MODELS["should_respond"]

@@ -15,7 +15,7 @@ from tests.commands.screens import Person
 from tests.commands.train.test_train import JOBS, START, files, jobs, newest
 from tests.commands.train.test_train import trained as trained
 from tests.conftest import Run
-from tests.together.service import Service
+from tests.engines.together.service import Service
 from tests.waiting import until
 
 UPLOADS = "^/v1/files$"

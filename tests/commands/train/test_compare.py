@@ -14,9 +14,9 @@ from reasoning_cli.store.samples.labels import Labelling, Labels
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
 from tests.conftest import Run
+from tests.engines.together.service import MODELS, Service
 from tests.gateway import canned
 from tests.gateway.prompts import PROMPTS
-from tests.together.service import MODELS, Service
 
 PROMPT = PROMPTS["should_respond"]
 

@@ -23,8 +23,8 @@ from reasoning_cli.store.samples.labels import Labelling, Labels
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
 from reasoning_cli.store.train.runs import TrainingRuns
 from tests.conftest import Result, Run
+from tests.engines.together.service import Service
 from tests.sandbox.decisions import Decision, decisions
-from tests.together.service import Service
 from tests.waiting import until
 
 CHAT = r"^/v1/chat/completions$"

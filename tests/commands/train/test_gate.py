@@ -11,8 +11,8 @@ from reasoning_cli.store.samples.training_log import Samples
 from reasoning_cli.store.train.runs import TrainingRuns
 from tests.commands.train.test_eval import WEAK, samples
 from tests.conftest import Run
+from tests.engines.together.service import Service
 from tests.sandbox.decisions import decisions
-from tests.together.service import Service
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from reasoning_cli.store.promote.promotions import Promotions
 from reasoning_cli.store.train.runs import TrainingRuns
 from tests.commands.town import Town, log_file, town
 from tests.conftest import SHARED, Run
-from tests.together.service import MODELS, Service
+from tests.engines.together.service import MODELS, Service
 
 WEAK = MODELS["should_respond"]
 RECORDED = SHARED / "traffic" / "elizaos-logs.jsonl"

@@ -16,7 +16,7 @@ from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.promote.promotions import Promotions
 from tests.commands.promoting import CONTRARY, GOOD, HANGS, JUNK, World, world
 from tests.conftest import Run
-from tests.together.service import MODELS, Service
+from tests.engines.together.service import MODELS, Service
 from tests.waiting import until
 
 OLD, NEW = MODELS["planning"], "Qwen/Qwen3-8B"

@@ -8,9 +8,9 @@ from reasoning_cli.store.promote.promotions import Promotions
 from reasoning_cli.store.samples.training_log import SampleFilter, Samples
 from tests.commands.promoting import JUNK, world
 from tests.conftest import Run
+from tests.engines.together.service import Service
 from tests.gateway.eliza import provider, run_agent
 from tests.gateway.node import node_folder
-from tests.together.service import Service
 from tests.waiting import until
 
 MODEL = "Qwen/Qwen3-8B"

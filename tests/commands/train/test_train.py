@@ -14,7 +14,7 @@ from benchmarks.generate_log import Generator, fill
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
 from tests import once
 from tests.conftest import Run
-from tests.together.service import INSTANCE_TYPES, Service
+from tests.engines.together.service import INSTANCE_TYPES, Service
 
 BASE = "Qwen/Qwen3-8B"
 ANY = ("train", "start", "should-respond", "--yes")

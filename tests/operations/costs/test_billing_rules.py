@@ -18,8 +18,8 @@ from reasoning_cli.operations.deploy.unmanaged import find_foreign
 from reasoning_cli.operations.doctor.live.facts import FACTS
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.service_facts import ServiceFact, ServiceFacts
-from tests.together.service import EVENTS, NO_LIMITS, Service
-from tests.together.service import service as together_standing_still
+from tests.engines.together.service import EVENTS, NO_LIMITS, Service
+from tests.engines.together.service import service as together_standing_still
 
 
 @pytest.fixture

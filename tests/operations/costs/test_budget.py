@@ -33,7 +33,7 @@ from reasoning_cli.settings import load_settings
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.open import open_store
 from reasoning_cli.values import Period, parse_usd
-from tests.together.service import MODELS, NO_LIMITS, Service, service
+from tests.engines.together.service import MODELS, NO_LIMITS, Service, service
 
 LAST = datetime(9000, 1, 1)  # noqa: DTZ001  # the strategy adds the zone
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reasoning_cli.engines.together.client import TogetherClient
+from reasoning_cli.engines.together.wire import Deployment
 from reasoning_cli.errors import ConfigurationError, RemoteError
 from reasoning_cli.operations.costs.ledger import Usage, integrate, observe, ready_since
 from reasoning_cli.operations.deploy.apply import run_deploy
@@ -23,9 +25,7 @@ from reasoning_cli.store import migrations
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.deploy.meter_readings import KnownBy, Ledger, Reading
 from reasoning_cli.store.open import open_store
-from reasoning_cli.together.client import TogetherClient
-from reasoning_cli.together.wire import Deployment
-from tests.together.service import DEPLOYMENTS, EVENTS, INSTANCE_TYPES, KEY, PROJECT, Service, service
+from tests.engines.together.service import DEPLOYMENTS, EVENTS, INSTANCE_TYPES, KEY, PROJECT, Service, service
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 EVER = START - timedelta(days=400), START + timedelta(days=4000)

@@ -12,7 +12,7 @@ import pytest
 from reasoning_cli.errors import UsageError
 from reasoning_cli.operations.costs.reconcile import Reconciliation, parse_month, reconcile
 from reasoning_cli.operations.deploy.status import refresh
-from tests.together.service import EVENTS, MODELS, Service, service
+from tests.engines.together.service import EVENTS, MODELS, Service, service
 
 
 @pytest.fixture

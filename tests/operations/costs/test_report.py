@@ -23,7 +23,7 @@ from reasoning_cli.operations.costs.report import By, CostReport, cost_report
 from reasoning_cli.operations.deploy.status import refresh
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.samples.training_log import Sample, Samples
-from tests.together.service import EVENTS, MODELS, NO_LIMITS, Service, service
+from tests.engines.together.service import EVENTS, MODELS, NO_LIMITS, Service, service
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 MONTH = datetime(2026, 11, 1, tzinfo=UTC)

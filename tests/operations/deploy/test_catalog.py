@@ -9,7 +9,7 @@ import pytest
 
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError
 from reasoning_cli.operations.deploy.catalog import choose_hardware, find_model, serving_options
-from tests.together.service import INSTANCE_TYPES, MODELS, PROJECT, SOLD_OUT, Service, service
+from tests.engines.together.service import INSTANCE_TYPES, MODELS, PROJECT, SOLD_OUT, Service, service
 
 
 @pytest.fixture

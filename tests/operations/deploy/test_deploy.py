@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from reasoning_cli.engines.together.problems import QuotaError, RequestRefusedError
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError, UsageError
 from reasoning_cli.operations.costs.budget import Limits
 from reasoning_cli.operations.deploy.apply import run_deploy
@@ -18,8 +19,7 @@ from reasoning_cli.operations.deploy.plan import Action
 from reasoning_cli.operations.deploy.wait import TRIES_TO_ANSWER, TRIES_TO_REACH, Waiting
 from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.deploy.deployments import CREATING, DELETED, Deployments
-from reasoning_cli.together.problems import QuotaError, RequestRefusedError
-from tests.together.service import DEPLOYMENTS, ENDPOINTS, MODELS, PROJECT, SOLD_OUT, Service, service
+from tests.engines.together.service import DEPLOYMENTS, ENDPOINTS, MODELS, PROJECT, SOLD_OUT, Service, service
 
 NO_CONFIG, NO_WEIGHTS, LARGE_ONLY = "sandbox/no-config-27b", "sandbox/no-weights-8b", "sandbox/large-only-120b"
 

@@ -29,7 +29,7 @@ from reasoning_cli.operations.guard.loop import Guard
 from reasoning_cli.operations.guard.policy import Rules
 from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
-from tests.together.service import MODELS, NO_LIMITS, PROJECT, Service, service
+from tests.engines.together.service import MODELS, NO_LIMITS, PROJECT, Service, service
 
 BASE = "Qwen/Qwen3-8B"
 CHAT = "/v1/chat/completions"

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from reasoning_cli.engines.together.client import TogetherClient
 from reasoning_cli.errors import NotFoundError, ReasoningError
 from reasoning_cli.operations.costs.ledger import observe
 from reasoning_cli.operations.deploy.apply import run_deploy
@@ -21,9 +22,8 @@ from reasoning_cli.operations.deploy.lora import AttachPlan, plan_serving, run_a
 from reasoning_cli.operations.deploy.plan import DeployPlan
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.deploy.rollouts import Replacements
-from reasoning_cli.together.client import TogetherClient
+from tests.engines.together.service import KEY, MODELS, NO_LIMITS, Service, service
 from tests.operations.deploy.test_lora import attach, attached, serving, tuned
-from tests.together.service import KEY, MODELS, NO_LIMITS, Service, service
 
 PLANNER, CODER = "sandbox/planner-adapter", "sandbox/coder-adapter"
 MOST = 200  # more requests than any command here makes

@@ -24,7 +24,7 @@ from reasoning_cli.operations.deploy.rollout import (
 )
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.rollouts import Replacements
-from tests.together.service import MODELS, NO_LIMITS, PROJECT, Service, service
+from tests.engines.together.service import MODELS, NO_LIMITS, PROJECT, Service, service
 
 NEXT = "Qwen/Qwen3-8B"
 

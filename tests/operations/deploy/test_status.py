@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.operations.deploy.status import last_look, model_statuses, refresh
-from tests.together.service import MODELS, Service, service
+from tests.engines.together.service import MODELS, Service, service
 
 ON = dict.fromkeys(MODELS, True)
 

@@ -16,7 +16,7 @@ from reasoning_cli.operations.deploy.wake import Woken, look, wake
 from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.values import Hours, parse_daily_hours
-from tests.together.service import NO_LIMITS, Service, service
+from tests.engines.together.service import NO_LIMITS, Service, service
 
 
 @pytest.fixture

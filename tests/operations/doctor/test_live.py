@@ -31,8 +31,8 @@ from reasoning_cli.operations.guard.policy import Rules
 from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.service_facts import ServiceFacts
-from tests.together.service import NO_LIMITS, PROJECT, Service
-from tests.together.service import service as together_standing_still
+from tests.engines.together.service import NO_LIMITS, PROJECT, Service
+from tests.engines.together.service import service as together_standing_still
 
 HOLDS, FAILS, OPEN = Verdict.HOLDS, Verdict.FAILS, Verdict.OPEN
 SHORT, WITH_IDLE_STOP = 2, 4  # dollars

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from reasoning_cli.engines.together.problems import KeyRefusedError, UnreachableError
 from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.operations.costs.budget import Limits
 from reasoning_cli.operations.data.retention import Retention
@@ -26,9 +27,8 @@ from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from reasoning_cli.store.service_facts import ServiceFact, ServiceFacts
 from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
-from reasoning_cli.together.problems import KeyRefusedError, UnreachableError
 from reasoning_cli.values import Hours, parse_daily_hours
-from tests.together.service import MODELS, NO_LIMITS, Service, service
+from tests.engines.together.service import MODELS, NO_LIMITS, Service, service
 
 MINUTE = timedelta(minutes=1)
 

@@ -11,8 +11,8 @@ from typing import Any
 from benchmarks.generate_log import Generator, fill
 from reasoning_cli.store.train.fine_tunes import FineTunes
 from reasoning_cli.store.train.runs import TrainingRuns
+from tests.engines.together.service import Service
 from tests.operations.killing import Call, run_until_held, standing_still, type_in, world_in
-from tests.together.service import Service
 
 TRAIN = "train start should-respond --yes --base Qwen/Qwen3-8B"
 

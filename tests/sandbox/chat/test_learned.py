@@ -13,13 +13,13 @@ from time import process_time
 import pytest
 
 from reasoning_cli.decisions.prompts import agent_name, available_actions, available_providers, received_message
+from reasoning_cli.engines.together.client import TogetherClient
+from reasoning_cli.engines.together.fine_tune_requests import JobRequest
 from reasoning_cli.sandbox.chat import learned
 from reasoning_cli.sandbox.chat.answers import WEAK_MODEL, answer
 from reasoning_cli.sandbox.chat.prompts import read_prompt
 from reasoning_cli.sandbox.server import SandboxServer
 from reasoning_cli.sandbox.world.blobs import Blobs
-from reasoning_cli.together.client import TogetherClient
-from reasoning_cli.together.fine_tune_requests import JobRequest
 from tests.sandbox.conftest import PROJECT, Api, deployments_of
 from tests.sandbox.decisions import decided, decisions, write
 

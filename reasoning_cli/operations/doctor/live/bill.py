@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from reasoning_cli.engines.together.client import TogetherClient
+from reasoning_cli.engines.together.problems import MissingError
+from reasoning_cli.engines.together.spending import LineItem, UsageWindow
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.doctor.live.evidence import Billed, Measured
-from reasoning_cli.together.client import TogetherClient
-from reasoning_cli.together.problems import MissingError
-from reasoning_cli.together.spending import LineItem, UsageWindow
 
 _HOUR = timedelta(hours=1)
 _BEFORE = timedelta(hours=24)

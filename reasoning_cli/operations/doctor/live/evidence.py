@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from reasoning_cli.together.contract import Deviation
+from reasoning_cli.engines.together.contract import Deviation
 
 
 @dataclass(frozen=True)

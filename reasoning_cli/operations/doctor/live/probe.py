@@ -22,6 +22,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from reasoning_cli.engines.together.problems import MissingError, RequestRefusedError
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError
 from reasoning_cli.operations.costs.budget import AT_REST, Limits, check_deploy, standing
 from reasoning_cli.operations.costs.ledger import observe
@@ -34,13 +35,12 @@ from reasoning_cli.operations.inventory.lookup import find_made
 from reasoning_cli.store.audit_log import TOGETHER, Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import CREATING, DELETED, DeploymentRecord, Deployments
-from reasoning_cli.together.problems import MissingError, RequestRefusedError
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from reasoning_cli.together.client import TogetherClient
-    from reasoning_cli.together.wire import Model
+    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.together.wire import Model
 
 log = logging.getLogger(__name__)
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from reasoning_cli.engines.together import wire
+from reasoning_cli.engines.together.calls import Answer, read
+from reasoning_cli.engines.together.client import TogetherClient
+from reasoning_cli.engines.together.contract import Deviation, deviations
+from reasoning_cli.engines.together.file_types import RemoteFile
+from reasoning_cli.engines.together.fine_tunes import Job
+from reasoning_cli.engines.together.problems import BusyError
 from reasoning_cli.errors import ReasoningError, RemoteError
 from reasoning_cli.operations.doctor.live.evidence import Answered, Feed, Reads
-from reasoning_cli.together import wire
-from reasoning_cli.together.calls import Answer, read
-from reasoning_cli.together.client import TogetherClient
-from reasoning_cli.together.contract import Deviation, deviations
-from reasoning_cli.together.file_types import RemoteFile
-from reasoning_cli.together.fine_tunes import Job
-from reasoning_cli.together.problems import BusyError
 
 NO_ANSWER = 0  # in the place of a status, where the service failed or did not answer
 LOOKED_AT = 5  # of a kind, that are looked at one by one

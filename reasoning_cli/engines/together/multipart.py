@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from reasoning_cli.engines.together.calls import read
+from reasoning_cli.engines.together.connection import Connection, Json, json_of
+from reasoning_cli.engines.together.local_file import FileChangedError, LocalFile, Progress, sha256_of
+from reasoning_cli.engines.together.problems import BusyError, MissingError, RequestRefusedError, UnreachableError
+from reasoning_cli.engines.together.storage import LinkExpiredError, Storage
 from reasoning_cli.paths import write_private
-from reasoning_cli.together.calls import read
-from reasoning_cli.together.connection import Connection, Json, json_of
-from reasoning_cli.together.local_file import FileChangedError, LocalFile, Progress, sha256_of
-from reasoning_cli.together.problems import BusyError, MissingError, RequestRefusedError, UnreachableError
-from reasoning_cli.together.storage import LinkExpiredError, Storage
 
 if TYPE_CHECKING:
-    from reasoning_cli.together.file_types import RemoteFile, Sending
+    from reasoning_cli.engines.together.file_types import RemoteFile, Sending
 
 _PATH = "/v1/files/multipart"
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from reasoning_cli.engines.together.client import TogetherClient
 from reasoning_cli.operations.costs.budget import Limits
 from reasoning_cli.operations.costs.ledger import Usage, usage_by_deployment
 from reasoning_cli.operations.deploy.apply import Deployed, run_deploy
@@ -21,7 +22,6 @@ from reasoning_cli.operations.deploy.wait import Progress, Waiting
 from reasoning_cli.sandbox.server import SandboxServer
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.open import open_store
-from reasoning_cli.together.client import TogetherClient
 
 KEY = "sandbox-key"
 PROJECT = "/v2/projects/proj_sandbox"

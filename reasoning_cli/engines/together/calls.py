@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from reasoning_cli.engines.together.connection import Connection, Json
+from reasoning_cli.engines.together.problems import BusyError, ConflictError, MissingError, UnreachableError
+from reasoning_cli.engines.together.storage import Storage
+from reasoning_cli.engines.together.wire import Project, Whoami
 from reasoning_cli.errors import ConfigurationError
-from reasoning_cli.together.connection import Connection, Json
-from reasoning_cli.together.problems import BusyError, ConflictError, MissingError, UnreachableError
-from reasoning_cli.together.storage import Storage
-from reasoning_cli.together.wire import Project, Whoami
 
 if TYPE_CHECKING:
     import httpx

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.together.service import Service, service
+from tests.engines.together.service import Service, service
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from reasoning_cli.together.calls import Calls
+from reasoning_cli.engines.together.calls import Calls
 
 
 class _Shape(BaseModel):

@@ -51,7 +51,7 @@ class Deviation:
 
 @cache
 def _shapes() -> dict[str, dict[str, Any]]:
-    text = files("reasoning_cli.together").joinpath("contract.json").read_text(encoding="utf-8")
+    text = files("reasoning_cli.engines.together").joinpath("contract.json").read_text(encoding="utf-8")
     shapes: dict[str, dict[str, Any]] = json.loads(text)
     return shapes
 

@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from reasoning_cli.together.client import TogetherClient
-from reasoning_cli.together.file_types import Sending
-from reasoning_cli.together.fine_tune_requests import JobRequest
-from reasoning_cli.together.fine_tunes import Job
-from reasoning_cli.together.uploads import FileLinks, SentFile
-from reasoning_cli.together.wire import Adapter, Model, RemoteUpload
+from reasoning_cli.engines.together.client import TogetherClient
+from reasoning_cli.engines.together.file_types import Sending
+from reasoning_cli.engines.together.fine_tune_requests import JobRequest
+from reasoning_cli.engines.together.fine_tunes import Job
+from reasoning_cli.engines.together.uploads import FileLinks, SentFile
+from reasoning_cli.engines.together.wire import Adapter, Model, RemoteUpload
+from tests.engines.together.service import MODELS, Service, service
 from tests.sandbox.contract import CONTRACT_FILE, load_contract, load_legacy_contract
 from tests.sandbox.decisions import write
-from tests.together.service import MODELS, Service, service
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reasoning_cli.engines.together.connection import ATTEMPTS, Connection
+from reasoning_cli.engines.together.problems import BusyError, UnreachableError
 from reasoning_cli.errors import DataError
 from reasoning_cli.paths import replacing
-from reasoning_cli.together.connection import ATTEMPTS, Connection
-from reasoning_cli.together.problems import BusyError, UnreachableError
 
 if TYPE_CHECKING:
     import httpx

@@ -15,9 +15,9 @@ import httpx
 
 from reasoning_cli import __version__
 from reasoning_cli.addresses import is_loopback
+from reasoning_cli.engines.together.problems import BusyError, UnreachableError, explain
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.redact import remember
-from reasoning_cli.together.problems import BusyError, UnreachableError, explain
 
 log = logging.getLogger(__name__)
 

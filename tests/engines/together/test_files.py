@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from reasoning_cli.engines.together.client import TogetherClient
+from reasoning_cli.engines.together.file_types import RemoteFile, Sending
+from reasoning_cli.engines.together.local_file import FileChangedError
+from reasoning_cli.engines.together.multipart import record_path
+from reasoning_cli.engines.together.problems import BusyError, MissingError, RequestRefusedError, UnreachableError
 from reasoning_cli.errors import DataError
-from reasoning_cli.together.client import TogetherClient
-from reasoning_cli.together.file_types import RemoteFile, Sending
-from reasoning_cli.together.local_file import FileChangedError
-from reasoning_cli.together.multipart import record_path
-from reasoning_cli.together.problems import BusyError, MissingError, RequestRefusedError, UnreachableError
+from tests.engines.together.service import KEY, Service, service
 from tests.sandbox.decisions import write
-from tests.together.service import KEY, Service, service
 
 SLOW = {"status": 429, "body": {"error": {"message": "slow down", "type": "rate_limit"}}}
 FILES, STORAGE, PREPROCESS = "^/v1/files$", "^/_storage/files/", "/preprocess$"

@@ -10,15 +10,15 @@ import httpx
 
 from reasoning_cli import __version__
 from reasoning_cli.addresses import is_loopback
-from reasoning_cli.errors import ReasoningError
-from reasoning_cli.redact import bare_address, remember
-from reasoning_cli.servers.problems import (
+from reasoning_cli.engines.openai.problems import (
     ServerBusyError,
     ServerKeyError,
     ServerMissingError,
     ServerRefusedError,
     ServerUnreachableError,
 )
+from reasoning_cli.errors import ReasoningError
+from reasoning_cli.redact import bare_address, remember
 
 CONNECT_SECONDS = 5.0
 # A prompt is read at 50 tokens a second on a CPU, and one server answers one question after the other.

@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 import zstandard
 
-from reasoning_cli.errors import ExitCode
-from reasoning_cli.together.file_types import Sending
-from reasoning_cli.together.fine_tune_requests import JobRequest
-from reasoning_cli.together.fine_tunes import Job, JobEvent, PriceEstimate, error_of
-from reasoning_cli.together.problems import (
+from reasoning_cli.engines.together.file_types import Sending
+from reasoning_cli.engines.together.fine_tune_requests import JobRequest
+from reasoning_cli.engines.together.fine_tunes import Job, JobEvent, PriceEstimate, error_of
+from reasoning_cli.engines.together.problems import (
     BusyError,
     CreditError,
     MissingError,
     RequestRefusedError,
     UnreachableError,
 )
+from reasoning_cli.errors import ExitCode
+from tests.engines.together.service import Service, service
 from tests.sandbox.decisions import write
-from tests.together.service import Service, service
 
 BASE = "meta-llama/Llama-3.2-3B-Instruct"
 JOBS = "^/v1/fine-tunes$"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reasoning_cli.together.calls import Calls, read
-from reasoning_cli.together.problems import MissingError, RequestRefusedError
-from reasoning_cli.together.wire import LegacyEndpoint, LegacyHardware
+from reasoning_cli.engines.together.calls import Calls, read
+from reasoning_cli.engines.together.problems import MissingError, RequestRefusedError
+from reasoning_cli.engines.together.wire import LegacyEndpoint, LegacyHardware
 
 
 class Legacy(Calls):

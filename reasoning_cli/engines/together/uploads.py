@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from reasoning_cli.together.calls import read
-from reasoning_cli.together.connection import Json
-from reasoning_cli.together.problems import BusyError, UnreachableError
-from reasoning_cli.together.registry import Registry
-from reasoning_cli.together.wire import Model, Wire
+from reasoning_cli.engines.together.calls import read
+from reasoning_cli.engines.together.connection import Json
+from reasoning_cli.engines.together.problems import BusyError, UnreachableError
+from reasoning_cli.engines.together.registry import Registry
+from reasoning_cli.engines.together.wire import Model, Wire
 
 
 class PartLink(Wire):

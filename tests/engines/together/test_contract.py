@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from reasoning_cli.together.contract import Deviation, Kind, deviations, documented
+from reasoning_cli.engines.together.contract import Deviation, Kind, deviations, documented
 from tests.sandbox.contract import CONTRACT_FILE
 
-SCRIPT = Path(__file__).parents[2] / ".ci/contract.py"
-SHIPPED = Path(__file__).parents[2] / "reasoning_cli/together/contract.json"
+SCRIPT = Path(__file__).parents[3] / ".ci/contract.py"
+SHIPPED = Path(__file__).parents[3] / "reasoning_cli/engines/together/contract.json"
 EVENTS = "/v2/projects/{}/endpoints/{}/events"
 EVENT = {
     "id": "evt_1",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from reasoning_cli.together.connection import Json
+from reasoning_cli.engines.together.connection import Json
 
 _LEARNING_RATE = 1e-5
 _SCHEDULER: Json = {

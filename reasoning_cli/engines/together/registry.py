@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reasoning_cli.together.adapters import Adapters
-from reasoning_cli.together.calls import read
-from reasoning_cli.together.connection import Json
-from reasoning_cli.together.wire import Config, InstanceType, Model, RemoteUpload, Revision, SupportedModel
+from reasoning_cli.engines.together.adapters import Adapters
+from reasoning_cli.engines.together.calls import read
+from reasoning_cli.engines.together.connection import Json
+from reasoning_cli.engines.together.wire import Config, InstanceType, Model, RemoteUpload, Revision, SupportedModel
 
 
 class Registry(Adapters):

@@ -11,12 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reasoning_cli.engines.together.calls import Calls, read
+from reasoning_cli.engines.together.connection import json_of
+from reasoning_cli.engines.together.file_types import RemoteFile, Sending
+from reasoning_cli.engines.together.local_file import FileChangedError, LocalFile, Progress, sha256_of
+from reasoning_cli.engines.together.problems import BusyError, MissingError, RequestRefusedError, UnreachableError
 from reasoning_cli.errors import DataError
-from reasoning_cli.together.calls import Calls, read
-from reasoning_cli.together.connection import json_of
-from reasoning_cli.together.file_types import RemoteFile, Sending
-from reasoning_cli.together.local_file import FileChangedError, LocalFile, Progress, sha256_of
-from reasoning_cli.together.problems import BusyError, MissingError, RequestRefusedError, UnreachableError
 
 if TYPE_CHECKING:
     import httpx
@@ -67,7 +67,7 @@ class Files(Calls):
         cut = sending or Sending()
         source = LocalFile(path, _size_of(path), sha256 or sha256_of(path))
         if source.size > cut.multipart_above:
-            from reasoning_cli.together.multipart import Multipart
+            from reasoning_cli.engines.together.multipart import Multipart
 
             file_id, is_new = Multipart(self, self._connection, source, purpose, cut, on_progress).send()
         else:

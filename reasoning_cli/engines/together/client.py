@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from reasoning_cli.together.calls import read
-from reasoning_cli.together.connection import Json
-from reasoning_cli.together.files import Files
-from reasoning_cli.together.fine_tunes import FineTunes
-from reasoning_cli.together.legacy import Legacy
-from reasoning_cli.together.problems import MissingError, RequestRefusedError
-from reasoning_cli.together.spending import Spending
-from reasoning_cli.together.uploads import LocalUploads
-from reasoning_cli.together.wire import Analytics, ChatAnswer, Deployment, Endpoint, Event
+from reasoning_cli.engines.together.calls import read
+from reasoning_cli.engines.together.connection import Json
+from reasoning_cli.engines.together.files import Files
+from reasoning_cli.engines.together.fine_tunes import FineTunes
+from reasoning_cli.engines.together.legacy import Legacy
+from reasoning_cli.engines.together.problems import MissingError, RequestRefusedError
+from reasoning_cli.engines.together.spending import Spending
+from reasoning_cli.engines.together.uploads import LocalUploads
+from reasoning_cli.engines.together.wire import Analytics, ChatAnswer, Deployment, Endpoint, Event
 
 
 class TogetherClient(LocalUploads, Files, FineTunes, Legacy, Spending):

@@ -10,12 +10,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from reasoning_cli.engines.together.calls import Calls, read
+from reasoning_cli.engines.together.connection import Json
+from reasoning_cli.engines.together.downloads import Progress, download
+from reasoning_cli.engines.together.fine_tune_requests import JobRequest
+from reasoning_cli.engines.together.problems import BusyError, MissingError, UnreachableError
 from reasoning_cli.errors import LimitError, ReasoningError, RemoteError
-from reasoning_cli.together.calls import Calls, read
-from reasoning_cli.together.connection import Json
-from reasoning_cli.together.downloads import Progress, download
-from reasoning_cli.together.fine_tune_requests import JobRequest
-from reasoning_cli.together.problems import BusyError, MissingError, UnreachableError
 
 _NANO_DOLLARS_PER_CENT = 10_000_000
 _DOLLARS = Decimal(1_000_000_000)

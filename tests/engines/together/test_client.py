@@ -10,11 +10,9 @@ from typing import Any
 
 import pytest
 
-from reasoning_cli.errors import ConfigurationError, ExitCode, NotFoundError, ReasoningError
-from reasoning_cli.sandbox.server import SandboxServer
-from reasoning_cli.together.client import TogetherClient
-from reasoning_cli.together.connection import ATTEMPTS, LONGEST_WAIT_SECONDS
-from reasoning_cli.together.problems import (
+from reasoning_cli.engines.together.client import TogetherClient
+from reasoning_cli.engines.together.connection import ATTEMPTS, LONGEST_WAIT_SECONDS
+from reasoning_cli.engines.together.problems import (
     BusyError,
     ConflictError,
     CreditError,
@@ -25,9 +23,11 @@ from reasoning_cli.together.problems import (
     RequestRefusedError,
     UnreachableError,
 )
+from reasoning_cli.errors import ConfigurationError, ExitCode, NotFoundError, ReasoningError
+from reasoning_cli.sandbox.server import SandboxServer
 from tests.conftest import Run
+from tests.engines.together.service import DEPLOYMENTS, ENDPOINTS, KEY, PROJECT, Service
 from tests.sandbox.contract import CONTRACT_FILE, load_contract
-from tests.together.service import DEPLOYMENTS, ENDPOINTS, KEY, PROJECT, Service
 
 SLOWER = {"error": {"message": "slow down", "type": "rate_limit"}}
 

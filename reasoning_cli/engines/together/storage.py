@@ -12,7 +12,7 @@ import httpx
 
 from reasoning_cli import __version__
 from reasoning_cli.addresses import is_loopback
-from reasoning_cli.together.problems import BusyError, RequestRefusedError, UnreachableError
+from reasoning_cli.engines.together.problems import BusyError, RequestRefusedError, UnreachableError
 
 log = logging.getLogger(__name__)
 
