@@ -12,6 +12,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -64,6 +65,18 @@ def command_app(name: str) -> typer.Typer:
     return typed
 
 
+@cache
+def _built(name: str) -> Any:
+    """The command or group of `name`, built once a process: Typer reads every signature of a group to build it, which
+    takes longer than most commands."""
+    typed = command_app(name)
+    command = get_group(typed) if ENTRIES[name].is_group else get_command(typed)
+    command.name = name
+    for subcommand in getattr(command, "commands", {}).values():
+        subcommand.short_help = re.split(r"\.\s|\n\n", subcommand.help or "")[0].rstrip(".") + "."  # Typer would cut it
+    return command
+
+
 class Root(TyperGroup):
     """Names every command at once, imports one only when it is asked for, and turns errors into exit codes."""
 
@@ -78,14 +91,7 @@ class Root(TyperGroup):
         if name in self._loaded:
             return
         self._loaded.add(name)
-        typed = command_app(name)
-        command = get_group(typed) if ENTRIES[name].is_group else get_command(typed)
-        command.name = name
-        for subcommand in getattr(command, "commands", {}).values():
-            subcommand.short_help = (
-                re.split(r"\.\s|\n\n", subcommand.help or "")[0].rstrip(".") + "."
-            )  # Typer would cut it
-        self.commands[name] = command
+        self.commands[name] = _built(name)
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         columns = shutil.get_terminal_size().columns
