@@ -66,10 +66,9 @@ def command_app(name: str) -> typer.Typer:
 
 
 @cache
-def _built(name: str) -> Any:
+def _built(name: str, typed: typer.Typer) -> Any:
     """The command or group of `name`, built once a process: Typer reads every signature of a group to build it, which
     takes longer than most commands."""
-    typed = command_app(name)
     command = get_group(typed) if ENTRIES[name].is_group else get_command(typed)
     command.name = name
     for subcommand in getattr(command, "commands", {}).values():
@@ -91,7 +90,7 @@ class Root(TyperGroup):
         if name in self._loaded:
             return
         self._loaded.add(name)
-        self.commands[name] = _built(name)
+        self.commands[name] = _built(name, command_app(name))
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         columns = shutil.get_terminal_size().columns
