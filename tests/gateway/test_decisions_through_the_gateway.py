@@ -17,7 +17,7 @@ from reasoning_cli.decisions.answers import ShouldRespondAnswer, parse_answer
 from reasoning_cli.gateway.dialects import chat, messages, responses
 from reasoning_cli.gateway.dialects.events import read_events
 from reasoning_cli.gateway.dialects.forms import CapturedResponse
-from reasoning_cli.gateway.pipeline import MOST_SHADOWED
+from reasoning_cli.gateway.decision_path import MOST_SHADOWED
 from reasoning_cli.gateway.stats.figures import Figures
 from reasoning_cli.gateway.stats.metrics import metrics_text
 from reasoning_cli.values import Mode

@@ -208,7 +208,7 @@ def _original_response(decision: Decision) -> CapturedResponse:
     return captured
 
 
-def _source(decision: Decision) -> str:
+def source_of(decision: Decision) -> str:
     """Who gave the agent its answer: our model, the original after our model failed, or the original."""
     if decision.from_slot:
         return "slot"
@@ -228,7 +228,7 @@ def _sample(decision: Decision, rooms: Rooms, model_type: ModelType, captured: C
         created_at=decision.at,
         model_type=model_type,
         model=captured.model or asked.model,
-        source=_source(decision),
+        source=source_of(decision),
         origin=ORIGIN,
         prompt=_storable(prompt),
         output=_storable(captured.text),

@@ -78,7 +78,7 @@ def test_one_that_turns_bad_goes_back_by_itself_and_no_agent_sees_it(
     serving: World, reasoning: Run, monkeypatch: pytest.MonkeyPatch, bad: str
 ) -> None:
     # However slow the machine, the candidate's circuit tries it no more once it is open.
-    monkeypatch.setattr("reasoning_cli.gateway.pipeline.Circuit", lambda: Circuit(clock=lambda: 0.0))
+    monkeypatch.setattr("reasoning_cli.gateway.decision_path.Circuit", lambda: Circuit(clock=lambda: 0.0))
     if bad == HANGS:
         assert reasoning("config", "set", "planning.deadline_ms", "1500").exit_code == 0
     asked_before: list[int] = []
