@@ -14,10 +14,8 @@ import signal
 import socket
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -27,28 +25,19 @@ from uuid import uuid4
 from reasoning_cli import settings as s
 from reasoning_cli.addresses import is_loopback
 from reasoning_cli.errors import ConfigurationError, ReasoningError
+from reasoning_cli.gateway.account import Account, reader, redaction, wake
 from reasoning_cli.gateway.app import Gateway
 from reasoning_cli.gateway.log.access_log import AccessLog
 from reasoning_cli.gateway.log.recorder import Recorder
 from reasoning_cli.gateway.slot_cache import Book, View
 from reasoning_cli.gateway.stats.siblings import Siblings
-from reasoning_cli.gateway.waking import Notify, Waker
+from reasoning_cli.gateway.waking import Waker
 from reasoning_cli.operations.agents.env import refuse_circle
-from reasoning_cli.operations.deploy.slots import READY, SlotNow, closed_by, read_slots
-from reasoning_cli.operations.sandbox import ORIGINAL_PATH, find_sandbox, stay_awake
-from reasoning_cli.paths import find_paths
 from reasoning_cli.redact import redact
-from reasoning_cli.settings import Settings, environment, load_settings
-from reasoning_cli.store.database import Store
-from reasoning_cli.store.deploy.deployments import Deployments
-from reasoning_cli.store.deploy.meter_readings import Ledger
-from reasoning_cli.store.open import open_store
+from reasoning_cli.settings import Settings
 
 if TYPE_CHECKING:
     from uvicorn import Config
-
-    from reasoning_cli.store.samples.training_log import Sample
-    from reasoning_cli.store.serving.attempts import AttemptRecord
 
 # How a worker process learns what its parent was told; holds no secret.
 _OPTIONS_VARIABLE = "_REASONING_GATEWAY"
@@ -56,8 +45,6 @@ _OPTIONS_VARIABLE = "_REASONING_GATEWAY"
 DRAIN_SECONDS = 60
 _PILED_UP = 10_000  # objects that hold others
 _BACKLOG = 2048
-_STAY_AWAKE_SECONDS = 60.0  # between two words to the sandbox, which ends after a silence
-_SETTLE_SECONDS = 60.0
 # How long an end takes before somebody who pressed Ctrl-C is told what it waits for.
 _PATIENCE_SECONDS = 0.3
 # Longer than clients keep a connection, so that it is they who close it: a call on a closing one would be lost.
@@ -66,9 +53,9 @@ _KEEP_ALIVE_SECONDS = 75
 
 @dataclass(frozen=True)
 class Options:
-    """What a worker needs beside the settings. `sandbox_url` and `sandbox_key` are where slots' models are asked in
-    the sandbox; `hop` names the gateway to others it sends calls through; `siblings` is the folder where workers leave
-    their figures, `parent` the process that started them."""
+    """What a worker needs beside the settings, what `Account` explains among it. `hop` names the gateway to others
+    it sends calls through; `siblings` is the folder where workers leave their figures, `parent` the process that
+    started them."""
 
     host: str
     port: int
@@ -83,6 +70,11 @@ class Options:
     poll_seconds: float = 5.0
     tls_cert: str | None = None
     tls_key: str | None = None
+
+    @property
+    def account(self) -> Account:
+        """Whose settings and log."""
+        return Account(self.profile, self.flags, self.sandbox_url, self.sandbox_key)
 
 
 def check(settings: Settings, host: str, port: int) -> None:
@@ -243,8 +235,9 @@ def _make(options: Options) -> Gateway:
     """The application of this process. Raises ReasoningError for settings or a log that cannot be read."""
     # A cut answer is told in the log of calls; uvicorn would add a traceback.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    account = options.account
     book = Book(_reader(options))
-    recorder = Recorder(lambda: _open(_settings(options)), alter=_redaction(options, book))
+    recorder = Recorder(account.open_store, alter=redaction(account, book))
     return Gateway(
         book,
         recorder,
@@ -252,136 +245,13 @@ def _make(options: Options) -> Gateway:
         hop=options.hop,
         siblings=Siblings(Path(options.siblings)) if options.siblings else None,
         parent=options.parent,
-        waker=Waker(partial(_wake, options)),
+        waker=Waker(partial(wake, account, options.poll_seconds)),
     )
 
 
-def _redaction(
-    options: Options, book: Book
-) -> Callable[[Sample, AttemptRecord | None], tuple[Sample, AttemptRecord | None]]:
-    """What decisions pass before they are stored, as the setting of that moment says; for the recorder's thread."""
-    made: list[Callable[[Sample, AttemptRecord | None], tuple[Sample, AttemptRecord | None]]] = []
-
-    def alter(sample: Sample, attempt: AttemptRecord | None) -> tuple[Sample, AttemptRecord | None]:
-        if not book.view.redact:
-            return sample, attempt
-        if not made:
-            from reasoning_cli.operations.data.redact import on_record
-
-            with _open(_settings(options)) as store:
-                made.append(on_record(store))
-        return made[0](sample, attempt)
-
-    return alter
-
-
-def _wake(options: Options, slot: SlotNow, notify: Notify) -> None:
-    """Start a slot's model and look at it until it is READY, which opens the slot; where traffic starts nothing, only
-    look. One worker does it."""
-    from reasoning_cli.engines.together.client import TogetherClient
-    from reasoning_cli.operations.costs.budget import AT_REST, read_limits
-    from reasoning_cli.operations.deploy.wake import look, wake
-    from reasoning_cli.operations.guard.lock import hold_alone
-
-    settings = _settings(options)
-    assert slot.deployment_key is not None
-    url, key = _together(options, settings)
-    with hold_alone(settings.database(), f"wake-{slot.model_type}") as mine, _open(settings) as store:
-        if not mine:
-            return
-        client = TogetherClient(url, key or "", project_id=settings.get(s.PROJECT_ID))
-        try:
-            if not slot.wakes:
-                notify(closed_by(look(client, store, slot.deployment_key).state))
-                return
-            hours = settings.get(s.TYPE_HOURS[slot.model_type])
-            woken = wake(client, store, read_limits(settings), hours, slot.model_type, slot.deployment_key)
-            notify(woken.text)
-            began = time.monotonic()
-            while woken.started or woken.record.state not in AT_REST:
-                record = look(client, store, slot.deployment_key)
-                waited = time.monotonic() - began
-                # Just after the start it may still be called what it was.
-                settled = record.state in AT_REST and waited > _SETTLE_SECONDS
-                notify(f"woken by traffic, {record.state}")
-                if record.state == READY or settled or waited > settings.get(s.READY_TIMEOUT) * 60:
-                    return
-                time.sleep(options.poll_seconds)
-        finally:
-            client.close()
-
-
-def _settings(options: Options) -> Settings:
-    environ = environment()
-    return load_settings(find_paths(environ, options.profile), environ, options.flags)
-
-
-def _together(options: Options, settings: Settings) -> tuple[str, str | None]:
-    """Where slots' models are asked, and with which key: of one moment, as a key must not go where another one may."""
-    if options.sandbox_url is not None:
-        return _sandbox_url(options.sandbox_url, settings), options.sandbox_key
-    return settings.get(s.BASE_URL), settings.get(s.API_KEY)
-
-
-def _sandbox_url(first: str, settings: Settings) -> str:
-    """Where the sandbox is now: it may have ended and been started anew since it was at `first`."""
-    running = find_sandbox(settings.paths.sandbox_state)
-    return first if running is None else running.url
-
-
-def _upstream(options: Options, settings: Settings, setting: s.Setting[str]) -> str:
-    """Where what no model of ours answers goes: in the sandbox to its stand-in, unless its settings name a provider."""
-    if options.sandbox_url is not None and settings.find(setting)[0] is None:
-        return f"{_sandbox_url(options.sandbox_url, settings)}{ORIGINAL_PATH}"
-    return settings.get(setting)
-
-
-def _open(settings: Settings) -> Store:
-    return open_store(settings.database(), "sandbox" if settings.outside is not None else "together")
-
-
 def _reader(options: Options) -> Callable[[], View]:
-    """What reads the settings and the ledger anew, over one connection of its own."""
-    stores: list[Store] = []
-    touched = -_STAY_AWAKE_SECONDS
-    on_loopback = is_loopback(options.host)  # open to whoever is on this machine, and to pages in a browser there
-
-    def read() -> View:
-        nonlocal touched
-        settings = _settings(options)
-        if not stores:
-            stores.append(_open(settings))
-        url, key = _together(options, settings)
-        if options.sandbox_url is not None and time.monotonic() - touched >= _STAY_AWAKE_SECONDS:
-            touched = time.monotonic()
-            stay_awake(url)
-        slots = read_slots(
-            settings,
-            stores[0],
-            ledger_now(stores[0], in_sandbox=settings.outside is not None),
-            together_url=url,
-            together_key=key,
-        )
-        check(settings, options.host, options.port)
-        return View(
-            slots,
-            _upstream(options, settings, s.OPENAI_UPSTREAM),
-            _upstream(options, settings, s.ANTHROPIC_UPSTREAM),
-            token=None if on_loopback else settings.get(s.GATEWAY_TOKEN),
-            redact=settings.get(s.REDACT_ON_WRITE),
-            hosts=frozenset(filter(None, (settings.get(s.GATEWAY_HOSTS) or "").split(","))) if on_loopback else None,
-            sandbox=settings.outside is not None,
-            profile=settings.paths.profile,
-        )
-
-    return read
-
-
-def ledger_now(store: Store, *, in_sandbox: bool) -> datetime:
-    """Until when costs are known: the newest reading; in the sandbox its clock is another than ours."""
-    ledger = Ledger(store)
-    seen = [reading.at for record in Deployments(store).live() if (reading := ledger.last(record.key)) is not None]
-    return max([*seen, *([] if in_sandbox and seen else [datetime.now(UTC)])])
+    """What reads the settings and the ledger anew, as far as they let a gateway run at its address."""
+    return reader(options.account, options.host, lambda settings: check(settings, options.host, options.port))
 
 
 def _access_log() -> AccessLog:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli import settings as s
 from reasoning_cli.addresses import is_loopback
+from reasoning_cli.gateway.account import ledger_now
 from reasoning_cli.gateway.http.certificate import Certificate, certificate_of
-from reasoning_cli.gateway.serving import DRAIN_SECONDS, Options, check, ledger_now, listen, serve
+from reasoning_cli.gateway.serving import DRAIN_SECONDS, Options, check, listen, serve
 from reasoning_cli.operations.deploy.slots import SlotNow, read_slots
 
 if TYPE_CHECKING:

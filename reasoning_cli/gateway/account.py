@@ -1,0 +1,174 @@
+"""Whose decisions are served: the settings, slots and log of one account, read anew while it serves.
+
+Used by the gateway's processes and by the library in process. Nothing here knows of a connection from a caller.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from reasoning_cli import settings as s
+from reasoning_cli.addresses import is_loopback
+from reasoning_cli.gateway.slot_cache import Book, View
+from reasoning_cli.gateway.waking import Notify
+from reasoning_cli.operations.deploy.slots import READY, SlotNow, closed_by, read_slots
+from reasoning_cli.operations.sandbox import ORIGINAL_PATH, find_sandbox, stay_awake
+from reasoning_cli.paths import find_paths
+from reasoning_cli.settings import Settings, environment, load_settings
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.deploy.deployments import Deployments
+from reasoning_cli.store.deploy.meter_readings import Ledger
+from reasoning_cli.store.open import open_store
+
+if TYPE_CHECKING:
+    from reasoning_cli.store.samples.training_log import Sample
+    from reasoning_cli.store.serving.attempts import AttemptRecord
+
+_STAY_AWAKE_SECONDS = 60.0  # between two words to the sandbox, which ends after a silence
+_SETTLE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Account:
+    """A profile with the flags that overrule its settings. `sandbox_url` and `sandbox_key` are where slots' models are
+    asked in the sandbox, None outside."""
+
+    profile: str | None = None
+    flags: Mapping[str, str] | None = None
+    sandbox_url: str | None = None
+    sandbox_key: str | None = None
+
+    def settings(self) -> Settings:
+        """The settings as they are now. Raises ConfigurationError."""
+        environ = environment()
+        return load_settings(find_paths(environ, self.profile), environ, self.flags)
+
+    def open_store(self, settings: Settings | None = None) -> Store:
+        """The log and ledger. Raises DataError."""
+        settings = settings or self.settings()
+        return open_store(settings.database(), "sandbox" if settings.outside is not None else "together")
+
+    def together(self, settings: Settings) -> tuple[str, str | None]:
+        """Where slots' models are asked, and with which key: of one moment, as a key must not go where another one
+        may."""
+        if self.sandbox_url is not None:
+            return _sandbox_url(self.sandbox_url, settings), self.sandbox_key
+        return settings.get(s.BASE_URL), settings.get(s.API_KEY)
+
+    def upstream(self, settings: Settings, setting: s.Setting[str]) -> str:
+        """Where what no model of ours answers goes: in the sandbox to its stand-in, unless its settings name a
+        provider."""
+        if self.sandbox_url is not None and settings.find(setting)[0] is None:
+            return f"{_sandbox_url(self.sandbox_url, settings)}{ORIGINAL_PATH}"
+        return settings.get(setting)
+
+
+def _sandbox_url(first: str, settings: Settings) -> str:
+    """Where the sandbox is now: it may have ended and been started anew since it was at `first`."""
+    running = find_sandbox(settings.paths.sandbox_state)
+    return first if running is None else running.url
+
+
+def reader(account: Account, host: str, check: Callable[[Settings], None]) -> Callable[[], View]:
+    """What reads the settings and the ledger anew, over one connection of its own. `host` is where callers come in;
+    `check` raises ConfigurationError for settings that must not be used."""
+    stores: list[Store] = []
+    touched = -_STAY_AWAKE_SECONDS
+    on_loopback = is_loopback(host)  # open to whoever is on this machine, and to pages in a browser there
+
+    def read() -> View:
+        nonlocal touched
+        settings = account.settings()
+        if not stores:
+            stores.append(account.open_store(settings))
+        url, key = account.together(settings)
+        if account.sandbox_url is not None and time.monotonic() - touched >= _STAY_AWAKE_SECONDS:
+            touched = time.monotonic()
+            stay_awake(url)
+        slots = read_slots(
+            settings,
+            stores[0],
+            ledger_now(stores[0], in_sandbox=settings.outside is not None),
+            together_url=url,
+            together_key=key,
+        )
+        check(settings)
+        return View(
+            slots,
+            account.upstream(settings, s.OPENAI_UPSTREAM),
+            account.upstream(settings, s.ANTHROPIC_UPSTREAM),
+            token=None if on_loopback else settings.get(s.GATEWAY_TOKEN),
+            redact=settings.get(s.REDACT_ON_WRITE),
+            hosts=frozenset(filter(None, (settings.get(s.GATEWAY_HOSTS) or "").split(","))) if on_loopback else None,
+            sandbox=settings.outside is not None,
+            profile=settings.paths.profile,
+        )
+
+    return read
+
+
+def ledger_now(store: Store, *, in_sandbox: bool) -> datetime:
+    """Until when costs are known: the newest reading; in the sandbox its clock is another than ours."""
+    ledger = Ledger(store)
+    seen = [reading.at for record in Deployments(store).live() if (reading := ledger.last(record.key)) is not None]
+    return max([*seen, *([] if in_sandbox and seen else [datetime.now(UTC)])])
+
+
+def redaction(
+    account: Account, book: Book
+) -> Callable[[Sample, AttemptRecord | None], tuple[Sample, AttemptRecord | None]]:
+    """What decisions pass before they are stored, as the setting of that moment says; for the recorder's thread."""
+    made: list[Callable[[Sample, AttemptRecord | None], tuple[Sample, AttemptRecord | None]]] = []
+
+    def alter(sample: Sample, attempt: AttemptRecord | None) -> tuple[Sample, AttemptRecord | None]:
+        if not book.view.redact:
+            return sample, attempt
+        if not made:
+            from reasoning_cli.operations.data.redact import on_record
+
+            with account.open_store() as store:
+                made.append(on_record(store))
+        return made[0](sample, attempt)
+
+    return alter
+
+
+def wake(account: Account, poll_seconds: float, slot: SlotNow, notify: Notify) -> None:
+    """Start a slot's model and look at it until it is READY, which opens the slot; where traffic starts nothing, only
+    look. One process does it."""
+    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.operations.costs.budget import AT_REST, read_limits
+    from reasoning_cli.operations.deploy.wake import look
+    from reasoning_cli.operations.deploy.wake import wake as start
+    from reasoning_cli.operations.guard.lock import hold_alone
+
+    settings = account.settings()
+    assert slot.deployment_key is not None
+    url, key = account.together(settings)
+    with hold_alone(settings.database(), f"wake-{slot.model_type}") as mine, account.open_store(settings) as store:
+        if not mine:
+            return
+        client = TogetherClient(url, key or "", project_id=settings.get(s.PROJECT_ID))
+        try:
+            if not slot.wakes:
+                notify(closed_by(look(client, store, slot.deployment_key).state))
+                return
+            hours = settings.get(s.TYPE_HOURS[slot.model_type])
+            woken = start(client, store, read_limits(settings), hours, slot.model_type, slot.deployment_key)
+            notify(woken.text)
+            began = time.monotonic()
+            while woken.started or woken.record.state not in AT_REST:
+                record = look(client, store, slot.deployment_key)
+                waited = time.monotonic() - began
+                # Just after the start it may still be called what it was.
+                settled = record.state in AT_REST and waited > _SETTLE_SECONDS
+                notify(f"woken by traffic, {record.state}")
+                if record.state == READY or settled or waited > settings.get(s.READY_TIMEOUT) * 60:
+                    return
+                time.sleep(poll_seconds)
+        finally:
+            client.close()
