@@ -51,7 +51,7 @@ ORDER = {
         "doctor",
     ),
     "store": ("samples", "serving", "deploy", "train", "evaluate", "promote"),
-    "engines": ("together", "openai"),
+    "engines": ("together", "openai", "head"),
     "gateway": ("dialects", "stats", "http", "log"),
     "commands": ("_shared", "config", "data", "models", "train", "costs", "gateway", "setup", "demo"),
     "sandbox": ("http", "world", "costs", "deploy", "weights", "chat", "train"),
@@ -66,6 +66,9 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 HOMES = {
     "httpx": {"engines", "sources", "gateway"},
     "pydantic": {"engines", "gateway"},
+    "sklearn": {"engines"},
+    "scipy": {"engines"},
+    "numpy": {"engines"},
     "brotli": {"gateway"},
     "sqlite3": {"store"},
     "psycopg": {"sources"},

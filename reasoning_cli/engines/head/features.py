@@ -1,0 +1,285 @@
+"""Numbers of a moment: hashed signs of its structure, its names and its words, and the few facts that rules are about.
+
+Names never get into a sign: the agent's own and those of others are masked, so that what is learned of one person holds
+for another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import sqrt
+from zlib import crc32
+
+from reasoning_cli.engines.head.moment import Moment, Spoken, minutes_between
+
+BITS = 16
+SIZE = 1 << BITS
+_MASK = SIZE - 1
+# How much a group of signs weighs: of many words together as much as of a few facts.
+STRUCTURE_WEIGHT = 0.5
+WORDS_WEIGHT = 1.5
+_LONGEST_TEXT = 600  # characters of a message that are read
+_WORD = re.compile(r"@?\w+(?:'\w+)?|[^\w\s]")
+_LONG_WORD = re.compile(r"[^\W\d_]{5,}")
+_YOU = re.compile(r"\b(?:you|your|yours|u|ur|youre|you're)\b")
+_CALLED = re.compile(r"^(?:hey |hi |hello |ok |so )?@?([A-Z][\w-]{1,30})[,:] |@(\w{2,40})")
+# Words that open a message with a comma behind them and are nobody's name.
+_INTERJECTIONS = frozenset(
+    (
+        *("actually", "ah", "also", "and", "anyway", "but", "cool", "exactly", "first", "great", "haha", "hello"),
+        *("hey", "hi", "hmm", "honestly", "however", "i", "lol", "maybe", "nah", "nice", "no", "nope", "now", "oh"),
+        *("ok", "okay", "right", "so", "sorry", "sure", "thanks", "then", "true", "well", "what", "wow", "yeah"),
+        *("yep", "yes", "you"),
+    )
+)
+AGENT, OTHER, NOBODY = "agent", "other", "nobody"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Whom a message names (`agent`, `other`, both or `nobody`), where, and its words with the names masked."""
+
+    whom: str
+    where: str
+    words: tuple[str, ...]
+
+    @property
+    def somebody(self) -> bool:
+        return self.whom != NOBODY
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """A moment as numbers: `structure` and `words` are places in the weights; `situation` is what rules look up."""
+
+    structure: tuple[int, ...]
+    words: tuple[int, ...]
+    situation: str
+    named: bool
+
+    @property
+    def words_value(self) -> float:
+        """What each of the words counts."""
+        return WORDS_WEIGHT / sqrt(max(1, len(self.words)))
+
+
+def signs_of(moment: Moment) -> Signs:
+    """All that a head looks at."""
+    named = named_in(moment)
+    facts = tuple(_structure(moment, named))
+    return Signs(
+        structure=tuple(_place(f"F{fact}") for fact in facts),
+        words=_words(named.words),
+        situation=situation_of(moment, named),
+        named=named.somebody,
+    )
+
+
+def named_in(moment: Moment) -> Named:
+    """Whom the message names. What looks like being called (`Bob, …`, `@bob`) counts as a name nobody knows."""
+    text = moment.message[:_LONGEST_TEXT]
+    agent = _name_words((moment.agent,))
+    others = _name_words((*moment.people, moment.sender))
+    sender = _name_words((moment.sender,))
+    called = {(found[1] or found[2]).casefold() for found in _CALLED.finditer(text)} - _INTERJECTIONS
+    words, whom, places = [], set(), []
+    tokens = _WORD.findall(text.lower())
+    for place, token in enumerate(tokens):
+        bare = token.removeprefix("@").removesuffix("'s")
+        if bare in agent:
+            words.append("<agent>")
+            whom.add(AGENT)
+        elif bare in sender and not token.startswith("@"):
+            words.append("<self>")
+            continue
+        elif bare in others or bare in called:
+            words.append("<other>")
+            whom.add(OTHER)
+        else:
+            words.append(token)
+            continue
+        at = (
+            "@"
+            if token.startswith("@")
+            else "first"
+            if place <= 1
+            else "last"
+            if place >= len(tokens) - 2
+            else "middle"
+        )
+        places.append(f"{words[-1]}{at}")
+    return Named("+".join(sorted(whom)) or NOBODY, ",".join(places[:2]), tuple(words))
+
+
+def situation_of(moment: Moment, named: Named) -> str:
+    """The facts that plain rules are about, as one key."""
+    return "|".join(
+        (
+            named.whom,
+            _tri(moment.replies_to_agent, "reply"),
+            _tri(moment.direct, "direct"),
+            {True: "answered-sender", False: "answered-other", None: "answered-unknown"}[_answered_sender(moment)],
+        )
+    )
+
+
+def _answered_sender(moment: Moment) -> bool | None:
+    """Whether the agent's last message answered this person; as far as known, else by who spoke before it."""
+    if (known := moment.answered_sender) is not None:
+        return known
+    place = _last_of_agent(moment.recent)
+    if place is None or place == 0:
+        return None
+    return moment.recent[place - 1].is_by(moment.sender, moment.sender_id)
+
+
+def _structure(moment: Moment, named: Named) -> Iterator[str]:
+    """Who spoke when and to whom, in words."""
+    recent, text = moment.recent, moment.message[:_LONGEST_TEXT]
+    before = [_who(moment, spoken) for spoken in reversed(recent[-3:])] + ["none"] * 3
+    last, second, third = before[:3]
+    yield f"named {named.whom}"
+    yield f"names {named.where}"
+    yield f"reply {moment.replies_to_agent}"
+    yield f"direct {moment.direct}"
+    yield f"question {'?' in text[-3:]}"
+    yield f"you {_YOU.search(text.lower()) is not None}"
+    yield f"length {_step(len(text), (5, 15, 40, 100))}"
+    yield f"burst {moment.burst}"
+    yield f"before {last}"
+    yield f"before {last} {second}"
+    yield f"before {last} {second} {third}"
+    yield from _of_the_agent(moment, named, last)
+    yield from _of_the_sender(moment, named, last)
+
+
+def _of_the_agent(moment: Moment, named: Named, last: str) -> Iterator[str]:
+    """When the agent spoke, whom it answered, and whom it named."""
+    recent = moment.recent
+    place = _last_of_agent(recent)
+    if place is None:
+        yield "agent never"
+        return
+    spoken = recent[place]
+    since = _step(len(recent) - place, (2, 3, 4, 6, 9))
+    ago = _step(minutes_between(spoken.minute, moment.minute), (1, 2, 5, 15))
+    answered = _tri(moment.answered_sender, "answered")
+    spoke_before = "none" if place == 0 else str(recent[place - 1].is_by(moment.sender, moment.sender_id))
+    named_sender = _contains_name(spoken.text, moment.sender)
+    own = _content(moment.message)
+    others = [message.text for message in recent if not message.by_agent][-3:]
+    to_agent = len(own & _content(spoken.text))
+    to_others = max((len(own & _content(text)) for text in others), default=0)
+    asked, they_asked = "?" in spoken.text, any("?" in text for text in others)
+    yield f"since {since}"
+    yield f"ago {ago}"
+    yield f"agent {answered}"
+    yield f"agent {answered} {last} {since} {named.whom}"
+    yield f"agent after sender {spoke_before}"
+    yield f"agent after sender {spoke_before} {since} {last}"
+    yield f"agent after sender {spoke_before} {ago} {last}"
+    yield f"agent named sender {named_sender}"
+    yield f"shares {min(to_agent, 2)}"
+    yield f"shares more {(to_agent > to_others) - (to_others > to_agent)}"
+    yield f"asked {asked} {they_asked} {since}"
+    yield f"first word {named.words[0] if named.words else ''} {asked} {they_asked}"
+
+
+def _of_the_sender(moment: Moment, named: Named, last: str) -> Iterator[str]:
+    """What came of the sender's earlier messages."""
+    recent = moment.recent
+    own = [place for place, spoken in enumerate(recent) if spoken.is_by(moment.sender, moment.sender_id)]
+    if own:
+        after = recent[own[-1] + 1 :]
+        gap = _step(minutes_between(recent[own[-1]].minute, moment.minute), (1, 2, 5, 15))
+        first = "none" if not after else _who(moment, after[0])
+        named_agent = str(_contains_name(recent[own[-1]].text, moment.agent))
+    else:
+        after, gap, first, named_agent = recent, 9, "never", "never"
+    followed = f"{any(spoken.by_agent for spoken in after)} {any(not spoken.by_agent for spoken in after)}"
+    waiting = any(spoken.by_agent and moment.is_sender(spoken.answered) for spoken in after)
+    others_named = any(not spoken.by_agent and _contains_name(spoken.text, moment.sender) for spoken in after)
+    yield f"after {followed}"
+    yield f"first {first}"
+    yield f"gap {gap}"
+    yield f"carry {named_agent}"
+    yield f"carry {named_agent} {others_named}"
+    yield f"waiting {waiting}"
+    yield f"waiting {waiting} {last} {followed}"
+    yield f"waiting {waiting} {named.whom}"
+    yield f"waiting {waiting} {first} {last}"
+    yield f"named {named.whom} {last}"
+    yield f"named {named.whom} {first} {last}"
+    yield from _of_the_room(moment, own, f"{first} {followed}", last, waiting)
+
+
+def _of_the_room(moment: Moment, own: Sequence[int], since: str, last: str, waiting: bool) -> Iterator[str]:
+    """How often the agent and the sender speak with each other."""
+    recent = moment.recent
+    agents = [place for place, spoken in enumerate(recent) if spoken.by_agent]
+    partner = _often([recent[place - 1].is_by(moment.sender, moment.sender_id) for place in agents if place])
+    known = _often([moment.is_sender(recent[place].answered) for place in agents if recent[place].answered is not None])
+    answers = _often([recent[place + 1].by_agent for place in own if place + 1 < len(recent)])
+    yield f"partner {partner}"
+    yield f"partner {partner} {since}"
+    yield f"partner {partner} {last}"
+    yield f"known {known}"
+    yield f"known {known} {last} {waiting}"
+    yield f"next {answers}"
+    yield f"people {len({spoken.speaker for spoken in recent})}"
+
+
+def _often(hits: Sequence[bool]) -> str:
+    return str(_step(sum(hits) / len(hits), (0.01, 0.25, 0.5, 0.75))) if hits else "none"
+
+
+def _words(words: Sequence[str]) -> tuple[int, ...]:
+    """Words and pairs of words, each once."""
+    found = ["^", *words, "$"]
+    singles = (f"w{word}" for word in found)
+    pairs = (f"p{first} {second}" for first, second in pairwise(found))
+    return tuple({_place(sign) for sign in (*singles, *pairs)})
+
+
+def _place(sign: str) -> int:
+    return crc32(sign.encode("utf-8", "replace")) & _MASK
+
+
+def _step(value: float, cuts: Sequence[float]) -> int:
+    return sum(value >= cut for cut in cuts)
+
+
+def _tri(known: bool | None, name: str) -> str:
+    return f"{name}-unknown" if known is None else name if known else f"no-{name}"
+
+
+def _who(moment: Moment, spoken: Spoken) -> str:
+    if spoken.by_agent:
+        return "agent"
+    return "same" if spoken.is_by(moment.sender, moment.sender_id) else "person"
+
+
+def _last_of_agent(recent: Sequence[Spoken]) -> int | None:
+    return next((place for place in range(len(recent) - 1, -1, -1) if recent[place].by_agent), None)
+
+
+def _name_words(names: Sequence[str]) -> frozenset[str]:
+    """The words people call somebody by: the whole name, and each longer word of it."""
+    words: set[str] = set()
+    for name in names:
+        parts = _WORD.findall(name.casefold())
+        words.update(part for part in parts if len(part) > 2)
+        if len(parts) == 1:
+            words.add(parts[0])
+    return frozenset(words)
+
+
+def _contains_name(text: str, name: str) -> bool:
+    return name.casefold() in text.casefold()
+
+
+def _content(text: str) -> frozenset[str]:
+    return frozenset(_LONG_WORD.findall(text[:_LONGEST_TEXT].lower()))

@@ -1,0 +1,93 @@
+"""What a head sees of a prompt: of a real agent's forms, exact and compact."""
+
+from __future__ import annotations
+
+from reasoning_cli.decisions.compact import compact
+from reasoning_cli.engines.head.moment import Facts, Moment, moment_of
+
+ALICE, NOVA, BOB = (
+    "5a0a03a7-2e7a-0814-abac-dd9139e87d8f",
+    "c56d45fc-7b87-0ea1-80d2-3df962ccce5a",
+    "b0b0b0b0-2e7a-0814-abac-dd9139e87d8f",
+)
+PROMPT = f"""<task>Decide on behalf of Nova whether they should respond to the message, ignore it or stop the \
+conversation.</task>
+
+<providers>
+# People in the Room
+"Alice" aka "alice", "al"
+ID: {ALICE}
+
+"Nova"
+ID: {NOVA}
+
+"Zoe"
+ID: 0e
+
+
+# Conversation Messages
+00:20 (2 minutes ago) [{BOB}] Bob: Nova, what is 7 × 6?
+00:20 (2 minutes ago) [{NOVA}] Nova: 42, Bob.
+(Nova's internal thought: I am asked.)
+ (Nova's actions: REPLY)
+00:21 (1 minute ago) [{ALICE}] Alice: Bob, are you coming?
+(Nova's internal thought: Agent decided not to respond to this message.)
+00:21 (1 minute ago) [{NOVA}] (Nova's actions: IGNORE)
+00:22 (just now) [{ALICE}] Alice: bring
+note: two lines
+
+
+# Received Message
+Alice: bring
+note: two lines
+
+
+# Focus your response
+You are replying to the above message from **Alice**.
+</providers>
+"""
+
+
+def moment(facts: Facts | None = None, prompt: str = PROMPT) -> Moment:
+    found = moment_of(prompt, None, facts or Facts())
+    assert found is not None
+    return found
+
+
+def test_a_moment_has_who_spoke_without_what_the_runtime_notes() -> None:
+    found = moment()
+    assert (found.agent, found.sender, found.sender_id) == ("Nova", "Alice", ALICE)
+    assert [(spoken.speaker, spoken.text, spoken.by_agent) for spoken in found.recent] == [
+        ("Bob", "Nova, what is 7 × 6?", False),
+        ("Nova", "42, Bob.", True),
+    ]
+    assert set(found.people) == {"Bob", "al", "Zoe", "alice"}
+
+
+def test_what_one_person_writes_in_a_row_is_one_message() -> None:
+    found = moment()
+    assert found.message == "Bob, are you coming?\nbring\nnote: two lines"
+    assert found.burst == 2
+    later = PROMPT.replace("00:21 (1 minute ago) [5a0a", "00:11 (11 minutes ago) [5a0a")
+    assert moment(prompt=later).burst == 1
+
+
+def test_whom_the_agent_answered_is_known_by_id_or_name_or_not_at_all() -> None:
+    assert moment().answered_sender is None
+    assert moment(Facts(answered=(ALICE,))).answered_sender is True
+    assert moment(Facts(answered=("Alice",))).answered_sender is True
+    assert moment(Facts(answered=(BOB,))).answered_sender is False
+    assert moment(Facts(answered=(None, ALICE))).answered_sender is None
+
+
+def test_the_compact_form_is_read_too() -> None:
+    shortened = compact("should_respond", PROMPT.replace("note: two lines", "two lines"))
+    assert shortened is not None
+    found = moment(prompt=shortened)
+    assert found.message == "Bob, are you coming?\nbring\ntwo lines"
+    assert [spoken.speaker for spoken in found.recent] == ["Bob", "Nova"]
+
+
+def test_what_is_no_decision_about_a_message_has_no_moment() -> None:
+    assert moment_of("Write a function.") is None
+    assert moment_of(PROMPT.replace("# Received Message", "# Something")) is None
