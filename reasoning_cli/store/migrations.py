@@ -415,6 +415,16 @@ DROP INDEX samples_prompt;
 CREATE INDEX samples_prompt ON samples(model_type, prompt_hash, created_at);
 """
 
+# Whom the agent's messages answered (JSON), who spoke before, how many messages in a row it is about, and how many
+# people are there. The index finds what was stored before anybody looked.
+_ADDRESSING = """
+ALTER TABLE samples ADD COLUMN reply_targets TEXT;
+ALTER TABLE samples ADD COLUMN spoke_before TEXT;
+ALTER TABLE samples ADD COLUMN burst INTEGER;
+ALTER TABLE samples ADD COLUMN people INTEGER;
+CREATE INDEX samples_unaddressed ON samples(created_at) WHERE model_type = 'should_respond' AND burst IS NULL;
+"""
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
@@ -438,6 +448,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("an index of what providers had cached", _CACHED),
     ("what the service was found to do", _SERVICE_FACTS),
     ("an index of the same prompt by time", _SAME_PROMPT),
+    ("whom a message may be meant for", _ADDRESSING),
 )
 VERSION = len(STEPS)
 

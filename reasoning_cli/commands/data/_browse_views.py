@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from decimal import Decimal
 
+from reasoning_cli.decisions.addressing import names_by_id
 from reasoning_cli.decisions.reading import message_of
 from reasoning_cli.operations.data.browse import Look, Page, corrected_decision
 from reasoning_cli.operations.data.search import Found
@@ -171,6 +173,7 @@ def look_record(look: Look, *, raw: bool) -> dict[str, object]:
         del sample["prompt"], sample["system"], sample["conversation"]
     return {
         **sample,
+        "reply_targets": json.loads(look.sample.reply_targets or "[]"),
         "message": look.message,
         "talk": list(look.talk),
         "answer": dict(look.parts) if look.problem is None else None,
@@ -212,9 +215,31 @@ def _facts(sample: Sample, brief: bool) -> list[str]:
     if sample.confidence is not None:
         answered.append(f"confidence {sample.confidence:g}")
     lines = [*([] if brief else [sample.id]), ", ".join(where), f"by {', '.join(answered)}"]
+    if around := _addressing(sample):
+        lines.append(", ".join(around))
     if sample.feedback:
         lines.append(f"feedback: {sample.feedback}")
     return [visible(line) for line in lines]
+
+
+def _addressing(sample: Sample) -> list[str]:
+    """What the log knows of whom a message may be meant for."""
+    if not sample.burst:
+        return []
+    names = names_by_id(sample.prompt)
+
+    def name(whose: str) -> str:
+        return sample.agent_name or "the agent" if whose == sample.agent_id else names.get(whose, whose)
+
+    found = [] if sample.spoke_before is None else [f"after {name(sample.spoke_before)}"]
+    if sample.burst > 1:
+        found.append(f"{sample.burst} messages in a row")
+    targets = json.loads(sample.reply_targets or "[]")
+    if targets and targets[0] is not None:
+        found.append(f"{sample.agent_name or 'the agent'} last answered {name(targets[0])}")
+    if sample.people is not None:
+        found.append("a direct conversation" if sample.people == 1 else f"{sample.people} people in the room")
+    return found
 
 
 def _labelled(look: Look) -> str:

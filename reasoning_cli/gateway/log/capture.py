@@ -37,6 +37,7 @@ from reasoning_cli.gateway.http.unpacking import MOST_MEMBERS, Packed, unpack
 from reasoning_cli.gateway.log.dating import Dated
 from reasoning_cli.gateway.model_client import Attempt
 from reasoning_cli.gateway.routing import Route
+from reasoning_cli.operations.data.addressing import Addresser
 from reasoning_cli.store.samples.training_log import Sample
 from reasoning_cli.store.serving.attempts import AttemptRecord
 from reasoning_cli.store.timestamps import to_ms
@@ -162,7 +163,7 @@ def captured_response(decision: Decision) -> CapturedResponse:
         raise Unreadable("not an answer of its dialect") from error
 
 
-def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample, AttemptRecord | None]:
+def records_of(decision: Decision, rooms: Rooms, addresser: Addresser) -> tuple[Sample, AttemptRecord | None]:
     """The sample a decision makes, and the model's answer beside it when the agent got another.
 
     An answer that was cut is kept as such: nothing was decided. Raises Unreadable, in words fit for counting, for an
@@ -171,7 +172,7 @@ def records_of(decision: Decision, rooms: Rooms) -> tuple[Sample, AttemptRecord 
     model_type = decision.route.recognition.model_type
     assert model_type is not None
     captured = _slot_response(decision.attempt) if decision.from_slot else _original_response(decision)
-    sample = _sample(decision, rooms, model_type, captured)
+    sample = addresser.addressed(_sample(decision, rooms, model_type, captured))
     other = decision.shadow_attempt if decision.from_slot else decision.attempt
     if other is None:
         return sample, None

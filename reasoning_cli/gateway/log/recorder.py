@@ -17,6 +17,7 @@ from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.gateway.dialects.forms import Unreadable
 from reasoning_cli.gateway.log.capture import Decision, Rooms, records_of
 from reasoning_cli.gateway.log.dating import Dating
+from reasoning_cli.operations.data.addressing import Addresser
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
 
@@ -62,7 +63,7 @@ class Recorder:
         self.figures = Recorded()
         self.on_recorded: Callable[[Sample, AttemptRecord | None], None] | None = None
         self._open_store, self._alter = open_store, alter
-        self._queue_bytes, self._dating = queue_bytes, Dating()
+        self._queue_bytes, self._dating, self._addresser = queue_bytes, Dating(), Addresser()
         self._queue: deque[Decision] = deque()
         self._wake, self._stopping = threading.Event(), False
         self._lock = threading.Lock()
@@ -131,7 +132,7 @@ class Recorder:
             taken, taken_bytes = taken + 1, taken_bytes + decision.size_bytes
             try:
                 decision.at = self._dating.date_of(decision.at, decision.ticks, decision.dated)
-                sample, attempt = records_of(decision, rooms)
+                sample, attempt = records_of(decision, rooms, self._addresser)
                 characters += len(sample.prompt) + len(sample.output) + len(sample.conversation or "")
                 made.append(self._alter(sample, attempt) if self._alter else (sample, attempt))
             except Unreadable as why:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -176,7 +177,8 @@ def _test(request: Request) -> Callable[[Sample, Sequence[str]], bool]:
         if request.sample_id is not None and sample.id == request.sample_id:
             return True
         entity = request.entity
-        if entity is not None and (sample.entity_id == entity or entity in sample.prompt or entity in sample.output):
+        named = (sample.entity_id, sample.spoke_before, *json.loads(sample.reply_targets or "[]"))
+        if entity is not None and (entity in named or entity in sample.prompt or entity in sample.output):
             return True
         if wanted is None:
             return False

@@ -100,7 +100,8 @@ def replace_texts(
         for old, new in samples:
             connection.execute(
                 "UPDATE samples SET prompt = :prompt, output = :output, system = :system,"
-                " conversation = :conversation,"
+                " conversation = :conversation, entity_id = :entity_id, reply_targets = :reply_targets,"
+                " spoke_before = :spoke_before,"
                 " corrected = iif(corrected IS :was_corrected, :corrected, corrected),"
                 " feedback = iif(feedback IS :was_feedback, :feedback, feedback),"
                 " metadata = iif(metadata IS :was_metadata, :metadata, metadata),"
@@ -126,6 +127,9 @@ def _values(old: Sample, new: Sample) -> dict[str, Value]:
         "output": new.output,
         "system": new.system,
         "conversation": new.conversation,
+        "entity_id": new.entity_id,
+        "reply_targets": new.reply_targets,
+        "spoke_before": new.spoke_before,
         "corrected": new.corrected,
         "was_corrected": old.corrected,
         "feedback": new.feedback,

@@ -119,7 +119,8 @@ class Forgotten:
     def _marks(self, sample: Sample) -> Iterator[tuple[bool, bytes]]:
         """All a sample may be known by, as hashes, and whether each is its own id, which no time bounds."""
         yield from self._of_sample(sample)
-        people = {sample.entity_id} if sample.entity_id else set()
+        answered = json.loads(sample.reply_targets) if sample.reply_targets else ()
+        people = {whose for whose in (sample.entity_id, sample.spoke_before, *answered) if whose}
         for text in (sample.prompt, sample.output):
             for rest in _UUID_REST.finditer(text):
                 people.add(text[max(0, rest.start() - _UUID_START) : rest.end()])

@@ -28,7 +28,8 @@ class Sample:
     called where the model did not come to it by itself; `cached_tokens` are those of `prompt_tokens` that the provider
     had kept; `conversation` is JSON, see `decisions.turns`. `seq` is the row's number in this database, 0 before it is
     stored. `identity` stands for the prompt where that alone does not tell a sample from others; it is hashed, not
-    stored. Money in millionths of a dollar.
+    stored. `reply_targets` (JSON), `spoke_before`, `burst` and `people` are what `decisions.addressing` says of it; a
+    `burst` of None was never looked at. Money in millionths of a dollar.
     """
 
     id: str
@@ -58,6 +59,10 @@ class Sample:
     cut: str | None = None
     cached_tokens: int | None = None
     conversation: str | None = None
+    reply_targets: str | None = None
+    spoke_before: str | None = None
+    burst: int | None = None
+    people: int | None = None
     metadata: Mapping[str, object] = field(default_factory=dict)
     seq: int = 0
     shape: str = ""
@@ -105,7 +110,7 @@ _INSERT = (
 )
 _INSERTS = {
     size: _INSERT.replace(") ON", ")" + f", ({', '.join('?' * len(_STORED))})" * (size - 1) + " ON")
-    for size in (31, 8, 1)  # SQLite before 3.32 takes 999 parameters at the most
+    for size in (27, 8, 1)  # SQLite before 3.32 takes 999 parameters at the most
 }
 # SQLite gives a new row the number after the highest there is; where the highest is gone, it is the one after that.
 _NEXT = """SELECT max(CAST(value AS INTEGER), coalesce((SELECT max(seq) FROM samples), 0)) + 1 FROM about

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from reasoning_cli.errors import DataError, ReasoningError
+from reasoning_cli.operations.data.addressing import Addresser, address_log
 from reasoning_cli.operations.data.ingest.chat_jsonl import read_chat
 from reasoning_cli.operations.data.ingest.dedupe import Sieve
 from reasoning_cli.operations.data.ingest.elizaos_logs import BadRow, NoDecision, read_row
@@ -161,6 +162,7 @@ class _Import:
         moves = options.since is not None or options.until is not None
         self._key = None if source.key is None or moves else options.key(source.key)
         self._rejects = Rejects(None if options.dry_run else rejects)
+        self._addresser, self._newest = Addresser(), datetime.min.replace(tzinfo=UTC)
         self._batch: list[Sample] = []
         self._batch_chars = self._since_stored = 0
         self._read = self._added = self._already_there = self._bad = self._new = 0
@@ -178,6 +180,8 @@ class _Import:
         after = self._imports.position(self._key) if goes_on and self._key is not None else None
         try:
             self._read_rows(after)
+            if not self._options.dry_run:
+                address_log(self._store)
         finally:
             if self._taken_back and not self._options.dry_run:
                 detail: dict[str, object] = {"samples": self._taken_back, "source": self._source.name}
@@ -212,6 +216,7 @@ class _Import:
             self._skipped[found.reason] += 1
             self._since_stored += 1
         else:
+            found = self._addressed(found)
             found = self._options.redact(found) if self._options.redact is not None else found
             self._by_type[found.model_type] += 1
             self._undated += found.created_at is self._now
@@ -221,6 +226,15 @@ class _Import:
             self._batch_chars += len(found.prompt) + len(found.output)
         if len(self._batch) >= BATCH_ROWS or self._batch_chars >= BATCH_CHARS or self._since_stored >= PASSED_OVER:
             self._store_batch()
+
+    def _addressed(self, sample: Sample) -> Sample:
+        """The sample with whom its message may be meant for, which shows in those before it. Where rows come in
+        another order than they were made (which the first does not tell), or go on behind those of an earlier import,
+        the log tells it later."""
+        newest, self._newest = self._newest, max(self._newest, sample.created_at)
+        addressed = self._addresser.addressed(sample)
+        in_order = self._read > 1 and not self._source.went_on and sample.created_at >= newest
+        return addressed if in_order else sample
 
     def _decision(self, value: object) -> Sample | NoDecision:
         if not isinstance(value, dict):
