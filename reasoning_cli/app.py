@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -292,7 +291,7 @@ def root(
         ),
     ] = None,
     db: Annotated[
-        Path | None, typer.Option("--db", metavar="FILE", help="Database for this call instead of `store.path`.")
+        str | None, typer.Option("--db", metavar="FILE", help="Database for this call instead of `store.path`.")
     ] = None,
     allow_plain_http: Annotated[
         bool, typer.Option("--allow-plain-http", help="Send keys and prompts to other machines by http:// too.")

@@ -23,6 +23,7 @@ from reasoning_cli.values import (
     PromptForm,
     parse_boolean,
     parse_daily_hours,
+    parse_database_file,
     parse_host_names,
     parse_hours,
     parse_idle_minutes,
@@ -209,7 +210,7 @@ READY_TIMEOUT = Setting(
 )
 STORE_PATH: Setting[Path | None] = Setting(
     "store.path",
-    parse_path,
+    parse_database_file,
     None,
     "database of samples and costs; default: reasoning.db in the data folder",
     of_account=True,

@@ -307,3 +307,15 @@ def parse_together_url(value: str) -> str:
 
 def parse_path(value: str) -> Path:
     return Path(parse_text(value)).expanduser()
+
+
+def is_address(value: str) -> bool:
+    """Whether a text is an address with a scheme, such as `postgresql://…`, and not the path of a file."""
+    return re.match(r"\s*[A-Za-z][A-Za-z0-9+.-]*://", value) is not None
+
+
+def parse_database_file(value: str) -> Path:
+    """The path of a database. An address is refused: taken for a path it would become a file of that name."""
+    if is_address(value):
+        raise ValueError("is an address, and the database is a file")
+    return parse_path(value)

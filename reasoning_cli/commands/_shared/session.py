@@ -21,6 +21,7 @@ from reasoning_cli.paths import DEFAULT_PROFILE, PROFILE_VARIABLE, Paths, chosen
 from reasoning_cli.redact import redact
 from reasoning_cli.settings import Settings, checked, environment, read_settings
 from reasoning_cli.terminal.console import Color, Terminal
+from reasoning_cli.values import is_address
 
 if TYPE_CHECKING:
     from reasoning_cli.engines.together.client import TogetherClient
@@ -49,7 +50,7 @@ class Session:
         *,
         profile: str | None,
         sandbox: bool,
-        database: Path | None,
+        database: str | None,
         plain_http: bool,
         verbosity: int,
         color: Color,
@@ -62,9 +63,10 @@ class Session:
         if sandbox:
             flags[s.SANDBOX.name] = "true"
         if database is not None:
-            with contextlib.suppress(OSError):  # the working folder has gone, which whoever asks for the file is told
-                database = database.expanduser().absolute()
-            flags[s.STORE_PATH.name] = str(database)
+            if not is_address(database):  # which the setting refuses as it was typed
+                with contextlib.suppress(OSError):  # the working folder has gone: whoever asks for the file is told
+                    database = str(Path(database).expanduser().absolute())
+            flags[s.STORE_PATH.name] = database
         if plain_http:
             flags[s.PLAIN_HTTP.name] = "true"
         session = cls(terminal, flags, profile)
