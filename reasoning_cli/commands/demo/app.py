@@ -19,6 +19,7 @@ import typer
 
 from reasoning_cli.commands._shared.options import typed
 from reasoning_cli.commands._shared.session import session_of
+from reasoning_cli.commands.demo.programs import not_outliving
 from reasoning_cli.errors import ExitCode, ReasoningError
 from reasoning_cli.values import parse_speed
 
@@ -121,10 +122,10 @@ def _show(terminal: Terminal, step: Step, folder: Path, environ: Mapping[str, st
     # Ctrl-C waits until the command itself can take it: Python, while it starts, answers with a traceback.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        process = subprocess.Popen(command, cwd=folder, env=environ, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(command, cwd=folder, env=environ, stdin=subprocess.DEVNULL, text=True)
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    with process:
+    with not_outliving(process):
         ended = process.wait()
     if ended != step.ends:
         raise ReasoningError(f"the tour broke off: that ended with {ended}, not {step.ends}", "`reasoning doctor`")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reasoning_cli.commands.demo.programs import not_outliving
 from reasoning_cli.commands.demo.provider import Agent
 from reasoning_cli.commands.demo.synthetic_agent import make_decisions, planning_prompt
 from reasoning_cli.errors import ReasoningError
@@ -29,9 +30,10 @@ def running_gateway(
     terminal.print(f"# {why}")
     terminal.print(f"$ reasoning {typed}{' &' if beside else ''}")
     command = [sys.executable, "-m", "reasoning_cli", *typed.split(), "--port", "0"]
-    with subprocess.Popen(
+    process = subprocess.Popen(
         command, cwd=folder, env=dict(environ), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as process:
+    )
+    with not_outliving(process):
         assert process.stderr is not None
         try:
             said = process.stderr.readline()
