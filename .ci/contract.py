@@ -2,7 +2,7 @@
 
 `reasoning doctor --live` holds real answers against it. Only facts are taken, no text.
 
-    python .ci/contract.py [FOLDER OF CONTRACTS]    # write reasoning_cli/engines/together/contract.json anew
+    python .ci/contract.py [FOLDER OF CONTRACTS]    # write reasoning_cli/engines/together/contract/contract.json anew
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[1]
-OUT = ROOT / "reasoning_cli/engines/together/contract.json"
+OUT = ROOT / "reasoning_cli/engines/together/contract/contract.json"
 CONTRACTS = ROOT.parent / "shared/contracts"
 NEWEST, LEGACY = "together-sdk-3.1.1.openapi.yaml", "together-openapi.yaml"
 P = "/v2/projects/{project_id}"

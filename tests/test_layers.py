@@ -51,10 +51,20 @@ ORDER = {
         "doctor",
     ),
     "store": ("samples", "serving", "deploy", "train", "evaluate", "promote"),
-    "engines": ("together", "openai", "head"),
+    "engines": ("together", "openai", "head"),  # see BESIDE_EACH_OTHER
     "gateway": ("dialects", "stats", "http", "log"),
     "commands": ("_shared", "config", "data", "models", "train", "costs", "gateway", "setup", "demo"),
     "sandbox": ("http", "world", "costs", "deploy", "weights", "chat", "train"),
+}
+
+# Folders that know nothing of each other, behind a seam: what is in one is named by nobody, in its room or outside, and
+# is found by the files of the room itself, by name (`engines.registry`). What people build on is those files.
+BESIDE_EACH_OTHER = {"engines"}
+
+# What of these may be named outside all the same, by whom, and why.
+NAMED_OUTSIDE = {
+    # A part of this program, and no service: what it learns from and what it has proven are not calls to somebody.
+    "engines.head": {"operations", "gateway"},
 }
 
 MOST_MODULES = 20  # in one folder: more is a list that nobody reads
@@ -150,13 +160,23 @@ def against_order(module: str, used: set[str]) -> list[str]:
     for target in sorted(used):
         other_room, other, *names = [*target.split("."), "", ""]
         order = ORDER.get(room, ())
-        is_later = (
-            room == other_room and folder in order and other in order and order.index(other) > order.index(folder)
-        )
-        if is_later:
+        is_ordered = room == other_room and room not in BESIDE_EACH_OTHER and folder in order and other in order
+        if is_ordered and order.index(other) > order.index(folder):
             found.append(f"{module} imports {target}, which stands after it")
         if names[0].startswith("_") and (room, folder) != (other_room, other):
             found.append(f"{module} imports {target}, which belongs to its folder")
+    return found
+
+
+def across_a_seam(module: str, used: set[str]) -> list[str]:
+    """What `module` imports of a folder behind a seam, without being in it."""
+    home = tuple(module.split(".")[:2])
+    found = []
+    for target in sorted(used):
+        room, folder, *_ = [*target.split("."), ""]
+        is_behind = room in BESIDE_EACH_OTHER and folder in ORDER[room] and (room, folder) != home
+        if is_behind and home[0] not in NAMED_OUTSIDE.get(f"{room}.{folder}", ()):
+            found.append(f"{module} imports {target}, which is behind the seam of {room}")
     return found
 
 
@@ -217,6 +237,7 @@ def complaints(package: Path) -> list[str]:
     for name, source in sorted(modules.items()):
         found += against_layers(name, source)
         found += against_order(name, used_by(source, modules))
+        found += across_a_seam(name, used_by(source, modules))
     return [*found, *circle(modules), *too_full(package)]
 
 
@@ -236,6 +257,8 @@ def test_every_import_follows_the_arrows() -> None:
         ("commands.models.browse", "from rich.table import Table"),
         ("commands.models.browse", "from reasoning_cli.sandbox.server import SandboxServer"),
         ("operations.sandbox", "from reasoning_cli.sandbox.server import SandboxServer"),
+        ("engines.openai.client", "from reasoning_cli.store.open import open_store"),
+        ("engines.registry", "from reasoning_cli.operations.deploy.slots import SlotNow"),
         ("store.audit_log", "from typer import Context"),
         ("settings", "from reasoning_cli.store.open import open_store"),
         ("commands.models.browse", "from reasoning_cli.app import app"),
@@ -283,8 +306,40 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "if TYPE_CHECKING:\n    from reasoning_cli.engines.together.files import Files",
             "a circle of files",
         ),
+        (
+            "operations/deploy/plan.py",
+            "if TYPE_CHECKING:\n    from reasoning_cli.engines.together.wire import Deployment",
+            "operations.deploy.plan imports engines.together.wire, which is behind the seam of engines",
+        ),
+        (
+            "commands/_shared/session.py",
+            "def late():\n    from reasoning_cli.engines.openai.client import ModelServer",
+            "commands._shared.session imports engines.openai.client, which is behind the seam of engines",
+        ),
+        (
+            "engines/openai/client.py",
+            "from reasoning_cli.engines.together.storage import Storage",
+            "engines.openai.client imports engines.together.storage, which is behind the seam of engines",
+        ),
+        (
+            "engines/registry.py",
+            "from reasoning_cli.engines.together.engine import TOGETHER as loaded_early",
+            "engines.registry imports engines.together.engine, which is behind the seam of engines",
+        ),
     ],
-    ids=["layer", "order", "order of the store", "private", "circle", "circle in a function", "circle of types"],
+    ids=[
+        "layer",
+        "order",
+        "order of the store",
+        "private",
+        "circle",
+        "circle in a function",
+        "circle of types",
+        "seam",
+        "seam in a function",
+        "seam between engines",
+        "seam from below it",
+    ],
 )
 def test_a_wrong_arrow_in_the_tree_is_noticed(clean: Path, file: str, line: str, said: str) -> None:
     planted = clean / file

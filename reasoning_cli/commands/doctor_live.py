@@ -22,7 +22,8 @@ from reasoning_cli.values import parse_usd
 
 if TYPE_CHECKING:
     from reasoning_cli.commands._shared.session import Session
-    from reasoning_cli.operations.doctor.live.evidence import Measured, Reads
+    from reasoning_cli.engines.contract import Reads
+    from reasoning_cli.operations.doctor.live.evidence import Measured
     from reasoning_cli.operations.doctor.live.probe import Probe, ProbePlan
     from reasoning_cli.operations.doctor.live.report import Judged, LiveReport
 
@@ -35,7 +36,6 @@ def run_live(session: Session, fmt: Format, *, spend: str | None, output: Path |
     """Read, with `spend` deploy for some minutes, and report. What was made and not seen stopped is an error."""
     from reasoning_cli.operations.doctor.live.bill import read_bill
     from reasoning_cli.operations.doctor.live.evidence import Billed, Evidence
-    from reasoning_cli.operations.doctor.live.reads import read_everything
     from reasoning_cli.operations.doctor.live.report import make_report, report_record
     from reasoning_cli.store.service_facts import ServiceFacts
     from reasoning_cli.terminal.progress import waiting
@@ -44,7 +44,7 @@ def run_live(session: Session, fmt: Format, *, spend: str | None, output: Path |
     usd = typed(parse_usd, spend, "--spend 2") if spend is not None else None
     plan = _ask(session, usd, yes=yes) if usd is not None else None
     with waiting(terminal, "asking Together everything that can be read"):
-        reads = read_everything(session.client)
+        reads = session.client.read_everything()
     probe, unstopped = _probe(session, plan) if plan is not None else (None, None)
     if probe is not None:
         ServiceFacts(session.store).add_probe(reads.at, __version__, probe.measured.record())

@@ -140,7 +140,8 @@ def redaction(
 def wake(account: Account, poll_seconds: float, slot: SlotNow, notify: Notify) -> None:
     """Start a slot's model and look at it until it is READY, which opens the slot; where traffic starts nothing, only
     look. One process does it."""
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines import registry
+    from reasoning_cli.engines.engine import Access
     from reasoning_cli.operations.costs.budget import AT_REST, read_limits
     from reasoning_cli.operations.deploy.wake import look
     from reasoning_cli.operations.deploy.wake import wake as start
@@ -152,7 +153,7 @@ def wake(account: Account, poll_seconds: float, slot: SlotNow, notify: Notify) -
     with hold_alone(settings.database(), f"wake-{slot.model_type}") as mine, account.open_store(settings) as store:
         if not mine:
             return
-        client = TogetherClient(url, key or "", project_id=settings.get(s.PROJECT_ID))
+        client = registry.cloud(Access(url, key or "", settings.get(s.PROJECT_ID)))
         try:
             if not slot.wakes:
                 notify(closed_by(look(client, store, slot.deployment_key).state))

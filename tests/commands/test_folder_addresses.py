@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
+from reasoning_cli.engines.errors import MissingError
 from reasoning_cli.engines.together.connection import Connection
 from reasoning_cli.engines.together.downloads import download
-from reasoning_cli.engines.together.problems import MissingError
 from tests.commands.gateway.test_gateway import serving
 from tests.conftest import Run
 from tests.engines.together.service import KEY, Service

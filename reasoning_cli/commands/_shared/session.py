@@ -24,7 +24,7 @@ from reasoning_cli.terminal.console import Color, Terminal
 from reasoning_cli.values import is_address
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.clients import Cloud
     from reasoning_cli.operations.costs.budget import Limits
     from reasoning_cli.operations.deploy.status import SlotUse
     from reasoning_cli.operations.sandbox import RunningSandbox
@@ -127,13 +127,14 @@ class Session:
         return self.settings.get(s.SANDBOX)
 
     @cached_property
-    def client(self) -> TogetherClient:
+    def client(self) -> Cloud:
         """The connection to Together, or to the sandbox, which is started when it does not run."""
-        from reasoning_cli.engines.together.client import TogetherClient
-
         settings = self.settings
         if self.in_sandbox:
-            return TogetherClient(self.start_sandbox().url, settings.get(s.API_KEY) or "", sleep=self.sleep)
+            from reasoning_cli.engines import registry
+            from reasoning_cli.engines.engine import Access
+
+            return registry.cloud(Access(self.start_sandbox().url, settings.get(s.API_KEY) or "", sleep=self.sleep))
         key = settings.get(s.API_KEY)
         if key is None and settings.paths.profile:
             raise ConfigurationError(
@@ -161,13 +162,14 @@ class Session:
         logging.getLogger(__name__).info("sandbox at %s, clock at %sx", sandbox.url, sandbox.speed)
         return sandbox
 
-    def connect(self, key: str) -> TogetherClient:
+    def connect(self, key: str) -> Cloud:
         """A connection to Together with another key, to try it; the caller closes it. Raises ConfigurationError for an
         address that must not get it."""
-        from reasoning_cli.engines.together.client import TogetherClient
+        from reasoning_cli.engines import registry
+        from reasoning_cli.engines.engine import Access
 
         settings = self.settings.with_key(key)
-        return TogetherClient(settings.get(s.BASE_URL), key, project_id=settings.get(s.PROJECT_ID), sleep=self.sleep)
+        return registry.cloud(Access(settings.get(s.BASE_URL), key, settings.get(s.PROJECT_ID), sleep=self.sleep))
 
     @property
     def poll_seconds(self) -> float:

@@ -40,7 +40,7 @@ def change_key(session: Session, new: str, *, offline: bool, yes: bool) -> None:
 
 def _tried(session: Session, new: str) -> KeyProject | None:
     """The project of the new key; None when nobody could be asked and that is accepted."""
-    from reasoning_cli.engines.together.problems import KeyRefusedError
+    from reasoning_cli.engines.errors import KeyRefusedError
     from reasoning_cli.operations.account.api_key import project_of_key
 
     with closing(session.connect(new)) as client:

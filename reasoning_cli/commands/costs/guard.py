@@ -119,7 +119,7 @@ def guard_beside(session: Session) -> Iterator[None]:
 
 
 def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> None:
-    from reasoning_cli.engines.together.problems import KeyRefusedError
+    from reasoning_cli.engines.errors import KeyRefusedError
     from reasoning_cli.operations.guard.lock import hold_guard
     from reasoning_cli.operations.guard.loop import Guard, run_guard
     from reasoning_cli.operations.train.auto.controller import Keeper

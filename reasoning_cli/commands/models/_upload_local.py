@@ -28,7 +28,7 @@ from reasoning_cli.terminal.progress import waiting
 from reasoning_cli.terminal.units import clock_duration, counted, duration, size
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.wire import Model, Revision
+    from reasoning_cli.engines.serving import Model, Revision
 
 _MOST_SHOWN = 20
 

@@ -8,7 +8,7 @@ from reasoning_cli.commands._shared.model_options import remember_models
 from reasoning_cli.commands._shared.session import Session
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.wire import Model, Revision
+    from reasoning_cli.engines.serving import Model, Revision
 
 
 Record = dict[str, object]

@@ -86,7 +86,7 @@ def events(
     quiet: QuietOption = False,
 ) -> None:
     """What Together says happened to a job, oldest first."""
-    from reasoning_cli.engines.together.fine_tunes import JobEvent
+    from reasoning_cli.engines.jobs import JobEvent
     from reasoning_cli.terminal.units import moment
 
     session = session_of(ctx)

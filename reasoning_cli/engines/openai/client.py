@@ -10,13 +10,9 @@ import httpx
 
 from reasoning_cli import __version__
 from reasoning_cli.addresses import is_loopback
-from reasoning_cli.engines.openai.problems import (
-    ServerBusyError,
-    ServerKeyError,
-    ServerMissingError,
-    ServerRefusedError,
-    ServerUnreachableError,
-)
+from reasoning_cli.engines.errors import BusyError
+from reasoning_cli.engines.openai.problems import explain, unreachable
+from reasoning_cli.engines.serving import ServedModel
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.redact import bare_address, remember
 
@@ -36,14 +32,6 @@ class ServerAnswer:
     prompt_tokens: int | None
     completion_tokens: int | None
     tells_probabilities: bool = False
-
-
-@dataclass(frozen=True)
-class ServedModel:
-    """A model that a server lists, with the tokens of its context; None where the server does not say."""
-
-    name: str
-    context_tokens: int | None
 
 
 class ModelServer:
@@ -67,14 +55,14 @@ class ModelServer:
         self._http.close()
 
     def models(self) -> list[ServedModel]:
-        """What it says it serves. Raises the errors of `servers.problems`."""
+        """What it says it serves. Raises the errors of `engines.errors`."""
         listed = self._request("GET", "/models").get("data")
         found = [model for model in (listed if isinstance(listed, list) else []) if isinstance(model, dict)]
         return [ServedModel(str(model.get("id") or ""), _context(model)) for model in found]
 
     def keeps_max_tokens(self, model: str) -> bool:
         """Whether it ends an answer at `max_tokens`: asked for one token, it is left when more come. Raises the errors
-        of `servers.problems`."""
+        of `engines.errors`."""
         messages = [{"role": "user", "content": "Count from one to one hundred in words."}]
         body = {"model": model, "messages": messages, "max_tokens": 1, "temperature": 0, "stream": True}
         pieces = 0
@@ -82,19 +70,19 @@ class ModelServer:
             with self._http.stream("POST", f"{self._base}/chat/completions", json=body) as response:
                 if not response.is_success:
                     response.read()
-                    raise self._refusal(response, _object(response))
+                    raise self._refusal(response)
                 for line in response.iter_lines():
                     pieces += line.startswith("data:") and _has_text(line.removeprefix("data:"))
                     if pieces > _MOST_PIECES:
                         return False
         except httpx.TransportError as error:
-            raise self._unreachable(error) from error
+            raise unreachable(self.url, error) from error
         return True
 
     def chat(
         self, model: str, messages: Sequence[Mapping[str, str]], *, max_tokens: int, probabilities: bool = False
     ) -> ServerAnswer:
-        """One answer at temperature 0. Raises the errors of `servers.problems`."""
+        """One answer at temperature 0. Raises the errors of `engines.errors`."""
         body = {"model": model, "messages": list(messages), "max_tokens": max_tokens, "temperature": 0}
         if probabilities:
             body |= {"logprobs": True, "top_logprobs": 1}
@@ -103,7 +91,7 @@ class ModelServer:
         choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
         message = choice.get("message")
         if not isinstance(message, dict):
-            raise ServerBusyError(f"what {self.url} says is not a model's answer", "`reasoning doctor` looks at it")
+            raise BusyError(f"what {self.url} says is not a model's answer", "`reasoning doctor` looks at it")
         usage = payload.get("usage")
         counted = usage if isinstance(usage, dict) else {}
         content, end = message.get("content"), choice.get("finish_reason")
@@ -119,42 +107,17 @@ class ModelServer:
         try:
             response = self._http.request(method, f"{self._base}{path}", json=body)
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise self._unreachable(error) from error
+            raise unreachable(self.url, error) from error
         payload = _object(response)
         if not response.is_success:
-            raise self._refusal(response, payload)
+            raise self._refusal(response)
         if not payload:
-            raise ServerBusyError(f"{self.url} answers with no JSON object", "is /v1 missing in its address?")
+            raise BusyError(f"{self.url} answers with no JSON object", "is /v1 missing in its address?")
         return payload
 
-    def _unreachable(self, error: Exception) -> ServerUnreachableError:
-        return ServerUnreachableError(
-            f"cannot reach the model's server at `{self.url}`: {str(error) or type(error).__name__}",
-            "is it running? `reasoning doctor` looks at it",
-        )
-
-    def _refusal(self, response: httpx.Response, payload: Mapping[str, object]) -> ReasoningError:
-        error = payload.get("error")
-        said = (
-            error if isinstance(error, dict) else {"message": error or payload.get("detail") or payload.get("message")}
-        )
-        message = str(said.get("message") or f"HTTP {response.status_code}")[:200]
-        code = str(said.get("code") or said.get("type") or f"status {response.status_code}")
-        match response.status_code:
-            case 401 | 403:
-                return ServerKeyError(
-                    f"{self.url} refuses the key: {message}", "`reasoning config set TYPE.provider_key`"
-                )
-            case 404 | 405:
-                return ServerMissingError(
-                    f"{self.url} knows no such thing: {message}", "`reasoning doctor` looks for address and model"
-                )
-            case 429 | 500 | 502 | 503 | 504:
-                busy = ServerBusyError(f"{self.url} failed with {response.status_code}: {message}", "try again later")
-                asked = response.headers.get("retry-after", "")
-                busy.wait_seconds = min(float(asked), 60.0) if asked.isdecimal() else None
-                return busy
-        return ServerRefusedError(f"{self.url} refuses: {message}", None, code)
+    def _refusal(self, response: httpx.Response) -> ReasoningError:
+        retry_after = response.headers.get("retry-after", "")
+        return explain(self.url, response.status_code, response.content, retry_after)
 
 
 def _object(response: httpx.Response) -> dict[str, object]:

@@ -1,31 +1,41 @@
-"""What a server of the operator's own can answer instead of what was asked, as errors of ours."""
+"""Which answer of a server of the operator's own is which error, and what the operator can do about it."""
 
 from __future__ import annotations
 
-from reasoning_cli.errors import ConfigurationError, NotFoundError, ReasoningError, RemoteError
+from reasoning_cli.engines.errors import (
+    BusyError,
+    KeyRefusedError,
+    MissingError,
+    RequestRefusedError,
+    UnreachableError,
+    words_of,
+)
+from reasoning_cli.errors import ReasoningError
+
+_LONGEST_WAIT_SECONDS = 60.0
 
 
-class ServerUnreachableError(RemoteError):
-    """No answer came."""
+def explain(url: str, status: int, body: bytes, retry_after: str) -> ReasoningError:
+    """The error that an answer of `status` (300 and up) of the server at `url` stands for."""
+    message, code = words_of(body)
+    said = message[:200] or f"HTTP {status}"
+    match status:
+        case 401 | 403:
+            return KeyRefusedError(f"{url} refuses the key: {said}", "`reasoning config set TYPE.provider_key`")
+        case 404 | 405:
+            return MissingError(f"{url} knows no such thing: {said}", "`reasoning doctor` looks for address and model")
+        case 429 | 500 | 502 | 503 | 504:
+            busy = BusyError(f"{url} failed with {status}: {said}", "try again later")
+            busy.wait_seconds = min(float(retry_after), _LONGEST_WAIT_SECONDS) if retry_after.isdecimal() else None
+            return busy
+    # For example a prompt that is longer than its context.
+    return RequestRefusedError(f"{url} refuses: {said}", None, code or f"status {status}")
 
 
-class ServerBusyError(RemoteError):
-    """It is overloaded or broken, or says nothing of use. `wait_seconds` is how long it asks to be left alone."""
-
-    wait_seconds: float | None = None
-
-
-class ServerRefusedError(ReasoningError):
-    """It understood the request and will not do it, such as for a prompt longer than its context."""
-
-    def __init__(self, message: str, hint: str | None = None, code: str = "") -> None:
-        super().__init__(message, hint)
-        self.code = code
-
-
-class ServerKeyError(ConfigurationError):
-    """It wants another key, or one at all."""
-
-
-class ServerMissingError(NotFoundError):
-    """It knows no such model, or no such API is there."""
+def unreachable(url: str, error: Exception) -> UnreachableError:
+    """No answer came; the question may have been read."""
+    return UnreachableError(
+        f"cannot reach the model's server at `{url}`: {str(error) or type(error).__name__}",
+        "is it running? `reasoning doctor` looks at it",
+        maybe_done=True,
+    )

@@ -1,4 +1,4 @@
 """Together's API: one client, its calls by what they are about, and what its errors mean.
 
-Called by operations, commands and the gateway; calls nothing but the files at the top.
+Found by `engines.registry`, and named by nobody else; calls `engines` itself and the files at the top.
 """

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from reasoning_cli.engines.contract import Answer
+from reasoning_cli.engines.errors import BusyError, ConflictError, MissingError, UnreachableError
 from reasoning_cli.engines.together.connection import Connection, Json
-from reasoning_cli.engines.together.problems import BusyError, ConflictError, MissingError, UnreachableError
 from reasoning_cli.engines.together.storage import Storage
 from reasoning_cli.engines.together.wire import Project, Whoami
 from reasoning_cli.errors import ConfigurationError
@@ -23,14 +23,6 @@ if TYPE_CHECKING:
 W = TypeVar("W", bound=BaseModel)
 
 _REFUSALS = tuple(status for status in range(400, 500) if status != 429)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What was answered: the status, and the JSON of the body (None where there is none)."""
-
-    status: int
-    body: object
 
 
 class Calls:

@@ -6,22 +6,23 @@ Chat has one path for both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
+from reasoning_cli.engines.contract import Reads
+from reasoning_cli.engines.errors import MissingError, RequestRefusedError
 from reasoning_cli.engines.together.calls import read
 from reasoning_cli.engines.together.connection import Json
 from reasoning_cli.engines.together.files import Files
 from reasoning_cli.engines.together.fine_tunes import FineTunes
 from reasoning_cli.engines.together.legacy import Legacy
-from reasoning_cli.engines.together.problems import MissingError, RequestRefusedError
 from reasoning_cli.engines.together.spending import Spending
 from reasoning_cli.engines.together.uploads import LocalUploads
 from reasoning_cli.engines.together.wire import Analytics, ChatAnswer, Deployment, Endpoint, Event
 
 
 class TogetherClient(LocalUploads, Files, FineTunes, Legacy, Spending):
-    """Together, as one account and project see it. Raises the errors of `together.problems`."""
+    """Together, as one account and project see it. Raises the errors of `engines.errors`."""
 
     # --- endpoints ---
 
@@ -132,10 +133,28 @@ class TogetherClient(LocalUploads, Files, FineTunes, Legacy, Spending):
 
     # --- chat ---
 
-    def chat(self, model: str, messages: list[dict[str, str]], *, max_tokens: int) -> ChatAnswer:
+    def chat(
+        self, model: str, messages: Sequence[Mapping[str, str]], *, max_tokens: int, probabilities: bool = False
+    ) -> ChatAnswer:
         """One answer of a served model at temperature 0; `model` is `slug/endpoint`."""
-        body: Json = {"model": model, "messages": messages, "max_tokens": max_tokens, "temperature": 0}
+        body: Json = {"model": model, "messages": list(messages), "max_tokens": max_tokens, "temperature": 0}
+        if probabilities:
+            body["logprobs"] = 1
         return read(ChatAnswer, self._connection.request("POST", "/v1/chat/completions", body=body))
+
+    # --- held against its documents ---
+
+    def read_everything(self) -> Reads:
+        """Every route that is read, with what there is in the account. Raises what keeps it from asking at all."""
+        from reasoning_cli.engines.together.contract.survey import read_everything
+
+        return read_everything(self)
+
+    def arrays_understood(self, endpoint_id: str) -> str | None:
+        """How a list in a query is understood, by the events of an endpoint; None where these do not tell."""
+        from reasoning_cli.engines.together.contract.survey import arrays_understood
+
+        return arrays_understood(self, endpoint_id)
 
     # --- how ---
 

@@ -15,7 +15,8 @@ import httpx
 
 from reasoning_cli import __version__
 from reasoning_cli.addresses import is_loopback
-from reasoning_cli.engines.together.problems import BusyError, UnreachableError, explain
+from reasoning_cli.engines.errors import BusyError, UnreachableError
+from reasoning_cli.engines.together.problems import explain
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.redact import remember
 
@@ -69,7 +70,7 @@ class Connection:
     def request(
         self, method: str, path: str, *, query: Mapping[str, str | int] | None = None, body: Json | None = None
     ) -> Json:
-        """The JSON object answered. Raises the errors of `problems`."""
+        """The JSON object answered. Raises the errors of `engines.errors`."""
         return json_of(self.respond(method, path, query=query, body=body))
 
     def respond(
@@ -85,7 +86,7 @@ class Connection:
     ) -> httpx.Response:
         """The whole response, one of success or with a status that is `welcome` (such as a redirect, which nothing
         here follows). `form` is sent as multipart/form-data, with a `file` (its name and bytes) at its end. Raises the
-        errors of `problems`."""
+        errors of `engines.errors`."""
         fields: dict[str, tuple[str | None, str | bytes]] | None = None
         if form is not None:
             fields = {name: (None, value) for name, value in form.items()} | ({"file": file} if file else {})
@@ -122,7 +123,8 @@ class Connection:
     @contextmanager
     def stream(self, path: str, query: Mapping[str, str | int], begin: int) -> Iterator[httpx.Response]:
         """A download from byte `begin` on, its body not read yet; asked for once. A redirect is followed, without the
-        key where it leads to another host. Raises the errors of `problems`, UnreachableError also for what breaks off.
+        key where it leads to another host. Raises the errors of `engines.errors`, UnreachableError also for what breaks
+        off.
         """
         headers = {"accept": "application/octet-stream", **({"range": f"bytes={begin}-"} if begin else {})}
         try:

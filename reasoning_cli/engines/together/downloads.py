@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reasoning_cli.engines.errors import BusyError, UnreachableError
 from reasoning_cli.engines.together.connection import ATTEMPTS, Connection
-from reasoning_cli.engines.together.problems import BusyError, UnreachableError
 from reasoning_cli.errors import DataError
 from reasoning_cli.paths import replacing
 

@@ -11,11 +11,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reasoning_cli.engines.errors import (
+    BusyError,
+    FileChangedError,
+    MissingError,
+    RequestRefusedError,
+    UnreachableError,
+)
 from reasoning_cli.engines.together.calls import Calls, read
 from reasoning_cli.engines.together.connection import json_of
 from reasoning_cli.engines.together.file_types import RemoteFile, Sending
-from reasoning_cli.engines.together.local_file import FileChangedError, LocalFile, Progress, sha256_of
-from reasoning_cli.engines.together.problems import BusyError, MissingError, RequestRefusedError, UnreachableError
+from reasoning_cli.engines.together.local_file import LocalFile, Progress, sha256_of
 from reasoning_cli.errors import DataError
 
 if TYPE_CHECKING:
@@ -62,7 +68,7 @@ class Files(Calls):
 
         `sha256` is what the file must be; without it, it is read once more before. Raises FileChangedError when it
         is not or does not stay so (then nothing of it can be trained on), DataError when it cannot be read, and the
-        errors of `problems`.
+        errors of `engines.errors`.
         """
         cut = sending or Sending()
         source = LocalFile(path, _size_of(path), sha256 or sha256_of(path))

@@ -10,16 +10,17 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from reasoning_cli.engines import jobs as neutral
+from reasoning_cli.engines.errors import BusyError, MissingError, UnreachableError
+from reasoning_cli.engines.jobs import FINAL, JobRequest, Metrics
 from reasoning_cli.engines.together.calls import Calls, read
 from reasoning_cli.engines.together.connection import Json
 from reasoning_cli.engines.together.downloads import Progress, download
-from reasoning_cli.engines.together.fine_tune_requests import JobRequest
-from reasoning_cli.engines.together.problems import BusyError, MissingError, UnreachableError
+from reasoning_cli.engines.together.fine_tune_requests import estimate_body, job_body
 from reasoning_cli.errors import LimitError, ReasoningError, RemoteError
 
 _NANO_DOLLARS_PER_CENT = 10_000_000
 _DOLLARS = Decimal(1_000_000_000)
-FINAL = ("completed", "cancelled", "error", "user_error")
 # The vendor's own client has two names for one event.
 _SAME_EVENT = {"compressing_model": "model_compressing"}
 
@@ -176,9 +177,6 @@ class JobEvent(_Shape):
     checkpoint_path: str | None = None
 
 
-Metrics = dict[str, float]  # of one step: `train/global_step`, `train/loss`, `eval/loss`, … an open set
-
-
 class FineTunes(Calls):
     """The calls about fine-tuning jobs."""
 
@@ -189,7 +187,7 @@ class FineTunes(Calls):
 
     def estimate_price(self, request: JobRequest) -> PriceEstimate:
         """What that job would cost. It changes nothing, so a lost answer is asked for again."""
-        path, body = "/v1/fine-tunes/estimate-price", request.estimate_body()
+        path, body = "/v1/fine-tunes/estimate-price", estimate_body(request)
         try:
             return read(PriceEstimate, self._connection.request("POST", path, body=body))
         except (UnreachableError, BusyError):
@@ -198,12 +196,12 @@ class FineTunes(Calls):
     def create_job(self, request: JobRequest) -> Job:
         """Start a job, once: one with that suffix and training file is returned as it is, also after a lost answer.
 
-        Raises CreditError when Together wants money first, and the other errors of `problems`.
+        Raises CreditError when Together wants money first, and the other errors of `engines.errors`.
         """
         there = self.find_job(request)
         if there is not None:
             return there
-        return self._create(Job, "/v1/fine-tunes", request.body(), lambda: self.find_job(request))
+        return self._create(Job, "/v1/fine-tunes", job_body(request), lambda: self.find_job(request))
 
     def find_job(self, request: JobRequest) -> Job | None:
         """The job that was made of `request`, if there is one."""
@@ -251,6 +249,10 @@ class FineTunes(Calls):
             for metrics in found
         ]
 
+    def job_error(self, job: neutral.Job, events: Iterable[neutral.JobEvent] = ()) -> ReasoningError | None:
+        """What `error_of` says of it."""
+        return error_of(job, events)
+
     def download_job(
         self,
         job_id: str,
@@ -260,7 +262,7 @@ class FineTunes(Calls):
     ) -> int:
         """The result's weights (tar, packed with zstd) as a file that appears when it is whole; its size in bytes.
 
-        What breaks off is gone on with. Raises DataError when it cannot be written, and the errors of `problems`.
+        What breaks off is gone on with. Raises DataError when it cannot be written, and the errors of `engines.errors`.
         """
         query: dict[str, str | int] = {"ft_id": job_id, **({"checkpoint": kind} if kind else {})}
         return download(self._connection, "/v1/finetune/download", query, path, on_progress)
@@ -270,7 +272,7 @@ class FineTunes(Calls):
         return [item for item in (data if isinstance(data, list) else []) if isinstance(item, dict)]
 
 
-def error_of(job: Job, events: Iterable[JobEvent] = ()) -> ReasoningError | None:
+def error_of(job: neutral.Job, events: Iterable[neutral.JobEvent] = ()) -> ReasoningError | None:
     """Why a job that is over has no result, as an error to be shown; None for one that is completed, or goes on.
 
     A completed job whose result never reached the registry is a trouble as well.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from reasoning_cli.engines.errors import MissingError, RequestRefusedError
 from reasoning_cli.engines.together.calls import Calls, read
-from reasoning_cli.engines.together.problems import MissingError, RequestRefusedError
 from reasoning_cli.engines.together.wire import LegacyEndpoint, LegacyHardware
 
 

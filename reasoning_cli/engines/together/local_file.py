@@ -10,15 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from reasoning_cli.engines.errors import FileChangedError
 from reasoning_cli.errors import DataError
 
 CHUNK_BYTES = 1024**2
 
 Progress = Callable[[int, int], None]  # bytes sent so far, of how many; never fewer than said before
-
-
-class FileChangedError(DataError):
-    """The file is not, or no longer, what it was when it was checked."""
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from reasoning_cli.engines.errors import (
+    BusyError,
+    FileChangedError,
+    LinkExpiredError,
+    MissingError,
+    RequestRefusedError,
+    UnreachableError,
+)
 from reasoning_cli.engines.together.calls import read
 from reasoning_cli.engines.together.connection import Connection, Json, json_of
-from reasoning_cli.engines.together.local_file import FileChangedError, LocalFile, Progress, sha256_of
-from reasoning_cli.engines.together.problems import BusyError, MissingError, RequestRefusedError, UnreachableError
-from reasoning_cli.engines.together.storage import LinkExpiredError, Storage
+from reasoning_cli.engines.together.local_file import LocalFile, Progress, sha256_of
+from reasoning_cli.engines.together.storage import Storage
 from reasoning_cli.paths import write_private
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reasoning_cli.engines import serving
 from reasoning_cli.engines.together.adapters import Adapters
 from reasoning_cli.engines.together.calls import read
 from reasoning_cli.engines.together.connection import Json
@@ -22,7 +23,7 @@ class Registry(Adapters):
         root = f"/v2/projects/{project_id}" if project_id else self._root
         return read(Model, self._connection.request("GET", f"{root}/models/{model_id}"))
 
-    def configs(self, model: Model) -> list[Config]:
+    def configs(self, model: serving.Model) -> list[Config]:
         """The ways `model` can be served; none means it cannot."""
         return list(self._list(Config, f"{self._root}/configs", {"referenceModel": model.resource}))
 
@@ -30,7 +31,7 @@ class Registry(Adapters):
         """Hardware with today's prices."""
         return list(self._list(InstanceType, "/v2/public/inference-instance-types"))
 
-    def revisions(self, model: Model) -> list[Revision]:
+    def revisions(self, model: serving.Model) -> list[Revision]:
         """The sets of weights of a model, as the service lists them; none before the first upload."""
         return list(self._list(Revision, f"/v2/{model.resource}/revisions"))
 

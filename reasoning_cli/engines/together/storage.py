@@ -12,7 +12,7 @@ import httpx
 
 from reasoning_cli import __version__
 from reasoning_cli.addresses import is_loopback
-from reasoning_cli.engines.together.problems import BusyError, RequestRefusedError, UnreachableError
+from reasoning_cli.engines.errors import BusyError, LinkExpiredError, RequestRefusedError, UnreachableError
 
 log = logging.getLogger(__name__)
 
@@ -20,10 +20,6 @@ ATTEMPTS = 7  # with the waits between them: about two minutes of a broken netwo
 LONGEST_WAIT_SECONDS = 60.0
 _REDIRECTS = (301, 302, 303, 307, 308)
 _HOPS = 3
-
-
-class LinkExpiredError(RequestRefusedError):
-    """The signature of the address is no longer (or was never) valid: ask for another."""
 
 
 class Storage:

@@ -5,16 +5,17 @@ No published description has these calls; they are those of the vendor's own com
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from pydantic import Field
 
+from reasoning_cli.engines import serving
+from reasoning_cli.engines.errors import BusyError, UnreachableError
 from reasoning_cli.engines.together.calls import read
 from reasoning_cli.engines.together.connection import Json
-from reasoning_cli.engines.together.problems import BusyError, UnreachableError
 from reasoning_cli.engines.together.registry import Registry
-from reasoning_cli.engines.together.wire import Model, Wire
+from reasoning_cli.engines.together.wire import Wire
+from reasoning_cli.engines.weights import SentFile
 
 
 class PartLink(Wire):
@@ -50,20 +51,10 @@ class ModelFile(Wire):
     size_bytes: int = 0  # a string on the wire
 
 
-@dataclass(frozen=True)
-class SentFile:
-    """A file as it ended: skipped (no upload), or with the ETag of each of its parts by number."""
-
-    path: str
-    hash: str
-    upload_id: str | None
-    etags: Mapping[int, str]
-
-
 class LocalUploads(Registry):
     """The calls about weights that are sent from here."""
 
-    def model_files(self, model: Model, revision_id: str) -> list[ModelFile]:
+    def model_files(self, model: serving.Model, revision_id: str) -> list[ModelFile]:
         return list(self._list(ModelFile, f"/v2/{model.resource}/files", {"revisionId": revision_id}))
 
     def begin_files(self, model_id: str, files: Sequence[tuple[str, str, int]]) -> list[FileLinks]:
@@ -79,7 +70,7 @@ class LocalUploads(Registry):
             answer = self._connection.request("POST", path, body=body)
         return read(_Plan, answer).files
 
-    def complete_files(self, model: Model, files: Sequence[SentFile]) -> str:
+    def complete_files(self, model: serving.Model, files: Sequence[SentFile]) -> str:
         """Make a revision of what was sent; its id. After a lost answer, looks for the one that was made."""
         known = {revision.revision_id for revision in self.revisions(model)}
 

@@ -316,6 +316,7 @@ class ChatMessage(Wire):
 class ChatChoice(Wire):
     message: ChatMessage
     finish_reason: str | None = Field(default=None, alias="finish_reason")
+    logprobs: dict[str, object] | None = None
 
 
 class ChatUsage(BaseModel):
@@ -335,6 +336,10 @@ class ChatAnswer(Wire):
     @property
     def finish_reason(self) -> str | None:
         return self.choices[0].finish_reason if self.choices else None
+
+    @property
+    def tells_probabilities(self) -> bool:
+        return any((self.choices[0].logprobs or {}).values()) if self.choices else False
 
     @property
     def prompt_tokens(self) -> int | None:

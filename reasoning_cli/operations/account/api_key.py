@@ -9,7 +9,7 @@ from reasoning_cli.errors import ReasoningError
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.clients import Hosting
     from reasoning_cli.store.database import Store
 
 
@@ -21,7 +21,7 @@ class KeyProject:
     name: str
 
 
-def project_of_key(client: TogetherClient) -> KeyProject:
+def project_of_key(client: Hosting) -> KeyProject:
     """The project that the client's key works in. Raises what Together answers when it does not.
 
     A project that was set, and is not the key's own, is looked into: the key may not be let in.
@@ -32,7 +32,7 @@ def project_of_key(client: TogetherClient) -> KeyProject:
     return KeyProject(project.id, project.name or project.slug or project.id)
 
 
-def project_so_far(client: TogetherClient) -> KeyProject | None:
+def project_so_far(client: Hosting) -> KeyProject | None:
     """The same for the old key; None when it tells no more: it may be revoked, which is why it is changed."""
     try:
         return project_of_key(client)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from reasoning_cli.engines.together.problems import BusyError, MissingError, RequestRefusedError
+from reasoning_cli.engines.errors import BusyError, MissingError, RequestRefusedError
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.train.fine_tunes import NANO_DOLLARS_PER_CENT, FineTuneRecord, FineTunes
@@ -16,13 +16,13 @@ from reasoning_cli.store.train.runs import TrainingRuns
 from reasoning_cli.values import MODEL_TYPES
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
-    from reasoning_cli.engines.together.fine_tunes import Job
+    from reasoning_cli.engines.clients import Training
+    from reasoning_cli.engines.jobs import Job
 
 log = logging.getLogger(__name__)
 
 
-def note_fine_tunes(client: TogetherClient, store: Store) -> bool:
+def note_fine_tunes(client: Training, store: Store) -> bool:
     """Write down the account's jobs and their prices as they are now; False where this key may not see them.
 
     Where Together fails to say, they stay as last seen: a guard must go on all the same.

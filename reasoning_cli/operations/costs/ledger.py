@@ -16,7 +16,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from reasoning_cli.engines.together.problems import MissingError, RequestRefusedError
+from reasoning_cli.engines.errors import MissingError, RequestRefusedError
 from reasoning_cli.errors import NotFoundError, RemoteError
 from reasoning_cli.operations.costs.billing_rules import MINUTE, UNSETTLED, BillingRules
 from reasoning_cli.operations.inventory.lookup import find_made
@@ -26,9 +26,8 @@ from reasoning_cli.store.deploy.deployments import CREATING, DELETED, Deployment
 from reasoning_cli.store.deploy.meter_readings import Ledger, Reading
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
-    from reasoning_cli.engines.together.wire import Deployment
-    from reasoning_cli.engines.together.wire import Event as ServiceEvent
+    from reasoning_cli.engines.clients import Hosting
+    from reasoning_cli.engines.serving import Deployment, ServingEvent
 
 log = logging.getLogger(__name__)
 
@@ -248,7 +247,7 @@ def ready_since(readings: list[Reading]) -> datetime | None:
 
 
 def observe(
-    client: TogetherClient, store: Store, record: DeploymentRecord, prices: Mapping[str, int] | None = None
+    client: Hosting, store: Store, record: DeploymentRecord, prices: Mapping[str, int] | None = None
 ) -> DeploymentRecord:
     """Look at a deployment, write down what was seen, and return the record as it is now.
 
@@ -316,7 +315,7 @@ def _beginning(record: DeploymentRecord, seen: Deployment | None, at: datetime, 
     return Reading(record.key, begin, 0, at_first, CREATING, "inferred", price_seen=planned is not None)
 
 
-def _observe_rider(client: TogetherClient, store: Store, rider: DeploymentRecord) -> DeploymentRecord:
+def _observe_rider(client: Hosting, store: Store, rider: DeploymentRecord) -> DeploymentRecord:
     """Look at an adapter. It has no readings: what it rides on has the bill. It is no readier than that.
 
     A rider that vanished, or whose deployment did, is closed.
@@ -336,9 +335,7 @@ def _observe_rider(client: TogetherClient, store: Store, rider: DeploymentRecord
     return Deployments(store).update(rider.key, state=state, state_at=client.now(), last_error=seen.failure)
 
 
-def _reason(
-    client: TogetherClient, store: Store, record: DeploymentRecord, seen: Deployment, since: datetime
-) -> str | None:
+def _reason(client: Hosting, store: Store, record: DeploymentRecord, seen: Deployment, since: datetime) -> str | None:
     """Why a deployment is in another state than at the last look, as far as Together or our own log says."""
     if seen.state in ("FAILED", "DEGRADED"):
         return seen.status.message
@@ -355,7 +352,7 @@ def _reason(
     return str(asked.detail.get("text") or f"the {asked.actor}{f' ({asked.by})' if asked.by else ''} asked for it")
 
 
-def _idle_stop(client: TogetherClient, record: DeploymentRecord, since: datetime) -> str | None:
+def _idle_stop(client: Hosting, record: DeploymentRecord, since: datetime) -> str | None:
     """Together's idle stop, if its events since the last look tell of one; the words it gives for the reason vary."""
     assert record.endpoint_id is not None
     try:
@@ -381,7 +378,7 @@ def _known_price(record: DeploymentRecord, price: int | None) -> int:
 
 
 def _write_down(
-    client: TogetherClient, store: Store, record: DeploymentRecord, last: Reading, look: Reading, max_replicas: int
+    client: Hosting, store: Store, record: DeploymentRecord, last: Reading, look: Reading, max_replicas: int
 ) -> Reading:
     """Add a look, and what events tell since the `last` one, to the ledger; the look as it was added.
 
@@ -419,7 +416,7 @@ def close(store: Store, record: DeploymentRecord, at: datetime) -> DeploymentRec
 
 
 def _changes(
-    client: TogetherClient, record: DeploymentRecord, last: Reading, look: Reading, most: int, rules: BillingRules
+    client: Hosting, record: DeploymentRecord, last: Reading, look: Reading, most: int, rules: BillingRules
 ) -> list[Reading] | None:
     """The changes of ready replicas from the `last` reading to this look, from events; None when they do not tell.
 
@@ -462,7 +459,7 @@ def _changes(
     return None
 
 
-def _change(last: Reading, look: Reading, event: ServiceEvent) -> Reading:
+def _change(last: Reading, look: Reading, event: ServingEvent) -> Reading:
     """A change as an event tells it."""
     return replace(
         last,
@@ -476,7 +473,7 @@ def _change(last: Reading, look: Reading, event: ServiceEvent) -> Reading:
     )
 
 
-def _leading(events: list[ServiceEvent], start: int, end: int) -> list[ServiceEvent] | None:
+def _leading(events: list[ServingEvent], start: int, end: int) -> list[ServingEvent] | None:
     """As many of `events` as lead from `start` to `end`: what happened after the look comes with the next one.
 
     None when they contradict each other, or lead elsewhere.

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from reasoning_cli.engines.together.problems import MissingError
+from reasoning_cli.engines.errors import MissingError
 from reasoning_cli.errors import UsageError
 from reasoning_cli.operations.costs.billing_rules import BillingRules
 from reasoning_cli.operations.costs.ledger import Usage, integrate_over, readings_by_deployment
@@ -21,8 +21,8 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.train.fine_tunes import FineTunes
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
-    from reasoning_cli.engines.together.spending import UsageWindow
+    from reasoning_cli.engines.bills import UsageWindow
+    from reasoning_cli.engines.clients import Billing
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def parse_month(text: str | None, at: datetime) -> str:
     return text.strip()
 
 
-def reconcile(client: TogetherClient, store: Store, month: str, at: datetime) -> Reconciliation:
+def reconcile(client: Billing, store: Store, month: str, at: datetime) -> Reconciliation:
     """Every day of a month up to `at` that is on the bill or in the ledger; a job counts on the day it was created."""
     try:
         windows = client.billing_usage(month)

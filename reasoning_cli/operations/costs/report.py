@@ -33,7 +33,7 @@ from reasoning_cli.store.train.fine_tunes import FineTuneRecord, FineTunes
 from reasoning_cli.values import MIN_PRICED_DECISIONS, MODEL_TYPES
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.clients import Cloud
 
 MAX_LINES = 2000
 MAX_ASKED = 100  # times that Together is asked for its count of one deployment
@@ -115,7 +115,7 @@ def cost_report(
     at: datetime,
     *,
     by: By = By.MODEL,
-    client: TogetherClient | None = None,
+    client: Cloud | None = None,
     zone: tzinfo | None = None,
 ) -> CostReport:
     """The bill from the ledger as it stands at `at`; `refresh` before to have it up to now.
@@ -181,7 +181,7 @@ def _counts(
     readings: Mapping[str, list[Reading]],
     counted: Mapping[str, list[int]],
     edges: Sequence[datetime],
-    client: TogetherClient | None,
+    client: Cloud | None,
 ) -> _Counts:
     """By the log or, where that has none in all of the time, by Together's count of requests."""
     if record.key in counted:

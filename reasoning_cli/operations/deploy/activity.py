@@ -10,7 +10,7 @@ from reasoning_cli.errors import ReasoningError
 from reasoning_cli.store.deploy.deployments import DeploymentRecord
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.clients import Hosting
 
 WINDOW = timedelta(hours=1)
 
@@ -23,7 +23,7 @@ class Activity:
     quiet_since: datetime | None
 
 
-def recent_activity(client: TogetherClient, record: DeploymentRecord, at: datetime) -> Activity | None:
+def recent_activity(client: Hosting, record: DeploymentRecord, at: datetime) -> Activity | None:
     """The last hour of a deployment that is ready; None when Together does not tell."""
     if record.endpoint_id is None or record.deployment_id is None or not record.ready_replicas:
         return None

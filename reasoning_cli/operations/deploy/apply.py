@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from reasoning_cli.engines.together.problems import BusyError, UnreachableError
+from reasoning_cli.engines.errors import BusyError, UnreachableError
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError
 from reasoning_cli.operations.costs.budget import check_deploy, standings
 from reasoning_cli.operations.costs.ledger import observe
@@ -27,7 +27,7 @@ from reasoning_cli.store.deploy.deployments import CREATING, DELETED, Deployment
 from reasoning_cli.values import together_idle_minutes
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.clients import Hosting
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Deployed:
     answered_in: timedelta | None
 
 
-def run_deploy(client: TogetherClient, store: Store, plan: DeployPlan, *, wait: Waiting | None) -> Deployed:
+def run_deploy(client: Hosting, store: Store, plan: DeployPlan, *, wait: Waiting | None) -> Deployed:
     """Do what `plan` says. Without `wait`, returns as soon as Together has taken it; what `retires` something waits.
 
     Raises RemoteError when it is not READY in time or does not answer; what then keeps running is in the message.
@@ -62,7 +62,7 @@ def cost_in_errors(endpoint_name: str, max_cents_per_hour: int) -> Iterator[None
         ) from problem
 
 
-def bring_up(client: TogetherClient, store: Store, plan: DeployPlan, wait: Waiting | None) -> DeploymentRecord:
+def bring_up(client: Hosting, store: Store, plan: DeployPlan, wait: Waiting | None) -> DeploymentRecord:
     """Make the deployment, or start it, as planned; what is still stopping is waited for. Routes nothing.
 
     Raises the refusal of a plan that has one.
@@ -76,7 +76,7 @@ def bring_up(client: TogetherClient, store: Store, plan: DeployPlan, wait: Waiti
     return _create(client, store, plan)
 
 
-def _run(client: TogetherClient, store: Store, plan: DeployPlan, wait: Waiting | None) -> Deployed:
+def _run(client: Hosting, store: Store, plan: DeployPlan, wait: Waiting | None) -> Deployed:
     record = bring_up(client, store, plan, wait)
     route(client, record)
     if plan.retires is None:
@@ -91,7 +91,7 @@ def _run(client: TogetherClient, store: Store, plan: DeployPlan, wait: Waiting |
     return Deployed(record, answered_in)
 
 
-def _create(client: TogetherClient, store: Store, plan: DeployPlan) -> DeploymentRecord:
+def _create(client: Hosting, store: Store, plan: DeployPlan) -> DeploymentRecord:
     """Endpoint and deployment as planned, made now or by an earlier run; recorded before it can cost anything."""
     deployments = Deployments(store)
     record = plan.record
@@ -145,7 +145,7 @@ def _check_again(store: Store, plan: DeployPlan, record: DeploymentRecord, now: 
         raise
 
 
-def _take_back(client: TogetherClient, store: Store, record: DeploymentRecord, refusal: ReasoningError) -> None:
+def _take_back(client: Hosting, store: Store, record: DeploymentRecord, refusal: ReasoningError) -> None:
     """Refused for good: nothing half made is left, neither the empty endpoint nor the record of the intent."""
     live = Deployments(store).live()
     shared = any(
@@ -161,7 +161,7 @@ def _take_back(client: TogetherClient, store: Store, record: DeploymentRecord, r
     Deployments(store).update(record.key, state=DELETED, deleted_at=now, state_at=now, last_error=refusal.message)
 
 
-def _adjust(client: TogetherClient, store: Store, plan: DeployPlan, record: DeploymentRecord) -> DeploymentRecord:
+def _adjust(client: Hosting, store: Store, plan: DeployPlan, record: DeploymentRecord) -> DeploymentRecord:
     """Start what is stopped, and bring replicas and idle stop to what is planned."""
     assert record.endpoint_id is not None and record.deployment_id is not None
     ids = record.endpoint_id, record.deployment_id
@@ -200,7 +200,7 @@ def _intent(plan: DeployPlan, now: datetime) -> DeploymentRecord:
     )
 
 
-def route(client: TogetherClient, record: DeploymentRecord) -> None:
+def route(client: Hosting, record: DeploymentRecord) -> None:
     """Send the endpoint's traffic to the deployment, and read back that it is so: READY alone serves nothing."""
     assert record.endpoint_id is not None and record.deployment_id is not None
     for _ in range(2):

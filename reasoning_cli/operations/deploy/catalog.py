@@ -11,8 +11,8 @@ from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError
 from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
-    from reasoning_cli.engines.together.wire import Config, InstanceType, Model
+    from reasoning_cli.engines.clients import Catalog, Cloud
+    from reasoning_cli.engines.serving import Config, InstanceType, Model
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Servable:
     adapter: Model | None = None
 
 
-def find_servable(client: TogetherClient, wanted: str) -> Servable:
+def find_servable(client: Cloud, wanted: str) -> Servable:
     """The ways to serve what an operator means by a name or an id; see `find_model`."""
     if wanted.startswith("ft-"):
         return _tuned(client, wanted)
@@ -61,7 +61,7 @@ def find_servable(client: TogetherClient, wanted: str) -> Servable:
     return Servable(model, model if model.is_adapter else None)
 
 
-def find_base(client: TogetherClient, adapter: Model) -> Model:
+def find_base(client: Catalog, adapter: Model) -> Model:
     """The model an adapter was trained from, which is often the platform's. Raises NotFoundError when nobody says."""
     if adapter.base_place is None:
         raise NotFoundError(f"`{adapter.name}` has no base model that it could be attached to", "add `--merged`")
@@ -72,7 +72,7 @@ def find_base(client: TogetherClient, adapter: Model) -> Model:
     return client.model(model_id, project_id)
 
 
-def find_model(client: TogetherClient, wanted: str) -> Model:
+def find_model(client: Cloud, wanted: str) -> Model:
     """The model an operator means: an `ml_` id, a fine-tuning job's `ft-` id, `slug/name` or the name without slug.
 
     The registry wins over the platform's catalogue. Of a job with two results it is the merged one. Raises
@@ -103,7 +103,7 @@ def _named(models: Sequence[Model], wanted: str) -> Model | None:
     return None
 
 
-def _hint_at(client: TogetherClient, wanted: str, models: Sequence[Model]) -> str:
+def _hint_at(client: Catalog, wanted: str, models: Sequence[Model]) -> str:
     """What may have been meant by a name that no model has: a similar one, or one to be uploaded."""
     known = [*(model.name for model in models), *(spell_model_type(model_type) for model_type in MODEL_TYPES)]
     near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.5)
@@ -116,7 +116,7 @@ def _hint_at(client: TogetherClient, wanted: str, models: Sequence[Model]) -> st
     return f"did you mean `{near[0]}`?" if near else "`reasoning models search TEXT` shows what there is"
 
 
-def _tuned(client: TogetherClient, job_id: str) -> Servable:
+def _tuned(client: Cloud, job_id: str) -> Servable:
     """What a fine-tuning job left in the registry. Its `model_output_name` is of v1, and cannot be deployed."""
     job = client.job(job_id)
     adapter = client.model(job.adapter_object_id) if job.adapter_object_id else None
@@ -131,7 +131,7 @@ def _tuned(client: TogetherClient, job_id: str) -> Servable:
     raise NotFoundError(f"`{job_id}` is {job.status}: there is no model yet", "wait until the job is completed")
 
 
-def serving_options(client: TogetherClient, model: Model) -> list[Hardware]:
+def serving_options(client: Catalog, model: Model) -> list[Hardware]:
     """Every way to serve `model`, cheapest first; configs on hardware without a price are left out."""
     types = {instance.name: instance for instance in client.instance_types()}
     options = [
@@ -146,7 +146,7 @@ def first_choice(options: Sequence[Hardware]) -> Hardware | None:
 
 
 def choose_hardware(
-    client: TogetherClient,
+    client: Catalog,
     model: Model,
     *,
     hardware: str | None = None,
@@ -181,7 +181,7 @@ def choose_hardware(
     return HardwareChoice(chosen, len(options), reason)
 
 
-def _options(client: TogetherClient, model: Model, *, for_adapters: bool) -> list[Hardware]:
+def _options(client: Catalog, model: Model, *, for_adapters: bool) -> list[Hardware]:
     """What can serve a model, or one of its adapters, cheapest first. Raises NotFoundError where nothing can."""
     options = serving_options(client, model)
     if not options:

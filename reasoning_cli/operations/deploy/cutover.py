@@ -17,7 +17,7 @@ from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.rollouts import Replacements
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.clients import Hosting
 
 
 def former(store: Store, model_type: str, record: DeploymentRecord | None) -> DeploymentRecord | None:
@@ -34,7 +34,7 @@ def former(store: Store, model_type: str, record: DeploymentRecord | None) -> De
 
 
 def hand_over(
-    client: TogetherClient, store: Store, model_type: str, old: DeploymentRecord, new: DeploymentRecord, wait: Waiting
+    client: Hosting, store: Store, model_type: str, old: DeploymentRecord, new: DeploymentRecord, wait: Waiting
 ) -> None:
     """Let `new`, which has answered, serve a model type from now on, and take `old` away."""
     replacement = Replacements(store).begin(model_type, old.key, new.key, client.now())

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from reasoning_cli.engines.together.problems import MissingError
+from reasoning_cli.engines.errors import MissingError
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError, UsageError
 from reasoning_cli.operations.costs.budget import AT_REST, Limits, spending_rate
 from reasoning_cli.operations.costs.ledger import observe
@@ -32,8 +32,8 @@ from reasoning_cli.store.deploy.rollouts import Replacements
 from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
-    from reasoning_cli.engines.together.wire import Model
+    from reasoning_cli.engines.clients import Cloud
+    from reasoning_cli.engines.serving import Model
     from reasoning_cli.operations.deploy.catalog import Hardware
 
 
@@ -113,9 +113,7 @@ def spellings(endpoint: str, adapter: str) -> tuple[str, ...]:
     return (f"{endpoint}:{adapter}", f"{endpoint}:{adapter.rpartition('/')[2]}", adapter)
 
 
-def plan_serving(
-    client: TogetherClient, store: Store, limits: Limits, request: DeployRequest
-) -> DeployPlan | AttachPlan:
+def plan_serving(client: Cloud, store: Store, limits: Limits, request: DeployRequest) -> DeployPlan | AttachPlan:
     """Plan the deploy of whatever is meant: a model on a deployment of its own, or an adapter that rides on one.
 
     Raises ServingChoiceError when it could be either and nobody said which, NotFoundError when it cannot be what was
@@ -141,7 +139,7 @@ def plan_serving(
 
 
 def plan_attach(
-    client: TogetherClient, store: Store, limits: Limits, request: DeployRequest, adapter: Model, model_type: str
+    client: Cloud, store: Store, limits: Limits, request: DeployRequest, adapter: Model, model_type: str
 ) -> AttachPlan:
     """Find what the adapter can ride on, or plan it, and check the money. Creates nothing.
 
@@ -205,7 +203,7 @@ def _request_of_base(
     return replace(wanted, target=base.name, for_adapters=True)
 
 
-def plan_start(client: TogetherClient, store: Store, limits: Limits, name: str) -> DeployPlan | AttachPlan:
+def plan_start(client: Cloud, store: Store, limits: Limits, name: str) -> DeployPlan | AttachPlan:
     """What it takes to start what is stopped; of an adapter, that is what it rides on. See `deploying.plan_start`."""
     record = None if name.startswith("endpoint-") else find_live(store, name)
     if record is None or record.rides_on is None or record.model_type is None:
@@ -214,7 +212,7 @@ def plan_start(client: TogetherClient, store: Store, limits: Limits, name: str) 
     return plan_attach(client, store, limits, request, client.model(record.model_id or ""), record.model_type)
 
 
-def run_attach(client: TogetherClient, store: Store, plan: AttachPlan, *, wait: Waiting | None) -> Deployed:
+def run_attach(client: Cloud, store: Store, plan: AttachPlan, *, wait: Waiting | None) -> Deployed:
     """Do what `plan` says. Without `wait`, returns as soon as Together has taken it; one that replaces something waits.
 
     Raises RemoteError when it is not READY in time or does not answer; what then keeps running is in the message.
@@ -223,7 +221,7 @@ def run_attach(client: TogetherClient, store: Store, plan: AttachPlan, *, wait: 
         return _run(client, store, plan, wait)
 
 
-def _run(client: TogetherClient, store: Store, plan: AttachPlan, wait: Waiting | None) -> Deployed:
+def _run(client: Cloud, store: Store, plan: AttachPlan, wait: Waiting | None) -> Deployed:
     base = bring_up(client, store, plan.base, wait)
     # Before it is ready: what Together refuses has then cost nothing.
     rider = _attach(client, store, plan, base, wait)
@@ -242,7 +240,7 @@ def _run(client: TogetherClient, store: Store, plan: AttachPlan, wait: Waiting |
 
 
 def _attach(
-    client: TogetherClient, store: Store, plan: AttachPlan, base: DeploymentRecord, wait: Waiting | None
+    client: Cloud, store: Store, plan: AttachPlan, base: DeploymentRecord, wait: Waiting | None
 ) -> DeploymentRecord:
     """The adapter on its base, attached now or by an earlier run. Refused for good, nothing made for it is left."""
     assert base.endpoint_id is not None and base.deployment_id is not None
@@ -264,7 +262,7 @@ def _attach(
 
 
 def _take_back(
-    client: TogetherClient,
+    client: Cloud,
     store: Store,
     plan: AttachPlan,
     rider: DeploymentRecord,
@@ -286,7 +284,7 @@ def _take_back(
 
 
 def _try(
-    client: TogetherClient, store: Store, rider: DeploymentRecord, base: DeploymentRecord, wait: Waiting
+    client: Cloud, store: Store, rider: DeploymentRecord, base: DeploymentRecord, wait: Waiting
 ) -> tuple[DeploymentRecord, timedelta]:
     """One token from the adapter, under the first of its names that Together knows; that one is kept on record."""
     names = spellings(base.serving_name or "", rider.model_name)
@@ -305,7 +303,7 @@ def _try(
     ) from problem
 
 
-def _options(client: TogetherClient, adapter: Model) -> list[Hardware]:
+def _options(client: Cloud, adapter: Model) -> list[Hardware]:
     """What its base model can be served on so that the adapter can be attached, cheapest first."""
     try:
         base = find_base(client, adapter)
@@ -321,7 +319,7 @@ def _begun(store: Store, model: Model, model_type: str | None, *, riding: bool) 
 
 
 def _price(
-    client: TogetherClient, store: Store, request: DeployRequest, servable: Servable, options: Sequence[Hardware]
+    client: Cloud, store: Store, request: DeployRequest, servable: Servable, options: Sequence[Hardware]
 ) -> tuple[ServingChoice, ServingChoice]:
     """What each way adds an hour, as far as can be told without planning it."""
     assert servable.adapter is not None

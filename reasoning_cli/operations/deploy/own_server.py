@@ -12,7 +12,7 @@ from reasoning_cli.settings import Settings
 from reasoning_cli.values import MODEL_TYPES
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.openai.client import ModelServer
+    from reasoning_cli.engines.clients import ListingServer
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,12 @@ class OwnServer:
         """Whether it is on this machine, where nobody sends a bill."""
         return is_loopback(urlsplit(self.url).hostname or "")
 
-    def connect(self, silence_seconds: float | None = None) -> ModelServer:
+    def connect(self, silence_seconds: float | None = None) -> ListingServer:
         """A connection, for the caller to close."""
-        from reasoning_cli.engines.openai.client import SILENCE_SECONDS, ModelServer
+        from reasoning_cli.engines import registry
+        from reasoning_cli.engines.engine import Access
 
-        return ModelServer(self.url, self.api_key, silence_seconds=silence_seconds or SILENCE_SECONDS)
+        return registry.listing_server(registry.OPENAI, Access(self.url, self.api_key, silence_seconds=silence_seconds))
 
 
 def own_server(settings: Settings, model_type: str) -> OwnServer | None:

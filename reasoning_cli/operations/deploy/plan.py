@@ -23,8 +23,8 @@ from reasoning_cli.store.deploy.rollouts import Replacements
 from reasoning_cli.values import MODEL_TYPES, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
-    from reasoning_cli.engines.together.wire import Model
+    from reasoning_cli.engines.clients import Cloud
+    from reasoning_cli.engines.serving import Model
 
 
 class Action(StrEnum):
@@ -91,7 +91,7 @@ class DeployPlan:
 
 
 def plan_deploy(
-    client: TogetherClient, store: Store, limits: Limits, request: DeployRequest, model: Model | None = None
+    client: Cloud, store: Store, limits: Limits, request: DeployRequest, model: Model | None = None
 ) -> DeployPlan:
     """Find model, hardware and price, look at what is there already, and check the money. Creates nothing.
 
@@ -169,7 +169,7 @@ def _refuse_other_hardware(record: DeploymentRecord, choice: HardwareChoice) -> 
         )
 
 
-def plan_start(client: TogetherClient, store: Store, limits: Limits, name: str) -> DeployPlan:
+def plan_start(client: Cloud, store: Store, limits: Limits, name: str) -> DeployPlan:
     """What it takes to start a deployment of ours again as it was: same model, hardware and idle stop.
 
     Raises NotFoundError when nothing of that name was deployed, and what `plan_deploy` raises.
@@ -294,7 +294,7 @@ def _replaced(
     return replaces
 
 
-def _refuse_stranger(client: TogetherClient, store: Store, endpoint_name: str) -> None:
+def _refuse_stranger(client: Cloud, store: Store, endpoint_name: str) -> None:
     """An endpoint of that name is used only if it was made from here and nothing is on it."""
     found = client.find_endpoint(endpoint_name)
     if found is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from reasoning_cli.engines.together.problems import BusyError, UnreachableError
+from reasoning_cli.engines.errors import BusyError, UnreachableError
 from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError, UsageError
 from reasoning_cli.operations.costs.budget import AT_REST, Limits, spending_rate
 from reasoning_cli.operations.costs.ledger import observe
@@ -26,7 +26,7 @@ from reasoning_cli.store.deploy.rollouts import Replacement, Replacements
 from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.clients import Cloud
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Return:
     new: DeploymentRecord
 
 
-def run_replace(client: TogetherClient, store: Store, plan: DeployPlan, shift: Shift, wait: Waiting) -> Replaced:
+def run_replace(client: Cloud, store: Store, plan: DeployPlan, shift: Shift, wait: Waiting) -> Replaced:
     """Do what `plan` (one that `replaces` something) and `shift` say, or go on with it.
 
     Raises RemoteError when the new one does not come up, does not answer, or breaks on the way: the old one then has
@@ -91,7 +91,7 @@ def run_replace(client: TogetherClient, store: Store, plan: DeployPlan, shift: S
         ) from problem
 
 
-def plan_promote(client: TogetherClient, store: Store, limits: Limits, model_type: str) -> DeployPlan | AttachPlan:
+def plan_promote(client: Cloud, store: Store, limits: Limits, model_type: str) -> DeployPlan | AttachPlan:
     """What it takes to finish the replacement that is a canary. Raises NotFoundError when none is.
 
     A plan that `replaces` nothing: the old one turned out to be gone, and only the route is left to be checked.
@@ -105,9 +105,7 @@ def plan_promote(client: TogetherClient, store: Store, limits: Limits, model_typ
     return _plan_to(client, store, limits, model_type, going.new_key, going.old_key)
 
 
-def plan_rollback(
-    client: TogetherClient, store: Store, limits: Limits, model_type: str
-) -> Return | DeployPlan | AttachPlan:
+def plan_rollback(client: Cloud, store: Store, limits: Limits, model_type: str) -> Return | DeployPlan | AttachPlan:
     """The way back: from the canary, else to the deployment before the one that serves now.
 
     A plan that `replaces` nothing: see `plan_promote`. Raises NotFoundError when nothing was replaced, LimitError when
@@ -134,7 +132,7 @@ def plan_rollback(
     return _plan_to(client, store, limits, model_type, last.old_key, serving)
 
 
-def run_return(client: TogetherClient, store: Store, plan: Return, wait: Waiting) -> DeploymentRecord:
+def run_return(client: Cloud, store: Store, plan: Return, wait: Waiting) -> DeploymentRecord:
     """Give all traffic back to the old deployment, then stop and delete the new one; the old one as it is now."""
     old, new = observe(client, store, plan.old), observe(client, store, plan.new)
     Events(store).add(Event(client.now(), "operator", "rollback", old.endpoint_name, {"to": old.model_name}))
@@ -152,7 +150,7 @@ def run_return(client: TogetherClient, store: Store, plan: Return, wait: Waiting
 
 
 def _plan_to(
-    client: TogetherClient, store: Store, limits: Limits, model_type: str, key: str, serving_key: str
+    client: Cloud, store: Store, limits: Limits, model_type: str, key: str, serving_key: str
 ) -> DeployPlan | AttachPlan:
     """A deploy of a deployment's model with its own config, into the endpoint that serves; an adapter where it can."""
     wanted, serving = Deployments(store).get(key), Deployments(store).get(serving_key)
@@ -173,9 +171,7 @@ def _plan_to(
     return plan_attach(client, store, limits, request, client.model(wanted.model_id or ""), model_type)
 
 
-def _run(
-    client: TogetherClient, store: Store, plan: DeployPlan, old: DeploymentRecord, shift: Shift, wait: Waiting
-) -> Replaced:
+def _run(client: Cloud, store: Store, plan: DeployPlan, old: DeploymentRecord, shift: Shift, wait: Waiting) -> Replaced:
     record = bring_up(client, store, plan, wait)
     replacement = Replacements(store).begin(
         plan.model_type, old.key, record.key, client.now(), is_rollback=shift.is_rollback
@@ -208,7 +204,7 @@ def _run(
 
 
 def _hold(
-    client: TogetherClient,
+    client: Cloud,
     store: Store,
     old: DeploymentRecord,
     record: DeploymentRecord,
@@ -233,9 +229,7 @@ def _hold(
     return old, record
 
 
-def move(
-    client: TogetherClient, old: DeploymentRecord, new: DeploymentRecord, percent: int, *, keep_new: bool = False
-) -> None:
+def move(client: Cloud, old: DeploymentRecord, new: DeploymentRecord, percent: int, *, keep_new: bool = False) -> None:
     """Let `percent` of what the two get go to the new one, and read back that it is so.
 
     A share is weight times ready replicas, hence the division. One without share leaves the split (its entry would keep
@@ -263,7 +257,7 @@ def move(
         )
 
 
-def _split(client: TogetherClient, endpoint_id: str) -> dict[str, float]:
+def _split(client: Cloud, endpoint_id: str) -> dict[str, float]:
     return {target.deployment_id: target.weight for target in client.endpoint(endpoint_id).traffic_split}
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reasoning_cli.engines.together.problems import MissingError, RequestRefusedError
+from reasoning_cli.engines.errors import MissingError, RequestRefusedError
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.deploy.catalog import Hardware, choose_hardware, find_model, serving_options
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
-    from reasoning_cli.engines.together.wire import InstanceType, Model, Revision
+    from reasoning_cli.engines.clients import Cloud
+    from reasoning_cli.engines.serving import InstanceType, Model, Revision
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class ModelFacts:
     deployed: tuple[DeploymentRecord, ...]
 
 
-def hardware_offers(client: TogetherClient, wanted: str | None = None) -> list[Offer]:
+def hardware_offers(client: Cloud, wanted: str | None = None) -> list[Offer]:
     """Every instance type, cheapest first; for a model only those that can serve it."""
     types = sorted(client.instance_types(), key=lambda kind: (kind.price_cents_per_hour, kind.name))
     if wanted is None:
@@ -69,7 +69,7 @@ def hardware_offers(client: TogetherClient, wanted: str | None = None) -> list[O
     return [_offer(kind, options[kind.name], chosen) for kind in types if kind.name in options]
 
 
-def search_models(client: TogetherClient, text: str) -> list[FoundModel]:
+def search_models(client: Cloud, text: str) -> list[FoundModel]:
     """Models with `text` in their name, in any case: the registry's, then the catalogue's."""
     registry = [model for model in client.models() if text.lower() in model.name.lower()]
     names = {model.name for model in registry}
@@ -81,7 +81,7 @@ def search_models(client: TogetherClient, text: str) -> list[FoundModel]:
     return found
 
 
-def model_facts(client: TogetherClient, store: Store, wanted: str) -> ModelFacts:
+def model_facts(client: Cloud, store: Store, wanted: str) -> ModelFacts:
     """Where a model lives, what became of its weights, what can serve it, and where it is deployed from here."""
     model = find_model(client, wanted)
     chosen, why_not = _chosen(client, model)
@@ -100,7 +100,7 @@ def model_facts(client: TogetherClient, store: Store, wanted: str) -> ModelFacts
     )
 
 
-def _base(client: TogetherClient, model: Model) -> str | None:
+def _base(client: Cloud, model: Model) -> str | None:
     if model.base_model_id is None:
         return None
     try:
@@ -109,7 +109,7 @@ def _base(client: TogetherClient, model: Model) -> str | None:
         return model.base_model_id
 
 
-def _chosen(client: TogetherClient, model: Model) -> tuple[Hardware | None, str | None]:
+def _chosen(client: Cloud, model: Model) -> tuple[Hardware | None, str | None]:
     """What a deploy would take now, or why it would take nothing."""
     try:
         return choose_hardware(client, model).hardware, None

@@ -18,8 +18,7 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.training_log import SampleFilter, Samples
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.openai.client import ModelServer
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.clients import Answering
 
 # Room for a model that thinks aloud before it answers.
 MAX_TOKENS = 2048
@@ -76,11 +75,11 @@ def _in_form(model_type: str, prompt: str, form: str) -> str:
 
 
 def try_model(
-    connect: Callable[[], TogetherClient], store: Store, server: OwnServer | None, model_type: str, question: Question
+    connect: Callable[[], Answering], store: Store, server: OwnServer | None, model_type: str, question: Question
 ) -> Trial:
     """Ask the model that is deployed for a type, or the operator's own `server` that serves it: nobody else then.
 
-    Raises NotFoundError when none is, NotServingError when it does not run, and what is in `servers.problems`.
+    Raises NotFoundError when none is, NotServingError when it does not run, and what is in `engines.errors`.
     """
     if server is not None:
         with closing(server.connect()) as own:
@@ -90,7 +89,7 @@ def try_model(
 
 
 def _tried(
-    client: TogetherClient | ModelServer,
+    client: Answering,
     model_name: str,
     serving_name: str,
     max_tokens: int,

@@ -20,7 +20,7 @@ from reasoning_cli.store.train.fine_tunes import FineTunes
 from reasoning_cli.values import MODEL_TYPES, Mode, Period
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.clients import Cloud
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,14 @@ class SpentBefore(ModelStatus):
         return "–"
 
 
-def refresh(client: TogetherClient, store: Store) -> datetime:
+def refresh(client: Cloud, store: Store) -> datetime:
     """Look at every live deployment of ours, and at what was fine-tuned, and write it down; the service's time then."""
     seen_at = _look(client, store)
     note_fine_tunes(client, store)
     return max(seen_at, client.now())
 
 
-def _look(client: TogetherClient, store: Store) -> datetime:
+def _look(client: Cloud, store: Store) -> datetime:
     live = Deployments(store).live()
     if not live:
         return client.now()
@@ -190,7 +190,7 @@ def why_off(store: Store, status: ModelStatus) -> tuple[datetime, str] | None:
     return since, "nobody saw why"
 
 
-def with_activity(client: TogetherClient, statuses: Sequence[ModelStatus], at: datetime) -> list[ModelStatus]:
+def with_activity(client: Cloud, statuses: Sequence[ModelStatus], at: datetime) -> list[ModelStatus]:
     """The same lines with what Together counted in the last hour."""
     return [
         replace(status, activity=recent_activity(client, status.record, at))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reasoning_cli.engines.together.problems import BusyError, MissingError, RequestRefusedError, UnreachableError
+from reasoning_cli.engines.errors import BusyError, MissingError, RequestRefusedError, UnreachableError
 from reasoning_cli.errors import ReasoningError, RemoteError
 from reasoning_cli.operations.costs.budget import AT_REST, spending_rate
 from reasoning_cli.operations.costs.ledger import close, observe
@@ -23,7 +23,7 @@ from reasoning_cli.store.deploy.rollouts import Replacements
 from reasoning_cli.values import MODEL_TYPES, spell_model_type, together_idle_minutes
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.clients import Hosting
 
 
 log = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ def _needed_by(store: Store, base: DeploymentRecord, rider: DeploymentRecord) ->
     return tuple(dict.fromkeys([*riders, *slots, *(spell_model_type(model_type) for model_type in in_rollout)]))
 
 
-def run_stop(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting) -> Stopped:
+def run_stop(client: Hosting, store: Store, plan: StopPlan, wait: Waiting) -> Stopped:
     """Stop what `plan` names and, unless it is to be kept, delete it. Waits until it is really stopped.
 
     Raises RemoteError, with what it may go on costing, when Together cannot be told or asked.
@@ -148,7 +148,7 @@ def plan_stop_all(store: Store, *, keep: bool) -> list[StopPlan]:
     ]
 
 
-def run_stop_all(client: TogetherClient, store: Store, plans: list[StopPlan], wait: Waiting) -> Iterator[Outcome]:
+def run_stop_all(client: Hosting, store: Store, plans: list[StopPlan], wait: Waiting) -> Iterator[Outcome]:
     """Stop them all, one outcome after the other. What goes wrong with one does not keep the others running.
 
     Each is told to stop before any is waited for: every minute of waiting is billed.
@@ -167,7 +167,7 @@ def run_stop_all(client: TogetherClient, store: Store, plans: list[StopPlan], wa
             yield Outcome(plan, None, problem)
 
 
-def _run(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting) -> Stopped:
+def _run(client: Hosting, store: Store, plan: StopPlan, wait: Waiting) -> Stopped:
     if plan.record.rides_on is not None:
         return _detach(client, store, plan, wait)
     # Riders stay on record until what they ride on is gone: a stop that breaks off is found again by them.
@@ -176,7 +176,7 @@ def _run(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting) ->
     return _stop_and_delete(client, store, plan, wait)
 
 
-def _detach(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting) -> Stopped:
+def _detach(client: Hosting, store: Store, plan: StopPlan, wait: Waiting) -> Stopped:
     """Take an adapter off, and end the deployment it rode on when nothing else of ours needs that any more."""
     rider = plan.record
     base = Deployments(store).get(rider.rides_on or "")
@@ -192,7 +192,7 @@ def _detach(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting)
     return Stopped(close(store, rider, client.now()))
 
 
-def _take_off(client: TogetherClient, store: Store, rider: DeploymentRecord) -> None:
+def _take_off(client: Hosting, store: Store, rider: DeploymentRecord) -> None:
     """Detach an adapter from what it rides on, as far as both are still there."""
     Events(store).add(Event(client.now(), "operator", "detach", rider.endpoint_name, {"model": rider.model_name}))
     rider = find_made(client, store, rider)
@@ -201,7 +201,7 @@ def _take_off(client: TogetherClient, store: Store, rider: DeploymentRecord) -> 
         client.detach(base.endpoint_id, base.deployment_id, rider.adapter_id)
 
 
-def _stop_and_delete(client: TogetherClient, store: Store, plan: StopPlan, wait: Waiting) -> Stopped:
+def _stop_and_delete(client: Hosting, store: Store, plan: StopPlan, wait: Waiting) -> Stopped:
     record = find_made(client, store, plan.record)
     Events(store).add(Event(client.now(), "operator", "stop" if plan.keep else "undeploy", record.endpoint_name))
     if record.endpoint_id is None:
@@ -225,7 +225,7 @@ def _stop_and_delete(client: TogetherClient, store: Store, plan: StopPlan, wait:
 
 
 def set_idle_stop(
-    connect: Callable[[], TogetherClient], store: Store, idle_minutes: int, model_type: str | None = None
+    connect: Callable[[], Hosting], store: Store, idle_minutes: int, model_type: str | None = None
 ) -> list[str]:
     """Tell Together to stop each running deployment of ours after so many idle minutes (0 = never); their names.
 
@@ -249,7 +249,7 @@ def set_idle_stop(
     return changed
 
 
-def _stop(client: TogetherClient, store: Store, record: DeploymentRecord, wait: Waiting) -> DeploymentRecord:
+def _stop(client: Hosting, store: Store, record: DeploymentRecord, wait: Waiting) -> DeploymentRecord:
     if record.state in AT_REST:
         return record
     if record.state != "STOPPING":
@@ -257,7 +257,7 @@ def _stop(client: TogetherClient, store: Store, record: DeploymentRecord, wait: 
     return wait_for(client, store, record, "STOPPED", wait)
 
 
-def _unroute(client: TogetherClient, record: DeploymentRecord) -> None:
+def _unroute(client: Hosting, record: DeploymentRecord) -> None:
     """Take the deployment out of the split; an entry of weight 0 would still keep it from being deleted."""
     endpoint_id, deployment_id = record.endpoint_id or "", record.deployment_id
     split = client.endpoint(endpoint_id).traffic_split
@@ -269,7 +269,7 @@ def _unroute(client: TogetherClient, record: DeploymentRecord) -> None:
     client.route(endpoint_id, others)
 
 
-def _delete_endpoint(client: TogetherClient, record: DeploymentRecord) -> str | None:
+def _delete_endpoint(client: Hosting, record: DeploymentRecord) -> str | None:
     """Delete the endpoint unless deployments of somebody else are on it; then its name is returned."""
     if record.endpoint_id is None:
         return None

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from reasoning_cli.engines.together.problems import MissingError, RequestRefusedError
+from reasoning_cli.engines.errors import MissingError, RequestRefusedError
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError
 from reasoning_cli.operations.costs.billing_rules import BillingRules
 from reasoning_cli.operations.costs.budget import Limits, Standing, spending_rate, standing, standings, why_refused
@@ -22,8 +22,8 @@ from reasoning_cli.store.deploy.deployments import DELETED, DeploymentRecord, De
 from reasoning_cli.store.deploy.meter_readings import Ledger, Reading
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
-    from reasoning_cli.engines.together.wire import Deployment, Endpoint, LegacyEndpoint
+    from reasoning_cli.engines.clients import Cloud
+    from reasoning_cli.engines.serving import Deployment, Endpoint, LegacyEndpoint
 
 LEGACY = "endpoint-"  # how ids of v1 begin
 
@@ -42,7 +42,7 @@ class AdoptPlan:
     refusal: LimitError | None = None
 
 
-def foreign_statuses(client: TogetherClient, store: Store) -> list[ModelStatus]:
+def foreign_statuses(client: Cloud, store: Store) -> list[ModelStatus]:
     """Every deployment of the project that is not on record here as live, then what is left of v1."""
     ours = {record.deployment_id for record in Deployments(store).live()}
     prices = {instance.name: instance.price_cents_per_hour for instance in client.instance_types()}
@@ -59,7 +59,7 @@ def foreign_statuses(client: TogetherClient, store: Store) -> list[ModelStatus]:
     return [*found, *_legacy_statuses(client)]
 
 
-def find_foreign(client: TogetherClient, store: Store, name: str) -> ModelStatus:
+def find_foreign(client: Cloud, store: Store, name: str) -> ModelStatus:
     """The one that is meant by a name, a serving name or an id. Raises NotFoundError, also when several are."""
     found = [
         status
@@ -79,7 +79,7 @@ def is_legacy(record: DeploymentRecord) -> bool:
     return (record.endpoint_id or "").startswith(LEGACY)
 
 
-def plan_adopt(client: TogetherClient, store: Store, limits: Limits, name: str, model_type: str) -> AdoptPlan:
+def plan_adopt(client: Cloud, store: Store, limits: Limits, name: str, model_type: str) -> AdoptPlan:
     """Find a foreign deployment and check that the budget can carry it. Changes nothing.
 
     Raises NotFoundError, LimitError, and ReasoningError for an endpoint of v1, which nothing here could start again.
@@ -98,14 +98,14 @@ def plan_adopt(client: TogetherClient, store: Store, limits: Limits, name: str, 
     return AdoptPlan(status, record, model_type, standing(store, limits, at), refusal)
 
 
-def run_adopt(client: TogetherClient, store: Store, plan: AdoptPlan) -> DeploymentRecord:
+def run_adopt(client: Cloud, store: Store, plan: AdoptPlan) -> DeploymentRecord:
     """Put it into its slot and, from now on, into the ledger."""
     record = take_over(client, store, replace(plan.record, model_type=plan.model_type))
     Deployments(store).set_slot(plan.model_type, record.key, now=client.now())
     return record
 
 
-def take_over(client: TogetherClient, store: Store, record: DeploymentRecord) -> DeploymentRecord:
+def take_over(client: Cloud, store: Store, record: DeploymentRecord) -> DeploymentRecord:
     """Keep a foreign deployment on record as one of ours; what it cost before is not ours."""
     record = Deployments(store).record_intent(record)
     if not Ledger(store).readings(record.key):
@@ -118,7 +118,7 @@ def take_over(client: TogetherClient, store: Store, record: DeploymentRecord) ->
     return observe(client, store, record)
 
 
-def run_legacy_stop(client: TogetherClient, record: DeploymentRecord, wait: Waiting, *, keep: bool) -> DeploymentRecord:
+def run_legacy_stop(client: Cloud, record: DeploymentRecord, wait: Waiting, *, keep: bool) -> DeploymentRecord:
     """Stop an endpoint of v1 and wait until it is, or delete it, which needs no stop."""
     endpoint_id = record.endpoint_id or ""
     if not keep:
@@ -153,7 +153,7 @@ def _bare(name: str) -> str:
 
 
 def _record(
-    client: TogetherClient,
+    client: Cloud,
     endpoint: Endpoint,
     deployment: Deployment,
     names: dict[str, str],
@@ -189,14 +189,14 @@ def _record(
     )
 
 
-def _status(client: TogetherClient, record: DeploymentRecord, name: str, rules: BillingRules) -> ModelStatus:
+def _status(client: Cloud, record: DeploymentRecord, name: str, rules: BillingRules) -> ModelStatus:
     readings = _history(client, record, rules)
     usage = integrate(readings, record.created_at, record.state_at, rules)
     since = ready_since(readings) if record.ready_replicas else None
     return ModelStatus(name, None, None, record.model_name, record, usage, since, ours=False)
 
 
-def _history(client: TogetherClient, record: DeploymentRecord, rules: BillingRules) -> list[Reading]:
+def _history(client: Cloud, record: DeploymentRecord, rules: BillingRules) -> list[Reading]:
     """Its readings as its events tell them, at today's price; between its making and now where they do not, or count
     what is wanted."""
     price = record.price_cents_per_hour or 0
@@ -220,7 +220,7 @@ def _history(client: TogetherClient, record: DeploymentRecord, rules: BillingRul
     return [begin, end]
 
 
-def _legacy_statuses(client: TogetherClient) -> list[ModelStatus]:
+def _legacy_statuses(client: Cloud) -> list[ModelStatus]:
     endpoints = client.legacy_endpoints()
     if not endpoints:
         return []
@@ -228,7 +228,7 @@ def _legacy_statuses(client: TogetherClient) -> list[ModelStatus]:
     return [_legacy_status(client, endpoint, prices.get(endpoint.hardware), client.now()) for endpoint in endpoints]
 
 
-def _legacy_status(client: TogetherClient, endpoint: LegacyEndpoint, price: int | None, at: datetime) -> ModelStatus:
+def _legacy_status(client: Cloud, endpoint: LegacyEndpoint, price: int | None, at: datetime) -> ModelStatus:
     """v1 tells neither since when it runs nor how many replicas are ready: all of its life is the upper bound."""
     running = endpoint.state in ("PENDING", "STARTING", "STARTED", "STOPPING")
     replicas = max(1, endpoint.autoscaling.max_replicas) if endpoint.state in ("STARTED", "STOPPING") else 0

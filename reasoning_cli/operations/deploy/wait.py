@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from reasoning_cli.engines.together.problems import BusyError, NotServingError, UnreachableError
+from reasoning_cli.engines.errors import BusyError, NotServingError, UnreachableError
 from reasoning_cli.errors import ReasoningError, RemoteError
 from reasoning_cli.operations.costs.budget import AT_REST
 from reasoning_cli.operations.costs.ledger import observe
@@ -16,7 +16,7 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DELETED, DeploymentRecord
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.clients import Hosting
 
 TRIES_TO_ANSWER = 12
 TRIES_TO_REACH = 5
@@ -41,9 +41,7 @@ class Waiting:
     notify: Callable[[Progress], None] = lambda progress: None
 
 
-def wait_for(
-    client: TogetherClient, store: Store, record: DeploymentRecord, goal: str, wait: Waiting
-) -> DeploymentRecord:
+def wait_for(client: Hosting, store: Store, record: DeploymentRecord, goal: str, wait: Waiting) -> DeploymentRecord:
     """Look again and again until the deployment is in state `goal`, writing each change into the ledger."""
     started: datetime | None = None
     unreached = 0
@@ -89,7 +87,7 @@ def cost_warning(record: DeploymentRecord) -> str:
     return f"it goes on at Together and costs up to ${price / 100:.2f} an hour once it is ready"
 
 
-def try_answer(client: TogetherClient, record: DeploymentRecord, wait: Waiting, name: str | None = None) -> timedelta:
+def try_answer(client: Hosting, record: DeploymentRecord, wait: Waiting, name: str | None = None) -> timedelta:
     """One token from the model (`name`: from one deployment of it); how long it took.
 
     `not running` flaps for a while after READY and is waited out.

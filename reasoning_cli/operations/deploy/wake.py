@@ -20,7 +20,7 @@ from reasoning_cli.store.deploy.meter_readings import Ledger
 from reasoning_cli.values import Hours, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.clients import Hosting
 
 ACTOR = "gateway"
 WAKE = "wake"
@@ -38,7 +38,7 @@ class Woken:
     text: str
 
 
-def wake(client: TogetherClient, store: Store, limits: Limits, hours: Hours | None, model_type: str, key: str) -> Woken:
+def wake(client: Hosting, store: Store, limits: Limits, hours: Hours | None, model_type: str, key: str) -> Woken:
     """Look at the deployment `key` that a decision came in for, and start it if it may be.
 
     Raises LimitError when budget or cap say no, NotFoundError when it is gone, and what keeps it from being looked at.
@@ -63,7 +63,7 @@ def wake(client: TogetherClient, store: Store, limits: Limits, hours: Hours | No
     return Woken(observe(client, store, record), True, f"started: a {name} decision came in")
 
 
-def look(client: TogetherClient, store: Store, key: str) -> DeploymentRecord:
+def look(client: Hosting, store: Store, key: str) -> DeploymentRecord:
     """What has to run for the deployment `key`, as it is now; an adapter on it is looked at, too."""
     record = observe(client, store, _carrier(store, key))
     if record.key != key and (rider := Deployments(store).get(key)) is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from reasoning_cli.engines.together.wire import Deployment
+from reasoning_cli.engines.serving import Deployment
 from reasoning_cli.errors import ConfigurationError, ReasoningError
 from reasoning_cli.operations.costs.budget import Limits, Standing, read_limits, spending_rate, standings
 from reasoning_cli.operations.deploy.status import last_look

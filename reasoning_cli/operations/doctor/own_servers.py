@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli import settings as s
 from reasoning_cli.decisions.answers import InvalidAnswer, cut_of, decision_of, is_natural_end, read_answer
-from reasoning_cli.engines.openai.problems import ServerMissingError, ServerUnreachableError
+from reasoning_cli.engines.errors import MissingError, UnreachableError
 from reasoning_cli.errors import ConfigurationError, ReasoningError
 from reasoning_cli.operations.deploy.own_server import OwnServer, own_server
 from reasoning_cli.operations.deploy.smoke_test import built_in_question
@@ -19,7 +19,7 @@ from reasoning_cli.settings import Settings
 from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.openai.client import ModelServer
+    from reasoning_cli.engines.clients import ListingServer
 
 # What a first answer may take beside the slot's deadline: servers load a model when it is first asked for.
 _PATIENCE_SECONDS = 30.0
@@ -43,16 +43,16 @@ def check_own_servers(settings: Settings) -> Iterator[Check]:
                 yield warn("gateway", f"{name}: {error.message}", f"reasoning models test {name}")
 
 
-def _checks(settings: Settings, server: OwnServer, client: ModelServer) -> Iterator[Check]:
+def _checks(settings: Settings, server: OwnServer, client: ListingServer) -> Iterator[Check]:
     name, url = spell_model_type(server.model_type), bare_address(server.url)
     fix = f"reasoning config set {server.model_type}.provider_url URL"
     try:
         listed = client.models()
-    except ServerUnreachableError as error:
+    except UnreachableError as error:
         why = error.message.rpartition("`: ")[2]
         yield warn("gateway", f"{name} is served at {url}, which cannot be reached: {why}", fix)
         return
-    except ServerMissingError:
+    except MissingError:
         yield warn("gateway", f"{name} is served at {url}, where no OpenAI-compatible API is (is /v1 missing?)", fix)
         return
     except ReasoningError:
@@ -83,7 +83,7 @@ def _checks(settings: Settings, server: OwnServer, client: ModelServer) -> Itera
         )
 
 
-def _decision(settings: Settings, server: OwnServer, client: ModelServer) -> Iterator[Check]:
+def _decision(settings: Settings, server: OwnServer, client: ListingServer) -> Iterator[Check]:
     """What came of a decision in the slot's form: valid, in time, and as sure as it is told."""
     model_type, name = server.model_type, spell_model_type(server.model_type)
     question = built_in_question(model_type, str(settings.get(s.PROMPT_FORM[model_type])))

@@ -13,7 +13,7 @@ from typing import Any
 
 from reasoning_cli import __version__
 from reasoning_cli import settings as s
-from reasoning_cli.engines.together.client import TogetherClient
+from reasoning_cli.engines.clients import Cloud
 from reasoning_cli.errors import ConfigurationError, ExitCode, ReasoningError
 from reasoning_cli.operations.deploy.own_server import own_servers
 from reasoning_cli.operations.doctor.check import Check, Status, database_path, existing_store, fail, failed, ok, warn
@@ -39,7 +39,7 @@ _FAMILIES = ("REASONING_", "CUSTOM_REASONING_", "TOGETHER_AI_", "ANTHROPIC_PROXY
 
 
 def run_checks(
-    settings: Settings, connect: Callable[[], TogetherClient] | None, now: Callable[[], datetime], probes: Probes
+    settings: Settings, connect: Callable[[], Cloud] | None, now: Callable[[], datetime], probes: Probes
 ) -> Iterator[Check]:
     """Every check in turn, quick ones first. Without `connect` the network is left alone."""
     yield ok("program", f"python {platform.python_version()}, reasoning {__version__}")

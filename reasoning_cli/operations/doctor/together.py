@@ -6,8 +6,8 @@ from collections.abc import Callable, Generator
 from datetime import datetime
 
 from reasoning_cli import settings as s
-from reasoning_cli.engines.together.client import TogetherClient
-from reasoning_cli.engines.together.wire import Deployment
+from reasoning_cli.engines.clients import Hosting
+from reasoning_cli.engines.serving import Deployment
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.costs.budget import AT_REST
 from reasoning_cli.operations.doctor.check import Check, existing_store, failed, ok, warn
@@ -19,7 +19,7 @@ MOST_SKEW_SECONDS = 30
 
 
 def check_account(
-    settings: Settings, connect: Callable[[], TogetherClient], now: Callable[[], datetime]
+    settings: Settings, connect: Callable[[], Hosting], now: Callable[[], datetime]
 ) -> Generator[Check, None, list[Deployment] | None]:
     """Key, clock and what runs. Returns those of ours that run, or None when Together did not tell."""
     try:
@@ -49,7 +49,7 @@ def _clock(ahead: float) -> Check:
     return warn("clock", f"this clock is {abs(ahead):.0f} s {side} Together's", "sudo timedatectl set-ntp true")
 
 
-def _running(settings: Settings, client: TogetherClient) -> tuple[list[Deployment], list[Deployment]]:
+def _running(settings: Settings, client: Hosting) -> tuple[list[Deployment], list[Deployment]]:
     """What may cost money now: what was made from here, and the rest."""
     known: set[str | None] = set()
     store = existing_store(settings)
@@ -67,7 +67,7 @@ def _running(settings: Settings, client: TogetherClient) -> tuple[list[Deploymen
     ]
 
 
-def _what_runs(client: TogetherClient, ours: list[Deployment], strange: list[Deployment]) -> Check:
+def _what_runs(client: Hosting, ours: list[Deployment], strange: list[Deployment]) -> Check:
     """With what it costs at most, if all of it scales up."""
     if not ours and not strange:
         return ok("running", "nothing runs at Together")

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 from reasoning_cli.decisions.answers import cut_of, is_natural_end
 from reasoning_cli.decisions.compact import compact
 from reasoning_cli.decisions.scoring import Score, Truth, score, truth_of
-from reasoning_cli.engines.openai.problems import ServerBusyError, ServerRefusedError, ServerUnreachableError
-from reasoning_cli.engines.together.problems import BusyError, NotServingError, RequestRefusedError, UnreachableError
+from reasoning_cli.engines.errors import BusyError, NotServingError, RequestRefusedError, UnreachableError
 from reasoning_cli.operations.costs.token_prices import TokenPrice
 from reasoning_cli.operations.evaluate.candidates import ORIGINAL, Candidate
 from reasoning_cli.operations.evaluate.code_checks import CodeChecks
@@ -34,8 +33,7 @@ from reasoning_cli.store.evaluate.reader import AskedRow, EvaluationRows
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from reasoning_cli.engines.openai.client import ModelServer
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.clients import Answering
 
 # What a busy or flapping service is given before the evaluation stands still: about three minutes, and longer where
 # it says itself how long it is to be left alone, a minute at most at a time.
@@ -97,7 +95,7 @@ class _Reply:
 
 
 def run_evaluation(
-    connect: Callable[[], TogetherClient],
+    connect: Callable[[], Answering],
     store: Store,
     plan: EvaluationPlan,
     prices: Mapping[str, TokenPrice],
@@ -133,11 +131,9 @@ def run_evaluation(
     return finished
 
 
-def _clients(
-    plan: EvaluationPlan, connect: Callable[[], TogetherClient], opened: ExitStack
-) -> list[TogetherClient | ModelServer]:
+def _clients(plan: EvaluationPlan, connect: Callable[[], Answering], opened: ExitStack) -> list[Answering]:
     """By candidate, whom to ask; what is opened for that is closed by `opened`."""
-    clients: list[TogetherClient | ModelServer] = []
+    clients: list[Answering] = []
     for candidate in plan.candidates:
         if candidate.server is None:
             clients.append(connect())
@@ -151,7 +147,7 @@ def _clients(
 class _Run:
     def __init__(
         self,
-        clients: Sequence[TogetherClient | ModelServer],
+        clients: Sequence[Answering],
         store: Store,
         plan: EvaluationPlan,
         record: EvaluationRecord,
@@ -295,14 +291,14 @@ class _Run:
                 answer = self._clients[question.place - 1].chat(
                     question.candidate.serving_name, messages, max_tokens=self._plan.request.max_tokens
                 )
-            except (BusyError, NotServingError, ServerBusyError, ServerUnreachableError, UnreachableError) as problem:
+            except (BusyError, NotServingError, UnreachableError) as problem:
                 if attempt == _ATTEMPTS - 1 or self._over.is_set():
                     raise
-                asked = problem.wait_seconds if isinstance(problem, BusyError | ServerBusyError) else None
+                asked = problem.wait_seconds if isinstance(problem, BusyError) else None
                 usual = min(_LONGEST_WAIT_SECONDS, 0.5 * 2**attempt) * random.uniform(0.75, 1)
                 self._context.sleep(usual if asked is None else asked)
                 continue
-            except (RequestRefusedError, ServerRefusedError) as problem:
+            except RequestRefusedError as problem:
                 if problem.code == "model_not_available":
                     raise
                 return _Reply(failure=f"refused: {problem.code or 'no reason given'}")

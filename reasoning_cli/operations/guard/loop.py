@@ -27,7 +27,7 @@ from reasoning_cli.store.serving.attempts import Attempts
 from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.clients import Cloud
 
 ACTOR = "guard"
 CLEANUP_INTERVAL = timedelta(hours=1)
@@ -59,7 +59,7 @@ class Guard:
     asked: set[str] = field(default_factory=set)
     warned: set[str] = field(default_factory=set)
 
-    def look(self, client: TogetherClient, rules: Rules) -> Round:
+    def look(self, client: Cloud, rules: Rules) -> Round:
         """One round. Raises what keeps it from looking at all; a single deployment's trouble is in the result."""
         at = refresh(client, self.store)
         live = Deployments(self.store).live()
@@ -117,7 +117,7 @@ class Guard:
             self.cleaned_at = now
         return gone
 
-    def _act(self, client: TogetherClient, verdict: Verdict, rules: Rules, at: datetime) -> None:
+    def _act(self, client: Cloud, verdict: Verdict, rules: Rules, at: datetime) -> None:
         record = verdict.record
         if record.endpoint_id is None or record.deployment_id is None:
             raise NotFoundError(f"`{record.endpoint_name}` is not known at Together yet", "`reasoning models status`")
@@ -152,7 +152,7 @@ class Guard:
         return said
 
 
-def _watch(client: TogetherClient, store: Store, record: DeploymentRecord, rules: Rules, at: datetime) -> Watched:
+def _watch(client: Cloud, store: Store, record: DeploymentRecord, rules: Rules, at: datetime) -> Watched:
     """How long a deployment has been quiet, by our log and by Together's count; and why it was stopped last.
 
     Quiet is only said when both agree that nothing came in all the time it may be idle.
@@ -195,7 +195,7 @@ Notify = Callable[[Round], None]
 
 def run_guard(
     guard: Guard,
-    connect: Callable[[], TogetherClient],
+    connect: Callable[[], Cloud],
     rules: Callable[[], Rules],
     *,
     pause: Callable[[Round | None], None] | None,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from reasoning_cli.engines.together.problems import MissingError
+from reasoning_cli.engines.errors import MissingError
 from reasoning_cli.errors import ConfigurationError, NotFoundError
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.clients import Hosting
 
 
 def find_live(store: Store, target: str) -> DeploymentRecord:
@@ -28,7 +28,7 @@ def find_live(store: Store, target: str) -> DeploymentRecord:
     return record
 
 
-def find_made(client: TogetherClient, store: Store, record: DeploymentRecord) -> DeploymentRecord:
+def find_made(client: Hosting, store: Store, record: DeploymentRecord) -> DeploymentRecord:
     """A deploy that broke off may have made more than it could write down: look by name.
 
     Raises ConfigurationError when the key is not the one it was deployed with.
@@ -51,7 +51,7 @@ def find_made(client: TogetherClient, store: Store, record: DeploymentRecord) ->
     return record
 
 
-def _find_attached(client: TogetherClient, store: Store, rider: DeploymentRecord) -> DeploymentRecord:
+def _find_attached(client: Hosting, store: Store, rider: DeploymentRecord) -> DeploymentRecord:
     base = Deployments(store).get(rider.rides_on or "")
     if rider.adapter_id is not None or base is None or base.endpoint_id is None or base.deployment_id is None:
         return rider
@@ -64,7 +64,7 @@ def _find_attached(client: TogetherClient, store: Store, rider: DeploymentRecord
     return Deployments(store).update(rider.key, endpoint_id=base.endpoint_id, adapter_id=attached.id)
 
 
-def _check_project(client: TogetherClient, record: DeploymentRecord) -> None:
+def _check_project(client: Hosting, record: DeploymentRecord) -> None:
     """To another project's key everything is missing, which must not be taken for deleted, and free."""
     if record.project_id not in (None, client.project.id):
         raise ConfigurationError(

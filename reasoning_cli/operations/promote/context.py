@@ -12,7 +12,7 @@ from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.clients import Cloud
 
 COMMAND, GUARD = "operator", "guard"
 
@@ -22,7 +22,7 @@ class PromotionContext:
     """What a promotion is carried out with. `settings` reads them anew; `now` is the clock that decisions are dated by,
     which in the sandbox is another than the client's; `actor` is who does it, for the events."""
 
-    client: TogetherClient
+    client: Cloud
     store: Store
     settings: Callable[[], Settings]
     now: Callable[[], datetime]

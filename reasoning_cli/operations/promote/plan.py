@@ -24,7 +24,7 @@ from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
 from reasoning_cli.values import Mode, PromptForm, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.clients import Cloud
 
 STEPS = (10, 50, 100)
 HOLD = 50
@@ -141,7 +141,7 @@ def _of_record(record: DeploymentRecord, run: TrainingRun | None) -> Candidate:
 
 
 def plan_promotion(
-    client: TogetherClient,
+    client: Cloud,
     store: Store,
     settings: Settings,
     limits: Limits,
@@ -213,7 +213,7 @@ def _refuse_what_cannot_be(
 
 
 def _plan_deploy(
-    client: TogetherClient,
+    client: Cloud,
     store: Store,
     limits: Limits,
     candidate: Candidate,

@@ -23,7 +23,7 @@ from reasoning_cli.store.promote.promotions import Promotion, Promotions
 from reasoning_cli.values import Mode, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.clients import Cloud
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class BackPlan:
         return self.promotion.finished_at is None
 
 
-def plan_back(client: TogetherClient, store: Store, limits: Limits, model_type: str) -> BackPlan:
+def plan_back(client: Cloud, store: Store, limits: Limits, model_type: str) -> BackPlan:
     """Find the last promotion and what was before it. Raises NotFoundError where there is none to take back, and what
     `plan_rollback` raises."""
     name = spell_model_type(model_type)

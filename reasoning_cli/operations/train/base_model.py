@@ -9,7 +9,7 @@ from reasoning_cli.errors import NotFoundError
 from reasoning_cli.operations.train.estimate import billions_of
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.clients import Catalog
 
 # Billions of parameters that a type of decision takes, and why.
 _SUITS = {
@@ -21,7 +21,7 @@ _BONUS = 0.5  # for what Together recommends, in doublings of the size
 _USELESS = ("SUPPORTED_MODEL_STATUS_DEPRECATED", "SUPPORTED_MODEL_STATUS_HIDDEN")
 
 
-def choose_base(client: TogetherClient, model_type: str) -> tuple[str, str]:
+def choose_base(client: Catalog, model_type: str) -> tuple[str, str]:
     """A model that can be fine-tuned and served and is of the size that suits the type, and why.
 
     NotFoundError when Together offers none.

@@ -14,7 +14,7 @@ from decimal import ROUND_UP, Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.fine_tunes import Job
+    from reasoning_cli.engines.jobs import Job
 
 MARGIN = Decimal("1.25")  # by which Together's own price may exceed what was said before, without a word
 

@@ -23,7 +23,7 @@ from reasoning_cli.values import MODEL_TYPES, spell_model_type
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.clients import Training
 
 Kind = Literal["merged", "adapter"]
 KINDS: tuple[Kind, ...] = ("merged", "adapter")
@@ -122,14 +122,14 @@ def find_trained(store: Store, name: str) -> Trained:
     return Trained(run, jobs.get(run.job_id or ""))
 
 
-def refresh_trained(client: TogetherClient, store: Store, context: TrainingContext) -> None:
+def refresh_trained(client: Training, store: Store, context: TrainingContext) -> None:
     """Look at every job of the account, and write down what came of ours."""
     note_fine_tunes(client, store)
     for run in [run for run in TrainingRuns(store).all() if not run.over]:
         look(client, store, run, context)
 
 
-def cancel(client: TogetherClient, store: Store, trained: Trained, context: TrainingContext) -> Trained:
+def cancel(client: Training, store: Store, trained: Trained, context: TrainingContext) -> Trained:
     """Give a run up: its job is stopped, or never made. Raises ReasoningError when it is over already."""
     run = trained.run
     check_cancel(trained)
@@ -148,7 +148,7 @@ def cancel(client: TogetherClient, store: Store, trained: Trained, context: Trai
     return find_trained(store, trained.id)
 
 
-def _given_up(client: TogetherClient, store: Store, trained: Trained, context: TrainingContext) -> TrainingRun:
+def _given_up(client: Training, store: Store, trained: Trained, context: TrainingContext) -> TrainingRun:
     """The run, over; or with its job, where that was made all the same."""
     run = trained.run
     assert run is not None
@@ -189,7 +189,7 @@ def check_delete(store: Store, trained: Trained) -> None:
             )
 
 
-def delete(client: TogetherClient, store: Store, trained: Trained, context: TrainingContext) -> None:
+def delete(client: Training, store: Store, trained: Trained, context: TrainingContext) -> None:
     """Delete the job and the files of it at Together; what it cost and what it was trained on stays known here."""
     check_delete(store, trained)
     if trained.job_id is not None:
@@ -200,7 +200,7 @@ def delete(client: TogetherClient, store: Store, trained: Trained, context: Trai
     Events(store).add(Event(context.now(), context.actor, "train_delete", trained.id, {"job": trained.job_id}))
 
 
-def forget_files(client: TogetherClient, store: Store, run: TrainingRun) -> None:
+def forget_files(client: Training, store: Store, run: TrainingRun) -> None:
     """Delete the files of a run at Together, but those another run trains on."""
     others = [
         other_run for other_run in TrainingRuns(store).all() if other_run.number != run.number and not other_run.over
@@ -212,7 +212,7 @@ def forget_files(client: TogetherClient, store: Store, run: TrainingRun) -> None
 
 
 def download(
-    client: TogetherClient,
+    client: Training,
     trained: Trained,
     path: Path,
     kind: Kind | None,

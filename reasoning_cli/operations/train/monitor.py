@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from reasoning_cli.engines.together.problems import BusyError, MissingError, UnreachableError
+from reasoning_cli.engines.errors import BusyError, MissingError, UnreachableError
 from reasoning_cli.errors import ReasoningError, RemoteError
 from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
 from reasoning_cli.operations.deploy.catalog import serving_options
@@ -16,21 +16,21 @@ from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
 from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
-    from reasoning_cli.engines.together.fine_tunes import Job
+    from reasoning_cli.engines.clients import Training
+    from reasoning_cli.engines.jobs import Job
 
 _TRIES_TO_REACH = 5
 _REGISTERED_WITHIN = timedelta(minutes=5)  # of its end, a job's result is in the registry, or will never be
 _LOOKS_PER_CURVE = 4  # looks at the job for one at what was measured
 
 
-def run_training(client: TogetherClient, store: Store, run: TrainingRun, context: TrainingContext) -> TrainingRun:
+def run_training(client: Training, store: Store, run: TrainingRun, context: TrainingContext) -> TrainingRun:
     """Bring a run to its end, from wherever it is. Raises what keeps it from going on; the same again does."""
     run = advance(client, store, run, context)
     return run if run.over else watch_training(client, store, run, context)
 
 
-def watch_training(client: TogetherClient, store: Store, run: TrainingRun, context: TrainingContext) -> TrainingRun:
+def watch_training(client: Training, store: Store, run: TrainingRun, context: TrainingContext) -> TrainingRun:
     """Look at the job again and again until it is over. RemoteError when time is over, or Together out of reach."""
     started: datetime | None = None
     unreached = looks = 0
@@ -74,9 +74,7 @@ def job_status(job: Job | None) -> str:
     return job.status.replace("_", " ") if job is not None and job.status else "on its way"
 
 
-def look(
-    client: TogetherClient, store: Store, run: TrainingRun, context: TrainingContext
-) -> tuple[TrainingRun, Job | None]:
+def look(client: Training, store: Store, run: TrainingRun, context: TrainingContext) -> tuple[TrainingRun, Job | None]:
     """One look at the job of a run: written down, with its price, and with its end if it has come to one."""
     if run.over or run.job_id is None:
         return run, None
@@ -94,7 +92,7 @@ def look(
     return run, job
 
 
-def look_at_all(client: TogetherClient, store: Store, context: TrainingContext) -> list[tuple[TrainingRun, Job | None]]:
+def look_at_all(client: Training, store: Store, context: TrainingContext) -> list[tuple[TrainingRun, Job | None]]:
     """Every run that goes on, after a look at its job."""
     return [look(client, store, run, context) for run in going(store)]
 
@@ -109,7 +107,7 @@ def not_shown(store: Store) -> list[TrainingRun]:
     return [run for run in TrainingRuns(store).all() if not run.over or run.seen_at is None]
 
 
-def losses_of(client: TogetherClient, job_id: str) -> tuple[float, ...]:
+def losses_of(client: Training, job_id: str) -> tuple[float, ...]:
     """The loss while it trained, step by step; nothing where Together does not say."""
     try:
         measured = client.job_metrics(job_id)
@@ -120,18 +118,16 @@ def losses_of(client: TogetherClient, job_id: str) -> tuple[float, ...]:
     return tuple(metrics["train/loss"] for metrics in measured if "train/loss" in metrics)
 
 
-def _may_be_registered_yet(client: TogetherClient, job: Job) -> bool:
+def _may_be_registered_yet(client: Training, job: Job) -> bool:
     """Whether a job is completed so lately that its result may still come."""
     if job.status != "completed" or job.is_registered or job.updated_at is None:
         return False
     return client.now() - job.updated_at < _REGISTERED_WITHIN
 
 
-def _end(client: TogetherClient, store: Store, run: TrainingRun, job: Job, context: TrainingContext) -> TrainingRun:
+def _end(client: Training, store: Store, run: TrainingRun, job: Job, context: TrainingContext) -> TrainingRun:
     """What came of a job that is over."""
-    from reasoning_cli.engines.together.fine_tunes import error_of
-
-    error = error_of(job, [] if job.status == "completed" else client.job_events(job.id))
+    error = client.job_error(job, [] if job.status == "completed" else client.job_events(job.id))
     TrainingRuns(store).update(run.number, at=context.now(), job_status=job.status)
     if error is not None:
         stage = "cancelled" if job.status == "cancelled" else "failed"
@@ -143,7 +139,7 @@ def _end(client: TogetherClient, store: Store, run: TrainingRun, job: Job, conte
     return run
 
 
-def _done(client: TogetherClient, store: Store, run: TrainingRun, job: Job, context: TrainingContext) -> TrainingRun:
+def _done(client: Training, store: Store, run: TrainingRun, job: Job, context: TrainingContext) -> TrainingRun:
     runs, now = TrainingRuns(store), context.now()
     model_id = job.model_object_id or job.adapter_object_id
     assert model_id is not None

@@ -12,7 +12,7 @@ from decimal import Decimal
 from math import ceil
 from typing import TYPE_CHECKING, Literal
 
-from reasoning_cli.engines.together.problems import MissingError
+from reasoning_cli.engines.errors import MissingError
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, UsageError
 from reasoning_cli.operations.costs.budget import Limits, Standing, standings
 from reasoning_cli.operations.data.export.run import ExportReport, ExportRequest, export_samples
@@ -26,8 +26,8 @@ from reasoning_cli.store.train.runs import TrainingRuns
 from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
-    from reasoning_cli.engines.together.fine_tunes import ModelLimits
+    from reasoning_cli.engines.clients import Cloud
+    from reasoning_cli.engines.jobs import ModelLimits
 
 Method = Literal["sft", "dpo"]
 METHODS: tuple[Method, ...] = ("sft", "dpo")
@@ -130,7 +130,7 @@ class TrainingPlan:
 
 
 def plan_training(
-    client: TogetherClient,
+    client: Cloud,
     store: Store,
     limits: Limits,
     request: TrainRequest,
@@ -305,7 +305,7 @@ def slot_model(store: Store, model_type: str) -> str | None:
 # --- how ---
 
 
-def _looked_up(client: TogetherClient, base: str) -> tuple[str, ModelLimits, tuple[Hardware, ...]]:
+def _looked_up(client: Cloud, base: str) -> tuple[str, ModelLimits, tuple[Hardware, ...]]:
     """A base by the name it is tuned by, what it allows, and how it is served; not at all where the catalogue has none.
 
     Raises NotFoundError for what is not known, or cannot be tuned.
@@ -326,10 +326,10 @@ def _looked_up(client: TogetherClient, base: str) -> tuple[str, ModelLimits, tup
 
 
 def _base(
-    client: TogetherClient,
+    client: Cloud,
     store: Store,
     request: TrainRequest,
-    choose: Callable[[TogetherClient, str], tuple[str, str]],
+    choose: Callable[[Cloud, str], tuple[str, str]],
 ) -> tuple[str, str]:
     """The base that was named, that of the job to go on from, that of the last run, else one that suits the type."""
     if request.from_job is not None:

@@ -15,7 +15,7 @@ from reasoning_cli.store.samples.training_log import SampleFilter
 from reasoning_cli.store.train.runs import TrainingRun
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.fine_tune_requests import JobRequest
+    from reasoning_cli.engines.jobs import JobRequest
 
 # What two plans of the same samples and figures may differ in.
 _OF_THE_MOMENT = ("agreed_cents", "estimate_cents", "estimate_source", "slot_model", "serving_cents_per_hour")
@@ -81,7 +81,7 @@ def request_of(run: TrainingRun) -> TrainRequest:
 
 def job_request(run: TrainingRun) -> JobRequest:
     """The job of a run whose files are at Together."""
-    from reasoning_cli.engines.together.fine_tune_requests import JobRequest
+    from reasoning_cli.engines.jobs import JobRequest
 
     plan: Any = run.plan
     figures = Figures(**plan["figures"])

@@ -17,7 +17,7 @@ from reasoning_cli.store.samples.training_log import SampleFilter
 from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
+    from reasoning_cli.engines.clients import Cloud
     from reasoning_cli.operations.train.plan import TrainingPlan, TrainRequest
 
 _EXPECT = (
@@ -57,7 +57,7 @@ def fullest_type(store: Store, now: datetime) -> str:
 
 
 def advise(
-    client: TogetherClient,
+    client: Cloud,
     store: Store,
     limits: Limits,
     request: TrainRequest,

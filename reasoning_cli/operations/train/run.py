@@ -17,7 +17,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reasoning_cli.engines.together.problems import MissingError, QuotaError, RequestRefusedError, UnreachableError
+from reasoning_cli.engines.errors import MissingError, QuotaError, RequestRefusedError, UnreachableError
 from reasoning_cli.errors import DataError, LimitError, ReasoningError, RemoteError
 from reasoning_cli.operations.costs.budget import Limits, standings
 from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
@@ -33,10 +33,8 @@ from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
 from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
-    from reasoning_cli.engines.together.file_types import RemoteFile
-    from reasoning_cli.engines.together.fine_tune_requests import JobRequest
-    from reasoning_cli.engines.together.fine_tunes import Job, PriceEstimate
+    from reasoning_cli.engines.clients import Training
+    from reasoning_cli.engines.jobs import Job, JobRequest, PriceEstimate, RemoteFile
 
 CREATING = "creating"  # the status of a job that was asked for, as long as nobody knows whether it was made
 _LOOKS_FOR_A_JOB = 2  # one more comes before the job is asked for again
@@ -96,7 +94,7 @@ def begin_training(store: Store, plan: TrainingPlan, at: datetime) -> TrainingRu
     return run
 
 
-def advance(client: TogetherClient, store: Store, run: TrainingRun, context: TrainingContext) -> TrainingRun:
+def advance(client: Training, store: Store, run: TrainingRun, context: TrainingContext) -> TrainingRun:
     """Bring a run as far as a job at Together, or to its end when that cannot be; the run as it then is.
 
     Raises what keeps it where it is: the same again goes on. It says so in the run, as its `problem`.
@@ -156,7 +154,7 @@ def clear_away(store: Store, run: TrainingRun, folder: Path) -> None:
 
 
 class _Step:
-    def __init__(self, client: TogetherClient, store: Store, context: TrainingContext) -> None:
+    def __init__(self, client: Training, store: Store, context: TrainingContext) -> None:
         self._client, self._store, self._context = client, store, context
         self._runs = TrainingRuns(store)
         self._exported = False

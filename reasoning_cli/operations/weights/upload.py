@@ -15,8 +15,9 @@ from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError, Usa
 from reasoning_cli.operations.deploy.catalog import find_model, serving_options
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
-    from reasoning_cli.engines.together.wire import Model, RemoteUpload, Revision
+    from reasoning_cli.engines.clients import Cloud, Uploading
+    from reasoning_cli.engines.serving import Model, Revision
+    from reasoning_cli.engines.weights import RemoteUpload
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -77,7 +78,7 @@ def check_name(name: str) -> None:
         raise UsageError(f"`{name}` is not a name of a model", "1 to 96 letters, digits, dots, underscores and hyphens")
 
 
-def check_base(client: TogetherClient, base: str) -> Model:
+def check_base(client: Cloud, base: str) -> Model:
     """The base that is meant. Raises NotFoundError when nothing built on it could be served afterwards."""
     found = find_model(client, base)
     if not serving_options(client, found):
@@ -87,7 +88,7 @@ def check_base(client: TogetherClient, base: str) -> Model:
     return found
 
 
-def plan_upload(client: TogetherClient, name: str, source: str, base: str, kind: str) -> UploadPlan:
+def plan_upload(client: Cloud, name: str, source: str, base: str, kind: str) -> UploadPlan:
     """Check name, source and base, and look what an earlier run has begun. Makes nothing.
 
     Raises NotFoundError for a base that is not known, or on which nothing could be served afterwards.
@@ -108,7 +109,7 @@ def plan_upload(client: TogetherClient, name: str, source: str, base: str, kind:
     return UploadPlan(name, url, found, kind, model, going, None if going else newest)
 
 
-def run_upload(client: TogetherClient, plan: UploadPlan, token: str | None, wait: Patience) -> tuple[Model, Revision]:
+def run_upload(client: Uploading, plan: UploadPlan, token: str | None, wait: Patience) -> tuple[Model, Revision]:
     """Do what `plan` says, or go on with it; the model and its validated weights.
 
     Raises RemoteError when the service gives up or time is over, ReasoningError when the weights are not valid.
@@ -132,12 +133,12 @@ def run_upload(client: TogetherClient, plan: UploadPlan, token: str | None, wait
     return model, wait_until_valid(client, model, wait, started)
 
 
-def newest_revision(client: TogetherClient, model: Model) -> Revision | None:
+def newest_revision(client: Uploading, model: Model) -> Revision | None:
     """The weights of a model that count."""
     return max(client.revisions(model), key=lambda revision: revision.created_at, default=None)
 
 
-def wait_until_valid(client: TogetherClient, model: Model, wait: Patience, started: datetime | None = None) -> Revision:
+def wait_until_valid(client: Uploading, model: Model, wait: Patience, started: datetime | None = None) -> Revision:
     """The newest weights of a model once Together has validated them. Raises as `run_upload` does."""
     started = started or client.now()
     while True:
@@ -161,7 +162,7 @@ def _reason(error: object) -> str:
     return str(error.get("message") or error) if isinstance(error, dict) else str(error)
 
 
-def _wait(client: TogetherClient, wait: Patience, started: datetime, text: str, model: Model) -> None:
+def _wait(client: Uploading, wait: Patience, started: datetime, text: str, model: Model) -> None:
     elapsed = client.now() - started
     wait.notify(Step(text, elapsed))
     if elapsed >= wait.timeout:

@@ -20,7 +20,7 @@ from reasoning_cli.operations.weights.folder import WeightFile
 from reasoning_cli.paths import make_private_dir
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.uploads import FileLinks
+    from reasoning_cli.engines.weights import FileLinks
 
 Link = tuple[str, dict[str, str]]
 

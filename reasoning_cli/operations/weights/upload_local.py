@@ -18,18 +18,17 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from reasoning_cli.engines.together.problems import RequestRefusedError
-from reasoning_cli.engines.together.storage import LinkExpiredError
-from reasoning_cli.engines.together.uploads import SentFile
+from reasoning_cli.engines.errors import LinkExpiredError, RequestRefusedError
+from reasoning_cli.engines.weights import SentFile
 from reasoning_cli.errors import DataError, NotFoundError, ReasoningError
 from reasoning_cli.operations.weights.folder import Folder, read_folder
 from reasoning_cli.operations.weights.upload import Patience, check_base, check_name, newest_revision, wait_until_valid
 from reasoning_cli.operations.weights.upload_journal import Sent, UploadRecord, count_parts, open_record, record_path
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.together.client import TogetherClient
-    from reasoning_cli.engines.together.storage import Storage
-    from reasoning_cli.engines.together.wire import Model, Revision
+    from reasoning_cli.engines.clients import Cloud, Uploading
+    from reasoning_cli.engines.serving import Model, Revision
+    from reasoning_cli.engines.weights import Storage
 
 AT_ONCE = 8
 _CHUNK_BYTES = 1024 * 1024
@@ -130,7 +129,7 @@ class _Progress:
             seconds -= 0.5
 
 
-def plan_local(client: TogetherClient, name: str, root: Path, base: str, kind: str, records: Path) -> LocalPlan:
+def plan_local(client: Cloud, name: str, root: Path, base: str, kind: str, records: Path) -> LocalPlan:
     """Check folder, name and base, and look what an earlier run has done. Makes and sends nothing.
 
     Raises what `read_folder` does, and NotFoundError for a base on which nothing could be served afterwards.
@@ -158,7 +157,7 @@ def plan_local(client: TogetherClient, name: str, root: Path, base: str, kind: s
     return LocalPlan(name, folder, found, kind, model, revision, same, begun)
 
 
-def is_there(client: TogetherClient, plan: LocalPlan, mover: Mover) -> bool:
+def is_there(client: Uploading, plan: LocalPlan, mover: Mover) -> bool:
     """Whether the newest weights at Together are these, byte for byte. Reads the folder where the sizes say maybe."""
     if not plan.may_be_there or plan.model is None or plan.revision is None:
         return False
@@ -171,7 +170,7 @@ def is_there(client: TogetherClient, plan: LocalPlan, mover: Mover) -> bool:
     return same
 
 
-def run_local(client: TogetherClient, plan: LocalPlan, mover: Mover, patience: Patience) -> tuple[Model, Revision]:
+def run_local(client: Uploading, plan: LocalPlan, mover: Mover, patience: Patience) -> tuple[Model, Revision]:
     """Do what `plan` says, or go on with it; the model and its validated weights.
 
     Raises RemoteError when the network or the service gives up, DataError when a file changes meanwhile,
@@ -210,7 +209,7 @@ class AbortPlan:
     deletes_model: bool
 
 
-def plan_abort(client: TogetherClient, name: str, records: Path) -> AbortPlan:
+def plan_abort(client: Uploading, name: str, records: Path) -> AbortPlan:
     """What `models upload NAME` began and did not finish; the folder is not needed. NotFoundError for nothing."""
     model = client.find_model_record(name)
     if model is None:
@@ -222,7 +221,7 @@ def plan_abort(client: TogetherClient, name: str, records: Path) -> AbortPlan:
     return AbortPlan(model, count_parts(path), revision is None and not fetched)
 
 
-def run_abort(client: TogetherClient, plan: AbortPlan, records: Path) -> None:
+def run_abort(client: Uploading, plan: AbortPlan, records: Path) -> None:
     """Forget what was sent, and delete a model that has no weights. Raises ReasoningError while a run is at it."""
     with open_record(record_path(records, plan.model.id), ()) as record:
         if plan.deletes_model:
@@ -247,7 +246,7 @@ def _hash(folder: Folder, record: UploadRecord, mover: Mover) -> None:
     _in_parallel([partial(read, file) for file in todo], progress)
 
 
-def _ask_where(client: TogetherClient, model: Model, record: UploadRecord, todo: Sequence[Sent]) -> None:
+def _ask_where(client: Uploading, model: Model, record: UploadRecord, todo: Sequence[Sent]) -> None:
     """Addresses for the parts of files, or the word that a file is there already."""
     if not todo:
         return
@@ -264,7 +263,7 @@ def _ask_where(client: TogetherClient, model: Model, record: UploadRecord, todo:
         record.begun(sent, links)
 
 
-def _send(client: TogetherClient, model: Model, folder: Folder, record: UploadRecord, mover: Mover) -> None:
+def _send(client: Uploading, model: Model, folder: Folder, record: UploadRecord, mover: Mover) -> None:
     """Every part that is missing. Addresses that are no longer good are asked for anew, a file at a time."""
     total = sum(file.file.size for file in record.files.values())
     fruitless = 0

@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 
-from reasoning_cli.engines.together.client import TogetherClient
-from reasoning_cli.engines.together.connection import ATTEMPTS, LONGEST_WAIT_SECONDS
-from reasoning_cli.engines.together.problems import (
+from reasoning_cli.engines.errors import (
     BusyError,
     ConflictError,
     CreditError,
@@ -23,6 +21,8 @@ from reasoning_cli.engines.together.problems import (
     RequestRefusedError,
     UnreachableError,
 )
+from reasoning_cli.engines.together.client import TogetherClient
+from reasoning_cli.engines.together.connection import ATTEMPTS, LONGEST_WAIT_SECONDS
 from reasoning_cli.errors import ConfigurationError, ExitCode, NotFoundError, ReasoningError
 from reasoning_cli.sandbox.server import SandboxServer
 from tests.conftest import Run

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from reasoning_cli.engines.together.contract import Deviation, Kind, deviations, documented
+from reasoning_cli.engines.contract import Deviation, Kind
+from reasoning_cli.engines.together.contract.shapes import deviations, documented
 from tests.sandbox.contract import CONTRACT_FILE
 
 SCRIPT = Path(__file__).parents[3] / ".ci/contract.py"
-SHIPPED = Path(__file__).parents[3] / "reasoning_cli/engines/together/contract.json"
+SHIPPED = Path(__file__).parents[3] / "reasoning_cli/engines/together/contract/contract.json"
 EVENTS = "/v2/projects/{}/endpoints/{}/events"
 EVENT = {
     "id": "evt_1",

@@ -9,11 +9,16 @@ from typing import Any
 
 import pytest
 
+from reasoning_cli.engines.errors import (
+    BusyError,
+    FileChangedError,
+    MissingError,
+    RequestRefusedError,
+    UnreachableError,
+)
 from reasoning_cli.engines.together.client import TogetherClient
 from reasoning_cli.engines.together.file_types import RemoteFile, Sending
-from reasoning_cli.engines.together.local_file import FileChangedError
 from reasoning_cli.engines.together.multipart import record_path
-from reasoning_cli.engines.together.problems import BusyError, MissingError, RequestRefusedError, UnreachableError
 from reasoning_cli.errors import DataError
 from tests.engines.together.service import KEY, Service, service
 from tests.sandbox.decisions import write

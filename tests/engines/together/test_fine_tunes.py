@@ -12,16 +12,10 @@ from typing import Any
 import pytest
 import zstandard
 
+from reasoning_cli.engines.errors import BusyError, CreditError, MissingError, RequestRefusedError, UnreachableError
 from reasoning_cli.engines.together.file_types import Sending
 from reasoning_cli.engines.together.fine_tune_requests import JobRequest
 from reasoning_cli.engines.together.fine_tunes import Job, JobEvent, PriceEstimate, error_of
-from reasoning_cli.engines.together.problems import (
-    BusyError,
-    CreditError,
-    MissingError,
-    RequestRefusedError,
-    UnreachableError,
-)
 from reasoning_cli.errors import ExitCode
 from tests.engines.together.service import Service, service
 from tests.sandbox.decisions import write

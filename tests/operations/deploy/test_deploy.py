@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reasoning_cli.engines.together.problems import QuotaError, RequestRefusedError
+from reasoning_cli.engines.errors import QuotaError, RequestRefusedError
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError, UsageError
 from reasoning_cli.operations.costs.budget import Limits
 from reasoning_cli.operations.deploy.apply import run_deploy

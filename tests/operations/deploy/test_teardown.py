@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from reasoning_cli.engines.errors import BusyError
 from reasoning_cli.engines.together.client import TogetherClient
-from reasoning_cli.engines.together.problems import BusyError
 from reasoning_cli.errors import ConfigurationError, NotFoundError, RemoteError
 from reasoning_cli.operations.deploy.teardown import plan_stop, run_stop, set_idle_stop
 from reasoning_cli.store.audit_log import Events

@@ -24,7 +24,6 @@ from reasoning_cli.operations.doctor.live.bill import read_bill
 from reasoning_cli.operations.doctor.live.evidence import Evidence, Measured
 from reasoning_cli.operations.doctor.live.facts import FACTS, Verdict
 from reasoning_cli.operations.doctor.live.probe import Probe, plan_probe
-from reasoning_cli.operations.doctor.live.reads import read_everything
 from reasoning_cli.operations.doctor.live.report import LiveReport, make_report, report_record
 from reasoning_cli.operations.guard.loop import Guard
 from reasoning_cli.operations.guard.policy import Rules
@@ -84,7 +83,7 @@ def probe_of(service: Service, spend: int = SHORT, limits: Limits = NO_LIMITS) -
 
 
 def report_of(service: Service, measured: Measured | None = None) -> LiveReport:
-    reads = read_everything(service.client)
+    reads = service.client.read_everything()
     evidence = Evidence(reads, measured)
     if measured is not None:
         evidence = Evidence(reads, measured, read_bill(service.client, measured, service.client.now()))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.engines.together.problems import KeyRefusedError, UnreachableError
+from reasoning_cli.engines.errors import KeyRefusedError, UnreachableError
 from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.operations.costs.budget import Limits
 from reasoning_cli.operations.data.retention import Retention

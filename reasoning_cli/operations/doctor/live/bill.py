@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from reasoning_cli.engines.together.client import TogetherClient
-from reasoning_cli.engines.together.problems import MissingError
-from reasoning_cli.engines.together.spending import LineItem, UsageWindow
+from reasoning_cli.engines.bills import LineItem, UsageWindow
+from reasoning_cli.engines.clients import Billing
+from reasoning_cli.engines.errors import MissingError
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.doctor.live.evidence import Billed, Measured
 
@@ -25,7 +25,7 @@ _UNITS = (Decimal(1), Decimal(60), Decimal(3600))  # of a quantity, in one hour:
 _Key = tuple[str, Decimal, tuple[tuple[str, str], ...]]
 
 
-def read_bill(client: TogetherClient, measured: Measured, at: datetime) -> Billed:
+def read_bill(client: Billing, measured: Measured, at: datetime) -> Billed:
     """What the bill says of a probe at this time, or why it does not say."""
     if measured.created_at is None or measured.gone_at is None or not measured.stopped:
         return Billed(why="its replica was never seen ready and stopped, so there is no bill to read")

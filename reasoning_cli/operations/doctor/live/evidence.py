@@ -9,41 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from reasoning_cli.engines.together.contract import Deviation
-
-
-@dataclass(frozen=True)
-class Answered:
-    """How one route answered: the statuses (0 is none), how many answers, how they differ from the contract, and what
-    of them the program itself could not read."""
-
-    route: str
-    statuses: tuple[int, ...]
-    answers: int
-    deviations: tuple[Deviation, ...] = ()
-    unreadable: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Feed:
-    """The events of one endpoint: its age, whether its beginning is among them, and the age of the oldest."""
-
-    age: timedelta
-    has_beginning: bool
-    oldest: timedelta | None
-
-
-@dataclass(frozen=True)
-class Reads:
-    """What reading alone tells. `arrays` is how a list in a query is understood: `comma`, `repeated`, `both`,
-    `neither`; `private` are names and ids that must not be told on."""
-
-    at: datetime
-    answered: tuple[Answered, ...] = ()
-    feeds: tuple[Feed, ...] = ()
-    arrays: str | None = None
-    twins: bool = False
-    private: frozenset[str] = frozenset()
+from reasoning_cli.engines.contract import Reads
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from reasoning_cli.engines.together.problems import MissingError, RequestRefusedError
+from reasoning_cli.engines.errors import MissingError, RequestRefusedError
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError
 from reasoning_cli.operations.costs.budget import AT_REST, Limits, check_deploy, standing
 from reasoning_cli.operations.costs.ledger import observe
@@ -30,7 +30,6 @@ from reasoning_cli.operations.deploy.catalog import Hardware
 from reasoning_cli.operations.deploy.teardown import plan_stop, run_stop
 from reasoning_cli.operations.deploy.wait import Waiting
 from reasoning_cli.operations.doctor.live.evidence import Measured
-from reasoning_cli.operations.doctor.live.reads import arrays_understood
 from reasoning_cli.operations.inventory.lookup import find_made
 from reasoning_cli.store.audit_log import TOGETHER, Event, Events
 from reasoning_cli.store.database import Store
@@ -39,8 +38,8 @@ from reasoning_cli.store.deploy.deployments import CREATING, DELETED, Deployment
 if TYPE_CHECKING:
     from types import FrameType
 
-    from reasoning_cli.engines.together.client import TogetherClient
-    from reasoning_cli.engines.together.wire import Model
+    from reasoning_cli.engines.clients import Cloud
+    from reasoning_cli.engines.serving import Model
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +80,7 @@ class ProbePlan:
         return self.spend_cents >= self.idle_cents
 
 
-def plan_probe(client: TogetherClient, store: Store, limits: Limits, spend_usd: Decimal) -> ProbePlan:
+def plan_probe(client: Cloud, store: Store, limits: Limits, spend_usd: Decimal) -> ProbePlan:
     """The cheapest model that can start now. Raises LimitError where the cap is too low, or a budget says no."""
     spend_cents = int(spend_usd * 100)
     model, hardware = _cheapest(client)
@@ -105,7 +104,7 @@ def plan_probe(client: TogetherClient, store: Store, limits: Limits, spend_usd: 
     return ProbePlan(model, hardware, spend_cents, idle_cents)
 
 
-def _cheapest(client: TogetherClient) -> tuple[Model, Hardware]:
+def _cheapest(client: Cloud) -> tuple[Model, Hardware]:
     """Of all models on offer the one that can be served on the cheapest hardware that has room."""
     types = {instance.name: instance for instance in client.instance_types()}
     floor = min((kind.price_cents_per_hour for kind in types.values() if kind.headroom != 0), default=0)
@@ -138,7 +137,7 @@ class _Enough(BaseException):
 class Probe:
     """One probe. `measured` is what it has found so far; `problem` what ended it before its time."""
 
-    client: TogetherClient
+    client: Cloud
     store: Store
     plan: ProbePlan
     poll_seconds: float
@@ -340,7 +339,7 @@ class Probe:
             if not event.new_replicas and self.measured.scaled_up_at is not None:
                 self._found(scaled_down_at=event.created_at)
         if self.measured.arrays is None:
-            self._found(arrays=arrays_understood(self.client, record.endpoint_id))
+            self._found(arrays=self.client.arrays_understood(record.endpoint_id))
 
     def _may_idle(self) -> bool:
         needed = _BEFORE_LAST_CALL + timedelta(minutes=IDLE_MINUTES) + _IDLE_SLACK
@@ -519,7 +518,7 @@ class Probe:
             log.info("the probe's endpoint stays: %s", problem.message)
 
 
-def _intent(client: TogetherClient, plan: ProbePlan, name: str, now: datetime) -> DeploymentRecord:
+def _intent(client: Cloud, plan: ProbePlan, name: str, now: datetime) -> DeploymentRecord:
     return DeploymentRecord(
         key=str(uuid.uuid4()),
         model_type=None,

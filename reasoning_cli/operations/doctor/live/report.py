@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reasoning_cli import __version__
-from reasoning_cli.operations.doctor.live.evidence import Answered, Evidence, Measured, Reads
+from reasoning_cli.engines.contract import Answered, Reads
+from reasoning_cli.operations.doctor.live.evidence import Evidence, Measured
 from reasoning_cli.operations.doctor.live.facts import FACTS, Fact, Finding, Verdict
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.service_facts import ServiceFact, ServiceFacts

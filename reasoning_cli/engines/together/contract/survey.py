@@ -6,17 +6,23 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
+from reasoning_cli.engines.clients import Documented, Hosting
+from reasoning_cli.engines.contract import Answer, Answered, Deviation, Feed, Reads
+from reasoning_cli.engines.errors import BusyError
+from reasoning_cli.engines.serving import Organization
 from reasoning_cli.engines.together import wire
-from reasoning_cli.engines.together.calls import Answer, read
-from reasoning_cli.engines.together.client import TogetherClient
-from reasoning_cli.engines.together.contract import Deviation, deviations
+from reasoning_cli.engines.together.calls import read
+from reasoning_cli.engines.together.contract.shapes import deviations
 from reasoning_cli.engines.together.file_types import RemoteFile
 from reasoning_cli.engines.together.fine_tunes import Job
-from reasoning_cli.engines.together.problems import BusyError
 from reasoning_cli.errors import ReasoningError, RemoteError
-from reasoning_cli.operations.doctor.live.evidence import Answered, Feed, Reads
+
+
+class Surveyed(Hosting, Documented, Protocol):
+    """What is asked: the account's endpoints, and any route as it is."""
+
 
 NO_ANSWER = 0  # in the place of a status, where the service failed or did not answer
 LOOKED_AT = 5  # of a kind, that are looked at one by one
@@ -49,7 +55,7 @@ _SHORTEST_NAME = 3
 class Reader:
     """Asks, and remembers by route how it was answered."""
 
-    client: TogetherClient
+    client: Surveyed
     statuses: dict[str, list[int]] = field(default_factory=dict)
     found: dict[str, set[Deviation]] = field(default_factory=dict)
     unreadable: dict[str, set[str]] = field(default_factory=dict)
@@ -100,7 +106,7 @@ class Reader:
         )
 
 
-def read_everything(client: TogetherClient) -> Reads:
+def read_everything(client: Surveyed) -> Reads:
     """Every route the program reads, with what there is in the account. Raises what keeps it from asking at all."""
     project = client.project.id  # raises where the key is refused
     reader = Reader(client)
@@ -140,7 +146,7 @@ def read_everything(client: TogetherClient) -> Reads:
     )
 
 
-def _ask_the_rest(reader: Reader, project: str, organization: wire.Organization | None) -> None:
+def _ask_the_rest(reader: Reader, project: str, organization: Organization | None) -> None:
     """What the program itself asks for nowhere, and the contract has."""
     for route in ("/v1/projects", "/v1/batches", "/v1/evaluation"):
         reader.ask(route)
@@ -164,7 +170,7 @@ def _look_at(reader: Reader, project: str, endpoint: str) -> None:
         reader.items(f"{_P}/endpoints/{{}}/deployments/{{}}/adapters", *ids)
 
 
-def arrays_understood(client: TogetherClient, endpoint_id: str) -> str | None:
+def arrays_understood(client: Surveyed, endpoint_id: str) -> str | None:
     """How a list in a query is understood, by the events of an endpoint; None when these have too few types to tell, or
     cannot be read."""
     try:
@@ -173,7 +179,7 @@ def arrays_understood(client: TogetherClient, endpoint_id: str) -> str | None:
         return None
 
 
-def _arrays(client: TogetherClient, endpoint_id: str) -> str | None:
+def _arrays(client: Surveyed, endpoint_id: str) -> str | None:
     path = f"/v2/projects/{client.project.id}/endpoints/{endpoint_id}/events"
     every = _events(client.look(path, {"limit": _PAGE}))
     kinds = sorted(set(every.values()))
@@ -197,7 +203,7 @@ def _events(answer: Answer) -> dict[str, str]:
     return {str(row.get("id")): str(row.get("type")) for row in rows if isinstance(row, dict)}
 
 
-def _feeds(client: TogetherClient, endpoints: Sequence[Mapping[str, Any]], at: datetime) -> Iterator[Feed]:
+def _feeds(client: Surveyed, endpoints: Sequence[Mapping[str, Any]], at: datetime) -> Iterator[Feed]:
     """How far back the events of the oldest endpoints go."""
     for endpoint in endpoints:
         try:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from typing import Any
+
+from reasoning_cli.engines.contract import Deviation, Kind
 
 # What may be repeated of an answer: a word of the service's own. Anything else could be somebody's.
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]{0,63}")
@@ -28,30 +28,9 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-class Kind(StrEnum):
-    """How an answer can differ from what is documented."""
-
-    UNKNOWN_MEMBER = "unknown member"
-    UNKNOWN_VALUE = "unknown value"
-    MISSING_MEMBER = "missing member"
-    OTHER_TYPE = "other type"
-
-
-@dataclass(frozen=True, order=True)
-class Deviation:
-    """One difference: at which member (`data[].status.state`), and what stood there, as far as it is a word of theirs.
-
-    Of what has another type it is the type alone that is said, and of an unknown member its type.
-    """
-
-    member: str
-    kind: Kind
-    found: str
-
-
 @cache
 def _shapes() -> dict[str, dict[str, Any]]:
-    text = files("reasoning_cli.engines.together").joinpath("contract.json").read_text(encoding="utf-8")
+    text = files("reasoning_cli.engines.together.contract").joinpath("contract.json").read_text(encoding="utf-8")
     shapes: dict[str, dict[str, Any]] = json.loads(text)
     return shapes
 

@@ -1,0 +1,100 @@
+"""Engines by name: ours, and those that other packages bring under the entry point `reasoning.engines`.
+
+Nothing of an engine is loaded before it is named, and no package is looked through for a name of ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+from reasoning_cli.engines.clients import Answering, Cloud, ListingServer
+from reasoning_cli.engines.engine import Access, Engine
+from reasoning_cli.engines.features import CLOUD, Feature
+from reasoning_cli.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+GROUP = "reasoning.engines"
+TOGETHER = "together"  # the one that an account is kept with
+OPENAI = "openai"  # a server of the operator's own
+_OURS = {
+    TOGETHER: "reasoning_cli.engines.together.engine:TOGETHER",
+    OPENAI: "reasoning_cli.engines.openai.engine:OPENAI",
+}
+
+
+def engine(name: str) -> Engine:
+    """The engine of that name. Raises ConfigurationError for one that nobody brings, or that cannot be loaded."""
+    if name in _OURS:
+        module, _, attribute = _OURS[name].partition(":")
+        return cast(Engine, getattr(import_module(module), attribute))
+    found = [point for point in _entry_points() if point.name == name]
+    if not found:
+        known = engine_names()
+        near = difflib.get_close_matches(name, known, n=1)
+        meant = f"did you mean `{near[0]}`? " if near else ""
+        raise ConfigurationError(
+            f"`{name}` is not an engine: there {'is' if len(known) == 1 else 'are'} {', '.join(known)}",
+            f"{meant}a package that brings one is installed beside `reasoning`: `pip install PACKAGE`",
+        )
+    if len(found) > 1:
+        packages = sorted(point.dist.name for point in found if point.dist)
+        raise ConfigurationError(
+            f"several packages bring an engine `{name}`: {', '.join(packages)}", f"`pip uninstall {packages[-1]}`"
+        )
+    return _loaded(found[0])
+
+
+def engine_names() -> tuple[str, ...]:
+    """The names there are: ours first."""
+    others = {point.name for point in _entry_points()} - _OURS.keys()
+    return (*_OURS, *sorted(others))
+
+
+def cloud(access: Access, name: str = TOGETHER) -> Cloud:
+    """A connection to an engine that does it all, for the caller to close."""
+    return cast(Cloud, _with(name, CLOUD).connect(access))
+
+
+def answering(name: str, access: Access) -> Answering:
+    """A connection to an engine that answers questions, for the caller to close."""
+    return cast(Answering, _with(name, {Feature.ANSWER}).connect(access))
+
+
+def listing_server(name: str, access: Access) -> ListingServer:
+    """The same, to one that says what it serves."""
+    return cast(ListingServer, _with(name, {Feature.ANSWER, Feature.LIST}).connect(access))
+
+
+def _with(name: str, features: frozenset[Feature] | set[Feature]) -> Engine:
+    """The engine of that name. Raises ConfigurationError where it lacks one of `features`."""
+    found = engine(name)
+    if lacking := sorted(features - found.features):
+        raise ConfigurationError(f"{found.title} cannot {lacking[0]}", f"it can: {', '.join(sorted(found.features))}")
+    return found
+
+
+def _entry_points() -> tuple[EntryPoint, ...]:
+    from importlib.metadata import entry_points  # takes longer than most commands have to start
+
+    return tuple(entry_points(group=GROUP))
+
+
+def _loaded(point: EntryPoint) -> Engine:
+    package = point.dist.name if point.dist else point.value
+    try:
+        found = point.load()
+    except Exception as error:  # anything may stand in a package of others
+        raise ConfigurationError(
+            f"the engine `{point.name}` of `{package}` cannot be loaded: {error or type(error).__name__}",
+            f"`pip install --upgrade {package}`, or ask who makes it",
+        ) from error
+    if isinstance(found, type) or not isinstance(found, Engine) or found.name != point.name:
+        raise ConfigurationError(
+            f"`{point.value}` of `{package}` is not an engine named `{point.name}`",
+            "reasoning_cli.testing.engines.check_engine says what one needs",
+        )
+    return found
