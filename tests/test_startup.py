@@ -105,3 +105,12 @@ for name in {names!r}:
 """
     done = subprocess.run([sys.executable, "-c", fork_each], capture_output=True, text=True, check=True, timeout=300)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_asking_a_service_loads_none_of_what_draws_tables() -> None:
+    """httpx brings a command line of its own, which took a third of its import."""
+    modules = "import sys, reasoning_cli.engines.together.client, reasoning_cli.engines.openai.client as client"
+    done = subprocess.run([sys.executable, "-c", f"{modules}; print(*sys.modules)"], capture_output=True, text=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert "httpx" in loaded
+    assert loaded.isdisjoint({"rich", "click", "pygments"})

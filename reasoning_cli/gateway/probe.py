@@ -13,7 +13,7 @@ from reasoning_cli.gateway.http.certificate import trusting
 def gateway_record(host: str, port: int, token: str | None = None, certificate: Path | None = None) -> dict[str, Any]:
     """What `/stats` of the gateway at `host` and `port` says, over TLS when it has a certificate. RemoteError when none
     answers there."""
-    import httpx
+    from reasoning_cli.light_httpx import httpx
 
     shown = f"[{host}]" if ":" in host else host
     headers = {"x-reasoning-token": token} if token else {}
@@ -35,7 +35,7 @@ def gateway_record(host: str, port: int, token: str | None = None, certificate: 
 
 def look(url: str) -> int | str:
     """The status that a GET without a key is answered with there, or in a few words why it is not answered."""
-    import httpx
+    from reasoning_cli.light_httpx import httpx
 
     try:
         return httpx.get(url, timeout=5).status_code
@@ -57,7 +57,7 @@ class ChatAnswer:
 
 def ask_chat(base: str, prompt: str) -> ChatAnswer:
     """Ask a gateway as an agent with an OpenAI client does. Raises RemoteError when no answer comes."""
-    import httpx
+    from reasoning_cli.light_httpx import httpx
 
     body = {"model": "gpt-4o", "messages": [{"role": "user", "content": prompt}]}
     try:

@@ -25,7 +25,7 @@ from reasoning_cli.sources.rows import Position, Row, Wanted, parsed
 from reasoning_cli.times import read_time
 
 if TYPE_CHECKING:
-    import httpx
+    from reasoning_cli.light_httpx import httpx
 
 TOKEN_VARIABLE = "ELIZA_SERVER_AUTH_TOKEN"
 PREFIXES = ("http://", "https://")
@@ -84,7 +84,7 @@ class ServerSource:
         return {"readings": readings} if readings else None
 
     def rows(self, after: Position | None = None) -> Generator[Row, None, None]:
-        import httpx
+        from reasoning_cli.light_httpx import httpx
 
         known = after.get("readings") if after is not None else None
         if isinstance(known, Mapping):
@@ -155,7 +155,7 @@ class ServerSource:
 
     def _get(self, client: httpx.Client, path: str, query: Mapping[str, Any]) -> object:
         """The `data` of an answer."""
-        import httpx
+        from reasoning_cli.light_httpx import httpx
 
         try:
             answer = self._asked(client, path, query)

@@ -6,14 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import httpx
-
 from reasoning_cli import __version__
 from reasoning_cli.addresses import is_loopback
 from reasoning_cli.engines.errors import BusyError
 from reasoning_cli.engines.openai.problems import explain, unreachable
 from reasoning_cli.engines.serving import ServedModel
 from reasoning_cli.errors import ReasoningError
+from reasoning_cli.light_httpx import httpx, trusted
 from reasoning_cli.redact import bare_address, remember
 
 CONNECT_SECONDS = 5.0
@@ -42,13 +41,15 @@ class ModelServer:
             remember(api_key)
         self.url = bare_address(url)
         self._base = url.rstrip("/")
+        trust_env = not is_loopback(httpx.URL(url).host)
         self._http = httpx.Client(
             headers={
                 "user-agent": f"reasoning/{__version__}",
                 **({"authorization": f"Bearer {api_key}"} if api_key else {}),
             },
             timeout=httpx.Timeout(silence_seconds, connect=CONNECT_SECONDS),
-            trust_env=not is_loopback(httpx.URL(url).host),
+            trust_env=trust_env,
+            verify=trusted(trust_env=trust_env),
         )
 
     def close(self) -> None:

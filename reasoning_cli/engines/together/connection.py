@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-import httpx
-
 from reasoning_cli import __version__
 from reasoning_cli.addresses import is_loopback
 from reasoning_cli.engines.errors import BusyError, UnreachableError
 from reasoning_cli.engines.together.problems import explain
 from reasoning_cli.errors import ReasoningError
+from reasoning_cli.light_httpx import httpx, trusted
 from reasoning_cli.redact import remember
 
 log = logging.getLogger(__name__)
@@ -48,13 +47,15 @@ class Connection:
         remember(api_key)
         self.sleep = sleep
         self._served_at: datetime | None = None
+        # A proxy set for the world does not know this machine's own sandbox.
+        trust_env = not is_loopback(httpx.URL(base_url).host)
         self._http = httpx.Client(
             base_url=base_url,
             headers={"authorization": f"Bearer {api_key}", "user-agent": f"reasoning/{__version__}"},
             timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
             transport=transport,
-            # A proxy set for the world does not know this machine's own sandbox.
-            trust_env=not is_loopback(httpx.URL(base_url).host),
+            trust_env=trust_env,
+            verify=trusted(trust_env=trust_env),
         )
         self.base_url = base_url
         self.trust_env = self._http.trust_env

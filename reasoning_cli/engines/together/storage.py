@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
-import httpx
-
 from reasoning_cli import __version__
 from reasoning_cli.addresses import is_loopback
 from reasoning_cli.engines.errors import BusyError, LinkExpiredError, RequestRefusedError, UnreachableError
+from reasoning_cli.light_httpx import httpx, trusted
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +33,7 @@ class Storage:
             timeout=httpx.Timeout(60.0, connect=10.0, read=300.0, pool=None),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             trust_env=trust_env,
+            verify=trusted(trust_env=trust_env),
             transport=transport,
         )
 

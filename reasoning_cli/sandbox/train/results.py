@@ -8,6 +8,7 @@ import json
 import tarfile
 from http import HTTPStatus
 from typing import cast
+from zlib import crc32
 
 from reasoning_cli.sandbox.clock import stamp
 from reasoning_cli.sandbox.http.paths import FILE_STORAGE
@@ -165,4 +166,4 @@ def _part(row: Json, part: slice) -> Json:
 
 
 def _id(token: str) -> int:
-    return int.from_bytes(hashlib.sha256(token.encode()).digest()[:2], "big")
+    return crc32(token.encode()) & 0xFFFF
