@@ -14,10 +14,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from reasoning_cli.decisions.answers import ShouldRespondAnswer, parse_answer
+from reasoning_cli.gateway.decision_path import MOST_SHADOWED
 from reasoning_cli.gateway.dialects import chat, messages, responses
 from reasoning_cli.gateway.dialects.events import read_events
 from reasoning_cli.gateway.dialects.forms import CapturedResponse
-from reasoning_cli.gateway.decision_path import MOST_SHADOWED
 from reasoning_cli.gateway.stats.figures import Figures
 from reasoning_cli.gateway.stats.metrics import metrics_text
 from reasoning_cli.values import Mode
