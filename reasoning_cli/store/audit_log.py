@@ -8,12 +8,11 @@ from __future__ import annotations
 import getpass
 import json
 import os
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from reasoning_cli.store.database import Store
+from reasoning_cli.store.database import Row, Store
 from reasoning_cli.store.timestamps import from_ms, to_ms
 
 
@@ -49,11 +48,15 @@ class Events:
         by = event.by or ("" if event.actor == TOGETHER else current_user())
         self._store.write(
             "INSERT INTO events(at, actor, action, subject, detail)"
-            " VALUES (max(?, (SELECT coalesce(max(at), 0) FROM readings)), ?, ?, ?, ?)",
-            (
-                *(to_ms(event.at), event.actor, event.action, event.subject),
-                json.dumps({**event.detail, _BY: by}, sort_keys=True),
-            ),
+            " SELECT max(moment), :actor, :action, :subject, :detail"
+            " FROM (SELECT :at AS moment UNION ALL SELECT max(at) FROM readings) AS moments",
+            {
+                "at": to_ms(event.at),
+                "actor": event.actor,
+                "action": event.action,
+                "subject": event.subject,
+                "detail": json.dumps({**event.detail, _BY: by}, sort_keys=True),
+            },
         )
 
     def newest(self, subject: str, *, seen: bool) -> Event | None:
@@ -70,7 +73,7 @@ class Events:
         """The newest `limit` events (all without one) with since <= at < until, in the order they were added."""
         rows = self._store.rows(
             "SELECT * FROM (SELECT * FROM events WHERE (:since IS NULL OR at >= :since)"
-            " AND (:until IS NULL OR at < :until) ORDER BY seq DESC LIMIT :limit) ORDER BY seq",
+            " AND (:until IS NULL OR at < :until) ORDER BY seq DESC LIMIT :limit) AS newest ORDER BY seq",
             {
                 "since": to_ms(since) if since else None,
                 "until": to_ms(until) if until else None,
@@ -80,7 +83,7 @@ class Events:
         return [_event(row) for row in rows]
 
 
-def _event(row: sqlite3.Row) -> Event:
+def _event(row: Row) -> Event:
     detail = json.loads(row["detail"])
     by = str(detail.pop(_BY, ""))
     return Event(from_ms(row["at"]), row["actor"], row["action"], row["subject"], detail, by=by)

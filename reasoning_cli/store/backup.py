@@ -274,7 +274,10 @@ class BackupSeen:
 def remember_backup(store: Store, seen: BackupSeen) -> None:
     """Keep when and where the last copy was made."""
     value = json.dumps({"at": to_ms(seen.at), "path": str(seen.path)})
-    store.write("INSERT OR REPLACE INTO about(name, value) VALUES ('backup', ?)", (value,))
+    store.write(
+        "INSERT INTO about(name, value) VALUES ('backup', ?) ON CONFLICT(name) DO UPDATE SET value=excluded.value",
+        (value,),
+    )
 
 
 def last_backup(store: Store) -> BackupSeen | None:

@@ -17,7 +17,7 @@ from reasoning_cli.operations.data.ingest.chat_jsonl import ORIGIN as CHAT_FILE
 from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.exports import ExportRecord, exports_holding
-from reasoning_cli.store.samples.rewrite import beside, erasing, is_log_cut
+from reasoning_cli.store.samples.rewrite import beside, erasing
 from reasoning_cli.store.samples.tombstones import Forgotten
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
 
@@ -104,7 +104,7 @@ def run_forget(
     forgotten.request(now, room=request.room, entity=request.entity, agent=request.agent)
     with erasing(store) as step:
         deleted = forgotten.delete(step, plan.numbers, now, on_progress)
-    return ForgetReport(deleted, is_log_cut(store))
+    return ForgetReport(deleted, store.is_log_cut())
 
 
 def forget_again(

@@ -13,7 +13,7 @@ from reasoning_cli.errors import UsageError
 from reasoning_cli.redaction.patterns import KINDS
 from reasoning_cli.redaction.redactor import Redactor
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.samples.rewrite import Beside, beside, erasing, is_log_cut, log_salt, replace_texts
+from reasoning_cli.store.samples.rewrite import Beside, beside, erasing, log_salt, replace_texts
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
 from reasoning_cli.store.serving.attempts import AttemptRecord
 
@@ -66,7 +66,7 @@ def redact_log(
             replace_texts(store, step, pairs, rows)
 
         report = _run(store, wanted, redactor, names, write, on_progress)
-    return replace(report, is_erased=is_log_cut(store))
+    return replace(report, is_erased=store.is_log_cut())
 
 
 def _run(

@@ -6,12 +6,11 @@ know about it" leaves something to look for, and something that costs money is n
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 
 from reasoning_cli.errors import NotFoundError
-from reasoning_cli.store.database import Store, Value
+from reasoning_cli.store.database import Row, Store, Value
 from reasoning_cli.store.timestamps import from_ms, to_ms
 
 CREATING = "creating"
@@ -176,6 +175,6 @@ def _parameters(record: DeploymentRecord) -> dict[str, Value]:
     return {name: to_ms(value) if isinstance(value, datetime) else value for name, value in values.items()}
 
 
-def _record(row: sqlite3.Row) -> DeploymentRecord:
+def _record(row: Row) -> DeploymentRecord:
     values = {name: from_ms(row[name]) if name in _TIMES and row[name] is not None else row[name] for name in _COLUMNS}
     return DeploymentRecord(**values)  # type: ignore[arg-type]  # the columns are the fields

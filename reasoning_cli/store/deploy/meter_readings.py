@@ -6,13 +6,12 @@ They say as much, and a loop that looks every minute for a year leaves a ledger 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Literal
 
-from reasoning_cli.store.database import Store, Value
+from reasoning_cli.store.database import Row, Store, Value
 from reasoning_cli.store.timestamps import from_ms, to_ms
 
 KnownBy = Literal["polled", "event", "inferred", "billing"]
@@ -48,7 +47,7 @@ _INSERT = (
 _FORGET_THE_MIDDLE = """
 WITH three AS (SELECT * FROM readings WHERE deployment_key=:key ORDER BY at DESC, seq DESC LIMIT 3)
 DELETE FROM readings WHERE seq = (SELECT seq FROM three ORDER BY at DESC, seq DESC LIMIT 1 OFFSET 1)
-  AND (SELECT count(*) = 3 AND min(known_by = 'polled') AND min(price_seen) AND max(most_replicas) IS NULL
+  AND (SELECT sum(CASE WHEN known_by = 'polled' AND price_seen = 1 THEN 1 END) = 3 AND max(most_replicas) IS NULL
        AND min(ready_replicas) = max(ready_replicas) AND min(price_cents_per_hour) = max(price_cents_per_hour)
        AND min(state) = max(state) FROM three)
 """
@@ -99,6 +98,6 @@ class Ledger:
         return [_reading(row) for row in self._store.rows(f"{_SELECT}{where} ORDER BY at, seq", parameters)]
 
 
-def _reading(row: sqlite3.Row) -> Reading:
+def _reading(row: Row) -> Reading:
     key, at, ready, price, state, known_by, least, most, price_seen = row
     return Reading(key, from_ms(at), ready, price, state, known_by, least, most, bool(price_seen))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
-from reasoning_cli.store.database import Store, Value
+from reasoning_cli.store.database import Row, Store, Value
 from reasoning_cli.store.timestamps import from_ms, to_ms
 
 
@@ -81,7 +80,7 @@ class Replacements:
         return _replacement(row) if row is not None else None
 
 
-def _replacement(row: sqlite3.Row) -> Replacement:
+def _replacement(row: Row) -> Replacement:
     return Replacement(
         number=row["number"],
         model_type=row["model_type"],

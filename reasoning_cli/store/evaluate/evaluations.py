@@ -6,12 +6,11 @@ Answers are kept as they come, so one that broke off goes on where it was, and a
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 
-from reasoning_cli.store.database import Store
+from reasoning_cli.store.database import Row, Store
 from reasoning_cli.store.samples.exports import NumberSet
 from reasoning_cli.store.timestamps import from_ms, to_ms
 
@@ -134,9 +133,10 @@ class Evaluations:
         or by the id of the model or its deployment."""
         return self._first(
             "WHERE model_type = ? AND finished_at IS NOT NULL AND EXISTS(SELECT 1 FROM evaluation_models AS m"
-            " WHERE m.evaluation = evaluations.number AND m.place > 0 AND (m.name = ?2 OR ?2 IN"
+            " WHERE m.evaluation = evaluations.number AND m.place > 0 AND (m.name = ? OR ? IN"
             " (SELECT value FROM json_each(m.identity)))) ORDER BY finished_at DESC, number DESC LIMIT 1",
             model_type,
+            model,
             model,
         )
 
@@ -213,7 +213,7 @@ class Evaluations:
             "SELECT a.item, a.place, a.scores, s.id FROM evaluation_answers AS a"
             " LEFT JOIN samples AS s ON s.seq = a.sample_seq"
             " WHERE a.evaluation = :number AND a.item IN (SELECT DISTINCT item FROM evaluation_answers"
-            " WHERE evaluation = :number AND differs AND place > 0 ORDER BY item LIMIT :limit)"
+            " WHERE evaluation = :number AND differs = 1 AND place > 0 ORDER BY item LIMIT :limit)"
             " ORDER BY a.item, a.place",
             {"number": number, "limit": limit},
         ):
@@ -231,7 +231,7 @@ class Evaluations:
     def disagreement_count(self, number: int) -> int:
         """How many there are."""
         return self._store.number(
-            "SELECT count(DISTINCT item) FROM evaluation_answers WHERE evaluation = ? AND differs AND place > 0",
+            "SELECT count(DISTINCT item) FROM evaluation_answers WHERE evaluation = ? AND differs = 1 AND place > 0",
             (number,),
         )
 
@@ -248,7 +248,7 @@ class Evaluations:
         return _record(row) if row is not None else None
 
 
-def _record(row: sqlite3.Row) -> EvaluationRecord:
+def _record(row: Row) -> EvaluationRecord:
     values = dict(zip(_COLUMNS, row, strict=True))
     values["started_at"] = from_ms(values["started_at"])
     values["finished_at"] = None if values["finished_at"] is None else from_ms(values["finished_at"])
@@ -257,7 +257,7 @@ def _record(row: sqlite3.Row) -> EvaluationRecord:
     return EvaluationRecord(**values)
 
 
-def _answer(row: sqlite3.Row) -> AnswerRecord:
+def _answer(row: Row) -> AnswerRecord:
     values = dict(zip(_ANSWER, row, strict=True))
     values["differs"] = None if values["differs"] is None else bool(values["differs"])
     values["scores"] = json.loads(values["scores"])

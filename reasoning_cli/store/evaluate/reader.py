@@ -44,7 +44,7 @@ class AskedRow(NamedTuple):
 
 
 # The correction stands behind the prompt in a row, so it is read of labelled ones alone.
-_CHOICE = ", ".join(ChoiceRow._fields[:-1]) + ", iif(label = 'corrected', corrected, NULL)"
+_CHOICE = ", ".join(ChoiceRow._fields[:-1]) + ", CASE WHEN label = 'corrected' THEN corrected END"
 
 
 class EvaluationRows:
@@ -74,7 +74,8 @@ class EvaluationRows:
     def texts(self, numbers: Sequence[int]) -> list[AskedRow]:
         """The samples with these numbers, in that order; those that were deleted meanwhile are not there."""
         columns = ", ".join(AskedRow._fields).replace("tests", "json_extract(metadata, '$.tests')")
-        columns = columns.replace("output", "iif(cut IS NULL, output, '')")  # a cut answer is nobody's truth
+        # A cut answer is nobody's truth.
+        columns = columns.replace("output", "CASE WHEN cut IS NULL THEN output ELSE '' END")
         return [
             AskedRow(*row)
             for row in self._store.rows(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Literal
 
-from reasoning_cli.store.database import Store, Value
+from reasoning_cli.store.database import Row, Store, Value
 from reasoning_cli.store.timestamps import from_ms, to_ms
 
 Stage = Literal["planned", "watching", "finishing", "returning", "promoted", "returned", "left"]
@@ -107,7 +106,7 @@ class Promotions:
         return _promotion(row) if row is not None else None
 
 
-def _promotion(row: sqlite3.Row) -> Promotion:
+def _promotion(row: Row) -> Promotion:
     values = dict(zip(_COLUMNS, row, strict=True))
     for name in _TIMES:
         values[name] = None if values[name] is None else from_ms(values[name])

@@ -6,17 +6,15 @@ The choice reads indexes and small columns only; the texts are read a batch at a
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
-from typing import Literal
+from collections.abc import Generator, Sequence
+from typing import Literal, cast
 
-from reasoning_cli.store.database import Parameters, Store, translated
+from reasoning_cli.store.database import Parameters, Store
 from reasoning_cli.store.samples.training_log import SampleFilter, Samples, where
 
 Copies = Literal["exact", "near"]
 
 _NUMBERS = 1000  # read at once
-_FEW_PAGES = 16
 _HASHES: dict[Copies, str] = {"exact": "prompt_hash", "near": "shape_hash"}
 # What could be trained on, as far as small columns tell.
 USABLE = (
@@ -60,11 +58,8 @@ class ExportRows:
     def numbers(self) -> Generator[list[int]]:
         """The numbers of the matching samples, oldest first, some hundreds at a time."""
         sql = f"SELECT seq FROM samples {where(self._conditions)} ORDER BY created_at, seq"
-        with translated(self._store.path), closing(self._store.connection.cursor()) as cursor:
-            cursor.row_factory = None
-            cursor.execute(sql, self._parameters)
-            while rows := cursor.fetchmany(_NUMBERS):
-                yield [number for (number,) in rows]
+        for rows in self._store.tuples(sql, self._parameters, at_once=_NUMBERS):
+            yield [number for (number,) in rows]
 
     def span(self) -> tuple[int, int]:
         """The smallest and the largest number in the table; 1 and 0 when it is empty."""
@@ -114,18 +109,6 @@ class ExportRows:
             yield row[0], row[1], row[2], row[3]
 
 
-@contextmanager
-def each_page_once(store: Store) -> Iterator[None]:
-    """Inside, texts are read in a tenth less time: what is read once and never again leaves the processor's cache to
-    what is made of it."""
-    [pages] = store.connection.execute("PRAGMA cache_size").fetchone()
-    store.connection.execute(f"PRAGMA cache_size={_FEW_PAGES}")
-    try:
-        yield
-    finally:
-        store.connection.execute(f"PRAGMA cache_size={pages}")
-
-
 def texts(store: Store, numbers: Sequence[int]) -> list[TextRow]:
     """The samples with these numbers, in that order; those that were deleted meanwhile are not there.
 
@@ -137,11 +120,11 @@ def texts(store: Store, numbers: Sequence[int]) -> list[TextRow]:
     else:
         source = "json_each(?) AS chosen CROSS JOIN samples AS s ON s.seq = chosen.value"
         parameters = (json.dumps(numbers),)
-    with translated(store.path), closing(store.connection.cursor()) as cursor:
-        cursor.row_factory = None
-        return cursor.execute(
-            "SELECT s.seq, s.created_at, s.model_type, s.label, s.corrected, s.decision, s.system, s.output,"
-            " CAST(s.prompt AS BLOB), s.cut, s.conversation, iif(s.model_type = 'coding', s.metadata, NULL)"
-            f" FROM {source}",
-            parameters,
-        ).fetchall()
+    found = store.tuples(
+        "SELECT s.seq, s.created_at, s.model_type, s.label, s.corrected, s.decision, s.system, s.output,"
+        " CAST(s.prompt AS BLOB), s.cut, s.conversation, CASE WHEN s.model_type = 'coding' THEN s.metadata END"
+        f" FROM {source}",
+        parameters,
+        at_once=max(1, len(numbers)),
+    )
+    return [cast(TextRow, row) for rows in found for row in rows]

@@ -89,7 +89,9 @@ def record_export(
 
 def seeded_salt(store: Store, seed: int) -> str:
     """A key for placeholders: the same for one seed in one database, and nobody without the database can guess it."""
-    store.write("INSERT OR IGNORE INTO about(name, value) VALUES ('placeholders', ?)", (secrets.token_hex(32),))
+    store.write(
+        "INSERT INTO about(name, value) VALUES ('placeholders', ?) ON CONFLICT DO NOTHING", (secrets.token_hex(32),)
+    )
     row = store.row("SELECT value FROM about WHERE name = 'placeholders'")
     assert row is not None
     return blake2b(str(seed).encode(), key=bytes.fromhex(row[0]), digest_size=16).hexdigest()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from reasoning_cli.errors import DataError
-from reasoning_cli.store.database import Store, Value
+from reasoning_cli.store.database import Connection, Store, Value
 from reasoning_cli.store.samples.retention import Step
 
 WholeRow = dict[str, Value]
@@ -43,7 +43,7 @@ class WholeRows:
     def __init__(self, store: Store) -> None:
         self._store = store
         # Column and its type as the schema declares it: INTEGER, REAL, TEXT or BLOB.
-        self.columns: dict[str, str] = {row["name"]: row["type"] for row in store.rows("PRAGMA table_info(samples)")}
+        self.columns: dict[str, str] = {column.name: column.type for column in store.columns("samples")}
         self._children = list(self._find_children())
         self.columns |= {child.table: "TEXT" for child in self._children}
 
@@ -108,9 +108,10 @@ class WholeRows:
                 values = {name: value for name, value in row.items() if name not in tables}
                 if connection.execute("SELECT 1 FROM samples WHERE seq = ?", (row["seq"],)).fetchone():
                     del values["seq"]
-                seq = connection.execute(_insert("samples", values), values).lastrowid
+                added_row = connection.execute(_insert("samples", values), values)
+                seq = values.get("seq") or added_row.lastrowid
                 for child in self._children:
-                    self._insert_children(child, row.get(child.table), {"seq": seq, "id": row["id"]})
+                    self._insert_children(connection, child, row.get(child.table), {"seq": seq, "id": row["id"]})
                 added += 1
         return added
 
@@ -129,13 +130,12 @@ class WholeRows:
         return len(same)
 
     def _find_children(self) -> Iterator[_Child]:
-        for (table,) in list(self._store.rows("SELECT name FROM sqlite_master WHERE type='table' ORDER BY name")):
-            for link in self._store.rows(f"PRAGMA foreign_key_list({table})"):
-                if link["table"] == "samples":
-                    columns = list(self._store.rows(f"PRAGMA table_info({table})"))
-                    key = next(column["name"] for column in columns if column["pk"])
-                    names = frozenset(str(column["name"]) for column in columns)
-                    yield _Child(table, link["from"], link["to"], key, names)
+        for table in self._store.tables():
+            for column, other, parent in self._store.links(table):
+                if other == "samples":
+                    columns = self._store.columns(table)
+                    key = next(column.name for column in columns if column.is_key)
+                    yield _Child(table, column, parent, key, frozenset(column.name for column in columns))
 
     def _with_children(self, rows: Iterable[WholeRow]) -> list[WholeRow]:
         every = list(rows)
@@ -152,7 +152,7 @@ class WholeRows:
                 parent[child.table] = json.dumps(found, ensure_ascii=False) if found else None
         return every
 
-    def _insert_children(self, child: _Child, text: Value, parent: Mapping[str, Value]) -> None:
+    def _insert_children(self, connection: Connection, child: _Child, text: Value, parent: Mapping[str, Value]) -> None:
         if not isinstance(text, str):
             return
         renamed: dict[Value, Value] = {}
@@ -162,11 +162,12 @@ class WholeRows:
             row[child.column] = parent[child.parent]
             number = row[child.key]
             taken = f"SELECT 1 FROM {child.table} WHERE {child.key} = ?"
-            if self._store.connection.execute(taken, (number,)).fetchone():
+            if connection.execute(taken, (number,)).fetchone():
                 del row[child.key]
             for name in _OWN.get(child.table, ()):
                 row[name] = renamed.get(row.get(name), row.get(name))
-            renamed[number] = self._store.connection.execute(_insert(child.table, row), row).lastrowid
+            added = connection.execute(_insert(child.table, row), row)
+            renamed[number] = row.get(child.key) or added.lastrowid
 
 
 def hash_of(row: Mapping[str, Value]) -> bytes:

@@ -5,12 +5,11 @@ A label and its history change in one transaction, so a process that dies leaves
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from reasoning_cli.store.database import Store, Value
+from reasoning_cli.store.database import Connection, Row, Store, Value
 from reasoning_cli.store.timestamps import from_ms, to_ms
 
 _INSERT = (
@@ -108,8 +107,8 @@ class Labels:
 
 
 def _change(
-    connection: sqlite3.Connection,
-    row: sqlite3.Row,
+    connection: Connection,
+    row: Row,
     label: str | None,
     answer: str | None,
     at: datetime,

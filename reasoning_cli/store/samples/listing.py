@@ -24,8 +24,8 @@ _COLUMNS = (
     " origin, model, prompt_tokens, completion_tokens, latency_ms, cost_micros, confidence"
 )
 _TAIL = (
-    f"iif(prompt_chars > {TAIL_CHARS},"
-    f" iif(model_type = 'coding', substr(prompt, 1, {TAIL_CHARS}), substr(prompt, -{TAIL_CHARS})), prompt)"
+    f"CASE WHEN prompt_chars <= {TAIL_CHARS} THEN prompt WHEN model_type = 'coding'"
+    f" THEN substr(prompt, 1, {TAIL_CHARS}) ELSE substr(prompt, -{TAIL_CHARS}) END"
 )
 
 
@@ -83,8 +83,8 @@ class Pages:
         return [
             row[0]
             for row in self._store.rows(
-                "SELECT id FROM samples WHERE id >= :prefix AND id < :prefix || char(0x10FFFF) ORDER BY id LIMIT :most",
-                {"prefix": prefix, "most": most},
+                "SELECT id FROM samples WHERE id >= :prefix AND id < :end ORDER BY id LIMIT :most",
+                {"prefix": prefix, "end": f"{prefix}{chr(0x10FFFF)}", "most": most},
             )
         ]
 
@@ -119,7 +119,7 @@ class Pages:
 def sample_rows(store: Store, numbers: Sequence[int]) -> list[SampleRow]:
     """The samples with these numbers, in that order, without their prompts."""
     rows = store.rows(
-        f"SELECT {_COLUMNS}, NULL FROM json_each(:numbers) CROSS JOIN samples ON seq = value",
+        f"SELECT {_COLUMNS}, NULL FROM json_each(:numbers) AS wanted CROSS JOIN samples ON seq = wanted.value",
         {"numbers": json.dumps(numbers)},
     )
     return [_row(tuple(row)) for row in rows]

@@ -12,9 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from sqlite3 import Row
 
-from reasoning_cli.store.database import Store, Value
+from reasoning_cli.store.database import Row, Store, Value
 from reasoning_cli.store.samples.training_log import SampleRange
 from reasoning_cli.store.timestamps import from_ms, to_ms
 
@@ -128,7 +127,7 @@ class Step:
 
     def give_back(self) -> None:
         """Hand the freed pages to the file system, in steps as short."""
-        while self._store.number("PRAGMA freelist_count"):
+        while self._store.free_pages():
             with _Stopwatch() as held:
                 self._store.give_back_pages(self._pages)
             self._pages = self._next(self._pages, self._pages, held)

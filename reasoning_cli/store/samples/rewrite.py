@@ -35,7 +35,9 @@ class Beside:
 
 def log_salt(store: Store) -> bytes:
     """What placeholders in this log are made with: the same over all runs, made when it is first asked for."""
-    store.write("INSERT OR IGNORE INTO about(name, value) VALUES ('redaction', ?)", (secrets.token_hex(32),))
+    store.write(
+        "INSERT INTO about(name, value) VALUES ('redaction', ?) ON CONFLICT DO NOTHING", (secrets.token_hex(32),)
+    )
     row = store.row("SELECT value FROM about WHERE name = 'redaction'")
     assert row is not None
     return bytes.fromhex(row[0])
@@ -44,15 +46,10 @@ def log_salt(store: Store) -> bytes:
 @contextmanager
 def erasing(store: Store) -> Iterator[Step]:
     """Inside, what is changed or deleted is written over; at the end search index and write-ahead log follow."""
-    before = store.number("PRAGMA secure_delete")
-    store.number("PRAGMA secure_delete=1")
-    try:
-        with small_steps(store) as step:
-            yield step
-            for row in list(store.rows("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL TABLE%fts5%'")):
-                _merge_index(store, step, row[0])
-    finally:
-        store.number(f"PRAGMA secure_delete={before}")
+    with store.overwriting(), small_steps(store) as step:
+        yield step
+        for row in list(store.rows("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL TABLE%fts5%'")):
+            _merge_index(store, step, row[0])
 
 
 def _merge_index(store: Store, step: Step, table: str) -> None:
@@ -65,12 +62,6 @@ def _merge_index(store: Store, step: Step, table: str) -> None:
             store.write(f"INSERT INTO {table}({table}, rank) VALUES ('merge', ?)", (pages,))
         changes, pages = store.connection.total_changes - before, abs(pages)
     step.give_back()
-
-
-def is_log_cut(store: Store) -> bool:
-    """Whether no old page is left in the write-ahead log, which a reader elsewhere may keep from being cut."""
-    log = store.path.with_name(f"{store.path.name}-wal")
-    return not log.exists() or log.stat().st_size == 0
 
 
 def beside(store: Store, samples: Sequence[Sample]) -> dict[int, list[Beside]]:
@@ -102,9 +93,9 @@ def replace_texts(
                 "UPDATE samples SET prompt = :prompt, output = :output, system = :system,"
                 " conversation = :conversation, entity_id = :entity_id, reply_targets = :reply_targets,"
                 " spoke_before = :spoke_before,"
-                " corrected = iif(corrected IS :was_corrected, :corrected, corrected),"
-                " feedback = iif(feedback IS :was_feedback, :feedback, feedback),"
-                " metadata = iif(metadata IS :was_metadata, :metadata, metadata),"
+                " corrected = CASE WHEN corrected IS :was_corrected THEN :corrected ELSE corrected END,"
+                " feedback = CASE WHEN feedback IS :was_feedback THEN :feedback ELSE feedback END,"
+                " metadata = CASE WHEN metadata IS :was_metadata THEN :metadata ELSE metadata END,"
                 " prompt_hash = :prompt_hash, shape_hash = :shape_hash,"
                 " prompt_chars = :prompt_chars, output_chars = :output_chars WHERE seq = :seq",
                 _values(old, new),

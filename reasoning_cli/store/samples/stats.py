@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, tzinfo
 
-from reasoning_cli.store.database import Store, Value
+from reasoning_cli.store.database import Row, Store, Value
 from reasoning_cli.store.samples.training_log import EVERYTHING, Sample, SampleFilter, SampleRange, Samples
 from reasoning_cli.store.timestamps import from_ms, to_ms
 from reasoning_cli.times import midnight
@@ -81,9 +80,11 @@ def traffic(store: Store, since: datetime, until: datetime) -> list[Traffic]:
     """Who answered how much from `since` to `until`, the most first."""
     known = "prompt_tokens IS NOT NULL AND completion_tokens IS NOT NULL"
     rows = store.rows(
-        f"SELECT model_type, source, model, count(*) AS decisions, sum({known}),"
-        f" coalesce(sum(iif({known}, prompt_tokens, 0)), 0), coalesce(sum(iif({known}, completion_tokens, 0)), 0),"
-        f" sum(iif({known}, 0, prompt_chars + coalesce(length(system), 0))), sum(iif({known}, 0, output_chars))"
+        f"SELECT model_type, source, model, count(*) AS decisions, sum(CASE WHEN {known} THEN 1 ELSE 0 END),"
+        f" sum(CASE WHEN {known} THEN prompt_tokens ELSE 0 END),"
+        f" sum(CASE WHEN {known} THEN completion_tokens ELSE 0 END),"
+        f" sum(CASE WHEN {known} THEN 0 ELSE prompt_chars + coalesce(length(system), 0) END),"
+        f" sum(CASE WHEN {known} THEN 0 ELSE output_chars END)"
         " FROM samples WHERE created_at >= ? AND created_at < ? GROUP BY model_type, source, model"
         " ORDER BY decisions DESC, model_type, source, model",
         (to_ms(since), to_ms(until)),
@@ -140,7 +141,7 @@ def spread_samples(store: Store, wanted: SampleFilter, most: int) -> Iterator[Sa
     low, high = (store.number(f"SELECT {which}(seq) FROM samples") for which in ("min", "max"))
     samples, last = Samples(store), None
     conditions, parameters = samples.bounds(wanted)
-    fits = " AND ".join(conditions) or "1"
+    fits = " AND ".join(conditions) or "1 = 1"
     for step in range(most):
         seq = low + (high - low) * step // max(1, most - 1)
         row = store.row(
@@ -166,10 +167,10 @@ class _Part:
         conditions, parameters = Samples(store).bounds(replace(wanted, model_types=()))
         return cls(store, " AND ".join(("model_type = :type", *conditions)), {**parameters, "type": name})
 
-    def rows(self, columns: str, rest: str = "") -> Iterator[sqlite3.Row]:
+    def rows(self, columns: str, rest: str = "") -> Iterator[Row]:
         return self.store.rows(f"SELECT {columns} FROM samples WHERE {self.where} {rest}", self.parameters)
 
-    def row(self, columns: str, rest: str = "", **more: Value) -> sqlite3.Row | None:
+    def row(self, columns: str, rest: str = "", **more: Value) -> Row | None:
         sql = f"SELECT {columns} FROM samples WHERE {self.where} {rest}"
         return self.store.row(sql, {**self.parameters, **more})
 
@@ -181,9 +182,9 @@ class _Part:
 def _of_type(part: _Part, day_ago: datetime, window: int | None) -> TypeFigures | None:
     sums = part.row(
         "count(*), sum(prompt_chars), max(prompt_chars), sum(output_chars), max(output_chars),"
-        " count(min(prompt_tokens, completion_tokens)), coalesce(sum(prompt_tokens), 0),"
-        " coalesce(sum(completion_tokens), 0), sum(coalesce(prompt_tokens, prompt_chars / :chars)"
-        " + coalesce(completion_tokens, output_chars / :chars) > :window)",
+        " count(prompt_tokens + completion_tokens), coalesce(sum(prompt_tokens), 0),"
+        " coalesce(sum(completion_tokens), 0), sum(CASE WHEN coalesce(prompt_tokens, prompt_chars / :chars)"
+        " + coalesce(completion_tokens, output_chars / :chars) > :window THEN 1 ELSE 0 END)",
         chars=CHARS_PER_TOKEN,
         window=1 << 62 if window is None else window,
     )
@@ -217,14 +218,15 @@ def _of_type(part: _Part, day_ago: datetime, window: int | None) -> TypeFigures 
 def _counts(part: _Part, column: str, condition: str = "") -> dict[str | None, int]:
     """How many samples of a type have each value, the most frequent first."""
     rows = part.rows(f"{column}, count(*)", f"{condition} GROUP BY {column}")
-    return {row[0]: row[1] for row in sorted(rows, key=lambda row: -int(row[1]))}
+    return {row[0]: row[1] for row in sorted(rows, key=lambda row: (-int(row[1]), str(row[0] or "")))}
 
 
 def _who(part: _Part) -> tuple[dict[str, int], dict[str, int]]:
     """How many decisions of a type each source answered, and how many each agent had to take."""
     sources: Counter[str] = Counter()
     agents: Counter[str] = Counter()
-    for agent, source, count, seq in part.rows("agent_id, source, count(*), max(seq)", "GROUP BY agent_id, source"):
+    groups = part.rows("agent_id, source, count(*), max(seq)", "GROUP BY agent_id, source")
+    for agent, source, count, seq in sorted(groups, key=lambda row: (row[0] or "", row[1])):
         row = part.store.row("SELECT agent_name FROM samples WHERE seq = ?", (seq,))
         sources[source] += count
         agents[(row[0] if row else None) or agent or "unknown"] += count

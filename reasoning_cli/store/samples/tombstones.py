@@ -24,7 +24,10 @@ from reasoning_cli.store.timestamps import to_ms
 # A UUID but for its first eight characters: what begins with a hyphen is found many times as fast.
 _UUID_START, _UUID_REST = 8, re.compile(r"-[\da-fA-F]{4}-[\da-fA-F]{4}-[\da-fA-F]{4}-[\da-fA-F]{12}")
 _AT_ONCE = 500
-_KEEP = "INSERT INTO forgotten(hash, at) VALUES (?, ?) ON CONFLICT(hash) DO UPDATE SET at=max(at, excluded.at)"
+_KEEP = (
+    "INSERT INTO forgotten(hash, at) VALUES (?, ?) ON CONFLICT(hash) DO UPDATE SET at=excluded.at"
+    " WHERE forgotten.at < excluded.at"
+)
 
 
 class Forgotten:
@@ -96,7 +99,7 @@ class Forgotten:
         key = "SELECT value FROM about WHERE name = 'redaction'"
         theirs = other._store.row(key)
         assert theirs is not None
-        self._store.write("INSERT OR IGNORE INTO about(name, value) VALUES ('redaction', ?)", (theirs[0],))
+        self._store.write("INSERT INTO about(name, value) VALUES ('redaction', ?) ON CONFLICT DO NOTHING", (theirs[0],))
         ours = self._store.row(key)
         if ours is None or ours[0] != theirs[0]:
             return False

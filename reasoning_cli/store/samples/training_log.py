@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -11,7 +10,7 @@ from itertools import chain
 from operator import attrgetter
 
 from reasoning_cli.errors import DataError
-from reasoning_cli.store.database import Store, Value
+from reasoning_cli.store.database import Connection, Row, Store, Value
 from reasoning_cli.store.fingerprints import masked_hash, text_hash
 from reasoning_cli.store.timestamps import from_ms, to_ms
 
@@ -184,7 +183,7 @@ class Samples:
         if wanted.limit is None:
             return conditions, parameters
         if wanted.limit <= 0:
-            return [*conditions, "0"], parameters
+            return [*conditions, "1 = 0"], parameters
         first = self._store.row(
             f"SELECT created_at, seq FROM samples {where(conditions)}"
             " ORDER BY created_at DESC, seq DESC LIMIT 1 OFFSET :nth",
@@ -208,7 +207,7 @@ def _inserts(rows: Sequence[tuple[Value, ...]]) -> Iterator[tuple[str, tuple[Val
             start += size
 
 
-def next_number(connection: sqlite3.Connection) -> int | None:
+def next_number(connection: Connection) -> int | None:
     """The number the next new sample must be given; None when SQLite's own choice was never in use."""
     row = connection.execute(_NEXT).fetchone()
     return None if row is None else int(row[0])
@@ -230,7 +229,7 @@ def derived(sample: Sample) -> tuple[bytes, bytes, int, int]:
     )
 
 
-def _sample(row: sqlite3.Row) -> Sample:
+def _sample(row: Row) -> Sample:
     sample_id, created_at, *plain, metadata, seq = row
     return Sample(*[sample_id, from_ms(created_at), *plain, json.loads(metadata) if metadata else {}, seq])
 

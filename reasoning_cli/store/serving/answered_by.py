@@ -13,7 +13,7 @@ def answered(store: Store, since: datetime, until: datetime) -> Mapping[str, int
     """How many decisions each model answered in its slot with since <= time < until, by the name it is served under."""
     rows = store.rows(
         "SELECT model, count(*) FROM samples"
-        " WHERE source = 'slot' AND created_at >= ? AND created_at < ? GROUP BY model",
+        " WHERE source = 'slot' AND created_at >= ? AND created_at < ? GROUP BY model ORDER BY model",
         (to_ms(since), to_ms(until)),
     )
     return {str(model): int(count) for model, count in rows}

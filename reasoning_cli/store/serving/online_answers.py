@@ -45,12 +45,13 @@ _GOT = (
     "SELECT s.id, s.created_at, s.model, json_extract(s.metadata, '$.deployment'), 1, NULL, NULL, s.latency_ms,"
     f" s.source, s.label, NULL, NULL, {_TEXTS.format(output='s.output')} FROM samples AS s"
     " WHERE s.model_type=:type AND s.created_at>=:since AND s.created_at<:until AND s.source='slot'"
+    " ORDER BY s.created_at"
 )
 _TRIED = (
     "SELECT s.id, a.at, a.model, a.deployment_key, 0, a.failure, a.agrees, a.latency_ms, s.source, s.label,"
     f" json_extract(s.metadata, '$.deployment'), s.latency_ms, {_TEXTS.format(output='a.output')}"
     " FROM attempts AS a JOIN samples AS s ON s.id=a.sample_id"
-    " WHERE a.model_type=:type AND a.at>=:since AND a.at<:until"
+    " WHERE a.model_type=:type AND a.at>=:since AND a.at<:until ORDER BY a.at"
 )
 
 
@@ -95,7 +96,8 @@ def served(store: Store, model_type: str) -> list[Served]:
 def labels_of_original(store: Store, model_type: str, since: datetime, until: datetime) -> tuple[int, int]:
     """(called good, labelled) of the original's answers, since <= at < until."""
     row = store.row(
-        "SELECT coalesce(sum(label='good'), 0), count(*) FROM samples WHERE model_type=? AND label IS NOT NULL"
+        "SELECT coalesce(sum(CASE WHEN label='good' THEN 1 ELSE 0 END), 0), count(*) FROM samples"
+        " WHERE model_type=? AND label IS NOT NULL"
         " AND created_at>=? AND created_at<? AND source<>'slot'",
         (model_type, to_ms(since), to_ms(until)),
     )

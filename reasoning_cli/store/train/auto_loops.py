@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Literal, get_args
 
-from reasoning_cli.store.database import Store, Value
+from reasoning_cli.store.database import Row, Store, Value
 from reasoning_cli.store.timestamps import from_ms, to_ms
 
 Step = Literal["resting", "training", "deploying", "evaluating", "comparing", "waiting", "promoting", "leaving"]
@@ -134,7 +133,7 @@ class Loops:
         return self._store.number("SELECT coalesce(max(seq), 0) FROM samples")
 
 
-def _loop(row: sqlite3.Row) -> Loop:
+def _loop(row: Row) -> Loop:
     values = dict(zip(_COLUMNS, row, strict=True))
     for name in _TIMES:
         values[name] = None if values[name] is None else from_ms(values[name])

@@ -35,9 +35,9 @@ _COLUMNS = tuple(field.name for field in fields(FineTuneRecord))
 _UPSERT = (
     f"INSERT INTO fine_tunes({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
     " ON CONFLICT(id) DO UPDATE SET status=excluded.status, cost_nano_dollars=excluded.cost_nano_dollars,"
-    " name=excluded.name, model_type=coalesce(model_type, excluded.model_type)"
-    " WHERE status<>excluded.status OR cost_nano_dollars<>excluded.cost_nano_dollars OR name<>excluded.name"
-    " OR (model_type IS NULL AND excluded.model_type IS NOT NULL)"
+    " name=excluded.name, model_type=coalesce(fine_tunes.model_type, excluded.model_type)"
+    " WHERE fine_tunes.status<>excluded.status OR fine_tunes.cost_nano_dollars<>excluded.cost_nano_dollars"
+    " OR fine_tunes.name<>excluded.name OR (fine_tunes.model_type IS NULL AND excluded.model_type IS NOT NULL)"
 )
 
 
@@ -64,8 +64,9 @@ class FineTunes:
         """Jobs made with since <= created_at < until, oldest first."""
         rows = self._store.rows(
             f"SELECT {', '.join(_COLUMNS)} FROM fine_tunes"
-            " WHERE created_at >= coalesce(?, created_at) AND (? IS NULL OR created_at < ?) ORDER BY created_at, id",
-            (to_ms(since) if since else None, *(2 * (to_ms(until) if until else None,))),
+            " WHERE created_at >= coalesce(:since, created_at) AND created_at < coalesce(:until, created_at + 1)"
+            " ORDER BY created_at, id",
+            {"since": to_ms(since) if since else None, "until": to_ms(until) if until else None},
         )
         return [FineTuneRecord(job_id, from_ms(at), *rest) for job_id, at, *rest in rows]
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Literal
 
-from reasoning_cli.store.database import Store, Value
+from reasoning_cli.store.database import Row, Store, Value
 from reasoning_cli.store.samples.exports import NumberSet
 from reasoning_cli.store.timestamps import from_ms, to_ms
 
@@ -135,8 +134,8 @@ class TrainingRuns:
         bare = name.rpartition("/")[2]
         return self._first(
             ":name IN (job_id, suffix, model_id, model_name, adapter_id, adapter_name) OR suffix=:bare"
-            " OR substr(model_name, -length(:bare) - 1) = '/' || :bare"
-            " OR substr(adapter_name, -length(:bare) - 1) = '/' || :bare",
+            " OR substr(model_name, length(model_name) - length(:bare)) = '/' || :bare"
+            " OR substr(adapter_name, length(adapter_name) - length(:bare)) = '/' || :bare",
             {"name": name, "bare": bare},
         )
 
@@ -158,7 +157,7 @@ class TrainingRuns:
         return _run(row) if row is not None else None
 
 
-def _run(row: sqlite3.Row) -> TrainingRun:
+def _run(row: Row) -> TrainingRun:
     values = dict(zip(_COLUMNS, row, strict=True))
     for name in _TIMES:
         values[name] = None if values[name] is None else from_ms(values[name])

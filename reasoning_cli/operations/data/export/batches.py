@@ -26,7 +26,7 @@ import orjson
 from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.operations.data.export.render import BYTES_PER_TOKEN, Renderer, Rules, csv_row
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.samples.export_reader import TextRow, each_page_once, texts
+from reasoning_cli.store.samples.export_reader import TextRow, texts
 
 BATCH = 250
 MOST_WORKERS = 4
@@ -223,7 +223,7 @@ def write_alone(
 ) -> Generator[tuple[Batch, Facts]]:
     """Render and write the batches in this process; yields each with what became of it, once it is written."""
     batcher, ends = Batcher(store, rules, len(streams)), _Ends(rules, streams)
-    with each_page_once(store):
+    with store.each_page_once():
         for batch in batches:
             pieces, facts = batcher.render(*batch)
             for side, mine in enumerate(pieces):

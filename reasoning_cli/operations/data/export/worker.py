@@ -18,7 +18,6 @@ from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.data.export.batches import Batcher, Facts, Shared
 from reasoning_cli.operations.data.export.render import Rules
 from reasoning_cli.store.open import open_store
-from reasoning_cli.store.samples.export_reader import each_page_once
 
 
 def main() -> None:
@@ -37,7 +36,7 @@ def _work() -> None:
         return  # the export ended while it was said
     job = json.loads(request)
     gc.disable()  # rows and lines have no circles
-    with open_store(Path(job["database"]), job["realm"], create=False) as store, each_page_once(store):
+    with open_store(Path(job["database"]), job["realm"], create=False) as store, store.each_page_once():
         batcher = Batcher(store, Rules(**job["rules"]), job["sides"])
         for line, shared in zip(sys.stdin.buffer, cycle(map(Shared, job["rendered"]))):
             if not line.endswith(b"\n"):
