@@ -21,6 +21,7 @@ PACKAGE = Path(__file__).parents[1] / "reasoning_cli"
 
 ROOMS_BELOW = {
     "commands": {"operations", "decisions", "engines", "store", "terminal", "gateway", "sources"},
+    "library": {"gateway", "operations", "decisions", "engines", "store"},
     "gateway": {"operations", "decisions", "engines", "store"},
     "operations": {"decisions", "engines", "sources", "store", "redaction"},
     "decisions": set(),

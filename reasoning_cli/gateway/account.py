@@ -73,42 +73,52 @@ def _sandbox_url(first: str, settings: Settings) -> str:
     return first if running is None else running.url
 
 
-def reader(account: Account, host: str, check: Callable[[Settings], None]) -> Callable[[], View]:
-    """What reads the settings and the ledger anew, over one connection of its own. `host` is where callers come in;
-    `check` raises ConfigurationError for settings that must not be used."""
-    stores: list[Store] = []
-    touched = -_STAY_AWAKE_SECONDS
-    on_loopback = is_loopback(host)  # open to whoever is on this machine, and to pages in a browser there
+class Reader:
+    """Reads the settings and the ledger anew each time it is called, over one connection of its own.
 
-    def read() -> View:
-        nonlocal touched
-        settings = account.settings()
-        if not stores:
-            stores.append(account.open_store(settings))
+    `host` is where callers come in; `check` raises ConfigurationError for settings that must not be used.
+    """
+
+    def __init__(self, account: Account, host: str, check: Callable[[Settings], None]) -> None:
+        self._account, self._check = account, check
+        # Open to whoever is on this machine, and to pages in a browser there.
+        self._on_loopback = is_loopback(host)
+        self._store: Store | None = None
+        self._touched = -_STAY_AWAKE_SECONDS
+
+    def __call__(self) -> View:
+        account, settings = self._account, self._account.settings()
+        if self._store is None:
+            self._store = account.open_store(settings)
         url, key = account.together(settings)
-        if account.sandbox_url is not None and time.monotonic() - touched >= _STAY_AWAKE_SECONDS:
-            touched = time.monotonic()
+        if account.sandbox_url is not None and time.monotonic() - self._touched >= _STAY_AWAKE_SECONDS:
+            self._touched = time.monotonic()
             stay_awake(url)
         slots = read_slots(
             settings,
-            stores[0],
-            ledger_now(stores[0], in_sandbox=settings.outside is not None),
+            self._store,
+            ledger_now(self._store, in_sandbox=settings.outside is not None),
             together_url=url,
             together_key=key,
         )
-        check(settings)
+        self._check(settings)
+        hosts = frozenset(filter(None, (settings.get(s.GATEWAY_HOSTS) or "").split(",")))
         return View(
             slots,
             account.upstream(settings, s.OPENAI_UPSTREAM),
             account.upstream(settings, s.ANTHROPIC_UPSTREAM),
-            token=None if on_loopback else settings.get(s.GATEWAY_TOKEN),
+            token=None if self._on_loopback else settings.get(s.GATEWAY_TOKEN),
             redact=settings.get(s.REDACT_ON_WRITE),
-            hosts=frozenset(filter(None, (settings.get(s.GATEWAY_HOSTS) or "").split(","))) if on_loopback else None,
+            hosts=hosts if self._on_loopback else None,
             sandbox=settings.outside is not None,
             profile=settings.paths.profile,
         )
 
-    return read
+    def close(self) -> None:
+        """Close the connection; the next look opens another."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
 
 
 def ledger_now(store: Store, *, in_sandbox: bool) -> datetime:
@@ -137,9 +147,9 @@ def redaction(
     return alter
 
 
-def wake(account: Account, poll_seconds: float, slot: SlotNow, notify: Notify) -> None:
-    """Start a slot's model and look at it until it is READY, which opens the slot; where traffic starts nothing, only
-    look. One process does it."""
+def wake(account: Account, pause: Callable[[], None], slot: SlotNow, notify: Notify) -> None:
+    """Start a slot's model and look at it until it is READY, with a `pause` between two looks, which opens the slot;
+    where traffic starts nothing, only look. One process does it."""
     from reasoning_cli.engines import registry
     from reasoning_cli.engines.engine import Access
     from reasoning_cli.operations.costs.budget import AT_REST, read_limits
@@ -170,6 +180,6 @@ def wake(account: Account, poll_seconds: float, slot: SlotNow, notify: Notify) -
                 notify(f"woken by traffic, {record.state}")
                 if record.state == READY or settled or waited > settings.get(s.READY_TIMEOUT) * 60:
                     return
-                time.sleep(poll_seconds)
+                pause()
         finally:
             client.close()

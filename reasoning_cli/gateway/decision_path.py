@@ -13,9 +13,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from reasoning_cli.decisions.recognise import ModelType
+from reasoning_cli.decisions.scope import NOWHERE, Scope
 from reasoning_cli.gateway.circuit import OPEN, Circuit
 from reasoning_cli.gateway.dialects.forms import Asked, Dialect, Json, Reply, Untranslatable
-from reasoning_cli.gateway.log.capture import Decision, source_of
+from reasoning_cli.gateway.log.capture import GATEWAY, Decision, source_of
 from reasoning_cli.gateway.model_client import FULL, NO_PROBABILITIES, NOT_RUNNING, UNSURE, Attempt, ask
 from reasoning_cli.gateway.routing import Route, route
 
@@ -34,7 +36,8 @@ _Written = TypeVar("_Written")
 @dataclass(frozen=True, slots=True)
 class Request:
     """A request as read. `headers` are those that recognition reads, `size_bytes` that of the request as it came;
-    `raw`, in the encoding `packed`, is where the log finds the conversation of a decision about code."""
+    `raw`, in the encoding `packed`, is where the log finds the conversation of a decision about code. `named` is the
+    type where the caller says it, `origin` by which door the request came."""
 
     id: str
     dialect: Dialect
@@ -44,17 +47,20 @@ class Request:
     size_bytes: int
     raw: bytes = b""
     packed: str = ""
+    named: ModelType | None = None
+    scope: Scope = NOWHERE
+    origin: str = GATEWAY
 
 
 def route_of(context: Context, request: Request) -> Route:
     """Where a request goes, as the slots and circuits are now; a model asleep that it wants is woken."""
     slots = context.book.view.slots
-    where = route(request.asked, request.headers, slots, request.size_bytes, _broken(context))
+    where = route(request.asked, request.headers, slots, request.size_bytes, _broken(context), named=request.named)
     slot = slots.get(where.recognition.model_type or "")
     if context.waker is not None and slot is not None and slot.asleep:
         # Only for what its model would be asked, were it awake.
         awake = {slot.model_type: replace(slot, closed=None)}
-        if route(request.asked, request.headers, awake, request.size_bytes, {}).slot is not None:
+        if route(request.asked, request.headers, awake, request.size_bytes, {}, named=request.named).slot is not None:
             context.waker.wanted(slot)
     return where
 
@@ -63,7 +69,16 @@ def decision_of(request: Request, where: Route) -> Decision | None:
     """The decision that a request asks for; None when it asks for none."""
     if where.recognition.model_type is None:
         return None
-    decision = Decision(request.dialect, request.asked, where, request.body, request.id, size_bytes=request.size_bytes)
+    decision = Decision(
+        request.dialect,
+        request.asked,
+        where,
+        request.body,
+        request.id,
+        size_bytes=request.size_bytes,
+        scope=request.scope,
+        origin=request.origin,
+    )
     if where.recognition.model_type == "coding":
         decision.asked_in, decision.asked_packed = request.raw, request.packed
     return decision

@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 from reasoning_cli.decisions.compact import compact
 from reasoning_cli.decisions.prompts import agent_name, sender_id
-from reasoning_cli.decisions.recognise import Recognition, recognise, without_codes
+from reasoning_cli.decisions.recognise import ModelType, Recognition, recognise, without_codes
 from reasoning_cli.gateway.dialects.forms import Asked
 from reasoning_cli.operations.deploy.slots import SlotNow
 from reasoning_cli.values import Mode, PromptForm
@@ -40,10 +40,19 @@ class Route:
 
 
 def route(
-    asked: Asked, headers: Mapping[str, str], slots: Mapping[str, SlotNow], size_bytes: int, broken: Mapping[str, str]
+    asked: Asked,
+    headers: Mapping[str, str],
+    slots: Mapping[str, SlotNow],
+    size_bytes: int,
+    broken: Mapping[str, str],
+    *,
+    named: ModelType | None = None,
 ) -> Route:
-    """Decide on a call. `broken` names the circuits that are open, and why."""
+    """Decide on a call. `broken` names the circuits that are open, and why; `named` is the type where the caller says
+    it, whatever its prompt looks like."""
     found = recognise(asked.text, headers, asked.tools, system=asked.system, max_tokens=asked.max_tokens)
+    if named is not None and found.model_type != named:
+        found = replace(found, model_type=named, reason="named by its caller")
     if found.model_type is None:
         return Route(found, None, found.reason)
     slot = slots.get(found.model_type)
@@ -54,7 +63,7 @@ def route(
     if candidate is None:
         return own
     new = _into(asked, found, candidate.slot, size_bytes, broken)
-    if new.slot is not None and in_share(asked.text, candidate.percent, "challenger"):
+    if new.slot is not None and in_share(asked.text, candidate.percent, "challenger", asked.user):
         return new
     if slot.watched and own.to_slot and new.slot is not None:
         return replace(own, shadow_route=replace(new, shadow=True))
@@ -77,7 +86,7 @@ def _into(asked: Asked, found: Recognition, slot: SlotNow, size_bytes: int, brok
     match slot.mode:
         case Mode.SHADOW:
             return Route(found, slot, "the model only shadows", shadow=True, prompt=prompt)
-        case Mode.CANARY if not in_share(asked.text, slot.share_percent):
+        case Mode.CANARY if not in_share(asked.text, slot.share_percent, user=asked.user):
             reason = "not in the canary's share"
             return (
                 Route(found, slot, reason, shadow=True, prompt=prompt) if slot.watched else Route(found, None, reason)
@@ -85,18 +94,19 @@ def _into(asked: Asked, found: Recognition, slot: SlotNow, size_bytes: int, brok
     return Route(found, slot, found.reason, prompt=prompt)
 
 
-def in_share(prompt: str, percent: int, salt: str = "") -> bool:
-    """Whether a canary answers this prompt: always the same for one agent and the person it answers.
+def in_share(prompt: str, percent: int, salt: str = "", user: str | None = None) -> bool:
+    """Whether a canary answers this prompt: always the same for one agent and the person it answers, who is `user`
+    where the caller says so.
 
     Another `salt` draws other people.
     """
-    digest = blake2b(_whose(prompt).encode("utf-8", "replace"), digest_size=8, salt=salt.encode()).digest()
+    digest = blake2b(_whose(prompt, user).encode("utf-8", "replace"), digest_size=8, salt=salt.encode()).digest()
     return int.from_bytes(digest) % 10_000 < percent * 100
 
 
-def _whose(prompt: str) -> str:
+def _whose(prompt: str, user: str | None) -> str:
     """What stays the same over the prompts of one agent and person. A room has no name on the wire; who speaks does."""
-    return f"{agent_name(prompt) or ''}\n{sender_id(prompt) or ''}"
+    return f"{agent_name(prompt) or ''}\n{user or sender_id(prompt) or ''}"
 
 
 def _doubt(asked: Asked, found: Recognition, slot: SlotNow) -> str | None:

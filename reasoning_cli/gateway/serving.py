@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -25,11 +26,11 @@ from uuid import uuid4
 from reasoning_cli import settings as s
 from reasoning_cli.addresses import is_loopback
 from reasoning_cli.errors import ConfigurationError, ReasoningError
-from reasoning_cli.gateway.account import Account, reader, redaction, wake
+from reasoning_cli.gateway.account import Account, Reader, redaction, wake
 from reasoning_cli.gateway.app import Gateway
 from reasoning_cli.gateway.log.access_log import AccessLog
 from reasoning_cli.gateway.log.recorder import Recorder
-from reasoning_cli.gateway.slot_cache import Book, View
+from reasoning_cli.gateway.slot_cache import Book
 from reasoning_cli.gateway.stats.siblings import Siblings
 from reasoning_cli.gateway.waking import Waker
 from reasoning_cli.operations.agents.env import refuse_circle
@@ -245,13 +246,13 @@ def _make(options: Options) -> Gateway:
         hop=options.hop,
         siblings=Siblings(Path(options.siblings)) if options.siblings else None,
         parent=options.parent,
-        waker=Waker(partial(wake, account, options.poll_seconds)),
+        waker=Waker(partial(wake, account, partial(time.sleep, options.poll_seconds))),
     )
 
 
-def _reader(options: Options) -> Callable[[], View]:
+def _reader(options: Options) -> Reader:
     """What reads the settings and the ledger anew, as far as they let a gateway run at its address."""
-    return reader(options.account, options.host, lambda settings: check(settings, options.host, options.port))
+    return Reader(options.account, options.host, lambda settings: check(settings, options.host, options.port))
 
 
 def _access_log() -> AccessLog:

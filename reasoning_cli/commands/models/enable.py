@@ -9,11 +9,11 @@ import typer
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.model_options import TypeArgument
 from reasoning_cli.commands._shared.session import Session, session_of
-from reasoning_cli.errors import UsageError
 from reasoning_cli.values import Mode, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.deploy.status import ModelStatus
+    from reasoning_cli.operations.deploy.switch import Switch
 
 _FOLLOWS = "A gateway that runs follows within a second."
 
@@ -32,16 +32,10 @@ def enable(
     ] = None,
 ) -> None:
     """Let decisions of a type go to its model: all, a share of them, or in the shadow of the original."""
+    from reasoning_cli.operations.deploy.switch import enabling
+
     session, chosen = session_of(ctx), parse_model_type(model_type)
-    if share is not None and mode not in (None, Mode.CANARY):
-        raise UsageError(f"a {mode} model has no share", "leave --share away, or use --mode canary")
-    wanted = Mode.CANARY if share is not None else mode
-    changes: dict[s.Setting[object], str] = {s.ENABLED[chosen]: "true"}
-    if wanted is not None:
-        changes[s.MODE[chosen]] = str(wanted)
-    if share is not None:
-        changes[s.SHARE[chosen]] = str(share)
-    _write(session, "enable", chosen, changes)
+    _write(session, enabling(chosen, mode, share))
     get, name = session.settings.get, spell_model_type(chosen)
     match get(s.MODE[chosen]):
         case Mode.SHADOW:
@@ -66,28 +60,23 @@ def enable(
 
 def disable(ctx: typer.Context, model_type: TypeArgument) -> None:
     """Send decisions of a type to the original provider. The model goes on running, and costing."""
+    from reasoning_cli.operations.deploy.switch import disabling
     from reasoning_cli.terminal.units import money
 
     session, chosen = session_of(ctx), parse_model_type(model_type)
-    _write(session, "disable", chosen, {s.ENABLED[chosen]: "false"})
+    _write(session, disabling(chosen))
     name = spell_model_type(chosen)
     session.terminal.say(f"{name} is disabled: the original answers. {_FOLLOWS}")
     if spending := _status(session, chosen).burn_cents_per_hour:
         session.terminal.hint(f"it still costs {money(spending)} an hour; stop it: `reasoning models undeploy {name}`")
 
 
-def _write(session: Session, action: str, model_type: str, changes: dict[s.Setting[object], str]) -> None:
-    """Write the settings together, remember who did it, and say when a variable hides one."""
-    from reasoning_cli.store.audit_log import Event, Events
+def _write(session: Session, switch: Switch) -> None:
+    """Write it, and say when a variable hides a setting."""
+    from reasoning_cli.operations.deploy.switch import apply
 
-    s.write_settings(session.settings.paths, {setting.name: text for setting, text in changes.items()})
-    for setting in changes:
-        if (hiding := s.overrides(session.settings, setting)) is not None:
-            session.terminal.warn(f"{hiding} says otherwise, and wins over the settings file")
-    detail = {
-        setting.name.partition(".")[2]: text for setting, text in changes.items() if text not in ("true", "false")
-    }
-    Events(session.store).add(Event(session.ledger_now, "operator", action, model_type, detail))
+    for hiding in apply(switch, session.settings, session.store, session.ledger_now):
+        session.terminal.warn(f"{hiding} says otherwise, and wins over the settings file")
     session.read_settings_again()
 
 

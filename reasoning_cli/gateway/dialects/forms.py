@@ -78,7 +78,10 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What recognition and routing need of a request: the last user message's text, and what else it carries."""
+    """What recognition and routing need of a request: the last user message's text, and what else it carries.
+
+    `user` is whom the decision is about, where the caller says so: nothing over HTTP does.
+    """
 
     text: str
     model: str
@@ -88,6 +91,7 @@ class Asked:
     turns: int = 1
     has_images: bool = False
     max_tokens: int | None = None
+    user: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from reasoning_cli.decisions.answers import (
 )
 from reasoning_cli.decisions.prompts import agent_name, newest_lines, shape_of, speaker_id
 from reasoning_cli.decisions.recognise import ModelType, without_codes
+from reasoning_cli.decisions.scope import NOWHERE, Scope
 from reasoning_cli.decisions.turns import identity, lost, opening
 from reasoning_cli.gateway.dialects.events import last_event, read_events
 from reasoning_cli.gateway.dialects.forms import (
@@ -43,7 +44,8 @@ from reasoning_cli.store.serving.attempts import AttemptRecord
 from reasoning_cli.store.timestamps import to_ms
 from reasoning_cli.values import PromptForm
 
-ORIGIN = "gateway"
+# By which door a decision came.
+GATEWAY, LIBRARY = "gateway", "library"
 _REMEMBERED_LINES = 20_000
 # Of an answer longer than this, packed or unpacked, nothing is kept for the log; it still passes.
 LONGEST_STORED_BYTES = 8 * 1024 * 1024
@@ -59,6 +61,9 @@ class Decision:
     head said of the time, `lost` why they cannot be kept, `broken` why they stop before the answer's end, `cut` whether
     their end may be missing; without any the agent got `attempt`'s reply. `attempt` is also set when the original
     answered after or beside the model; `shadow_attempt` is what a model said as the shadow of another of ours.
+
+    Of a decision in process, `response` is the original's answer, `scope` what its caller says of it, and `sample_id`
+    the name it was given already.
     """
 
     dialect: Dialect
@@ -82,6 +87,10 @@ class Decision:
     size_bytes: int = 0
     asked_in: bytes = b""
     asked_packed: str = ""
+    scope: Scope = NOWHERE
+    origin: str = GATEWAY
+    response: CapturedResponse | None = None
+    sample_id: str | None = None
 
     @property
     def is_stream(self) -> bool:
@@ -196,10 +205,11 @@ def _slot_response(attempt: Attempt | None) -> CapturedResponse:
 
 def _original_response(decision: Decision) -> CapturedResponse:
     """What the original answered, as far as it came. Raises Unreadable."""
-    if decision.lost is not None or decision.status != 200:
+    captured = decision.response
+    if captured is None and (decision.lost is not None or decision.status != 200):
         raise Unreadable(decision.lost or f"status {decision.status}")
     try:
-        captured = captured_response(decision)
+        captured = captured or captured_response(decision)
     except Unreadable as why:
         raise Unreadable(decision.broken or str(why)) from why
     if decision.broken is not None:
@@ -221,24 +231,28 @@ def _sample(decision: Decision, rooms: Rooms, model_type: ModelType, captured: C
     asked = decision.asked
     prompt = without_codes(asked.text)
     answer = read_answer(model_type, prompt, captured.text) if captured.whole else InvalidAnswer("cut")
-    agent, lines = agent_name(prompt), newest_lines(prompt)
+    scope = decision.scope
+    agent, lines = scope.agent_name or agent_name(prompt), newest_lines(prompt)
     conversation = _conversation(decision) if model_type == "coding" else None
     newest = next(lines, None)
+    room = rooms.room_of(agent or "", chain((newest,), lines)) if newest is not None else _session(conversation)
     return Sample(
-        id=_new_id(decision.at),
+        id=decision.sample_id or new_sample_id(decision.at),
         created_at=decision.at,
         model_type=model_type,
         model=captured.model or asked.model,
         source=source_of(decision),
-        origin=ORIGIN,
+        origin=decision.origin,
         prompt=_storable(prompt),
         output=_storable(captured.text),
         system=None if asked.system is None else _storable(asked.system),
         decision=_decided(answer, captured),
         agent_name=agent,
-        room_id=rooms.room_of(agent or "", chain((newest,), lines)) if newest is not None else _session(conversation),
-        entity_id=speaker_id(newest) if newest is not None else None,
-        provider=None if decision.from_slot else decision.dialect.upstream,
+        agent_id=scope.agent_id,
+        room_id=scope.room_id or room,
+        run_id=scope.run_id,
+        entity_id=scope.entity_id or (speaker_id(newest) if newest is not None else None),
+        provider=None if decision.from_slot or decision.response is not None else decision.dialect.upstream,
         prompt_tokens=captured.prompt_tokens,
         completion_tokens=captured.completion_tokens,
         latency_ms=decision.latency_ms,
@@ -323,7 +337,7 @@ def _metadata(decision: Decision, calls: Sequence[ToolCall]) -> Json:
     return metadata
 
 
-def _new_id(at: datetime) -> str:
+def new_sample_id(at: datetime) -> str:
     """A UUID that begins with its time (version 7, RFC 9562 5.7), so that new ones stand together in an index."""
     bits = to_ms(at) << 80 | 7 << 76 | getrandbits(12) << 64 | 2 << 62 | getrandbits(62)
     digits = f"{bits:032x}"

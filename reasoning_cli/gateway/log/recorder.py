@@ -67,6 +67,8 @@ class Recorder:
         self._queue: deque[Decision] = deque()
         self._wake, self._stopping = threading.Event(), False
         self._lock = threading.Lock()
+        self._put = self._done = 0  # decisions handed over, and of these written or dropped
+        self._written = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
     def start(self) -> None:
@@ -82,9 +84,17 @@ class Recorder:
                 return
             self.figures.waiting_bytes += size
             decision.size_bytes = size
+            self._put += 1
             self._queue.append(decision)
         if not self._wake.is_set():
             self._wake.set()
+
+    def flush(self, seconds: float = 30.0) -> bool:
+        """Wait until what was handed over so far is written or dropped; whether that was within `seconds`."""
+        with self._lock:
+            wanted = self._put
+        with self._written:
+            return self._written.wait_for(lambda: self._done >= wanted, seconds)
 
     def stop(self, seconds: float = 30.0) -> None:
         """Write what waits, then end."""
@@ -102,7 +112,7 @@ class Recorder:
                 time.sleep(_BATCH_SECONDS)  # what comes meanwhile shares the commit
             self._wake.clear()
             while self._queue:
-                made, taken_bytes = self._next(rooms)
+                made, taken, taken_bytes = self._next(rooms)
                 try:
                     if store is None:
                         store = self._open_store()
@@ -118,13 +128,16 @@ class Recorder:
                 finally:
                     with self._lock:
                         self.figures.waiting_bytes -= taken_bytes
+                    with self._written:
+                        self._done += taken
+                        self._written.notify_all()
             if self._stopping and not self._queue:
                 if store is not None:
                     store.close()
                 return
 
-    def _next(self, rooms: Rooms) -> tuple[list[tuple[Sample, AttemptRecord | None]], int]:
-        """The records of what waits, as many as are written at once, and how much was waiting with them."""
+    def _next(self, rooms: Rooms) -> tuple[list[tuple[Sample, AttemptRecord | None]], int, int]:
+        """The records of what waits, as many as are written at once, and how many decisions and bytes these were."""
         made: list[tuple[Sample, AttemptRecord | None]] = []
         taken_bytes = taken = characters = 0
         while self._queue and taken < _BATCH_DECISIONS and characters < _BATCH_CHARACTERS:
@@ -140,7 +153,7 @@ class Recorder:
             except Exception as error:
                 # Whatever an answer holds must not end the thread that keeps the log.
                 self._failed(error, 1)
-        return made, taken_bytes
+        return made, taken, taken_bytes
 
     def _write(self, store: Store, made: list[tuple[Sample, AttemptRecord | None]]) -> None:
         """Store them; what no database can hold, such as a number of 65 bits, goes without the others."""

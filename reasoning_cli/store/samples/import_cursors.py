@@ -15,7 +15,8 @@ _AT_ONCE = 500
 # The gateway notes when it was asked, an agent when it had its answer; their clocks may differ besides.
 _SAME_CALL = timedelta(minutes=10)
 RECORDED = """SELECT seq, output, json_extract(metadata, '$.log_id') AS log_id FROM samples
- WHERE model_type = :type AND prompt_hash = :prompt AND origin = 'gateway' AND created_at BETWEEN :since AND :until
+ WHERE model_type = :type AND prompt_hash = :prompt AND origin IN ('gateway', 'library')
+ AND created_at BETWEEN :since AND :until
  ORDER BY abs(created_at - :at)"""
 # The gateway guesses rooms, and knows no ids of agents and runs.
 _CLAIM = """UPDATE samples SET metadata = json_set(coalesce(metadata, '{}'), '$.log_id', :id),

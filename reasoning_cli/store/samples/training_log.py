@@ -20,7 +20,7 @@ class Sample:
     """One decision: what was asked, what was answered, by whom.
 
     `id` is stable, so storing the same decision again changes nothing. `source` is who answered (`original`, `slot`,
-    `fallback`), `origin` where the row came from (`elizaos-logs`, `gateway`). `prompt` and `output` are the exact
+    `fallback`), `origin` where the row came from (`gateway`, `library`, …). `prompt` and `output` are the exact
     texts; `decision` is what was read out of the output, None when it could not be read. `corrected` is the answer a
     person put in its place, `confidence` what the model said of itself, from 0 to 1. `shape` is the part of the prompt
     two near-copies share, the whole of it when empty; only its hash is stored. `cut` is what the answer's end was

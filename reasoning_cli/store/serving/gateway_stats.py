@@ -10,7 +10,8 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.timestamps import to_ms
 from reasoning_cli.values import MODEL_TYPES
 
-_ORIGIN = "gateway"
+# Whatever is decided while an agent waits, by HTTP or in its process.
+_ORIGINS = ("gateway", "library")
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ def answers(store: Store, since: datetime, until: datetime) -> list[Answers]:
 
 def _of_type(store: Store, model_type: str, since: datetime, until: datetime) -> Iterator[Answers]:
     # By type and time, as the index is; within that, each row is looked at.
-    span = "model_type=? AND created_at>=? AND created_at<? AND origin=?"
-    of = (model_type, to_ms(since), to_ms(until), _ORIGIN)
+    span = "model_type=? AND created_at>=? AND created_at<? AND origin IN (?, ?)"
+    of = (model_type, to_ms(since), to_ms(until), *_ORIGINS)
     counts = store.rows(
         f"SELECT source, count(*), count(latency_ms) FROM samples WHERE {span} GROUP BY source ORDER BY source", of
     )
