@@ -37,6 +37,7 @@ from reasoning_cli.settings_table import COLLECT as COLLECT
 from reasoning_cli.settings_table import CONFIDENCE as CONFIDENCE
 from reasoning_cli.settings_table import DEADLINE_MS as DEADLINE_MS
 from reasoning_cli.settings_table import ENABLED as ENABLED
+from reasoning_cli.settings_table import ENGINE as ENGINE
 from reasoning_cli.settings_table import GATEWAY_ENABLED as GATEWAY_ENABLED
 from reasoning_cli.settings_table import GATEWAY_HOST as GATEWAY_HOST
 from reasoning_cli.settings_table import GATEWAY_HOSTS as GATEWAY_HOSTS

@@ -24,6 +24,7 @@ from reasoning_cli.values import (
     parse_boolean,
     parse_daily_hours,
     parse_database_file,
+    parse_engine,
     parse_host_names,
     parse_hours,
     parse_idle_minutes,
@@ -333,6 +334,18 @@ PROVIDER_URL: dict[str, Setting[str | None]] = {
     )
     for model_type, key in PROVIDER_KEY.items()
 }
+# Of the operator's alone: it says to whom the slot's key goes, and its prompts.
+ENGINE: dict[str, Setting[str | None]] = {
+    model_type: Setting(
+        f"{model_type}.engine",
+        parse_engine,
+        None,
+        "engine that answers: together, openai (a server of your own), or one of another package; unset: openai where"
+        " provider_url is set, else together",
+        of_operator=True,
+    )
+    for model_type in MODEL_TYPES
+}
 PARALLEL: dict[str, Setting[int | None]] = {
     model_type: Setting(
         f"{model_type}.parallel",
@@ -359,6 +372,7 @@ OF_TYPE: tuple[dict[str, Setting[object]], ...] = (
     CONFIDENCE,
     TOOLS,
     TYPE_COLLECT,
+    ENGINE,
     PROVIDER_URL,
     PROVIDER_KEY,
     PARALLEL,

@@ -71,6 +71,17 @@ def parse_prompt_form(text: str) -> PromptForm:
         raise ValueError("is neither exact nor compact") from None
 
 
+_ENGINE = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+
+def parse_engine(text: str) -> str:
+    """The name of an engine; whether there is such a one is seen when it is used."""
+    name = text.strip().lower()
+    if _ENGINE.fullmatch(name) is None:
+        raise ValueError("is not the name of an engine: letters, digits and hyphens, a letter first")
+    return name
+
+
 def parse_mode(text: str) -> Mode:
     """`live`, `canary` or `shadow`."""
     try:

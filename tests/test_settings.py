@@ -36,6 +36,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     **{f"{one}.confidence": ("0.5", "1") for one in ("should_respond", "planning", "coding")},
     **{f"{one}.tools": ("true", "false") for one in ("should_respond", "planning", "coding")},
     **{f"{one}.collect": ("false", "true") for one in ("should_respond", "planning", "coding")},
+    **{f"{one}.engine": ("together", "openai") for one in ("should_respond", "planning", "coding")},
     **{
         f"{one}.provider_url": ("http://localhost:8000/v1", "http://localhost:11434/v1")
         for one in ("should_respond", "planning", "coding")

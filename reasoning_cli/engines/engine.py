@@ -5,6 +5,8 @@
         title = "Acme"
         features = frozenset({Feature.ANSWER, Feature.PRICE_BY_TOKEN})
 
+        def address(self, access: Access) -> str | None: ...
+
         def connect(self, access: Access) -> AcmeClient: ...
 
     ACME = Acme()
@@ -51,6 +53,11 @@ class Engine(Protocol):
 
     @property
     def features(self) -> frozenset[Feature]: ...
+
+    def address(self, access: Access) -> str | None:
+        """Where it answers in OpenAI's form, with /v1: the gateway asks it there, by stream and under a deadline. None
+        where only a connection asks it; then the gateway leaves its slot to the original."""
+        ...
 
     def connect(self, access: Access) -> Client:
         """A connection, for the caller to close; it has the calls of every feature. Raises ConfigurationError where

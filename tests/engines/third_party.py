@@ -37,12 +37,37 @@ class Acme:
     title = "Acme's models"
     features = frozenset({Feature.ANSWER})
 
+    def address(self, access):
+        return None
+
     def connect(self, access):
         return Client()
 
 
 ENGINE = Acme()
 '''
+# One that speaks OpenAI's API at an address of its own, so that it takes our client for that.
+ADDRESSED = """
+from dataclasses import replace
+
+from reasoning_cli.engines.features import Feature
+from reasoning_cli.engines.registry import engine
+
+
+class Acme:
+    name = NAME
+    title = "Acme"
+    features = frozenset({Feature.ANSWER, Feature.PRICE_BY_TOKEN})
+
+    def address(self, access):
+        return access.url or URL
+
+    def connect(self, access):
+        return engine("openai").connect(replace(access, url=self.address(access)))
+
+
+ENGINE = Acme()
+"""
 
 
 def install(folder: Path, name: str, source: str = ENGINE, *, package: str = "acme_engine") -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -87,6 +88,8 @@ def set_value(
     session = session_of(ctx)
     setting = s.find_setting(name)
     text = _typed(session, setting, value, stdin)
+    if (engine := _engine_named(setting, text)) is not None:
+        _check_engine(session, setting, engine)
     paths = _home_of(session, setting)
     s.write_setting(paths, setting, text)
     session.terminal.note(f"{setting.name} is {mask(text.strip()) if setting.secret else text.strip()} now.")
@@ -161,11 +164,32 @@ def edit(ctx: typer.Context) -> None:
     session.terminal.note(f"{paths.config_file} is changed." if changed else "Nothing was changed.")
 
 
+def _engine_named(setting: s.Setting[object], text: str | None) -> str | None:
+    """The engine that a setting's text names; None where it is none, or makes no sense, which is said elsewhere."""
+    if setting not in s.ENGINE.values() or text is None:
+        return None
+    with contextlib.suppress(ValueError):
+        return str(setting.parse(text))
+    return None
+
+
+def _check_engine(session: Session, setting: s.Setting[object], name: str) -> None:
+    """Raise ConfigurationError for an engine that could not answer the slot with the other settings as they are."""
+    from reasoning_cli.operations.deploy.own_server import check_engine
+
+    settings = session.settings_as_found
+    check_engine(replace(settings, flags={**settings.flags, setting.name: name}), setting.name.partition(".")[0])
+
+
 def _shown(settings: s.Settings, setting: s.Setting[object]) -> Shown:
     problem = None
     text, source, where = settings.find(setting)
     try:
         value = settings.get(setting)
+        if _engine_named(setting, text) is not None:
+            from reasoning_cli.operations.deploy.own_server import check_engine
+
+            check_engine(settings, setting.name.partition(".")[0])
     except ConfigurationError as error:
         value, problem = text, error
     if setting.secret and value is not None:

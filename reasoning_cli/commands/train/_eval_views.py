@@ -11,7 +11,6 @@ from reasoning_cli.operations.evaluate.candidates import ORIGINAL
 from reasoning_cli.operations.evaluate.plan import EvaluationPlan
 from reasoning_cli.operations.evaluate.report import Difference, EvaluationReport, ModelReport, report_record
 from reasoning_cli.operations.statistics.intervals import Figure
-from reasoning_cli.redact import bare_address
 from reasoning_cli.store.evaluate.evaluations import Disagreement, EvaluationRecord
 from reasoning_cli.terminal.console import Terminal
 from reasoning_cli.terminal.listing import Column, Kind, Listing
@@ -65,7 +64,7 @@ def plan_facts(plan: EvaluationPlan) -> list[Fact]:
             price = f"about {estimate.prompt_tokens:,} tokens in and {estimate.completion_tokens:,} out" + (
                 f", {money(estimate.cents)}" if estimate.cents is not None else ", at a price your table does not hold"
             )
-        at = f" at {bare_address(candidate.server.url)}" if candidate.server is not None else ""
+        at = f" at {candidate.server.place}" if candidate.server is not None else ""
         facts.append((candidate.name, f"{candidate.model_name}{at}{made}, asked {candidate.form}; {price}"))
     if plan.answered:
         facts.append(("known", f"{counted(plan.answered, 'answer')} from before"))

@@ -19,6 +19,9 @@ class OpenAICompatible:
     title = "a server of your own"
     features = frozenset({Feature.ANSWER, Feature.CONFIDENCE, Feature.LIST, Feature.PRICE_BY_TOKEN})
 
+    def address(self, access: Access) -> str | None:
+        return access.url
+
     def connect(self, access: Access) -> ListingServer:
         from reasoning_cli.engines.openai.client import SILENCE_SECONDS, ModelServer
 

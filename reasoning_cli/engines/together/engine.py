@@ -19,6 +19,9 @@ class Together:
     title = "Together"
     features: frozenset[Feature] = CLOUD
 
+    def address(self, access: Access) -> str | None:
+        return None if access.url is None else f"{access.url.rstrip('/')}/v1"
+
     def connect(self, access: Access) -> Cloud:
         from reasoning_cli.engines.together.client import TogetherClient
 

@@ -1,4 +1,5 @@
-"""Slots whose model the operator serves (`TYPE.provider_url`): which server is asked for what, and with which key."""
+"""Slots that another engine than Together answers: the operator's own server (`TYPE.provider_url`) or what a package
+brings (`TYPE.engine`), which is asked for what, and with which key."""
 
 from __future__ import annotations
 
@@ -8,17 +9,22 @@ from urllib.parse import urlsplit
 
 from reasoning_cli import settings as s
 from reasoning_cli.addresses import is_loopback
+from reasoning_cli.engines import registry
+from reasoning_cli.engines.engine import Access
+from reasoning_cli.engines.features import Feature
+from reasoning_cli.errors import ConfigurationError
+from reasoning_cli.redact import bare_address
 from reasoning_cli.settings import Settings
 from reasoning_cli.values import MODEL_TYPES
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.clients import ListingServer
+    from reasoning_cli.engines.clients import Answering
 
 
 @dataclass(frozen=True)
 class OwnServer:
-    """What serves a slot's model: the address with /v1, its key, the model's name there, how long an answer may be,
-    and how many questions it takes at once (None: not known)."""
+    """What serves a slot's model: the address with /v1 (empty where its engine has none), its key, the model's name
+    there, how long an answer may be, how many questions it takes at once (None: not known), and its engine."""
 
     model_type: str
     url: str
@@ -26,28 +32,62 @@ class OwnServer:
     model: str
     max_tokens: int
     parallel: int | None = None
+    engine: str = registry.OPENAI
 
     @property
     def is_here(self) -> bool:
         """Whether it is on this machine, where nobody sends a bill."""
         return is_loopback(urlsplit(self.url).hostname or "")
 
-    def connect(self, silence_seconds: float | None = None) -> ListingServer:
-        """A connection, for the caller to close."""
-        from reasoning_cli.engines import registry
-        from reasoning_cli.engines.engine import Access
+    @property
+    def place(self) -> str:
+        """Where it is asked, to be shown: the address without a password in it, else the engine."""
+        return bare_address(self.url) if self.url else registry.engine(self.engine).title
 
-        return registry.listing_server(registry.OPENAI, Access(self.url, self.api_key, silence_seconds=silence_seconds))
+    @property
+    def lists(self) -> bool:
+        """Whether it says what it serves."""
+        return Feature.LIST in registry.engine(self.engine).features
+
+    def connect(self, silence_seconds: float | None = None) -> Answering:
+        """A connection, for the caller to close."""
+        return registry.answering(self.engine, self._access(silence_seconds))
+
+    def _access(self, silence_seconds: float | None) -> Access:
+        return Access(self.url or None, self.api_key, silence_seconds=silence_seconds)
+
+
+def engine_name(settings: Settings, model_type: str) -> str:
+    """The engine of a slot: as it is set, else `openai` where the address of a server is, else `together`."""
+    chosen = settings.get(s.ENGINE[model_type])
+    return chosen or (registry.OPENAI if settings.get(s.PROVIDER_URL[model_type]) else registry.TOGETHER)
+
+
+def check_engine(settings: Settings, model_type: str) -> None:
+    """Raise ConfigurationError for an engine that nobody brings, that does not answer, or that lacks an address."""
+    own_server(settings, model_type)
 
 
 def own_server(settings: Settings, model_type: str) -> OwnServer | None:
-    """What serves a slot in Together's place, if anything does."""
-    url = settings.get(s.PROVIDER_URL[model_type])
-    if url is None:
+    """What serves a slot in Together's place, if anything does. Raises ConfigurationError as `check_engine` does."""
+    name = engine_name(settings, model_type)
+    if name == registry.TOGETHER:
         return None
-    key, model = settings.get(s.PROVIDER_KEY[model_type]), settings.get(s.MODEL[model_type])
-    most, parallel = settings.get(s.MAX_TOKENS[model_type]), settings.get(s.PARALLEL[model_type])
-    return OwnServer(model_type, url.rstrip("/"), key, model, most, parallel)
+    engine, setting = registry.engine(name), s.ENGINE[model_type].name
+    if Feature.ANSWER not in engine.features:
+        raise ConfigurationError(
+            f"{setting} is `{name}`, and {engine.title} answers no slot alone", f"`reasoning config unset {setting}`"
+        )
+    url, key = settings.get(s.PROVIDER_URL[model_type]), settings.get(s.PROVIDER_KEY[model_type])
+    address = engine.address(Access(url, key))
+    if address is None and name == registry.OPENAI:
+        raise ConfigurationError(
+            f"{setting} is `{name}`, and the address of that server is not set",
+            f"`reasoning config set {model_type}.provider_url URL`, with /v1",
+        )
+    model, most = settings.get(s.MODEL[model_type]), settings.get(s.MAX_TOKENS[model_type])
+    parallel = settings.get(s.PARALLEL[model_type])
+    return OwnServer(model_type, (address or "").rstrip("/"), key, model, most, parallel, name)
 
 
 def own_servers(settings: Settings) -> tuple[OwnServer, ...]:

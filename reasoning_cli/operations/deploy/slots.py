@@ -8,6 +8,7 @@ from datetime import datetime
 
 from reasoning_cli import settings as s
 from reasoning_cli.operations.costs.budget import read_limits, standings
+from reasoning_cli.operations.deploy.own_server import OwnServer, own_server
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
@@ -158,10 +159,10 @@ def _slot(
     together_key: str | None,
 ) -> SlotNow:
     get = settings.get
-    elsewhere = get(s.PROVIDER_URL[model_type])
-    url = elsewhere.rstrip("/") if elsewhere else f"{together_url.rstrip('/')}/v1"
-    key = get(s.PROVIDER_KEY[model_type]) if elsewhere else together_key
-    model = get(s.MODEL[model_type]) if elsewhere else record.serving_name if record else None
+    elsewhere = own_server(settings, model_type)
+    url = elsewhere.url if elsewhere else f"{together_url.rstrip('/')}/v1"
+    key = elsewhere.api_key if elsewhere else together_key
+    model = elsewhere.model if elsewhere else record.serving_name if record else None
     return SlotNow(
         model_type=model_type,
         url=url,
@@ -179,13 +180,17 @@ def _slot(
         deployment_key=record.key if record is not None and elsewhere is None else None,
         wakes=get(s.WAKE[model_type]) and record is not None and elsewhere is None,
         prompt_form=get(s.PROMPT_FORM[model_type]),
-        own_server=bool(elsewhere),
+        own_server=elsewhere is not None,
         parallel=get(s.PARALLEL[model_type]),
     )
 
 
 def _closed(
-    settings: Settings, model_type: str, elsewhere: str | None, record: DeploymentRecord | None, spent: set[str | None]
+    settings: Settings,
+    model_type: str,
+    elsewhere: OwnServer | None,
+    record: DeploymentRecord | None,
+    spent: set[str | None],
 ) -> str | None:
     """Why a slot takes no decision now, or None."""
     if not settings.get(s.GATEWAY_ENABLED):
@@ -193,7 +198,7 @@ def _closed(
     if not settings.get(s.ENABLED[model_type]):
         return "the slot is disabled"
     if elsewhere is not None:
-        return None
+        return None if elsewhere.url else "its engine has no address"
     if record is None or record.serving_name is None or record.deleted_at is not None:
         return "no model is deployed"
     if None in spent or model_type in spent:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from reasoning_cli import settings as s
 from reasoning_cli.decisions.answers import InvalidAnswer, cut_of, decision_of, is_natural_end, read_answer
@@ -19,7 +19,7 @@ from reasoning_cli.settings import Settings
 from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.clients import ListingServer
+    from reasoning_cli.engines.clients import Answering, ListingServer
 
 # What a first answer may take beside the slot's deadline: servers load a model when it is first asked for.
 _PATIENCE_SECONDS = 30.0
@@ -37,7 +37,10 @@ def check_own_servers(settings: Settings) -> Iterator[Check]:
             continue
         with closing(server.connect(patience)) as client:
             try:
-                yield from _checks(settings, server, client)
+                if server.lists:
+                    yield from _checks(settings, server, cast("ListingServer", client))
+                else:
+                    yield from _decision(settings, server, client)
             except ReasoningError as error:
                 name = spell_model_type(model_type)
                 yield warn("gateway", f"{name}: {error.message}", f"reasoning models test {name}")
@@ -83,7 +86,7 @@ def _checks(settings: Settings, server: OwnServer, client: ListingServer) -> Ite
         )
 
 
-def _decision(settings: Settings, server: OwnServer, client: ListingServer) -> Iterator[Check]:
+def _decision(settings: Settings, server: OwnServer, client: Answering) -> Iterator[Check]:
     """What came of a decision in the slot's form: valid, in time, and as sure as it is told."""
     model_type, name = server.model_type, spell_model_type(server.model_type)
     question = built_in_question(model_type, str(settings.get(s.PROMPT_FORM[model_type])))

@@ -15,7 +15,7 @@ from reasoning_cli import __version__
 from reasoning_cli import settings as s
 from reasoning_cli.engines.clients import Cloud
 from reasoning_cli.errors import ConfigurationError, ExitCode, ReasoningError
-from reasoning_cli.operations.deploy.own_server import own_servers
+from reasoning_cli.operations.deploy.own_server import check_engine, own_servers
 from reasoning_cli.operations.doctor.check import Check, Status, database_path, existing_store, fail, failed, ok, warn
 from reasoning_cli.operations.doctor.costs import check_budget, check_guard
 from reasoning_cli.operations.doctor.gateway import Probes, check_gateway
@@ -65,12 +65,12 @@ def run_checks(
 
 def _is_all_elsewhere(settings: Settings) -> bool:
     """Whether nobody has a key of Together, nothing from here is there, and the operator's own servers answer."""
-    if settings.resolve(s.API_KEY).value is not None or not own_servers(settings):
-        return False
     try:
+        if settings.resolve(s.API_KEY).value is not None or not own_servers(settings):
+            return False
         store = existing_store(settings)
     except ReasoningError:
-        return False  # shown as the database's own trouble
+        return False  # shown among the settings, or as the database's own trouble
     if store is None:
         return True
     with store:
@@ -201,6 +201,14 @@ def _settings(settings: Settings) -> Iterator[Check]:
             _, source, where = settings.find(setting)
             fix = f"reasoning config unset {setting.name}" if source is s.Source.FILE else f"change or unset {where}"
             yield fail("settings", error.message, fix, error.exit_code)
+    for model_type, engine in s.ENGINE.items():
+        with contextlib.suppress(s.RefusedAddressError):
+            try:
+                check_engine(settings, model_type)
+            except ConfigurationError as error:
+                if settings.find(engine)[0] is not None:
+                    good = False
+                    yield failed("settings", error)
     for setting in (s.GATEWAY_TLS_CERT, s.GATEWAY_TLS_KEY):
         with contextlib.suppress(ConfigurationError):
             if (path := settings.get(setting)) is not None and not path.is_file():

@@ -11,7 +11,6 @@ from typing import Literal
 from reasoning_cli.errors import NotFoundError, ReasoningError, UsageError
 from reasoning_cli.operations.costs.token_prices import TokenPrice
 from reasoning_cli.operations.deploy.own_server import OwnServer, named_server
-from reasoning_cli.redact import bare_address
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.samples.exports import NumberSet
@@ -62,7 +61,7 @@ class Candidate:
         """What its answers depend on, as JSON: the same prompt to the same identity has the same answer."""
         parts = [self.serving_name, self.model_name, self.model_id, self.deployment_key, self.form, str(max_tokens)]
         if self.server is not None:
-            parts.append(bare_address(self.server.url))
+            parts.append(self.server.place)
         return json.dumps([part for part in parts if part is not None])
 
 

@@ -11,6 +11,7 @@ from reasoning_cli import settings as s
 from reasoning_cli.errors import NotFoundError, ReasoningError, UsageError
 from reasoning_cli.operations.costs.budget import AT_REST, Limits
 from reasoning_cli.operations.deploy.lora import AttachPlan, plan_serving
+from reasoning_cli.operations.deploy.own_server import own_server
 from reasoning_cli.operations.deploy.plan import DeployPlan, DeployRequest
 from reasoning_cli.operations.evaluate.gate_rules import Gate
 from reasoning_cli.operations.promote.gate import Criterion
@@ -183,12 +184,13 @@ def plan_promotion(
 
 def refuse_own_server(settings: Settings, model_type: str) -> None:
     """ReasoningError where the operator's own server answers for the slot: nothing of Together's can take over."""
-    if settings.get(s.PROVIDER_URL[model_type]):
+    if own_server(settings, model_type) is not None:
         name = spell_model_type(model_type)
+        setting = s.ENGINE if settings.get(s.ENGINE[model_type]) else s.PROVIDER_URL
         raise ReasoningError(
             f"{name} is answered by a model that is served elsewhere, which cannot be replaced step by step",
             f"`reasoning models enable {name} --mode canary` gives that one a share;"
-            f" `reasoning config unset {model_type}.provider_url` leaves the slot to Together",
+            f" `reasoning config unset {setting[model_type].name}` leaves the slot to Together",
         )
 
 
