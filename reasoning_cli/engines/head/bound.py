@@ -1,33 +1,36 @@
 """The bound: how often a head may disagree with the log, counted by rooms, and down to which confidence it may answer.
 
 Messages of one room resemble each other, so that a bound that counts each of them promises too much. The unit here is a
-room: of each held-out room one decision, drawn at random among those that a head would answer there, agrees or not.
-Instead of drawing once, the test is averaged over all ways of drawing, which changes nothing of what it promises and
-leaves nobody a draw to choose. Where no room disagrees at all it is the exact binomial bound of one decision a room:
-59 rooms for 5 %, 149 for 2 %.
+room: of each held-out room one decision, drawn at random from those that the head would answer there, agrees or not.
+Instead of drawing once, the test is averaged over all ways of drawing: what it promises stays the same, and there is no
+draw that anybody could choose. Where no room disagrees at all it is the exact binomial bound of one decision a room: 59
+rooms for 5 %, 149 for 2 %. A room with few answers, beside the others, counts for less than a whole one.
 
-What is bounded, at 95 %: the chance that a decision disagrees that is drawn at random from those a head answers in a
-room drawn at random from rooms like the held-out ones. Each group (IGNORE and RESPOND, with names and without) is
-bounded on its own.
+The test is a game against the log: at a disagreement of the bound or more it is fair at best, so that winning
+twentyfold has a chance of 1 in 20 (Ville). Thresholds are tried one after the other in an order that is settled before,
+until the first that fails, so that trying many costs nothing.
+
+What is bounded, at 95 %: the share of disagreement in what a head answers, in rooms like the held-out ones, each
+counted as above. Each group (IGNORE and RESPOND, with names and without) is bounded on its own: of two that answer, one
+or the other is beyond its bound in up to one of ten trainings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, log, log1p
+from statistics import median_low
 
 # Confidence of the head, room, whether the log says otherwise.
 Scored = Sequence[tuple[float, str, bool]]
+# Of each room how many decisions are answered there, and how many of them disagree.
+Rooms = dict[str, tuple[int, int]]
 CONFIDENCE = 0.95
-_LOG_ODDS = log(1 / (1 - CONFIDENCE))
 # Shares of the largest stake that can be set against each room. The whole of it would let a single room end all.
-STAKES = (0.97, 0.85, 0.7, 0.5, 0.3)
-
-
-def rooms_needed(bound: float) -> int:
-    """The fewest rooms that can prove a bound, none of them disagreeing."""
-    return ceil(log(1 - CONFIDENCE) / log1p(-bound))
+STAKES = (0.999, 0.9, 0.8)
+_WON = log(1 / (1 - CONFIDENCE))
+_WHOLE_ROOM = 4  # answers that make a room count whole, where the others have as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +46,37 @@ class Proof:
     at_most: float
 
 
-def gain(share: float, disagreement: float, stake: float) -> float:
-    """What a room in which this share disagrees wins (log) in a game that is fair at this disagreement."""
-    return log1p(max(-1 + 1e-12, stake / (1 - disagreement) * (disagreement - share)))
+def rooms_needed(bound: float) -> int:
+    """The fewest rooms that can prove a bound, none of them disagreeing."""
+    return ceil(log(1 - CONFIDENCE) / log1p(-bound))
 
 
-def upper_bound(room_shares: Sequence[float], stake: float) -> float:
-    """The largest disagreement by rooms that these rooms do not rule out. `room_shares`: the share of what is answered
-    in each room that disagrees."""
+def is_proven(rooms: Rooms, bound: float, stake: float) -> bool:
+    """Whether these rooms rule out that as much as `bound` disagrees, or more."""
+    return bool(rooms) and winnings(rooms, bound, stake) >= _WON
+
+
+def is_likely(known: Rooms, rooms: int, bound: float, stake: float) -> bool:
+    """Whether so many rooms like the known ones would prove the bound."""
+    return bool(known) and winnings(known, bound, stake) * rooms / len(known) >= _WON
+
+
+def winnings(rooms: Rooms, bound: float, stake: float) -> float:
+    """What the rooms win (log) in a game that is fair where `bound` disagrees."""
+    whole = min(_WHOLE_ROOM, median_low(answered for answered, _ in rooms.values()))
+    factor = stake / (1 - bound)
+    return sum(
+        log1p(max(-1 + 1e-12, factor * min(1, answered / whole) * (bound - disagreed / answered)))
+        for answered, disagreed in rooms.values()
+    )
+
+
+def upper_bound(rooms: Rooms, stake: float) -> float:
+    """The largest disagreement that these rooms do not rule out."""
     low, high = 0.0, 1.0
-    for _ in range(30):
+    for _ in range(20):
         middle = (low + high) / 2
-        if sum(gain(share, middle, stake) for share in room_shares) >= _LOG_ODDS:
+        if is_proven(rooms, middle, stake):
             high = middle
         else:
             low = middle
@@ -67,31 +89,43 @@ def proven(
     """The lowest of `thresholds` (from high to low) down to which the bound holds, tested one after the other until
     the first that fails, and its proof; where the first fails, None and what failed."""
     lowest: float | None = None
-    found: Proof | None = None
+    found: Rooms = {}
+    for threshold, rooms in zip(thresholds, by_threshold(scored, thresholds), strict=True):
+        if not is_proven(rooms, bound, stake):
+            found = found or dict(rooms)
+            break
+        lowest, found = threshold, dict(rooms)
+    return lowest, _proof(found, stake) if found else None
+
+
+def by_threshold(scored: Scored, thresholds: Sequence[float]) -> Iterator[Rooms]:
+    """The rooms down to each of the thresholds, which fall; each as it is until the next is asked for."""
+    ordered = sorted(scored, key=lambda decision: -decision[0])
+    rooms: Rooms = {}
+    place = 0
     for threshold in thresholds:
-        proof = proof_of(scored, threshold, stake)
-        if proof.at_most > bound:
-            return lowest, found or proof
-        lowest, found = threshold, proof
-    return lowest, found
-
-
-def room_shares(scored: Scored, threshold: float) -> dict[str, tuple[int, int]]:
-    """Of each room how many decisions are at least so sure, and how many of them disagree."""
-    rooms: dict[str, tuple[int, int]] = {}
-    for confidence, room, disagrees in scored:
-        if confidence >= threshold:
+        while place < len(ordered) and ordered[place][0] >= threshold:
+            _, room, disagrees = ordered[place]
             answered, disagreed = rooms.get(room, (0, 0))
             rooms[room] = answered + 1, disagreed + disagrees
-    return rooms
+            place += 1
+        yield rooms
+
+
+def shares_of(rooms: Rooms) -> list[float]:
+    """Of each room the share of what is answered there that disagrees."""
+    return [disagreed / answered for answered, disagreed in rooms.values()]
 
 
 def proof_of(scored: Scored, threshold: float, stake: float) -> Proof:
     """What the rooms say of all that is at least so sure."""
-    rooms = room_shares(scored, threshold).values()
+    return _proof(next(by_threshold(scored, [threshold])), stake)
+
+
+def _proof(rooms: Rooms, stake: float) -> Proof:
     return Proof(
         rooms=len(rooms),
-        answered=sum(answered for answered, _ in rooms),
-        disagreed=sum(disagreed for _, disagreed in rooms),
-        at_most=upper_bound([disagreed / answered for answered, disagreed in rooms], stake) if rooms else 1.0,
+        answered=sum(answered for answered, _ in rooms.values()),
+        disagreed=sum(disagreed for _, disagreed in rooms.values()),
+        at_most=upper_bound(rooms, stake) if rooms else 1.0,
     )

@@ -79,39 +79,55 @@ def signs_of(moment: Moment) -> Signs:
 
 
 def named_in(moment: Moment) -> Named:
-    """Whom the message names. What looks like being called (`Bob, …`, `@bob`) counts as a name nobody knows."""
-    text = moment.message[:_LONGEST_TEXT]
-    agent = _name_words((moment.agent,))
-    others = _name_words((*moment.people, moment.sender))
-    sender = _name_words((moment.sender,))
+    """Whom the message names, or if nobody, what the same person wrote right before it. What looks like being called
+    (`Bob, …`, `@bob`) counts as a name nobody knows."""
+    names = _Names(
+        _name_words((moment.agent,)), _name_words((moment.sender,)), _name_words((*moment.people, moment.sender))
+    )
+    named = _named(moment.message[:_LONGEST_TEXT], names)
+    if named.somebody:
+        return named
+    for text in reversed(moment.burst):
+        if (before := _named(text[:_LONGEST_TEXT], names)).somebody:
+            return Named(before.whom, "before", named.words)
+    return named
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The words that people are called by."""
+
+    agent: frozenset[str]
+    sender: frozenset[str]
+    people: frozenset[str]
+
+
+def _named(text: str, names: _Names) -> Named:
     called = {(found[1] or found[2]).casefold() for found in _CALLED.finditer(text)} - _INTERJECTIONS
-    words, whom, places = [], set(), []
     tokens = _WORD.findall(text.lower())
+    words, places = [], []
     for place, token in enumerate(tokens):
         bare = token.removeprefix("@").removesuffix("'s")
-        if bare in agent:
-            words.append("<agent>")
-            whom.add(AGENT)
-        elif bare in sender and not token.startswith("@"):
-            words.append("<self>")
-            continue
-        elif bare in others or bare in called:
-            words.append("<other>")
-            whom.add(OTHER)
+        if bare in names.agent:
+            whom = AGENT
+        elif bare in names.sender and not token.startswith("@"):
+            whom = NOBODY
+        elif bare in names.people or bare in called:
+            whom = OTHER
         else:
             words.append(token)
             continue
-        at = (
-            "@"
-            if token.startswith("@")
-            else "first"
-            if place <= 1
-            else "last"
-            if place >= len(tokens) - 2
-            else "middle"
-        )
-        places.append(f"{words[-1]}{at}")
-    return Named("+".join(sorted(whom)) or NOBODY, ",".join(places[:2]), tuple(words))
+        words.append(f"<{whom}>")
+        if whom != NOBODY:
+            places.append((whom, _where(token, place, len(tokens))))
+    whom = "+".join(sorted({whom for whom, _ in places})) or NOBODY
+    return Named(whom, " ".join(f"{whom} {where}" for whom, where in places[:2]), tuple(words))
+
+
+def _where(token: str, place: int, count: int) -> str:
+    if token.startswith("@"):
+        return "at"
+    return "first" if place <= 1 else "last" if place >= count - 2 else "middle"
 
 
 def situation_of(moment: Moment, named: Named) -> str:
@@ -148,7 +164,7 @@ def _structure(moment: Moment, named: Named) -> Iterator[str]:
     yield f"question {'?' in text[-3:]}"
     yield f"you {_YOU.search(text.lower()) is not None}"
     yield f"length {_step(len(text), (5, 15, 40, 100))}"
-    yield f"burst {moment.burst}"
+    yield f"burst {len(moment.burst)}"
     yield f"before {last}"
     yield f"before {last} {second}"
     yield f"before {last} {second} {third}"
@@ -214,6 +230,8 @@ def _of_the_sender(moment: Moment, named: Named, last: str) -> Iterator[str]:
     yield f"named {named.whom} {last}"
     yield f"named {named.whom} {first} {last}"
     yield from _of_the_room(moment, own, f"{first} {followed}", last, waiting)
+    yield from _of_the_exchange(moment, named, own, last)
+    yield from _of_the_other(moment, own, waiting)
 
 
 def _of_the_room(moment: Moment, own: Sequence[int], since: str, last: str, waiting: bool) -> Iterator[str]:
@@ -230,6 +248,75 @@ def _of_the_room(moment: Moment, own: Sequence[int], since: str, last: str, wait
     yield f"known {known} {last} {waiting}"
     yield f"next {answers}"
     yield f"people {len({spoken.speaker for spoken in recent})}"
+
+
+def _of_the_exchange(moment: Moment, named: Named, own: Sequence[int], last: str) -> Iterator[str]:
+    """How the agent's own conversation with the sender stands: what it answered, and what came after that."""
+    recent = moment.recent
+    to_sender = [place for place, spoken in enumerate(recent) if spoken.by_agent and moment.is_sender(spoken.answered)]
+    pattern = "".join(
+        "a" if any(begin < place < end for place in to_sender) else "n"
+        for begin, end in pairwise([*own[-4:], len(recent)])
+    )
+    yield f"history {pattern}"
+    yield f"history {pattern} {last}"
+    yield f"history {pattern[-2:]} {named.whom}"
+    if not to_sender:
+        yield f"exchange none {len(own)}"
+        return
+    place = to_sender[-1]
+    spoken, since = recent[place], sum(own_place > place for own_place in own)
+    ago = _step(minutes_between(spoken.minute, moment.minute), (1, 2, 5, 15))
+    people = {message.speaker for message in recent[place + 1 :] if not message.by_agent}
+    own_words = _content(moment.message)
+    shared = len(own_words & _content(spoken.text))
+    rest = max((len(own_words & _content(other.text)) for other in recent[-6:] if not _is(other, spoken)), default=0)
+    asked = "?" in spoken.text
+    yield f"exchange {min(since, 3)}"
+    yield f"exchange {min(since, 3)} {last} {len(people)}"
+    yield f"exchange {min(since, 3)} {ago}"
+    yield f"exchange {min(since, 3)} {asked} {'?' in moment.message}"
+    yield f"exchange shares {min(since, 2)} {(shared > rest) - (rest > shared)}"
+    yield f"exchange word {named.words[0] if named.words else ''} {min(since, 2)} {asked}"
+    yield f"exchange length {_step(len(recent) - place, (2, 3, 4, 6, 9))} {min(since, 2)}"
+
+
+def _is(first: Spoken, second: Spoken) -> bool:
+    return first is second
+
+
+def _of_the_other(moment: Moment, own: Sequence[int], waiting: bool) -> Iterator[str]:
+    """The person who spoke last beside the sender: whether they speak with each other."""
+    recent = moment.recent
+    other = next(
+        (place for place in range(len(recent) - 1, -1, -1) if not recent[place].by_agent and place not in own),
+        None,
+    )
+    if other is None:
+        yield f"other none {waiting}"
+        return
+    speaker = recent[other].speaker
+    near = _often(
+        [
+            any(0 <= place + step < len(recent) and recent[place + step].speaker == speaker for step in (-1, 1))
+            for place in own
+        ]
+    )
+    agents = _often(
+        [
+            recent[place].speaker == speaker or recent[place].answered in (speaker, recent[other].speaker_id)
+            for place in range(len(recent))
+            if recent[place].by_agent
+        ]
+    )
+    newer = sum(place > (own[-1] if own else -1) for place in range(len(recent)) if recent[place].speaker == speaker)
+    names = _contains_name(recent[other].text, moment.sender)
+    yield f"other near {near} {waiting}"
+    yield f"other agents {agents} {waiting}"
+    yield f"other newer {min(newer, 2)} {waiting}"
+    yield f"other newer {min(newer, 2)} {waiting} {near} {agents}"
+    yield f"other ago {_step(len(recent) - other, (2, 3, 5))} {waiting} {names}"
+    yield f"other asked {'?' in recent[other].text} {waiting} {min(newer, 2)}"
 
 
 def _often(hits: Sequence[bool]) -> str:

@@ -11,24 +11,27 @@ from hashlib import blake2b
 from typing import Literal
 
 Side = Literal["learn", "prove"]
-PROVE_SHARE = 0.4
+# Little is learned from more than so many decisions, while each further room makes the proof tighter.
+ENOUGH_TO_LEARN = 3000
+_LEAST_PROVING, _MOST_PROVING = 0.6, 0.75
 _LARGE = 0.1  # of all decisions: such circles of rooms are placed first
 _TOO_LARGE = 0.75  # to be on one side: then people are parted instead, and what crosses is left out
 
 
 def part(rooms: Sequence[str], people: Sequence[str]) -> list[Side | None]:
     """The side of each decision, by its room and who wrote its message; None for those that would cross."""
+    share = min(_MOST_PROVING, max(_LEAST_PROVING, 1 - ENOUGH_TO_LEARN / max(1, len(rooms))))
     circles = _circles(rooms, people)
     sizes = Counter(circles[room] for room in rooms)
     if max(sizes.values(), default=0) > _TOO_LARGE * len(rooms):
-        return _parted_people(rooms, people)
+        return _parted_people(rooms, people, share)
     weight: dict[Side, float] = {"learn": 0.0, "prove": 0.0}
     side_of: dict[str, Side] = {}
     order = sorted(
         sizes, key=lambda circle: (-sizes[circle] if sizes[circle] > _LARGE * len(rooms) else 0, _dice(circle))
     )
     for circle in order:
-        lacking = PROVE_SHARE * len(rooms) - weight["prove"], (1 - PROVE_SHARE) * len(rooms) - weight["learn"]
+        lacking = share * len(rooms) - weight["prove"], (1 - share) * len(rooms) - weight["learn"]
         side: Side = "prove" if _dice(circle) * max(1e-9, sum(lacking)) < lacking[0] else "learn"
         if sizes[circle] > _LARGE * len(rooms):
             side = "learn" if lacking[1] >= lacking[0] else "prove"
@@ -68,14 +71,14 @@ def _circles(rooms: Sequence[str], people: Sequence[str]) -> Mapping[str, str]:
     return {room: top(f"room {room}") for room in set(rooms)}
 
 
-def _parted_people(rooms: Sequence[str], people: Sequence[str]) -> list[Side | None]:
+def _parted_people(rooms: Sequence[str], people: Sequence[str], proving_share: float) -> list[Side | None]:
     """People by dice, each room to the side that more of it is of than is of it elsewhere."""
     counts = Counter(people)
     person_side: dict[str, Side] = {}
     proving = 0
     seen = 0
     for person in sorted(counts, key=_dice):
-        side: Side = "prove" if proving < PROVE_SHARE * seen else "learn"
+        side: Side = "prove" if proving < proving_share * seen else "learn"
         person_side[person] = side
         seen += counts[person]
         proving += counts[person] if side == "prove" else 0

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from reasoning_cli.decisions.prompts import agent_name, conversation, received_message
 
 _MOST_SPOKEN = 20  # of the conversation, newest first
-_LONGEST_BURST = 4  # messages of one person that are read as one
+_LONGEST_BURST = 3  # messages of one person before the one received that belong to it
 _BURST_MINUTES = 5
 _DAY = 24 * 60
 
@@ -76,8 +76,8 @@ class Spoken:
 class Moment:
     """A decision as a head sees it.
 
-    `message` is the one received, with what the same person wrote right before it (`burst` messages in all). `recent`
-    stands before it, oldest first. `people` are the other names in use in the room.
+    `message` is the one received, `burst` what the same person wrote right before it. `recent` stands before that,
+    oldest first. `people` are the other names in use in the room.
     """
 
     agent: str
@@ -86,7 +86,7 @@ class Moment:
     sender_id: str | None
     recent: tuple[Spoken, ...] = ()
     people: tuple[str, ...] = ()
-    burst: int = 1
+    burst: tuple[str, ...] = ()
     minute: int | None = None
     replies_to_agent: bool | None = None
     direct: bool | None = None
@@ -119,17 +119,17 @@ def moment_of(prompt: str, system: str | None = None, facts: Facts = NOTHING_KNO
     if spoken and not spoken[-1].by_agent:  # the message itself ends the conversation
         minute, sender_id = spoken[-1].minute, spoken.pop().speaker_id or sender_id
     before: list[str] = []
-    while spoken and len(before) < _LONGEST_BURST - 1 and _goes_on(spoken[-1], sender, sender_id, minute):
+    while spoken and len(before) < _LONGEST_BURST and _goes_on(spoken[-1], sender, sender_id, minute):
         before.append(spoken.pop().text)
     recent = _merged(_with_answered(spoken, facts.answered))
     return Moment(
         agent=agent,
-        message="\n".join([*reversed(before), message]),
+        message=message,
         sender=sender,
         sender_id=sender_id,
         recent=tuple(recent[-_MOST_SPOKEN:]),
         people=_people(prompt, agent, recent, sender),
-        burst=1 + len(before),
+        burst=tuple(reversed(before)),
         minute=minute,
         replies_to_agent=facts.replies_to_agent,
         direct=facts.direct,

@@ -13,7 +13,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from reasoning_cli.engines.head.bound import STAKES, Proof, Scored, gain, proof_of, proven, room_shares, rooms_needed
+from reasoning_cli.engines.head.bound import (
+    STAKES,
+    Proof,
+    Scored,
+    by_threshold,
+    is_likely,
+    proof_of,
+    proven,
+    rooms_needed,
+    winnings,
+)
 from reasoning_cli.engines.head.features import SIZE, STRUCTURE_WEIGHT, signs_of
 from reasoning_cli.engines.head.holdout import folds, part
 from reasoning_cli.engines.head.model import LABELS, By, Group, Head, Label, Linear, Rule
@@ -26,7 +36,9 @@ if TYPE_CHECKING:
 
 MIN_SAMPLES = 200
 _FOLDS = 3
-_REGULARISATION = 0.3
+_REGULARISATION = 0.2
+# One room more than was seen, so that no stake is set on nobody ever disagreeing.
+_UNSEEN = (3, 1)
 _STEPS = 25  # thresholds a group is tried at
 _SCORERS: tuple[By, ...] = ("rule", "model")
 _NO_PROOF = Proof(0, 0, 0, 1.0)
@@ -334,7 +346,7 @@ def _groups(
     for named in (True, False):
         for label in LABELS:
             known, scored = _scored(crossed, learn, label, named), _scored(held_out, prove, label, named)
-            thresholds, stake = _plan(known, scored, max_error)
+            thresholds, stake = _plan(known, _counted(scored), max_error)
             threshold, proof = proven(scored, thresholds, max_error, stake)
             proof = proof or proof_of(scored, 0.0, STAKES[0])
             missing = 0 if threshold is not None else max(0, rooms_needed(max_error) - proof.rooms)
@@ -355,29 +367,30 @@ def _scored(
     ]
 
 
-def _plan(known: Scored, scored: Scored, max_error: float) -> tuple[list[float], float]:
-    """Thresholds in the order they are tried, and the stake: by what cross-validation makes likely. Of the held-out
-    decisions only the confidences are looked at, never what the log says."""
-    confidences = sorted({confidence for confidence, _, _ in known}, reverse=True)
-    if not confidences:
-        return [], STAKES[0]
-    ordered = sorted((confidence for confidence, _, _ in known), reverse=True)
-    steps = dict.fromkeys(
-        ordered[min(len(ordered) - 1, len(ordered) * step // _STEPS)] for step in range(1, _STEPS + 1)
-    )
-    best = (float("-inf"), 0, STAKES[0])
-    thresholds = list(steps)
-    for place, threshold in enumerate(thresholds):
-        rooms = len(room_shares(scored, threshold))
-        if rooms < rooms_needed(max_error):
+def _plan(known: Scored, counts: Callable[[Sequence[float]], list[int]], max_error: float) -> tuple[list[float], float]:
+    """Thresholds in the order they are tried, and the stake: by what cross-validation makes likely. `counts` says in
+    how many rooms a head answers down to each threshold."""
+    thresholds = _thresholds(known)
+    best = (float("-inf"), len(thresholds), STAKES[0])
+    for place, (rooms, count) in enumerate(zip(by_threshold(known, thresholds), counts(thresholds), strict=True)):
+        if count < rooms_needed(max_error) or not rooms:
             continue
-        shares = [(disagreed + 0.0) / answered for answered, disagreed in room_shares(known, threshold).values()]
         for stake in STAKES:
-            won = rooms * sum(gain(share, max_error, stake) for share in shares) / len(shares)
+            won = count * winnings({**rooms, "": _UNSEEN}, max_error, stake) / (len(rooms) + 1)
             best = max(best, (won, place, stake), key=lambda found: found[0])
-    if best[0] == float("-inf"):
-        return [], STAKES[0]
     return thresholds[best[1] :], best[2]
+
+
+def _thresholds(known: Scored) -> list[float]:
+    ordered = sorted((confidence for confidence, _, _ in known), reverse=True)
+    steps = (len(ordered) * step // _STEPS for step in range(1, _STEPS + 1))
+    return list(dict.fromkeys(ordered[min(len(ordered) - 1, step)] for step in steps if ordered))
+
+
+def _counted(scored: Scored, share: float = 1.0) -> Callable[[Sequence[float]], list[int]]:
+    """In how many of these rooms, or of a share of as many, a head answers down to each threshold. Of the held-out
+    decisions only how sure it is is looked at, not what the log says."""
+    return lambda thresholds: [round(len(rooms) * share) for rooms in by_threshold(scored, thresholds)]
 
 
 def _better(
@@ -387,18 +400,24 @@ def _better(
     rooms: int,
     max_error: float,
 ) -> By:
-    """The scorer that would be let answer more by cross-validation."""
+    """The scorer that would be let answer more, as far as cross-validation tells; that disagrees less if neither."""
+    share = rooms / max(1, len(set(learn.rooms)))
 
-    def answered(by: By) -> int:
+    def answered(by: By) -> tuple[int, float]:
         total = 0
         for label in LABELS:
             known = _scored(crossed[by], learn, label, named)
-            thresholds, stake = _plan(known, known, max_error)
-            threshold, proof = proven(known, thresholds, max_error, stake)
-            total += proof.answered if threshold is not None and proof is not None else 0
-        return total
+            thresholds, stake = _plan(known, _counted(known, share), max_error)
+            likely = 0
+            for found in by_threshold(known, thresholds):
+                if not is_likely(found, round(len(found) * share), max_error, stake):
+                    break
+                likely = sum(count for count, _ in found.values())
+            total += likely
+        labels = crossed[by][0]
+        return total, float((labels == learn.decisions)[learn.named == named].mean())
 
-    return max(_SCORERS, key=lambda by: (answered(by), by == "rule"))
+    return max(_SCORERS, key=answered)
 
 
 def _reported(

@@ -64,12 +64,11 @@ def test_a_moment_has_who_spoke_without_what_the_runtime_notes() -> None:
     assert set(found.people) == {"Bob", "al", "Zoe", "alice"}
 
 
-def test_what_one_person_writes_in_a_row_is_one_message() -> None:
+def test_what_one_person_writes_in_a_row_belongs_together() -> None:
     found = moment()
-    assert found.message == "Bob, are you coming?\nbring\nnote: two lines"
-    assert found.burst == 2
+    assert (found.burst, found.message) == (("Bob, are you coming?",), "bring\nnote: two lines")
     later = PROMPT.replace("00:21 (1 minute ago) [5a0a", "00:11 (11 minutes ago) [5a0a")
-    assert moment(prompt=later).burst == 1
+    assert moment(prompt=later).burst == ()
 
 
 def test_whom_the_agent_answered_is_known_by_id_or_name_or_not_at_all() -> None:
@@ -84,7 +83,7 @@ def test_the_compact_form_is_read_too() -> None:
     shortened = compact("should_respond", PROMPT.replace("note: two lines", "two lines"))
     assert shortened is not None
     found = moment(prompt=shortened)
-    assert found.message == "Bob, are you coming?\nbring\ntwo lines"
+    assert found.message == "bring\ntwo lines"
     assert [spoken.speaker for spoken in found.recent] == ["Bob", "Nova"]
 
 
