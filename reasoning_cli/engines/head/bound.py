@@ -30,6 +30,7 @@ CONFIDENCE = 0.95
 # Shares of the largest stake that can be set against each room. The whole of it would let a single room end all.
 STAKES = (0.999, 0.9, 0.8)
 _WON = log(1 / (1 - CONFIDENCE))
+_TOO_MANY_ROOMS = 10_000
 _WHOLE_ROOM = 4  # answers that make a room count whole, where the others have as many
 
 
@@ -59,6 +60,12 @@ def is_proven(rooms: Rooms, bound: float, stake: float) -> bool:
 def is_likely(known: Rooms, rooms: int, bound: float, stake: float) -> bool:
     """Whether so many rooms like the known ones would prove the bound."""
     return bool(known) and winnings(known, bound, stake) * rooms / len(known) >= _WON
+
+
+def rooms_to_win(known: Rooms, bound: float, stake: float) -> int | None:
+    """How many rooms like the known ones would prove the bound; None where no number would."""
+    won = winnings(known, bound, stake) / len(known)
+    return ceil(_WON / won) if won > _WON / _TOO_MANY_ROOMS else None
 
 
 def winnings(rooms: Rooms, bound: float, stake: float) -> float:

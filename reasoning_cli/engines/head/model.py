@@ -62,14 +62,19 @@ class Rule:
 @dataclass(frozen=True, slots=True)
 class Group:
     """The decisions of one label, with names or without: answered from `threshold` on, as `proof` allows. Without a
-    threshold none is, and `rooms_missing` says how many more rooms could change that."""
+    threshold none is, and `rooms_missing` says how many more rooms may change that (None: no number is likely to)."""
 
     label: Label
     named: bool
     by: By
     threshold: float | None
     proof: Proof
-    rooms_missing: int = 0
+    rooms_missing: int | None = 0
+
+    @property
+    def proven(self) -> bool:
+        """Whether it answers any of them."""
+        return self.threshold is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,59 +2,49 @@
 
 Which of the two answers messages with a name, and which those without, is settled by cross-validation among the rooms
 that are learned from, like the order in which thresholds are tried. The held-out rooms are asked for what was settled.
-scikit-learn (extra `head`) is imported here and nowhere else.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING
 
 from reasoning_cli.engines.head.bound import (
     STAKES,
     Proof,
+    Rooms,
     Scored,
     by_threshold,
     is_likely,
     proof_of,
     proven,
     rooms_needed,
+    rooms_to_win,
     winnings,
 )
-from reasoning_cli.engines.head.features import SIZE, STRUCTURE_WEIGHT, signs_of
+from reasoning_cli.engines.head.dataset import Data, Read, Sample, read
+from reasoning_cli.engines.head.fitting import Fitted, calibrated, check_installed, fit, model_scores
 from reasoning_cli.engines.head.holdout import folds, part
-from reasoning_cli.engines.head.model import LABELS, By, Group, Head, Label, Linear, Rule
-from reasoning_cli.engines.head.moment import Moment
-from reasoning_cli.errors import ConfigurationError, DataError
+from reasoning_cli.engines.head.model import LABELS, By, Group, Head, Label
+from reasoning_cli.errors import DataError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from scipy.sparse import csr_matrix
+    from reasoning_cli.engines.head.fitting import Scores
+
+__all__ = ["MIN_SAMPLES", "Found", "Sample", "Trained", "train"]
 
 MIN_SAMPLES = 200
 _FOLDS = 3
-_REGULARISATION = 0.2
-# One room more than was seen, so that no stake is set on nobody ever disagreeing.
-_UNSEEN = (3, 1)
 _STEPS = 25  # thresholds a group is tried at
 _SCORERS: tuple[By, ...] = ("rule", "model")
+_UNSEEN = (3, 1)  # one room more than was seen, so that no stake is set on nobody ever disagreeing
 _NO_PROOF = Proof(0, 0, 0, 1.0)
 
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One decision of the log. `decision` is RESPOND, IGNORE or STOP: a label's where there is one (`labelled`), else
-    what the baseline answered. `person` is who wrote the message, by id or name."""
-
-    number: int
-    room: str
-    person: str
-    moment: Moment
-    decision: str
-    labelled: bool = False
+# What would be answered (a share of all), and how much of that disagrees, by falling confidence.
+Curve = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +55,16 @@ class Found:
     accuracy: float
     share: float
     disagreed: float
+    curve: Curve
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A head and what was found while it was made. `learned` and `proven_on` are numbers of samples; `share` is of the
-    held-out decisions; `curve` what it would answer and how much of that disagrees, by falling confidence."""
+    """A head and what was found while it was made.
+
+    `learned` and `proven_on` are numbers of samples, `share` what it would answer of the held-out ones, `proof` what is
+    proven of that: the sums of its groups, the fewest rooms and the highest bound among them.
+    """
 
     head: Head
     samples: int
@@ -86,13 +80,12 @@ class Trained:
     share: float
     share_by_label: Mapping[Label, float]
     proof: Proof
-    learned: tuple[int, ...]
-    proven_on: tuple[int, ...]
-    curve: tuple[tuple[float, float], ...] = ()
+    learned: Sequence[int]
+    proven_on: Sequence[int]
 
 
 def train(
-    samples: Sequence[Sample],
+    samples: Iterable[Sample],
     *,
     max_error: float,
     name: str = "should-respond",
@@ -100,263 +93,115 @@ def train(
 ) -> Trained:
     """Learn a head of should-respond that disagrees with the log in at most `max_error` of what it answers.
 
-    Raises ConfigurationError without scikit-learn, DataError for a log that nothing can be learned from.
+    The same samples make the same head. Raises ConfigurationError without scikit-learn, DataError for a log that
+    nothing can be learned from.
     """
-    _check(samples)
-    notify("reading the decisions")
-    data = _read(samples)
+    check_installed()
+    found = read(samples)
+    data = found.data
+    _check(data)
     sides = part(data.rooms, data.people)
-    learn = [place for place, side in enumerate(sides) if side == "learn"]
-    prove = [place for place, side in enumerate(sides) if side == "prove"]
-    _check_sides(data, learn, prove)
-    notify("learning")
-    settled = _settled(data.of(learn), data.of(prove), max_error, notify)
-    notify("proving")
-    return _reported(samples, data, learn, prove, settled, max_error, name)
-
-
-@dataclass(frozen=True)
-class _Data:
-    """Samples as numbers, in their order."""
-
-    matrix: csr_matrix
-    situations: Sequence[str]
-    named: np.ndarray[Any, Any]
-    decisions: np.ndarray[Any, Any]
-    rooms: Sequence[str]
-    people: Sequence[str]
-
-    def of(self, places: Sequence[int]) -> _Data:
-        return _Data(
-            self.matrix[places],
-            [self.situations[place] for place in places],
-            self.named[places],
-            self.decisions[places],
-            [self.rooms[place] for place in places],
-            [self.people[place] for place in places],
-        )
-
-
-@dataclass(frozen=True)
-class _Scorer:
-    """What was learned: the rules and the model."""
-
-    rules: Mapping[str, Rule]
-    linear: Mapping[Label, Linear]
-
-    def scores(self, by: By, data: _Data) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Label and confidence of each decision."""
-        import numpy as np
-
-        if by == "rule":
-            unknown = Rule("IGNORE", 0.0, 0, 0)
-            found = [self.rules.get(situation, unknown) for situation in data.situations]
-            return np.array([rule.label for rule in found]), np.array([rule.confidence for rule in found])
-        ignore = _probabilities(self.linear["IGNORE"], data.matrix)
-        respond = _probabilities(self.linear["RESPOND"], data.matrix) if "RESPOND" in self.linear else 1 - ignore
-        return np.where(ignore >= respond, "IGNORE", "RESPOND"), np.maximum(ignore, respond)
+    learn = data.of([place for place, side in enumerate(sides) if side == "learn"])
+    prove = data.of([place for place, side in enumerate(sides) if side == "prove"])
+    _check_sides(learn, prove)
+    settled = _settled(learn, prove, max_error, notify)
+    return _reported(found, learn, prove, settled, max_error, name)
 
 
 @dataclass(frozen=True)
 class _Settled:
-    scorer: _Scorer
+    """What was learned, which scorer answers messages with (True) and without a name, and what is proven of each."""
+
+    fitted: Fitted
     scorers: Mapping[bool, By]
     groups: Mapping[By, tuple[Group, ...]]
-    held_out: Mapping[By, tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]
+    held_out: Mapping[By, Scores]
 
 
-def _check(samples: Sequence[Sample]) -> None:
-    try:
-        import sklearn  # noqa: F401
-    except ImportError:
-        raise ConfigurationError(
-            "training a head needs scikit-learn", "`pip install 'reasoning[head]'`; serving one needs nothing more"
-        ) from None
-    if len(samples) < MIN_SAMPLES:
+def _check(data: Data) -> None:
+    if len(data) < MIN_SAMPLES:
         raise DataError(
-            f"{len(samples):,} decisions are too few to learn from: {MIN_SAMPLES:,} at least, about 2,000 to be of use",
-            "collect more: `reasoning gateway serve`, or import a log: `reasoning data import`",
+            f"{len(data):,} decisions are too few to learn from: it takes {MIN_SAMPLES:,}, and 2,000 to be of use",
+            "collect more: `reasoning gateway serve`; or import the agent's log: `reasoning data import FILE`",
         )
-    kinds = {sample.decision for sample in samples}
+    kinds = set(data.decisions.tolist())
     if not {"RESPOND", "IGNORE"} <= kinds:
+        lacking = sorted({"RESPOND", "IGNORE"} - kinds)
         raise DataError(
-            f"all decisions are {' or '.join(sorted(kinds))}: there is nothing to tell apart",
-            "see what was recorded: `reasoning data stats --type should-respond`",
+            f"there is no {' and no '.join(lacking)} among {len(data):,} decisions: nothing can be told apart",
+            "what was decided: `reasoning data stats`",
         )
-    if len({sample.room for sample in samples}) < 2:
+    if len(set(data.rooms)) < 2:
         raise DataError(
-            "all decisions are of one room: nothing would be left to prove a head on",
-            "collect decisions of more rooms; a bound of 5 % takes 59 held-out rooms",
+            f"all {len(data):,} decisions are of one room: none would be left to prove a head on",
+            f"a bound of 5 % takes {rooms_needed(0.05)} held-out rooms, one of 2 % {rooms_needed(0.02)}",
         )
 
 
-def _check_sides(data: _Data, learn: Sequence[int], prove: Sequence[int]) -> None:
-    for places, what in ((learn, "learn from"), (prove, "prove it on")):
-        if not {"RESPOND", "IGNORE"} <= set(data.decisions[places].tolist()):
+def _check_sides(learn: Data, prove: Data) -> None:
+    for side, what in ((learn, "to learn from"), (prove, "to prove it on")):
+        if not {"RESPOND", "IGNORE"} <= set(side.decisions.tolist()):
             raise DataError(
-                f"the rooms share their people, so that none with both decisions are left to {what}",
-                "collect decisions of more rooms, or take in more agents: `--agent`",
+                f"the rooms share their people, so that no two decisions of both kinds are left {what}",
+                "collect decisions of more rooms and people: `reasoning data stats`",
             )
 
 
-def _read(samples: Sequence[Sample]) -> _Data:
-    """The samples as one sparse matrix; their moments are not needed any more."""
-    import numpy as np
-    from scipy.sparse import csr_matrix
-
-    places, values, ends = array("i"), array("f"), array("q", [0])
-    situations, named = [], []
-    for sample in samples:
-        signs = signs_of(sample.moment)
-        places.extend(signs.structure)
-        places.extend(signs.words)
-        values.extend([STRUCTURE_WEIGHT] * len(signs.structure))
-        values.extend([signs.words_value] * len(signs.words))
-        ends.append(len(places))
-        situations.append(signs.situation)
-        named.append(signs.named)
-    matrix = csr_matrix(
-        (np.frombuffer(values, np.float32), np.frombuffer(places, np.int32), np.frombuffer(ends, np.int64)),
-        shape=(len(samples), SIZE),
-    )
-    return _Data(
-        matrix,
-        situations,
-        np.array(named),
-        np.array([sample.decision for sample in samples]),
-        [sample.room for sample in samples],
-        [sample.person for sample in samples],
-    )
-
-
-# --- learning ---
-
-
-def _settled(learn: _Data, prove: _Data, max_error: float, notify: Callable[[str], None]) -> _Settled:
-    """All that is settled without the held-out decisions' labels, then the thresholds proven on them."""
+def _settled(learn: Data, prove: Data, max_error: float, notify: Callable[[str], None]) -> _Settled:
+    """All that is settled without what the log says of the held-out decisions, then the thresholds proven on them."""
     import numpy as np
 
+    count = len(learn)
     fold_of = np.array(folds(learn.rooms, learn.people, _FOLDS))
-    crossed = {by: (np.full(len(fold_of), "IGNORE", "U7"), np.zeros(len(fold_of))) for by in _SCORERS}
-    raw = {label: np.zeros(len(fold_of)) for label in LABELS}
+    by_rule = (np.full(count, "IGNORE", "U7"), np.zeros(count))
+    sums = {label: np.zeros(count) for label in LABELS}
     for fold in range(_FOLDS):
-        notify(f"cross-validation {fold + 1} of {_FOLDS}")
+        notify(f"cross-validation, {fold + 1} of {_FOLDS}")
         inside, outside = np.flatnonzero(fold_of != fold).tolist(), np.flatnonzero(fold_of == fold).tolist()
-        if not {"RESPOND", "IGNORE"} <= set(learn.decisions[inside].tolist()) or not outside:
+        if not outside or not {"RESPOND", "IGNORE"} <= set(learn.decisions[inside].tolist()):
             continue
-        part_data = learn.of(outside)
-        scorer = _fitted(learn.of(inside))
-        for label, linear in scorer.linear.items():
-            raw[label][outside] = _sums(linear, part_data.matrix)
-        crossed["rule"][0][outside], crossed["rule"][1][outside] = scorer.scores("rule", part_data)
-    notify("learning from all")
-    scorer = _calibrated(_fitted(learn), raw, learn.decisions)
-    crossed["model"] = _crossed_model(scorer.linear, raw)
-    held_out = {by: scorer.scores(by, prove) for by in _SCORERS}
-    groups = {by: tuple(_groups(by, crossed[by], learn, held_out[by], prove, max_error)) for by in _SCORERS}
-    scorers = {named: _better(named, crossed, learn, len(set(prove.rooms)), max_error) for named in (True, False)}
-    return _Settled(scorer, scorers, groups, held_out)
+        fitted, held = fit(learn.of(inside)), learn.of(outside)
+        for label, values in fitted.sums(held).items():
+            sums[label][outside] = values
+        by_rule[0][outside], by_rule[1][outside] = fitted.scores("rule", held)
+    notify("learning")
+    fitted = calibrated(fit(learn), sums, learn.decisions)
+    crossed: dict[By, Scores] = {"rule": by_rule, "model": model_scores(fitted.linear, sums)}
+    notify("proving")
+    held_out = {by: fitted.scores(by, prove) for by in _SCORERS}
+    return _Settled(
+        fitted,
+        {named: _better(named, crossed, learn, len(set(prove.rooms)), max_error) for named in (True, False)},
+        {by: tuple(_groups(by, crossed[by], learn, held_out[by], prove, max_error)) for by in _SCORERS},
+        held_out,
+    )
 
 
-def _fitted(data: _Data) -> _Scorer:
-    """Rules and an uncalibrated model of these decisions."""
-    has_stop = bool((data.decisions == "STOP").any())
-    labels: tuple[Label, ...] = LABELS if has_stop else ("IGNORE",)
-    return _Scorer(_rules(data), {label: _linear(data.matrix, data.decisions == label) for label in labels})
-
-
-def _rules(data: _Data) -> dict[str, Rule]:
-    """For each situation its more frequent label."""
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for situation, decision in zip(data.situations, data.decisions.tolist(), strict=True):
-        counts[situation][decision] += 1
-    rules = {}
-    for situation, count in counts.items():
-        label: Label = "IGNORE" if count["IGNORE"] >= count["RESPOND"] else "RESPOND"
-        seen, disagreed = count.total(), count.total() - count[label]
-        rules[situation] = Rule(label, 1 - (disagreed + 1) / (seen + 2), seen, disagreed)
-    return rules
-
-
-def _linear(matrix: csr_matrix, is_label: np.ndarray[Any, Any]) -> Linear:
-    """A logistic regression. What none of the decisions has weighs nothing."""
-    import numpy as np
-    from sklearn.linear_model import LogisticRegression
-
-    used = np.unique(matrix.indices)
-    model = LogisticRegression(C=_REGULARISATION, solver="liblinear", tol=0.02)
-    model.fit(matrix[:, used], is_label)
-    weights = np.zeros(SIZE, np.float32)
-    weights[used] = model.coef_[0]
-    return Linear(array("f", weights.tobytes()), float(model.intercept_[0]), 1.0, 0.0)
-
-
-def _calibrated(scorer: _Scorer, raw: Mapping[Label, np.ndarray[Any, Any]], decisions: np.ndarray[Any, Any]) -> _Scorer:
-    """The model with probabilities that held in the cross-validation."""
-    from sklearn.linear_model import LogisticRegression
-
-    linears: dict[Label, Linear] = {}
-    for label, linear in scorer.linear.items():
-        platt = LogisticRegression(C=1e3).fit(raw[label][:, None], decisions == label)
-        linears[label] = replace(linear, slope=float(platt.coef_[0][0]), offset=float(platt.intercept_[0]))
-    return replace(scorer, linear=linears)
-
-
-def _crossed_model(
-    linear: Mapping[Label, Linear], raw: Mapping[Label, np.ndarray[Any, Any]]
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    import numpy as np
-
-    ignore = _logistic(linear["IGNORE"], raw["IGNORE"])
-    respond = _logistic(linear["RESPOND"], raw["RESPOND"]) if "RESPOND" in linear else 1 - ignore
-    return np.where(ignore >= respond, "IGNORE", "RESPOND"), np.maximum(ignore, respond)
-
-
-def _sums(linear: Linear, matrix: csr_matrix) -> np.ndarray[Any, Any]:
-    import numpy as np
-
-    sums: np.ndarray[Any, Any] = matrix @ np.frombuffer(linear.weights, np.float32) + linear.intercept
-    return sums
-
-
-def _logistic(linear: Linear, sums: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    import numpy as np
-
-    probabilities: np.ndarray[Any, Any] = 1 / (1 + np.exp(-np.clip(linear.slope * sums + linear.offset, -700, 700)))
-    return probabilities
-
-
-def _probabilities(linear: Linear, matrix: csr_matrix) -> np.ndarray[Any, Any]:
-    return _logistic(linear, _sums(linear, matrix))
-
-
-# --- proving ---
-
-
-def _groups(
-    by: By,
-    crossed: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]],
-    learn: _Data,
-    held_out: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]],
-    prove: _Data,
-    max_error: float,
-) -> list[Group]:
+def _groups(by: By, crossed: Scores, learn: Data, held_out: Scores, prove: Data, max_error: float) -> Iterable[Group]:
     """The four groups of a scorer, each proven on its own."""
-    groups = []
     for named in (True, False):
         for label in LABELS:
             known, scored = _scored(crossed, learn, label, named), _scored(held_out, prove, label, named)
             thresholds, stake = _plan(known, _counted(scored), max_error)
             threshold, proof = proven(scored, thresholds, max_error, stake)
-            proof = proof or proof_of(scored, 0.0, STAKES[0])
-            missing = 0 if threshold is not None else max(0, rooms_needed(max_error) - proof.rooms)
-            groups.append(Group(label, named, by, threshold, proof, missing))
-    return groups
+            proof = proof or proof_of(scored, 0.0, stake)
+            missing = 0 if threshold is not None else _missing(known, thresholds, proof, max_error, stake)
+            yield Group(label, named, by, threshold, proof, missing)
 
 
-def _scored(
-    scores: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]], data: _Data, label: Label, named: bool
-) -> Scored:
+def _missing(known: Scored, thresholds: Sequence[float], proof: Proof, max_error: float, stake: float) -> int | None:
+    """How many held-out rooms more may prove a group, by what cross-validation makes likely; None where no number is
+    likely to."""
+    if not known:
+        return None
+    rooms = next(by_threshold(known, [thresholds[0] if thresholds else _thresholds(known)[0]]))
+    needed = rooms_to_win({**rooms, "": _UNSEEN}, max_error, stake)
+    if needed is None:
+        return None
+    return max(1, max(needed, rooms_needed(max_error)) - proof.rooms)
+
+
+def _scored(scores: Scores, data: Data, label: Label, named: bool) -> Scored:
     import numpy as np
 
     labels, confidences = scores
@@ -393,13 +238,7 @@ def _counted(scored: Scored, share: float = 1.0) -> Callable[[Sequence[float]], 
     return lambda thresholds: [round(len(rooms) * share) for rooms in by_threshold(scored, thresholds)]
 
 
-def _better(
-    named: bool,
-    crossed: Mapping[By, tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]],
-    learn: _Data,
-    rooms: int,
-    max_error: float,
-) -> By:
+def _better(named: bool, crossed: Mapping[By, Scores], learn: Data, rooms: int, max_error: float) -> By:
     """The scorer that would be let answer more, as far as cross-validation tells; that disagrees less if neither."""
     share = rooms / max(1, len(set(learn.rooms)))
 
@@ -408,75 +247,75 @@ def _better(
         for label in LABELS:
             known = _scored(crossed[by], learn, label, named)
             thresholds, stake = _plan(known, _counted(known, share), max_error)
-            likely = 0
+            likely: Rooms = {}
             for found in by_threshold(known, thresholds):
                 if not is_likely(found, round(len(found) * share), max_error, stake):
                     break
-                likely = sum(count for count, _ in found.values())
-            total += likely
-        labels = crossed[by][0]
-        return total, float((labels == learn.decisions)[learn.named == named].mean())
+                likely = dict(found)
+            total += sum(count for count, _ in likely.values())
+        agreeing = (crossed[by][0] == learn.decisions)[learn.named == named]
+        return total, float(agreeing.mean()) if len(agreeing) else 0.0
 
     return max(_SCORERS, key=answered)
 
 
-def _reported(
-    samples: Sequence[Sample],
-    data: _Data,
-    learn: Sequence[int],
-    prove: Sequence[int],
-    settled: _Settled,
-    max_error: float,
-    name: str,
-) -> Trained:
-    import numpy as np
+# --- the report ---
 
-    held = data.of(prove)
+
+def _reported(found: Read, learn: Data, prove: Data, settled: _Settled, max_error: float, name: str) -> Trained:
     groups = tuple(group for by in _SCORERS for group in settled.groups[by] if settled.scorers[group.named] == by)
-    majority, count = Counter(held.decisions.tolist()).most_common(1)[0]
+    majority, count = Counter(prove.decisions.tolist()).most_common(1)[0]
     head = Head(
         name=name,
         model_type="should_respond",
-        agents=tuple(sorted({sample.moment.agent for sample in samples})),
+        agents=found.agents,
         max_error=max_error,
         scorers=settled.scorers,
         groups=groups,
-        rules=settled.scorer.rules,
-        linear=settled.scorer.linear,
+        rules=settled.fitted.rules,
+        linear=settled.fitted.linear,
     )
-    by_scorer = {}
-    for by in _SCORERS:
-        proofs = [group.proof for group in settled.groups[by] if group.threshold is not None]
-        answered, disagreed = sum(proof.answered for proof in proofs), sum(proof.disagreed for proof in proofs)
-        accuracy = float(np.mean(settled.held_out[by][0] == held.decisions))
-        by_scorer[by] = Found(accuracy, answered / len(prove), disagreed / max(1, answered))
-    open_groups = [group for group in groups if group.threshold is not None]
+    proofs = {label: [group.proof for group in groups if group.label == label and group.proven] for label in LABELS}
+    answered = {label: sum(proof.answered for proof in proofs[label]) / len(prove) for label in LABELS}
     return Trained(
         head=head,
-        samples=len(samples),
-        labelled=sum(sample.labelled for sample in samples),
-        rooms=len(set(data.rooms)),
+        samples=len(found.data),
+        labelled=found.labelled,
+        rooms=len(set(found.data.rooms)),
         held_out=len(prove),
-        held_out_rooms=len(set(held.rooms)),
-        left_out=len(samples) - len(learn) - len(prove),
-        contradicting=_contradicting(samples),
+        held_out_rooms=len(set(prove.rooms)),
+        left_out=len(found.data) - len(learn) - len(prove),
+        contradicting=found.contradicting,
         majority=majority,
         majority_share=count / len(prove),
-        by_scorer=by_scorer,
-        share=sum(group.proof.answered for group in open_groups) / len(prove),
-        share_by_label={
-            label: sum(group.proof.answered for group in open_groups if group.label == label) / len(prove)
-            for label in LABELS
-        },
-        proof=_together([group.proof for group in open_groups]),
-        learned=tuple(samples[place].number for place in learn),
-        proven_on=tuple(samples[place].number for place in prove),
-        curve=_curve(settled, held),
+        by_scorer={by: _found(settled, by, prove) for by in _SCORERS},
+        share=sum(answered.values()),
+        share_by_label=answered,
+        proof=_together([proof for label in LABELS for proof in proofs[label]]),
+        learned=learn.numbers,
+        proven_on=prove.numbers,
+    )
+
+
+def _found(settled: _Settled, by: By, prove: Data) -> Found:
+    import numpy as np
+
+    labels, confidences = settled.held_out[by]
+    proof = _together([group.proof for group in settled.groups[by] if group.proven])
+    order = np.argsort(-confidences, kind="stable")
+    wrong = np.cumsum(labels[order] != prove.decisions[order])
+    count = len(order)
+    places = sorted({ceil(count * step / 100) for step in range(1, 101)})
+    return Found(
+        accuracy=float(np.mean(labels == prove.decisions)),
+        share=proof.answered / count,
+        disagreed=proof.disagreed / max(1, proof.answered),
+        curve=tuple((round(place / count, 4), round(float(wrong[place - 1]) / place, 5)) for place in places),
     )
 
 
 def _together(proofs: Sequence[Proof]) -> Proof:
-    """Several groups as one line: their sums, the fewest rooms and the worst bound among them."""
+    """Several groups as one line: their sums, the fewest rooms and the highest bound among them."""
     if not proofs:
         return _NO_PROOF
     return Proof(
@@ -485,25 +324,3 @@ def _together(proofs: Sequence[Proof]) -> Proof:
         sum(proof.disagreed for proof in proofs),
         max(proof.at_most for proof in proofs),
     )
-
-
-def _curve(settled: _Settled, held: _Data) -> tuple[tuple[float, float], ...]:
-    """(share answered, share of that which disagrees), by falling confidence, in a hundred steps."""
-    import numpy as np
-
-    by_name = {named: settled.held_out[by] for named, by in settled.scorers.items()}
-    labels = np.where(held.named, by_name[True][0], by_name[False][0])
-    confidences = np.where(held.named, by_name[True][1], by_name[False][1])
-    order = np.argsort(-confidences, kind="stable")
-    wrong = np.cumsum(labels[order] != held.decisions[order])
-    count = len(order)
-    places = sorted({max(1, count * step // 100) for step in range(1, 101)})
-    return tuple((place / count, float(wrong[place - 1]) / place) for place in places)
-
-
-def _contradicting(samples: Sequence[Sample]) -> int:
-    """How many decisions differ from that of another sample with the same message, sender and room."""
-    seen: dict[tuple[str, str, str], set[str]] = defaultdict(set)
-    for sample in samples:
-        seen[sample.room, sample.moment.sender, sample.moment.message].add(sample.decision)
-    return sum(len(seen[sample.room, sample.moment.sender, sample.moment.message]) > 1 for sample in samples)
