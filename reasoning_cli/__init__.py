@@ -1,6 +1,7 @@
 """Run an agent's decisions on your own fine-tuned models.
 
-What is named here is the library, and stays as it is. Every other module may change with any version.
+What is named here is the library, and stays as it is; so does `reasoning_cli.testing`. Every other module may change
+with any version.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from reasoning_cli.errors import RemoteError as RemoteError
     from reasoning_cli.errors import UsageError as UsageError
     from reasoning_cli.library.asynchronous import AsyncReasoningService as AsyncReasoningService
+    from reasoning_cli.library.protocol import DecisionService as DecisionService
+    from reasoning_cli.library.protocol import open_service as open_service
     from reasoning_cli.library.results import CodingResult as CodingResult
     from reasoning_cli.library.results import DecisionResult as DecisionResult
     from reasoning_cli.library.results import ExportResult as ExportResult
@@ -42,6 +45,8 @@ _HOMES = {
     "RemoteError": "errors",
     "UsageError": "errors",
     "AsyncReasoningService": "library.asynchronous",
+    "DecisionService": "library.protocol",
+    "open_service": "library.protocol",
     "CodingResult": "library.results",
     "DecisionResult": "library.results",
     "ExportResult": "library.results",

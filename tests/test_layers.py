@@ -22,6 +22,7 @@ PACKAGE = Path(__file__).parents[1] / "reasoning_cli"
 ROOMS_BELOW = {
     "commands": {"operations", "decisions", "engines", "store", "terminal", "gateway", "sources"},
     "library": {"gateway", "operations", "decisions", "engines", "store"},
+    "testing": {"library", "engines", "decisions"},
     "gateway": {"operations", "decisions", "engines", "store"},
     "operations": {"decisions", "engines", "sources", "store", "redaction"},
     "decisions": set(),

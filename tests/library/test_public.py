@@ -11,10 +11,11 @@ import reasoning_cli
 from reasoning_cli import AsyncReasoningService, ReasoningService
 
 NAMES = (
-    *("AsyncReasoningService", "CodingResult", "ConfigurationError", "DataError", "DecisionResult", "ExportResult"),
-    *("Message", "NoAnswerError", "NotFoundError", "PlanningResult", "ReasoningError", "ReasoningService"),
+    *("AsyncReasoningService", "CodingResult", "ConfigurationError", "DataError", "DecisionResult", "DecisionService"),
+    *("ExportResult", "Message", "NoAnswerError", "NotFoundError", "PlanningResult", "ReasoningError"),
+    "ReasoningService",
     *("RemoteError", "Scope", "ServiceClosedError", "ServiceStatus", "ShouldRespondResult", "TypeStatus"),
-    *("UnusableAnswerError", "UsageError"),
+    *("UnusableAnswerError", "UsageError", "open_service"),
 )
 
 SIGNATURES = {
