@@ -40,7 +40,7 @@ MIN_SAMPLES = 200
 _FOLDS = 3
 _STEPS = 25  # thresholds a group is tried at
 _SCORERS: tuple[By, ...] = ("rule", "model")
-_UNSEEN = (3, 1)  # one room more than was seen, so that no stake is set on nobody ever disagreeing
+_ANOTHER_ROOM = (3, 1)  # one room more than was seen, so that no stake is set on nobody ever disagreeing
 _NO_PROOF = Proof(0, 0, 0, 1.0)
 
 # What would be answered (a share of all), and how much of that disagrees, by falling confidence.
@@ -195,7 +195,7 @@ def _missing(known: Scored, thresholds: Sequence[float], proof: Proof, max_error
     if not known:
         return None
     rooms = next(by_threshold(known, [thresholds[0] if thresholds else _thresholds(known)[0]]))
-    needed = rooms_to_win({**rooms, "": _UNSEEN}, max_error, stake)
+    needed = rooms_to_win({**rooms, "": _ANOTHER_ROOM}, max_error, stake)
     if needed is None:
         return None
     return max(1, max(needed, rooms_needed(max_error)) - proof.rooms)
@@ -221,7 +221,7 @@ def _plan(known: Scored, counts: Callable[[Sequence[float]], list[int]], max_err
         if count < rooms_needed(max_error) or not rooms:
             continue
         for stake in STAKES:
-            won = count * winnings({**rooms, "": _UNSEEN}, max_error, stake) / (len(rooms) + 1)
+            won = count * winnings({**rooms, "": _ANOTHER_ROOM}, max_error, stake) / (len(rooms) + 1)
             best = max(best, (won, place, stake), key=lambda found: found[0])
     return thresholds[best[1] :], best[2]
 
