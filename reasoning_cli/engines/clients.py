@@ -19,6 +19,7 @@ from reasoning_cli.engines.serving import (
     Adapter,
     ChatAnswer,
     Config,
+    Decided,
     Deployment,
     Endpoint,
     InstanceType,
@@ -54,6 +55,15 @@ class Answering(Client, Protocol):
         self, model: str, messages: Sequence[Mapping[str, str]], *, max_tokens: int, probabilities: bool = False
     ) -> ChatAnswer:
         """One answer of a served model at temperature 0, with how probable its tokens were where that is asked for."""
+        ...
+
+
+@runtime_checkable
+class Deciding(Client, Protocol):
+    """Decides in this process, and abstains from what it is not sure of."""
+
+    def decide(self, prompt: str, system: str | None = None) -> Decided:
+        """What it makes of an agent's prompt; of one it cannot read, that it abstains. Never raises."""
         ...
 
 

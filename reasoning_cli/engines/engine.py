@@ -19,6 +19,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from reasoning_cli.engines.features import Feature
@@ -29,12 +30,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Access:
-    """How an engine is reached: what is set for it, None where nothing is. `silence_seconds` is how long a server may
+    """How an engine is reached: what is set for it, None where nothing is. `file` is that of an engine in this process;
+    `silence_seconds` is how long a server may
     say nothing before it counts as out of reach, None: as long as the engine finds right."""
 
     url: str | None = None
     api_key: str | None = None
     project_id: str | None = None
+    file: Path | None = None
     silence_seconds: float | None = None
     sleep: Callable[[float], None] = time.sleep
 

@@ -9,6 +9,7 @@ class Feature(StrEnum):
     """What an engine can do."""
 
     ANSWER = "answer"  # questions of a slot
+    ABSTAIN = "abstain"  # it decides what it is sure of, and leaves the rest to who is asked after it
     CONFIDENCE = "confidence"  # it tells how probable its answers are
     LIST = "list"  # what a server that is up serves
     SERVE = "serve"  # it brings models up, by hardware and endpoint
@@ -24,4 +25,5 @@ class Feature(StrEnum):
     LEGACY = "legacy"  # endpoints of an older API may still run there
 
 
-CLOUD = frozenset(Feature) - {Feature.LIST, Feature.PRICE_BY_TOKEN}  # what one does that a whole account is kept with
+# What one does that an account is kept with: its models, jobs and money are followed in the ledger.
+CLOUD = frozenset(Feature) - {Feature.ABSTAIN, Feature.LIST, Feature.PRICE_BY_TOKEN}

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 GROUP = "reasoning.engines"
 TOGETHER = "together"  # the one that an account is kept with
 OPENAI = "openai"  # a server of the operator's own
+HEAD = "head"  # a classifier in this process, asked before another
 _OURS = {
     TOGETHER: "reasoning_cli.engines.together.engine:TOGETHER",
     OPENAI: "reasoning_cli.engines.openai.engine:OPENAI",
+    HEAD: "reasoning_cli.engines.head.engine:HEAD",
 }
 
 

@@ -352,6 +352,20 @@ class ChatAnswer(Protocol):
     def tells_probabilities(self) -> bool: ...
 
 
+class Decided(Protocol):
+    """What one that may abstain makes of a decision: without a label it abstains, and `reason` says why; `confidence`
+    (0 to 1) is how sure it is of what it would have answered."""
+
+    @property
+    def label(self) -> str | None: ...
+
+    @property
+    def confidence(self) -> float: ...
+
+    @property
+    def reason(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class ServedModel:
     """A model that a server lists, with the tokens of its context; None where the server does not say."""

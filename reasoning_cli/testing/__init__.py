@@ -8,10 +8,11 @@ from __future__ import annotations
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from reasoning_cli.testing.engines import check_engine as check_engine
     from reasoning_cli.testing.services import check_service as check_service
     from reasoning_cli.testing.verdict import NotConforming as NotConforming
 
-_HOMES = {"NotConforming": "verdict", "check_service": "services"}
+_HOMES = {"NotConforming": "verdict", "check_engine": "engines", "check_service": "services"}
 
 
 def __getattr__(name: str) -> object:

@@ -54,7 +54,7 @@ def test_an_unknown_engine_is_refused_with_the_names_there_are(reasoning: Run, h
     done = reasoning("config", "set", "should_respond.engine", "opennai")
     assert done.exit_code == 4
     assert done.stderr.splitlines() == [
-        "error: `opennai` is not an engine: there are together, openai",
+        "error: `opennai` is not an engine: there are together, openai, head",
         "hint: did you mean `openai`? a package that brings one is installed beside `reasoning`: `pip install PACKAGE`",
     ]
     assert not (home / "config.toml").exists()
@@ -69,7 +69,7 @@ def test_an_engine_that_has_gone_is_an_error_wherever_its_slot_is_asked(
     (home / "config.toml").write_text('[should_respond]\nengine = "acme"\n')
     done = reasoning(*command)
     assert done.exit_code == 4
-    assert done.stderr.startswith("error: `acme` is not an engine: there are together, openai")
+    assert done.stderr.startswith("error: `acme` is not an engine: there are together, openai, head")
 
 
 def test_config_and_doctor_show_what_is_wrong_with_it_and_go_on(reasoning: Run, home: Path) -> None:
@@ -152,3 +152,9 @@ def test_the_gateway_asks_an_engine_at_its_address_or_leaves_its_slot(
     assert (slot.closed, slot.url, slot.api_key, slot.model) == (None, "https://acme.example/v1", KEY, "m")
     assert slot.own_server
     assert slots["coding"].url == "http://x/v1"
+
+
+def test_a_head_is_no_engine_of_a_slot_by_itself(reasoning: Run) -> None:
+    done = reasoning("config", "set", "should_respond.engine", "head")
+    assert done.exit_code == 4
+    assert done.stderr.startswith("error: should_respond.engine is `head`, and a head answers no slot alone")
