@@ -74,6 +74,7 @@ ASK
 > costs compare
 > costs prices
 > costs events
+> costs outlook
 > models stop planning --yes
 > models start planning --yes
 > models undeploy planning --yes

@@ -39,6 +39,7 @@ ENTRIES = {
     "demo": Entry("Start", "See all of it in 30 seconds, on a sandbox, free.", is_group=False),
     "doctor": Entry("Start", "Check keys, paths, network, what is left running.", is_group=False),
     "status": Entry("Operate", "One screen: models, money, the guard.", is_group=False),
+    "dashboard": Entry("Operate", "The same in your browser, and act there.", is_group=False),
     "models": Entry("Operate", "Deploy, route and stop models."),
     "gateway": Entry("Operate", "Stand between an agent and its provider."),
     "costs": Entry("Operate", "What it costs, limits, automatic shutdown."),
@@ -155,7 +156,7 @@ class Root(TyperGroup):
         formatter.write_usage(ctx.command_path, "[OPTIONS] COMMAND …")
         for chapter in dict.fromkeys(entry.chapter for entry in ENTRIES.values()):
             with formatter.section(chapter):
-                formatter.write_dl([(n.ljust(7), e.help) for n, e in ENTRIES.items() if e.chapter == chapter])
+                formatter.write_dl([(n.ljust(9), e.help) for n, e in ENTRIES.items() if e.chapter == chapter])
         options = [record for parameter in self.get_params(ctx) if (record := parameter.get_help_record(ctx))]
         with formatter.section("Options"):
             formatter.write_dl(options, col_max=30 if formatter.width >= _NARROW - 2 else 12)

@@ -200,6 +200,14 @@ class Hours:
         ends = (datetime.combine(here.date() + timedelta(days=days), self.end) for days in (0, 1))
         return next(end.astimezone() for end in ends if end > here.replace(tzinfo=None))
 
+    def begin_from(self, at: datetime) -> datetime:
+        """When the span begins next; within the hours, `at` itself."""
+        if self.contain(at):
+            return at
+        here = at.astimezone()
+        begins = (datetime.combine(here.date() + timedelta(days=days), self.begin) for days in (0, 1))
+        return next(begin.astimezone() for begin in begins if begin > here.replace(tzinfo=None))
+
     def __str__(self) -> str:
         return f"{self.begin:%H:%M}-{self.end:%H:%M}"
 

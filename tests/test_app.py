@@ -63,7 +63,7 @@ def test_help_names_every_command_in_its_chapter_and_every_exit_code(reasoning: 
     assert (done.exit_code, done.stderr) == (0, "")
     for name, entry in ENTRIES.items():
         chapter = done.stdout[done.stdout.index(f"{entry.chapter}:") :]
-        assert f"  {name.ljust(7)}  {entry.help}\n" in chapter
+        assert f"  {name.ljust(9)}  {entry.help}\n" in chapter
     for code, meaning in EXIT_CODE_MEANINGS.items():
         assert f"  {str(code.value).ljust(7)}  {meaning}\n" in done.stdout
 

@@ -20,9 +20,10 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "reasoning_cli"
 
 ROOMS_BELOW = {
-    "commands": {"operations", "decisions", "engines", "store", "terminal", "gateway", "sources"},
+    "commands": {"operations", "decisions", "engines", "store", "terminal", "gateway", "sources", "dashboard"},
     "library": {"gateway", "operations", "decisions", "engines", "store"},
     "testing": {"library", "engines", "decisions"},
+    "dashboard": {"decisions", "terminal"},
     "gateway": {"operations", "decisions", "engines", "store"},
     "operations": {"decisions", "engines", "sources", "store", "redaction"},
     "decisions": set(),
@@ -55,7 +56,8 @@ ORDER = {
     "store": ("samples", "serving", "deploy", "train", "evaluate", "promote"),
     "engines": ("together", "openai", "head"),  # see BESIDE_EACH_OTHER
     "gateway": ("dialects", "stats", "http", "log"),
-    "commands": ("_shared", "config", "data", "models", "train", "costs", "gateway", "setup", "demo"),
+    "commands": ("_shared", "config", "data", "models", "train", "costs", "gateway", "setup", "demo", "dashboard"),
+    "dashboard": ("pages",),
     "sandbox": ("http", "world", "costs", "deploy", "weights", "chat", "train"),
 }
 
@@ -89,6 +91,8 @@ HOMES = {
     "wcwidth": {"terminal"},
     "questionary": {"terminal"},
     "prompt_toolkit": {"terminal"},
+    "nicegui": {"dashboard"},
+    "fastapi": {"dashboard"},
     "typer": {"commands", "app"},
     "tomllib": {"settings_file"},
     "tomlkit": {"settings_file"},

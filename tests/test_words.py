@@ -63,6 +63,7 @@ ALLOWED_NAMES = (
     ("one", "reasoning_cli/commands/train/_eval_views.py", "the same field"),
     ("listen", "reasoning_cli/gateway/serving.py", "of a socket"),
     ("listen", "reasoning_cli/commands/gateway/_serving.py", "the same"),
+    ("listen", "reasoning_cli/commands/dashboard/app.py", "the same"),
     ("tell", "reasoning_cli/sources/files.py", "of a file, Python's own"),
     ("rival", "benchmarks/gateway", "another gateway, measured side by side"),
     ("Rival", "benchmarks/gateway", "the same"),

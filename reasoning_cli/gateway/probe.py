@@ -17,7 +17,8 @@ def gateway_record(host: str, port: int, token: str | None = None, certificate: 
 
     shown = f"[{host}]" if ":" in host else host
     headers = {"x-reasoning-token": token} if token else {}
-    scheme, verify = ("https", trusting(certificate)) if certificate else ("http", True)
+    # Without TLS no authorities are needed, and reading them takes longer than asking.
+    scheme, verify = ("https", trusting(certificate)) if certificate else ("http", False)
     try:
         # Never through a proxy: it is on this machine, or one the operator named.
         with httpx.Client(timeout=5, trust_env=False, verify=verify) as client:

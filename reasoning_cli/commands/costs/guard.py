@@ -157,7 +157,7 @@ def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> N
         run_guard(
             at_work,
             lambda: session.client,
-            lambda: _rules(session, interval),
+            lambda: rules_of(session, interval),
             pause=None if once else pause,
             notify=notify,
             on_error=on_error,
@@ -200,7 +200,8 @@ def _look_at_promotions(session: Session, fmt: Format) -> bool:
     return any(look.promotion.finished_at is None for look in looks)
 
 
-def _rules(session: Session, interval: timedelta) -> Rules:
+def rules_of(session: Session, interval: timedelta) -> Rules:
+    """The rules as they are set now."""
     from reasoning_cli.commands.data.cleanup import retention_of
     from reasoning_cli.operations.guard.policy import Rules
 

@@ -94,6 +94,8 @@ def _more(shown: Sequence[Column[ModelStatus]], now: datetime) -> list[Column[Mo
         Column("mode", lambda status: status.mode),
         Column("share_percent", lambda status: status.share_percent),
         Column("provider_url", lambda status: status.provider_url),
+        Column("off_since", lambda status: status.off[0] if status.off else None),
+        Column("off_why", lambda status: status.off[1] if status.off else None),
         Column("last_error", lambda status: status.record.last_error if status.record else None),
     ]
     return [column for column in every if column.key not in known]

@@ -59,7 +59,7 @@ def money_lines(session: Session, at: datetime, online: bool = True) -> list[str
 
 def _off_lines(session: Session, at: datetime) -> list[str]:
     """Of each slot whose model does not run why, and what to type."""
-    from reasoning_cli.operations.deploy.status import model_statuses, why_off
+    from reasoning_cli.operations.deploy.status import model_statuses
     from reasoning_cli.terminal.units import moment
 
     slots = [
@@ -72,8 +72,8 @@ def _off_lines(session: Session, at: datetime) -> list[str]:
         name = spell_model_type(slot.model_type or "")
         if slot.enabled is False:
             lines.append(f"OFF    {name} is disabled, the original answers: `reasoning models enable {name}`")
-        if (found := why_off(session.store, slot)) is not None:
-            since, why = moment(found[0]), found[1]
+        if slot.off is not None:
+            since, why = moment(slot.off[0]), slot.off[1]
             again = "deploy" if slot.record is None else "start"
             lines.append(f"OFF    {name} is {slot.state} since {since}: {why}: `reasoning models {again} {name}`")
         elif slot.record is None:

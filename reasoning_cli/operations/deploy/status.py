@@ -40,7 +40,7 @@ class ModelStatus:
     `provider_url` and needs none. `traffic_percent` is the share of each of two while one takes the other's place;
     `mode` and `share_percent` (of a canary) are what the gateway does with a slot. What is not `ours` was made
     elsewhere: its record is of this moment, not in the store, and its usage is since it was made. Of what could not be
-    looked at the state is not `is_known`, only what it was.
+    looked at the state is not `is_known`, only what it was. `off` is since when and why a slot's model does not run.
     """
 
     name: str
@@ -57,6 +57,7 @@ class ModelStatus:
     share_percent: int | None = None
     provider_url: str | None = None
     is_known: bool = True
+    off: tuple[datetime, str] | None = None
 
     @property
     def state(self) -> str:
@@ -147,7 +148,8 @@ def model_statuses(
             record = next((record for record in live.values() if record.model_type == model_type), None)
             if record is not None:
                 live.pop(record.key)
-        lines.append(line(model_type, record))
+        slot = line(model_type, record)
+        lines.append(replace(slot, off=why_off(store, slot)))
     return lines + [line(None, record) for record in live.values()]
 
 

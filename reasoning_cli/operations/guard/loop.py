@@ -158,12 +158,12 @@ def _watch(client: Cloud, store: Store, record: DeploymentRecord, rules: Rules, 
     Quiet is only said when both agree that nothing came in all the time it may be idle.
     """
     if record.state == "STOPPED":
-        return Watched(record, stopped_for=_stopped_for(store, record))
+        return Watched(record, stopped_for=stopped_for(store, record))
     since = ready_since(Ledger(store).readings(record.key)) if record.ready_replicas else None
     idle = rules.idle(record)
     if since is None or not idle or record.endpoint_id is None or record.deployment_id is None:
         return Watched(record)
-    quiet_for = at - max([since, *_asked(store, record)])
+    quiet_for = at - max([since, *last_asked(store, record)])
     if quiet_for < idle:
         return Watched(record, quiet_for)
     late = BillingRules.of(store).requests_late
@@ -175,14 +175,14 @@ def _watch(client: Cloud, store: Store, record: DeploymentRecord, rules: Rules, 
     return Watched(record, None if requests is None else quiet_for if requests == 0 else timedelta())
 
 
-def _asked(store: Store, record: DeploymentRecord) -> list[datetime]:
+def last_asked(store: Store, record: DeploymentRecord) -> list[datetime]:
     """When it was last asked, by our log: to answer, or as a shadow, which leaves an attempt alone."""
     if record.model_type is None:
         return []
     return list(filter(None, (Samples(store).newest(record.model_type), Attempts(store).newest(record.model_type))))
 
 
-def _stopped_for(store: Store, record: DeploymentRecord) -> Why | None:
+def stopped_for(store: Store, record: DeploymentRecord) -> Why | None:
     """Why the guard stopped it, if that is the last thing that was done to it."""
     last = Events(store).newest(record.endpoint_name, seen=False)
     if last is None or last.actor != ACTOR or last.action != "stop":

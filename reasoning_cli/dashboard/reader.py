@@ -1,0 +1,118 @@
+"""One reader for all tabs: it asks the same commands every few seconds, and only while somebody looks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from reasoning_cli.dashboard.program import Answer, Program
+
+TICK_SECONDS = 4.0
+# What is older says so. A tick and the time that asking takes make less.
+FRESH_SECONDS = 5.0
+
+# What lies here first; what is asked over the network after it.
+QUESTIONS: Mapping[str, tuple[str, ...]] = {
+    "report": ("costs", "report", "--offline"),
+    "outlook": ("costs", "outlook"),
+    "events": ("costs", "events", "--limit", "10"),
+    "trained": ("train", "list", "--offline"),
+    "loops": ("train", "auto"),
+    "promotions": ("train", "history"),
+    "gateway": ("gateway", "status"),
+    "status": ("status",),
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a question was answered last, and the last answer that had something to show: the same unless there is a
+    problem now."""
+
+    last: Answer
+    good: Answer
+
+    @property
+    def problem(self) -> str | None:
+        return self.last.problem
+
+    def age_seconds(self) -> float:
+        return (datetime.now(UTC) - self.good.at).total_seconds()
+
+
+class Reader:
+    """Asks while there are `listeners`, each called after every round on the loop that `run` is on."""
+
+    def __init__(self, program: Program, tick_seconds: float = TICK_SECONDS) -> None:
+        self._program, self._tick = program, tick_seconds
+        self._thread = ThreadPoolExecutor(1, "reader")
+        self._wanted = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._round = asyncio.Condition()
+        self._listeners: dict[object, Callable[[], None]] = {}
+        self.seen: dict[str, Seen] = {}
+        self.rounds = 0
+
+    def subscribe(self, key: object, listener: Callable[[], None]) -> None:
+        self._listeners[key] = listener
+        self._wanted.set()
+
+    def unsubscribe(self, key: object) -> None:
+        self._listeners.pop(key, None)
+        if not self._listeners:
+            self._wanted.clear()
+
+    async def fresh(self, seconds: float) -> None:
+        """Wait until there is something to show that is not old, so long at the most."""
+        if self.seen and all(seen.age_seconds() < FRESH_SECONDS for seen in self.seen.values()):
+            return
+        self._wanted.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds), self._round:
+                await self._round.wait()
+
+    def look_now(self) -> None:
+        """Begin the next round at once, after something was done."""
+        self._hurry.set()
+
+    async def watch_age(self) -> None:
+        """Let listeners say how old it is while a round takes long, as where the database is locked."""
+        while True:
+            await asyncio.sleep(FRESH_SECONDS / 2)
+            if any(seen.age_seconds() > FRESH_SECONDS for seen in self.seen.values()):
+                self._notify()
+
+    def _notify(self) -> None:
+        for listener in list(self._listeners.values()):
+            listener()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._wanted.wait()
+            began = loop.time()
+            for name, words in QUESTIONS.items():
+                self._note(name, await loop.run_in_executor(self._thread, self._program.read, *words))
+            self.rounds += 1
+            async with self._round:
+                self._round.notify_all()
+            self._notify()
+            if not self._listeners:  # somebody asked for one round only
+                self._wanted.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.5, self._tick - (loop.time() - began))):
+                    await self._hurry.wait()
+            self._hurry.clear()
+
+    def _note(self, name: str, answer: Answer) -> None:
+        before = self.seen.get(name)
+        is_empty = answer.problem is not None and answer.document is None
+        good = before.good if is_empty and before is not None and before.good.document is not None else answer
+        self.seen[name] = Seen(answer, good)
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,121 @@
+"""The dashboard as a server: pages, the reader beside them, and the door before them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from nicegui import Client, app, ui
+from starlette.responses import FileResponse
+
+from reasoning_cli.dashboard.access import LOGIN, Access, Keys, origins_of
+from reasoning_cli.dashboard.acts import Acts
+from reasoning_cli.dashboard.frame import Context
+from reasoning_cli.dashboard.pages import now
+from reasoning_cli.dashboard.program import Program, Runner
+from reasoning_cli.dashboard.reader import Reader
+
+_STYLE = Path(__file__).with_name("style.css")
+
+
+@dataclass(frozen=True)
+class Serving:
+    """How the dashboard is served: `names` are what it may be called, the first of them in the link; `certificate` and
+    `key` are files, None without TLS."""
+
+    port: int
+    names: tuple[str, ...]
+    certificate: Path | None = None
+    key: Path | None = None
+    read_only: bool = False
+
+    @property
+    def scheme(self) -> str:
+        return "http" if self.certificate is None else "https"
+
+
+def serve(
+    serving: Serving,
+    door: socket.socket,
+    programs: tuple[Program, Program],
+    runner: Runner,
+    *,
+    show_link: Callable[[str, bool], None],
+) -> None:
+    """Serve until Ctrl-C. `programs` are the reader's and the pages'; `show_link` is handed each link to log in, and
+    whether it is the first."""
+    keys = Keys()
+    name = serving.names[0]
+    shown = f"{serving.scheme}://{f'[{name}]' if ':' in name else name}:{serving.port}"
+    context = Context(Reader(programs[0]), Acts(runner), programs[1], programs[1].facts, keys, serving.read_only)
+    context.acts.after = context.reader.look_now
+
+    def offer(first: bool = False) -> None:
+        show_link(f"{shown}{LOGIN}?key={keys.new_link()}", first)
+
+    def end(session: str) -> None:
+        """Pages that are open in a session that is over."""
+        context.looks.pop(session, None)
+        for client in list(Client.instances.values()):
+            state: dict[str, Any] = client.request.scope.get("state", {}) if client.has_socket_connection else {}
+            if state.get("session") == session:
+                client.run_javascript("location.reload()")
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> Any:
+        tasks = [asyncio.create_task(context.reader.run()), asyncio.create_task(context.reader.watch_age())]
+        offer(first=True)
+        yield
+        for task in tasks:
+            task.cancel()
+
+    host = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app.add_route("/style.css", lambda _: FileResponse(_STYLE, media_type="text/css"))
+    for page in (now,):
+        page.register(context)
+    app.config.socket_io_js_transports = ["websocket"]
+    ui.run_with(
+        host,
+        title="reasoning",
+        language="en-US",
+        dark=None,
+        tailwind=False,
+        reconnect_timeout=10.0,
+        message_history_length=100,
+        binding_refresh_interval=None,
+        gzip_middleware_factory=None,  # the door reads what passes; on this machine nothing is gained
+        show_welcome_message=False,
+        favicon="◧",
+    )
+    logging.getLogger("nicegui").setLevel(logging.WARNING)
+    access = Access(
+        host,
+        keys,
+        origins_of(serving.scheme, serving.names, serving.port),
+        f"reasoning_dashboard_{serving.port}",
+        offer,
+        end,
+    )
+    config = uvicorn.Config(
+        access,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws_max_size=1 << 20,
+        ssl_certfile=serving.certificate,
+        ssl_keyfile=serving.key,
+        timeout_graceful_shutdown=2,
+    )
+    try:
+        uvicorn.Server(config).run(sockets=[door])
+    finally:
+        context.reader.close()
+        context.thread.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,214 @@
+"""A real browser before a dashboard of a sandbox on which a day was spent: one of each for all tests of a process.
+
+Skips, with a word, where Playwright's package or a Chromium is not to be had.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.conftest import Result
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+ROOT = Path(__file__).parents[2]
+# Where pictures are left that somebody wants to look at after a run.
+ARTEFACTS = os.environ.get("DASHBOARD_PICTURES")
+DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+@dataclass
+class Program:
+    """The program with an account and data of its own, as processes."""
+
+    home: Path
+
+    @property
+    def environ(self) -> dict[str, str]:
+        names = ("REASONING", "CUSTOM_REASONING", "TOGETHER", "ANTHROPIC", "OPENAI")
+        own = {name: value for name, value in os.environ.items() if not name.startswith(names)}
+        return {**own, "REASONING_HOME": str(self.home), "TZ": "UTC", "COLUMNS": "200"}
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "reasoning_cli", "--sandbox", *words]
+
+    def run(self, *words: str) -> Result:
+        done = subprocess.run(
+            self.command(*words),
+            capture_output=True,
+            text=True,
+            env=self.environ,
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def must(self, *words: str) -> str:
+        done = self.run(*words)
+        assert done.exit_code == 0, (words, done.stderr)
+        return done.stdout
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.must(*words, "--json"))
+
+
+@dataclass
+class Server:
+    """A dashboard that runs. `lines` is what it prints."""
+
+    program: Program
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+    reading: threading.Thread = field(default_factory=threading.Thread)
+
+    @property
+    def links(self) -> list[str]:
+        return [line for line in self.lines if "/login?key=" in line]
+
+    @property
+    def base(self) -> str:
+        return self.links[0].partition("/login")[0]
+
+
+def serve(program: Program, *options: str) -> Server:
+    """Start a dashboard, and read what it prints."""
+    process = subprocess.Popen(
+        program.command("dashboard", "--no-open", "--port", "0", *options),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=program.environ,
+        cwd=program.home,
+        stdin=subprocess.DEVNULL,
+    )
+    server = Server(program, process)
+
+    def read_lines() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            server.lines.append(line.strip())
+
+    server.reading = threading.Thread(target=read_lines, daemon=True)
+    server.reading.start()
+    until(lambda: bool(server.links) or process.poll() is not None, "a link", seconds=60)
+    assert server.links, "the dashboard did not start"
+    return server
+
+
+def end(server: Server) -> None:
+    server.process.send_signal(signal.SIGINT)
+    try:
+        server.process.wait(15)
+    except subprocess.TimeoutExpired:
+        server.process.kill()
+        server.process.wait(15)
+    server.reading.join(15)
+    if server.process.stdout is not None:
+        server.process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, of the system."""
+    pytest.importorskip("nicegui", reason="no NiceGUI: pip install 'reasoning[dashboard]'")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install 'reasoning[test]'")
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("no Chromium here: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def program(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """A day on the sandbox: a budget, an agent's decisions, two models, one of them trained here, and how it did."""
+    made = Program(tmp_path_factory.mktemp("dashboard"))
+    made.must("costs", "set-budget", "300")
+    made.must("data", "import", str(ROOT / "docs" / "agent-logs.jsonl.gz"), "--limit", "900")
+    made.must("models", "deploy", "planning", "--yes", "--idle-minutes", "0")
+    made.must("train", "start", "should-respond", "--yes")
+    (run,) = made.json("train", "list", "--offline")
+    made.must("models", "deploy", run["model"], "--as", "should-respond", "--yes", "--idle-minutes", "0")
+    made.must("train", "eval", "should-respond", "--model", "should-respond", "--holdout", "--yes", "--sample", "60")
+    yield made
+    made.run("sandbox", "stop")
+
+
+@pytest.fixture(scope="session")
+def server(program: Program) -> Iterator[Server]:
+    started = serve(program)
+    yield started
+    end(started)
+
+
+@pytest.fixture(scope="session")
+def state(browser: Browser, server: Server) -> Any:
+    """What a browser holds after the login."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(server.links[0])
+    page.wait_for_selector("h1")
+    found = context.storage_state()
+    context.close()
+    return found
+
+
+@pytest.fixture
+def context(browser: Browser, state: Any) -> Iterator[BrowserContext]:
+    """A browser that is logged in, in a zone of its own."""
+    made = browser.new_context(viewport=DESKTOP, storage_state=state, timezone_id="Asia/Kathmandu")
+    made.set_default_timeout(20_000)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A tab in which nothing may go wrong: neither a script nor what a page may load."""
+    made = context.new_page()
+    problems: list[str] = []
+    made.on("pageerror", lambda error: problems.append(str(error)))
+    made.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    yield made
+    assert problems == []
+
+
+def open_page(page: Page, server: Server, path: str) -> None:
+    page.goto(f"{server.base}{path}")
+    page.wait_for_selector("h1")
+
+
+def picture(page: Page, name: str) -> None:
+    """Leave a picture where pictures are wanted."""
+    if ARTEFACTS:
+        Path(ARTEFACTS).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(ARTEFACTS) / f"{name}.png")
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds that keeps people out: serious and critical."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe-core")
+    found = axe.Axe().run(page).response["violations"]
+    return [
+        f"{each['id']}: {node['html'][:150]}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+    ]
