@@ -49,6 +49,11 @@ class Paths:
         return self.data_dir / "uploads"
 
     @property
+    def heads(self) -> Path:
+        """The heads that were trained, a file each."""
+        return self.data_dir / "heads"
+
+    @property
     def sandbox_state(self) -> Path:
         return self.data_dir / "sandbox.json"
 

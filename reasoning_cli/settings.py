@@ -29,6 +29,7 @@ from reasoning_cli.settings_file import change_file, read_file
 from reasoning_cli.settings_table import ALL as ALL
 from reasoning_cli.settings_table import ANTHROPIC_UPSTREAM as ANTHROPIC_UPSTREAM
 from reasoning_cli.settings_table import API_KEY as API_KEY
+from reasoning_cli.settings_table import AUDIT_PERCENT as AUDIT_PERCENT
 from reasoning_cli.settings_table import BASE_URL as BASE_URL
 from reasoning_cli.settings_table import BUDGET_LIMIT as BUDGET_LIMIT
 from reasoning_cli.settings_table import BUDGET_PERIOD as BUDGET_PERIOD
@@ -47,7 +48,11 @@ from reasoning_cli.settings_table import GATEWAY_TLS_KEY as GATEWAY_TLS_KEY
 from reasoning_cli.settings_table import GATEWAY_TOKEN as GATEWAY_TOKEN
 from reasoning_cli.settings_table import GUARD_CLEANUP as GUARD_CLEANUP
 from reasoning_cli.settings_table import GUARD_INTERVAL as GUARD_INTERVAL
+from reasoning_cli.settings_table import HEAD as HEAD
+from reasoning_cli.settings_table import HEAD_MODE as HEAD_MODE
+from reasoning_cli.settings_table import HEAD_SHARE as HEAD_SHARE
 from reasoning_cli.settings_table import IDLE_MINUTES as IDLE_MINUTES
+from reasoning_cli.settings_table import LINE as LINE
 from reasoning_cli.settings_table import MAX_COST_PER_HOUR as MAX_COST_PER_HOUR
 from reasoning_cli.settings_table import MAX_SAMPLES as MAX_SAMPLES
 from reasoning_cli.settings_table import MAX_TOKENS as MAX_TOKENS

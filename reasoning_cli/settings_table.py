@@ -29,6 +29,7 @@ from reasoning_cli.values import (
     parse_hours,
     parse_idle_minutes,
     parse_key,
+    parse_line,
     parse_mode,
     parse_path,
     parse_period,
@@ -355,6 +356,32 @@ PARALLEL: dict[str, Setting[int | None]] = {
     )
     for model_type in MODEL_TYPES
 }
+# A head decides whether to respond, and nothing else.
+LINE: Setting[tuple[str, ...] | None] = Setting(
+    "should_respond.line",
+    parse_line,
+    None,
+    "who is asked, in order, before the original provider: head, together (or openai, a server of your own);"
+    " unset: the deployed model alone",
+)
+HEAD: Setting[str | None] = Setting(
+    "should_respond.head", parse_head, None, "head in line, by the name it was trained by"
+)
+HEAD_MODE = Setting(
+    "should_respond.head_mode",
+    parse_mode,
+    Mode.SHADOW,
+    "what the head does: live answers what it is sure of, canary for a share of people, shadow none",
+)
+HEAD_SHARE = Setting(
+    "should_respond.head_share_percent", parse_whole(0, 100), 10, "share of people the head answers as a canary"
+)
+AUDIT_PERCENT = Setting(
+    "should_respond.audit_percent",
+    parse_whole(1, 100),
+    5,
+    "share of what the head would answer that the original provider is asked all the same, to compare",
+)
 # What there is of each setting that a model type has of its own, in the order they are shown.
 OF_TYPE: tuple[dict[str, Setting[object]], ...] = (
     MODEL,
@@ -438,6 +465,11 @@ ALL: tuple[Setting[object], ...] = (
     BASE_URL,
     PROJECT_ID,
     *(setting for model_type in MODEL_TYPES for setting in (of_type[model_type] for of_type in OF_TYPE)),
+    LINE,
+    HEAD,
+    HEAD_MODE,
+    HEAD_SHARE,
+    AUDIT_PERCENT,
     BUDGET_LIMIT,
     BUDGET_PERIOD,
     WARN_PERCENT,

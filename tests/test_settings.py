@@ -42,6 +42,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         for one in ("should_respond", "planning", "coding")
     },
     **{f"{one}.parallel": ("1", "8") for one in ("should_respond", "planning", "coding")},
+    "should_respond.line": ("head", "head, together"),
+    "should_respond.head": ("first", "head/second"),
+    "should_respond.head_mode": ("live", "canary"),
+    "should_respond.head_share_percent": ("5", "50"),
+    "should_respond.audit_percent": ("2", "10"),
     **{f"{one}.provider_key": ("local-key-one", "local-key-two") for one in ("should_respond", "planning", "coding")},
     "gateway.enabled": ("false", "true"),
     "gateway.host": ("0.0.0.0", "::1"),

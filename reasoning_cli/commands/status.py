@@ -68,7 +68,11 @@ def _gateway_line(session: Session) -> str:
     if (whose := whose_gateway(session.settings, record)) is not None:
         return f"GATEWAY  none of yours; on port {port} runs {whose}: `reasoning gateway serve --port {port + 1}`"
     decisions = sum(entry["decisions"] for entry in record["model_types"].values())
-    own = sum(entry["by_source"].get("slot", {}).get("count", 0) for entry in record["model_types"].values())
+    own = sum(
+        entry["by_source"].get(source, {}).get("count", 0)
+        for entry in record["model_types"].values()
+        for source in ("head", "slot")
+    )
     return (
         f"GATEWAY  on port {port}: {decisions:,} decisions, {own:,} answered by our models: `reasoning gateway stats`"
     )

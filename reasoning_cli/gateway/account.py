@@ -6,7 +6,7 @@ Used by the gateway's processes and by the library in process. Nothing here know
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -15,7 +15,8 @@ from reasoning_cli import settings as s
 from reasoning_cli.addresses import is_loopback
 from reasoning_cli.gateway.slot_cache import Book, View
 from reasoning_cli.gateway.waking import Notify
-from reasoning_cli.operations.deploy.slots import READY, SlotNow, closed_by, read_slots
+from reasoning_cli.operations.deploy.slots import HEAD_TYPE, READY, SlotNow, closed_by, read_slots
+from reasoning_cli.operations.evaluate.head_watch import Auditor
 from reasoning_cli.operations.sandbox import ORIGINAL_PATH, find_sandbox, stay_awake
 from reasoning_cli.paths import find_paths
 from reasoning_cli.settings import Settings, environment, load_settings
@@ -84,6 +85,7 @@ class Reader:
         # Open to whoever is on this machine, and to pages in a browser there.
         self._on_loopback = is_loopback(host)
         self._store: Store | None = None
+        self._auditor = Auditor()
         self._touched = -_STAY_AWAKE_SECONDS
 
     def __call__(self) -> View:
@@ -94,13 +96,9 @@ class Reader:
         if account.sandbox_url is not None and time.monotonic() - self._touched >= _STAY_AWAKE_SECONDS:
             self._touched = time.monotonic()
             stay_awake(url)
-        slots = read_slots(
-            settings,
-            self._store,
-            ledger_now(self._store, in_sandbox=settings.outside is not None),
-            together_url=url,
-            together_key=key,
-        )
+        slots = _slots(settings, self._store, url, key)
+        if self._auditor.took_out(self._store, slots[HEAD_TYPE].head, datetime.now(UTC)):
+            slots = _slots(settings, self._store, url, key)
         self._check(settings)
         hosts = frozenset(filter(None, (settings.get(s.GATEWAY_HOSTS) or "").split(",")))
         return View(
@@ -121,6 +119,11 @@ class Reader:
             self._store = None
 
 
+def _slots(settings: Settings, store: Store, url: str, key: str | None) -> Mapping[str, SlotNow]:
+    now = ledger_now(store, in_sandbox=settings.outside is not None)
+    return read_slots(settings, store, now, together_url=url, together_key=key)
+
+
 def ledger_now(store: Store, *, in_sandbox: bool) -> datetime:
     """Until when costs are known: the newest reading; in the sandbox its clock is another than ours."""
     ledger = Ledger(store)
@@ -130,19 +133,19 @@ def ledger_now(store: Store, *, in_sandbox: bool) -> datetime:
 
 def redaction(
     account: Account, book: Book
-) -> Callable[[Sample, AttemptRecord | None], tuple[Sample, AttemptRecord | None]]:
+) -> Callable[[Sample, Sequence[AttemptRecord]], tuple[Sample, Sequence[AttemptRecord]]]:
     """What decisions pass before they are stored, as the setting of that moment says; for the recorder's thread."""
-    made: list[Callable[[Sample, AttemptRecord | None], tuple[Sample, AttemptRecord | None]]] = []
+    made: list[Callable[[Sample, Sequence[AttemptRecord]], tuple[Sample, Sequence[AttemptRecord]]]] = []
 
-    def alter(sample: Sample, attempt: AttemptRecord | None) -> tuple[Sample, AttemptRecord | None]:
+    def alter(sample: Sample, attempts: Sequence[AttemptRecord]) -> tuple[Sample, Sequence[AttemptRecord]]:
         if not book.view.redact:
-            return sample, attempt
+            return sample, attempts
         if not made:
             from reasoning_cli.operations.data.redact import on_record
 
             with account.open_store() as store:
                 made.append(on_record(store))
-        return made[0](sample, attempt)
+        return made[0](sample, attempts)
 
     return alter
 

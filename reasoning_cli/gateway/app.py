@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -26,6 +26,7 @@ from reasoning_cli.gateway.waking import Waker
 from reasoning_cli.operations.gateway.model_counts import Tallies
 from reasoning_cli.store.samples.training_log import Sample
 from reasoning_cli.store.serving.attempts import AttemptRecord
+from reasoning_cli.values import HEAD_PREFIX
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -161,27 +162,30 @@ class Gateway(Context):
                 return False
         return True
 
-    def _recorded(self, sample: Sample, attempt: AttemptRecord | None) -> None:
+    def _recorded(self, sample: Sample, attempts: Sequence[AttemptRecord]) -> None:
         count, model_type = self.models_asked.count, sample.model_type
         if sample.source == "slot":
             whose = sample.metadata.get("deployment")
             deployment = whose if isinstance(whose, str) else None
             took = sample.latency_ms
             count(model_type, sample.model, deployment, got=True, failure=None, agrees=None, latency_ms=took)
-        if attempt is None:
-            return
-        count(
-            model_type,
-            attempt.model,
-            attempt.deployment_key,
-            got=False,
-            failure=attempt.failure,
-            agrees=attempt.agrees,
-            latency_ms=attempt.latency_ms,
-        )
-        # As a shadow of the slot's own model it is shown by model only: there the original said nothing.
-        if attempt.agrees is not None and sample.source != "slot":
-            self.figures.agreements[model_type, attempt.agrees] += 1
+        for attempt in attempts:
+            count(
+                model_type,
+                attempt.model,
+                attempt.deployment_key,
+                got=False,
+                failure=attempt.failure,
+                agrees=attempt.agrees,
+                latency_ms=attempt.latency_ms,
+            )
+            # As a shadow of the slot's own model it is shown by model only: there the original said nothing.
+            if attempt.agrees is None or sample.source == "slot":
+                continue
+            if attempt.model.startswith(HEAD_PREFIX):
+                self.figures.head_agreements[model_type, attempt.agrees] += 1
+            else:
+                self.figures.agreements[model_type, attempt.agrees] += 1
 
     def snapshot(self) -> dict[str, Any]:
         """The figures of this worker, to be summed with those of others."""
@@ -231,6 +235,17 @@ class Gateway(Context):
                     "tools": slot.tools,
                     "waking": next((text for worker in workers if (text := worker["waking"].get(model_type))), None),
                     "circuit": worst([worker["circuits"].get(model_type, "closed") for worker in workers]),
+                    "head": None
+                    if (head := slot.head) is None
+                    else {
+                        "model": head.model,
+                        "mode": str(head.mode),
+                        "share_percent": head.share_percent,
+                        "audit_percent": head.audit_percent,
+                        "closed": head.closed,
+                        "problem": head.problem,
+                        "circuit": worst([worker["circuits"].get(head.circuit, "closed") for worker in workers]),
+                    },
                     "challenger": None
                     if (coming := slot.candidate) is None
                     else {

@@ -17,7 +17,8 @@ from reasoning_cli.decisions.recognise import ModelType
 from reasoning_cli.decisions.scope import NOWHERE, Scope
 from reasoning_cli.gateway.circuit import OPEN, Circuit
 from reasoning_cli.gateway.dialects.forms import Asked, Dialect, Json, Reply, Untranslatable
-from reasoning_cli.gateway.log.capture import GATEWAY, Decision, source_of
+from reasoning_cli.gateway.head import Use, judge, may_judge
+from reasoning_cli.gateway.log.capture import GATEWAY, Decision, place_of
 from reasoning_cli.gateway.model_client import FULL, NO_PROBABILITIES, NOT_RUNNING, UNSURE, Attempt, ask
 from reasoning_cli.gateway.routing import Route, route
 
@@ -84,6 +85,70 @@ def decision_of(request: Request, where: Route) -> Decision | None:
     return decision
 
 
+def answer_from_head(
+    context: Context, decision: Decision, write: Callable[[Decision, Reply], _Written]
+) -> _Written | None:
+    """The answer of the head in line as `write` gives it; None when who stands behind it in line is asked, or, where
+    it failed or is audited, the original. It is asked in this process, and nobody waits."""
+    slot = context.book.view.slots.get(decision.route.recognition.model_type or "")
+    head = slot.head if slot is not None else None
+    if head is None or not may_judge(head, decision.asked, decision.route.recognition):
+        return None
+    circuit = _circuit(context, head)
+    if not circuit.lets_through():
+        context.figures.head(head.model_type, OPEN)
+        return None
+    try:
+        judged = judge(head, decision.asked, decision.route.recognition, context.recorder.addresser.answered)
+    except Exception:
+        _log.exception("the head failed")
+        circuit.failed()
+        context.figures.head(head.model_type, "failed")
+        _leave_to_original(decision, "the head failed")
+        return None
+    circuit.succeeded()
+    is_sure = judged.attempt.failure is None
+    context.figures.head(head.model_type, judged.use if is_sure else Use.UNSURE)
+    match judged.use:
+        case Use.ANSWER:
+            return _written_by_head(context, decision, judged.attempt, circuit, write)
+        case Use.AUDIT:
+            decision.head_attempt = judged.attempt
+            if is_sure:
+                _leave_to_original(decision, "the head is audited")
+        case Use.SHADOW:
+            decision.head_attempt = judged.attempt
+    return None
+
+
+def _written_by_head(
+    context: Context,
+    decision: Decision,
+    attempt: Attempt,
+    circuit: Circuit,
+    write: Callable[[Decision, Reply], _Written],
+) -> _Written | None:
+    """The head's answer in the caller's form; where it cannot be written the original answers."""
+    assert attempt.reply is not None
+    try:
+        written = write(decision, attempt.reply)
+    except Exception:
+        _log.exception("an answer of the head could not be written")
+        circuit.failed()
+        context.figures.head(attempt.slot.model_type, "failed")
+        _leave_to_original(decision, "the head failed")
+        return None
+    decision.attempt = attempt
+    decision.route = replace(
+        decision.route, slot=attempt.slot, shadow=False, shadow_route=None, reason="the head is sure"
+    )
+    return written
+
+
+def _leave_to_original(decision: Decision, reason: str) -> None:
+    decision.route = replace(decision.route, slot=None, shadow=False, shadow_route=None, reason=reason)
+
+
 async def answer_from_slot(
     context: Context, decision: Decision, write: Callable[[Decision, Reply], _Written]
 ) -> _Written | None:
@@ -110,7 +175,8 @@ async def answer_from_slot(
 
 
 def answered_by_slot(context: Context, decision: Decision, latency_ms: int) -> None:
-    """Count and record what the agent got of the slot's model, after the model that is to shadow it was asked too."""
+    """Count and record what the agent got of the slot's model or the head, after the model that is to shadow it was
+    asked too."""
     _count(context, decision, latency_ms)
     shadow = decision.route.shadow_route
     if shadow is None or shadow.slot is None or not _may_be_shadowed(context, shadow.slot):
@@ -187,7 +253,7 @@ def _count(context: Context, decision: Decision, latency_ms: int) -> None:
     decision.latency_ms = latency_ms
     model_type = decision.route.recognition.model_type
     assert model_type is not None
-    context.figures.count(model_type, source_of(decision), reason_of(decision), latency_ms)
+    context.figures.count(model_type, place_of(decision), reason_of(decision), latency_ms)
 
 
 def _broken(context: Context) -> Mapping[str, str]:

@@ -8,11 +8,14 @@ from typing import Any
 
 import orjson
 
+from reasoning_cli.decisions.addressing import AnsweredMessages
+from reasoning_cli.decisions.recognise import Recognition
 from reasoning_cli.errors import DataError
-from reasoning_cli.gateway.dialects.forms import Untranslatable
+from reasoning_cli.gateway.dialects.forms import Asked, Untranslatable
+from reasoning_cli.gateway.head import Use, judge, may_judge
 from reasoning_cli.gateway.routing import route
 from reasoning_cli.gateway.target import dialect_of
-from reasoning_cli.operations.deploy.slots import SlotNow
+from reasoning_cli.operations.deploy.slots import HeadSlot, SlotNow
 
 _FORM = 'one request, or one a line: {"request": {"method", "path", "headers", "body"}}'
 # What reading a body raises that has the right keys with the wrong things in them.
@@ -21,7 +24,7 @@ _MISSHAPEN = (KeyError, TypeError, AttributeError, ValueError)
 
 @dataclass(frozen=True)
 class Explanation:
-    """`route` is `slot` or `original`; `shadow` whether the slot's model is asked as a shadow of the original."""
+    """`route` is `head`, `slot` or `original`; `shadow`: the slot's model is asked as a shadow of the original."""
 
     number: int
     method: str
@@ -87,16 +90,33 @@ def _explain(number: int, request: Mapping[str, Any], slots: Mapping[str, SlotNo
             to_slot, reason = False, str(untranslatable)
         except _MISSHAPEN:
             to_slot, reason = False, "cannot be translated"
+    slot = slots.get(where.recognition.model_type or "")
+    by_head, said = _of_head(slot.head if slot is not None else None, asked, where.recognition)
     return Explanation(
         number,
         method,
         path,
         where.recognition.model_type,
-        "slot" if to_slot else "original",
-        reason,
+        "head" if by_head else "slot" if to_slot else "original",
+        said if by_head else f"{reason}; head: {said}" if said else reason,
         where.shadow,
         dialect.name,
     )
+
+
+def _of_head(head: HeadSlot | None, asked: Asked, found: Recognition) -> tuple[bool, str]:
+    """(whether the head in line would answer, what it goes by). Whom the agent answered before, one request does not
+    tell."""
+    if head is None:
+        return False, ""
+    if not may_judge(head, asked, found):
+        return False, head.problem or head.closed or "not asked in this form"
+    try:
+        judged = judge(head, asked, found, AnsweredMessages())
+    except Exception as error:
+        return False, f"failed: {type(error).__name__}"
+    is_sure = judged.attempt.failure is None and judged.use is not Use.SHADOW
+    return is_sure, judged.attempt.why or ""
 
 
 def _line(number: int, line: bytes) -> object:

@@ -65,7 +65,8 @@ FULL = "its server has as many questions as it takes"
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """What came of asking. `reply` is set when the answer is good; else `failure` says why not, in words fit for
-    counting. `output` is the raw answer, also of a bad one; `decision` what was read out of it."""
+    counting. `output` is the raw answer, also of a bad one; `decision` what was read out of it. Of a head `why` is what
+    it decided by, and `named` whether the message names somebody."""
 
     slot: SlotNow
     latency_ms: int
@@ -77,6 +78,8 @@ class Attempt:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cached_tokens: int | None = None
+    why: str | None = None
+    named: bool | None = None
 
 
 class Models(Upstreams):

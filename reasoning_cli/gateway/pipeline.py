@@ -14,6 +14,7 @@ from reasoning_cli.addresses import is_loopback
 from reasoning_cli.gateway.calls import LONGEST_READ_BYTES, Call, CallerLeft
 from reasoning_cli.gateway.decision_path import (
     Request,
+    answer_from_head,
     answer_from_slot,
     answered_by_original,
     answered_by_slot,
@@ -27,7 +28,7 @@ from reasoning_cli.gateway.dialects.forms import Asked, Dialect, Json, Reply, js
 from reasoning_cli.gateway.heartbeat import heartbeats, stream_headers
 from reasoning_cli.gateway.http.headers import joined
 from reasoning_cli.gateway.http.unpacking import unpack
-from reasoning_cli.gateway.log.capture import Decision, source_of
+from reasoning_cli.gateway.log.capture import Decision, place_of
 from reasoning_cli.gateway.relay import relay
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ async def decide(context: Context, call: Call, target: Target) -> None:
     if decision is None or body is None:
         context.figures.relayed += 1
         await relay(context, call, target, body, None)
+        return
+    if await _answered_by_head(context, call, decision):
         return
     if decision.route.to_slot and await _answered(context, call, decision):
         return
@@ -96,6 +99,17 @@ def _understood(dialect: Dialect, body: bytes, packed: str) -> tuple[Json | None
         return None, None
 
 
+async def _answered_by_head(context: Context, call: Call, decision: Decision) -> bool:
+    """Let the head in line answer; False when another has to."""
+    answer = answer_from_head(context, decision, _written)
+    if answer is None:
+        return False
+    await _send(call, decision, answer)
+    _note(call, decision)
+    answered_by_slot(context, decision, call.since_ms())
+    return True
+
+
 async def _answered(context: Context, call: Call, decision: Decision) -> bool:
     """Let the slot's model answer; False when the original has to."""
     slot = decision.route.slot
@@ -129,8 +143,8 @@ def _written(decision: Decision, reply: Reply) -> bytes:
 
 
 async def _send(call: Call, decision: Decision, answer: bytes) -> None:
-    """Send the model's answer. Raises CallerLeft."""
-    source = (b"x-reasoning-source", b"slot")
+    """Send the answer of a model or of the head. Raises CallerLeft."""
+    source = (b"x-reasoning-source", place_of(decision).encode())
     try:
         if decision.asked.stream:
             if not call.begun:
@@ -161,4 +175,4 @@ async def _from_original(context: Context, call: Call, target: Target, decision:
 
 def _note(call: Call, decision: Decision) -> None:
     """Say in the log of calls who answered, and why."""
-    call.notes |= {"source": source_of(decision), "reason": reason_of(decision)}
+    call.notes |= {"source": place_of(decision), "reason": reason_of(decision)}

@@ -24,6 +24,7 @@ from reasoning_cli.gateway.context import Context
 from reasoning_cli.gateway.decision_path import (
     Request,
     Shadow,
+    answer_from_head,
     answer_from_slot,
     answered_by_original,
     answered_by_slot,
@@ -128,7 +129,7 @@ class Core:
             raise ServiceClosedError("the service was opened in another event loop", "open one in each loop")
 
     async def begin(self, request: Request) -> Turn:
-        """Let the slot's model answer, or go to work in the shadow of the baseline."""
+        """Let the head in line or the slot's model answer, or go to work in the shadow of the baseline."""
         turn, context = Turn(request, time.perf_counter()), self._context
         context.figures.requests += 1
         try:
@@ -142,11 +143,12 @@ class Core:
         turn.decision = decision
         if context.book.view.slots[decision.route.recognition.model_type or ""].collect:
             decision.sample_id = new_sample_id(decision.at)
-        if decision.route.to_slot:
+        turn.reply = answer_from_head(context, decision, lambda _, reply: reply)
+        if turn.reply is None and decision.route.to_slot:
             turn.reply = await answer_from_slot(context, decision, lambda _, reply: reply)
-            if turn.reply is not None:
-                answered_by_slot(context, decision, _since_ms(turn))
-                return turn
+        if turn.reply is not None:
+            answered_by_slot(context, decision, _since_ms(turn))
+            return turn
         turn.shadow = begin_shadow(context, decision)
         return turn
 

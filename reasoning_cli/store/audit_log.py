@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from reasoning_cli.store.database import Row, Store
+from reasoning_cli.store.database import Connection, Row, Store
 from reasoning_cli.store.timestamps import from_ms, to_ms
 
 
@@ -45,19 +45,8 @@ class Events:
 
     def add(self, event: Event) -> None:
         """Remember an event; `detail` must be JSON-able. It is not older than what the ledger has seen already."""
-        by = event.by or ("" if event.actor == TOGETHER else current_user())
-        self._store.write(
-            "INSERT INTO events(at, actor, action, subject, detail)"
-            " SELECT max(moment), :actor, :action, :subject, :detail"
-            " FROM (SELECT :at AS moment UNION ALL SELECT max(at) FROM readings) AS moments",
-            {
-                "at": to_ms(event.at),
-                "actor": event.actor,
-                "action": event.action,
-                "subject": event.subject,
-                "detail": json.dumps({**event.detail, _BY: by}, sort_keys=True),
-            },
-        )
+        with self._store.transaction() as connection:
+            insert_event(connection, event)
 
     def newest(self, subject: str, *, seen: bool) -> Event | None:
         """The newest event of `subject`: of what was `seen` of it at Together, or of what was done to it from here."""
@@ -81,6 +70,23 @@ class Events:
             },
         )
         return [_event(row) for row in rows]
+
+
+def insert_event(connection: Connection, event: Event) -> None:
+    """Remember an event together with what else the transaction writes."""
+    by = event.by or ("" if event.actor == TOGETHER else current_user())
+    connection.execute(
+        "INSERT INTO events(at, actor, action, subject, detail)"
+        " SELECT max(moment), :actor, :action, :subject, :detail"
+        " FROM (SELECT :at AS moment UNION ALL SELECT max(at) FROM readings) AS moments",
+        {
+            "at": to_ms(event.at),
+            "actor": event.actor,
+            "action": event.action,
+            "subject": event.subject,
+            "detail": json.dumps({**event.detail, _BY: by}, sort_keys=True),
+        },
+    )
 
 
 def _event(row: Row) -> Event:

@@ -425,6 +425,19 @@ ALTER TABLE samples ADD COLUMN people INTEGER;
 CREATE INDEX samples_unaddressed ON samples(created_at) WHERE model_type = 'should_respond' AND burst IS NULL;
 """
 
+# `why`: what in the message a head decided by; `named`: whether the message names somebody. A head is audited from
+# `since` on, and answers nothing after `out_at`.
+_HEADS = """
+ALTER TABLE attempts ADD COLUMN why TEXT;
+ALTER TABLE attempts ADD COLUMN named INTEGER;
+CREATE TABLE heads_in_line(
+  model TEXT PRIMARY KEY,
+  since INTEGER NOT NULL,
+  out_at INTEGER,
+  why TEXT
+) WITHOUT ROWID;
+"""
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
@@ -449,6 +462,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("what the service was found to do", _SERVICE_FACTS),
     ("an index of the same prompt by time", _SAME_PROMPT),
     ("whom a message may be meant for", _ADDRESSING),
+    ("heads in line", _HEADS),
 )
 VERSION = len(STEPS)
 

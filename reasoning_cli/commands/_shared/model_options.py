@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 TypeArgument = Annotated[
     str, typer.Argument(metavar="TYPE", help="should-respond, planning or coding.", autocompletion=complete_model_types)
 ]
+TypeOrHeadArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="TYPE|head/NAME",
+        help="should-respond, planning or coding; or a head.",
+        autocompletion=complete_model_types,
+    ),
+]
 OneTypeArgument = Annotated[
     str | None,
     typer.Argument(metavar="[TYPE]", help="This model type alone.", autocompletion=complete_model_types),

@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 _MOST_REASONS = 4
 _BAR = 10
 _WITH_TOOLS = "`reasoning config set coding.tools true`"
-_SOURCES = {"slot": "your model", "fallback": "original, after your model", "original": "original"}
-_WHO = {"slot": "model", "fallback": "fallback", "original": "original"}
+_SOURCES = {
+    "head": "the head, here",
+    "slot": "your model",
+    "fallback": "original, after your model",
+    "original": "original",
+}
+_WHO = {"head": "head", "slot": "model", "fallback": "fallback", "original": "original"}
 
 
 def explanation_columns() -> tuple[Column[Explanation], ...]:
@@ -93,7 +98,7 @@ def stats_rows(types: Mapping[str, Any]) -> list[StatsRow]:
             part["count"] / entry["decisions"],
             part["p50_ms"],
             part["p95_ms"],
-            part["reasons"] if source != "slot" else {},
+            part["reasons"] if source not in ("head", "slot") else {},
         )
         for model_type, entry in types.items()
         for source, part in sorted(entry["by_source"].items(), key=lambda item: list(_WHO).index(item[0]))
@@ -263,6 +268,8 @@ def _slot_facts(model_type: str, slot: Mapping[str, Any]) -> list[Fact]:
     circuit = _circuit(slot)
     style = "dim" if slot["closed"] else "good" if not circuit else "bad"
     facts: list[Fact] = [(spell_model_type(model_type), f"{state}{circuit}", style)]
+    if (head := slot["head"]) is not None:
+        facts.append(_head_fact(head))
     if (coming := slot["challenger"]) is not None:
         facts.append(("", f"candidate: {coming['model']}, {coming['percent']} %{_circuit(coming)}"))
     if slot["waking"] and slot["closed"]:
@@ -270,6 +277,14 @@ def _slot_facts(model_type: str, slot: Mapping[str, Any]) -> list[Fact]:
     if model_type == "coding" and slot["closed"] is None and not slot["tools"]:
         facts.append(("", f"calls with tools go to the original; if the model calls functions: {_WITH_TOOLS}"))
     return facts
+
+
+def _head_fact(head: Mapping[str, Any]) -> Fact:
+    """The head in line before the slot's model, or what keeps it from answering."""
+    if head["problem"] or head["closed"]:
+        return "", f"head in line: {head['problem'] or head['closed']}", "bad"
+    mode = f"canary {head['share_percent']} %" if head["mode"] == "canary" else head["mode"]
+    return "", f"head in line: {mode}, {head['model']}, {head['audit_percent']} % audited{_circuit(head)}", "good"
 
 
 def _circuit(slot: Mapping[str, Any]) -> str:
@@ -285,12 +300,24 @@ def _answered_facts(entry: Mapping[str, Any], *, bars: bool) -> list[Fact]:
         share = part["count"] / entry["decisions"]
         drawn = f"{bar(share, _BAR)} " if bars else ""
         facts.append(("", f"{_SOURCES.get(source, source)}: {part['count']:,} ({drawn}{percent(share)}){speed}"))
-        if source != "slot":
+        if source not in ("head", "slot"):
             facts += _reason_facts(part["reasons"])
     if entry["agreement"] is not None:
         facts.append(("", f"agrees with the original in {percent(entry['agreement'])}"))
+    if (head := entry.get("head")) is not None:
+        facts += _head_facts(head)
     if entry["not_asked_beside"]:
         facts.append(("", f"{entry['not_asked_beside']:,} not shown to its model: it had enough to answer"))
+    return facts
+
+
+def _head_facts(head: Mapping[str, Any]) -> list[Fact]:
+    """What came of asking the head, and how often the original disagreed where it was asked as well."""
+    outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in head["outcomes"].items())
+    facts: list[Fact] = [("", f"head asked {head['asked']:,} times, at no cost: {outcomes}")]
+    if head["compared"]:
+        share = percent(head["disagreed"] / head["compared"])
+        facts.append(("", f"head disagrees with the original in {share} of {head['compared']:,} compared"))
     return facts
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reasoning_cli import settings as s
-from reasoning_cli.commands._shared.model_options import TypeArgument
+from reasoning_cli.commands._shared.model_options import TypeOrHeadArgument
 from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.commands.models._heads import disable_head, enable_head, is_head
 from reasoning_cli.values import Mode, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _FOLLOWS = "A gateway that runs follows within a second."
 
 def enable(
     ctx: typer.Context,
-    model_type: TypeArgument,
+    model_type: TypeOrHeadArgument,
     mode: Annotated[
         Mode | None,
         typer.Option(
@@ -31,9 +32,13 @@ def enable(
         int | None, typer.Option("--share", metavar="PERCENT", min=0, max=100, help="What a canary answers.")
     ] = None,
 ) -> None:
-    """Let decisions of a type go to its model: all, a share of them, or in the shadow of the original."""
+    """Let decisions of a type go to its model: all, a share of them, or in the shadow of the original. A head is put in
+    line before it."""
     from reasoning_cli.operations.deploy.switch import enabling
 
+    if is_head(model_type):
+        enable_head(session_of(ctx), model_type, mode, share)
+        return
     session, chosen = session_of(ctx), parse_model_type(model_type)
     _write(session, enabling(chosen, mode, share))
     get, name = session.settings.get, spell_model_type(chosen)
@@ -58,11 +63,15 @@ def enable(
         terminal.hint(f"`reasoning models start {name}`" if now.state == "STOPPED" else "`reasoning models status`")
 
 
-def disable(ctx: typer.Context, model_type: TypeArgument) -> None:
-    """Send decisions of a type to the original provider. The model goes on running, and costing."""
+def disable(ctx: typer.Context, model_type: TypeOrHeadArgument) -> None:
+    """Send decisions of a type to the original provider. The model goes on running, and costing. A head leaves its
+    line."""
     from reasoning_cli.operations.deploy.switch import disabling
     from reasoning_cli.terminal.units import money
 
+    if is_head(model_type):
+        disable_head(session_of(ctx), model_type)
+        return
     session, chosen = session_of(ctx), parse_model_type(model_type)
     _write(session, disabling(chosen))
     name = spell_model_type(chosen)

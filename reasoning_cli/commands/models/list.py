@@ -9,6 +9,7 @@ import typer
 
 from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
 from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.commands.models._heads import head_statuses
 from reasoning_cli.terminal.listing import Format
 
 if TYPE_CHECKING:
@@ -53,4 +54,5 @@ def list_models(
 def _statuses(session: Session, at: datetime | None) -> list[ModelStatus]:
     from reasoning_cli.operations.deploy.status import model_statuses
 
-    return model_statuses(session.store, session.models, session.enabled, at or session.now(), session.uses)
+    slots = model_statuses(session.store, session.models, session.enabled, at or session.now(), session.uses)
+    return [*slots, *head_statuses(session)]

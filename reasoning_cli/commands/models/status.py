@@ -18,6 +18,7 @@ from reasoning_cli.commands._shared.options import (
     typed,
 )
 from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.commands.models._heads import head_statuses
 from reasoning_cli.errors import ReasoningError, RemoteError, UsageError
 from reasoning_cli.terminal.listing import Format
 from reasoning_cli.values import parse_duration, spell_model_type
@@ -115,7 +116,7 @@ def _look(session: Session) -> tuple[Listing[ModelStatus], datetime]:
 
     at = refresh(session.client, session.store)
     statuses = model_statuses(session.store, session.models, session.enabled, at, session.uses)
-    return _listing(with_activity(session.client, statuses, at), at), at
+    return _listing([*with_activity(session.client, statuses, at), *head_statuses(session)], at), at
 
 
 def _last_seen(session: Session) -> tuple[Listing[ModelStatus], datetime]:
@@ -126,7 +127,8 @@ def _last_seen(session: Session) -> tuple[Listing[ModelStatus], datetime]:
 
     at = last_look(session.store) or session.now()
     statuses = model_statuses(session.store, session.models, session.enabled, at, session.uses)
-    return _listing([replace(status, is_known=status.record is None) for status in statuses], at), at
+    known = [replace(status, is_known=status.record is None) for status in statuses]
+    return _listing([*known, *head_statuses(session)], at), at
 
 
 def _listing(statuses: Sequence[ModelStatus], at: datetime) -> Listing[ModelStatus]:

@@ -39,6 +39,7 @@ from reasoning_cli.gateway.log.dating import Dated
 from reasoning_cli.gateway.model_client import Attempt
 from reasoning_cli.gateway.routing import Route
 from reasoning_cli.operations.data.addressing import Addresser
+from reasoning_cli.operations.deploy.slots import HEAD_PLACE, HeadSlot
 from reasoning_cli.store.samples.training_log import Sample
 from reasoning_cli.store.serving.attempts import AttemptRecord
 from reasoning_cli.store.timestamps import to_ms
@@ -46,6 +47,8 @@ from reasoning_cli.values import PromptForm
 
 # By which door a decision came.
 GATEWAY, LIBRARY = "gateway", "library"
+# A decision, and what models answered beside it that the agent did not get.
+Recording = tuple[Sample, Sequence[AttemptRecord]]
 _REMEMBERED_LINES = 20_000
 # Of an answer longer than this, packed or unpacked, nothing is kept for the log; it still passes.
 LONGEST_STORED_BYTES = 8 * 1024 * 1024
@@ -60,7 +63,8 @@ class Decision:
     `chunks` are the bytes of the original's answer as they passed, `encoding` their content encoding, `dated` what its
     head said of the time, `lost` why they cannot be kept, `broken` why they stop before the answer's end, `cut` whether
     their end may be missing; without any the agent got `attempt`'s reply. `attempt` is also set when the original
-    answered after or beside the model; `shadow_attempt` is what a model said as the shadow of another of ours.
+    answered after or beside the model; `shadow_attempt` is what a model said as the shadow of another of ours,
+    `head_attempt` what the head in line would have answered.
 
     Of a decision in process, `response` is the original's answer, `scope` what its caller says of it, and `sample_id`
     the name it was given already.
@@ -76,6 +80,7 @@ class Decision:
     dated: Dated | None = None
     attempt: Attempt | None = None
     shadow_attempt: Attempt | None = None
+    head_attempt: Attempt | None = None
     status: int | None = None
     content_type: str = ""
     encoding: str = ""
@@ -172,8 +177,8 @@ def captured_response(decision: Decision) -> CapturedResponse:
         raise Unreadable("not an answer of its dialect") from error
 
 
-def records_of(decision: Decision, rooms: Rooms, addresser: Addresser) -> tuple[Sample, AttemptRecord | None]:
-    """The sample a decision makes, and the model's answer beside it when the agent got another.
+def records_of(decision: Decision, rooms: Rooms, addresser: Addresser) -> Recording:
+    """The sample a decision makes, and what models answered beside it that the agent did not get.
 
     An answer that was cut is kept as such: nothing was decided. Raises Unreadable, in words fit for counting, for an
     original that failed or said nothing.
@@ -182,11 +187,15 @@ def records_of(decision: Decision, rooms: Rooms, addresser: Addresser) -> tuple[
     assert model_type is not None
     captured = _slot_response(decision.attempt) if decision.from_slot else _original_response(decision)
     sample = addresser.addressed(_sample(decision, rooms, model_type, captured))
-    other = decision.shadow_attempt if decision.from_slot else decision.attempt
-    if other is None:
-        return sample, None
+    others = [decision.shadow_attempt if decision.from_slot else decision.attempt, decision.head_attempt]
+    if others == [None, None]:
+        return sample, ()
     prompt = without_codes(decision.asked.text)
-    return sample, _shadow_record(sample, other, decision, _agrees(model_type, prompt, other, captured))
+    return sample, tuple(
+        _shadow_record(sample, other, decision, _agrees(model_type, prompt, other, captured))
+        for other in others
+        if other is not None
+    )
 
 
 def _slot_response(attempt: Attempt | None) -> CapturedResponse:
@@ -217,6 +226,12 @@ def _original_response(decision: Decision) -> CapturedResponse:
     if captured.whole and not (captured.text.strip() or captured.tool_calls):
         raise Unreadable("empty")
     return captured
+
+
+def place_of(decision: Decision) -> str:
+    """Who in line gave the agent its answer: as the log has it, but the head apart from the slot's model."""
+    by_head = decision.from_slot and decision.attempt is not None and isinstance(decision.attempt.slot, HeadSlot)
+    return HEAD_PLACE if by_head else source_of(decision)
 
 
 def source_of(decision: Decision) -> str:
@@ -304,11 +319,12 @@ def _agrees(model_type: str, prompt: str, attempt: Attempt, captured: CapturedRe
 
 
 def _shadow_record(sample: Sample, attempt: Attempt, decision: Decision, agrees: bool | None) -> AttemptRecord:
+    in_shadow = decision.route.shadow or decision.from_slot
     return AttemptRecord(
         sample_id=sample.id,
         at=decision.at,
         model_type=sample.model_type,
-        mode="shadow" if decision.route.shadow or decision.from_slot else str(attempt.slot.mode),
+        mode="shadow" if in_shadow and not isinstance(attempt.slot, HeadSlot) else str(attempt.slot.mode),
         model=attempt.slot.model or "",
         deployment_key=attempt.slot.deployment_key,
         decision=attempt.decision,
@@ -319,6 +335,8 @@ def _shadow_record(sample: Sample, attempt: Attempt, decision: Decision, agrees:
         prompt_tokens=attempt.prompt_tokens,
         completion_tokens=attempt.completion_tokens,
         output=_storable(attempt.output),
+        why=attempt.why,
+        named=attempt.named,
     )
 
 
@@ -328,6 +346,8 @@ def _metadata(decision: Decision, calls: Sequence[ToolCall]) -> Json:
     metadata: Json = {"request_id": decision.request_id}
     if decision.from_slot and decision.attempt is not None and decision.attempt.slot.deployment_key is not None:
         metadata["deployment"] = decision.attempt.slot.deployment_key
+    if decision.from_slot and decision.attempt is not None and decision.attempt.why is not None:
+        metadata["why"] = decision.attempt.why
     if decision.attempt is not None and decision.attempt.failure is not None:
         metadata["fallback"] = decision.attempt.failure
     if decision.attempt is not None and decision.attempt.slot.prompt_form is not PromptForm.EXACT:

@@ -9,13 +9,13 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.gateway.dialects.forms import Unreadable
-from reasoning_cli.gateway.log.capture import Decision, Rooms, records_of
+from reasoning_cli.gateway.log.capture import Decision, Recording, Rooms, records_of
 from reasoning_cli.gateway.log.dating import Dating
 from reasoning_cli.operations.data.addressing import Addresser
 from reasoning_cli.store.samples.training_log import Sample, Samples
@@ -57,13 +57,15 @@ class Recorder:
         self,
         open_store: Callable[[], Store],
         *,
-        alter: Callable[[Sample, AttemptRecord | None], tuple[Sample, AttemptRecord | None]] | None = None,
+        alter: Callable[[Sample, Sequence[AttemptRecord]], Recording] | None = None,
         queue_bytes: int = _QUEUE_BYTES,
     ) -> None:
         self.figures = Recorded()
-        self.on_recorded: Callable[[Sample, AttemptRecord | None], None] | None = None
+        self.on_recorded: Callable[[Sample, Sequence[AttemptRecord]], None] | None = None
         self._open_store, self._alter = open_store, alter
-        self._queue_bytes, self._dating, self._addresser = queue_bytes, Dating(), Addresser()
+        self._queue_bytes, self._dating = queue_bytes, Dating()
+        # Whom the agents answered, which a head wants to know while it is asked.
+        self.addresser = Addresser()
         self._queue: deque[Decision] = deque()
         self._wake, self._stopping = threading.Event(), False
         self._lock = threading.Lock()
@@ -136,18 +138,18 @@ class Recorder:
                     store.close()
                 return
 
-    def _next(self, rooms: Rooms) -> tuple[list[tuple[Sample, AttemptRecord | None]], int, int]:
+    def _next(self, rooms: Rooms) -> tuple[list[Recording], int, int]:
         """The records of what waits, as many as are written at once, and how many decisions and bytes these were."""
-        made: list[tuple[Sample, AttemptRecord | None]] = []
+        made: list[Recording] = []
         taken_bytes = taken = characters = 0
         while self._queue and taken < _BATCH_DECISIONS and characters < _BATCH_CHARACTERS:
             decision = self._queue.popleft()
             taken, taken_bytes = taken + 1, taken_bytes + decision.size_bytes
             try:
                 decision.at = self._dating.date_of(decision.at, decision.ticks, decision.dated)
-                sample, attempt = records_of(decision, rooms, self._addresser)
+                sample, attempts = records_of(decision, rooms, self.addresser)
                 characters += len(sample.prompt) + len(sample.output) + len(sample.conversation or "")
-                made.append(self._alter(sample, attempt) if self._alter else (sample, attempt))
+                made.append(self._alter(sample, attempts) if self._alter else (sample, attempts))
             except Unreadable as why:
                 self._unreadable(str(why))
             except Exception as error:
@@ -155,7 +157,7 @@ class Recorder:
                 self._failed(error, 1)
         return made, taken, taken_bytes
 
-    def _write(self, store: Store, made: list[tuple[Sample, AttemptRecord | None]]) -> None:
+    def _write(self, store: Store, made: list[Recording]) -> None:
         """Store them; what no database can hold, such as a number of 65 bits, goes without the others."""
         try:
             self._write_together(store, made)
@@ -168,17 +170,17 @@ class Recorder:
                 for pair in made:
                     self._write(store, [pair])
 
-    def _write_together(self, store: Store, made: list[tuple[Sample, AttemptRecord | None]]) -> None:
+    def _write_together(self, store: Store, made: list[Recording]) -> None:
         if not made:
             return
         Samples(store).insert_many([sample for sample, _ in made])
-        if attempts := [attempt for _, attempt in made if attempt is not None]:
+        if attempts := [attempt for _, beside in made for attempt in beside]:
             Attempts(store).insert_many(attempts)
         self.figures.stored += len(made)
         self.figures.last_error = None
         if self.on_recorded is not None:
-            for sample, attempt in made:
-                self.on_recorded(sample, attempt)
+            for sample, beside in made:
+                self.on_recorded(sample, beside)
 
     def _unreadable(self, why: str) -> None:
         counted = self.figures.why_unreadable

@@ -31,7 +31,8 @@ class Durations:
 
 @dataclass
 class Figures:
-    """Counters and recent latencies. Milliseconds; `agreements` are of shadows with the original.
+    """Counters and recent latencies. Milliseconds; `agreements` are of shadows with the original, `head_agreements`
+    those of the head in line. `heads` counts what came of asking it.
 
     `not_asked_beside` counts, by type, what a shadow was not asked, since it had enough to answer.
     """
@@ -43,6 +44,8 @@ class Figures:
     latencies: dict[tuple[str, str], deque[int]] = field(default_factory=dict)
     durations: dict[tuple[str, str], Durations] = field(default_factory=dict)
     agreements: Counter[tuple[str, bool]] = field(default_factory=Counter)
+    heads: Counter[tuple[str, str]] = field(default_factory=Counter)
+    head_agreements: Counter[tuple[str, bool]] = field(default_factory=Counter)
     shadows_skipped: Counter[str] = field(default_factory=Counter)
     upstream_errors: Counter[str] = field(default_factory=Counter)
     in_flight: int = 0
@@ -58,6 +61,10 @@ class Figures:
         known.append(latency_ms)
         self.durations.setdefault((model_type, source), Durations()).count(latency_ms)
 
+    def head(self, model_type: str, outcome: str) -> None:
+        """The head in line was asked for one decision, and this came of it."""
+        self.heads[model_type, str(outcome)] += 1
+
     def snapshot(self) -> dict[str, Any]:
         """All of it as JSON can hold it, for `add` in another process."""
         return {
@@ -69,6 +76,8 @@ class Figures:
             "latencies": [[*key, list(numbers)] for key, numbers in self.latencies.items()],
             "durations": [[*key, duration.counts, duration.sum_ms] for key, duration in self.durations.items()],
             "agreements": [[*key, count] for key, count in self.agreements.items()],
+            "heads": [[*key, count] for key, count in self.heads.items()],
+            "head_agreements": [[*key, count] for key, count in self.head_agreements.items()],
             "not_asked_beside": dict(self.shadows_skipped),
             "upstream_errors": dict(self.upstream_errors),
         }
@@ -78,7 +87,14 @@ class Figures:
         self.requests += other["requests"]
         self.relayed += other["relayed"]
         self.in_flight += other["in_flight"]
-        for mine, theirs in ((self.answered, "answered"), (self.reasons, "reasons"), (self.agreements, "agreements")):
+        counters: tuple[tuple[str, Counter[Any]], ...] = (
+            ("answered", self.answered),
+            ("reasons", self.reasons),
+            ("agreements", self.agreements),
+            ("heads", self.heads),
+            ("head_agreements", self.head_agreements),
+        )
+        for theirs, mine in counters:
             for *key, count in other[theirs]:
                 mine[tuple(key)] += count
         for model_type, source, numbers in other["latencies"]:
@@ -115,12 +131,26 @@ class Figures:
             agreed, disagreed = self.agreements[model_type, True], self.agreements[model_type, False]
             entry["agreement"] = agreed / (agreed + disagreed) if agreed + disagreed else None
             entry["not_asked_beside"] = self.shadows_skipped[model_type]
+            entry["head"] = self._head(model_type)
         return {
             "requests": self.requests,
             "relayed": self.relayed,
             "in_flight": self.in_flight,
             "model_types": types,
             "upstream_errors": dict(self.upstream_errors),
+        }
+
+    def _head(self, model_type: str) -> dict[str, Any] | None:
+        """What came of asking the head in line; None where none was."""
+        asked = {outcome: count for (whose, outcome), count in self.heads.most_common() if whose == model_type}
+        if not asked:
+            return None
+        agreed, disagreed = self.head_agreements[model_type, True], self.head_agreements[model_type, False]
+        return {
+            "asked": sum(asked.values()),
+            "outcomes": asked,
+            "compared": agreed + disagreed,
+            "disagreed": disagreed,
         }
 
 

@@ -39,6 +39,25 @@ def metrics_text(record: Mapping[str, Any]) -> bytes:
                     latency.add_metric([model_type, source], buckets, part["durations"]["sum_ms"] / 1000)
             yield decisions
             yield latency
+            heads = CounterMetricFamily(
+                "reasoning_gateway_head_decisions",
+                "Decisions the head in line was asked for, by what came of it.",
+                labels=["model_type", "outcome"],
+            )
+            compared = CounterMetricFamily(
+                "reasoning_gateway_head_compared",
+                "Decisions of the head in line that the original was asked for as well.",
+                labels=["model_type", "agrees"],
+            )
+            for model_type, entry in record["model_types"].items():
+                if (head := entry["head"]) is None:
+                    continue
+                for outcome, count in head["outcomes"].items():
+                    heads.add_metric([model_type, outcome], count)
+                compared.add_metric([model_type, "false"], head["disagreed"])
+                compared.add_metric([model_type, "true"], head["compared"] - head["disagreed"])
+            yield heads
+            yield compared
             models = CounterMetricFamily(
                 "reasoning_gateway_model_answers",
                 "Answers of each model: the agent's, good ones beside it, failures.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -108,14 +108,15 @@ def on_write(store: Store, *, names: bool = False) -> Callable[[Sample], Sample]
     return lambda sample: redacted(sample, redactor, people_of(sample.prompt) if names else ())
 
 
-def on_record(store: Store) -> Callable[[Sample, AttemptRecord | None], tuple[Sample, AttemptRecord | None]]:
-    """The same for a decision with another model's answer beside it."""
+def on_record(
+    store: Store,
+) -> Callable[[Sample, Sequence[AttemptRecord]], tuple[Sample, Sequence[AttemptRecord]]]:
+    """The same for a decision with other models' answers beside it."""
     redactor = Redactor(log_salt(store))
 
-    def alter(sample: Sample, attempt: AttemptRecord | None) -> tuple[Sample, AttemptRecord | None]:
-        if attempt is not None:
-            attempt = replace(attempt, output=redactor.redact(attempt.output))
-        return redacted(sample, redactor), attempt
+    def alter(sample: Sample, attempts: Sequence[AttemptRecord]) -> tuple[Sample, Sequence[AttemptRecord]]:
+        clean = [replace(attempt, output=redactor.redact(attempt.output)) for attempt in attempts]
+        return redacted(sample, redactor), clean
 
     return alter
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from reasoning_cli import settings as s
 from reasoning_cli.operations.costs.budget import read_limits, standings
@@ -17,7 +18,11 @@ from reasoning_cli.store.promote.promotions import Promotions
 from reasoning_cli.store.train.auto_loops import TRYING, Loops
 from reasoning_cli.values import MODEL_TYPES, Mode, PromptForm
 
+if TYPE_CHECKING:
+    from reasoning_cli.engines.head.model import Head
+
 READY = "READY"
+HEAD_TYPE, HEAD_PLACE = "should_respond", "head"
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class SlotNow:
     go there, in words fit for counting; None when it may. `deployment_key` is None for another provider than Together.
     `wakes`: traffic may start its model when it is stopped. While a promotion is `watched`, what the model does not
     answer it is asked as a shadow, so that there is something to compare. `own_server`: the operator's own
-    serves the model, which takes `parallel` questions at once (None: not known).
+    serves the model, which takes `parallel` questions at once (None: not known). `head` is asked before its model.
     """
 
     model_type: str
@@ -51,6 +56,7 @@ class SlotNow:
     watched: bool = False
     own_server: bool = False
     parallel: int | None = None
+    head: HeadSlot | None = None
 
     @property
     def circuit(self) -> str:
@@ -88,6 +94,26 @@ class SlotCandidate:
 
 
 @dataclass(frozen=True)
+class HeadSlot(SlotNow):
+    """The slot as the head in line fills it, in this process. `judge` is the head itself, None where it is closed;
+    `audit_percent` of its decisions go to the original all the same. `problem` is what keeps it closed, in full;
+    `since` is from when on it is audited."""
+
+    judge: Head | None = None
+    audit_percent: int = 5
+    problem: str | None = None
+    since: datetime | None = None
+
+    @property
+    def circuit(self) -> str:
+        return f"{self.model_type} {self.model}"
+
+    @property
+    def asked(self) -> tuple[object, ...]:
+        return (self.model, self.since)
+
+
+@dataclass(frozen=True)
 class CandidateSlot(SlotNow):
     """The slot as a candidate fills it."""
 
@@ -111,7 +137,21 @@ def read_slots(
         model_type: _slot(settings, model_type, serving.get(model_type), spent, together_url, together_key)
         for model_type in MODEL_TYPES
     }
-    return {model_type: _with_candidate(store, slot) for model_type, slot in slots.items()}
+    slots = {model_type: _with_candidate(store, slot) for model_type, slot in slots.items()}
+    line = settings.get(s.LINE)
+    if line is not None:
+        slots[HEAD_TYPE] = _in_line(settings, store, slots[HEAD_TYPE], line)
+    return slots
+
+
+def _in_line(settings: Settings, store: Store, slot: SlotNow, line: tuple[str, ...]) -> SlotNow:
+    """The slot with the head before it, and closed where the line has no place for its model."""
+    from reasoning_cli.operations.deploy.heads import find_head
+
+    head = find_head(settings, store, slot) if HEAD_PLACE in line else None
+    if set(line) == {HEAD_PLACE}:
+        slot = replace(slot, closed="it is not in line", candidate=None, wakes=False)
+    return replace(slot, head=head)
 
 
 def _with_candidate(store: Store, slot: SlotNow) -> SlotNow:

@@ -79,6 +79,17 @@ class SpentBefore(ModelStatus):
         return "–"
 
 
+@dataclass(frozen=True)
+class HeadStatus(ModelStatus):
+    """The head in line, which runs in the gateway and costs nothing; `is_out` where something keeps it from that."""
+
+    is_out: bool = False
+
+    @property
+    def state(self) -> str:
+        return "out" if self.is_out else "in line"
+
+
 def refresh(client: Cloud, store: Store) -> datetime:
     """Look at every live deployment of ours, and at what was fine-tuned, and write it down; the service's time then."""
     seen_at = _look(client, store)

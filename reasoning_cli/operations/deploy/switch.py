@@ -16,11 +16,12 @@ from reasoning_cli.values import Mode
 
 @dataclass(frozen=True)
 class Switch:
-    """What is to be written for a slot. `action` is `enable` or `disable`."""
+    """What is to be written for a slot, None for what is to be as if nobody had set it. `action` is `enable` or
+    `disable`, with `_head` behind it where it is about the head in line."""
 
     action: str
     model_type: str
-    changes: Mapping[s.Setting[object], str]
+    changes: Mapping[s.Setting[object], str | None]
 
 
 def enabling(model_type: str, mode: Mode | None, share_percent: int | None) -> Switch:
@@ -29,7 +30,7 @@ def enabling(model_type: str, mode: Mode | None, share_percent: int | None) -> S
     if share_percent is not None and mode not in (None, Mode.CANARY):
         raise UsageError(f"a {mode} model has no share", "leave --share away, or use --mode canary")
     wanted = Mode.CANARY if share_percent is not None else mode
-    changes: dict[s.Setting[object], str] = {s.ENABLED[model_type]: "true"}
+    changes: dict[s.Setting[object], str | None] = {s.ENABLED[model_type]: "true"}
     if wanted is not None:
         changes[s.MODE[model_type]] = str(wanted)
     if share_percent is not None:
@@ -52,7 +53,7 @@ def apply(switch: Switch, settings: Settings, store: Store, at: datetime, *, ask
     detail = {
         setting.name.partition(".")[2]: text
         for setting, text in switch.changes.items()
-        if text not in ("true", "false")
+        if text not in ("true", "false", None)
     }
     if asked_by:
         detail["asked_by"] = asked_by

@@ -16,6 +16,7 @@ class AttemptRecord:
 
     It stands beside the sample `sample_id`, which holds the original's. `failure` is why the answer was no good, None
     for a shadow's good one; `agrees` whether it decided as the original did, None when one of them decided nothing.
+    Of a head `why` is what it decided by, and `named` whether the message names somebody.
     """
 
     sample_id: str
@@ -32,6 +33,8 @@ class AttemptRecord:
     prompt_tokens: int | None
     completion_tokens: int | None
     output: str
+    why: str | None = None
+    named: bool | None = None
 
 
 _COLUMNS = tuple(field.name for field in fields(AttemptRecord))
@@ -66,6 +69,7 @@ class Attempts:
             values = dict(zip(_COLUMNS, row, strict=True))
             values["at"] = from_ms(values["at"])
             values["agrees"] = None if values["agrees"] is None else bool(values["agrees"])
+            values["named"] = None if values["named"] is None else bool(values["named"])
             yield AttemptRecord(**values)
 
 

@@ -8,16 +8,19 @@ from datetime import datetime
 
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.timestamps import to_ms
-from reasoning_cli.values import MODEL_TYPES
+from reasoning_cli.values import HEAD_PREFIX, MODEL_TYPES
 
 # Whatever is decided while an agent waits, by HTTP or in its process.
 _ORIGINS = ("gateway", "library")
+# Who answered, the head in line apart from the slot's model.
+_PLACE = f"CASE WHEN source='slot' AND model LIKE '{HEAD_PREFIX}%' THEN 'head' ELSE source END"
+_OF_MODEL = f"model NOT LIKE '{HEAD_PREFIX}%'"
 
 
 @dataclass(frozen=True)
 class Answers:
-    """The decisions of one type that one source (`slot`, `fallback`, `original`) answered. `reasons` counts why a model
-    of ours was asked in vain; half of the latencies are below `p50_ms`, 95 % below `p95_ms`."""
+    """The decisions of one type that one place (`head`, `slot`, `fallback`, `original`) answered. `reasons` counts why
+    a model of ours was asked in vain; half of the latencies are below `p50_ms`, 95 % below `p95_ms`."""
 
     model_type: str
     source: str
@@ -37,12 +40,14 @@ def _of_type(store: Store, model_type: str, since: datetime, until: datetime) ->
     span = "model_type=? AND created_at>=? AND created_at<? AND origin IN (?, ?)"
     of = (model_type, to_ms(since), to_ms(until), *_ORIGINS)
     counts = store.rows(
-        f"SELECT source, count(*), count(latency_ms) FROM samples WHERE {span} GROUP BY source ORDER BY source", of
+        f"SELECT {_PLACE} AS place, count(*), count(latency_ms) FROM samples WHERE {span} GROUP BY place"
+        " ORDER BY place",
+        of,
     )
     for source, count, timed in list(counts):
         p50, p95 = (
             store.number(
-                f"SELECT latency_ms FROM samples WHERE {span} AND source=? AND latency_ms IS NOT NULL"
+                f"SELECT latency_ms FROM samples WHERE {span} AND {_PLACE}=? AND latency_ms IS NOT NULL"
                 " ORDER BY latency_ms LIMIT 1 OFFSET ?",
                 (*of, source, min(timed - 1, int(timed * share))),
             )
@@ -58,7 +63,8 @@ def agreement(store: Store, since: datetime, until: datetime) -> dict[str, tuple
     """By type: how often a shadow agreed with the original, of how many times."""
     rows = store.rows(
         "SELECT a.model_type, sum(agrees), count(agrees) FROM attempts AS a JOIN samples AS s ON s.id=a.sample_id"
-        " WHERE at>=? AND at<? AND mode='shadow' AND agrees IS NOT NULL AND s.source<>'slot' GROUP BY a.model_type",
+        " WHERE at>=? AND at<? AND mode='shadow' AND agrees IS NOT NULL AND s.source<>'slot'"
+        f" AND a.{_OF_MODEL} GROUP BY a.model_type",
         (to_ms(since), to_ms(until)),
     )
     return {str(model_type): (int(agreed), int(all_of_them)) for model_type, agreed, all_of_them in rows}
@@ -67,7 +73,7 @@ def agreement(store: Store, since: datetime, until: datetime) -> dict[str, tuple
 def _failures(store: Store, model_type: str, since: datetime, until: datetime) -> dict[str, int]:
     rows = store.rows(
         "SELECT failure, count(*) FROM attempts WHERE model_type=? AND at>=? AND at<? AND mode<>'shadow'"
-        " AND failure IS NOT NULL GROUP BY failure ORDER BY count(*) DESC, failure",
+        f" AND {_OF_MODEL} AND failure IS NOT NULL GROUP BY failure ORDER BY count(*) DESC, failure",
         (model_type, to_ms(since), to_ms(until)),
     )
     return {str(failure): int(count) for failure, count in rows}

@@ -1,0 +1,78 @@
+"""Putting a head in line before a slot's model, and taking it out: what `models enable` and `disable` do with one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reasoning_cli import settings as s
+from reasoning_cli.commands._shared.session import Session
+from reasoning_cli.values import HEAD_PREFIX, Mode, parse_head
+
+if TYPE_CHECKING:
+    from reasoning_cli.operations.deploy.status import ModelStatus
+    from reasoning_cli.operations.deploy.switch import Switch
+
+_FOLLOWS = "A gateway that runs follows within a second."
+
+
+def is_head(name: str) -> bool:
+    """Whether a name is that of a head, `head/NAME`."""
+    return name.startswith(HEAD_PREFIX)
+
+
+def enable_head(session: Session, typed_name: str, mode: Mode | None, share: int | None) -> None:
+    """Put a head in line. What it answers is audited from now on."""
+    from reasoning_cli.commands._shared.options import typed
+    from reasoning_cli.engines.head.model import Head
+    from reasoning_cli.operations.deploy.heads import enabling_head, head_path
+    from reasoning_cli.store.serving.heads import Heads
+
+    name = typed(parse_head, typed_name, "head/should-respond")
+    head = Head.load(head_path(session.settings.paths, name))
+    switch = enabling_head(session.settings, name, mode, share)
+    Heads(session.store).put_in_line(head.model, session.now())
+    _write(session, switch)
+    get, terminal = session.settings.get, session.terminal
+    match get(s.HEAD_MODE):
+        case Mode.SHADOW:
+            what = "shadow: it is only compared"
+        case Mode.CANARY:
+            what = (
+                f"canary: it answers what it is sure of for {get(s.HEAD_SHARE)} % of the people, always the same ones"
+            )
+        case _:
+            what = f"live: it answers what it is sure of, and {get(s.AUDIT_PERCENT)} % of that is audited"
+    terminal.say(f"{head.model} is in line, {what}. {_FOLLOWS}")
+    if not any(group.threshold is not None for group in head.groups):
+        terminal.warn("it has proven nothing, and answers nothing")
+    if not get(s.GATEWAY_ENABLED):
+        terminal.warn("gateway.enabled is off: the gateway only hands calls through")
+        terminal.hint("`reasoning config set gateway.enabled true`")
+
+
+def disable_head(session: Session, typed_name: str) -> None:
+    """Take a head out of its line."""
+    from reasoning_cli.commands._shared.options import typed
+    from reasoning_cli.operations.deploy.heads import disabling_head
+
+    name = typed(parse_head, typed_name, "head/should-respond")
+    _write(session, disabling_head(session.settings))
+    session.terminal.say(f"{HEAD_PREFIX}{name} is out of its line. {_FOLLOWS}")
+
+
+def _write(session: Session, switch: Switch) -> None:
+    """Write it, and say when a variable hides a setting."""
+    from reasoning_cli.operations.deploy.switch import apply
+
+    for hiding in apply(switch, session.settings, session.store, session.ledger_now):
+        session.terminal.warn(f"{hiding} says otherwise, and wins over the settings file")
+    session.read_settings_again()
+
+
+def head_statuses(session: Session) -> list[ModelStatus]:
+    """The head in line as a line of `models`; none where none is."""
+    if "head" not in (session.settings.get(s.LINE) or ()):
+        return []
+    from reasoning_cli.operations.deploy.heads import head_status
+
+    return [head_status(session.settings, session.store)]
