@@ -25,6 +25,7 @@ from reasoning_cli.values import (
     parse_daily_hours,
     parse_database_file,
     parse_engine,
+    parse_head,
     parse_host_names,
     parse_hours,
     parse_idle_minutes,
