@@ -39,7 +39,7 @@ def ruled_head(
         groups=tuple(Group(label, True, "rule", 0.9, proof) for label in labels),
         rules=rules,
         linear={"IGNORE": Linear(array("f", [0.0]) * SIZE, 0.0, 1.0, 0.0)},
-        facts={} if named_share is None else {"named_share": named_share},
+        facts={} if named_share is None else {"named": named_share},
     )
 
 

@@ -102,7 +102,7 @@ class Auditor:
             return False
         watch = self._watch
         if watch is None or (watch.model, watch.since) != (head.judge.model, head.since):
-            share = head.judge.facts.get("named_share")
+            share = head.judge.facts.get("named")
             watch = self._watch = HeadWatch(
                 head.model_type, head.judge.model, head.since, head.judge.max_error, float(share) if share else None
             )
