@@ -360,6 +360,8 @@ def as_written(setting: Setting[object], text: str) -> str | int:
 
 def spell(value: object) -> str:
     """A value as it is typed."""
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

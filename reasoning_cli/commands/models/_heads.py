@@ -37,9 +37,7 @@ def enable_head(session: Session, typed_name: str, mode: Mode | None, share: int
         case Mode.SHADOW:
             what = "shadow: it is only compared"
         case Mode.CANARY:
-            what = (
-                f"canary: it answers what it is sure of for {get(s.HEAD_SHARE)} % of the users, always the same ones"
-            )
+            what = f"canary: it answers what it is sure of for {get(s.HEAD_SHARE)} % of the users, always the same ones"
         case _:
             what = f"live: it answers what it is sure of, and {get(s.AUDIT_PERCENT)} % of that is audited"
     terminal.say(f"{head.model} is in line, {what}. {_FOLLOWS}")

@@ -14,7 +14,7 @@ from reasoning_cli.commands._shared.options import IntervalOption, JsonOption, S
 from reasoning_cli.commands._shared.sample_options import filter_of
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.commands.train.promote import GateOption
-from reasoning_cli.values import parse_duration, parse_model_type, spell_model_type
+from reasoning_cli.values import HEAD_PREFIX, parse_duration, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -59,7 +59,7 @@ def compare(
     """By live traffic in shadow or canary: is a model better, worse, or not yet known? Look as often as you like."""
     from reasoning_cli.operations.deploy.own_server import own_server
     from reasoning_cli.operations.evaluate.gate_rules import read_gate
-    from reasoning_cli.operations.evaluate.online import CompareRequest
+    from reasoning_cli.operations.evaluate.online import ORIGINAL, CompareRequest
     from reasoning_cli.operations.statistics.sequential import Verdict
     from reasoning_cli.terminal.progress import watching
 
@@ -67,6 +67,8 @@ def compare(
     span = filter_of(session, None, None, None, None, None, None, since, until)
     server = own_server(session.settings, chosen)
     own = server.model if server is not None else None
+    if model is not None and model.startswith(HEAD_PREFIX):
+        own, against = model, against or ORIGINAL  # it has no deployment: it is known by its name
     request = CompareRequest(chosen, model, against, span.since, span.until, alpha / 100, own)
     rules = read_gate(gate, chosen)
     if not watch:

@@ -278,6 +278,7 @@ def _request(
         seed=seed,
         weights=Weights(*weights),
         servers=own_servers(session.settings),
+        heads=session.settings.paths.heads,
         # In the form of when there were no others, so that an evaluation made then is still known.
         typed=repr(filters if room or source or decision else (since, until, agent, label)),
     )

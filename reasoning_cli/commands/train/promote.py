@@ -14,6 +14,7 @@ from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
 from reasoning_cli.commands._shared.model_options import TimeoutOption, TypeArgument, read_timeout, wait_options
 from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, KeepOption, YesOption, typed
 from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.commands.train._promote_head import is_head, promote_head, roll_head_back
 from reasoning_cli.errors import ExitCode, ReasoningError, UsageError
 from reasoning_cli.values import Mode, parse_duration, parse_model_type, spell_model_type
 
@@ -75,6 +76,9 @@ def promote(
     request = _request(chosen, to, steps, hold, interval, mode, keep)
     limit = read_timeout(session, timeout)
     going = Promotions(session.store).going(chosen)
+    if is_head(to or (going.model if going is not None else None)):
+        promote_head(session, request, gate, going, force=force, yes=yes, dry_run=dry_run, json=json)
+        return
     if dry_run and (going is None or going.stage not in WATCHED):
         _begin(session, request, gate, limit, going, force=force, yes=yes, dry_run=True, json=json)
         return
@@ -109,11 +113,15 @@ def rollback(
     """Go back to what answered before the last promotion: its model and its mode, or the original."""
     from reasoning_cli.commands.train._promote_views import back_facts, promotion_record, sent_back_lines
     from reasoning_cli.operations.promote.rollback import plan_back, run_back
+    from reasoning_cli.store.promote.promotions import Promotions
     from reasoning_cli.terminal.progress import waiting
 
     session, chosen = session_of(ctx), parse_model_type(model_type)
     limit = read_timeout(session, timeout)
     terminal, name = session.terminal, spell_model_type(chosen)
+    if (latest := Promotions(session.store).latest(chosen)) is not None and is_head(latest.model):
+        roll_head_back(session, latest, yes=yes, dry_run=dry_run, json=json)
+        return
     plan = plan_back(session.client, session.store, session.limits, chosen)
     if dry_run:
         show_dry_run(terminal, back_facts(plan), promotion_record(plan.promotion), json=json)

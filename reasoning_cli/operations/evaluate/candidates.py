@@ -6,7 +6,8 @@ import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from reasoning_cli.errors import NotFoundError, ReasoningError, UsageError
 from reasoning_cli.operations.costs.token_prices import TokenPrice
@@ -15,7 +16,10 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.samples.exports import NumberSet
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
-from reasoning_cli.values import MODEL_TYPES, spell_model_type
+from reasoning_cli.values import HEAD_PREFIX, MODEL_TYPES, spell_model_type
+
+if TYPE_CHECKING:
+    from reasoning_cli.engines.head.model import Head
 
 ORIGINAL = "original"
 
@@ -33,7 +37,7 @@ class Candidate:
     One that is deployed costs `cents_per_hour`, whatever it is asked; a serverless one `price` for its tokens, None
     when the table of prices has none. `form` is the form of the prompts it was trained on. `training`: whether it is
     known what it was trained on, or a catalogue's model, which nobody here trained. `run` is the training run that
-    made it. `server` is the operator's own that serves it: nobody else is asked.
+    made it. `server` is the operator's own that serves it: nobody else is asked. A `head` is asked in this process.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Candidate:
     training: Training = "none"
     run: int | None = None
     server: OwnServer | None = None
+    head: Head | None = None
 
     @property
     def is_deployed(self) -> bool:
@@ -55,7 +60,11 @@ class Candidate:
     @property
     def is_free(self) -> bool:
         """Whether asking it costs nothing more: it is paid for by the hour, or runs on this machine."""
-        return self.is_deployed or (self.server is not None and self.server.is_here and self.price is None)
+        return (
+            self.is_deployed
+            or self.head is not None
+            or (self.server is not None and self.server.is_here and self.price is None)
+        )
 
     def identity(self, max_tokens: int) -> str:
         """What its answers depend on, as JSON: the same prompt to the same identity has the same answer."""
@@ -73,15 +82,18 @@ def find_candidate(
     form: str,
     prices: Mapping[str, TokenPrice],
     servers: tuple[OwnServer, ...] = (),
+    heads: Path | None = None,
 ) -> Candidate:
     """The model meant by a type's name (its slot), a deployment's or model's name or id, a job's id, a training run's
-    number, or a serverless model's name. `form` is the slot's.
+    number, a serverless model's name, or that of a head, whose file is in the folder `heads`. `form` is the slot's.
 
     What one of the operator's own `servers` serves is asked there. Where the slot itself has one, a name that nothing
     deployed bears is meant for that, too: no prompt leaves the house because a name was mistyped.
 
     NotFoundError where nothing answers to it, ReasoningError where what does is stopped.
     """
+    if name.startswith(HEAD_PREFIX) and heads is not None:
+        return _of_head(store, name, model_type, heads)
     server = named_server(servers, name, model_type)
     if server is not None:
         return _of_server(store, server, server.model, form, prices)
@@ -166,6 +178,27 @@ def _unknown(store: Store, name: str) -> NotFoundError:
         f"did you mean `{near[0]}`?"
         if near
         else f"deployed from here: {known}; a serverless model has a name like meta-llama/Llama-3",
+    )
+
+
+def _of_head(store: Store, name: str, model_type: str, folder: Path) -> Candidate:
+    from reasoning_cli.engines.head.model import SUFFIX, Head
+
+    head = Head.load(folder / f"{name.removeprefix(HEAD_PREFIX)}{SUFFIX}")
+    if head.model_type != model_type:
+        raise UsageError(
+            f"`{name}` decides {spell_model_type(head.model_type)}",
+            f"`reasoning train eval {spell_model_type(head.model_type)} --model {name}`",
+        )
+    run = TrainingRuns(store).of_model(name)
+    return Candidate(
+        name=name,
+        serving_name=name,
+        form="exact",
+        model_name=name,
+        training="unknown" if run is None or trained_on(store, run.number) is None else "known",
+        run=run.number if run is not None else None,
+        head=head,
     )
 
 

@@ -85,7 +85,15 @@ def plan_evaluation(
     With `again` a stored result does not count, nor do earlier answers.
     """
     candidates = tuple(
-        find_candidate(store, name, request.model_type, form=request.form, prices=prices, servers=request.servers)
+        find_candidate(
+            store,
+            name,
+            request.model_type,
+            form=request.form,
+            prices=prices,
+            servers=request.servers,
+            heads=request.heads,
+        )
         for name in request.models
     )
     if len({(candidate.serving_name, candidate.server) for candidate in candidates}) < len(candidates):

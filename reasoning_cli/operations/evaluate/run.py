@@ -16,14 +16,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from reasoning_cli.decisions.answers import cut_of, is_natural_end
+from reasoning_cli.decisions.answers import ShouldRespondAnswer, cut_of, is_natural_end, render_answer
 from reasoning_cli.decisions.compact import compact
+from reasoning_cli.decisions.prompts import agent_name
 from reasoning_cli.decisions.scoring import Score, Truth, score, truth_of
 from reasoning_cli.engines.errors import BusyError, NotServingError, RequestRefusedError, UnreachableError
 from reasoning_cli.operations.costs.token_prices import TokenPrice
 from reasoning_cli.operations.evaluate.candidates import ORIGINAL, Candidate
 from reasoning_cli.operations.evaluate.code_checks import CodeChecks
 from reasoning_cli.operations.evaluate.dataset_file import batched, lines_of
+from reasoning_cli.operations.evaluate.heads import verdict_on
 from reasoning_cli.operations.evaluate.plan import EvaluationPlan
 from reasoning_cli.operations.evaluate.report import build_report, report_record
 from reasoning_cli.store.database import Store
@@ -73,6 +75,7 @@ class _Item:
     truth: Truth
     tests: str | None = None
     original: AskedRow | None = None
+    row: AskedRow | None = None
 
 
 @dataclass(frozen=True)
@@ -131,11 +134,13 @@ def run_evaluation(
     return finished
 
 
-def _clients(plan: EvaluationPlan, connect: Callable[[], Answering], opened: ExitStack) -> list[Answering]:
-    """By candidate, whom to ask; what is opened for that is closed by `opened`."""
-    clients: list[Answering] = []
+def _clients(plan: EvaluationPlan, connect: Callable[[], Answering], opened: ExitStack) -> list[Answering | None]:
+    """By candidate, whom to ask, None for a head; what is opened for that is closed by `opened`."""
+    clients: list[Answering | None] = []
     for candidate in plan.candidates:
-        if candidate.server is None:
+        if candidate.head is not None:
+            clients.append(None)
+        elif candidate.server is None:
             clients.append(connect())
         else:
             server = candidate.server.connect()
@@ -147,7 +152,7 @@ def _clients(plan: EvaluationPlan, connect: Callable[[], Answering], opened: Exi
 class _Run:
     def __init__(
         self,
-        clients: Sequence[Answering],
+        clients: Sequence[Answering | None],
         store: Store,
         plan: EvaluationPlan,
         record: EvaluationRecord,
@@ -230,7 +235,8 @@ class _Run:
         truth = truth_of(self._plan.model_type, row.prompt, row.output, label=row.label, corrected=row.corrected)
         if row.source == "slot" and truth.basis == "original":  # its label went since it was chosen
             truth = Truth("none")
-        return _Item(row.seq, row.seq, row.prompt, row.system, truth, row.tests, None if row.source == "slot" else row)
+        original = None if row.source == "slot" else row
+        return _Item(row.seq, row.seq, row.prompt, row.system, truth, row.tests, original, row)
 
     def _earlier(self, batch: list[_Item]) -> list[dict[int, AnswerRecord]]:
         """By candidate: what it answered in other evaluations to the same decisions."""
@@ -282,13 +288,16 @@ class _Run:
 
     def _ask(self, question: _Question) -> _Reply:
         """One answer, in a thread of its own: what is busy or flaps is waited for, what is refused is the answer."""
+        client = self._clients[question.place - 1]
+        if client is None:
+            return _of_head(question)
         messages = [{"role": "user", "content": question.prompt}]
         if question.item.system:
             messages.insert(0, {"role": "system", "content": question.item.system})
         for attempt in range(_ATTEMPTS):
             started = time.perf_counter()
             try:
-                answer = self._clients[question.place - 1].chat(
+                answer = client.chat(
                     question.candidate.serving_name, messages, max_tokens=self._plan.request.max_tokens
                 )
             except (BusyError, NotServingError, UnreachableError) as problem:
@@ -312,6 +321,18 @@ class _Run:
                 answer.completion_tokens,
             )
         raise AssertionError("the last attempt returns or raises")
+
+
+def _of_head(question: _Question) -> _Reply:
+    """What a head answers, asked here and now."""
+    head, row = question.candidate.head, question.item.row
+    assert head is not None
+    started = time.perf_counter()
+    verdict = None if row is None else verdict_on(head, row)
+    if verdict is None or verdict.label is None:
+        return _Reply(failure="not confident enough")
+    answer = ShouldRespondAnswer(agent_name(question.prompt) or "", verdict.reason, verdict.label)
+    return _Reply(render_answer(answer), None, round((time.perf_counter() - started) * 1000), 0, 0)
 
 
 Came = queue.SimpleQueue[tuple[_Question, _Reply | BaseException]]

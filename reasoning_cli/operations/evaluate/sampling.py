@@ -8,19 +8,25 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import ReasoningError, UsageError
 from reasoning_cli.operations.data.export.render import BYTES_PER_TOKEN
 from reasoning_cli.operations.deploy.own_server import OwnServer
 from reasoning_cli.operations.evaluate.candidates import COPY, TRAINED, Candidate, trained_on
 from reasoning_cli.operations.evaluate.dataset_file import batched, open_dataset
+from reasoning_cli.operations.evaluate.heads import verdict_on
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.evaluate.evaluations import EvaluationRecord, Evaluations
 from reasoning_cli.store.evaluate.reader import ChoiceRow, EvaluationRows
 from reasoning_cli.store.samples.exports import NumberSet
 from reasoning_cli.store.samples.training_log import SampleFilter
 from reasoning_cli.store.train.runs import TrainingRuns
+
+if TYPE_CHECKING:
+    from reasoning_cli.engines.head.model import Head
 
 # Why a decision is not asked, beside having been trained on.
 OURS = "answered by your own model, and not labelled"
@@ -43,7 +49,7 @@ class EvaluateRequest:
     `holdout` takes the validation side of the first model's training run. `sample` of them are drawn by `seed`.
     `max_tokens` and `window_tokens` are the slot's, `form` its form of prompts. `typed` are the words of the filter:
     the same words mean the same evaluation, a day later too. `servers` are the operator's own, which serve slots in
-    Together's place: what they serve is asked of nobody else.
+    Together's place: what they serve is asked of nobody else. `heads` is the folder of those.
     """
 
     model_type: str
@@ -59,6 +65,12 @@ class EvaluateRequest:
     weights: Weights = field(default_factory=Weights)
     typed: str = ""
     servers: tuple[OwnServer, ...] = ()
+    heads: Path | None = None
+
+
+# Why a decision is not asked of a head.
+LEFT = "that {} leaves to the next in line"
+_JUDGED_AT_ONCE = 200
 
 
 @dataclass
@@ -98,14 +110,33 @@ def of_log(store: Store, request: EvaluateRequest, candidates: Sequence[Candidat
             else:
                 left_out[reason] += 1
 
+    asked = usable()
+    for candidate in candidates:
+        if candidate.head is not None:
+            asked = _answered_by(candidate.head, rows, asked, left_out)
     chosen = Chosen()
     if request.sample is None:
-        taken: Iterable[ChoiceRow] = usable()
+        taken: Iterable[ChoiceRow] = asked
     else:
-        taken = heapq.nsmallest(request.sample, usable(), key=lambda row: _draw(request.seed, row.seq))
+        taken = heapq.nsmallest(request.sample, asked, key=lambda row: _draw(request.seed, row.seq))
     _take(chosen, taken)
     chosen.left_out = dict(left_out.most_common())
     return chosen
+
+
+def _answered_by(
+    head: Head, rows: EvaluationRows, asked: Iterator[ChoiceRow], left_out: Counter[str]
+) -> Iterator[ChoiceRow]:
+    """The decisions that a head would answer: what it leaves to the next in line says nothing of its answers."""
+    while batch := list(islice(asked, _JUDGED_AT_ONCE)):
+        texts = {row.seq: row for row in rows.texts([row.seq for row in batch])}
+        for row in batch:
+            text = texts.get(row.seq)
+            verdict = None if text is None else verdict_on(head, text)
+            if verdict is not None and verdict.label is not None:
+                yield row
+            else:
+                left_out[LEFT.format(head.model)] += 1
 
 
 def as_before(store: Store, going: EvaluationRecord) -> Chosen:
@@ -123,6 +154,11 @@ def as_before(store: Store, going: EvaluationRecord) -> Chosen:
 def of_file(store: Store, request: EvaluateRequest, candidates: Sequence[Candidate]) -> Chosen:
     """The lines of a file, those that a candidate was trained on left out."""
     assert request.dataset is not None
+    if any(candidate.head is not None for candidate in candidates):
+        raise UsageError(
+            "a head is evaluated on the log: a file does not say whom the agent answered",
+            "leave --dataset away; `--holdout` takes the rooms it was proven on",
+        )
     if request.holdout:
         raise UsageError("--dataset and --holdout contradict each other", "leave one of them out")
     dataset = open_dataset(store, request.dataset, request.model_type, candidates)

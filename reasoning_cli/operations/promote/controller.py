@@ -25,6 +25,7 @@ from reasoning_cli.operations.evaluate.gate_rules import Gate
 from reasoning_cli.operations.guard.lock import hold_alone
 from reasoning_cli.operations.promote.context import PromotionContext
 from reasoning_cli.operations.promote.guardrails import Watched, may_go_on, watch
+from reasoning_cli.operations.promote.head import HeadContext, is_head, look_at_head
 from reasoning_cli.operations.promote.plan import PromotionPlan
 from reasoning_cli.operations.promote.transitions import (
     applied,
@@ -220,6 +221,10 @@ def watch_promotions(context: PromotionContext, database: Path) -> list[Look]:
             continue
         with in_hand(database, model_type) as mine:
             if not mine:
+                continue
+            if is_head(promotion.model):
+                seen = look_at_head(HeadContext(context.store, context.settings, context.now, context.actor), promotion)
+                looks.append(Look(seen.promotion, seen.seen, seen.message))
                 continue
             try:
                 looks.append(look(context, promotion))

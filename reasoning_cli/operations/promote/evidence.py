@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from reasoning_cli.operations.deploy.slots import HEAD_TYPE
 from reasoning_cli.operations.evaluate.candidates import ORIGINAL
 from reasoning_cli.operations.evaluate.gate_rules import Gate
 from reasoning_cli.operations.evaluate.online import CompareRequest, compare_live
@@ -28,6 +29,17 @@ def find_evidence(
     if (record := _latest(store, model_type, candidate)) is not None and record.report is not None:
         evidence = _of_evaluation(store, evidence, record, candidate, old)
     return _with_live(evidence, store, model_type, candidate, old, gate, now)
+
+
+def of_head(store: Store, model: str, gate: Gate, now: datetime) -> Evidence:
+    """What is known of a head, which has no deployment: it is held against the original."""
+    candidate, evidence = Candidate(model, None, None, model), Evidence()
+    model_type = HEAD_TYPE
+    if (record := _latest(store, model_type, candidate)) is not None and record.report is not None:
+        evidence = _of_evaluation(store, evidence, record, candidate, None)
+    request = CompareRequest(model_type, against=ORIGINAL, alpha=gate.alpha_percent / 100, own_model=model)
+    first = compare_live(store, request, gate, now).questions[0].finding
+    return replace(evidence, live=first.verdict, live_decisions=first.trials) if first.trials else evidence
 
 
 def _latest(store: Store, model_type: str, candidate: Candidate) -> EvaluationRecord | None:

@@ -59,8 +59,8 @@ def alpha_of_step(gate: Gate, steps: int) -> float:
     return gate.alpha_percent / 100 / (2 * steps)
 
 
-def watch(answers: Iterable[LiveAnswer], key: str, gate: Gate, steps: int) -> Watched:
-    """Judge what a deployment was asked since its step began."""
+def watch(answers: Iterable[LiveAnswer], key: str | None, gate: Gate, steps: int) -> Watched:
+    """Judge what a deployment was asked since its step began; with None, what has no deployment."""
     own = sorted((answer for answer in answers if answer.deployment_key == key), key=lambda answer: answer.at)
     own = [answer for answer in own if answer.failure not in _NO_FAULT]
     good = sum(answer.failure is None for answer in own)

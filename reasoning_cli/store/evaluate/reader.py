@@ -26,7 +26,8 @@ class ChoiceRow(NamedTuple):
 
 
 class AskedRow(NamedTuple):
-    """One sample as it is replayed and compared; `tests` of its metadata are a program that tests an answer's code."""
+    """One sample as it is replayed and compared; `tests` of its metadata are a program that tests an answer's code.
+    `reply_targets` and `people` are those of the sample."""
 
     seq: int
     model: str
@@ -41,6 +42,8 @@ class AskedRow(NamedTuple):
     system: str | None
     output: str
     prompt: str
+    reply_targets: str | None = None
+    people: int | None = None
 
 
 # The correction stands behind the prompt in a row, so it is read of labelled ones alone.
