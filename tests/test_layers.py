@@ -22,6 +22,7 @@ PACKAGE = Path(__file__).parents[1] / "reasoning_cli"
 ROOMS_BELOW = {
     "commands": {"operations", "decisions", "engines", "store", "terminal", "gateway", "sources", "dashboard"},
     "library": {"gateway", "operations", "decisions", "engines", "store"},
+    "elizaos": {"library", "gateway", "operations", "decisions"},
     "testing": {"library", "engines", "decisions"},
     "dashboard": {"decisions", "terminal"},
     "gateway": {"operations", "decisions", "engines", "store"},
@@ -99,6 +100,7 @@ HOMES = {
     "platformdirs": {"paths"},
     "click": set(),
     "together": set(),
+    "elizaos": {"elizaos"},
 }
 
 

@@ -35,12 +35,14 @@ class View:
 
 
 class Book:
-    """The newest view. A look that fails leaves the one before, and is told once."""
+    """The newest view. A look that fails leaves the one before, and is told once. `watch` gets each view that was
+    looked at, in the thread that did."""
 
     def __init__(self, read: Callable[[], View]) -> None:
         self._read = read
         self.view = read()
         self.problem: str | None = None
+        self.watch: Callable[[View], None] = lambda view: None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="slots", daemon=True)
 
@@ -57,6 +59,7 @@ class Book:
         try:
             self.view = self._read()
             self.problem = None
+            self.watch(self.view)
         except Exception as error:  # whatever it is, the next look may go well
             if self.problem != redact(str(error)):
                 _log.warning("settings and slots stay as they were: %s", error)

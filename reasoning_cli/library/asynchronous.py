@@ -11,7 +11,6 @@ from reasoning_cli.library.results import (
     CodingResult,
     DecisionResult,
     ExportResult,
-    ModelType,
     PlanningResult,
     ServiceStatus,
     ShouldRespondResult,
@@ -49,11 +48,10 @@ class AsyncSamples:
         overwrite: bool = False,
     ) -> ExportResult:
         """As `Samples.export` of the service without asyncio."""
-        from reasoning_cli.library import operator, requests
+        from reasoning_cli.library import operator
 
-        chosen = [named for name in model_types if (named := requests.type_named(name)) is not None]
         export = partial(operator.export, since=since, until=until, label=label, split=split, redact=redact)
-        return await _written(self._core, partial(export, self._core, path, chosen, overwrite=overwrite))
+        return await written(self._core, partial(export, self._core, path, model_types, overwrite=overwrite))
 
 
 class AsyncReasoningService:
@@ -186,7 +184,7 @@ class AsyncReasoningService:
         """How the service does now."""
         from reasoning_cli.library import operator
 
-        return await _written(self._core, partial(operator.status, self._core))
+        return await written(self._core, partial(operator.status, self._core))
 
     async def enable(
         self, model_type: str, *, mode: Mode | None = None, share_percent: int | None = None
@@ -194,14 +192,14 @@ class AsyncReasoningService:
         """Let decisions of a type go to its model."""
         from reasoning_cli.library import operator
 
-        enable = partial(operator.enable, self._core, _named(model_type), mode, share_percent)
-        return await _in_thread(self._core, enable)
+        enable = partial(operator.enable, self._core, model_type, mode, share_percent)
+        return await in_thread(self._core, enable)
 
     async def disable(self, model_type: str) -> TypeStatus:
         """Send decisions of a type to the baseline."""
         from reasoning_cli.library import operator
 
-        return await _in_thread(self._core, partial(operator.disable, self._core, _named(model_type)))
+        return await in_thread(self._core, partial(operator.disable, self._core, model_type))
 
     async def label(
         self,
@@ -217,24 +215,16 @@ class AsyncReasoningService:
         from reasoning_cli.library import operator
 
         work = partial(operator.label, self._core, sample_id, label, answer, decision, note, by)
-        await _written(self._core, work)
+        await written(self._core, work)
 
     async def outcome(self, sample_id: str, outcome: str) -> None:
         """Say what came of a decision."""
         from reasoning_cli.library import operator
 
-        await _written(self._core, partial(operator.outcome, self._core, sample_id, outcome))
+        await written(self._core, partial(operator.outcome, self._core, sample_id, outcome))
 
 
-def _named(model_type: str) -> ModelType:
-    from reasoning_cli.library.requests import type_named
-
-    named = type_named(model_type)
-    assert named is not None
-    return named
-
-
-async def _in_thread(core: Core, work: Callable[[], _Given]) -> _Given:
+async def in_thread(core: Core, work: Callable[[], _Given]) -> _Given:
     """Do what waits on the disk."""
     import asyncio
 
@@ -242,9 +232,9 @@ async def _in_thread(core: Core, work: Callable[[], _Given]) -> _Given:
     return await asyncio.get_running_loop().run_in_executor(core.worker, work)
 
 
-async def _written(core: Core, work: Callable[[], _Given]) -> _Given:
+async def written(core: Core, work: Callable[[], _Given]) -> _Given:
     """The same once every decision that was answered stands in the log."""
     core.check_loop()
     await core.settle()
-    await _in_thread(core, core.recorder.flush)
-    return await _in_thread(core, work)
+    await in_thread(core, core.recorder.flush)
+    return await in_thread(core, work)

@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -45,6 +45,7 @@ from reasoning_cli.settings import environment, load_settings
 
 _log = logging.getLogger(__name__)
 _SHADOW_SECONDS = 10.0  # that a service which closes waits for models that nobody waits for
+LEFT_TO_BASELINE = "left to the baseline by its caller"
 _POLL_SECONDS = 5.0  # between two looks at a model that wakes
 
 
@@ -128,8 +129,9 @@ class Core:
         if asyncio.get_running_loop() is not self._loop:
             raise ServiceClosedError("the service was opened in another event loop", "open one in each loop")
 
-    async def begin(self, request: Request) -> Turn:
-        """Let the head in line or the slot's model answer, or go to work in the shadow of the baseline."""
+    async def begin(self, request: Request, *, ask_model: bool = True) -> Turn:
+        """Let the head in line or the slot's model answer, or go to work in the shadow of the baseline; unless
+        `ask_model`, none of it."""
         turn, context = Turn(request, time.perf_counter()), self._context
         context.figures.requests += 1
         try:
@@ -140,10 +142,13 @@ class Core:
         if decision is None:
             context.figures.relayed += 1
             return turn
+        if not ask_model:
+            decision.route = replace(decision.route, slot=None, shadow=False, reason=LEFT_TO_BASELINE)
         turn.decision = decision
         if context.book.view.slots[decision.route.recognition.model_type or ""].collect:
             decision.sample_id = new_sample_id(decision.at)
-        turn.reply = answer_from_head(context, decision, lambda _, reply: reply)
+        if ask_model:
+            turn.reply = answer_from_head(context, decision, lambda _, reply: reply)
         if turn.reply is None and decision.route.to_slot:
             turn.reply = await answer_from_slot(context, decision, lambda _, reply: reply)
         if turn.reply is not None:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from reasoning_cli import settings as s
 from reasoning_cli.errors import ConfigurationError, UsageError
 from reasoning_cli.gateway.account import ledger_now
-from reasoning_cli.library.results import TYPES, ExportResult, ModelType, ServiceStatus, TypeStatus
+from reasoning_cli.library.results import TYPES, ExportResult, ServiceStatus, TypeStatus
 from reasoning_cli.operations.deploy.status import model_statuses
 from reasoning_cli.operations.deploy.switch import Switch, apply, disabling, enabling
 from reasoning_cli.store.samples.rooms import Rooms
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
-from reasoning_cli.values import MODEL_TYPES, parse_mode
+from reasoning_cli.values import MODEL_TYPES, parse_mode, parse_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.library.core import Core
@@ -78,20 +78,18 @@ def status(core: Core) -> ServiceStatus:
     )
 
 
-def enable(
-    core: Core, model_type: ModelType, mode: str | None, share_percent: int | None, asked_by: str = ""
-) -> TypeStatus:
+def enable(core: Core, model_type: str, mode: str | None, share_percent: int | None, asked_by: str = "") -> TypeStatus:
     """Let decisions of a type go to its model. Raises UsageError, and ConfigurationError where a variable hides it."""
     try:
         wanted = None if mode is None else parse_mode(mode)
     except ValueError as error:
         raise UsageError(f"`{mode}` {error}") from None
-    return _switched(core, enabling(model_type, wanted, share_percent), asked_by)
+    return _switched(core, enabling(parse_model_type(model_type), wanted, share_percent), asked_by)
 
 
-def disable(core: Core, model_type: ModelType, asked_by: str = "") -> TypeStatus:
+def disable(core: Core, model_type: str, asked_by: str = "") -> TypeStatus:
     """Send decisions of a type to the baseline. Raises ConfigurationError where a variable hides it."""
-    return _switched(core, disabling(model_type), asked_by)
+    return _switched(core, disabling(parse_model_type(model_type)), asked_by)
 
 
 def _switched(core: Core, switch: Switch, asked_by: str) -> TypeStatus:
@@ -124,6 +122,13 @@ def outcome(core: Core, sample_id: str, what: str) -> None:
         Rooms(store).set_feedback([(_found(store, sample_id).seq, text)])
 
 
+def outcomes(core: Core, came: Sequence[tuple[str, str]]) -> None:
+    """The same of several, by their ids; those that were not stored are passed over."""
+    with _opened(core) as (_, store):
+        found = ((Samples(store).get(sample_id), what) for sample_id, what in came)
+        Rooms(store).set_feedback([(sample.seq, what) for sample, what in found if sample is not None])
+
+
 def _found(store: Store, sample_id: str) -> Sample:
     from reasoning_cli.operations.data.browse import find_sample
 
@@ -133,7 +138,7 @@ def _found(store: Store, sample_id: str) -> Sample:
 def export(
     core: Core,
     path: str | Path,
-    model_types: Sequence[ModelType],
+    model_types: Sequence[str],
     *,
     since: datetime | None,
     until: datetime | None,
@@ -152,7 +157,7 @@ def export(
             store,
             Path(path),
             ExportRequest(
-                SampleFilter(tuple(model_types), since=since, until=until, label=label),
+                SampleFilter(tuple(map(parse_model_type, model_types)), since=since, until=until, label=label),
                 Rules(
                     forms={name: str(settings.get(s.PROMPT_FORM[name])) for name in MODEL_TYPES},
                     max_tokens={name: settings.get(s.WINDOW_TOKENS[name]) for name in MODEL_TYPES},

@@ -57,11 +57,10 @@ class Samples:
         (0.9, 0.1). Without `redact` keys, e-mail and phone numbers stay in. Raises DataError where a file is there
         already or cannot be written, and ReasoningError where nothing matches; nothing is written then.
         """
-        from reasoning_cli.library import operator, requests
+        from reasoning_cli.library import operator
 
-        chosen = [named for name in model_types if (named := requests.type_named(name)) is not None]
         export = partial(operator.export, since=since, until=until, label=label, split=split, redact=redact)
-        return self._service._written(partial(export, self._service._core, path, chosen, overwrite=overwrite))
+        return self._service._written(partial(export, self._service._core, path, model_types, overwrite=overwrite))
 
 
 class ReasoningService:
@@ -244,18 +243,16 @@ class ReasoningService:
         settings. What is None stays as it was; a share (0 to 100) makes a canary. Raises UsageError, and
         ConfigurationError where a variable of the environment says otherwise."""
         from reasoning_cli.library import operator
-        from reasoning_cli.library.asynchronous import _named
 
         self._core.check()
-        return operator.enable(self._core, _named(model_type), mode, share_percent)
+        return operator.enable(self._core, model_type, mode, share_percent)
 
     def disable(self, model_type: str) -> TypeStatus:
         """Send decisions of a type to the baseline. Its model goes on running, and costing. Raises as `enable` does."""
         from reasoning_cli.library import operator
-        from reasoning_cli.library.asynchronous import _named
 
         self._core.check()
-        return operator.disable(self._core, _named(model_type))
+        return operator.disable(self._core, model_type)
 
     def label(
         self,

@@ -68,14 +68,14 @@ async def original(request: Received, answering: Answering) -> None:
         await answering.whole(404, {"error": {"message": "nothing is here"}})
         return
     fields = f"<thought>Hm.</thought><actions>REPLY</actions><providers></providers><text>{ORIGINAL_SAYS}</text>"
-    text = f"<response>{_with_codes(fields, canned.last_text(request.json))}</response>"
+    text = f"<response>{with_codes(fields, canned.last_text(request.json))}</response>"
     if request.json.get("stream"):
         await answering.events(canned.chat_events(text))
     else:
         await answering.whole(200, canned.chat_answer(text))
 
 
-def _with_codes(fields: str, prompt: str) -> str:
+def with_codes(fields: str, prompt: str) -> str:
     """The fields among the codes that the prompt's output block asks for, each where it stands there."""
     block = prompt[prompt.rfind("<output>") :]
     found = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from reasoning_cli import settings as s
@@ -53,3 +54,9 @@ async def broken(request: Received, answering: Answering) -> None:
 async def mute(request: Received, answering: Answering) -> None:
     """A model's server that never says a word."""
     await answering.until_caller_leaves()
+
+
+async def slow(request: Received, answering: Answering) -> None:
+    """A model that answers well, after everybody's patience."""
+    await asyncio.sleep(0.3)
+    await model(request, answering)

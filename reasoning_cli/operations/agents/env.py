@@ -60,6 +60,11 @@ def agent_caveat(agent: Agent, port: int, *, tls: bool = False) -> str | None:
         case Agent.CODEX:
             line = f'openai_base_url = "{_base(port, tls)}/v1"'
             return f"Codex takes no address from its environment: write `{line}` at the top of ~/.codex/config.toml"
+        case Agent.ELIZA_PY:
+            return (
+                "it works without a gateway and these lines too: `pip install 'reasoning[elizaos]'`, and"
+                " reasoning_plugin() of reasoning_cli.elizaos among the plugins of its AgentRuntime"
+            )
         case Agent.OPENCODE:
             return "a provider of your own in opencode.json needs its options.baseURL changed there"
     return None

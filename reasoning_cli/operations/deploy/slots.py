@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 READY = "READY"
 HEAD_TYPE, HEAD_PLACE = "should_respond", "head"
+# What the operator keeps a slot closed with; whatever else closes it may pass.
+HANDS_THROUGH, DISABLED = "the gateway only hands through", "the slot is disabled"
 
 
 @dataclass(frozen=True)
@@ -234,9 +236,9 @@ def _closed(
 ) -> str | None:
     """Why a slot takes no decision now, or None."""
     if not settings.get(s.GATEWAY_ENABLED):
-        return "the gateway only hands through"
+        return HANDS_THROUGH
     if not settings.get(s.ENABLED[model_type]):
-        return "the slot is disabled"
+        return DISABLED
     if elsewhere is not None:
         return None if elsewhere.url else "its engine has no address"
     if record is None or record.serving_name is None or record.deleted_at is not None:

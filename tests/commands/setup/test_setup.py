@@ -392,6 +392,7 @@ def test_each_agent_gets_the_base_address_it_builds_on(
     assert ("plugin-anthropic 1.0.x ignores ANTHROPIC_BASE_URL" in done.stderr) == (agent in ("elizaos", "eliza"))
     line = 'openai_base_url = "http://127.0.0.1:9000/v1"'  # Codex takes no address from its environment
     assert (line in done.stderr) == (agent == "codex")
+    assert ("reasoning_plugin() of reasoning_cli.elizaos" in done.stderr) == (agent == "eliza-py")
     assert "No gateway runs on port" in done.stderr
     as_json = json.loads(reasoning("setup", "env", "--agent", agent, "--json").stdout)
     assert as_json == dict(line.split("=", 1) for line in lines)

@@ -1,0 +1,3 @@
+from tests.library.conftest import model, server
+
+__all__ = ["model", "server"]
