@@ -268,7 +268,7 @@ def _slot_facts(model_type: str, slot: Mapping[str, Any]) -> list[Fact]:
     circuit = _circuit(slot)
     style = "dim" if slot["closed"] else "good" if not circuit else "bad"
     facts: list[Fact] = [(spell_model_type(model_type), f"{state}{circuit}", style)]
-    if (head := slot["head"]) is not None:
+    if (head := slot.get("head")) is not None:  # a gateway from before heads says nothing of them
         facts.append(_head_fact(head))
     if (coming := slot["challenger"]) is not None:
         facts.append(("", f"candidate: {coming['model']}, {coming['percent']} %{_circuit(coming)}"))
