@@ -120,7 +120,7 @@ def _what_sticks(request: Request) -> str:
 
 def _left_to_do(session: Session, plan: ForgetPlan) -> list[str]:
     """What this command cannot delete."""
-    from reasoning_cli.store.train.runs import TrainingRuns
+    from reasoning_cli.store.train.runs import HEAD, TrainingRuns
 
     left = [
         f"no import brings back {_what_sticks(plan.request)}; the agent's own database still holds them: delete them"
@@ -135,7 +135,14 @@ def _left_to_do(session: Session, plan: ForgetPlan) -> list[str]:
             f"delete what was exported ({', '.join(paths)}) and its copies, at Together too; a model that was"
             " fine-tuned on it keeps what it learned"
         )
-    for run in runs:
+    heads = [run for run in runs if run.method == HEAD]
+    if heads:
+        names = ", ".join(run.model_name or "" for run in heads)
+        left.append(
+            f"{names} learned from them and {'is' if len(heads) == 1 else 'are'} stale: `reasoning train start"
+            " should-respond --engine head` learns anew without them"
+        )
+    for run in (run for run in runs if run.method != HEAD):
         ends = "" if run.over else f"`reasoning train cancel {run.number}`, then "
         left.append(
             f"training run {run.number} sent them to Together: {ends}`reasoning train delete {run.number}` deletes them"

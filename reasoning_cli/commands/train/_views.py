@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reasoning_cli.commands._shared.cost_views import budget_text
 from reasoning_cli.operations.train.jobs import Trained
 from reasoning_cli.operations.train.plan import TrainingPlan
+from reasoning_cli.store.train.runs import HEAD
 from reasoning_cli.terminal.listing import Column, Kind
 from reasoning_cli.terminal.units import clock_duration, counted, duration, moment, money, percent, spark, whole_cents
 from reasoning_cli.values import spell_model_type
@@ -304,7 +305,7 @@ def trained_facts(trained: Trained) -> list[Fact]:
     if run.manifest:
         facts.append(("export", f"{run.manifest}, sha256 {(run.manifest_sha256 or '')[:16]}…"))
     if run.model_name or run.model_id:
-        facts.append(("model", f"{run.model_name} ({run.model_id})"))
+        facts.append(("model", f"{run.model_name} ({run.model_id})" if run.model_id else str(run.model_name)))
     if run.adapter_name and run.adapter_name != run.model_name:
         facts.append(("adapter", f"{run.adapter_name} ({run.adapter_id})"))
     if run.problem:
@@ -316,6 +317,9 @@ def next_commands(run: TrainingRun) -> list[str]:
     """What to type next, as hints."""
     name = spell_model_type(run.model_type)
     match run.stage:
+        case "done" if run.method == HEAD:
+            anew = f"once more: `reasoning train start {name} --engine head`"
+            return [anew] if run.problem else head_hints(run.model_name or "")
         case "done" if run.problem is None:
             return [
                 f"bring it up: `reasoning models deploy {run.model_name} --as {name}` (beside a model that answers now"
@@ -341,15 +345,30 @@ def next_commands(run: TrainingRun) -> list[str]:
     return [f"go on: `reasoning train start {name}`; give it up: `reasoning train cancel {run.number}`"]
 
 
+def head_hints(model: str) -> list[str]:
+    """What to do with a head."""
+    return [
+        f"see it on decisions it has not learned from: `reasoning train eval should-respond --model {model}`",
+        f"see it beside the baseline, which goes on answering: `reasoning models enable {model} --mode shadow`; or let it"
+        f" take over by steps, behind a gate: `reasoning train promote should-respond --to {model}`",
+    ]
+
+
 def _training_samples(run: TrainingRun) -> str:
     samples = run.plan.get("samples")
     counts = samples if isinstance(samples, dict) else {}
+    if run.method == HEAD:
+        return f"{counts['train']:,} to learn from, {counts['validation']:,} to prove it on"
     sides = ", ".join(f"{count:,} {side}" for side, count in counts.items())
     return f"{sides}; prompts {run.plan.get('prompt_form')}"
 
 
 def _figures_text(run: TrainingRun) -> str:
     figures = run.plan.get("figures")
+    if run.method == HEAD:
+        plan: Any = run.plan
+        rooms = counted(plan["held_out_rooms"], "held-out room")
+        return f"answers {percent(plan['share'])}, at most {percent(plan['at_most'])} against the log on {rooms}"
     if not isinstance(figures, dict):
         return "–"
     rank = "the whole model" if figures["lora_rank"] is None else f"LoRA rank {figures['lora_rank']}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,6 +45,7 @@ from reasoning_cli.values import parse_duration, parse_model_type, parse_usd, sp
 if TYPE_CHECKING:
     from reasoning_cli.operations.train.plan import Method, TrainingPlan, TrainRequest
     from reasoning_cli.operations.train.run import Asked, TrainingContext
+    from reasoning_cli.store.samples.training_log import SampleFilter
     from reasoning_cli.store.train.runs import TrainingRun
 
 # What says how it is done, not what is trained.
@@ -63,6 +65,18 @@ def start(
             help="The model to start from; default: the last run's, else one that suits the type.",
             autocompletion=complete_names,
         ),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(metavar="head", help="Where it is learned; head: in this process, a classifier that may abstain."),
+    ] = None,
+    max_error: Annotated[
+        str | None,
+        typer.Option(metavar="PERCENT", help="Of what a head answers, at most so much against the log; default: 2."),
+    ] = None,
+    curve: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.svg", help="Draw what a head would answer against what of that disagrees."),
     ] = None,
     from_job: Annotated[
         str | None, typer.Option(metavar="ft-…", help="Go on from what this job made, instead of a base.")
@@ -124,6 +138,11 @@ def start(
     from reasoning_cli.operations.train.plan import TrainRequest
 
     session, name = session_of(ctx), parse_model_type(model_type)
+    if engine is not None or max_error is not None or curve is not None:
+        wanted = filter_of(session, [name], agent, room, source, label, decision, since, until)
+        head_wanted = replace(wanted, limit=limit)
+        _start_head(ctx, session, name, engine, head_wanted, max_error, suffix, curve, dry_run=dry_run, json=json)
+        return
     deduped, how = parse_dedupe(dedupe), _method(method)
     if base is not None and from_job is not None:
         raise UsageError("--base and --from-job contradict each other", "leave one of them out")
@@ -169,6 +188,33 @@ def start(
         return
     patience = None if timeout is None else typed(parse_duration, timeout, "--timeout 2h")
     follow(session, run, yes=yes, json=json, detach=detach, timeout=patience, keep_files=keep_files)
+
+
+def _start_head(
+    ctx: typer.Context,
+    session: Session,
+    model_type: str,
+    engine: str | None,
+    wanted: SampleFilter,
+    max_error: str | None,
+    suffix: str | None,
+    curve: Path | None,
+    *,
+    dry_run: bool,
+    json: bool,
+) -> None:
+    """Learn a head. UsageError for what goes with none."""
+    from reasoning_cli.commands.train._head import parse_max_error, refuse_others, start_head
+
+    if engine is None:
+        raise UsageError(f"--{'max-error' if max_error is not None else 'curve'} is of a head", "add --engine head")
+    if engine.strip().lower() != "head":
+        raise UsageError(
+            f"`{engine}` is not an engine that is trained here", "there is head; Together without --engine"
+        )
+    refuse_others(_all_typed(ctx))
+    bound = parse_max_error(max_error)
+    start_head(session, model_type, wanted, max_error=bound, suffix=suffix, curve=curve, rehearsed=dry_run, json=json)
 
 
 def _method(text: str) -> Method:
@@ -414,8 +460,13 @@ def _rate(text: str) -> float | None:
 
 def _typed(ctx: typer.Context) -> dict[str, object]:
     """The options that were typed and say what is trained: with the same ones a run is gone on with."""
+    return {name: value for name, value in _all_typed(ctx).items() if name not in _MANNERS}
+
+
+def _all_typed(ctx: typer.Context) -> dict[str, object]:
+    """The options that were typed."""
     return {
         name: value
         for name, value in ctx.params.items()
-        if name not in _MANNERS and (source := ctx.get_parameter_source(name)) and source.name == "COMMANDLINE"
+        if (source := ctx.get_parameter_source(name)) and source.name == "COMMANDLINE"
     }

@@ -6,9 +6,9 @@ Instead of drawing once, the test is averaged over all ways of drawing: what it 
 draw that anybody could choose. Where no room disagrees at all it is the exact binomial bound of one decision a room: 59
 rooms for 5 %, 149 for 2 %. A room with few answers, beside the others, counts for less than a whole one.
 
-The test is a game against the log: at a disagreement of the bound or more it is fair at best, so that winning
-twentyfold has a chance of 1 in 20 (Ville). Thresholds are tried one after the other in an order that is settled before,
-until the first that fails, so that trying many costs nothing.
+The test is a game against the log, a stake on each room: where as much as the bound disagrees, or more, it is fair at
+best, so that its stake grows twentyfold with a chance of 1 in 20 (Markov). Thresholds are tried one after the other in
+an order that is settled before, until the first that fails, so that trying many costs nothing.
 
 What is bounded, at 95 %: the share of disagreement in what a head answers, in rooms like the held-out ones, each
 counted as above. Each group (IGNORE and RESPOND, with names and without) is bounded on its own: of two that answer, one

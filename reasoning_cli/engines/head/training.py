@@ -40,6 +40,7 @@ MIN_SAMPLES = 200
 _FOLDS = 3
 _STEPS = 25  # thresholds a group is tried at
 _SCORERS: tuple[By, ...] = ("rule", "model")
+_UNSURE = 0.5  # no head answers what it is less sure of, whatever is proven
 _ANOTHER_ROOM = (3, 1)  # one room more than was seen, so that no stake is set on nobody ever disagreeing
 _NO_PROOF = Proof(0, 0, 0, 1.0)
 
@@ -62,8 +63,9 @@ class Found:
 class Trained:
     """A head and what was found while it was made.
 
-    `learned` and `proven_on` are numbers of samples, `share` what it would answer of the held-out ones, `proof` what is
-    proven of that: the sums of its groups, the fewest rooms and the highest bound among them.
+    `learned` and `proven_on` are numbers of samples, `named_share` how many of the held-out messages name somebody,
+    `share` what it would answer of those, `proof` what is proven of that: the sums of its groups, the fewest rooms and
+    the highest bound among them.
     """
 
     head: Head
@@ -76,6 +78,7 @@ class Trained:
     contradicting: int
     majority: str
     majority_share: float
+    named_share: float
     by_scorer: Mapping[By, Found]
     share: float
     share_by_label: Mapping[Label, float]
@@ -192,10 +195,11 @@ def _groups(by: By, crossed: Scores, learn: Data, held_out: Scores, prove: Data,
 def _missing(known: Scored, thresholds: Sequence[float], proof: Proof, max_error: float, stake: float) -> int | None:
     """How many held-out rooms more may prove a group, by what cross-validation makes likely; None where no number is
     likely to."""
-    if not known:
+    first = next(iter(thresholds or _thresholds(known)), None)
+    rooms = next(by_threshold(known, [first])) if first is not None else {}
+    if not rooms:
         return None
-    rooms = next(by_threshold(known, [thresholds[0] if thresholds else _thresholds(known)[0]]))
-    needed = rooms_to_win({**rooms, "": _ANOTHER_ROOM}, max_error, stake)
+    needed = rooms_to_win(rooms, max_error, stake)
     if needed is None:
         return None
     return max(1, max(needed, rooms_needed(max_error)) - proof.rooms)
@@ -227,7 +231,7 @@ def _plan(known: Scored, counts: Callable[[Sequence[float]], list[int]], max_err
 
 
 def _thresholds(known: Scored) -> list[float]:
-    ordered = sorted((confidence for confidence, _, _ in known), reverse=True)
+    ordered = sorted((confidence for confidence, _, _ in known if confidence >= _UNSURE), reverse=True)
     steps = (len(ordered) * step // _STEPS for step in range(1, _STEPS + 1))
     return list(dict.fromkeys(ordered[min(len(ordered) - 1, step)] for step in steps if ordered))
 
@@ -263,7 +267,8 @@ def _better(named: bool, crossed: Mapping[By, Scores], learn: Data, rooms: int, 
 
 
 def _reported(found: Read, learn: Data, prove: Data, settled: _Settled, max_error: float, name: str) -> Trained:
-    groups = tuple(group for by in _SCORERS for group in settled.groups[by] if settled.scorers[group.named] == by)
+    chosen = [group for by in _SCORERS for group in settled.groups[by] if settled.scorers[group.named] == by]
+    groups = tuple(sorted(chosen, key=lambda group: (group.label, not group.named)))
     majority, count = Counter(prove.decisions.tolist()).most_common(1)[0]
     head = Head(
         name=name,
@@ -288,6 +293,7 @@ def _reported(found: Read, learn: Data, prove: Data, settled: _Settled, max_erro
         contradicting=found.contradicting,
         majority=majority,
         majority_share=count / len(prove),
+        named_share=float(prove.named.mean()),
         by_scorer={by: _found(settled, by, prove) for by in _SCORERS},
         share=sum(answered.values()),
         share_by_label=answered,

@@ -20,6 +20,7 @@ from reasoning_cli.store.samples.exports import ExportRecord, exports_holding
 from reasoning_cli.store.samples.rewrite import beside, erasing
 from reasoning_cli.store.samples.tombstones import Forgotten
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
+from reasoning_cli.store.train.runs import HEAD, TrainingRuns
 
 _BATCH = 200
 
@@ -101,10 +102,21 @@ def run_forget(
         "exports": [record.path for record, _ in plan.exports],
     }
     Events(store).add(Event(now, "operator", "forget", "training log", detail))
+    _mark_heads(store, plan, now)
     forgotten.request(now, room=request.room, entity=request.entity, agent=request.agent)
     with erasing(store) as step:
         deleted = forgotten.delete(step, plan.numbers, now, on_progress)
     return ForgetReport(deleted, store.is_log_cut())
+
+
+def _mark_heads(store: Store, plan: ForgetPlan, now: datetime) -> None:
+    """Say of the heads that learned from what goes that they are stale: they are here, and can be trained anew."""
+    runs = TrainingRuns(store)
+    held = {export.sha256: count for export, count in plan.exports}
+    for run in runs.of_files(held.keys()):
+        if run.method == HEAD:
+            count = held.get(run.train_sha256 or "", 0) + held.get(run.validation_sha256 or "", 0)
+            runs.update(run.number, at=now, problem=f"stale: {count:,} of its decisions were deleted on request")
 
 
 def forget_again(

@@ -19,6 +19,7 @@ from reasoning_cli.operations.deploy.own_server import check_engine, own_servers
 from reasoning_cli.operations.doctor.check import Check, Status, database_path, existing_store, fail, failed, ok, warn
 from reasoning_cli.operations.doctor.costs import check_budget, check_guard
 from reasoning_cli.operations.doctor.gateway import Probes, check_gateway
+from reasoning_cli.operations.doctor.heads import check_heads
 from reasoning_cli.operations.doctor.own_servers import check_own_servers
 from reasoning_cli.operations.doctor.together import check_account
 from reasoning_cli.operations.train.monitor import not_shown
@@ -120,6 +121,7 @@ def _database(settings: Settings, now: datetime) -> Iterator[Check]:
             unwritable = store.read_only_for
             copied, labelled = last_backup(store), Samples(store).labelled()
             runs, forms = not_shown(store), list(_forms(settings, store))
+            heads = list(check_heads(store, settings.paths.heads))
     except ReasoningError as error:
         yield failed("database", error)
         return
@@ -140,6 +142,7 @@ def _database(settings: Settings, now: datetime) -> Iterator[Check]:
         yield from _copies(copied, labelled, now)
         yield from map(_training, runs)
         yield from forms
+        yield from heads
 
 
 def _forms(settings: Settings, store: Store) -> Iterator[Check]:

@@ -341,7 +341,8 @@ def _base(
         return job.model, f"that of {request.from_job}, which this goes on from"
     if request.base is not None:
         return request.base, "as asked for"
-    done = [run for run in TrainingRuns(store).all(request.model_type) if run.stage == "done"]
+    runs = TrainingRuns(store).all(request.model_type)
+    done = [run for run in runs if run.stage == "done" and run.method in METHODS]  # a head has no base
     if done:
         return done[-1].base, f"that of run {done[-1].number}"
     return choose(client, request.model_type)

@@ -14,6 +14,7 @@ from reasoning_cli.store.timestamps import from_ms, to_ms
 
 Stage = Literal["planned", "exported", "uploaded", "validated", "training", "done", "failed", "cancelled"]
 
+HEAD = "head"  # the method of a run that was learned in this process; others are Together's
 ENDS: tuple[Stage, ...] = ("done", "failed", "cancelled")
 
 
@@ -87,6 +88,36 @@ class TrainingRuns:
         begun = self.going(model_type)
         assert begun is not None
         return begun
+
+    def add_done(
+        self,
+        model_type: str,
+        *,
+        base: str,
+        method: str,
+        plan: Mapping[str, object],
+        at: datetime,
+        made: Mapping[str, str],
+    ) -> TrainingRun:
+        """Remember a run that is whole already, with what it `made`, named as in `TrainingRun`."""
+        values: dict[str, Value] = {
+            "model_type": model_type,
+            "started_at": to_ms(at),
+            "updated_at": to_ms(at),
+            "finished_at": to_ms(at),
+            "stage": "done",
+            "base": base,
+            "method": method,
+            "plan": _json(plan),
+            **made,
+        }
+        self._store.write(
+            f"INSERT INTO training_runs({', '.join(values)}) VALUES ({', '.join(f':{name}' for name in values)})",
+            values,
+        )
+        added = self._first("model_name=?", (made["model_name"],))
+        assert added is not None
+        return added
 
     def update(self, number: int, *, at: datetime, **changes: object) -> TrainingRun:
         """Write down what changed, named as in `TrainingRun`, together or not at all; the run as it then is.

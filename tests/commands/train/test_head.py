@@ -1,0 +1,285 @@
+"""`train start --engine head`: from the log to a head, and what it says of it, by commands."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from reasoning_cli.commands.demo.synthetic_agent import AGENT, make_decisions
+from reasoning_cli.decisions.answers import ShouldRespondAnswer, decision_of, parse_answer, render_answer
+from reasoning_cli.engines.head.model import Head
+from reasoning_cli.engines.head.training import Trained, train
+from reasoning_cli.operations.data.addressing import Addresser
+from reasoning_cli.operations.evaluate.candidates import trained_on
+from reasoning_cli.operations.train import head
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.open import open_store
+from reasoning_cli.store.samples.training_log import EVERYTHING, Sample, Samples
+from reasoning_cli.store.train.runs import TrainingRuns
+from tests.conftest import Run
+
+TRAIN = ("train", "start", "should-respond", "--engine", "head", "--max-error", "5")
+
+
+@pytest.fixture(scope="module")
+def log() -> list[Sample]:
+    addresser = Addresser()
+    samples = []
+    for number, made in enumerate(make_decisions(4000, planning=False, until=datetime(2026, 11, 29, tzinfo=UTC))):
+        answer = parse_answer("should_respond", made.output)
+        assert isinstance(answer, ShouldRespondAnswer)
+        sample = Sample(
+            id=f"s{number:05}",
+            created_at=made.at,
+            model_type="should_respond",
+            model="gpt-4o-mini",
+            source="original",
+            origin="gateway",
+            prompt=made.prompt,
+            output=made.output,
+            decision=decision_of(answer),
+            agent_name=AGENT,
+            room_id=made.room,
+        )
+        samples.append(addresser.addressed(sample))
+    return samples
+
+
+@pytest.fixture(scope="module")
+def database(log: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("log") / "reasoning.db"
+    with open_store(path) as store:
+        Samples(store).insert_many(log)
+    return path
+
+
+@pytest.fixture
+def agent(home: Path, database: Path) -> Path:
+    """A home with the log of 4,000 decisions."""
+    home.mkdir(mode=0o700)
+    shutil.copy(database, home / "reasoning.db")
+    return home
+
+
+def test_a_head_is_learned_proven_stored_and_said_of(agent: Path, reasoning: Run, log: list[Sample]) -> None:
+    done = reasoning(*TRAIN)
+    assert done.exit_code == 0, done.stderr
+    said = re.match(
+        r"(?P<model>head/should-respond-[0-9a-f]{8}) would answer (?P<share>\d+) % of decisions \((?:IGNORE only|IGNORE"
+        r" and RESPOND)\); on (?P<rooms>\d+) held-out rooms (?P<disagreed>[\d.]+) % disagreed with the log, at most"
+        r" (?P<most>[\d.]+) % counted by rooms; saves \S+ a month; this holds for rooms like those\.",
+        done.stdout,
+    )
+    assert said is not None, done.stdout
+    assert int(said["share"]) > 30
+    assert float(said["disagreed"]) <= float(said["most"]) <= 5
+    for line in ("always", "rules", "model", "ignore, somebody named", "ignore, nobody named"):
+        assert re.search(rf"^ *{line} ", done.stdout, re.MULTILINE), line
+    file = agent / "heads" / f"{said['model'].removeprefix('head/')}.head"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert Head.load(file).agents == (AGENT,)
+    with open_store(agent / "reasoning.db") as store:
+        run = TrainingRuns(store).of_model(said["model"])
+        assert run is not None
+        assert run.stage == "done"
+        learned = trained_on(store, run.number)
+        proven = TrainingRuns(store).trained_on(run.number, "validation")
+        assert learned is not None
+        assert proven is not None
+        assert len({*learned}) + len({*proven}) <= len(log)
+        assert not {*learned} & {*proven}
+    assert said["model"] in reasoning("train", "show", run.number).stdout
+    assert reasoning("train", "list", "--offline", "--json").stdout.count(said["model"]) == 1
+    again = reasoning(*TRAIN)
+    assert again.exit_code == 0
+    assert "nothing is new since" in again.stderr
+    assert len(json.loads(reasoning("train", "list", "--offline", "--json").stdout)) == 1
+
+
+def test_trying_stores_nothing_and_draws_the_curve(agent: Path, reasoning: Run) -> None:
+    done = reasoning(*TRAIN, "--dry-run", "--json", "--curve", "head.svg")
+    assert done.exit_code == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert (record["run"], record["file"], record["model"]) == (None, None, None)
+    assert record["learned_from"] + record["held_out"] + record["left_out"] == record["samples"] == 4000
+    assert record["at_most"] <= 0.05
+    assert {(group["label"], group["named"]) for group in record["groups"]} == {
+        (label, named) for label in ("IGNORE", "RESPOND") for named in (True, False)
+    }
+    assert record["scorers"]["model"]["curve"][-1][0] == 1
+    assert not (agent / "heads").exists()
+    assert json.loads(reasoning("train", "list", "--offline", "--json").stdout) == []
+    lines = ElementTree.parse("head.svg").getroot().findall("{http://www.w3.org/2000/svg}polyline")
+    assert len(lines) == 2
+
+
+def test_where_nothing_is_proven_there_is_no_head_and_it_says_what_is_missing(agent: Path, reasoning: Run) -> None:
+    done = reasoning("train", "start", "should-respond", "--engine", "head", "--max-error", "1", "--limit", "2000")
+    assert done.exit_code == 1
+    assert "would answer nothing" in done.stdout
+    error, hint = done.stderr.splitlines()[-2:]
+    assert re.fullmatch(r"error: no head: on \d+ held-out rooms nothing is proven to disagree in at most 1\.0 %", error)
+    assert re.match(r"hint: about [\d,]+ more rooms in the log may be enough", hint)
+    assert not (agent / "heads").exists()
+
+
+def test_labels_count_before_what_the_baseline_answered(agent: Path, reasoning: Run, log: list[Sample]) -> None:
+    with open_store(agent / "reasoning.db") as store, store.transaction() as connection:
+        for number in range(1, 41):
+            output = render_answer(ShouldRespondAnswer(AGENT, "I was asked to.", "RESPOND"))
+            connection.execute("UPDATE samples SET label='corrected', corrected=? WHERE seq=?", (output, number))
+        connection.execute("UPDATE samples SET label='bad' WHERE seq BETWEEN 41 AND 60")
+        connection.execute("UPDATE samples SET source='slot' WHERE seq BETWEEN 61 AND 90")
+        prompt = log[100].prompt
+        connection.execute("UPDATE samples SET prompt=?, room_id=? WHERE seq=102", (prompt, log[100].room_id))
+        other = "IGNORE" if log[100].decision == "RESPOND" else "RESPOND"
+        connection.execute("UPDATE samples SET decision=? WHERE seq=102", (other,))
+    record = json.loads(reasoning(*TRAIN, "--dry-run", "--json").stdout)
+    assert record["samples"] == 4000 - 20 - 30
+    assert record["labelled"] == 40
+    assert record["contradicting"] >= 2
+
+
+def test_a_head_that_learned_from_what_is_forgotten_is_stale(agent: Path, reasoning: Run, log: list[Sample]) -> None:
+    model = json.loads(reasoning(*TRAIN, "--json").stdout)["model"]
+    assert f"{model} is whole" in reasoning("doctor", "--offline").stdout
+    forgotten = reasoning("data", "forget", "--room", log[0].room_id, "--yes")
+    assert f"{model} learned from them and is stale" in forgotten.stdout + forgotten.stderr
+    [listed] = json.loads(reasoning("train", "list", "--offline", "--json").stdout)
+    assert re.fullmatch(r"stale: \d+ of its decisions were deleted on request", listed["problem"])
+    assert f"{model} is stale" in reasoning("doctor", "--offline").stdout
+    anew = json.loads(reasoning(*TRAIN, "--json").stdout)
+    assert (anew["is_new"], anew["run"]) == (True, 2)
+    assert anew["model"] != model
+    assert f"{anew['model']} is whole" in reasoning("doctor", "--offline").stdout
+    (agent / "heads" / f"{anew['model'].removeprefix('head/')}.head").write_bytes(b"reasoning head 1 0\n")
+    assert "is damaged" in " ".join(reasoning("doctor", "--offline").stdout.split())
+
+
+def test_doctor_says_when_the_agent_was_renamed(agent: Path, reasoning: Run, log: list[Sample]) -> None:
+    assert reasoning(*TRAIN).exit_code == 0
+    with open_store(agent / "reasoning.db") as store:
+        now = datetime(2026, 11, 30, tzinfo=UTC)
+        Samples(store).insert_many([replace(log[0], id="eva", agent_name="Eva", created_at=now)])
+    said = " ".join(reasoning("doctor", "--offline").stdout.split())
+    assert "decides for Ada, and the newest decision is Eva's" in said
+
+
+def change(agent: Path, statement: str) -> None:
+    with open_store(agent / "reasoning.db") as store:
+        store.write(statement)
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("DELETE FROM samples WHERE seq > 30", "30 decisions are too few to learn from"),
+        ("UPDATE samples SET room_id = 'r'", "all 4,000 decisions are of one room"),
+        ("UPDATE samples SET decision = 'IGNORE'", "there is no RESPOND among 4,000 decisions"),
+        ("DELETE FROM samples", "0 decisions are too few"),
+    ],
+    ids=["30 samples", "one room", "one kind", "an empty log"],
+)
+def test_a_log_that_nothing_can_be_learned_from_is_refused(
+    agent: Path, reasoning: Run, statement: str, message: str
+) -> None:
+    change(agent, statement)
+    done = reasoning(*TRAIN)
+    assert done.exit_code == 1
+    error, hint = done.stderr.splitlines()[-2:]
+    assert error.startswith(f"error: {message}")
+    assert hint.startswith("hint: ")
+    assert not (agent / "heads").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("planning", "--engine", "head"), "a head decides should-respond only"),
+        (("should-respond", "--engine", "hand"), "`hand` is not an engine"),
+        (("should-respond", "--max-error", "2"), "--max-error is of a head"),
+        (("should-respond", "--engine", "head", "--max-error", "half"), "`half` is not a bound"),
+        (("should-respond", "--engine", "head", "--max-error", "0"), "`0` is not a bound"),
+        (("should-respond", "--engine", "head", "--epochs", "3"), "--engine head has no --epochs"),
+        (("should-respond", "--engine", "head", "--suffix", "../x"), "`../x` is not a name of a head"),
+    ],
+)
+def test_what_goes_with_no_head_is_refused(agent: Path, reasoning: Run, options: tuple[str, ...], message: str) -> None:
+    done = reasoning("train", "start", *options)
+    assert done.exit_code == 2
+    assert message in done.stderr.splitlines()[-2]
+
+
+def test_without_scikit_learn_it_says_which_extra_is_missing(
+    agent: Path, reasoning: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    done = reasoning(*TRAIN)
+    assert done.exit_code == 4
+    assert done.stderr.splitlines()[-2:] == [
+        "error: training a head needs scikit-learn, which is not installed",
+        "hint: `pip install 'reasoning[head]'`; serving a head needs nothing more",
+    ]
+
+
+def learn(agent: Path) -> Trained:
+    """What a training finds, which is the same each time."""
+    with open_store(agent / "reasoning.db") as store:
+        request = head.HeadRequest(EVERYTHING, 0.05)
+        return train(head._decisions(store, request, lambda what, detail: None), max_error=0.05)
+
+
+class Killed(BaseException):
+    """What stands for SIGKILL: nothing catches it."""
+
+
+def test_killed_at_any_write_the_same_command_does_what_is_left(
+    agent: Path, reasoning: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, writes, found = Store.write, 0, cache(lambda: learn(agent))
+    monkeypatch.setattr(head, "train", lambda samples, **options: found())
+    for allowed in range(6):
+        left = allowed
+
+        def limited(store: Store, *arguments: object) -> int:
+            nonlocal left, writes
+            if left == 0:
+                raise Killed
+            left -= 1
+            writes += 1
+            return write(store, *arguments)  # type: ignore[arg-type]
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Store, "write", limited)
+            try:
+                reasoning(*TRAIN)
+            except Killed:
+                runs = json.loads(reasoning("train", "list", "--offline", "--json").stdout)
+                assert all(run["state"] == "done" and run["model"] for run in runs)
+                assert not list((agent / "heads").glob(".*"))
+    assert writes > 3
+    done = json.loads(reasoning(*TRAIN, "--json").stdout)
+    assert Head.load(Path(done["file"])).model == done["model"]
+    assert len(json.loads(reasoning("train", "list", "--offline", "--json").stdout)) == 1
+
+
+def test_the_guide_can_be_typed(agent: Path, reasoning: Run) -> None:
+    guide = (Path(__file__).parents[3] / "docs/guides/head.md").read_text()
+    block = guide.split("```sh\n")[1].split("```")[0]
+    lines = [shlex.split(line, comments=True) for line in block.splitlines() if line.strip()]
+    assert len(lines) > 3
+    for program, *arguments in lines:
+        assert program == "reasoning"
+        done = reasoning(*arguments)
+        assert done.exit_code == 0 or arguments[0] == "doctor", done.stderr
+    assert "is whole" in done.stdout
