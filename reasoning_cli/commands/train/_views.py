@@ -349,8 +349,8 @@ def head_hints(model: str) -> list[str]:
     """What to do with a head."""
     return [
         f"see it on decisions it has not learned from: `reasoning train eval should-respond --model {model}`",
-        f"see it beside the baseline, which goes on answering: `reasoning models enable {model} --mode shadow`; or let it"
-        f" take over by steps, behind a gate: `reasoning train promote should-respond --to {model}`",
+        f"see it beside the baseline, which goes on answering: `reasoning models enable {model} --mode shadow`",
+        f"or let it take over by steps, behind a gate: `reasoning train promote should-respond --to {model}`",
     ]
 
 
