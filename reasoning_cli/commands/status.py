@@ -48,6 +48,8 @@ def _guard_line(session: Session) -> str:
     from reasoning_cli.terminal.units import duration
 
     seen = find_guard(session.settings.database())
+    if seen is None and session.is_without_together:
+        return "GUARD  none was ever seen, and nothing is rented that one would stop"
     if seen is None:
         return "GUARD  none was ever seen; Together's own idle stop is all there is: `reasoning costs guard`"
     age = duration(datetime.now(UTC) - seen.at)

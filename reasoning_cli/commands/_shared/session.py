@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import typer
 
@@ -126,9 +126,20 @@ class Session:
     def in_sandbox(self) -> bool:
         return self.settings.get(s.SANDBOX)
 
-    @cached_property
+    @property
     def client(self) -> Cloud:
-        """The connection to Together, or to the sandbox, which is started when it does not run."""
+        """The connection to Together, or to the sandbox, which is started when it does not run.
+
+        Where there is no key it is the first call that raises ConfigurationError, and not this: a command that turns
+        out to ask nothing works without.
+        """
+        try:
+            return self._connected
+        except ConfigurationError as problem:
+            return cast("Cloud", _Unconnected(problem))
+
+    @cached_property
+    def _connected(self) -> Cloud:
         settings = self.settings
         if self.in_sandbox:
             from reasoning_cli.engines import registry
@@ -250,15 +261,28 @@ class Session:
 
     def disconnect(self) -> None:
         """Forget the connection; the next use makes one with the settings of then."""
-        if "client" in self.__dict__:
-            self.__dict__.pop("client").close()
+        if "_connected" in self.__dict__:
+            self.__dict__.pop("_connected").close()
 
     def close(self) -> None:
         """Close what was opened."""
-        for name in ("client", "store"):
+        for name in ("_connected", "store"):
             if name in self.__dict__:
                 self.__dict__[name].close()
         logging.getLogger("reasoning_cli").handlers.clear()  # they write to this run's terminal
+
+
+class _Unconnected:
+    """In the place of a connection that cannot be made: asked for anything, it says why."""
+
+    def __init__(self, problem: ConfigurationError) -> None:
+        self._problem = problem
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def __getattr__(self, name: str) -> object:
+        raise self._problem
 
 
 def _prompter() -> Prompter:

@@ -128,7 +128,7 @@ def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> N
     terminal.goes_on = True  # whoever reads what it says
     session.store.require_writable()
     with hold_guard(session.settings.database()) as lock:
-        at_work = Guard(session.store, session.now)
+        at_work = Guard(session.store, session.now, lambda: session.is_without_together)
         keeper = Keeper(session.store, session.settings.database())
         hurried = [False]  # a promotion is under way that nobody else watches
         if not once and fmt is Format.TABLE:

@@ -11,10 +11,11 @@ from reasoning_cli.commands._shared.model_options import named_model, remember_m
 from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
 from reasoning_cli.commands._shared.session import session_of
 from reasoning_cli.terminal.listing import Format
+from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.deploy.catalog import Hardware
-    from reasoning_cli.operations.deploy.search import FoundModel, ModelFacts, Offer
+    from reasoning_cli.operations.deploy.search import FoundModel, ModelFacts, Offer, ServerFacts
     from reasoning_cli.terminal.listing import Column
 
 
@@ -35,11 +36,15 @@ def hardware(
     session = session_of(ctx)
     if model is not None:
         model = named_model(session, model)
-    offers = hardware_offers(session.client, model)
+    if model is None and session.is_without_together:
+        offers: list[Offer] = []
+        empty = "Nothing is rented: your models run on servers of your own. With a key, Together says its prices."
+    else:
+        offers, empty = hardware_offers(session.client, model), ""
     if model is not None:
         remember_models(session, model)
     listing = Listing(_offer_columns(for_model=model is not None), offers, id=lambda offer: offer.name)
-    session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet)
+    session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty=empty)
 
 
 def search(
@@ -91,9 +96,17 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """All about one model: its base, its weights, what can serve it, where it is deployed from here."""
-    from reasoning_cli.operations.deploy.search import model_facts
+    from reasoning_cli.operations.deploy.own_server import named_server, own_servers
+    from reasoning_cli.operations.deploy.search import look_at_server, model_facts
 
     session = session_of(ctx)
+    if (server := named_server(own_servers(session.settings), model, "")) is not None:
+        seen = look_at_server(server)
+        if json:
+            session.terminal.json(_server_record(seen))
+        else:
+            session.terminal.facts(_server_lines(seen))
+        return
     facts = model_facts(session.client, session.store, named_model(session, model))
     remember_models(session, facts.model.name)
     if json:
@@ -168,6 +181,42 @@ def _lines(facts: ModelFacts) -> list[tuple[str, str]]:
     ]
 
 
+def _server_lines(seen: ServerFacts) -> list[tuple[str, str]]:
+    from reasoning_cli.terminal.units import counted
+
+    server = seen.server
+    others = ", ".join(name for name in seen.listed if name != server.model)
+    context = f", with {counted(seen.context_tokens, 'token')} of context" if seen.context_tokens else ""
+    return [
+        ("model", server.model),
+        ("answers", spell_model_type(server.model_type)),
+        ("served", f"at {server.place}, by the engine {server.engine}"),
+        *([("listed", f"there{context}" if seen.is_listed else "not there")] if seen.listed else []),
+        *([("beside", others)] if others else []),
+        *([("refused", seen.why_not)] if seen.why_not else []),
+    ]
+
+
+def _server_record(seen: ServerFacts) -> dict[str, object]:
+    return {
+        "name": seen.server.model,
+        "id": None,
+        "project_id": None,
+        "base": None,
+        "description": None,
+        "revisions": [],
+        "hardware": [],
+        "refused": seen.why_not,
+        "deployed": [],
+        "served": {
+            "engine": seen.server.engine,
+            "at": seen.server.place,
+            "listed": seen.is_listed,
+            "context_tokens": seen.context_tokens,
+        },
+    }
+
+
 def _record(facts: ModelFacts) -> dict[str, object]:
     return {
         "name": facts.model.name,
@@ -191,4 +240,5 @@ def _record(facts: ModelFacts) -> dict[str, object]:
         ],
         "refused": facts.why_not,
         "deployed": [{"name": record.endpoint_name, "state": record.state} for record in facts.deployed],
+        "served": None,
     }

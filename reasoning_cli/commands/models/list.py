@@ -38,8 +38,12 @@ def list_models(
     from reasoning_cli.operations.deploy.unmanaged import foreign_statuses
     from reasoning_cli.terminal.units import money
 
-    at = refresh(session.client, session.store)
-    foreign = foreign_statuses(session.client, session.store)
+    if session.is_without_together:
+        at, foreign = session.now(), []
+        session.terminal.note("Together was not asked: no key of it is set, and nothing here is there.")
+    else:
+        at = refresh(session.client, session.store)
+        foreign = foreign_statuses(session.client, session.store)
     listing = Listing(all_columns(at), [*_statuses(session, at), *foreign], id=lambda status: status.name)
     session.terminal.show(listing, chosen, quiet=quiet)
     spending = sum(status.burn_cents_per_hour for status in foreign)

@@ -101,7 +101,7 @@ def show_status(session: Session, fmt: Format, below: Lines, *, quiet: bool = Fa
     if fmt is Format.TABLE and not quiet:
         session.terminal.table(_whole(session, listing, at))
         session.terminal.print()
-        for line in below(session, at, problem is None):
+        for line in below(session, at, problem is None and not session.is_without_together):
             session.terminal.say(line)
         if problem is not None:
             session.terminal.say(f"TOGETHER  not known: {problem.message}")
@@ -114,6 +114,8 @@ def show_status(session: Session, fmt: Format, below: Lines, *, quiet: bool = Fa
 def _look(session: Session) -> tuple[Listing[ModelStatus], datetime]:
     from reasoning_cli.operations.deploy.status import model_statuses, refresh, with_activity
 
+    if session.is_without_together:
+        return _last_seen(session)
     at = refresh(session.client, session.store)
     statuses = model_statuses(session.store, session.models, session.enabled, at, session.uses)
     return _listing([*with_activity(session.client, statuses, at), *head_statuses(session)], at), at
@@ -179,7 +181,7 @@ def _watch(session: Session, fmt: Format, below: Lines, pause: float) -> None:
                         terminal,
                         moment(at),
                         terminal.table_lines(_whole(session, listing, at)),
-                        list(below(session, at, True)),
+                        list(below(session, at, not session.is_without_together)),
                     )
                     show(lines)
             session.sleep(pause)

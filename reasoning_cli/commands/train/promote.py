@@ -234,7 +234,8 @@ def _plan(
 
     store, settings, model_type = session.store, session.settings, request.model_type
     refuse_own_server(settings, model_type)  # before anybody is asked for
-    refresh(session.client, store)  # what is stopped by now answers nobody
+    if not session.is_without_together:
+        refresh(session.client, store)  # what is stopped by now answers nobody
     gate = read_gate(gate_file, model_type)
     if going is not None:
         _refuse_another(session, request, going)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from reasoning_cli.engines.errors import MissingError, RequestRefusedError
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.deploy.catalog import Hardware, choose_hardware, find_model, serving_options
+from reasoning_cli.operations.deploy.own_server import OwnServer
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 
 if TYPE_CHECKING:
-    from reasoning_cli.engines.clients import Cloud
+    from reasoning_cli.engines.clients import Cloud, ListingServer
     from reasoning_cli.engines.serving import InstanceType, Model, Revision
+
+_PATIENCE_SECONDS = 10.0  # for a list
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,35 @@ class ModelFacts:
     chosen: Hardware | None
     why_not: str | None
     deployed: tuple[DeploymentRecord, ...]
+
+
+@dataclass(frozen=True)
+class ServerFacts:
+    """What a server of the operator's own says of a slot's model: the names it lists (none: it lists nothing), and the
+    context of this one. `why_not` is why it says nothing."""
+
+    server: OwnServer
+    listed: tuple[str, ...] = ()
+    context_tokens: int | None = None
+    why_not: str | None = None
+
+    @property
+    def is_listed(self) -> bool | None:
+        """Whether the model is among those it lists; None where it lists nothing."""
+        return self.server.model in self.listed if self.listed else None
+
+
+def look_at_server(server: OwnServer) -> ServerFacts:
+    """Ask the server alone; that it does not answer is one of the facts."""
+    if not server.lists:
+        return ServerFacts(server)
+    try:
+        with closing(server.connect(_PATIENCE_SECONDS)) as client:
+            models = cast("ListingServer", client).models()
+    except ReasoningError as problem:
+        return ServerFacts(server, why_not=problem.message)
+    context = next((model.context_tokens for model in models if model.name == server.model), None)
+    return ServerFacts(server, tuple(model.name for model in models), context)
 
 
 def hardware_offers(client: Cloud, wanted: str | None = None) -> list[Offer]:

@@ -51,17 +51,21 @@ class Round:
 
 @dataclass
 class Guard:
-    """The state of one running guard: only what keeps it from saying the same thing twice."""
+    """The state of one running guard: only what keeps it from saying the same thing twice.
+
+    `is_alone` says whether nothing of ours is at Together and nobody could ask there: then nobody is asked.
+    """
 
     store: Store
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    is_alone: Callable[[], bool] = lambda: False
     cleaned_at: datetime | None = None
     asked: set[str] = field(default_factory=set)
     warned: set[str] = field(default_factory=set)
 
     def look(self, client: Cloud, rules: Rules) -> Round:
         """One round. Raises what keeps it from looking at all; a single deployment's trouble is in the result."""
-        at = refresh(client, self.store)
+        at = self.now() if self.is_alone() else refresh(client, self.store)
         live = Deployments(self.store).live()
         stopped = tuple(
             record for record in Deployments(self.store).all() if record.key in self.asked and record.state in AT_REST
