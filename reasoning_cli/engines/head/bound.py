@@ -27,8 +27,8 @@ Scored = Sequence[tuple[float, str, bool]]
 # Of each room how many decisions are answered there, and how many of them disagree.
 Rooms = dict[str, tuple[int, int]]
 CONFIDENCE = 0.95
-# Shares of the largest stake that can be set against each room. The whole of it would let a single room end all.
-STAKES = (0.999, 0.9, 0.8)
+# Of the largest stake that can be set on a room. The whole of it would let a single room end all.
+_STAKE = 0.999
 _WON = log(1 / (1 - CONFIDENCE))
 _TOO_MANY_ROOMS = 10_000
 _WHOLE_ROOM = 4  # answers that make a room count whole, where the others have as many
@@ -52,57 +52,55 @@ def rooms_needed(bound: float) -> int:
     return ceil(log(1 - CONFIDENCE) / log1p(-bound))
 
 
-def is_proven(rooms: Rooms, bound: float, stake: float) -> bool:
+def is_proven(rooms: Rooms, bound: float) -> bool:
     """Whether these rooms rule out that as much as `bound` disagrees, or more."""
-    return bool(rooms) and winnings(rooms, bound, stake) >= _WON
+    return bool(rooms) and winnings(rooms, bound) >= _WON
 
 
-def is_likely(known: Rooms, rooms: int, bound: float, stake: float) -> bool:
+def is_likely(known: Rooms, rooms: int, bound: float) -> bool:
     """Whether so many rooms like the known ones would prove the bound."""
-    return bool(known) and winnings(known, bound, stake) * rooms / len(known) >= _WON
+    return bool(known) and winnings(known, bound) * rooms / len(known) >= _WON
 
 
-def rooms_to_win(known: Rooms, bound: float, stake: float) -> int | None:
+def rooms_to_win(known: Rooms, bound: float) -> int | None:
     """How many rooms like the known ones would prove the bound; None where no number would."""
-    won = winnings(known, bound, stake) / len(known)
+    won = winnings(known, bound) / len(known)
     return ceil(_WON / won) if won > _WON / _TOO_MANY_ROOMS else None
 
 
-def winnings(rooms: Rooms, bound: float, stake: float) -> float:
+def winnings(rooms: Rooms, bound: float) -> float:
     """What the rooms win (log) in a game that is fair where `bound` disagrees."""
     whole = min(_WHOLE_ROOM, median_low(answered for answered, _ in rooms.values()))
-    factor = stake / (1 - bound)
+    factor = _STAKE / (1 - bound)
     return sum(
         log1p(max(-1 + 1e-12, factor * min(1, answered / whole) * (bound - disagreed / answered)))
         for answered, disagreed in rooms.values()
     )
 
 
-def upper_bound(rooms: Rooms, stake: float) -> float:
+def upper_bound(rooms: Rooms) -> float:
     """The largest disagreement that these rooms do not rule out."""
     low, high = 0.0, 1.0
     for _ in range(20):
         middle = (low + high) / 2
-        if is_proven(rooms, middle, stake):
+        if is_proven(rooms, middle):
             high = middle
         else:
             low = middle
     return high
 
 
-def proven(
-    scored: Scored, thresholds: Sequence[float], bound: float, stake: float
-) -> tuple[float | None, Proof | None]:
+def proven(scored: Scored, thresholds: Sequence[float], bound: float) -> tuple[float | None, Proof | None]:
     """The lowest of `thresholds` (from high to low) down to which the bound holds, tested one after the other until
     the first that fails, and its proof; where the first fails, None and what failed."""
     lowest: float | None = None
     found: Rooms = {}
     for threshold, rooms in zip(thresholds, by_threshold(scored, thresholds), strict=True):
-        if not is_proven(rooms, bound, stake):
+        if not is_proven(rooms, bound):
             found = found or dict(rooms)
             break
         lowest, found = threshold, dict(rooms)
-    return lowest, _proof(found, stake) if found else None
+    return lowest, _proof(found) if found else None
 
 
 def by_threshold(scored: Scored, thresholds: Sequence[float]) -> Iterator[Rooms]:
@@ -124,15 +122,15 @@ def shares_of(rooms: Rooms) -> list[float]:
     return [disagreed / answered for answered, disagreed in rooms.values()]
 
 
-def proof_of(scored: Scored, threshold: float, stake: float) -> Proof:
+def proof_of(scored: Scored, threshold: float) -> Proof:
     """What the rooms say of all that is at least so sure."""
-    return _proof(next(by_threshold(scored, [threshold])), stake)
+    return _proof(next(by_threshold(scored, [threshold])))
 
 
-def _proof(rooms: Rooms, stake: float) -> Proof:
+def _proof(rooms: Rooms) -> Proof:
     return Proof(
         rooms=len(rooms),
         answered=sum(answered for answered, _ in rooms.values()),
         disagreed=sum(disagreed for _, disagreed in rooms.values()),
-        at_most=upper_bound(rooms, stake) if rooms else 1.0,
+        at_most=upper_bound(rooms) if rooms else 1.0,
     )

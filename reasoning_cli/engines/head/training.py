@@ -13,7 +13,6 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from reasoning_cli.engines.head.bound import (
-    STAKES,
     Proof,
     Rooms,
     Scored,
@@ -23,7 +22,6 @@ from reasoning_cli.engines.head.bound import (
     proven,
     rooms_needed,
     rooms_to_win,
-    winnings,
 )
 from reasoning_cli.engines.head.dataset import Data, Read, Sample, read
 from reasoning_cli.engines.head.fitting import Fitted, calibrated, check_installed, fit, model_scores
@@ -41,7 +39,8 @@ _FOLDS = 3
 _STEPS = 25  # thresholds a group is tried at
 _SCORERS: tuple[By, ...] = ("rule", "model")
 _UNSURE = 0.5  # no head answers what it is less sure of, whatever is proven
-_ANOTHER_ROOM = (3, 1)  # one room more than was seen, so that no stake is set on nobody ever disagreeing
+# The first threshold that is tried has so many times the rooms it needs, or so many of all.
+_SPARE, _MOST = 2, 0.8
 _NO_PROOF = Proof(0, 0, 0, 1.0)
 
 # What would be answered (a share of all), and how much of that disagrees, by falling confidence.
@@ -185,21 +184,21 @@ def _groups(by: By, crossed: Scores, learn: Data, held_out: Scores, prove: Data,
     for named in (True, False):
         for label in LABELS:
             known, scored = _scored(crossed, learn, label, named), _scored(held_out, prove, label, named)
-            thresholds, stake = _plan(known, _counted(scored), max_error)
-            threshold, proof = proven(scored, thresholds, max_error, stake)
-            proof = proof or proof_of(scored, 0.0, stake)
-            missing = 0 if threshold is not None else _missing(known, thresholds, proof, max_error, stake)
+            thresholds = _plan(known, _counted(scored), max_error)
+            threshold, proof = proven(scored, thresholds, max_error)
+            proof = proof or proof_of(scored, 0.0)
+            missing = 0 if threshold is not None else _missing(known, thresholds, proof, max_error)
             yield Group(label, named, by, threshold, proof, missing)
 
 
-def _missing(known: Scored, thresholds: Sequence[float], proof: Proof, max_error: float, stake: float) -> int | None:
+def _missing(known: Scored, thresholds: Sequence[float], proof: Proof, max_error: float) -> int | None:
     """How many held-out rooms more may prove a group, by what cross-validation makes likely; None where no number is
     likely to."""
     first = next(iter(thresholds or _thresholds(known)), None)
     rooms = next(by_threshold(known, [first])) if first is not None else {}
     if not rooms:
         return None
-    needed = rooms_to_win(rooms, max_error, stake)
+    needed = rooms_to_win(rooms, max_error)
     if needed is None:
         return None
     return max(1, max(needed, rooms_needed(max_error)) - proof.rooms)
@@ -216,18 +215,15 @@ def _scored(scores: Scores, data: Data, label: Label, named: bool) -> Scored:
     ]
 
 
-def _plan(known: Scored, counts: Callable[[Sequence[float]], list[int]], max_error: float) -> tuple[list[float], float]:
-    """Thresholds in the order they are tried, and the stake: by what cross-validation makes likely. `counts` says in
-    how many rooms a head answers down to each threshold."""
+def _plan(known: Scored, counts: Callable[[Sequence[float]], list[int]], max_error: float) -> list[float]:
+    """Thresholds in the order they are tried: from the highest down to which a head answers in enough rooms to prove
+    something although some disagree. `counts` says in how many it answers down to each."""
     thresholds = _thresholds(known)
-    best = (float("-inf"), len(thresholds), STAKES[0])
-    for place, (rooms, count) in enumerate(zip(by_threshold(known, thresholds), counts(thresholds), strict=True)):
-        if count < rooms_needed(max_error) or not rooms:
-            continue
-        for stake in STAKES:
-            won = count * winnings({**rooms, "": _ANOTHER_ROOM}, max_error, stake) / (len(rooms) + 1)
-            best = max(best, (won, place, stake), key=lambda found: found[0])
-    return thresholds[best[1] :], best[2]
+    in_rooms = counts(thresholds)
+    needed = rooms_needed(max_error)
+    wanted = max(needed, min(_SPARE * needed, _MOST * max(in_rooms, default=0)))
+    start = next((place for place, rooms in enumerate(in_rooms) if rooms >= wanted), len(thresholds))
+    return thresholds[start:]
 
 
 def _thresholds(known: Scored) -> list[float]:
@@ -250,10 +246,10 @@ def _better(named: bool, crossed: Mapping[By, Scores], learn: Data, rooms: int, 
         total = 0
         for label in LABELS:
             known = _scored(crossed[by], learn, label, named)
-            thresholds, stake = _plan(known, _counted(known, share), max_error)
+            thresholds = _plan(known, _counted(known, share), max_error)
             likely: Rooms = {}
             for found in by_threshold(known, thresholds):
-                if not is_likely(found, round(len(found) * share), max_error, stake):
+                if not is_likely(found, round(len(found) * share), max_error):
                     break
                 likely = dict(found)
             total += sum(count for count, _ in likely.values())
