@@ -56,6 +56,7 @@ from reasoning_cli.settings_table import LINE as LINE
 from reasoning_cli.settings_table import MAX_COST_PER_HOUR as MAX_COST_PER_HOUR
 from reasoning_cli.settings_table import MAX_SAMPLES as MAX_SAMPLES
 from reasoning_cli.settings_table import MAX_TOKENS as MAX_TOKENS
+from reasoning_cli.settings_table import MAX_TOKENS_NAME as MAX_TOKENS_NAME
 from reasoning_cli.settings_table import MODE as MODE
 from reasoning_cli.settings_table import MODEL as MODEL
 from reasoning_cli.settings_table import OF_TYPE as OF_TYPE

@@ -21,6 +21,7 @@ from reasoning_cli.values import (
     Mode,
     Period,
     PromptForm,
+    TokenLimit,
     parse_boolean,
     parse_daily_hours,
     parse_database_file,
@@ -40,6 +41,7 @@ from reasoning_cli.values import (
     parse_speed,
     parse_text,
     parse_together_url,
+    parse_token_limit,
     parse_url,
     parse_usd,
     parse_usd_or_none,
@@ -383,6 +385,15 @@ AUDIT_PERCENT = Setting(
     5,
     "share of what the head would answer that the original provider is asked all the same, to compare",
 )
+MAX_TOKENS_NAME: dict[str, Setting[TokenLimit]] = {
+    model_type: Setting(
+        f"{model_type}.max_tokens_name",
+        parse_token_limit,
+        TokenLimit.MAX_TOKENS,
+        "what that server calls the limit of an answer: max_tokens or max_completion_tokens; `doctor` finds out",
+    )
+    for model_type in MODEL_TYPES
+}
 # What there is of each setting that a model type has of its own, in the order they are shown.
 OF_TYPE: tuple[dict[str, Setting[object]], ...] = (
     MODEL,
@@ -404,6 +415,7 @@ OF_TYPE: tuple[dict[str, Setting[object]], ...] = (
     PROVIDER_URL,
     PROVIDER_KEY,
     PARALLEL,
+    MAX_TOKENS_NAME,
 )  # type: ignore[assignment]  # a dict of one kind of setting is none of any kind
 GATEWAY_ENABLED = Setting(
     "gateway.enabled",

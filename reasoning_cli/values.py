@@ -82,6 +82,21 @@ def parse_engine(text: str) -> str:
     return name
 
 
+class TokenLimit(StrEnum):
+    """What a server calls the tokens that an answer may have."""
+
+    MAX_TOKENS = "max_tokens"
+    MAX_COMPLETION_TOKENS = "max_completion_tokens"
+
+
+def parse_token_limit(text: str) -> TokenLimit:
+    """`max_tokens` or `max_completion_tokens`."""
+    try:
+        return TokenLimit(text.strip().lower())
+    except ValueError:
+        raise ValueError("is neither max_tokens nor max_completion_tokens") from None
+
+
 def parse_mode(text: str) -> Mode:
     """`live`, `canary` or `shadow`."""
     try:

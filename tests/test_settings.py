@@ -47,6 +47,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "should_respond.head_mode": ("live", "canary"),
     "should_respond.head_share_percent": ("5", "50"),
     "should_respond.audit_percent": ("2", "10"),
+    **{
+        f"{one}.max_tokens_name": ("max_tokens", "max_completion_tokens")
+        for one in ("should_respond", "planning", "coding")
+    },
     **{f"{one}.provider_key": ("local-key-one", "local-key-two") for one in ("should_respond", "planning", "coding")},
     "gateway.enabled": ("false", "true"),
     "gateway.host": ("0.0.0.0", "::1"),

@@ -27,6 +27,7 @@ from reasoning_cli.engines.serving import (
     Model,
     Project,
     Revision,
+    ServedAnswer,
     ServedModel,
     ServingEvent,
     SupportedModel,
@@ -73,8 +74,29 @@ class ListingServer(Answering, Protocol):
 
     def models(self) -> Sequence[ServedModel]: ...
 
+    def chat(
+        self,
+        model: str,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        max_tokens: int,
+        probabilities: bool = False,
+        tools: Sequence[Mapping[str, object]] = (),
+    ) -> ServedAnswer:
+        """The same; of `tools`, where there are any, one must be called."""
+        ...
+
     def keeps_max_tokens(self, model: str) -> bool:
-        """Whether it ends an answer at `max_tokens`."""
+        """Whether it ends an answer at the limit it is given."""
+        ...
+
+    def takes_tokens(self, model: str, tokens: int, patience_seconds: float) -> bool | None:
+        """Whether it takes a prompt of so many tokens, None where that is not known in time. RequestRefusedError where
+        it does not."""
+        ...
+
+    def takes_two(self, model: str, patience_seconds: float) -> bool | None:
+        """Whether it answers two questions at a time; None where that cannot be told."""
         ...
 
 

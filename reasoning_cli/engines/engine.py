@@ -32,13 +32,15 @@ if TYPE_CHECKING:
 class Access:
     """How an engine is reached: what is set for it, None where nothing is. `file` is that of an engine in this process;
     `silence_seconds` is how long a server may
-    say nothing before it counts as out of reach, None: as long as the engine finds right."""
+    say nothing before it counts as out of reach, None: as long as the engine finds right. `max_tokens_name` is what a
+    server calls the limit of an answer."""
 
     url: str | None = None
     api_key: str | None = None
     project_id: str | None = None
     file: Path | None = None
     silence_seconds: float | None = None
+    max_tokens_name: str = "max_tokens"
     sleep: Callable[[float], None] = time.sleep
 
 

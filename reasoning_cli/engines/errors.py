@@ -10,6 +10,7 @@
       QuotaError              the account has no more of it (LimitError)
         CreditError           no credit, or a spending limit is reached
       BusyError               overloaded or broken over there (RemoteError)
+        CutError              an answer broke off in the midst
       UnreachableError        no answer at all (RemoteError)
       FileChangedError        a file is not what was checked (DataError)
 
@@ -32,7 +33,10 @@ from reasoning_cli.redact import redact
 
 
 class RequestRefusedError(ReasoningError):
-    """The engine understood the request and will not do it; `code` is its own word for why."""
+    """The engine understood the request and will not do it; `code` is its own word for why. `context_tokens`: those of
+    the model's context, where a refusal names them."""
+
+    context_tokens: int | None = None
 
     def __init__(self, message: str, hint: str | None = None, code: str = "") -> None:
         super().__init__(message, hint)
@@ -76,6 +80,10 @@ class BusyError(RemoteError):
     alone, None if they do not."""
 
     wait_seconds: float | None = None
+
+
+class CutError(BusyError):
+    """An answer broke off in the midst: another question interrupted it, or the server died."""
 
 
 class UnreachableError(RemoteError):

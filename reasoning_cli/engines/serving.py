@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Project(Protocol):
@@ -350,6 +350,18 @@ class ChatAnswer(Protocol):
 
     @property
     def tells_probabilities(self) -> bool: ...
+
+
+@runtime_checkable
+class ServedAnswer(ChatAnswer, Protocol):
+    """An answer that also says which `model` it is of, None where the server does not say, and whether it calls a
+    tool."""
+
+    @property
+    def model(self) -> str | None: ...
+
+    @property
+    def calls_tools(self) -> bool: ...
 
 
 class Decided(Protocol):

@@ -41,11 +41,13 @@ from reasoning_cli.gateway.dialects.tool_calls import calls_decided, flaw_of_cal
 from reasoning_cli.gateway.http.unpacking import unpack
 from reasoning_cli.gateway.http.upstream import CutOff, UpstreamError, Upstreams
 from reasoning_cli.gateway.routing import Route
+from reasoning_cli.operations.deploy.own_server import is_another_model
 from reasoning_cli.operations.deploy.slots import SlotNow
 from reasoning_cli.values import PromptForm
 
 _log = logging.getLogger(__name__)
 UNSURE = "not confident enough"
+OTHER_MODEL = "answered as another model"
 NO_PROBABILITIES = "tells no probabilities to be confident by"
 # Together's word for a deployment that is stopped; its ledger here may not know yet.
 NOT_RUNNING = "refused: dedicated_endpoint_not_running"
@@ -166,10 +168,11 @@ def _request(slot: SlotNow, asked: Asked, chat: Json, where: Route) -> bytes:
         # Closing a stream ends the work at any server. Of a whole answer llama.cpp's Python server goes on to its end,
         # for minutes, and whoever asks next waits that long.
         "stream": slot.own_server,
-        "max_tokens": min(asked.max_tokens or slot.max_tokens, slot.max_tokens),
+        slot.max_tokens_name.value: min(asked.max_tokens or slot.max_tokens, slot.max_tokens),
     }
     if slot.own_server:
         body["temperature"] = 0  # as its evaluation asked it
+        body["stream_options"] = {"include_usage": True}  # tokens are counted at the end of a stream, if at all
     if where.recognition.model_type != "coding":
         body["messages"] = [{"role": "user", "content": where.prompt}]
         if asked.system:
@@ -257,6 +260,8 @@ def _judged(
     reply: Reply | None = None
     decision: str | None = None
     failure = flaw_of_calls(chat, captured.tool_calls) if captured.whole else f"invalid: {_cut(captured.end)}"
+    if failure is None and slot.own_server and is_another_model(slot.model or "", captured.model):
+        failure = OTHER_MODEL  # what was evaluated is the model of this name
     if failure is None and slot.confidence is not None and (confidence is None or confidence < slot.confidence):
         failure = NO_PROBABILITIES if confidence is None else UNSURE
     if failure is None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from tests.gateway import canned
+from reasoning_cli.values import TokenLimit
+from tests.gateway.model_server import ModelServer
 from tests.gateway.prompts import PATHS, PROMPTS, request
 from tests.gateway.provider import Answering, Received
 from tests.gateway.serving import Served
@@ -31,38 +31,10 @@ def reasons(gateway: Served, source: str = "fallback", kind: str = "should_respo
     return found
 
 
-class TellsProbabilities:
-    """A model that is as sure of each token as `logprob` says, and tells it to who asks as llama.cpp wants it."""
-
-    def __init__(self, logprob: float) -> None:
-        self.logprob = logprob
-
-    async def __call__(self, request: Received, answering: Answering) -> None:
-        body, text = request.json, canned.MODEL_SAYS["should_respond"]
-        asked = body.get("logprobs") is True and isinstance(body.get("top_logprobs"), int)
-        token = {"token": "x", "logprob": self.logprob, "bytes": None, "top_logprobs": []}
-        told = {"logprobs": {"content": [token] * 3}} if asked else {"logprobs": None}
-        answer = canned.chat_answer(text)
-        if not body.get("stream"):
-            answer["choices"][0] |= told
-            await answering.whole(200, answer)
-            return
-        head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
-        chunks = [
-            {"index": 0, "delta": {"role": "assistant"}, "finish_reason": None},
-            *(
-                {"index": 0, "delta": {"content": piece}, "finish_reason": None, **told}
-                for piece in canned.pieces(text)
-            ),
-            {"index": 0, "delta": {}, "finish_reason": "stop"},
-        ]
-        await answering.events([*(canned.sse({**head, "choices": [chunk]}) for chunk in chunks), b"data: [DONE]\n\n"])
-
-
 @pytest.mark.parametrize(("logprob", "source"), [(SURE, "slot"), (UNSURE, "original")])
 def test_confidence_is_asked_for_as_llama_cpp_wants_it(gateway: Served, logprob: float, source: str) -> None:
     gateway.change("should_respond", own_server=True, deployment_key=None, confidence=0.9)
-    gateway.model.handler = TellsProbabilities(logprob)
+    gateway.model.handler = ModelServer(probability=logprob)
     assert ask(gateway) == source
     if source == "original":
         assert reasons(gateway) == {"not confident enough": 1}
@@ -75,48 +47,14 @@ def test_a_model_that_tells_no_probabilities_is_not_taken_for_sure(gateway: Serv
     assert reasons(gateway) == {"tells no probabilities to be confident by": 6}, "its circuit stays closed"
 
 
-class LlamaPython:
-    """As llama.cpp's Python server does: one question at a time. A whole answer is worked out to its end whether or not
-    its caller is there, and whoever asks next waits; a stream ends with its caller, and is cut off by the next
-    question, without a finish chunk and in the midst of a chunk of HTTP. It counts no tokens of a stream."""
-
-    def __init__(self, seconds: float, cuts: bool = True) -> None:
-        self.seconds, self.cuts = seconds, cuts
-        self.working = asyncio.Lock()
-        self.streaming: asyncio.Event | None = None
-        self.worked_seconds = 0.0
-
-    async def __call__(self, request: Received, answering: Answering) -> None:
-        text = canned.MODEL_SAYS[canned.kind_of(canned.last_text(request.json))]
-        if not request.json.get("stream"):
-            async with self.working:
-                await asyncio.sleep(self.seconds)
-                self.worked_seconds += self.seconds
-            await answering.whole(200, canned.chat_answer(text))
-            return
-        if self.streaming is not None and self.cuts:
-            self.streaming.set()
-        async with self.working:
-            self.streaming = interrupted = asyncio.Event()
-            await answering.head(200, {"content-type": "text/event-stream; charset=utf-8"})
-            try:
-                for event in canned.chat_events(text)[:-1]:
-                    await asyncio.sleep(self.seconds / 10)
-                    self.worked_seconds += self.seconds / 10
-                    if interrupted.is_set():
-                        await answering.raw(b"e\r\ndata: [DONE]\n\n")
-                        answering.cut()
-                        return
-                    await answering.chunk(event)
-            finally:
-                self.streaming = None
-            await answering.chunk(b"data: [DONE]\n\n")
-            await answering.chunk(b"")
+def llama_python(seconds: float) -> ModelServer:
+    """One question at a time, each cut off by the next."""
+    return ModelServer(seconds=seconds, cuts=True, counts_streams=False)
 
 
 def test_a_question_that_is_too_late_does_not_run_on_and_hold_up_the_next(gateway: Served) -> None:
     gateway.change("should_respond", own_server=True, deployment_key=None, deadline_seconds=0.5)
-    slow = gateway.model.handler = LlamaPython(20)
+    slow = gateway.model.handler = llama_python(20)
     assert ask(gateway) == "original"
     assert reasons(gateway) == {"too late": 1}
     assert gateway.model.received[0].left.wait(10), "its connection is closed"
@@ -127,7 +65,7 @@ def test_a_question_that_is_too_late_does_not_run_on_and_hold_up_the_next(gatewa
 
 def test_a_caller_who_leaves_ends_the_work_at_the_server(gateway: Served) -> None:
     gateway.change("should_respond", own_server=True, deployment_key=None)
-    slow = gateway.model.handler = LlamaPython(60)
+    slow = gateway.model.handler = llama_python(60)
     with pytest.raises(Exception, match="timed out"):
         gateway.client.post(PATHS["chat"], json=request("chat", PROMPTS["should_respond"]), timeout=1)
     assert gateway.model.received[0].left.wait(15)
@@ -147,7 +85,7 @@ def at_once(gateway: Served, count: int) -> list[str]:
 def test_no_more_questions_than_the_server_takes(gateway: Served) -> None:
     """What would cut off the one under way goes to the baseline, and counts as no failure of the model."""
     gateway.change("should_respond", own_server=True, deployment_key=None, parallel=1)
-    gateway.model.handler = LlamaPython(3)
+    gateway.model.handler = llama_python(3)
     assert at_once(gateway, 3) == ["slot", "original", "original"]
     assert len(gateway.model.received) == 1
     assert reasons(gateway, "original") == {"its server has as many questions as it takes": 2}
@@ -156,7 +94,7 @@ def test_no_more_questions_than_the_server_takes(gateway: Served) -> None:
 
 def test_that_a_server_takes_one_question_at_a_time_is_learned(gateway: Served) -> None:
     gateway.change("should_respond", own_server=True, deployment_key=None)
-    gateway.model.handler = LlamaPython(3)
+    gateway.model.handler = llama_python(3)
     assert at_once(gateway, 2) == ["original", "slot"], "the first was cut off by the second"
     assert at_once(gateway, 2) == ["slot", "original"]
     assert len(gateway.model.received) == 3
@@ -164,28 +102,15 @@ def test_that_a_server_takes_one_question_at_a_time_is_learned(gateway: Served) 
 
 def test_a_server_that_takes_many_is_asked_many(gateway: Served) -> None:
     gateway.change("should_respond", own_server=True, deployment_key=None)
-    gateway.model.handler = Streams()
+    gateway.model.handler = ModelServer(seconds=1)
     assert at_once(gateway, 4) == ["slot"] * 4
-
-
-class Streams:
-    """As vLLM does: many at once, and tokens counted at the end."""
-
-    async def __call__(self, request: Received, answering: Answering) -> None:
-        assert request.json["stream"] is True
-        await asyncio.sleep(1)
-        await answering.events(canned.chat_events(canned.MODEL_SAYS["should_respond"]))
 
 
 def test_a_prompt_longer_than_the_context_goes_to_the_baseline(gateway: Served) -> None:
     """llama.cpp's Python server answers a stream with 200, no body, and a dropped connection."""
 
-    async def drops(request: Received, answering: Answering) -> None:
-        await answering.raw(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-        answering.cut()
-
     gateway.change("should_respond", own_server=True, deployment_key=None)
-    gateway.model.handler = drops
+    gateway.model.handler = ModelServer(context_tokens=20)
     assert ask(gateway) == "original"
     assert reasons(gateway) == {"unreachable: CutOff": 1}
 
@@ -196,10 +121,10 @@ def test_an_open_circuit_closes_when_something_else_is_in_the_slot(gateway: Serv
         await answering.whole(500, {"detail": "Internal Server Error"})
 
     gateway.change("should_respond", own_server=True, deployment_key=None)
-    works, gateway.model.handler = gateway.model.handler, breaks
+    gateway.model.handler = breaks
     assert [ask(gateway) for _ in range(6)] == ["original"] * 6
     assert len(gateway.model.received) == 5
-    gateway.model.handler = works
+    gateway.model.handler = ModelServer()
     assert ask(gateway) == "original", "nothing has changed yet"
     again = {"url": f"{gateway.model.url.replace('127.0.0.1', 'localhost')}/v1"}
     gateway.change("should_respond", **(again if "url" in change else change))
@@ -210,11 +135,12 @@ def test_an_open_circuit_closes_when_something_else_is_in_the_slot(gateway: Serv
 
 def test_nothing_is_sent_that_small_servers_break_at(gateway: Served) -> None:
     """llama.cpp's Python server answers 500 to the role developer and to a temperature of null, and ignores
-    max_completion_tokens and stream_options."""
+    max_completion_tokens."""
+    gateway.model.handler = ModelServer()
     gateway.change("should_respond", own_server=True, deployment_key=None, max_tokens=100)
     body = request("chat", PROMPTS["should_respond"])
     del body["max_tokens"]
-    body |= {"temperature": None, "max_completion_tokens": 4096, "stream_options": {"include_usage": True}}
+    body |= {"temperature": None, "max_completion_tokens": 4096}
     body["messages"] = [{"role": "developer", "content": "Be kind."}, *body["messages"]]
     assert gateway.client.post(PATHS["chat"], json=body).headers["x-reasoning-source"] == "slot"
     (asked,) = gateway.model.received
@@ -224,7 +150,7 @@ def test_nothing_is_sent_that_small_servers_break_at(gateway: Served) -> None:
         "temperature": 0,
         "stream": True,
     }
-    assert not {"max_completion_tokens", "stream_options"} & set(asked.json)
+    assert "max_completion_tokens" not in asked.json
 
 
 @pytest.mark.parametrize("temperature", [0.7, 1])
@@ -237,18 +163,64 @@ def test_the_gateway_asks_at_the_temperature_of_the_evaluation(gateway: Served, 
 
 def test_a_stream_without_counted_tokens_is_recorded_without_them(gateway: Served) -> None:
     gateway.change("should_respond", own_server=True, deployment_key=None)
-    gateway.model.handler = LlamaPython(0)
+    gateway.model.handler = llama_python(0)
     assert ask(gateway) == "slot"
     (sample,) = gateway.samples(1)
     assert (sample.source, sample.prompt_tokens, sample.completion_tokens) == ("slot", None, None)
 
 
 def test_a_stream_that_ends_without_a_finish_is_no_answer(gateway: Served) -> None:
-    async def cut(request: Received, answering: Answering) -> None:
-        events = canned.chat_events(canned.MODEL_SAYS["should_respond"])
-        await answering.events([*events[:-2], b"data: [DONE]\n\n"])
-
     gateway.change("should_respond", own_server=True, deployment_key=None)
-    gateway.model.handler = cut
+    gateway.model.handler = ModelServer(ends=False)
     assert ask(gateway) == "original"
     assert reasons(gateway) == {"invalid: cut (no end)": 1}
+
+
+def test_tokens_of_a_stream_are_asked_for_and_recorded(gateway: Served) -> None:
+    """vLLM counts a stream's tokens only for who asks."""
+    gateway.change("should_respond", own_server=True, deployment_key=None)
+    gateway.model.handler = ModelServer()
+    assert ask(gateway) == "slot"
+    (sample,) = gateway.samples(1)
+    assert (sample.prompt_tokens, sample.completion_tokens) == (100, 20)
+
+
+@pytest.mark.parametrize("limit", TokenLimit)
+def test_the_limit_of_an_answer_goes_by_the_name_that_the_server_knows(gateway: Served, limit: TokenLimit) -> None:
+    """llama.cpp's Python server ignores the one, OpenAI's newer models refuse the other."""
+    gateway.change("should_respond", own_server=True, deployment_key=None, max_tokens_name=limit)
+    gateway.model.handler = ModelServer(limit=limit, refuses_limit=True)
+    assert ask(gateway) == "slot"
+    other = next(name for name in TokenLimit if name is not limit)
+    asked = gateway.model.received[0].json
+    assert (limit.value in asked, other.value in asked) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "source"),
+    [
+        ("local/smol", "local/other", "original"),
+        ("smol", "smol-v2", "original"),
+        ("local/smol", "smol.gguf", "slot"),
+        ("smol", "smol:latest", "slot"),
+        ("gpt-4o", "gpt-4o-2024-08-06", "slot"),
+        ("gpt-4o", "gpt-4o-mini", "original"),
+        ("models/smol.gguf", "models/smol.gguf", "slot"),
+    ],
+)
+def test_an_answer_of_another_model_is_not_taken(gateway: Served, asked: str, said: str, source: str) -> None:
+    """What was evaluated is the model of that name, and a server loads what it likes."""
+    gateway.change("should_respond", own_server=True, deployment_key=None, model=asked)
+    gateway.model.handler = ModelServer(says_model=said)
+    assert ask(gateway) == source
+    if source == "original":
+        assert reasons(gateway) == {"answered as another model": 1}
+
+
+def test_a_server_that_dies_in_the_midst_of_an_answer_leaves_it_to_the_baseline(gateway: Served) -> None:
+    gateway.change("should_respond", own_server=True, deployment_key=None)
+    gateway.model.handler = ModelServer(dies_after=2)
+    assert ask(gateway) == "original"
+    assert reasons(gateway) == {"unreachable: CutOff": 1}
+    gateway.model.handler = ModelServer()
+    assert ask(gateway) == "slot", "one of those does not open its circuit"

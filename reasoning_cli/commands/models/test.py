@@ -10,7 +10,7 @@ import typer
 from reasoning_cli.commands._shared.model_options import TypeArgument
 from reasoning_cli.commands._shared.options import JsonOption
 from reasoning_cli.commands._shared.session import session_of
-from reasoning_cli.errors import DataError, ExitCode
+from reasoning_cli.errors import DataError, ExitCode, ReasoningError
 from reasoning_cli.values import parse_model_type, spell_model_type
 
 
@@ -55,6 +55,7 @@ def test(
                 "latency_ms": milliseconds,
                 "prompt_tokens": trial.prompt_tokens,
                 "completion_tokens": trial.completion_tokens,
+                "answered_as": trial.answered_as,
                 "output": trial.output,
             }
         )
@@ -71,7 +72,14 @@ def test(
                 *((name, _words(value)) for name, value in asdict(trial.answer).items() if value),
             ]
         )
-    if not trial.is_valid:
+    if trial.is_another_model:
+        terminal.error(
+            ReasoningError(
+                f"asked for `{trial.serving_name}`, the server answers as `{trial.answered_as}`",
+                f"`reasoning config set {wanted}.model {trial.answered_as}`, or load the model that is meant",
+            )
+        )
+    if not trial.is_valid or trial.is_another_model:
         raise typer.Exit(ExitCode.FAILED)
 
 

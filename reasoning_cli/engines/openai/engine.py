@@ -29,7 +29,12 @@ class OpenAICompatible:
             raise ConfigurationError(
                 "no address of a model's server is set", "`reasoning config set TYPE.provider_url URL`"
             )
-        return ModelServer(access.url, access.api_key, silence_seconds=access.silence_seconds or SILENCE_SECONDS)
+        return ModelServer(
+            access.url,
+            access.api_key,
+            silence_seconds=access.silence_seconds or SILENCE_SECONDS,
+            max_tokens_name=access.max_tokens_name,
+        )
 
 
 OPENAI = OpenAICompatible()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from reasoning_cli.engines.errors import (
     BusyError,
     KeyRefusedError,
@@ -13,6 +15,8 @@ from reasoning_cli.engines.errors import (
 from reasoning_cli.errors import ReasoningError
 
 _LONGEST_WAIT_SECONDS = 60.0
+_CONTEXT_IN_WORDS = re.compile(r"context (?:length|size|window)\D{0,40}?(\d[\d,]*)", re.IGNORECASE)
+_NUMBER_OF_CONTEXT = re.compile(rb'"n_ctx"\s*:\s*(\d+)')
 
 
 def explain(url: str, status: int, body: bytes, retry_after: str) -> ReasoningError:
@@ -29,7 +33,17 @@ def explain(url: str, status: int, body: bytes, retry_after: str) -> ReasoningEr
             busy.wait_seconds = min(float(retry_after), _LONGEST_WAIT_SECONDS) if retry_after.isdecimal() else None
             return busy
     # For example a prompt that is longer than its context.
-    return RequestRefusedError(f"{url} refuses: {said}", None, code or f"status {status}")
+    refusal = RequestRefusedError(f"{url} refuses: {said}", None, code or f"status {status}")
+    refusal.context_tokens = _context_tokens(message, body)
+    return refusal
+
+
+def _context_tokens(message: str, body: bytes) -> int | None:
+    """The tokens of the context that a refusal names: as a number (llama.cpp), or in OpenAI's words."""
+    number = _NUMBER_OF_CONTEXT.search(body)
+    words = _CONTEXT_IN_WORDS.search(message)
+    found = number.group(1).decode() if number is not None else words.group(1) if words is not None else None
+    return int(found.replace(",", "")) if found is not None else None
 
 
 def unreachable(url: str, error: Exception) -> UnreachableError:

@@ -3,6 +3,7 @@ brings (`TYPE.engine`), which is asked for what, and with which key."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -15,16 +16,21 @@ from reasoning_cli.engines.features import Feature
 from reasoning_cli.errors import ConfigurationError
 from reasoning_cli.redact import bare_address
 from reasoning_cli.settings import Settings
-from reasoning_cli.values import MODEL_TYPES
+from reasoning_cli.values import MODEL_TYPES, TokenLimit
 
 if TYPE_CHECKING:
     from reasoning_cli.engines.clients import Answering
 
 
+# What providers add to the name they are asked for: the day a version is of, or that it is the latest.
+_VERSION = re.compile(r"(-\d{4}-?\d{2}-?\d{2}|-\d{3,4}|:latest)?")
+
+
 @dataclass(frozen=True)
 class OwnServer:
     """What serves a slot's model: the address with /v1 (empty where its engine has none), its key, the model's name
-    there, how long an answer may be, how many questions it takes at once (None: not known), and its engine."""
+    there, how long an answer may be, how many questions it takes at once (None: not known), its engine, and what
+    it calls the limit of an answer."""
 
     model_type: str
     url: str
@@ -33,6 +39,7 @@ class OwnServer:
     max_tokens: int
     parallel: int | None = None
     engine: str = registry.OPENAI
+    max_tokens_name: TokenLimit = TokenLimit.MAX_TOKENS
 
     @property
     def is_here(self) -> bool:
@@ -54,7 +61,9 @@ class OwnServer:
         return registry.answering(self.engine, self._access(silence_seconds))
 
     def _access(self, silence_seconds: float | None) -> Access:
-        return Access(self.url or None, self.api_key, silence_seconds=silence_seconds)
+        return Access(
+            self.url or None, self.api_key, silence_seconds=silence_seconds, max_tokens_name=self.max_tokens_name
+        )
 
 
 def engine_name(settings: Settings, model_type: str) -> str:
@@ -87,7 +96,8 @@ def own_server(settings: Settings, model_type: str) -> OwnServer | None:
         )
     model, most = settings.get(s.MODEL[model_type]), settings.get(s.MAX_TOKENS[model_type])
     parallel = settings.get(s.PARALLEL[model_type])
-    return OwnServer(model_type, (address or "").rstrip("/"), key, model, most, parallel, name)
+    limit = settings.get(s.MAX_TOKENS_NAME[model_type])
+    return OwnServer(model_type, (address or "").rstrip("/"), key, model, most, parallel, name, limit)
 
 
 def own_servers(settings: Settings) -> tuple[OwnServer, ...]:
@@ -102,3 +112,13 @@ def named_server(servers: tuple[OwnServer, ...], name: str, model_type: str) -> 
         return next((server for server in servers if server.model_type == named_type), None)
     named = [server for server in servers if server.model == name]
     return next((server for server in named if server.model_type == model_type), named[0] if named else None)
+
+
+def is_another_model(asked: str, said: str | None) -> bool:
+    """Whether a server says that another model answered than the one that was asked for. One that says nothing, repeats
+    the name, leaves out its folder, or names a version of it answered as it should."""
+    if not said:
+        return False
+    plain_asked, plain_said = (name.lower().rpartition("/")[2].removesuffix(".gguf") for name in (asked, said))
+    rest = plain_said.removeprefix(plain_asked)
+    return rest == plain_said != plain_asked or _VERSION.fullmatch(rest) is None

@@ -16,7 +16,7 @@ from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.rollouts import Replacement, Replacements
 from reasoning_cli.store.promote.promotions import Promotions
 from reasoning_cli.store.train.auto_loops import TRYING, Loops
-from reasoning_cli.values import MODEL_TYPES, Mode, PromptForm
+from reasoning_cli.values import MODEL_TYPES, Mode, PromptForm, TokenLimit
 
 if TYPE_CHECKING:
     from reasoning_cli.engines.head.model import Head
@@ -35,7 +35,8 @@ class SlotNow:
     go there, in words fit for counting; None when it may. `deployment_key` is None for another provider than Together.
     `wakes`: traffic may start its model when it is stopped. While a promotion is `watched`, what the model does not
     answer it is asked as a shadow, so that there is something to compare. `own_server`: the operator's own
-    serves the model, which takes `parallel` questions at once (None: not known). `head` is asked before its model.
+    serves the model, which takes `parallel` questions at once (None: not known), and calls the limit of an answer
+    `max_tokens_name`. `head` is asked before its model.
     """
 
     model_type: str
@@ -59,6 +60,7 @@ class SlotNow:
     own_server: bool = False
     parallel: int | None = None
     head: HeadSlot | None = None
+    max_tokens_name: TokenLimit = TokenLimit.MAX_TOKENS
 
     @property
     def circuit(self) -> str:
@@ -78,6 +80,7 @@ class SlotNow:
             self.prompt_form,
             self.tools,
             self.parallel,
+            self.max_tokens_name,
         )
 
     @property
@@ -224,6 +227,7 @@ def _slot(
         prompt_form=get(s.PROMPT_FORM[model_type]),
         own_server=elsewhere is not None,
         parallel=get(s.PARALLEL[model_type]),
+        max_tokens_name=get(s.MAX_TOKENS_NAME[model_type]) if elsewhere else TokenLimit.MAX_TOKENS,
     )
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from reasoning_cli.decisions.answers import Answer, InvalidAnswer, cut_of, decision_of, is_natural_end, read_answer
 from reasoning_cli.decisions.compact import compact
 from reasoning_cli.decisions.examples import EXAMPLES
-from reasoning_cli.operations.deploy.own_server import OwnServer
+from reasoning_cli.engines.serving import ServedAnswer
+from reasoning_cli.operations.deploy.own_server import OwnServer, is_another_model
 from reasoning_cli.operations.inventory.lookup import find_live
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.training_log import SampleFilter, Samples
@@ -35,7 +36,8 @@ class Question:
 
 @dataclass(frozen=True)
 class Trial:
-    """What came back: the raw output, what it is read as, how long it took and how many tokens it was."""
+    """What came back: the raw output, what it is read as, how long it took and how many tokens it was; of the
+    operator's own server also the model that it says it is."""
 
     model_type: str
     model_name: str
@@ -46,6 +48,12 @@ class Trial:
     latency: timedelta
     prompt_tokens: int | None
     completion_tokens: int | None
+    answered_as: str | None = None
+
+    @property
+    def is_another_model(self) -> bool:
+        """Whether the server says that another model answered."""
+        return is_another_model(self.serving_name, self.answered_as)
 
     @property
     def is_valid(self) -> bool:
@@ -116,4 +124,5 @@ def _tried(
         latency=latency,
         prompt_tokens=answer.prompt_tokens,
         completion_tokens=answer.completion_tokens,
+        answered_as=answer.model if isinstance(answer, ServedAnswer) else None,
     )

@@ -6,6 +6,7 @@ at a time, so a process that is killed has lost no more than those, and the same
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import random
 import threading
@@ -20,8 +21,11 @@ from reasoning_cli.decisions.answers import ShouldRespondAnswer, cut_of, is_natu
 from reasoning_cli.decisions.compact import compact
 from reasoning_cli.decisions.prompts import agent_name
 from reasoning_cli.decisions.scoring import Score, Truth, score, truth_of
-from reasoning_cli.engines.errors import BusyError, NotServingError, RequestRefusedError, UnreachableError
+from reasoning_cli.engines.errors import BusyError, CutError, NotServingError, RequestRefusedError, UnreachableError
+from reasoning_cli.engines.serving import ServedAnswer
+from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.costs.token_prices import TokenPrice
+from reasoning_cli.operations.deploy.own_server import is_another_model
 from reasoning_cli.operations.evaluate.candidates import ORIGINAL, Candidate
 from reasoning_cli.operations.evaluate.code_checks import CodeChecks
 from reasoning_cli.operations.evaluate.dataset_file import batched, lines_of
@@ -167,6 +171,8 @@ class _Run:
         self._unstored: list[AnswerRecord] = []
         self._stored_at = time.monotonic()
         self._over = threading.Event()
+        # A server that cut an answer off takes one question at a time: from then on each waits for the one before.
+        self._alone, self._is_alone = threading.Lock(), False
         self._done = 0
         self._total = plan.count * len(plan.candidates)
 
@@ -297,12 +303,14 @@ class _Run:
         for attempt in range(_ATTEMPTS):
             started = time.perf_counter()
             try:
-                answer = client.chat(
-                    question.candidate.serving_name, messages, max_tokens=self._plan.request.max_tokens
-                )
+                with self._alone if self._is_alone else contextlib.nullcontext():
+                    answer = client.chat(
+                        question.candidate.serving_name, messages, max_tokens=self._plan.request.max_tokens
+                    )
             except (BusyError, NotServingError, UnreachableError) as problem:
                 if attempt == _ATTEMPTS - 1 or self._over.is_set():
                     raise
+                self._is_alone |= isinstance(problem, CutError)
                 asked = problem.wait_seconds if isinstance(problem, BusyError) else None
                 usual = min(_LONGEST_WAIT_SECONDS, 0.5 * 2**attempt) * random.uniform(0.75, 1)
                 self._context.sleep(usual if asked is None else asked)
@@ -311,6 +319,13 @@ class _Run:
                 if problem.code == "model_not_available":
                     raise
                 return _Reply(failure=f"refused: {problem.code or 'no reason given'}")
+            said = answer.model if isinstance(answer, ServedAnswer) else None
+            if is_another_model(question.candidate.serving_name, said):
+                raise ReasoningError(
+                    f"asked for `{question.candidate.serving_name}`, the server answers as `{said}`: what is measured"
+                    " would be another model's",
+                    f"`reasoning config set {self._plan.model_type}.model {said}`, or load the model that is meant",
+                )
             end = answer.finish_reason
             at_limit = "cut at the token limit" if end == "length" else f"cut ({cut_of(end)})"
             return _Reply(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,24 +17,17 @@ from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Samples
 from tests.commands.train.test_eval import samples
 from tests.conftest import Run
-from tests.gateway.canned import MODEL_SAYS, chat_answer, kind_of, last_text
+from tests.gateway.canned import MODEL_SAYS, chat_events, last_text
+from tests.gateway.model_server import MODEL, ModelServer
 from tests.gateway.provider import Answering, Provider, Received
 from tests.sandbox.decisions import decisions
-
-MODEL = "local/smol"
-
-
-async def answer(request: Received, answering: Answering) -> None:
-    if request.target.endswith("/models"):
-        await answering.whole(200, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
-        return
-    await answering.whole(200, chat_answer(MODEL_SAYS[kind_of(last_text(request.json))]))
+from tests.waiting import until
 
 
 @pytest.fixture
 def own(home: Path, reasoning: Run) -> Iterator[Provider]:
     """The operator's own server, in the slot of should-respond; a log of 20 decisions."""
-    server = Provider(answer)
+    server = Provider(ModelServer())
     home.mkdir()
     for name, value in (("provider_url", f"{server.url}/v1"), ("model", MODEL)):
         assert reasoning("config", "set", f"should_respond.{name}", value).exit_code == 0
@@ -45,7 +41,7 @@ def own(home: Path, reasoning: Run) -> Iterator[Provider]:
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
     """What stands at Together's address, with a key that is set: it must hear nothing."""
-    server = Provider(answer)
+    server = Provider(ModelServer())
     monkeypatch.setenv("TOGETHER_BASE_URL", server.url)
     monkeypatch.setenv("TOGETHER_API_KEY", "together-key")
     yield server
@@ -161,7 +157,7 @@ def test_an_evaluation_asks_no_more_at_once_than_the_server_takes(reasoning: Run
         most = max(most, under_way)
         await asyncio.sleep(0.05)
         under_way -= 1
-        await answer(request, answering)
+        await ModelServer()(request, answering)
 
     own.handler = counts
     reasoning("config", "set", "should_respond.parallel", "2")
@@ -180,3 +176,82 @@ def test_what_looks_at_together_first_needs_no_key_where_nothing_is_there(
     reasoning("config", "unset", "should_respond.provider_url")
     if words in ("costs report", "train list"):
         assert reasoning(*words.split()).exit_code == 4
+
+
+def test_an_evaluation_is_asked_by_stream_and_left_at_once(own: Provider) -> None:
+    """Of a whole answer the server would go on to the end, with nobody there to read it."""
+    own.handler = slow = ModelServer(seconds=60)
+    command = [sys.executable, "-m", "reasoning_cli", "train", "eval", "should-respond", "--yes"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+        until(lambda: len(own.received) >= 2, "two questions")
+        run.send_signal(signal.SIGINT)
+        assert run.wait(20) == 130
+    assert all(request.left.wait(10) for request in own.received)
+    assert all(request.json["stream"] for request in own.received)
+    assert slow.worked_seconds < 20
+
+
+def test_a_server_that_takes_one_question_at_a_time_is_evaluated_one_by_one(reasoning: Run, own: Provider) -> None:
+    """Each question cuts off the one before it: nothing of that is an answer of the model, and nothing is lost."""
+    own.handler = ModelServer(cuts=True, seconds=0.05)
+    done = reasoning("train", "eval", "should-respond", "--yes", "--json")
+    assert done.exit_code == 0, done.stderr
+    report = json.loads(done.stdout)["models"][1]
+    assert (len(own.asked("/chat/completions")) >= 20, report["valid"]["value"]) == (True, 1)
+
+
+def test_prompts_longer_than_the_context_are_refused_in_the_servers_words(reasoning: Run, own: Provider) -> None:
+    """As a stream such a prompt has no answer but a dropped connection."""
+    own.handler = ModelServer(context_tokens=20)
+    done = reasoning("train", "eval", "should-respond", "--yes", "--json")
+    assert done.exit_code == 0, done.stderr
+    report = json.loads(done.stdout)["models"][1]
+    assert report["valid"]["value"] == 0
+    assert "refused: context_length_exceeded" in done.stdout
+    tried = reasoning("models", "test", "should-respond")
+    assert (tried.exit_code, "maximum context length is 20 tokens" in tried.stderr) == (1, True), tried.stderr
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_tokens_are_counted_where_the_server_counts_them(reasoning: Run, own: Provider, counts: bool) -> None:
+    own.handler = ModelServer(counts_streams=counts)
+    tried = json.loads(reasoning("models", "test", "should-respond", "--json").stdout)
+    assert (tried["prompt_tokens"], tried["completion_tokens"]) == ((100, 20) if counts else (None, None))
+
+
+def test_a_line_feed_alone_ends_an_event(reasoning: Run, own: Provider) -> None:
+    """Others that Unicode knows stand in texts, and servers send them as they are."""
+
+    async def sends(request: Received, answering: Answering) -> None:
+        text = MODEL_SAYS["should_respond"].replace("decided", "de\u2028ci\x85ded")
+        events = b"".join(chat_events(text)).replace(b"\\u2028", "\u2028".encode()).replace(b"\\u0085", "\x85".encode())
+        await answering.events([events.replace(b'"gpt"', b'"local/smol"')])
+
+    own.handler = sends
+    tried = reasoning("models", "test", "should-respond", "--json")
+    assert tried.exit_code == 0, tried.stderr
+    assert "de\u2028ci\x85ded" in json.loads(tried.stdout)["output"]
+
+
+def test_a_server_that_dies_in_the_midst_of_an_answer_is_named(reasoning: Run, own: Provider) -> None:
+    own.handler = ModelServer(dies_after=2)
+    tried = reasoning("models", "test", "should-respond")
+    assert (tried.exit_code, "broke an answer off in the midst" in tried.stderr) == (7, True), tried.stderr
+    assert "hint:" in tried.stderr
+
+
+def test_an_answer_of_another_model_is_no_figure_of_this_one(reasoning: Run, own: Provider) -> None:
+    own.handler = ModelServer(says_model="local/other")
+    for words in ("train eval should-respond --yes", "models test should-respond"):
+        done = reasoning(*words.split())
+        assert (done.exit_code, f"asked for `{MODEL}`, the server answers as `local/other`" in done.stderr) == (1, True)
+        assert "reasoning config set should_respond.model local/other" in done.stderr
+
+
+def test_the_limit_of_an_answer_goes_by_the_name_that_the_server_knows(reasoning: Run, own: Provider) -> None:
+    own.handler = ModelServer(limit="max_completion_tokens", refuses_limit=True)
+    assert reasoning("models", "test", "should-respond").exit_code == 1
+    reasoning("config", "set", "should_respond.max_tokens_name", "max_completion_tokens")
+    done = reasoning("models", "test", "should-respond")
+    assert done.exit_code == 0, done.stderr
+    assert reasoning("train", "eval", "should-respond", "--yes", "--limit", "3").exit_code == 0
