@@ -18,7 +18,14 @@ from reasoning_cli.dashboard.parts import Zone, box, button, link, shown, write
 from reasoning_cli.dashboard.program import Answer, Facts, Outcome, Program
 from reasoning_cli.dashboard.reader import Reader
 
-PLACES = (("/", "Now"),)
+PLACES = (
+    ("/", "Now"),
+    ("/money", "Money"),
+    ("/decisions", "Decisions"),
+    ("/review", "Review"),
+    ("/train", "Train"),
+    ("/configuration", "Configuration"),
+)
 _ZONE = "return Intl.DateTimeFormat().resolvedOptions().timeZone"
 
 
@@ -81,6 +88,8 @@ class Page:
         self._header(here)
         self._banners()
         self.said = box("div", role="status", aria_live="polite")
+        # Not beside the button that was clicked: a table may be built anew while a question stands.
+        self.questions = box("div")
         write("h1", title, id="content", tabindex="-1")
         self.client.on_connect(self._connected)
         self.client.on_delete(lambda: context.reader.unsubscribe(self.client.id))
@@ -130,12 +139,28 @@ class Page:
             self.say(f"{wish.spoken}\n{outcome.text}", good=outcome.done)
             self.refresh()
 
+    async def wish_setting(self, name: str, text: str | None, lines: Sequence[str]) -> None:
+        """Ask once, write one setting, and show what that did."""
+        context = self.context
+        before = await context.settings([name])
+        typed = ("config", "unset", name) if text is None else ("config", "set", name)
+        question = f"Take {name} out of the file?" if text is None else f"Change {name}?"
+        if context.read_only or not await self._asked(question, lines, Wish(f"setting {name}", typed)):
+            self.say("Nothing was changed.", good=not context.read_only)
+            return
+        if await context.settings([name]) != before:
+            self.say("It is no longer as it was when you were asked, so nothing was done. Look again.", good=False)
+            return
+        outcome = await context.change_setting(name, text)
+        context.reader.look_now()
+        self.say(outcome.text, good=outcome.done)
+
     async def _plan(self, wish: Wish) -> Any:
         document = (await self.context.ask(*wish.plan, "--dry-run")).document if wish.plan else None
         return agreed(document), await self.context.settings(wish.watched)
 
     async def _asked(self, question: str, lines: Sequence[str], wish: Wish) -> bool:
-        with ui.dialog() as dialog, box("div", "ask", role="document"):
+        with self.questions, ui.dialog() as dialog, box("div", "ask", role="document"):
             write("h2", question)
             with box("ul", "plain"):
                 for line in lines:

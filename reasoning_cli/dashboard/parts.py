@@ -99,10 +99,10 @@ class Field:
         if on_change is not None and choices is None:
             self.element.on("keydown.enter", lambda: on_change(), args=[])
 
-    def _changed(self, event: Any) -> None:
+    def _changed(self, event: Any) -> Any:
         self.value = str(event.args)
-        if self._on_change is not None and self.element.tag == "select":
-            self._on_change()
+        is_chosen = self._on_change is not None and self.element.tag == "select"
+        return self._on_change() if is_chosen and self._on_change is not None else None
 
 
 class Zone:
@@ -264,11 +264,19 @@ class Tiles:
     def __init__(self) -> None:
         self._list = box("dl", "tiles")
         self._tiles: dict[str, tuple[TextElement, TextElement]] = {}
+        self._boxes: dict[str, ui.element] = {}
+
+    def hide(self, *names: str) -> None:
+        """Take figures away that are not known now."""
+        for name in names:
+            if self._tiles.pop(name, None) is not None:
+                self._boxes.pop(name).delete()
 
     def show(self, name: str, text: str, *, fact: str, value: object, more: str = "", style: str = "") -> None:
         """`fact` is `command.path` of what stands in the JSON of the command, `value` what stands there."""
         if name not in self._tiles:
-            with self._list, box("div", "tile"):
+            with self._list, box("div", "tile") as tile:
+                self._boxes[name] = tile
                 write("dt", name)
                 self._tiles[name] = write("dd"), write("dd", "", "more")
         figure, below = self._tiles[name]

@@ -19,7 +19,7 @@ from starlette.responses import FileResponse
 from reasoning_cli.dashboard.access import LOGIN, Access, Keys, origins_of
 from reasoning_cli.dashboard.acts import Acts
 from reasoning_cli.dashboard.frame import Context
-from reasoning_cli.dashboard.pages import now
+from reasoning_cli.dashboard.pages import configuration, decisions, money, now, review, train
 from reasoning_cli.dashboard.program import Program, Runner
 from reasoning_cli.dashboard.reader import Reader
 
@@ -79,9 +79,10 @@ def serve(
 
     host = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.add_route("/style.css", lambda _: FileResponse(_STYLE, media_type="text/css"))
-    for page in (now,):
+    for page in (now, money, decisions, review, train, configuration):
         page.register(context)
     app.config.socket_io_js_transports = ["websocket"]
+    app.config.quasar_config["loadingBar"] = {"skipHijack": True}  # it has no name for those who do not see it
     ui.run_with(
         host,
         title="reasoning",

@@ -82,7 +82,7 @@ async def ask_budget(page: Page) -> None:
     """Which budget, and how much; then the question."""
     now = await page.context.settings(["budget.limit_usd", "budget.max_cost_per_hour_usd"])
     choices = [("all", "everything"), *((name, spell_model_type(name)) for name in MODEL_TYPES), ("cap", "an hour")]
-    with ui.dialog() as dialog, box("div", "ask", role="document"):
+    with page.questions, ui.dialog() as dialog, box("div", "ask", role="document"):
         write("h2", "A budget, or a cap")
         write(
             "p",
@@ -118,7 +118,7 @@ async def ask_traffic(page: Page, row: Mapping[str, Any]) -> None:
     """What a slot's model may do; then the question."""
     model_type, name = row["model_type"], spell_model_type(row["model_type"])
     now = "off" if not row["enabled"] else str(row["mode"] or "live")
-    with ui.dialog() as dialog, box("div", "ask", role="document"):
+    with page.questions, ui.dialog() as dialog, box("div", "ask", role="document"):
         write("h2", f"Who answers {name}?")
         way = Field("its model", value=now, choices=_WAYS)
         share = Field("share of the users in a canary, percent", value=str(row["share_percent"] or 10), kind="number")

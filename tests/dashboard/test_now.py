@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import socket
 import sqlite3
+import subprocess
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +27,12 @@ def facts(page: Page) -> dict[str, tuple[Any, str]]:
     return {
         fact: (None if value == "null" else float(value), text) for fact, value, text in page.evaluate(FACTS) if fact
     }
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 def said(program: Program, fact: str) -> Any:
@@ -136,3 +145,27 @@ def test_together_out_of_reach_leaves_what_is_known_here(page: Page, server: Ser
     program.must("sandbox", "stop")
     # The sandbox is started again by whoever needs it: the page's own next look.
     until(lambda: "READY" in page.locator("[data-table=status]").inner_text(), "the models", seconds=60)
+
+
+def test_a_gateway_that_comes_goes_and_comes_back(page: Page, server: Server, program: Program) -> None:
+    port = free_port()
+    program.must("config", "set", "gateway.port", str(port))
+    open_page(page, server, "/")
+    page.wait_for_selector("text=none runs")
+    for _ in range(2):
+        with subprocess.Popen(
+            program.command("gateway", "serve"), env=program.environ, cwd=program.home, stderr=subprocess.DEVNULL
+        ) as gateway:
+            try:
+                page.wait_for_selector("[data-fact='gateway.requests']", timeout=60_000)
+                figures = program.json("gateway", "status")
+                shown = facts(page)
+                assert shown["gateway.requests"][0] == figures["requests"] == 0
+                assert shown["gateway.recording.stored"][0] == figures["recording"]["stored"]
+                assert shown["gateway.sum.upstream_errors"][0] == sum(figures["upstream_errors"].values())
+                page.wait_for_selector("text=should-respond: ")
+            finally:
+                gateway.send_signal(signal.SIGTERM)
+                gateway.wait(60)
+        page.wait_for_selector("text=None answers on its port", timeout=60_000)
+    program.must("config", "unset", "gateway.port")

@@ -44,6 +44,7 @@ class Shown:
     default: object
     help: str
     problem: ConfigurationError | None = None
+    secret: bool = False
 
 
 @app.callback(invoke_without_command=True)
@@ -194,7 +195,7 @@ def _shown(settings: s.Settings, setting: s.Setting[object]) -> Shown:
         value, problem = text, error
     if setting.secret and value is not None:
         value = mask(str(value))
-    return Shown(setting.name, _plain(value), source.value, where, _plain(setting.default), setting.help, problem)
+    return Shown(setting.name, _plain(value), source.value, where, _plain(setting.default), setting.help, problem, setting.secret)
 
 
 def _plain(value: object) -> object:
@@ -212,6 +213,7 @@ def setting_listing(rows: list[Shown]) -> Listing[Shown]:
         Column("default", lambda row: row.default),
         Column("help", lambda row: row.help),
         Column("problem", lambda row: row.problem.message if row.problem else None),
+        Column("secret", lambda row: row.secret),
     ]
     return Listing(columns, rows, id=lambda row: row.name)
 

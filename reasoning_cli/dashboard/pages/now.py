@@ -132,8 +132,11 @@ class NowPage:
         self.tiles.show("Replicas ready", f"{ready:,}", fact="status.sum.ready_replicas", value=ready)
         running = self.seen.get("gateway")
         if running is not None and running.problem is None and isinstance(gateway, Mapping):
+            self.tiles.hide("Gateway")
             self._gateway_tiles(gateway, running.good.at)
         elif running is not None:
+            self.tiles.hide("Calls", "Baseline errors", "Decisions logged")
+            self._before = self._rate = None
             self.tiles.show("Gateway", "none runs", fact="", value=None, style="dim")
 
     def _money_tiles(self, report: Mapping[str, Any]) -> None:

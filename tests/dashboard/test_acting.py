@@ -1,0 +1,225 @@
+"""What is done from the page: asked about once with object and price, by the command that does it, and never twice."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reasoning_cli.dashboard.acts import Acts, Wish, agreed
+from reasoning_cli.dashboard.program import Outcome
+from reasoning_cli.terminal.units import money
+from tests.dashboard.conftest import Program, Server, end, open_page, serve, violations
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Locator, Page
+
+
+def row(page: Page, name: str) -> Locator:
+    return page.locator("[data-table=status] tbody tr", has_text=name).first
+
+
+def setting(page: Page, name: str) -> Locator:
+    return page.locator("[data-table=settings] tbody tr", has=page.get_by_text(name, exact=True))
+
+
+def said(page: Page) -> str:
+    """How the last action ended."""
+    until(
+        lambda: (
+            "under way" not in (page.locator(".said").inner_text() if page.locator(".said").count() else "under way")
+        ),
+        "its end",
+    )
+    return page.locator(".said").inner_text()
+
+
+def state(program: Program, name: str) -> str:
+    return next(str(each["state"]) for each in program.json("models", "status") if each["name"] == name)
+
+
+# --- without a browser ---
+
+
+def test_one_thing_at_a_time_is_done_to_an_object() -> None:
+    going, ran = threading.Event(), []
+
+    def run(*words: str, stdin: str | None = None) -> Outcome:
+        ran.append(words)
+        going.wait(10)
+        return Outcome(True, "done")
+
+    async def twice() -> list[Outcome]:
+        acts = Acts(run)
+        first = asyncio.create_task(acts.do(Wish("model a", ("models", "stop", "a"))))
+        await asyncio.sleep(0)
+        second = await acts.do(Wish("model a", ("models", "stop", "a")))
+        going.set()
+        return [await first, second]
+
+    first, second = asyncio.run(twice())
+    assert (first.done, second.done, len(ran)) == (True, False, 1)
+    assert "under way already" in second.text
+
+
+def test_a_plan_is_the_same_while_only_time_passes() -> None:
+    plan = {"name": "a", "state": "READY", "budget_left_cents": 10}
+    assert agreed({**plan, "budget_left_cents": 9}) == agreed(plan)
+    assert agreed({**plan, "state": "STOPPED"}) != agreed(plan)
+
+
+# --- in the browser ---
+
+
+def test_a_stop_names_its_object_and_price_and_a_no_changes_nothing(
+    page: Page, server: Server, program: Program
+) -> None:
+    open_page(page, server, "/")
+    row(page, "planning").get_by_role("button", name="Stop").click()
+    asked = page.locator(".ask")
+    asked.wait_for()
+    text = asked.inner_text()
+    price = next(each["burn_cents_per_hour"] for each in program.json("status") if each["name"] == "planning")
+    assert "planning" in text and f"saves: {money(price)} an hour" in text
+    assert "reasoning --sandbox models stop planning" in text
+    assert violations(page) == []
+    page.get_by_role("button", name="No", exact=True).click()
+    page.wait_for_selector("text=Nothing was changed.")
+    assert state(program, "planning") == "READY"
+
+
+def test_two_tabs_stop_and_start_once(context: BrowserContext, page: Page, server: Server, program: Program) -> None:
+    other = context.new_page()
+    for tab in (page, other):
+        open_page(tab, server, "/")
+        row(tab, "planning").get_by_role("button", name="Stop").click()
+        tab.get_by_role("button", name="Yes", exact=True).wait_for()
+    page.get_by_role("button", name="Yes", exact=True).click()
+    assert "planning is stopped" in said(page)
+    other.get_by_role("button", name="Yes", exact=True).click()
+    other.wait_for_selector("text=no longer as it was when you were asked")
+    assert state(program, "planning") == "STOPPED"
+    stops = [each for each in program.json("costs", "events") if each["action"] == "stop"]
+    assert len(stops) == 1
+    other.close()
+    row(page, "planning").get_by_role("button", name="Start").click()
+    asked = page.locator(".ask")
+    asked.wait_for()
+    assert "an hour while ready" in asked.inner_text()
+    page.get_by_role("button", name="Yes", exact=True).click()
+    page.wait_for_selector(".said:has-text('on its way')")
+    until(lambda: state(program, "planning") == "READY", "the model", seconds=60)
+
+
+def test_a_budget_is_set_once_and_put_on_record(page: Page, server: Server, program: Program) -> None:
+    open_page(page, server, "/")
+    page.wait_for_selector("[data-fact='report.budget.limit_cents']")
+    page.get_by_role("button", name="Budget …").click()
+    page.get_by_label("dollars, or none").fill("250")
+    assert violations(page) == []
+    page.get_by_role("button", name="Go on …").click()
+    page.wait_for_selector("text=Set the budget to $250?")
+    assert "the budget is $300" in page.locator(".ask").inner_text()
+    page.get_by_role("button", name="Yes", exact=True).click()
+    assert "budget: " in said(page)
+    assert program.json("costs", "report", "--offline")["budget"]["limit_cents"] == 25000
+    page.wait_for_selector("[data-fact='report.budget.limit_cents'][data-value='25000']")
+    event = program.json("costs", "events", "--limit", "1")[0]
+    assert (event["action"], event["actor"]) == ("set_budget", "operator")
+    program.must("costs", "set-budget", "300")
+
+
+def test_what_makes_no_sense_is_said_as_the_command_says_it(page: Page, server: Server, program: Program) -> None:
+    open_page(page, server, "/")
+    page.get_by_role("button", name="Budget …").click()
+    page.get_by_label("dollars, or none").fill("lots")
+    page.get_by_role("button", name="Go on …").click()
+    page.get_by_role("button", name="Yes", exact=True).click()
+    assert "is not an amount of dollars" in said(page)
+    assert program.json("costs", "report", "--offline")["budget"]["limit_cents"] == 30000
+
+
+@pytest.mark.parametrize(
+    ("way", "share", "after"),
+    [
+        ("canary", "25", (True, "canary", 25)),
+        ("shadow", None, (True, "shadow", 25)),
+        ("off", None, (False, "shadow", 25)),
+    ],
+)
+def test_traffic_is_led(
+    page: Page, server: Server, program: Program, way: str, share: str | None, after: object
+) -> None:
+    open_page(page, server, "/")
+    row(page, "should-respond").get_by_role("button", name="Traffic").click()
+    page.get_by_label("its model").select_option(way)
+    if share:
+        page.get_by_role("spinbutton").fill(share)
+    page.get_by_role("button", name="Go on …").click()
+    page.get_by_role("button", name="Yes", exact=True).click()
+    assert "should-respond is " in said(page)
+    values = {each["name"]: each["value"] for each in program.json("config")}
+    assert tuple(values[f"should_respond.{name}"] for name in ("enabled", "mode", "share_percent")) == after
+    if way == "off":
+        program.must("models", "enable", "should-respond", "--mode", "live")
+
+
+def test_a_setting_is_checked_as_typed_and_put_on_record(page: Page, server: Server, program: Program) -> None:
+    open_page(page, server, "/configuration")
+    page.get_by_label("find").fill("deploy.idle_minutes")
+    page.get_by_role("button", name="Find").click()
+    settings = setting(page, "deploy.idle_minutes")
+    until(lambda: page.locator("[data-table=settings] tbody tr").count() < 9, "what was sought")
+    for value, expected in (("soon", "soon"), ("45", "is 45 now")):
+        settings.get_by_role("button", name="Change").click()
+        page.get_by_label("value").fill(value)
+        page.get_by_role("button", name="Set …", exact=True).click()
+        page.get_by_role("button", name="Yes", exact=True).click()
+        page.wait_for_selector(f".said:has-text('{expected}')")
+    assert settings.locator("[data-key=value]").inner_text() == "45"
+    event = program.json("costs", "events", "--limit", "1")[0]
+    assert (event["action"], event["subject"], event["detail"]["value"]) == ("set", "deploy.idle_minutes", "45")
+    until(lambda: "deploy.idle_minutes" in page.locator("[data-table=changes]").inner_text(), "the record")
+    program.must("config", "unset", "deploy.idle_minutes")
+
+
+def test_a_key_can_be_set_and_is_never_shown(page: Page, server: Server, program: Program) -> None:
+    token = "a-very-secret-token-4711"
+    open_page(page, server, "/configuration")
+    page.get_by_label("find").fill("gateway.token")
+    page.get_by_role("button", name="Find").click()
+    settings = setting(page, "gateway.token")
+    until(lambda: page.locator("[data-table=settings] tbody tr").count() < 9, "what was sought")
+    settings.get_by_role("button", name="Change").click()
+    assert page.get_by_label("value").get_attribute("type") == "password"
+    page.get_by_label("value").fill(token)
+    page.get_by_role("button", name="Set …", exact=True).click()
+    page.get_by_role("button", name="Yes", exact=True).click()
+    page.wait_for_selector(".said:has-text('gateway.token is')")
+    page.wait_for_timeout(500)
+    assert token not in page.content()
+    assert token not in program.must("costs", "events")
+    assert program.json("config") != []
+    program.must("config", "unset", "gateway.token")
+
+
+def test_a_page_that_only_shows_offers_nothing_to_do(browser: Browser, program: Program) -> None:
+    watching = serve(program, "--read-only")
+    context = browser.new_context()
+    try:
+        page = context.new_page()
+        page.goto(watching.links[0])
+        page.wait_for_selector("[data-table=status] td")
+        assert "only shows" in page.inner_text("body")
+        for path in ("/", "/money", "/review", "/train", "/configuration"):
+            open_page(page, watching, path)
+            page.wait_for_timeout(700)
+            names = page.get_by_role("button").all_inner_texts()
+            doing = ("Stop", "Start", "Traffic", "Budget", "Accept", "Change", "Set", "Approve", "Roll")
+            assert not [name for name in names if name.startswith(doing)], path
+    finally:
+        context.close()
+        end(watching)

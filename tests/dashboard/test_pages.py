@@ -1,0 +1,131 @@
+"""Each page at desktop and phone size, and what others wrote on them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reasoning_cli.terminal.units import money
+from tests.dashboard.conftest import PHONE, ROOT, Program, Server, open_page, picture, violations
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+PAGES = {
+    "/money": "text=By model and training",
+    "/decisions": "[data-table=decisions] td",
+    "/review": "[data-decision]",
+    "/train": "[data-table=trained] td",
+    "/configuration": "[data-table=settings] td",
+}
+HOSTILE = {
+    "markup": "<script>window.hit = 1</script><img src=x onerror='window.hit = 2'><b>bold</b>",
+    "template": "{{ constructor.constructor('window.hit = 3')() }} ${window.hit = 4} `",
+    "terminal": "\x1b[31mred\x1b[0m \x1b]0;title\x07 \x9b2J",
+    "direction": "\u202eevil\u202c \u2066x\u2069 \u200f",
+    "long": "x" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_each_page_fits_and_keeps_nobody_out(page: Page, server: Server, path: str) -> None:
+    open_page(page, server, path)
+    page.wait_for_selector(PAGES[path])
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    picture(page, f"{path[1:]}-desktop")
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert violations(page) == []
+    picture(page, f"{path[1:]}-phone")
+
+
+def test_money_is_that_of_the_bill(page: Page, server: Server, program: Program) -> None:
+    open_page(page, server, "/money")
+    page.wait_for_selector(PAGES["/money"])
+    low = program.json("costs", "report", "--offline")
+    page.get_by_role("button", name="Look again").click()
+    page.wait_for_timeout(1500)
+    shown = float(page.locator("[data-fact='days.total.cost_cents']").get_attribute("data-value") or "nan")
+    high = program.json("costs", "report", "--offline")
+    assert low["total"]["cost_cents"] <= shown <= high["total"]["cost_cents"]
+    assert f"budget {money(30000)}" in page.locator("svg").first.inner_html()
+    page.get_by_text("Table: Spent by day").click()
+    days = program.json("costs", "report", "--offline", "--by", "day")["lines"]
+    table = page.get_by_role("region", name="Spent by day")
+    assert table.locator("tbody tr").count() == len(days)
+    page.get_by_role("button", name="Compare with Together's bill").click()
+    page.wait_for_selector("text=ledger $")
+
+
+def test_decisions_are_paged_by_the_server_and_found_by_filter_and_words(
+    page: Page, server: Server, program: Program
+) -> None:
+    open_page(page, server, "/decisions")
+    rows = page.locator("[data-table=decisions] tbody tr")
+    message = page.locator("[data-table=decisions] td[data-key=message]").first
+    page.wait_for_selector(PAGES["/decisions"])
+    first, everything = message.inner_text(), program.json("data", "list", "--limit", "60")
+    assert rows.count() == 25
+    page.get_by_role("button", name="Older").click()
+    until(lambda: message.inner_text() != first, "the next page")
+    assert message.inner_text() == " ".join(everything[25]["message"][:300].split())
+    page.get_by_label("type").select_option("planning")
+    planned = program.json("data", "list", "--limit", "25", "-m", "planning")
+    until(lambda: message.inner_text() == " ".join(planned[0]["message"][:300].split()), "planning alone")
+    page.get_by_label("words in it").fill("tent")
+    page.get_by_label("words in it").press("Enter")
+    found = program.json("data", "search", "tent", "-m", "planning", "--limit", "25")
+    snippets = page.locator("[data-table=decisions] td[data-key=snippet]")
+    until(lambda: snippets.count() == len(found) > 0, "what was found")
+    page.get_by_role("button", name="Show").first.click()
+    page.wait_for_selector("#decision")
+    assert found[0]["id"] in page.locator("#decision").inner_text()
+    page.get_by_role("button", name="The prompt as it was").click()
+    page.wait_for_selector("text=/prompt, .* characters/")
+    page.get_by_label("since (7d, 2026-11-01)").fill("never")
+    page.get_by_role("button", name="Look", exact=True).click()
+    page.wait_for_selector("text=is not a")
+
+
+def test_what_users_of_agents_wrote_is_text(page: Page, server: Server, program: Program) -> None:
+    """Neither markup nor templates nor controls do anything, in a row, in a decision whole, or in a review."""
+    with gzip.open(ROOT / "docs" / "agent-logs.jsonl.gz", "rt", encoding="utf-8") as log:
+        like = json.loads(log.readline())
+    harmless = "we finally went to the river path and it was fine."
+    assert harmless in like["body"]["prompt"]
+    file = program.home / "hostile.jsonl"
+    with file.open("w", encoding="utf-8") as out:
+        for number, text in enumerate(HOSTILE.values()):
+            body = {**like["body"], "prompt": like["body"]["prompt"].replace(harmless, text), "runId": f"run-{number}"}
+            record = {
+                **like,
+                "id": f"hostile-{number}",
+                "created_at": f"2026-11-22T0{number}:00:00+00:00",
+                "body": body,
+            }
+            out.write(json.dumps(record) + "\n")
+    program.must("data", "import", str(file))
+    open_page(page, server, "/decisions")
+    page.wait_for_selector(PAGES["/decisions"])
+    listed = page.locator("[data-table=decisions]").inner_text()
+    for path in ("/decisions", "/review"):
+        open_page(page, server, path)
+        page.wait_for_selector(PAGES[path])
+        if path == "/review":
+            for _ in range(len(HOSTILE)):
+                listed += page.locator("[data-part=message]").inner_text()
+                before = page.locator("[data-decision]").inner_text()
+                page.keyboard.press("s")
+                until(lambda before=before: page.locator("[data-decision]").inner_text() != before, "the next one")
+        assert page.evaluate("window.hit") is None
+    assert "<script>window.hit = 1</script>" in listed
+    assert "{{ constructor" in listed
+    assert "\\x1b[31mred" in listed
+    assert "\\u202eevil" in listed
+    assert "characters more" in listed
+    assert not set(listed) & set("\x1b\x9b\u202e\u2066\u200f")

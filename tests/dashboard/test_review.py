@@ -1,0 +1,64 @@
+"""A review of ten decisions by keys alone: each label is in the log before the next decision is shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.dashboard.conftest import Program, Server, open_page
+from tests.waiting import until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+KEYS = ("a", "r", "a", "1", "a", "2", "r", "a", "3", "a")
+
+
+def test_ten_decisions_are_reviewed_by_keys(page: Page, server: Server, program: Program) -> None:
+    open_page(page, server, "/review")
+    page.get_by_label("type").select_option("should_respond")
+    page.wait_for_selector("[data-decision]")
+    shown = page.locator("[data-decision]")
+    page.locator("body").click(position={"x": 5, "y": 5})
+    before = len(program.json("data", "labels", "--limit", "1000"))
+    labelled = []
+    for key in KEYS:
+        sample = shown.get_attribute("data-decision")
+        page.keyboard.press(key)
+        until(lambda sample=sample: shown.get_attribute("data-decision") != sample, "the next decision")
+        labelled.append(sample)
+    changes = program.json("data", "labels", "--limit", "1000")
+    assert len(changes) - before == len(KEYS)
+    made = {each["id"]: each["label"] for each in changes}
+    assert [made[sample] for sample in labelled][:3] == ["good", "bad", "good"]
+    for sample, key in zip(labelled, KEYS, strict=True):
+        if key in "123":
+            decided = program.json("data", "show", sample)[0]
+            action = ("RESPOND", "IGNORE", "STOP")[int(key) - 1]
+            if decided["label"] == "corrected":
+                assert decided["corrected_answer"]["action"] == action
+            else:  # what was decided already is accepted
+                assert decided["answer"]["action"] == action
+    page.keyboard.press("u")
+    until(lambda: shown.get_attribute("data-decision") == labelled[-1], "the last one again")
+    assert program.json("data", "show", labelled[-1])[0]["label"] is None
+    assert "Labelled here: " in page.locator("[data-part=progress]").inner_text()
+
+
+def test_an_answer_is_edited_and_refused_where_the_agent_could_not_use_it(
+    page: Page, server: Server, program: Program
+) -> None:
+    open_page(page, server, "/review")
+    page.get_by_label("type").select_option("should_respond")
+    page.wait_for_selector("[data-decision]")
+    shown = page.locator("[data-decision]")
+    sample = shown.get_attribute("data-decision")
+    page.get_by_role("button", name="Edit …").click()
+    page.get_by_label("the answer as it should have been").fill("no answer at all")
+    page.get_by_role("button", name="Store it").click()
+    page.wait_for_selector(".said.bad-end")
+    assert program.json("data", "show", str(sample))[0]["label"] is None
+    right = "<response><name>Ada</name><reasoning>said so</reasoning><action>STOP</action></response>"
+    page.get_by_label("the answer as it should have been").fill(right)
+    page.get_by_role("button", name="Store it").click()
+    until(lambda: shown.get_attribute("data-decision") != sample, "the next decision")
+    assert program.json("data", "show", str(sample))[0]["corrected_answer"]["action"] == "STOP"
