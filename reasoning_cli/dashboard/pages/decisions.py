@@ -84,7 +84,7 @@ class DecisionsPage:
         with box("p"):
             self.older = button("Older", self.turn)
             button("Newest", self.begin)
-        self.one = box("section", aria_label="One decision")
+        self.chosen = box("section", aria_label="One decision")
         with box("p"):
             self.span = Field("who answered, of the last", value="24h", choices=_SPANS)
             button("Draw", self.draw)
@@ -154,7 +154,7 @@ class DecisionsPage:
             button("The prompt as it was", lambda: self._show_prompt(sample))
             self.prompt = box("div")
 
-        rebuild(self.one, build)
+        rebuild(self.chosen, build)
         self.page.client.run_javascript("document.getElementById('decision')?.focus()")
 
     async def _show_prompt(self, sample: str) -> None:
