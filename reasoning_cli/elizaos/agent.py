@@ -54,7 +54,7 @@ class Agent:
             },
         )
         self._outcomes: list[tuple[str, str]] = []
-        self._writing: asyncio.Task[None] | None = None
+        self._writers: set[asyncio.Task[None]] = set()
         self._ending = asyncio.Event()
         self._spoken_of: dict[tuple[str | None, str | None], float] = {}
 
@@ -79,7 +79,7 @@ class Agent:
 
     def follow(self, view: View | None = None) -> None:
         """Stand in for the runtime's model calls, or leave it as it was, as the settings say now."""
-        if self.core.closed:
+        if self._ending.is_set():  # a look that was under way when the runtime stopped
             return
         view = view or self.core.book.view
         if any(slot.closed not in (DISABLED, HANDS_THROUGH) for slot in view.slots.values()):
@@ -89,11 +89,11 @@ class Agent:
 
     async def detach(self) -> None:
         """Leave the runtime as it was, and record what is under way."""
+        self._ending.set()
         self.override.remove()
         self.core.book.watch = lambda view: None
-        self._ending.set()
-        if self._writing is not None:
-            await self._writing
+        if self._writers:
+            await asyncio.wait(self._writers)
         await self.service.close()
 
     def note_outcome(self, what: str) -> None:
@@ -104,13 +104,15 @@ class Agent:
 
     def _came_of(self, sample_id: str, what: str) -> None:
         self._outcomes.append((sample_id, what))
-        if self._writing is None:
-            self._writing = asyncio.ensure_future(self._write_outcomes())
+        if len(self._outcomes) == 1:
+            writer = asyncio.ensure_future(self._write_outcomes())
+            self._writers.add(writer)
+            writer.add_done_callback(self._writers.discard)
 
     async def _write_outcomes(self) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ending.wait(), _OUTCOME_SECONDS)
-        outcomes, self._outcomes, self._writing = self._outcomes, [], None
+        outcomes, self._outcomes = self._outcomes, []
         try:
             await written(self.core, partial(operator.outcomes, self.core, outcomes))
         except Exception:

@@ -72,11 +72,11 @@ class ReasoningService:
     """
 
     def __init__(self, core: Core, baseline: Any, baseline_model: str | None) -> None:
-        import asyncio
+        import uvloop
 
         self._core, self._baseline, self._baseline_model = core, baseline, baseline_model
         self.samples = Samples(self)
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="reasoning", daemon=True)
         self._thread.start()
         self._run(_started(core))

@@ -46,7 +46,11 @@ class Driven:
         return {"placed": self.attached is not None and not self.attached.override.is_clean}
 
     async def stop(self):
-        await self.runtime.stop()
+        stopping = asyncio.ensure_future(self.runtime.stop())
+        await asyncio.sleep(0)
+        if self.attached is not None:
+            self.attached.follow()  # as a look that was under way does
+        await stopping
         return {"clean": self.is_clean()}
 
     def is_clean(self):
