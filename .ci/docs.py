@@ -9,13 +9,16 @@ They are committed, so that they can be read without a build; a test fails when 
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
+import inspect
 import io
 import os
+import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -69,8 +72,14 @@ def pages() -> dict[str, str]:
         "reference/exit-codes.md": _page("Exit codes", "What the shell sees when a command ends.", exit_codes()),
         "reference/files.md": _page("Files", _FILES, files(), _FILES_END),
         "reference/gate.md": _page("The gate", _GATE, gate()),
+        "reference/library.md": _page("Library", _LIBRARY, library()),
     }
 
+
+_LIBRARY = """\
+The public names of `reasoning_cli` and `reasoning_cli.testing`, with what may be passed and what comes back. They stay
+as they are; every other module may change with any version. `AsyncReasoningService` has the methods of
+`ReasoningService`, to be awaited. [Decide in process](../guides/library.md) shows them at work."""
 
 _SETTINGS = """\
 A flag wins over the environment, the environment over `.env` in the working folder, that over the settings file, and
@@ -206,6 +215,62 @@ def files() -> str:
         ("a profile: everything else", f"{profile.data_dir}/"),
     ]
     return "\n".join(["| what | where |", "| --- | --- |", *(f"| {what} | `{where}` |" for what, where in rows)])
+
+
+def library() -> str:
+    """The public names: signatures of the services, fields of what is given back, errors."""
+    import reasoning_cli
+    from reasoning_cli import testing
+
+    names = [name for name in dir(reasoning_cli) if not name.startswith("__")]
+    found = {name: getattr(reasoning_cli, name) for name in names}
+    errors = {name: value for name, value in found.items() if isinstance(value, type) and issubclass(value, Exception)}
+    data = {name: value for name, value in found.items() if dataclasses.is_dataclass(value)}
+    parts = [_documented("ReasoningService", found["ReasoningService"]), "Its methods:"]
+    for name, method in vars(found["ReasoningService"]).items():
+        if not name.startswith("_"):
+            function = method.__func__ if isinstance(method, classmethod) else method
+            parts.append(_documented(f"{name}{_signature(function)}", function, level=3))
+    export = found["ReasoningService"].__init__.__globals__["Samples"].export
+    parts.append(_documented(f"samples.export{_signature(export)}", export, level=3))
+    parts.append("## What comes back, and what is passed")
+    for name, value in data.items():
+        fields = "\n".join(f"- `{field.name}`: `{field.type}`" for field in dataclasses.fields(value))
+        parts += [_documented(name, value, level=3), fields]
+    parts.append("## Errors")
+    parts.append("\n".join(f"- `{name}` ({value.__base__.__name__}): {_said(value)}" for name, value in errors.items()))
+    parts.append("## For other implementations")
+    for name in ("DecisionService", "open_service"):
+        value = found[name]
+        parts.append(_documented(name if isinstance(value, type) else f"{name}{_signature(value)}", value, level=3))
+    for name in ("check_service", "check_engine", "NotConforming"):
+        value = getattr(testing, name)
+        shown = name if isinstance(value, type) else f"{name}{_signature(value)}"
+        parts.append(_documented(f"testing.{shown}", value, level=3))
+    return "\n\n".join(parts)
+
+
+def _documented(title: str, value: object, level: int = 2) -> str:
+    name, _, rest = title.partition("(")
+    code = f"```python\n{title}\n```\n\n" if rest else ""
+    return f"{'#' * level} {name}\n\n{code}{_said(value)}"
+
+
+def _said(value: object) -> str:
+    """A docstring as paragraphs of a page."""
+    said = inspect.getdoc(value) or ""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in said.split("\n\n"))
+
+
+def _signature(function: Callable[..., object]) -> str:
+    """What may be passed, with defaults, without the types that docstrings explain."""
+    parameters = [
+        parameter.replace(annotation=parameter.empty)
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.name not in ("self", "cls")
+    ]
+    shown = str(inspect.Signature(parameters))
+    return re.sub(r"Scope\([^)]*\)", "Scope()", shown)
 
 
 def gate() -> str:

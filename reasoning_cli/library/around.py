@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from reasoning_cli.gateway.dialects.forms import CapturedResponse
+from reasoning_cli.library.results import ServiceClosedError
 
 if TYPE_CHECKING:
     from reasoning_cli.gateway.decision_path import Request
@@ -70,9 +71,11 @@ async def _begun(core: Core, request: Request, ask_model: bool) -> Turn | None:
     try:
         core.check_loop()
         return await core.begin(request, ask_model=ask_model)
+    except ServiceClosedError as error:
+        _log.warning("a decision is left to the agent's own model: %s", error)
     except Exception:
         _log.exception("a decision is left to the agent's own model")
-        return None
+    return None
 
 
 def _finish(core: Core, turn: Turn, text: str, note: Note, cut: str | None = None) -> None:

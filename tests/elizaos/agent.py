@@ -100,7 +100,8 @@ class Driven:
 
         async def talk(number):
             while going:
-                answers.append((await self.say("Hi Nova!", "GROUP", f"person-{number}"))["answered"])
+                way = "streamed" if len(answers) % 2 else "whole"
+                answers.append((await self.say("Hi Nova!", "GROUP", f"person-{number}", way))["answered"])
 
         talking = [asyncio.ensure_future(talk(number)) for number in range(at_once)]
         override = self.attached.override
