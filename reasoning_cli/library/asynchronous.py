@@ -89,9 +89,14 @@ class AsyncReasoningService:
 
     async def close(self) -> None:
         """Record what is under way and end every thread. Closing again does nothing."""
+        import asyncio
+
         if not self._core.closed:
             self._core.check_loop()
             await self._core.close()
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._core.worker, self._core.close_threads)
+            self._core.worker.shutdown()
 
     async def should_respond(
         self,

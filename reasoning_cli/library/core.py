@@ -7,6 +7,7 @@ but `prepare` and `flush` runs in the loop that `start` was called in.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import os
 import time
@@ -108,6 +109,7 @@ class Core:
     def start(self) -> None:
         """Begin to serve in the running loop."""
         self._loop = asyncio.get_running_loop()
+        atexit.register(self.close_threads)  # where nobody closes it
         self.recorder.start()
         self.book.start()
         self._context.models.open()
@@ -186,14 +188,16 @@ class Core:
         return self._context.circuits[model_type].state
 
     async def close(self) -> None:
-        """Record what is under way, and end every thread."""
+        """Record what is under way, and let go of all that belongs to the loop; `close_threads` is to follow."""
         self.closed = True
         await self.settle()
         await self._context.models.close()
-        await asyncio.get_running_loop().run_in_executor(self.worker, self._close_threads)
-        self.worker.shutdown()
 
-    def _close_threads(self) -> None:
+    def close_threads(self) -> None:
+        """Write what was handed over, and end every thread but the worker, in which this may run. Needs no new thread:
+        a process that ends starts none."""
+        atexit.unregister(self.close_threads)
+        self.closed = True
         self._waker.stop()
         self.book.stop()
         self.recorder.stop()

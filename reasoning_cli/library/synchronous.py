@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
@@ -119,7 +120,10 @@ class ReasoningService:
                 return
             self._run(self._core.close())
         atexit.unregister(self.close)
-        asyncio.run_coroutine_threadsafe(self._loop.shutdown_default_executor(), self._loop).result()
+        self._core.close_threads()
+        self._core.worker.shutdown()
+        with contextlib.suppress(RuntimeError):  # a process that ends has ended it
+            asyncio.run_coroutine_threadsafe(self._loop.shutdown_default_executor(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +28,8 @@ from reasoning_cli import (
 )
 from reasoning_cli.decisions.examples import EXAMPLES
 from reasoning_cli.library.results import TYPES
+from reasoning_cli.paths import find_paths
+from reasoning_cli.settings import environment
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
@@ -244,6 +248,30 @@ def test_nothing_is_left_after_it_is_closed(model: Provider) -> None:
         assert [sample.id for sample in Samples(store).iterate()] == [sample_id]
     with pytest.raises(ServiceClosedError, match="the service is closed"):
         service.should_respond(TALK)
+
+
+_NOT_CLOSED = """
+from reasoning_cli import AsyncReasoningService, ReasoningService
+service = ReasoningService.open()
+service.should_respond("Nova?")
+"""
+_NOT_CLOSED_ASYNC = """
+import asyncio
+from reasoning_cli import AsyncReasoningService
+async def main():
+    service = await AsyncReasoningService.open()
+    await service.should_respond("Nova?")
+asyncio.run(main())
+"""
+
+
+@pytest.mark.filterwarnings("ignore:unclosed")
+@pytest.mark.parametrize("script", [_NOT_CLOSED, _NOT_CLOSED_ASYNC], ids=["threads", "asyncio"])
+def test_a_process_that_ends_without_closing_it_loses_nothing(model: Provider, script: str) -> None:
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    with open_store(find_paths(environment()).database) as store:
+        assert [sample.source for sample in Samples(store).iterate()] == ["slot"]
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
