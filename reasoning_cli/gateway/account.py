@@ -15,6 +15,7 @@ from reasoning_cli import settings as s
 from reasoning_cli.addresses import is_loopback
 from reasoning_cli.gateway.slot_cache import Book, View
 from reasoning_cli.gateway.waking import Notify
+from reasoning_cli.operations.deploy.heads import in_line
 from reasoning_cli.operations.deploy.slots import HEAD_TYPE, READY, SlotNow, closed_by, read_slots
 from reasoning_cli.operations.evaluate.head_watch import Auditor
 from reasoning_cli.operations.sandbox import ORIGINAL_PATH, find_sandbox, stay_awake
@@ -121,7 +122,7 @@ class Reader:
 
 def _slots(settings: Settings, store: Store, url: str, key: str | None) -> Mapping[str, SlotNow]:
     now = ledger_now(store, in_sandbox=settings.outside is not None)
-    return read_slots(settings, store, now, together_url=url, together_key=key)
+    return in_line(settings, store, read_slots(settings, store, now, together_url=url, together_key=key))
 
 
 def ledger_now(store: Store, *, in_sandbox: bool) -> datetime:

@@ -11,11 +11,11 @@ import orjson
 from reasoning_cli.decisions.addressing import AnsweredMessages
 from reasoning_cli.decisions.recognise import Recognition
 from reasoning_cli.errors import DataError
-from reasoning_cli.gateway.dialects.forms import Asked, Untranslatable
+from reasoning_cli.gateway.dialects.forms import Asked, Dialect, Untranslatable
 from reasoning_cli.gateway.head import Use, judge, may_judge
 from reasoning_cli.gateway.routing import route
 from reasoning_cli.gateway.target import dialect_of
-from reasoning_cli.operations.deploy.slots import HeadSlot, SlotNow
+from reasoning_cli.operations.deploy.slots import SlotNow
 
 _FORM = 'one request, or one a line: {"request": {"method", "path", "headers", "body"}}'
 # What reading a body raises that has the right keys with the wrong things in them.
@@ -83,40 +83,47 @@ def _explain(number: int, request: Mapping[str, Any], slots: Mapping[str, SlotNo
         return original("its body is nested too deeply")
     where = route(asked, headers, slots, size, {})
     to_slot, reason = where.to_slot, where.reason
-    if to_slot:
-        try:
-            dialect.to_chat(body)
-        except Untranslatable as untranslatable:
-            to_slot, reason = False, str(untranslatable)
-        except _MISSHAPEN:
-            to_slot, reason = False, "cannot be translated"
-    slot = slots.get(where.recognition.model_type or "")
-    by_head, said = _of_head(slot.head if slot is not None else None, asked, where.recognition)
+    if to_slot and (untranslatable := _untranslatable(dialect, body)) is not None:
+        to_slot, reason = False, untranslatable
+    by_head, reason = _of_head(slots.get(where.recognition.model_type or ""), asked, where.recognition, reason)
     return Explanation(
         number,
         method,
         path,
         where.recognition.model_type,
         "head" if by_head else "slot" if to_slot else "original",
-        said if by_head else f"{reason}; head: {said}" if said else reason,
+        reason,
         where.shadow,
         dialect.name,
     )
 
 
-def _of_head(head: HeadSlot | None, asked: Asked, found: Recognition) -> tuple[bool, str]:
-    """(whether the head in line would answer, what it goes by). Whom the agent answered before, one request does not
-    tell."""
+def _untranslatable(dialect: Dialect, body: dict[str, Any]) -> str | None:
+    """Why a request cannot be put to the slot's model; None when it can."""
+    try:
+        dialect.to_chat(body)
+    except Untranslatable as why:
+        return str(why)
+    except _MISSHAPEN:
+        return "cannot be translated"
+    return None
+
+
+def _of_head(slot: SlotNow | None, asked: Asked, found: Recognition, reason: str) -> tuple[bool, str]:
+    """(whether the head in line would answer, why it goes where it does). Whom the agent answered before, one request
+    does not tell."""
+    head = slot.head if slot is not None else None
     if head is None:
-        return False, ""
+        return False, reason
     if not may_judge(head, asked, found):
-        return False, head.problem or head.closed or "not asked in this form"
+        return False, f"{reason}; head: {head.problem or head.closed or 'not asked in this form'}"
     try:
         judged = judge(head, asked, found, AnsweredMessages())
     except Exception as error:
-        return False, f"failed: {type(error).__name__}"
-    is_sure = judged.attempt.failure is None and judged.use is not Use.SHADOW
-    return is_sure, judged.attempt.why or ""
+        return False, f"{reason}; head: failed, {type(error).__name__}"
+    if judged.attempt.failure is None and judged.use is not Use.SHADOW:
+        return True, judged.attempt.why or reason
+    return False, f"{reason}; head: {judged.attempt.why}"
 
 
 def _line(number: int, line: bytes) -> object:

@@ -12,6 +12,7 @@ from reasoning_cli.addresses import is_loopback
 from reasoning_cli.gateway.account import ledger_now
 from reasoning_cli.gateway.http.certificate import Certificate, certificate_of
 from reasoning_cli.gateway.serving import DRAIN_SECONDS, Options, check, listen, serve
+from reasoning_cli.operations.deploy.heads import in_line
 from reasoning_cli.operations.deploy.slots import SlotNow, read_slots
 
 if TYPE_CHECKING:
@@ -155,10 +156,11 @@ def _options(session: Session, host: str, port: int, certificate: Certificate | 
 def slots_now(session: Session) -> Mapping[str, SlotNow]:
     """The slots as the gateway would see them at this moment; asks nobody."""
     settings = session.settings
-    return read_slots(
+    slots = read_slots(
         settings,
         session.store,
         ledger_now(session.store, in_sandbox=session.in_sandbox),
         together_url=settings.get(s.BASE_URL),
         together_key=settings.get(s.API_KEY),
     )
+    return in_line(session.settings, session.store, slots)

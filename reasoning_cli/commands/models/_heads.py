@@ -23,12 +23,11 @@ def is_head(name: str) -> bool:
 def enable_head(session: Session, typed_name: str, mode: Mode | None, share: int | None) -> None:
     """Put a head in line. What it answers is audited from now on."""
     from reasoning_cli.commands._shared.options import typed
-    from reasoning_cli.engines.head.model import Head
-    from reasoning_cli.operations.deploy.heads import enabling_head, head_path
+    from reasoning_cli.operations.deploy.heads import enabling_head, load_head
     from reasoning_cli.store.serving.heads import Heads
 
     name = typed(parse_head, typed_name, "head/should-respond")
-    head = Head.load(head_path(session.settings.paths, name))
+    head = load_head(session.settings.paths, name)
     switch = enabling_head(session.settings, name, mode, share)
     Heads(session.store).put_in_line(head.model, session.now())
     _write(session, switch)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from reasoning_cli.paths import Paths
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.serving.heads import Heads
-from reasoning_cli.values import HEAD_PREFIX, Mode, PromptForm
+from reasoning_cli.values import HEAD_PREFIX, Mode, PromptForm, spell_model_type
 
 # The newest file of each path that was read, known by its place on the disk, size and time.
 _Identity = tuple[int, int, int]
@@ -27,6 +28,23 @@ _read: dict[Path, tuple[_Identity, Head | ReasoningError]] = {}
 def head_path(paths: Paths, name: str) -> Path:
     """Where the head of this name is stored."""
     return paths.heads / f"{name}{SUFFIX}"
+
+
+def load_head(paths: Paths, name: str) -> Head:
+    """The head of this name. Raises NotFoundError where there is none, DataError for a file that cannot be used."""
+    return Head.load(head_path(paths, name))
+
+
+def in_line(settings: Settings, store: Store, slots: Mapping[str, SlotNow]) -> Mapping[str, SlotNow]:
+    """The slots with the head in line before its own, and that closed where the line has no place for its model."""
+    line = settings.get(s.LINE)
+    if line is None:
+        return slots
+    slot = slots[HEAD_TYPE]
+    head = find_head(settings, store, slot) if HEAD_PLACE in line else None
+    if set(line) == {HEAD_PLACE}:
+        slot = replace(slot, closed="it is not in line", candidate=None, wakes=False)
+    return {**slots, HEAD_TYPE: replace(slot, head=head)}
 
 
 def enabling_head(settings: Settings, name: str, mode: Mode | None, share_percent: int | None) -> Switch:
@@ -63,7 +81,7 @@ def head_status(settings: Settings, store: Store) -> ModelStatus:
         f"{HEAD_PREFIX}{name or ''}",
         None,
         None,
-        problem or f"in line for {HEAD_TYPE}",
+        problem or f"{mode}, in line for {spell_model_type(HEAD_TYPE)}",
         None,
         Usage(),
         None,

@@ -130,7 +130,7 @@ class CandidateSlot(SlotNow):
 def read_slots(
     settings: Settings, store: Store, at: datetime, *, together_url: str, together_key: str | None
 ) -> Mapping[str, SlotNow]:
-    """Every slot by its model type, as settings and ledger have it at `at`."""
+    """Every slot by its model type, as settings and ledger have it at `at`; without a head, see `heads.in_line`."""
     deployments = Deployments(store)
     serving = {
         slot.model_type: deployments.get(slot.deployment_key) for slot in deployments.slots() if slot.deployment_key
@@ -142,21 +142,7 @@ def read_slots(
         model_type: _slot(settings, model_type, serving.get(model_type), spent, together_url, together_key)
         for model_type in MODEL_TYPES
     }
-    slots = {model_type: _with_candidate(store, slot) for model_type, slot in slots.items()}
-    line = settings.get(s.LINE)
-    if line is not None:
-        slots[HEAD_TYPE] = _in_line(settings, store, slots[HEAD_TYPE], line)
-    return slots
-
-
-def _in_line(settings: Settings, store: Store, slot: SlotNow, line: tuple[str, ...]) -> SlotNow:
-    """The slot with the head before it, and closed where the line has no place for its model."""
-    from reasoning_cli.operations.deploy.heads import find_head
-
-    head = find_head(settings, store, slot) if HEAD_PLACE in line else None
-    if set(line) == {HEAD_PLACE}:
-        slot = replace(slot, closed="it is not in line", candidate=None, wakes=False)
-    return replace(slot, head=head)
+    return {model_type: _with_candidate(store, slot) for model_type, slot in slots.items()}
 
 
 def _with_candidate(store: Store, slot: SlotNow) -> SlotNow:

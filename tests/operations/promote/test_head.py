@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +12,8 @@ import pytest
 
 from reasoning_cli import settings as s
 from reasoning_cli.errors import DataError, NotFoundError, ReasoningError
-from reasoning_cli.operations.deploy.slots import HeadSlot, read_slots
+from reasoning_cli.operations.deploy import heads
+from reasoning_cli.operations.deploy.slots import HeadSlot, SlotNow, read_slots
 from reasoning_cli.operations.evaluate.gate_rules import Gate
 from reasoning_cli.operations.evaluate.head_watch import EVERY, Auditor, HeadWatch, below
 from reasoning_cli.operations.promote.head import (
@@ -127,6 +128,13 @@ def until_over(context: HeadContext, promotion: Promotion) -> Promotion:
     return promotion
 
 
+def slots_now(store: Store) -> Mapping[str, SlotNow]:
+    settings = settings_now()
+    return heads.in_line(
+        settings, store, read_slots(settings, store, START, together_url="http://nobody", together_key=None)
+    )
+
+
 def in_line() -> tuple[object, ...]:
     get = settings_now().get
     return get(s.LINE), get(s.HEAD), get(s.HEAD_MODE)
@@ -155,7 +163,7 @@ def test_what_its_audits_take_out_goes_back_by_itself(context: HeadContext, stor
     promotion = begin_head(context, planned(store), by="ann", forced=True)
     promotion = look_at_head(context, promotion).promotion
     Attempts(store).insert_many([audit(n, START + timedelta(hours=4), agrees=False) for n in range(30)])
-    slots = read_slots(settings_now(), store, START, together_url="http://nobody", together_key=None)
+    slots = slots_now(store)
     head = slots["should_respond"].head
     assert isinstance(head, HeadSlot)
     assert Auditor().took_out(store, head, START + timedelta(hours=5))
@@ -202,13 +210,13 @@ def test_the_slot_goes_on_without_a_head_that_cannot_be_read(store: Store, home:
             from dataclasses import replace
 
             replace(ruled_head("Ada"), model_type="planning").save(path)
-    read = read_slots(settings_now(), store, START, together_url="http://nobody", together_key=None)
+    read = slots_now(store)
     head = read["should_respond"].head
     assert head is not None
     assert (head.judge, head.closed) == (None, "its file cannot be used")
     assert read["should_respond"].closed == "it is not in line"
     store_head(home, ruled_head("Ada"))  # mended, it is read again
-    read = read_slots(settings_now(), store, START, together_url="http://nobody", together_key=None)
+    read = slots_now(store)
     assert read["should_respond"].head is not None
     assert read["should_respond"].head.closed is None
 
@@ -227,12 +235,12 @@ def test_drift_is_seen_by_what_disagrees_and_by_who_is_named_within_the_stated_a
 
 
 def test_a_head_put_in_again_is_audited_anew(context: HeadContext, store: Store) -> None:
-    heads = Heads(store)
-    heads.put_in_line(MODEL, START)
+    known_heads = Heads(store)
+    known_heads.put_in_line(MODEL, START)
     Attempts(store).insert_many([audit(n, START + timedelta(minutes=1), agrees=False) for n in range(30)])
     assert HeadWatch("should_respond", MODEL, START, 0.05, None).look(store) is not None
-    heads.put_in_line(MODEL, START + timedelta(minutes=2))
-    known = heads.get(MODEL)
+    known_heads.put_in_line(MODEL, START + timedelta(minutes=2))
+    known = known_heads.get(MODEL)
     assert known is not None
     assert HeadWatch("should_respond", MODEL, known.since, 0.05, None).look(store) is None
 
