@@ -252,7 +252,7 @@ def library() -> str:
 
 def _documented(title: str, value: object, level: int = 2) -> str:
     name, _, rest = title.partition("(")
-    code = f"```python\n{title}\n```\n\n" if rest else ""
+    code = f"```text\n{title}\n```\n\n" if rest else ""
     return f"{'#' * level} {name}\n\n{code}{_said(value)}"
 
 

@@ -195,7 +195,9 @@ def _shown(settings: s.Settings, setting: s.Setting[object]) -> Shown:
         value, problem = text, error
     if setting.secret and value is not None:
         value = mask(str(value))
-    return Shown(setting.name, _plain(value), source.value, where, _plain(setting.default), setting.help, problem, setting.secret)
+    return Shown(
+        setting.name, _plain(value), source.value, where, _plain(setting.default), setting.help, problem, setting.secret
+    )
 
 
 def _plain(value: object) -> object:
