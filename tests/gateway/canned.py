@@ -59,10 +59,10 @@ def chat_answer(text: str, model: str = "gpt-original", finish: str = "stop") ->
     }
 
 
-def chat_events(text: str) -> list[bytes]:
+def chat_events(text: str, model: str = "gpt") -> list[bytes]:
     def chunk(delta: Json, finish: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": finish}
-        return sse({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "gpt", "choices": [choice]})
+        return sse({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": model, "choices": [choice]})
 
     return [
         chunk({"role": "assistant", "content": ""}),

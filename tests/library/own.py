@@ -36,7 +36,7 @@ async def model(request: Received, answering: Answering) -> None:
 async def say(text: str, request: Received, answering: Answering) -> None:
     """An answer of that text."""
     if request.json.get("stream"):
-        await answering.events(canned.chat_events(text))
+        await answering.events(canned.chat_events(text, "acme/model"))
     else:
         await answering.whole(200, canned.chat_answer(text, "acme/model"))
 
