@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -362,6 +363,23 @@ def test_a_wrong_arrow_in_the_tree_is_noticed(clean: Path, file: str, line: str,
         planted.write_text(before)
     assert len(found) == 1, found
     assert found[0].startswith(said)
+
+
+# What Together's addresses begin with, beside what everybody calls the same (chat, models, responses, messages).
+ROUTE = re.compile(r"/v[123]/(?!chat|completions|embeddings|messages|models$|responses)[a-z]")
+
+
+def routes_in(source: str) -> list[str]:
+    texts = (node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant))
+    return [text for text in texts if isinstance(text, str) and "\n" not in text and ROUTE.match(text)]
+
+
+def test_no_route_of_a_vendor_is_written_above_the_seam() -> None:
+    """What an engine is asked has a name in `engines.clients`; how it is asked is the engine's."""
+    below = {"engines", "sandbox"}  # the sandbox is the other side
+    modules = {name: source for name, source in modules_of(PACKAGE).items() if name.split(".")[0] not in below}
+    assert [(name, found) for name, source in sorted(modules.items()) if (found := routes_in(source))] == []
+    assert routes_in('path = f"/v2/projects/{project}/endpoints"') == ["/v2/projects/"]
 
 
 def test_a_folder_that_gets_too_full_is_noticed(tmp_path: Path) -> None:

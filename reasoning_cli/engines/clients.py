@@ -341,15 +341,17 @@ class Documented(Account, Protocol):
         """How a list in a query is understood, by the events of an endpoint; None where these do not tell."""
         ...
 
-    def look(
-        self,
-        path: str,
-        query: Mapping[str, str | int | Sequence[str]] | None = None,
-        *,
-        method: str = "GET",
-        body: Json | None = None,
-    ) -> Answer:
-        """An answer as it is, a refusal too. Raises RemoteError."""
+    def previewed(self, model: str, file_id: str) -> Answer:
+        """How samples of a file would be read for a model; this and the next two as they are answered, refusals too.
+        Raises RemoteError."""
+        ...
+
+    def named_again(self, name: str) -> Answer:
+        """What comes of making an endpoint of a name that there is; one that is made is the caller's to delete."""
+        ...
+
+    def routed_nowhere(self, endpoint_id: str) -> Answer:
+        """What comes of an endpoint's traffic being split among nobody."""
         ...
 
     def upload_at_once(self, name: str, content: bytes, purpose: str = "fine-tune") -> RemoteFile:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from reasoning_cli.engines.contract import Reads
+from reasoning_cli.engines.contract import Answer, Reads
 from reasoning_cli.engines.errors import MissingError, RequestRefusedError
 from reasoning_cli.engines.together.calls import read
 from reasoning_cli.engines.together.connection import Json
@@ -155,6 +155,20 @@ class TogetherClient(LocalUploads, Files, FineTunes, Legacy, Spending):
         from reasoning_cli.engines.together.contract.survey import arrays_understood
 
         return arrays_understood(self, endpoint_id)
+
+    def previewed(self, model: str, file_id: str) -> Answer:
+        """How samples of a file would be read for a model; this and the next two as they are answered, refusals too."""
+        body: Json = {"model": model, "training_file": file_id, "top_k": 20}
+        return self.look("/v1/fine-tunes/preview", method="POST", body=body)
+
+    def named_again(self, name: str) -> Answer:
+        """What comes of making an endpoint of a name that there is."""
+        return self.look(f"{self._root}/endpoints", method="POST", body={"name": name})
+
+    def routed_nowhere(self, endpoint_id: str) -> Answer:
+        """What comes of an endpoint's traffic being split among nobody."""
+        path, body = f"{self._root}/endpoints/{endpoint_id}", Json(trafficSplit=[])
+        return self.look(path, {"updateMask": "trafficSplit"}, method="PATCH", body=body)
 
     # --- how ---
 

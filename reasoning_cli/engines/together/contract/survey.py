@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from reasoning_cli.engines.clients import Documented, Hosting
+from reasoning_cli.engines.clients import Hosting, Json
 from reasoning_cli.engines.contract import Answer, Answered, Deviation, Feed, Reads
 from reasoning_cli.engines.errors import BusyError
 from reasoning_cli.engines.serving import Organization
@@ -20,8 +20,17 @@ from reasoning_cli.engines.together.fine_tunes import Job
 from reasoning_cli.errors import ReasoningError, RemoteError
 
 
-class Surveyed(Hosting, Documented, Protocol):
+class Surveyed(Hosting, Protocol):
     """What is asked: the account's endpoints, and any route as it is."""
+
+    def look(
+        self,
+        path: str,
+        query: Mapping[str, str | int | Sequence[str]] | None = None,
+        *,
+        method: str = "GET",
+        body: Json | None = None,
+    ) -> Answer: ...
 
 
 NO_ANSWER = 0  # in the place of a status, where the service failed or did not answer

@@ -221,8 +221,7 @@ class Probe:
                 break
             self.sleep(self.poll_seconds)
         tunable = (model.name for model in self.client.supported_models() if "PRODUCT_FINE_TUNING" in model.products)
-        body: dict[str, object] = {"model": next(tunable, ""), "training_file": file_id, "top_k": 20}
-        answer = self.client.look("/v1/fine-tunes/preview", method="POST", body=body)
+        answer = self.client.previewed(next(tunable, ""), file_id)
         found = answer.body if answer.status == 200 and isinstance(answer.body, dict) else {}
         rows = [row for row in found.get("rows") or () if isinstance(row, dict)]
         most = found.get("max_seq_length")
@@ -238,8 +237,7 @@ class Probe:
 
     def _name_twice(self, name: str, first_id: str) -> None:
         """A second endpoint of the same name: it is refused, or made, and then deleted at once."""
-        root = f"/v2/projects/{self.client.project.id}/endpoints"
-        answer = self.client.look(root, method="POST", body={"name": name})
+        answer = self.client.named_again(name)
         made = answer.body if answer.status < 300 and isinstance(answer.body, dict) else None
         if made is not None and str(made.get("id")) != first_id:
             self.client.delete_endpoint(str(made.get("id")))
@@ -504,9 +502,7 @@ class Probe:
             log.info("no events at the end: %s", problem.message)
         try:
             if record.endpoint_id and record.deployment_id:
-                path = f"/v2/projects/{self.client.project.id}/endpoints/{record.endpoint_id}"
-                body: dict[str, object] = {"trafficSplit": []}
-                answer = self.client.look(path, {"updateMask": "trafficSplit"}, method="PATCH", body=body)
+                answer = self.client.routed_nowhere(record.endpoint_id)
                 if answer.status < 300 or answer.status in (400, 422):
                     self._found(empty_split=answer.status < 300)
             wait = Waiting(self.poll_seconds, timedelta(minutes=20), self.sleep)
