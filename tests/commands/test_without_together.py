@@ -17,8 +17,8 @@ from reasoning_cli.app import ENTRIES, command_app
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Samples
 from tests.commands.train.test_eval import samples
-from tests.commands.train.test_own_server import MODEL, answer
 from tests.conftest import Run
+from tests.gateway.model_server import MODEL, ModelServer
 from tests.gateway.provider import Provider
 from tests.sandbox.decisions import decisions
 
@@ -133,7 +133,7 @@ def own(home: Path, reasoning: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator
         return found(host, *arguments, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    server = Provider(answer)
+    server = Provider(ModelServer())
     home.mkdir(mode=0o700)
     for name, value in (("provider_url", f"{server.url}/v1"), ("model", MODEL)):
         assert reasoning("config", "set", f"should_respond.{name}", value).exit_code == 0

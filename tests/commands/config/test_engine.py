@@ -18,8 +18,8 @@ from reasoning_cli.settings import load_settings
 from reasoning_cli.store.open import open_store
 from tests.conftest import Run
 from tests.engines.third_party import ADDRESSED, install
-from tests.gateway.canned import MODEL_SAYS, chat_answer, kind_of, last_text
-from tests.gateway.provider import Answering, Provider, Received
+from tests.gateway.model_server import ModelServer
+from tests.gateway.provider import Provider
 
 KEY = "acme-key-0123456789"
 
@@ -36,10 +36,7 @@ def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def server() -> Iterator[Provider]:
-    async def answer(request: Received, answering: Answering) -> None:
-        await answering.whole(200, chat_answer(MODEL_SAYS[kind_of(last_text(request.json))]))
-
-    provider = Provider(answer)
+    provider = Provider(ModelServer())
     yield provider
     provider.close()
 
