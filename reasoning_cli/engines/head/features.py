@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from math import sqrt
 from zlib import crc32
@@ -331,6 +332,7 @@ def _words(words: Sequence[str]) -> tuple[int, ...]:
     return tuple({_place(sign) for sign in (*singles, *pairs)})
 
 
+@lru_cache(maxsize=8192)  # few of them make up most
 def _place(sign: str) -> int:
     return crc32(sign.encode("utf-8", "replace")) & _MASK
 
@@ -368,5 +370,6 @@ def _contains_name(text: str, name: str) -> bool:
     return name.casefold() in text.casefold()
 
 
+@lru_cache(maxsize=512)  # the messages of a room are looked at again with each that follows
 def _content(text: str) -> frozenset[str]:
     return frozenset(_LONG_WORD.findall(text[:_LONGEST_TEXT].lower()))
