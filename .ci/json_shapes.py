@@ -86,6 +86,8 @@ ASK
 > data forget --text soup --yes
 END
 > data vacuum
+> store info
+> store copy copy.db another.db
 > data restore copy.db --yes
 > train download 1 -o weights.tar.zst
 models undeploy should-respond --yes
@@ -199,7 +201,7 @@ MAPS = {
         "failures",
     ),
     *("kinds", "labels", "left_out", "outcomes", "reasons", "redactions", "refusals", "regions", "secrets", "skipped"),
-    *("sources", "status_codes", "warnings", "why"),
+    *("rows", "sources", "status_codes", "warnings", "why"),
 }
 OPAQUE = {
     "answer",

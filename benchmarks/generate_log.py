@@ -331,8 +331,9 @@ _SECRETS: tuple[Callable[[random.Random], tuple[str, str]], ...] = (
 
 def fill(store: Store, generator: Generator, on_batch: Callable[[int], None] = lambda stored: None) -> Planted:
     """Store all of the generator's samples, with a line of history for each label; what was planted among them."""
-    # Hashes fall anywhere in their index: without room in memory each batch would read and write all of it.
-    store.connection.execute("PRAGMA cache_size=-400000")
+    if isinstance(store.place, Path):
+        # Hashes fall anywhere in their index: without room in memory each batch would read and write all of it.
+        store.connection.execute("PRAGMA cache_size=-400000")
     samples, rows, stored = Samples(store), iter(generator), 0
     while batch := list(islice(rows, BATCH)):
         stored += samples.insert_many(batch)

@@ -46,6 +46,7 @@ ENTRIES = {
     "data": Entry("Learn", "Collect, look at and export decisions."),
     "train": Entry("Learn", "From the log to a better model."),
     "config": Entry("Adjust", "Show and change settings."),
+    "store": Entry("Adjust", "Where samples and costs are kept, and how they get elsewhere."),
     "sandbox": Entry("Adjust", "A stand-in for Together to try things on."),
 }
 
@@ -292,7 +293,7 @@ def root(
         ),
     ] = None,
     db: Annotated[
-        str | None, typer.Option("--db", metavar="FILE", help="Database for this call instead of `store.path`.")
+        str | None, typer.Option("--db", metavar="FILE", help="Database for this call: a file, or postgresql://….")
     ] = None,
     allow_plain_http: Annotated[
         bool, typer.Option("--allow-plain-http", help="Send keys and prompts to other machines by http:// too.")

@@ -76,6 +76,8 @@ from reasoning_cli.settings_table import SANDBOX as SANDBOX
 from reasoning_cli.settings_table import SANDBOX_SPEED as SANDBOX_SPEED
 from reasoning_cli.settings_table import SHARE as SHARE
 from reasoning_cli.settings_table import STORE_PATH as STORE_PATH
+from reasoning_cli.settings_table import STORE_SCHEMA as STORE_SCHEMA
+from reasoning_cli.settings_table import STORE_URL as STORE_URL
 from reasoning_cli.settings_table import TOOLS as TOOLS
 from reasoning_cli.settings_table import TYPE_BUDGET as TYPE_BUDGET
 from reasoning_cli.settings_table import TYPE_COLLECT as TYPE_COLLECT
@@ -87,6 +89,7 @@ from reasoning_cli.settings_table import WEBHOOK as WEBHOOK
 from reasoning_cli.settings_table import WINDOW_TOKENS as WINDOW_TOKENS
 from reasoning_cli.settings_table import Setting as Setting
 from reasoning_cli.settings_table import find_setting as find_setting
+from reasoning_cli.values import DatabaseAddress, is_address, is_database_url
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -228,8 +231,28 @@ class Settings:
             )
 
     def database(self) -> Path:
-        """The database file of this run."""
+        """The database file of this run; where the store is not a file, the path beside which its locks lie."""
         return self.get(STORE_PATH) or self.paths.database
+
+    def place(self) -> Path | DatabaseAddress:
+        """Where the store of this run is: a file, or a database on PostgreSQL. Of the two settings the one that was
+        said closer to this run counts."""
+        url, path = self.resolve(STORE_URL), self.resolve(STORE_PATH)
+        order = list(Source)
+        if url.value is None or (path.value is not None and order.index(path.source) < order.index(url.source)):
+            return self.database()
+        return DatabaseAddress(url.value, self.get(STORE_SCHEMA), self.database())
+
+
+def naming_store(database: str) -> dict[str, str]:
+    """The flag that names a store for one run: a file, as it is called from anywhere, or an address. What is neither is
+    refused when it is asked for, as it was typed."""
+    if is_database_url(database):
+        return {STORE_URL.name: database}
+    if not is_address(database):
+        with contextlib.suppress(OSError):  # the working folder has gone: whoever asks for the file is told
+            database = str(Path(database).expanduser().absolute())
+    return {STORE_PATH.name: database}
 
 
 def _in_working_folder(path: Path, setting: Setting[object], where: str) -> Path:

@@ -25,6 +25,7 @@ from reasoning_cli.values import (
     parse_boolean,
     parse_daily_hours,
     parse_database_file,
+    parse_database_url,
     parse_engine,
     parse_head,
     parse_host_names,
@@ -36,6 +37,7 @@ from reasoning_cli.values import (
     parse_path,
     parse_period,
     parse_prompt_form,
+    parse_schema,
     parse_seconds,
     parse_share,
     parse_speed,
@@ -219,6 +221,22 @@ STORE_PATH: Setting[Path | None] = Setting(
     None,
     "database of samples and costs; default: reasoning.db in the data folder",
     of_account=True,
+)
+STORE_URL: Setting[str | None] = Setting(
+    "store.url",
+    parse_database_url,
+    None,
+    "PostgreSQL database of samples and costs in the place of that file: postgresql://…",
+    of_account=True,
+    of_operator=True,
+)
+STORE_SCHEMA = Setting(
+    "store.schema",
+    parse_schema,
+    "reasoning",
+    "schema of the PostgreSQL database that the tables are in",
+    of_account=True,
+    of_operator=True,
 )
 COLLECT = Setting(
     "data.collect",
@@ -492,6 +510,8 @@ ALL: tuple[Setting[object], ...] = (
     READY_TIMEOUT,
     POLL_SECONDS,
     STORE_PATH,
+    STORE_URL,
+    STORE_SCHEMA,
     COLLECT,
     RETENTION_DAYS,
     MAX_SAMPLES,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -374,6 +374,51 @@ def is_address(value: str) -> bool:
 
 def parse_database_file(value: str) -> Path:
     """The path of a database. An address is refused: taken for a path it would become a file of that name."""
+    if is_database_url(value):
+        raise ValueError("is an address, and belongs into store.url")
     if is_address(value):
-        raise ValueError("is an address, and the database is a file")
+        raise ValueError("is an address of no kind known here: a store is a file, or postgresql://…")
     return parse_path(value)
+
+
+@dataclass(frozen=True)
+class DatabaseAddress:
+    """A store on PostgreSQL: which database, which schema in it, and beside which path its files of this machine lie,
+    such as locks. Its password is not shown."""
+
+    url: str = field(repr=False)
+    schema: str
+    beside: Path
+
+
+def is_database_url(value: str) -> bool:
+    """Whether a text is the address of a PostgreSQL database."""
+    return re.match(r"\s*postgres(?:ql)?://", value, re.IGNORECASE) is not None
+
+
+def parse_database_url(value: str) -> str:
+    """`postgresql://user@host:port/database?parameters`, as PostgreSQL's own programs take it."""
+    from urllib.parse import urlsplit
+
+    from reasoning_cli.redact import hide
+
+    hide(value)  # before anything can say it
+    if not is_database_url(value):
+        raise ValueError("is not a postgresql:// address")
+    url = value.strip()
+    scheme, _, rest = url.partition("://")
+    try:
+        sound = url.isprintable() and " " not in url and urlsplit(f"{scheme.lower()}://{rest}").port != 0
+    except ValueError:  # several hosts have a port each, which nobody but the library reads
+        sound = "," in rest
+    if not sound:
+        raise ValueError("is not a postgresql:// address; signs such as @ or / in a password are written as %40, %2F")
+    return f"postgresql://{rest}"
+
+
+def parse_schema(value: str) -> str:
+    """The name of a schema, as nobody has to quote it."""
+    name = value.strip()
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name) or name.startswith("pg_"):
+        raise ValueError("is not a name of small letters, digits and _ (and not pg_…)")
+    return name

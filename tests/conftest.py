@@ -46,6 +46,54 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return min(processors + 1, 4)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--store",
+        choices=("sqlite", "postgresql"),
+        help="run every test on this engine; by default those marked `both_engines` run on both, the others on SQLite",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "both_engines: what is tested runs on SQLite and on PostgreSQL")
+    config.addinivalue_line("markers", "sqlite: what is tested is the file, or how SQLite works")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marked = metafunc.definition.get_closest_marker
+    if marked("sqlite"):
+        return
+    if (only := metafunc.config.getoption("--store")) is not None:
+        metafunc.parametrize("store_engine", [only], indirect=True)
+    elif marked("both_engines"):
+        metafunc.parametrize("store_engine", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def schemas() -> Iterator[object]:
+    """A PostgreSQL server of this process's own, started when a test first needs it."""
+    from tests import stores
+
+    with stores.server() as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def store_engine(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """What stores of this test are on: `sqlite`, or where the test asks for it `postgresql`."""
+    engine: str = getattr(request, "param", "sqlite")
+    if engine == "sqlite":
+        yield engine
+        return
+    from tests import stores
+
+    found = request.getfixturevalue("schemas")
+    if found is None:
+        pytest.skip("there is no PostgreSQL here")
+    with stores.in_place_of_files(found, monkeypatch, home):
+        yield engine
+
+
 @dataclass(frozen=True)
 class Result:
     """What a command did: exit code and both streams, whole."""

@@ -17,6 +17,8 @@ import typer.main
 
 from reasoning_cli.store import migrations
 from reasoning_cli.store.database import Store
+from reasoning_cli.store.postgres import PostgresStore
+from reasoning_cli.values import DatabaseAddress
 
 _CERTIFICATES = "SSL_CERT_FILE", "SSL_CERT_DIR"
 
@@ -91,12 +93,20 @@ _logs: dict[object, sqlite3.Connection] = {}
 
 def fill_log(store: Store, count: int, **members: Any) -> None:
     """Fill a log that is empty with so many made-up samples, the same each time: `members` are those of Generator."""
+    from benchmarks.generate_log import Generator, fill
+
     key = store.realm, count, *sorted(members.items())
+    if isinstance(store.place, DatabaseAddress):
+        from tests import stores
+
+        assert isinstance(store, PostgresStore)
+        if not stores.fill_log(store, key):
+            fill(store, Generator(count, **members))
+            stores.keep_log(store, key)
+        return
     if made := _logs.get(key):
         made.backup(store.connection)
         return
-    from benchmarks.generate_log import Generator, fill
-
     fill(store, Generator(count, **members))
     _logs[key] = sqlite3.connect(":memory:", check_same_thread=False)
     store.connection.backup(_logs[key])

@@ -58,7 +58,10 @@ ORDER = {
     "store": ("samples", "serving", "deploy", "train", "evaluate", "promote"),
     "engines": ("together", "openai", "head"),  # see BESIDE_EACH_OTHER
     "gateway": ("dialects", "stats", "http", "log"),
-    "commands": ("_shared", "config", "data", "models", "train", "costs", "gateway", "setup", "demo", "dashboard"),
+    "commands": (
+        *("_shared", "config", "data", "models", "train", "costs", "gateway", "setup", "demo", "dashboard"),
+        "store",
+    ),
     "dashboard": ("pages",),
     "sandbox": ("http", "world", "costs", "deploy", "weights", "chat", "train"),
 }
@@ -87,7 +90,7 @@ HOMES = {
     "numpy": {"engines"},
     "brotli": {"gateway"},
     "sqlite3": {"store"},
-    "psycopg": {"sources"},
+    "psycopg": {"sources", "store"},
     "sqlite_utils": {"store"},
     "rich": {"terminal"},
     "wcwidth": {"terminal"},

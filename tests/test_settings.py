@@ -70,6 +70,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "deploy.timeout_minutes": ("10", "20"),
     "deploy.poll_seconds": ("0.5", "10"),
     "store.path": ("~/one.db", "/srv/two.db"),
+    "store.url": ("postgresql://ann@db/x", "postgresql://bob:secret@127.0.0.1:5433/y?sslmode=require"),
+    "store.schema": ("reasoning_a", "b"),
     "data.collect": ("no", "yes"),
     "data.retention_days": ("7", "90"),
     "data.max_samples_per_type": ("500", "20000"),

@@ -52,7 +52,7 @@ class Account:
     def open_store(self, settings: Settings | None = None) -> Store:
         """The log and ledger. Raises DataError."""
         settings = settings or self.settings()
-        return open_store(settings.database(), "sandbox" if settings.outside is not None else "together")
+        return open_store(settings.place(), "sandbox" if settings.outside is not None else "together")
 
     def together(self, settings: Settings) -> tuple[str, str | None]:
         """Where slots' models are asked, and with which key: of one moment, as a key must not go where another one

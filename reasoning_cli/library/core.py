@@ -42,8 +42,7 @@ from reasoning_cli.gateway.log.recorder import Recorder
 from reasoning_cli.gateway.slot_cache import Book
 from reasoning_cli.gateway.waking import Waker
 from reasoning_cli.library.results import DecisionResult, ServiceClosedError
-from reasoning_cli.settings import environment, load_settings
-from reasoning_cli.values import is_address
+from reasoning_cli.settings import environment, load_settings, naming_store
 
 _log = logging.getLogger(__name__)
 _SHADOW_SECONDS = 10.0  # that a service which closes waits for models that nobody waits for
@@ -55,9 +54,7 @@ def account_of(profile: str | None, db: str | Path | None, *, sandbox: bool) -> 
     """The account that is meant, with the sandbox running where that is. Raises ConfigurationError, UsageError."""
     from reasoning_cli.paths import find_paths
 
-    flags = {}
-    if db is not None:
-        flags[s.STORE_PATH.name] = str(db) if is_address(str(db)) else str(Path(db).expanduser().absolute())
+    flags = {} if db is None else naming_store(str(db))
     if sandbox:
         flags[s.SANDBOX.name] = "true"
     environ = environment()

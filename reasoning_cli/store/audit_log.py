@@ -61,8 +61,8 @@ class Events:
     ) -> list[Event]:
         """The newest `limit` events (all without one) with since <= at < until, in the order they were added."""
         rows = self._store.rows(
-            "SELECT * FROM (SELECT * FROM events WHERE (:since IS NULL OR at >= :since)"
-            " AND (:until IS NULL OR at < :until) ORDER BY seq DESC LIMIT :limit) AS newest ORDER BY seq",
+            "SELECT * FROM (SELECT * FROM events WHERE (at >= :since OR :since IS NULL)"
+            " AND (at < :until OR :until IS NULL) ORDER BY seq DESC LIMIT :limit) AS newest ORDER BY seq",
             {
                 "since": to_ms(since) if since else None,
                 "until": to_ms(until) if until else None,

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Protocol, Self
 from reasoning_cli.errors import DataError
 from reasoning_cli.store import migrations
 from reasoning_cli.store.foreign_schema import Stranger, strangers
+from reasoning_cli.values import DatabaseAddress
 
 Value = str | int | float | bytes | None
 Parameters = Sequence[Value] | Mapping[str, Value]
@@ -85,11 +86,22 @@ class StoreCheck:
     strangers: tuple[Stranger, ...] = ()
 
 
+class MissingStoreError(DataError):
+    """There is no store where one was to be opened without making it."""
+
+
+class UnreachableError(DataError):
+    """The store is behind a network, and does not answer: what was to be written was not, or nobody knows. The same
+    again may succeed."""
+
+
 class Store:
     """One open database. Made by `open_store`; the other modules of this room use its methods.
 
     One that can only be read says why in `read_only_for`, which is raised where something is to be written.
     """
+
+    numbers_may_return = True  # of the highest samples, once they are deleted
 
     def __init__(
         self, path: Path, realm: str, connection: sqlite3.Connection, read_only_for: DataError | None = None
@@ -100,6 +112,16 @@ class Store:
         self.read_only_for = read_only_for
         # A gateway writes from whichever worker thread is free; two transactions must not mix on one connection.
         self._writing = threading.RLock()
+
+    @property
+    def place(self) -> Path | DatabaseAddress:
+        """What another process opens it by."""
+        return self.path.absolute()
+
+    @property
+    def name(self) -> str:
+        """What it is called where people read it."""
+        return str(self.path)
 
     def __enter__(self) -> Self:
         return self
@@ -155,14 +177,15 @@ class Store:
         with self.transaction() as connection:
             return connection.execute(sql, parameters).rowcount
 
-    def write_many(self, sql: str, parameters: Iterable[Parameters]) -> int:
+    def write_many(self, sql: str, parameters: Iterable[Parameters], *, exclusive: bool = True) -> int:
         """Run one statement for many rows in one transaction, all or none; the number of rows changed."""
-        with self.transaction() as connection:
+        with self.transaction(exclusive=exclusive) as connection:
             return connection.executemany(sql, parameters).rowcount
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """All that is written inside is stored together, or not at all; nobody else writes meanwhile."""
+    def transaction(self, *, exclusive: bool = True) -> Iterator[Connection]:
+        """All that is written inside is stored together, or not at all; nobody else writes meanwhile. What is not
+        `exclusive` adds rows that nobody else writes: an engine that can lets others write at the same time."""
         self.require_writable()
         with self._writing, translated(self.path):
             self.connection.execute("BEGIN IMMEDIATE")
@@ -188,6 +211,19 @@ class Store:
         """The names of all tables."""
         return [row[0] for row in self.rows("SELECT name FROM sqlite_master WHERE type='table' ORDER BY name")]
 
+    def engine(self) -> tuple[str, str]:
+        """What runs the store, and its version."""
+        return "sqlite", sqlite3.sqlite_version
+
+    def schema_version(self) -> int:
+        """Which step of the schema it is at."""
+        return self.number("PRAGMA user_version")
+
+    def word_indexes(self) -> list[str]:
+        """The search indexes, which hold words of deleted rows until their parts are merged."""
+        found = self.rows("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL TABLE%fts5%'")
+        return [row[0] for row in found]
+
     def columns(self, table: str) -> list[Column]:
         """The columns of a table, in its order."""
         found = self.rows(f"PRAGMA table_info({table})")
@@ -196,6 +232,27 @@ class Store:
     def links(self, table: str) -> list[tuple[str, str, str]]:
         """What a table refers to: by which of its columns, to which table, to which column of that."""
         return [(row["from"], row["table"], row["to"]) for row in self.rows(f"PRAGMA foreign_key_list({table})")]
+
+    def number_after(self, connection: Connection, table: str, key: str, highest: int) -> None:
+        """Let rows that get their number here get a higher one than those that bring theirs along, in a transaction:
+        SQLite counts from the highest there is."""
+
+    def highest_number(self, table: str, key: str) -> int:
+        """The highest number a table ever gave, as far as that is known."""
+        highest = self.number(f"SELECT coalesce(max({key}), 0) FROM {table}")
+        if table != "samples":
+            return highest
+        return max(highest, self.number("SELECT CAST(value AS INTEGER) FROM about WHERE name = 'last_seq'"))
+
+    def set_highest_number(self, connection: Connection, table: str, key: str, highest: int) -> None:
+        """Let a table, whose rows came from elsewhere, give no number again that was given there."""
+        if table == "samples":  # of other rows nothing outside knows the numbers
+            connection.execute(
+                "INSERT INTO about(name, value) SELECT 'last_seq', :highest"
+                " WHERE :highest > (SELECT coalesce(max(seq), 0) FROM samples)"
+                " ON CONFLICT(name) DO UPDATE SET value = excluded.value",
+                {"highest": highest},
+            )
 
     def free_pages(self) -> int:
         """How many pages deletions have freed that `give_back_pages` can hand back."""
@@ -282,7 +339,7 @@ class Store:
         return StoreCheck(
             path=self.path,
             realm=self.realm,
-            schema_version=self.number("PRAGMA user_version"),
+            schema_version=self.schema_version(),
             size_bytes=self.size_bytes(),
             problems=tuple(line for line in found if line != "ok"),
             strangers=tuple(strange),

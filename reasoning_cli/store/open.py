@@ -11,17 +11,40 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from reasoning_cli.errors import DataError
+from reasoning_cli.paths import make_private_dir
 from reasoning_cli.store import migrations
-from reasoning_cli.store.database import DOCTOR, Store, check_ours, connect, family, opened, translated, version_of
+from reasoning_cli.store.database import (
+    DOCTOR,
+    MissingStoreError,
+    Store,
+    check_ours,
+    connect,
+    family,
+    opened,
+    translated,
+    version_of,
+)
+from reasoning_cli.values import DatabaseAddress
 
 
-def open_store(path: Path, realm: str = "together", *, create: bool = True, or_read: bool = False) -> Store:
-    """Open the database at `path`, making or upgrading it first when needed.
+def open_store(
+    place: Path | DatabaseAddress, realm: str = "together", *, create: bool = True, or_read: bool = False
+) -> Store:
+    """Open the store at `place`, a file or a database on PostgreSQL, making or upgrading it first when needed.
 
     `realm` is `together` or `sandbox`, written into the file when it is made: what was rehearsed on the sandbox never
     mixes with what cost money. Raises DataError for anything that keeps the file from being used; with `or_read` not
     for a disk that is full or cannot be written, from which it is then read alone.
     """
+    if isinstance(place, DatabaseAddress):
+        from reasoning_cli.store.postgres import open_postgres
+
+        make_private_dir(place.beside.parent)
+        return open_postgres(place, place.beside, realm, create=create, or_read=or_read)
+    return _open_file(place, realm, create=create, or_read=or_read)
+
+
+def _open_file(path: Path, realm: str, *, create: bool, or_read: bool) -> Store:
     try:
         return Store(path, realm, _open_to_write(path, realm, create=create))
     except DataError as problem:
@@ -74,7 +97,7 @@ def _open_to_write(path: Path, realm: str, *, create: bool) -> sqlite3.Connectio
         try:
             if not path.exists() or path.stat().st_size == 0:
                 if not create:
-                    raise DataError(f"there is no database at `{path}`", hint="`reasoning setup` makes one")
+                    raise MissingStoreError(f"there is no database at `{path}`", hint="`reasoning setup` makes one")
                 _create(path, realm)
         except OSError as error:
             raise DataError(

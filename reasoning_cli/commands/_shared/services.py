@@ -13,7 +13,9 @@ from pathlib import Path
 
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.session import Session
+from reasoning_cli.errors import UsageError
 from reasoning_cli.paths import HOME_VARIABLE
+from reasoning_cli.values import DatabaseAddress
 
 LINGER = "# a user's services end with the last session: `loginctl enable-linger` keeps them, and starts them at boot"
 
@@ -39,6 +41,13 @@ def cron_line(session: Session, *words: str) -> str:
 
 
 def _command(session: Session, words: tuple[str, ...]) -> list[str]:
+    url = session.settings.resolve(s.STORE_URL)
+    if isinstance(session.settings.place(), DatabaseAddress) and url.source is not s.Source.FILE:
+        # What is printed would hold its password.
+        raise UsageError(
+            f"the address of the store is said by {url.where} alone, and nothing that starts by itself knows that",
+            "`reasoning config set store.url postgresql://…` puts it into the settings file",
+        )
     database = session.settings.resolve(s.STORE_PATH)
     of_shell = database.value is not None and database.source not in (s.Source.FILE, s.Source.DEFAULT)
     path = ["--db", str(database.value.absolute())] if of_shell and database.value is not None else []

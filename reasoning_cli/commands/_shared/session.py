@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -10,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import typer
@@ -19,9 +17,8 @@ from reasoning_cli import settings as s
 from reasoning_cli.errors import ConfigurationError
 from reasoning_cli.paths import DEFAULT_PROFILE, PROFILE_VARIABLE, Paths, chosen_profile, find_paths
 from reasoning_cli.redact import redact
-from reasoning_cli.settings import Settings, checked, environment, read_settings
+from reasoning_cli.settings import Settings, checked, environment, naming_store, read_settings
 from reasoning_cli.terminal.console import Color, Terminal
-from reasoning_cli.values import is_address
 
 if TYPE_CHECKING:
     from reasoning_cli.engines.clients import Cloud
@@ -63,10 +60,7 @@ class Session:
         if sandbox:
             flags[s.SANDBOX.name] = "true"
         if database is not None:
-            if not is_address(database):  # which the setting refuses as it was typed
-                with contextlib.suppress(OSError):  # the working folder has gone: whoever asks for the file is told
-                    database = str(Path(database).expanduser().absolute())
-            flags[s.STORE_PATH.name] = database
+            flags |= naming_store(database)
         if plain_http:
             flags[s.PLAIN_HTTP.name] = "true"
         session = cls(terminal, flags, profile)
@@ -87,6 +81,12 @@ class Session:
         """The options that lead another run to the same account and data, by the same ways."""
         plain = ("--allow-plain-http",) if s.PLAIN_HTTP.name in self.flags else ()
         return (*self._profile_options, *(("--sandbox",) if self.in_sandbox else ()), *plain)
+
+    @property
+    def database_option(self) -> list[str]:
+        """The option that leads another run to the same store, where one was given."""
+        named = self.flags.get(s.STORE_URL.name) or self.flags.get(s.STORE_PATH.name)
+        return [f"--db={named}"] if named else []
 
     @cached_property
     def settings(self) -> Settings:
@@ -196,7 +196,7 @@ class Session:
         from reasoning_cli.store.open import open_store
 
         realm = "sandbox" if self.in_sandbox else "together"
-        return open_store(self.settings.database(), realm, or_read=True)
+        return open_store(self.settings.place(), realm, or_read=True)
 
     @property
     def is_without_together(self) -> bool:

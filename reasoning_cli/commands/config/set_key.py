@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -64,7 +65,8 @@ def _agreed(session: Session, project: KeyProject, *, yes: bool) -> bool:
     from reasoning_cli.operations.account.api_key import left_behind
 
     left: list[DeploymentRecord] = []
-    if session.settings.database().exists():
+    place = session.settings.place()
+    if not isinstance(place, Path) or place.exists():
         left = left_behind(session.store, project.id)
     before = _project_before(session)
     if not left and (before is None or before.id == project.id):

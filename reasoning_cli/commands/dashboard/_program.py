@@ -144,8 +144,7 @@ class InProcess:
 
 def run_words(session: Session) -> Callable[..., Outcome]:
     """How the dashboard acts: the program itself, as it would be typed with the account and data of this session."""
-    database = [f"--db={path}"] if (path := session.flags.get(s.STORE_PATH.name)) else []
-    begin = [sys.executable, "-m", "reasoning_cli", *session.global_options, *database]
+    begin = [sys.executable, "-m", "reasoning_cli", *session.global_options, *session.database_option]
 
     def run(*words: str, stdin: str | None = None) -> Outcome:
         # In a session of its own: Ctrl-C at the dashboard does not break off what somebody said yes to.

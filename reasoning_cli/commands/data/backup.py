@@ -56,10 +56,9 @@ def restore(
 
     session = session_of(ctx)
     terminal = session.terminal
-    database = session.settings.database()
-    plan = plan_restore(database, _realm(session), file, session.now())
+    plan = plan_restore(session.settings.place(), _realm(session), file, session.now())
     record: dict[str, object] = {
-        "path": database,
+        "path": plan.database,
         "samples": plan.facts.samples,
         "samples_now": plan.present.samples if plan.present else None,
         "kept_as": plan.aside if plan.present else None,
@@ -78,7 +77,7 @@ def restore(
         terminal.json({**record, "forgotten": forgotten})
         return
     aside = f" What was there is {plan.aside}." if plan.present else ""
-    terminal.say(f"{database} is as it was in {file}.{aside}")
+    terminal.say(f"{plan.database} is as it was in {file}.{aside}")
     if forgotten is None:
         terminal.warn("what was there is broken, so it is not known what had been forgotten since the copy was made")
     if forgotten:
@@ -94,7 +93,7 @@ def vacuum(ctx: typer.Context, json: JsonOption = False) -> None:
     session = session_of(ctx)
     terminal = session.terminal
     with waiting(terminal, "writing anew") as shown:
-        done = write_anew(session.settings.database(), _realm(session), _shows(shown))
+        done = write_anew(session.settings.place(), _realm(session), _shows(shown))
     if json:
         terminal.json({"before_bytes": done.before_bytes, "after_bytes": done.after_bytes})
     else:

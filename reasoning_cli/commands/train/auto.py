@@ -118,8 +118,8 @@ def tend_loops(session: Session, keeper: Keeper) -> list[Loop]:
     hours; the loops whose state is to be reported."""
 
     def begin(model_type: str) -> None:
-        database = [f"--db={path}"] if (path := session.flags.get(s.STORE_PATH.name)) else []
-        words = [*session.global_options, *database, "train", "auto", spell_model_type(model_type), "--once"]
+        options = [*session.global_options, *session.database_option]
+        words = [*options, "train", "auto", spell_model_type(model_type), "--once"]
         # It outlives a guard that looks once. What goes wrong in it is in the loop's state, not in its output.
         begun = subprocess.Popen(
             [sys.executable, "-m", "reasoning_cli", *words],

@@ -18,6 +18,7 @@ from reasoning_cli.gateway.dialects.forms import Unreadable
 from reasoning_cli.gateway.log.capture import Decision, Recording, Rooms, records_of
 from reasoning_cli.gateway.log.dating import Dating
 from reasoning_cli.operations.data.addressing import Addresser
+from reasoning_cli.store.database import UnreachableError
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
 
@@ -115,28 +116,50 @@ class Recorder:
             self._wake.clear()
             while self._queue:
                 made, taken, taken_bytes = self._next(rooms)
-                try:
-                    if store is None:
-                        store = self._open_store()
-                        store.write_often()
-                    self._write(store, made)
-                except ReasoningError as error:
-                    self._failed(error, len(made))
-                    if store is not None:
-                        store.close()
-                        store = None
-                    if not self._stopping:
-                        time.sleep(_RETRY_SECONDS)
-                finally:
-                    with self._lock:
-                        self.figures.waiting_bytes -= taken_bytes
-                    with self._written:
-                        self._done += taken
-                        self._written.notify_all()
+                store = self._stored(store, made)
+                with self._lock:
+                    self.figures.waiting_bytes -= taken_bytes
+                with self._written:
+                    self._done += taken
+                    self._written.notify_all()
             if self._stopping and not self._queue:
                 if store is not None:
                     store.close()
                 return
+
+    def _stored(self, store: Store | None, made: list[Recording]) -> Store | None:
+        """Write records, and the store to go on with; None where it failed. A store that does not answer is tried again
+        with the same ones, while what comes waits in the queue; at the end once."""
+        again = False
+        while True:
+            try:
+                if store is None:
+                    store = self._open_store()
+                    store.write_often()
+                self._write(store, made, again)
+                return store
+            except ReasoningError as error:
+                if store is not None:
+                    store.close()
+                    store = None
+                again = isinstance(error, UnreachableError) and not self._stopping
+                self._failed(error, 0 if again else len(made))
+                if not self._stopping:
+                    time.sleep(_RETRY_SECONDS)
+                elif isinstance(error, UnreachableError):
+                    self._give_up()
+                if not again:
+                    return None
+
+    def _give_up(self) -> None:
+        """Count what waits as dropped: each further try would take as long as the first."""
+        with self._lock, self._written:
+            while self._queue:
+                decision = self._queue.popleft()
+                self.figures.waiting_bytes -= decision.size_bytes
+                self.figures.dropped += 1
+                self._done += 1
+            self._written.notify_all()
 
     def _next(self, rooms: Rooms) -> tuple[list[Recording], int, int]:
         """The records of what waits, as many as are written at once, and how many decisions and bytes these were."""
@@ -157,10 +180,10 @@ class Recorder:
                 self._failed(error, 1)
         return made, taken, taken_bytes
 
-    def _write(self, store: Store, made: list[Recording]) -> None:
+    def _write(self, store: Store, made: list[Recording], again: bool) -> None:
         """Store them; what no database can hold, such as a number of 65 bits, goes without the others."""
         try:
-            self._write_together(store, made)
+            self._write_together(store, made, again)
         except ReasoningError:
             raise
         except Exception as error:
@@ -168,13 +191,16 @@ class Recorder:
                 self._failed(error, 1)
             else:
                 for pair in made:
-                    self._write(store, [pair])
+                    self._write(store, [pair], again)
 
-    def _write_together(self, store: Store, made: list[Recording]) -> None:
+    def _write_together(self, store: Store, made: list[Recording], again: bool) -> None:
         if not made:
             return
         Samples(store).insert_many([sample for sample, _ in made])
-        if attempts := [attempt for _, beside in made for attempt in beside]:
+        attempts = [attempt for _, beside in made for attempt in beside]
+        if again:  # nobody knows whether they were written the first time
+            attempts = [attempt for attempt in attempts if not Attempts(store).of_sample(attempt.sample_id)]
+        if attempts:
             Attempts(store).insert_many(attempts)
         self.figures.stored += len(made)
         self.figures.last_error = None

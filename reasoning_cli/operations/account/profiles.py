@@ -9,6 +9,7 @@ from pathlib import Path
 from reasoning_cli import settings as s
 from reasoning_cli.errors import ConfigurationError
 from reasoning_cli.paths import DEFAULT_PROFILE, chosen_profile, find_paths
+from reasoning_cli.redact import bare_address
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Profile:
     name: str
     in_use: bool
     config_file: Path
-    database: Path | None
+    database: Path | str | None
     has_key: bool | None
     problem: str | None = None
 
@@ -35,9 +36,10 @@ def _profile(environ: Mapping[str, str], name: str, in_use: bool) -> Profile:
     found = s.read_settings(paths, environ)
     settings = found.outside or found  # one that works on the sandbox has its own things all the same
     try:
-        key, database = settings.get(s.API_KEY), settings.database()
+        key, place = settings.get(s.API_KEY), settings.place()
         for problem in settings.problems:
             raise problem
     except ConfigurationError as error:
         return Profile(name, in_use, paths.config_file, None, None, error.message)
+    database = place if isinstance(place, Path) else bare_address(place.url)
     return Profile(name, in_use, paths.config_file, database, key is not None)

@@ -13,6 +13,7 @@ from reasoning_cli.store.backup import (
     BackupSeen,
     CopyFacts,
     Progress,
+    check_copy,
     compact_database,
     copy_database,
     copy_facts,
@@ -25,6 +26,8 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.migrations import VERSION
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.tombstones import Forgotten
+from reasoning_cli.store.transfer import transfer
+from reasoning_cli.values import DatabaseAddress
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ def back_up(
         raise UsageError(f"`{out}` is the database itself", "name another file")
     if out.exists() and not force:
         raise UsageError(f"`{out}` exists", "name another file, or add --force to replace it")
+    if not isinstance(store.place, Path):
+        return _back_up_rows(store, out, now, on_progress)
     if store.read_only_for is not None:
         copy_database(store.path, out, on_progress, connection=store.connection)
         return copy_facts(out)
@@ -66,8 +71,36 @@ def back_up(
     return copy_facts(out)
 
 
-def plan_restore(database: Path, realm: str, copy: Path, now: datetime) -> RestorePlan:
+def _back_up_rows(store: Store, out: Path, now: datetime, on_progress: Progress) -> CopyFacts:
+    """A file with all that is in a database of another kind, compared with it row by row before it takes its name."""
+    draft = out.with_name(f".{out.name}.part")
+    leftovers = [draft.with_name(f"{draft.name}{end}") for end in ("", "-wal", "-shm", ".lock")]
+    for file in leftovers:
+        file.unlink(missing_ok=True)
+    try:
+        with open_store(draft, store.realm) as target:
+            transfer(store, target, lambda doing, done, total: on_progress(doing, done / max(1, total)))
+            target.shorten_log()
+        check_copy(draft, on_progress)
+        draft.replace(out)
+    finally:
+        for file in leftovers:
+            file.unlink(missing_ok=True)
+    if store.read_only_for is None:
+        remember_backup(store, BackupSeen(now, out.absolute()))
+    return copy_facts(out)
+
+
+def require_file(place: Path | DatabaseAddress, hint: str) -> Path:
+    """The file of a store. Raises UsageError for one on PostgreSQL, where the server does what is asked for."""
+    if not isinstance(place, Path):
+        raise UsageError("this is for a store in a file, and yours is on PostgreSQL", hint)
+    return place
+
+
+def plan_restore(place: Path | DatabaseAddress, realm: str, copy: Path, now: datetime) -> RestorePlan:
     """What putting a copy back would do; raises for a file that is none, or not of this realm."""
+    database = require_file(place, f"into an empty schema: `reasoning store copy {copy} postgresql://…`")
     if not copy.exists():
         raise NotFoundError(f"there is no file `{copy}`", "give one that `reasoning data backup` wrote")
     if not copy.is_file():
@@ -113,8 +146,9 @@ def run_restore(
         return forget_again(store, now, on_progress=notify)
 
 
-def vacuum(database: Path, realm: str, on_progress: Progress = silent) -> Vacuumed:
+def vacuum(place: Path | DatabaseAddress, realm: str, on_progress: Progress = silent) -> Vacuumed:
     """Write the database anew without gaps; sizes before and after. Raises DataError while anybody uses it."""
+    database = require_file(place, "the server vacuums by itself; `VACUUM (FULL, ANALYZE)` in psql writes tables anew")
     with open_store(database, realm, create=False) as store:
         before = store.size_bytes()
     compact_database(database, on_progress)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reasoning_cli.errors import ConfigurationError, ExitCode, ReasoningError
 from reasoning_cli.settings import Settings
-from reasoning_cli.store.database import Store
+from reasoning_cli.store.database import MissingStoreError, Store
 from reasoning_cli.store.open import open_store
 
 
@@ -48,8 +48,10 @@ def failed(name: str, error: ReasoningError) -> Check:
 
 
 def database_path(settings: Settings) -> Path | None:
-    """The database of this run; None when the setting makes no sense, which is shown among the settings."""
+    """The database file of this run, or beside which path its locks lie; None when the settings make no sense, which is
+    shown among them."""
     try:
+        settings.place()
         return settings.database()
     except ConfigurationError:
         return None
@@ -57,7 +59,12 @@ def database_path(settings: Settings) -> Path | None:
 
 def existing_store(settings: Settings) -> Store | None:
     """The store, if there is one: looking makes none. Raises what keeps it from being opened."""
-    path = database_path(settings)
-    if path is None or not path.exists():
+    if database_path(settings) is None:
         return None
-    return open_store(path, "together" if settings.outside is None else "sandbox", create=False, or_read=True)
+    place = settings.place()
+    if isinstance(place, Path) and not place.exists():
+        return None
+    try:
+        return open_store(place, "together" if settings.outside is None else "sandbox", create=False, or_read=True)
+    except MissingStoreError:
+        return None

@@ -103,7 +103,8 @@ def _database(settings: Settings, now: datetime) -> Iterator[Check]:
     path = database_path(settings)
     if path is None:
         return
-    mount = mount_of(path)
+    in_file = isinstance(settings.place(), Path)
+    mount = mount_of(path) if in_file else None
     if mount is not None and mount.is_network:
         yield warn(
             "database",
@@ -117,7 +118,7 @@ def _database(settings: Settings, now: datetime) -> Iterator[Check]:
             yield ok("database", "no database yet; it is made when first needed")
             return
         with store:
-            found = store.check()
+            name, found = store.name, store.check()
             unwritable = store.read_only_for
             copied, labelled = last_backup(store), Samples(store).labelled()
             runs, forms = not_shown(store), list(_forms(settings, store))
@@ -126,19 +127,22 @@ def _database(settings: Settings, now: datetime) -> Iterator[Check]:
         yield failed("database", error)
         return
     if found.problems:
-        yield fail("database", f"{path} is damaged: {found.problems[0]}", f"mv {path} {path}.bad")
+        aside = f"mv {path} {path}.bad" if in_file else "reasoning store copy FILE postgresql://…"
+        yield fail("database", f"{name} is damaged: {found.problems[0]}", aside)
     elif found.strangers:
         first = found.strangers[0]
         more = f", and {len(found.strangers) - 1} more" if len(found.strangers) > 1 else ""
         yield fail("database", f"{path} holds {first}{more}", first.cure(path))
     else:
         megabytes = found.size_bytes / 1_000_000
-        said = f"database {megabytes:.1f} MB, schema {found.schema_version}, intact"
+        where = "" if in_file else f" {name}"
+        said = f"database{where} {megabytes:.1f} MB, schema {found.schema_version}, intact"
         if unwritable is None:
             yield ok("database", said)
         else:
             why = f"{said}, but can only be read: {unwritable.message}"
-            yield fail("database", why, "reasoning config set store.path FILE", unwritable.exit_code)
+            fix = "reasoning config set store.path FILE" if in_file else unwritable.hint
+            yield fail("database", why, fix, unwritable.exit_code)
         yield from _copies(copied, labelled, now)
         yield from map(_training, runs)
         yield from forms

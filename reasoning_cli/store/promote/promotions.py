@@ -65,6 +65,8 @@ class Promotions:
         the caller tells by its model whether it is the one it meant."""
         given = {"model_type": model_type, "model": model, "by": by, "started_at": at, "updated_at": at, **values}
         given.setdefault("stage", "planned")
+        if (going := self.going(model_type)) is not None:  # a row that conflicts would use up a number
+            return going
         self._store.write(
             f"INSERT INTO promotions({', '.join(given)}) VALUES ({', '.join(f':{name}' for name in given)})"
             " ON CONFLICT DO NOTHING",

@@ -102,6 +102,8 @@ class WholeRows:
         added = 0
         tables = {child.table for child in self._children}
         with self._store.transaction() as connection:
+            for table, key, highest in self._numbers(rows):
+                self._store.number_after(connection, table, key, highest)
             for row in rows:
                 if connection.execute("SELECT 1 FROM samples WHERE id = ?", (row["id"],)).fetchone():
                     continue
@@ -114,6 +116,14 @@ class WholeRows:
                     self._insert_children(connection, child, row.get(child.table), {"seq": seq, "id": row["id"]})
                 added += 1
         return added
+
+    def _numbers(self, rows: Sequence[Mapping[str, Value]]) -> Iterator[tuple[str, str, int]]:
+        """The highest number that rows bring along, by table and column."""
+        yield "samples", "seq", max((seq for row in rows if isinstance(seq := row["seq"], int)), default=0)
+        for child in self._children:
+            texts = [text for row in rows if isinstance(text := row.get(child.table), str)]
+            brought = [item.get(child.key) for text in texts for item in json.loads(text)]
+            yield child.table, child.key, max((key for key in brought if isinstance(key, int)), default=0)
 
     def delete_unchanged(self, step: Step, hashes: Mapping[int, bytes]) -> int:
         """Delete the samples of these numbers that are still what their hash says; how many went."""

@@ -98,8 +98,8 @@ class Labels:
     ) -> list[LabelRecord]:
         """Changes, newest first: of one sample or of all, by one person or by all, those before a number."""
         rows = self._store.rows(
-            f"{_HISTORY} WHERE (:sample IS NULL OR labels.sample_seq = (SELECT seq FROM samples WHERE id = :sample))"
-            " AND (:by IS NULL OR labels.by = :by) AND (:before IS NULL OR labels.number < :before)"
+            f"{_HISTORY} WHERE (labels.sample_seq = (SELECT seq FROM samples WHERE id = :sample) OR :sample IS NULL)"
+            " AND (labels.by = :by OR :by IS NULL) AND (labels.number < :before OR :before IS NULL)"
             " ORDER BY labels.number DESC LIMIT :limit",
             {"sample": sample_id, "by": by, "before": before, "limit": limit},
         )

@@ -48,8 +48,8 @@ def erasing(store: Store) -> Iterator[Step]:
     """Inside, what is changed or deleted is written over; at the end search index and write-ahead log follow."""
     with store.overwriting(), small_steps(store) as step:
         yield step
-        for row in list(store.rows("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL TABLE%fts5%'")):
-            _merge_index(store, step, row[0])
+        for table in store.word_indexes():
+            _merge_index(store, step, table)
 
 
 def _merge_index(store: Store, step: Step, table: str) -> None:

@@ -130,8 +130,8 @@ class Samples:
         """Store samples in one transaction; how many were not there before."""
         try:
             rows = [_parameters(sample) for sample in samples]
-            with self._store.transaction() as connection:
-                if next_number(connection) is not None:
+            with self._store.transaction(exclusive=False) as connection:
+                if self._store.numbers_may_return and next_number(connection) is not None:
                     return connection.executemany(_INSERT_NEXT, rows).rowcount
                 return sum(
                     connection.execute(statement, parameters).rowcount for statement, parameters in _inserts(rows)

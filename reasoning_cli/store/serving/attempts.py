@@ -49,7 +49,7 @@ class Attempts:
 
     def insert_many(self, attempts: Sequence[AttemptRecord]) -> int:
         """Keep attempts, in one transaction; their samples must be there."""
-        return self._store.write_many(_INSERT, [_parameters(attempt) for attempt in attempts])
+        return self._store.write_many(_INSERT, [_parameters(attempt) for attempt in attempts], exclusive=False)
 
     def of_sample(self, sample_id: str) -> list[AttemptRecord]:
         """What was tried beside one sample, in order."""

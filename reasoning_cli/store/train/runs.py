@@ -80,6 +80,8 @@ class TrainingRuns:
 
         The caller tells by the plan whether it is the one it meant.
         """
+        if (going := self.going(model_type)) is not None:  # a row that conflicts would use up a number
+            return going
         self._store.write(
             "INSERT INTO training_runs(model_type, started_at, updated_at, stage, base, method, plan)"
             " VALUES (?, ?, ?, 'planned', ?, ?, ?) ON CONFLICT DO NOTHING",

@@ -18,6 +18,8 @@ from reasoning_cli.store.samples.training_log import Samples
 from tests.commands.data.test_review import ANSWERS, decision
 from tests.conftest import Run
 
+pytestmark = pytest.mark.both_engines
+
 FIRST = "0001-decision"
 
 

@@ -13,6 +13,8 @@ from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from tests.conftest import Run
 
+pytestmark = pytest.mark.both_engines
+
 NOW = datetime.now(UTC)
 
 
@@ -123,6 +125,7 @@ def test_an_archive_and_back(reasoning: Run, database: Path) -> None:
     assert json.loads(reasoning("data", "stats", "--json").stdout)["by_type"]["planning"]["labels"] == {"good": 10}
 
 
+@pytest.mark.sqlite
 def test_a_copy_and_back(reasoning: Run, database: Path) -> None:
     done = reasoning("data", "backup", "copy.db")
     assert done.stdout.startswith("120 samples and the ledger copied to copy.db, ")
@@ -141,6 +144,7 @@ def test_a_copy_and_back(reasoning: Run, database: Path) -> None:
     assert len(list(database.parent.glob("reasoning.db.before-restore-*"))) == 1
 
 
+@pytest.mark.sqlite
 def test_writing_anew_needs_the_database_alone(reasoning: Run, database: Path) -> None:
     with open_store(database) as store:
         store.number("SELECT count(*) FROM samples")
@@ -151,6 +155,7 @@ def test_writing_anew_needs_the_database_alone(reasoning: Run, database: Path) -
     assert total(reasoning) == 120
 
 
+@pytest.mark.sqlite
 def test_a_home_that_cannot_be_written_is_told(reasoning: Run, database: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for command in (("backup", tmp_path / "file" / "copy.db"), ("backup", tmp_path / "none" / "copy.db")):

@@ -19,6 +19,8 @@ from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
 from tests.conftest import Run
 from tests.redaction.test_redactor import PROMPT
 
+pytestmark = pytest.mark.both_engines
+
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ALICE = "5a0a03a7-2e7a-0814-abac-dd9139e87d8f"
 MAIL = "planted.address@mail.example"
@@ -69,6 +71,7 @@ def stored(home: Path) -> dict[str, Sample]:
         return {row.id: row for row in Samples(one).iterate()}
 
 
+@pytest.mark.sqlite
 def test_redact_takes_what_it_finds_out_of_every_text_and_out_of_the_file(
     reasoning: Run, store: Store, home: Path
 ) -> None:
@@ -113,6 +116,7 @@ def test_redact_takes_what_it_finds_out_of_every_text_and_out_of_the_file(
     assert stored(home) == after
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("command", [["redact"], ["forget", "--text", MAIL]], ids=lambda command: command[0])
 def test_the_search_index_forgets_it_too(reasoning: Run, store: Store, home: Path, command: list[str]) -> None:
     assert "s3" in reasoning("data", "search", "planted", "--format", "json").stdout
@@ -252,6 +256,7 @@ def test_forget_needs_to_be_told_what(reasoning: Run, store: Store, options: lis
     assert "--entity" in done.stderr
 
 
+@pytest.mark.sqlite
 def test_a_copy_that_is_put_back_holds_nothing_that_was_forgotten(reasoning: Run, store: Store, home: Path) -> None:
     store.close()
     copy = home / "copy.db"

@@ -21,6 +21,8 @@ from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.full_rows import WholeRows
 from reasoning_cli.store.samples.training_log import Sample, Samples
 
+pytestmark = pytest.mark.both_engines
+
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 

@@ -14,6 +14,8 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
 
+pytestmark = pytest.mark.both_engines
+
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
@@ -122,6 +124,7 @@ def test_doing_it_again_changes_nothing_and_other_feedback_stays(store: Store) -
     assert outcomes(store)[SPOKEN[0].id] == "thumbs up"
 
 
+@pytest.mark.sqlite
 def test_a_room_is_read_by_its_index(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, object]] = []
     rows = store.rows

@@ -19,6 +19,8 @@ from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.retention import Cut, delete_cut, small_steps
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, SampleRange, Samples
 
+pytestmark = pytest.mark.both_engines
+
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MONTH = Retention(days=30)
 

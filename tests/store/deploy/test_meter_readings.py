@@ -16,6 +16,8 @@ from reasoning_cli.store.deploy.deployments import CREATING, DELETED, Deployment
 from reasoning_cli.store.deploy.meter_readings import Ledger, Reading
 from reasoning_cli.store.open import open_store
 
+pytestmark = pytest.mark.both_engines
+
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 

@@ -17,6 +17,8 @@ from reasoning_cli.store.samples.exports import NumberSet
 from reasoning_cli.store.samples.rewrite import beside
 from reasoning_cli.store.samples.training_log import Samples
 
+pytestmark = pytest.mark.both_engines
+
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 

@@ -15,6 +15,8 @@ from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Sampl
 from reasoning_cli.values import MODEL_TYPES
 from tests.store.samples.test_training_log import NOON, sample
 
+pytestmark = pytest.mark.both_engines
+
 ROOMS = ("room-0001-a", "room-0001-b", None)
 FILTERS = [
     SampleFilter(),
@@ -67,6 +69,7 @@ def test_pages_together_are_everything_newest_first(store: Store, wanted: Sample
 
 
 @pytest.mark.parametrize("wanted", FILTERS)
+@pytest.mark.sqlite
 def test_a_page_is_read_in_the_order_of_an_index(store: Store, wanted: SampleFilter) -> None:
     statements: list[str] = []
     store.connection.set_trace_callback(statements.append)

@@ -17,6 +17,8 @@ from reasoning_cli.store.samples.search import BATCH, HIT_BEGINS, HIT_ENDS, Sear
 from reasoning_cli.store.samples.training_log import SampleFilter, Samples
 from tests.store.samples.test_training_log import NOON, sample
 
+pytestmark = pytest.mark.both_engines
+
 ANY = SampleFilter()
 
 

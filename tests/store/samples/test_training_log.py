@@ -17,6 +17,8 @@ from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.stats import sample_figures
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, SampleRange, Samples
 
+pytestmark = pytest.mark.both_engines
+
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -179,6 +181,7 @@ def test_an_empty_log_has_empty_figures(store: Store) -> None:
     assert figures.by_type == {}
 
 
+@pytest.mark.sqlite
 def test_reading_and_counting_use_the_indexes(store: Store) -> None:
     """Not a timing: the plan of the heavy questions must not fall back to sorting or reading whole rows."""
     seen: list[str] = []

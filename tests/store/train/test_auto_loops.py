@@ -14,6 +14,8 @@ from reasoning_cli.store.samples.labels import Labelling, Labels
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from reasoning_cli.store.train.auto_loops import Counted, Loop, Loops
 
+pytestmark = pytest.mark.both_engines
+
 AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 

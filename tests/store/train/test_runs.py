@@ -13,6 +13,8 @@ from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.exports import NumberSet, record_export
 from reasoning_cli.store.train.runs import TrainingRuns
 
+pytestmark = pytest.mark.both_engines
+
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 

@@ -18,6 +18,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import compress
 from operator import itemgetter
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Protocol
 
@@ -27,6 +28,7 @@ from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.operations.data.export.render import BYTES_PER_TOKEN, Renderer, Rules, csv_row
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.export_reader import TextRow, texts
+from reasoning_cli.values import DatabaseAddress
 
 BATCH = 250
 MOST_WORKERS = 4
@@ -260,6 +262,12 @@ def write_together(
             worker.done()
 
 
+def _spelt(place: Path | DatabaseAddress) -> str | dict[str, str]:
+    if isinstance(place, DatabaseAddress):
+        return {name: str(value) for name, value in asdict(place).items()}
+    return str(place)
+
+
 def _finished(worker: _Worker, batch: Batch, ends: _Ends) -> tuple[Batch, Facts]:
     return batch, worker.finish(ends)
 
@@ -279,7 +287,7 @@ class _Worker(contextlib.AbstractContextManager["_Worker"]):
         )
         self._notify(
             {
-                "database": str(store.path.absolute()),
+                "database": _spelt(store.place),
                 "realm": store.realm,
                 "rules": asdict(rules),
                 "sides": sides,

@@ -18,6 +18,7 @@ from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.data.export.batches import Batcher, Facts, Shared
 from reasoning_cli.operations.data.export.render import Rules
 from reasoning_cli.store.open import open_store
+from reasoning_cli.values import DatabaseAddress
 
 
 def main() -> None:
@@ -36,7 +37,7 @@ def _work() -> None:
         return  # the export ended while it was said
     job = json.loads(request)
     gc.disable()  # rows and lines have no circles
-    with open_store(Path(job["database"]), job["realm"], create=False) as store, store.each_page_once():
+    with open_store(_place(job["database"]), job["realm"], create=False) as store, store.each_page_once():
         batcher = Batcher(store, Rules(**job["rules"]), job["sides"])
         for line, shared in zip(sys.stdin.buffer, cycle(map(Shared, job["rendered"]))):
             if not line.endswith(b"\n"):
@@ -50,6 +51,12 @@ def _work() -> None:
                 place += len(piece)
             del pieces, content
             _say(facts)
+
+
+def _place(spelt: str | dict[str, str]) -> Path | DatabaseAddress:
+    if isinstance(spelt, str):
+        return Path(spelt)
+    return DatabaseAddress(spelt["url"], spelt["schema"], Path(spelt["beside"]))
 
 
 def _say(record: Facts | dict[str, object]) -> None:

@@ -1,0 +1,151 @@
+"""Stores on a real PostgreSQL in the place of files: each path a schema of its own, which the next test gets wiped."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from reasoning_cli.store import migrations
+from reasoning_cli.store import open as opening
+from reasoning_cli.store.database import MissingStoreError, Store
+from reasoning_cli.store.postgres import PostgresStore, open_postgres
+from reasoning_cli.values import DatabaseAddress
+from tests.sources.postgres_server import is_there, postgres_server
+
+_WIPE = """
+DO $$
+DECLARE t record; filled boolean;
+BEGIN
+  SET LOCAL session_replication_role = replica;
+  FOR t IN SELECT relname AS name FROM pg_class WHERE relnamespace = '{schema}'::regnamespace AND relkind = 'r'
+    AND relname NOT IN ('reasoning_steps', 'samples_words', 'samples_unread')
+  LOOP
+    EXECUTE format('SELECT EXISTS(SELECT 1 FROM {schema}.%I)', t.name) INTO filled;
+    IF filled THEN EXECUTE format('DELETE FROM {schema}.%I', t.name); END IF;
+  END LOOP;
+  FOR t IN SELECT relname AS name FROM pg_class WHERE relnamespace = '{schema}'::regnamespace AND relkind = 'S'
+  LOOP
+    PERFORM setval(format('{schema}.%I', t.name)::regclass, 1, false);
+  END LOOP;
+END $$
+"""
+
+
+class Schemas:
+    """The schemas of one server: which path has which, and which are free."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._admin = psycopg.connect(url, autocommit=True)
+        self._free: list[str] = []
+        self._taken: dict[Path, tuple[str, tuple[object, ...]]] = {}
+        self._count = 0
+
+    def close(self) -> None:
+        self._admin.close()
+
+    def address(self, path: Path, realm: str = "together") -> DatabaseAddress:
+        """The schema of a path, an empty one for a path that is new."""
+        if path not in self._taken:
+            steps = migrations.STEPS
+            if self._free and steps == _FIRST_STEPS:
+                schema = self._free.pop()
+                self._admin.execute(f"INSERT INTO {schema}.about(name, value) VALUES ('realm', '{realm}')")
+            else:
+                self._count += 1
+                schema = f"test_{self._count}"
+                open_postgres(DatabaseAddress(self.url, schema, path), path, realm).close()
+            self._taken[path] = schema, steps
+        return DatabaseAddress(self.url, self._taken[path][0], path)
+
+    def is_taken(self, path: Path) -> bool:
+        return path in self._taken
+
+    def give_back(self, folder: Path) -> None:
+        """After a test, those of paths in its folder: all are wiped, and those it changed the shape of are gone."""
+        for path in [path for path in self._taken if path.is_relative_to(folder)]:
+            schema, steps = self._taken.pop(path)
+            tables = self._admin.execute(
+                f"SELECT to_regclass('{schema}.samples_words') IS NULL AND (SELECT max(number) FROM"
+                f" {schema}.reasoning_steps) = {migrations.VERSION}"
+            ).fetchone()
+            assert tables is not None
+            if steps == _FIRST_STEPS and tables[0]:
+                self._admin.execute(_WIPE.format(schema=schema))
+                self._free.append(schema)
+            else:
+                self._admin.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+_FIRST_STEPS = migrations.STEPS
+
+
+@contextmanager
+def in_place_of_files(schemas: Schemas, monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[None]:
+    """Inside, whoever opens a path gets the schema of it, and programs that are started find that of the home."""
+
+    usual_file = opening._open_file
+
+    def open_file(path: Path, realm: str, *, create: bool, or_read: bool) -> Store:
+        path = path.absolute()
+        if path.suffix == ".part":  # what becomes a file in any case
+            return usual_file(path, realm, create=create, or_read=or_read)
+        if not create and not schemas.is_taken(path):
+            raise MissingStoreError(f"there is no database at `{path}`", "`reasoning setup` makes one")
+        return open_postgres(schemas.address(path, realm), path, realm, create=create, or_read=or_read)
+
+    monkeypatch.setattr(opening, "_open_file", open_file)
+    usual = schemas.address(home / "reasoning.db")
+    monkeypatch.setenv("REASONING_STORE_URL", usual.url)
+    monkeypatch.setenv("REASONING_STORE_SCHEMA", usual.schema)
+    try:
+        yield
+    finally:
+        schemas.give_back(home.parent)
+
+
+@contextmanager
+def server() -> Iterator[Schemas | None]:
+    """A server with nothing in it; None where there is no PostgreSQL."""
+    if not is_there():
+        yield None
+        return
+    with postgres_server() as url:
+        schemas = Schemas(url)
+        try:
+            yield schemas
+        finally:
+            schemas.close()
+
+
+_filled: dict[object, str] = {}
+
+
+def fill_log(store: PostgresStore, key: object) -> bool:
+    """Put in what a log was filled with before; False when none was yet."""
+    name = f"filled_{hashlib.sha256(repr((store.address.url, key)).encode()).hexdigest()[:16]}"
+    with psycopg.connect(store.address.url, autocommit=True) as admin:
+        if name not in _filled.values():
+            return False
+        for (table,) in admin.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", (name,)).fetchall():
+            admin.execute(f"DELETE FROM {store.address.schema}.{table}")
+            admin.execute(f"INSERT INTO {store.address.schema}.{table} SELECT * FROM {name}.{table}")
+    with store.transaction() as connection:
+        for table, key in (("samples", "seq"), ("labels", "number")):
+            store.number_after(connection, table, key, store.number(f"SELECT coalesce(max({key}), 0) FROM {table}"))
+    return True
+
+
+def keep_log(store: PostgresStore, key: object) -> None:
+    """Keep what a log was filled with for the next one."""
+    name = f"filled_{hashlib.sha256(repr((store.address.url, key)).encode()).hexdigest()[:16]}"
+    with psycopg.connect(store.address.url, autocommit=True) as admin:
+        admin.execute(f"CREATE SCHEMA {name}")
+        for table in ("samples", "labels", "about"):
+            admin.execute(f"CREATE TABLE {name}.{table} AS SELECT * FROM {store.address.schema}.{table}")
+    _filled[key] = name
