@@ -45,6 +45,22 @@ class Driven:
         Agent.attach = classmethod(attach)
         return {"placed": self.attached is not None and not self.attached.override.is_clean}
 
+    async def stream_in(self):
+        """Have the runtime take its answers as streams that it validates while they come."""
+        execute, self.chunks = self.runtime.dynamic_prompt_exec_from_state, []
+
+        async def streaming(*, options, **more):
+            options.on_stream_chunk = lambda chunk, _: self.chunks.append(chunk)
+            options.model = "TEXT_LARGE"  # 2.0.0a5 makes of its own constant a name that no model has
+            return await execute(options=options, **more)
+
+        self.runtime.dynamic_prompt_exec_from_state = streaming
+        return {}
+
+    async def streamed(self):
+        chunks, self.chunks[:] = "".join(self.chunks), []
+        return {"chunks": chunks}
+
     async def stop(self):
         stopping = asyncio.ensure_future(self.runtime.stop())
         await asyncio.sleep(0)

@@ -119,6 +119,18 @@ def test_a_streamed_answer_is_the_models_or_comes_as_the_original_says_it(driver
         assert [attempt.failure for attempt in Attempts(store).of_sample(stored()[1].id)] == ["refused: status 500"]
 
 
+def test_an_answer_that_is_validated_while_it_streams_goes_through_whole(driver: Driver, model: Provider) -> None:
+    for level in eliza_py.LEVELS:
+        for handler, says in ((own.model, MODEL_SAYS), (own.nonsense, eliza_py.ORIGINAL_SAYS)):
+            model.handler = handler
+            driver("start", level=level)
+            driver("stream_in")
+            answers = driver("say_all", messages=MESSAGES)
+            assert [answer["text"] for answer in answers] == [says] * len(MESSAGES), (level, says)
+            assert driver("streamed")["chunks"], "the runtime let them through while they came"
+            driver("stop")
+
+
 def test_a_hundred_overrides_under_load_lose_no_call(driver: Driver) -> None:
     driver("start")
     done = driver("storm", times=100, at_once=2)
