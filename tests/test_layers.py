@@ -53,6 +53,7 @@ ORDER = {
         "evaluate",
         "promote",
         "train",
+        "advice",
         "doctor",
     ),
     "store": ("samples", "serving", "deploy", "train", "evaluate", "promote"),

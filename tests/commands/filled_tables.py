@@ -20,11 +20,13 @@ from reasoning_cli.commands.train._eval_views import evaluation_columns
 from reasoning_cli.commands.train._views import trained_columns
 from reasoning_cli.commands.train.history import history_columns
 from reasoning_cli.errors import ConfigurationError
+from reasoning_cli.operations.advice.facts import SideBySide
 from reasoning_cli.operations.costs.breakeven import Comparison, Original
 from reasoning_cli.operations.costs.budget import Limits, Standing
 from reasoning_cli.operations.costs.ledger import Usage
 from reasoning_cli.operations.costs.report import By, CostLine, CostReport
 from reasoning_cli.operations.costs.token_prices import TokenPrice
+from reasoning_cli.operations.costs.ways import Baseline, Gpu, Known, Load, Proof, ProvenHead, Server, Speed, ways
 from reasoning_cli.operations.data.browse import Page
 from reasoning_cli.operations.data.stats import PersonalData, SampleStatistics
 from reasoning_cli.operations.deploy.activity import Activity
@@ -145,13 +147,37 @@ def _costs_events(terminal: Terminal) -> None:
 
 def _costs_compare(terminal: Terminal) -> None:
     price = TokenPrice("gpt-5", Decimal("1.25"), Decimal(10), date(2026, 11, 1), "https://openai.com/api/pricing")
+    original = Original("gpt-5", 2000, 120, Decimal(9000), Decimal(400), price)
+    proof = Proof(passes=True, at_most=Decimal("0.043"))
+    planning = Known(
+        "planning",
+        Load((Decimal(50),) * 18 + (Decimal(400),) * 5 + (Decimal(50),)),
+        Baseline("gpt-5", original.cents_per_decision, Speed(1240, 3900)),
+        gpu=Gpu(549, proof, Decimal("0.97"), Speed(310, 1180), running=True, live=True),
+        server=Server("local/qwen2.5-1.5b", Decimal(0), Proof(next="reasoning train eval planning --model local/qwen")),
+    )
+    deciding = Known(
+        "should-respond",
+        Load.even(Decimal(300)),
+        Baseline("gpt-5", original.cents_per_decision),
+        head=ProvenHead(
+            *("head/should-respond-1a2b3c4d", Decimal("0.31"), Decimal("0.019"), Decimal("0.05")),
+            next="reasoning train promote should-respond --to head/should-respond-1a2b3c4d",
+        ),
+        heads=True,
+    )
     show_comparisons(
         terminal,
         [
-            Comparison(
-                "planning", 2400, True, 549, Original("gpt-5", 2000, 120, Decimal(9000), Decimal(400), price), None
+            SideBySide(Comparison("planning", 2400, True, 549, original), planning, tuple(ways(planning))),
+            SideBySide(
+                Comparison("should_respond", 7200, False, None, original), deciding, tuple(ways(deciding)), True
             ),
-            Comparison("coding", 0, False, None, None, None),
+            SideBySide(
+                Comparison("coding", 0, False, None, None),
+                nothing := Known("coding", Load.even(Decimal(0)), None),
+                tuple(ways(nothing)),
+            ),
         ],
     )
 

@@ -7,7 +7,7 @@ of decisions an hour at which both cost the same.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from math import ceil
@@ -55,7 +55,7 @@ class Original:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One model type at the traffic of the last day.
+    """One model type at the traffic of a span, the last day unless told.
 
     `cents_per_hour` is what its deployment costs while it runs, with the replicas it runs on; None when none ever did.
     `busy` is the span of a day in which it pays, when it pays in some hours and not over the day.
@@ -68,10 +68,11 @@ class Comparison:
     original: Original | None
     busy: Hours | None = None
     newest_original: datetime | None = None  # where none of the last days is in the log
+    span: timedelta = DAY
 
     @property
     def decisions_per_hour(self) -> Decimal:
-        return Decimal(self.decisions) / 24
+        return Decimal(self.decisions) * 3600 / (self.span // timedelta(seconds=1))
 
     @property
     def own_cents_per_decision(self) -> Decimal | None:
@@ -97,14 +98,16 @@ class Comparison:
         return each * self.decisions_per_hour - self.cents_per_hour
 
 
-def compare(store: Store, prices: Mapping[str, TokenPrice], now: datetime) -> list[Comparison]:
-    """Every model type with decisions in the last day, or with a deployment."""
-    samples = Samples(store)
-    recent, older = traffic(store, now - DAY, now), traffic(store, now - LOOK_BACK, now)
+def compare(
+    store: Store, prices: Mapping[str, TokenPrice], now: datetime, since: datetime | None = None
+) -> list[Comparison]:
+    """Every model type with decisions since then (the last day unless told), or with a deployment."""
+    samples, since = Samples(store), since or now - DAY
+    recent, older = traffic(store, since, now), traffic(store, min(since, now - LOOK_BACK), now)
     found = []
     for model_type in MODEL_TYPES:
         decisions = sum(source.decisions for source in recent if source.model_type == model_type)
-        record = _deployment(store, model_type)
+        record = deployment_of(store, model_type)
         if not decisions and record is None:
             continue
         running = record is not None and record.ready_replicas > 0
@@ -117,12 +120,13 @@ def compare(store: Store, prices: Mapping[str, TokenPrice], now: datetime) -> li
             price * max(1, record.ready_replicas) if price is not None and record is not None else None,
             original,
             newest_original=None if original is not None else samples.newest_original(model_type),
+            span=now - since,
         )
         found.append(_with_busy_hours(samples, comparison, now))
     return found
 
 
-def _deployment(store: Store, model_type: str) -> DeploymentRecord | None:
+def deployment_of(store: Store, model_type: str) -> DeploymentRecord | None:
     """What serves the type, else the newest that ever did."""
     own = [record for record in Deployments(store).all() if record.model_type == model_type]
     return max(
@@ -155,6 +159,8 @@ def _original(model_type: str, seen: Sequence[Traffic], prices: Mapping[str, Tok
 def _with_busy_hours(samples: Samples, comparison: Comparison, now: datetime) -> Comparison:
     """With the longest run of hours of the last day in which it would have paid, where it does not over the day."""
     pays_from = comparison.pays_from
+    if comparison.span != DAY:  # the hours are those of one day
+        return comparison
     if pays_from is None or comparison.decisions_per_hour >= pays_from or comparison.decisions < pays_from:
         return comparison
     full = now.astimezone().replace(minute=0, second=0, microsecond=0)
@@ -168,11 +174,4 @@ def _with_busy_hours(samples: Samples, comparison: Comparison, now: datetime) ->
     if not best or len(best) == 24:
         return comparison
     hours = Hours(best[0].time(), (best[-1] + timedelta(hours=1)).time())
-    return Comparison(
-        comparison.model_type,
-        comparison.decisions,
-        comparison.running,
-        comparison.cents_per_hour,
-        comparison.original,
-        hours,
-    )
+    return replace(comparison, busy=hours)

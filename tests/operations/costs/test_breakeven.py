@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.commands.costs.compare import show_comparisons
+from reasoning_cli.commands.costs.compare import show_comparisons, show_prices
+from reasoning_cli.operations.advice.facts import side_by_side
 from reasoning_cli.operations.costs.breakeven import Comparison, compare
 from reasoning_cli.operations.costs.token_prices import parse_prices, shipped_prices
+from reasoning_cli.paths import find_paths
+from reasoning_cli.settings import load_settings
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.open import open_store
@@ -28,9 +31,9 @@ GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "money.md"
 
 
 def comparison_lines(found: Comparison) -> list[str]:
-    """What a pipe gets of a comparison."""
+    """What a pipe gets of the prices."""
     out = io.StringIO()
-    show_comparisons(Terminal(out=out, err=out, environ={}), [found])
+    show_prices(Terminal(out=out, err=out, environ={}), found)
     return out.getvalue().splitlines()
 
 
@@ -95,7 +98,7 @@ def only(store: Store) -> Comparison:
     return one
 
 
-def test_the_example_of_the_money_guide(store: Store) -> None:
+def test_the_example_of_the_money_guide(store: Store, tmp_path: Path) -> None:
     deployed(store)
     for hour in range(1, 6):  # 18:00 to 23:00
         asked(store, hour, 1200)
@@ -108,9 +111,11 @@ def test_the_example_of_the_money_guide(store: Store) -> None:
     assert one.pays_from == 1156
     assert one.saved_cents_per_hour == Decimal(-359)
     assert str(one.busy) == "18:00-23:00"
-    shown = "\n".join(comparison_lines(one))
+    settings = load_settings(find_paths({"REASONING_HOME": str(tmp_path)}), {})
+    out = io.StringIO()
+    show_comparisons(Terminal(out=out, err=out, environ={}), side_by_side(store, settings, PRICES, NOW))
     (example,) = re.findall(r"```\n(planning   400.*?)\n```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
-    assert shown == example
+    assert out.getvalue().splitlines() == example.splitlines()
 
 
 def test_tokens_that_the_provider_had_cached_are_kept_apart(store: Store) -> None:
@@ -144,7 +149,7 @@ def test_too_few_decisions_give_no_price_of_a_thousand(store: Store) -> None:
     deployed(store)
     asked(store, 1, 99)
     assert only(store).own_cents_per_decision is None
-    assert comparison_lines(only(store))[1] == "  your model   $5.49 an hour"
+    assert comparison_lines(only(store))[0] == "  your model   $5.49 an hour"
     asked(store, 2, 1)
     assert only(store).own_cents_per_decision is not None
 
@@ -156,11 +161,8 @@ def test_with_enough_traffic_it_pays(store: Store) -> None:
     one = only(store)
     assert one.saved_cents_per_hour == Decimal("0.475") * 1200 - 549
     assert one.busy is None
-    lines = comparison_lines(one)
-    assert lines[-2:] == [
-        "  Your model pays from 1,156 decisions an hour. Now it saves $0.21 an hour.",
-        "  → keep it running",
-    ]
+    last = comparison_lines(one)[-1]
+    assert last == "  Your model pays from 1,156 decisions an hour. Now it saves $0.21 an hour."
 
 
 def test_exactly_as_many_as_it_pays_from_save_what_it_costs(store: Store) -> None:
@@ -170,7 +172,7 @@ def test_exactly_as_many_as_it_pays_from_save_what_it_costs(store: Store) -> Non
     assert one.pays_from is not None and one.original is not None and one.original.cents_per_decision is not None
     assert one.pays_from * one.original.cents_per_decision >= 549
     assert (one.pays_from - 1) * one.original.cents_per_decision < 549
-    assert comparison_lines(one)[-1] == "  → stop it: `reasoning models stop planning`"
+    assert "Now it costs" in comparison_lines(one)[-1]
 
 
 def test_two_replicas_cost_twice(store: Store) -> None:
@@ -182,7 +184,7 @@ def test_two_replicas_cost_twice(store: Store) -> None:
 def test_what_is_off_is_judged_as_if_it_ran(store: Store) -> None:
     deployed(store, ready=0, state="DELETED", deleted_at=NOW)
     asked(store, 1, 24)
-    assert comparison_lines(only(store))[-1] == "  → leave it off"
+    assert "Running, it costs $5.49 an hour more than it saves." in comparison_lines(only(store))[-1]
 
 
 def test_without_token_counts_characters_are_taken_and_it_says_so(store: Store) -> None:
@@ -201,8 +203,8 @@ def test_a_model_without_a_price_is_not_guessed_at(store: Store) -> None:
     asked(store, 1, 24, model="gpt-99")
     one = only(store)
     assert one.pays_from is None and one.saved_cents_per_hour is None
-    assert comparison_lines(one)[2].startswith("  gpt-99   has no price in your table")
-    assert "costs prices --edit" in comparison_lines(one)[2]
+    assert comparison_lines(one)[1].startswith("  gpt-99   has no price in your table")
+    assert "costs prices --edit" in comparison_lines(one)[1]
 
 
 def test_where_our_model_answered_the_whole_day_older_answers_tell_the_price(store: Store) -> None:
@@ -217,5 +219,5 @@ def test_nothing_known_is_said_as_it_is(store: Store) -> None:
     assert compare(store, PRICES, NOW) == []
     asked(store, 1, 24, source="slot", model="acme/planning")
     lines = comparison_lines(only(store))
-    assert "was never deployed" in lines[1] and "holds no answer of the original provider" in lines[2]
-    assert len(lines) == 3
+    assert "was never deployed" in lines[0] and "holds no answer of the original provider" in lines[1]
+    assert len(lines) == 2
