@@ -81,7 +81,13 @@ def test_every_module_can_be_the_first_one_imported() -> None:
         ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
         for path in sorted(PACKAGE.rglob("*.py"))
     ]
-    import_all = f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)\nprint(*sys.modules)"
+    import_all = f"""
+import contextlib, importlib, sys
+for name in {names!r}:
+    with contextlib.suppress(ImportError):
+        importlib.import_module(name)
+print(*sys.modules)
+"""
     all_of_them = subprocess.run([sys.executable, "-c", import_all], capture_output=True, text=True, timeout=300)
     others = [one for one in all_of_them.stdout.split() if one.partition(".")[0] != PACKAGE.name]
     # What is not ours is loaded once, before the forks.
@@ -96,7 +102,10 @@ for name in {names!r}:
     if child == 0:
         try:
             importlib.import_module(name)
-        except BaseException:
+        except BaseException as error:
+            # An extra that tests install in an environment of its own, because of what it needs.
+            if getattr(error, "name", None) == "elizaos":
+                os._exit(0)
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
