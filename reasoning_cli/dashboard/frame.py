@@ -26,6 +26,8 @@ PLACES = (
     ("/train", "Train"),
     ("/configuration", "Configuration"),
 )
+# Seconds that a page may take to be built: a busy machine is slow, and an error would help nobody.
+BUILT_WITHIN = 60.0
 _ZONE = "return Intl.DateTimeFormat().resolvedOptions().timeZone"
 
 

@@ -104,7 +104,7 @@ class Reader:
             if not self._listeners:  # somebody asked for one round only
                 self._wanted.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.5, self._tick - (loop.time() - began))):
+                async with asyncio.timeout(max(self._tick / 8, self._tick - (loop.time() - began))):
                     await self._hurry.wait()
             self._hurry.clear()
 

@@ -5,6 +5,7 @@ Skips, with a word, where Playwright's package or a Chromium is not to be had.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -12,10 +13,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -24,6 +26,8 @@ from tests.waiting import until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 # Where pictures are left that somebody wants to look at after a run.
@@ -83,6 +87,12 @@ class Server:
     @property
     def base(self) -> str:
         return self.links[0].partition("/login")[0]
+
+
+def run_apart(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine gives, run in a thread of its own: in this one a browser's loop may be at work."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 def serve(program: Program, *options: str) -> Server:
@@ -174,7 +184,7 @@ def state(browser: Browser, server: Server) -> Any:
 def context(browser: Browser, state: Any) -> Iterator[BrowserContext]:
     """A browser that is logged in, in a zone of its own."""
     made = browser.new_context(viewport=DESKTOP, storage_state=state, timezone_id="Asia/Kathmandu")
-    made.set_default_timeout(20_000)
+    made.set_default_timeout(60_000)
     yield made
     made.close()
 

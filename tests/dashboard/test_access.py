@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from reasoning_cli.dashboard.access import LINK_SECONDS, SESSION_SECONDS, Access, Keys, origins_of
-from tests.dashboard.conftest import Server, open_page
+from tests.dashboard.conftest import Server, open_page, run_apart
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class Door:
                 named = {name.replace("_", "-"): value for name, value in headers.items()}
                 return await client.request(method, path, headers=named)
 
-        return asyncio.run(go())
+        return run_apart(go())
 
     def log_in(self) -> str:
         answer = self.ask(f"/login?key={self.keys.new_link()}")
@@ -74,7 +73,7 @@ class Door:
 
         named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
         scope = {"type": "websocket", "path": "/socket", "scheme": "ws", "headers": named, "query_string": b""}
-        asyncio.run(self.access(scope, receive, send))
+        run_apart(self.access(scope, receive, send))
         return str(sent[0]["type"])
 
 

@@ -11,7 +11,7 @@ import pytest
 from reasoning_cli.dashboard.acts import Acts, Wish, agreed
 from reasoning_cli.dashboard.program import Outcome
 from reasoning_cli.terminal.units import money
-from tests.dashboard.conftest import Program, Server, end, open_page, serve, violations
+from tests.dashboard.conftest import Program, Server, end, open_page, run_apart, serve, violations
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def test_one_thing_at_a_time_is_done_to_an_object() -> None:
         going.set()
         return [await first, second]
 
-    first, second = asyncio.run(twice())
+    first, second = run_apart(twice())
     assert (first.done, second.done, len(ran)) == (True, False, 1)
     assert "under way already" in second.text
 

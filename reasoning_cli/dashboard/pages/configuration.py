@@ -9,7 +9,7 @@ from fastapi import Request
 from nicegui import ui
 
 from reasoning_cli.dashboard.acts import Wish
-from reasoning_cli.dashboard.frame import Context, Page
+from reasoning_cli.dashboard.frame import BUILT_WITHIN, Context, Page
 from reasoning_cli.dashboard.parts import Field, LiveTable, Show, box, button, rebuild, shown, table_of, write
 
 # Money depends on these, and so do the commands that change them and say what that does.
@@ -43,7 +43,7 @@ _CHANGING = ("set", "unset", "set_budget", "clear_budget", "set_cap", "auto_shut
 
 
 def register(context: Context) -> None:
-    @ui.page("/configuration")
+    @ui.page("/configuration", response_timeout=BUILT_WITHIN)
     async def configuration_page(request: Request) -> None:
         await ConfigurationPage(Page(context, request, "/configuration")).build()
 

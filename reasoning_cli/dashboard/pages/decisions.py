@@ -10,7 +10,7 @@ from fastapi import Request
 from nicegui import ui
 
 from reasoning_cli.dashboard.charts import Series, draw
-from reasoning_cli.dashboard.frame import Context, Page
+from reasoning_cli.dashboard.frame import BUILT_WITHIN, Context, Page
 from reasoning_cli.dashboard.parts import (
     Field,
     LiveTable,
@@ -48,7 +48,7 @@ _FOUND = (*_COLUMNS[:-1], Show("snippet", "FOUND", text=lambda value: " ".join(s
 
 
 def register(context: Context) -> None:
-    @ui.page("/decisions")
+    @ui.page("/decisions", response_timeout=BUILT_WITHIN)
     async def decisions_page(request: Request) -> None:
         page = DecisionsPage(Page(context, request, "/decisions"))
         await page.look()

@@ -12,7 +12,7 @@ from nicegui import ui
 
 from reasoning_cli.dashboard import wishes
 from reasoning_cli.dashboard.charts import Limit, Series, draw
-from reasoning_cli.dashboard.frame import Context, Page
+from reasoning_cli.dashboard.frame import BUILT_WITHIN, Context, Page
 from reasoning_cli.dashboard.parts import LiveTable, Show, Tiles, box, button, rebuild, shown, table_of, write
 from reasoning_cli.terminal.units import money, percent
 from reasoning_cli.values import spell_model_type
@@ -67,7 +67,7 @@ _RECONCILED = (
 
 
 def register(context: Context) -> None:
-    @ui.page("/money")
+    @ui.page("/money", response_timeout=BUILT_WITHIN)
     async def money_page(request: Request) -> None:
         page = Page(context, request, "/money")
         await MoneyPage(page).build()

@@ -10,7 +10,7 @@ from fastapi import Request
 from nicegui import ui
 
 from reasoning_cli.dashboard import wishes
-from reasoning_cli.dashboard.frame import Context, Page
+from reasoning_cli.dashboard.frame import BUILT_WITHIN, Context, Page
 from reasoning_cli.dashboard.parts import Button, LiveTable, Show, Tiles, box, button, rebuild, shown, table_of, write
 from reasoning_cli.dashboard.reader import FRESH_SECONDS, Seen
 from reasoning_cli.terminal.units import duration, money, percent
@@ -21,7 +21,7 @@ _GOING = ("training", "planned", "exported", "uploaded", "validated")
 
 
 def register(context: Context) -> None:
-    @ui.page("/")
+    @ui.page("/", response_timeout=BUILT_WITHIN)
     async def now(request: Request) -> None:
         await context.reader.fresh(0.3)
         NowPage(Page(context, request, "/"))

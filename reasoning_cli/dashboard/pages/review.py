@@ -10,7 +10,7 @@ from fastapi import Request
 from nicegui import ui
 from nicegui.events import KeyEventArguments
 
-from reasoning_cli.dashboard.frame import Context, Page
+from reasoning_cli.dashboard.frame import BUILT_WITHIN, Context, Page
 from reasoning_cli.dashboard.pages.decisions import show_decision
 from reasoning_cli.dashboard.parts import Field, box, button, rebuild, shown, write
 from reasoning_cli.decisions.correcting import decisions_for
@@ -30,7 +30,7 @@ _AHEAD = 20
 
 
 def register(context: Context) -> None:
-    @ui.page("/review")
+    @ui.page("/review", response_timeout=BUILT_WITHIN)
     async def review_page(request: Request) -> None:
         page = ReviewPage(Page(context, request, "/review"))
         await page.begin()

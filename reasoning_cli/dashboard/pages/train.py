@@ -9,7 +9,7 @@ from fastapi import Request
 from nicegui import ui
 
 from reasoning_cli.dashboard import wishes
-from reasoning_cli.dashboard.frame import Context, Page
+from reasoning_cli.dashboard.frame import BUILT_WITHIN, Context, Page
 from reasoning_cli.dashboard.parts import LiveTable, Show, box, button, facts, rebuild, shown, table_of, write
 from reasoning_cli.dashboard.program import Answer
 from reasoning_cli.terminal.units import money, percent
@@ -26,7 +26,7 @@ _GATE = (
 
 
 def register(context: Context) -> None:
-    @ui.page("/train")
+    @ui.page("/train", response_timeout=BUILT_WITHIN)
     async def train_page(request: Request) -> None:
         await TrainPage(Page(context, request, "/train")).build()
 
