@@ -40,7 +40,38 @@ def _everything(session: Session, at: datetime, online: bool) -> list[str]:
     gateway = session.terminal.as_called(_gateway_line(session))
     training = [session.terminal.as_called(line) for line in _training_lines(session, online=online)]
     foreign = _foreign_lines(session) if online else []
-    return [*money_lines(session, at), guard, gateway, _samples_line(session), *training, *foreign]
+    return [
+        *_advice_lines(session),
+        *money_lines(session, at),
+        guard,
+        gateway,
+        _samples_line(session),
+        *training,
+        *foreign,
+    ]
+
+
+def _advice_lines(session: Session) -> list[str]:
+    """Where another way to have decisions answered costs less and has proven itself: which, how much less, how."""
+    from reasoning_cli.commands._shared.prices import prices_file
+    from reasoning_cli.commands.costs._ways import plain_name
+    from reasoning_cli.errors import ReasoningError
+    from reasoning_cli.operations.advice.unasked import advice
+    from reasoning_cli.operations.costs.token_prices import read_prices
+    from reasoning_cli.terminal.units import money
+    from reasoning_cli.values import spell_model_type
+
+    try:
+        found = advice(session.store, session.settings, read_prices(prices_file(session)), session.now())
+    except ReasoningError:  # a table of prices that cannot be read: `costs compare` says so
+        return []
+    return [
+        session.terminal.as_called(
+            f"ADVICE {spell_model_type(advised.model_type)}: {plain_name(advised.way)} would cost"
+            f" {money(advised.saved_cents_a_month)} a month less than {plain_name(advised.now)}: `{advised.way.next}`"
+        )
+        for advised in found
+    ]
 
 
 def _guard_line(session: Session) -> str:

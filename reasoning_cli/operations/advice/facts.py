@@ -235,9 +235,7 @@ def _gpu(
         candidate = find_candidate(store, PromoteRequest(model_type, record.model_name))
     except ReasoningError:
         candidate = Candidate(record.model_name, record, None, record.model_name)
-    found = measured(
-        store, model_type, now - LOOK_BACK, now, source="slot", model=record.serving_name or record.model_name
-    )
+    found = _of_slot(store, model_type, record.serving_name or record.model_name, now)
     return Gpu(
         comparison.cents_per_hour,
         proof=_proof(store, settings, model_type, candidate, now),
@@ -268,7 +266,7 @@ def _server(
     now: datetime,
 ) -> Server:
     model_type = comparison.model_type
-    found = measured(store, model_type, now - LOOK_BACK, now, source="slot", model=server.model)
+    found = _of_slot(store, model_type, server.model, now)
     return Server(
         server.model,
         _by_the_token(comparison, prices, server.model),
@@ -307,6 +305,14 @@ def _proof_of(criteria: Sequence[Criterion]) -> Proof:
 def _command_in(help: str) -> str:
     """The first command that a text tells to type."""
     return next((part for place, part in enumerate(help.split("`")) if place % 2), "")
+
+
+def _of_slot(store: Store, model_type: str, model: str, now: datetime) -> Measured:
+    """What a slot's model did in the last day, or, where it was asked too little to tell, in as many as count."""
+    recent = measured(store, model_type, now - DAY, now, source="slot", model=model)
+    if recent.asked >= MIN_PRICED_DECISIONS:
+        return recent
+    return measured(store, model_type, now - LOOK_BACK, now, source="slot", model=model)
 
 
 def _answers(found: Measured) -> Decimal | None:

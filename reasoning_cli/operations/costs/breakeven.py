@@ -103,7 +103,8 @@ def compare(
 ) -> list[Comparison]:
     """Every model type with decisions since then (the last day unless told), or with a deployment."""
     samples, since = Samples(store), since or now - DAY
-    recent, older = traffic(store, since, now), traffic(store, min(since, now - LOOK_BACK), now)
+    recent = traffic(store, since, now)
+    older: list[Traffic] | None = None  # counting a month takes its time
     found = []
     for model_type in MODEL_TYPES:
         decisions = sum(source.decisions for source in recent if source.model_type == model_type)
@@ -112,7 +113,10 @@ def compare(
             continue
         running = record is not None and record.ready_replicas > 0
         price = record.price_cents_per_hour if record is not None else None
-        original = _original(model_type, recent, prices) or _original(model_type, older, prices)
+        original = _original(model_type, recent, prices)
+        if original is None:
+            older = traffic(store, min(since, now - LOOK_BACK), now) if older is None else older
+            original = _original(model_type, older, prices)
         comparison = Comparison(
             model_type,
             decisions,
