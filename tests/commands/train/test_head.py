@@ -100,6 +100,7 @@ def test_a_head_is_learned_proven_stored_and_said_of(agent: Path, reasoning: Run
         assert not {*learned} & {*proven}
     assert said["model"] in reasoning("train", "show", run.number).stdout
     assert reasoning("train", "list", "--offline", "--json").stdout.count(said["model"]) == 1
+    assert said["model"] in reasoning("train", "list", "--json").stdout, "no key is needed where Together has nothing"
     again = reasoning(*TRAIN)
     assert again.exit_code == 0
     assert "nothing is new since" in again.stderr
