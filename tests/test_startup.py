@@ -75,6 +75,12 @@ def test_reading_settings_loads_neither_network_nor_database() -> None:
     assert heavy(modules) == set()
 
 
+def test_a_store_in_a_file_loads_nothing_of_a_database_server() -> None:
+    modules, printed = loaded_by("store", "info")
+    assert "sqlite" in printed
+    assert not [name for name in modules if name.startswith(("psycopg", "reasoning_cli.store.postgres"))]
+
+
 def test_every_module_can_be_the_first_one_imported() -> None:
     """An import cycle hides as long as somebody else loads its other half first."""
     names = [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -404,3 +406,36 @@ def test_a_recorder_keeps_what_a_server_that_is_away_cannot_take(
         assert store.number("SELECT count(*) FROM samples") == 5
         assert store.number("SELECT count(*) FROM attempts") == 5
     assert (recorder.figures.stored, recorder.figures.dropped, len(tries)) == (5, 0, 5)
+
+
+WRITE_UNTIL_KILLED = """
+import sys
+from pathlib import Path
+from reasoning_cli.store.open import open_store
+from reasoning_cli.store.samples.training_log import Samples
+from reasoning_cli.values import DatabaseAddress
+from tests.store.samples.test_training_log import sample
+with open_store(DatabaseAddress(*sys.argv[1:3], Path(sys.argv[3]))) as store:
+    for start in range(int(sys.argv[4]), 1 << 30, 7):
+        Samples(store).insert_many([sample(number) for number in range(start, start + 7)])
+        print(start, flush=True)
+"""
+
+
+def test_a_writer_that_is_killed_loses_nothing_it_acknowledged_and_tears_no_batch(address: DatabaseAddress) -> None:
+    with open_store(address) as store:
+        acknowledged: list[int] = []
+        for kill in range(4):
+            command = [sys.executable, "-c", WRITE_UNTIL_KILLED, address.url, address.schema, str(address.beside)]
+            with subprocess.Popen(
+                [*command, str(kill * 1_000_000)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+            ) as process:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    acknowledged.append(int(line))
+                    if len(acknowledged) % 20 == 0 and process.poll() is None:
+                        process.kill()
+        stored = {int(row["id"].removeprefix("sample-")) for row in store.rows("SELECT id FROM samples")}
+        wanted = {number for start in acknowledged for number in range(start, start + 7)}
+        assert (wanted - stored, len(stored) % 7, len(acknowledged) >= 80) == (set(), 0, True)
+        assert store.number("SELECT count(*) FROM samples") == len(stored)
