@@ -270,6 +270,8 @@ class _Tally:
         return found
 
     def _costs(self, candidate: Candidate | None, per_day: tuple[int, str]) -> tuple[Figure | None, str]:
+        if candidate is not None and candidate.head is not None:
+            return Figure(0, 0, 0, self.count), "nothing, it is asked in this process"
         if candidate is None or not candidate.is_deployed:
             figure = unbounded_mean(self._cost)
             if figure is None:

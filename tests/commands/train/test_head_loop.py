@@ -82,6 +82,7 @@ def test_from_the_log_into_service_and_out_again(reasoning: Run, home: Path, mad
     # Whom it leaves to others it is not asked about: nothing invalid, and nobody is spoken to who should not be.
     assert any("leaves to the next in line" in reason for reason in report["left_out"])
     assert own["valid"]["value"] == 1
+    assert own["cost_cents_per_1000"]["value"] == 0
     run("train", "eval", "should-respond", "--model", HEAD)
     assert "this is its result" in said[-1]
 
