@@ -18,6 +18,10 @@ from reasoning_cli.errors import UsageError
 
 MODEL_TYPES = ("should_respond", "planning", "coding")
 
+# Who trained a model: Together, this process a head, the operator's own trainer, or somebody by hand, whose model was
+# adopted.
+TOGETHER, HEAD, COMMAND, ADOPTED = "together", "head", "command", "adopted"
+
 # Fewer decisions than this give no price per 1,000: an hour's price spread over a handful says nothing.
 MIN_PRICED_DECISIONS = 100
 

@@ -140,7 +140,7 @@ def _training_lines(session: Session, *, online: bool) -> list[str]:
     """What is being trained, and what failed or was done since anybody looked."""
     from contextlib import suppress
 
-    from reasoning_cli.commands.train.start import training_context
+    from reasoning_cli.commands._shared.training_context import training_context
     from reasoning_cli.errors import ReasoningError
     from reasoning_cli.operations.train.monitor import look_at_all, not_shown
     from reasoning_cli.values import spell_model_type

@@ -200,15 +200,16 @@ class Session:
 
     @property
     def is_without_together(self) -> bool:
-        """Whether there is no key of Together and nothing there, and models run on the operator's own servers or a head
-        was trained here: what would look at Together first, shows what is known here."""
+        """Whether there is no key of Together and nothing there, and models run on the operator's own servers or were
+        trained here: what would look at Together first, shows what is known here."""
         from reasoning_cli.store.deploy.deployments import Deployments
-        from reasoning_cli.store.train.runs import HEAD, TrainingRuns
+        from reasoning_cli.store.train.runs import TrainingRuns
+        from reasoning_cli.values import TOGETHER
 
         if self.in_sandbox or self.settings.get(s.API_KEY) is not None or Deployments(self.store).live():
             return False
         return any(use.provider_url for use in self.uses.values()) or any(
-            run.method == HEAD for run in TrainingRuns(self.store).all()
+            run.engine != TOGETHER for run in TrainingRuns(self.store).all()
         )
 
     @property

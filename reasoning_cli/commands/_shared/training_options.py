@@ -12,6 +12,7 @@ from reasoning_cli.values import parse_share
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.data.export.split import Dedupe
+    from reasoning_cli.operations.data.export.trainers import Trainer
 
 MinConfidenceOption = Annotated[
     str | None, typer.Option(metavar="0-1", help="Only answers with at least this confidence.")
@@ -38,6 +39,16 @@ def parse_dedupe(text: str) -> Dedupe:
     found = next((way for way in DEDUPES if way == text), None)
     if found is None:
         raise UsageError(f"`{text}` is not a way to find copies", f"there are {', '.join(DEDUPES)}")
+    return found
+
+
+def parse_trainer(text: str) -> Trainer:
+    """Whose form files have. UsageError for a trainer that is not known."""
+    from reasoning_cli.operations.data.export.trainers import TRAINERS
+
+    found = next((trainer for trainer in TRAINERS if trainer == text), None)
+    if found is None:
+        raise UsageError(f"`{text}` is not a trainer whose files are known", f"there are {', '.join(TRAINERS)}")
     return found
 
 

@@ -28,6 +28,7 @@ from reasoning_cli.commands._shared.training_options import (
     RedactNamesOption,
     parse_confidence,
     parse_dedupe,
+    parse_trainer,
     refuse_names_alone,
 )
 from reasoning_cli.errors import DataError, UsageError
@@ -206,11 +207,7 @@ def _format(text: str | None, output: str | None) -> DataFormat:
 
 def _trainer(text: str, fmt: DataFormat) -> Trainer:
     """Who the file is for. UsageError for nobody we know, and where the format is none of theirs."""
-    from reasoning_cli.operations.data.export.trainers import TRAINERS
-
-    found = next((trainer for trainer in TRAINERS if trainer == text), None)
-    if found is None:
-        raise UsageError(f"`{text}` is not a trainer whose files are known", f"there are {', '.join(TRAINERS)}")
+    found = parse_trainer(text)
     if found != "together" and fmt != "jsonl":
         raise UsageError(f"--for {found} writes jsonl, and {fmt} was asked for", "leave --for out, or write `….jsonl`")
     return found

@@ -120,7 +120,8 @@ def _what_sticks(request: Request) -> str:
 
 def _left_to_do(session: Session, plan: ForgetPlan) -> list[str]:
     """What this command cannot delete."""
-    from reasoning_cli.store.train.runs import HEAD, TrainingRuns
+    from reasoning_cli.store.train.runs import TrainingRuns
+    from reasoning_cli.values import HEAD
 
     left = [
         f"no import brings back {_what_sticks(plan.request)}; the agent's own database still holds them: delete them"

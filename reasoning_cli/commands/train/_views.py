@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reasoning_cli.commands._shared.cost_views import budget_text
 from reasoning_cli.operations.train.jobs import Trained
 from reasoning_cli.operations.train.plan import TrainingPlan
-from reasoning_cli.store.train.runs import HEAD
 from reasoning_cli.terminal.listing import Column, Kind
 from reasoning_cli.terminal.units import clock_duration, counted, duration, moment, money, percent, spark, whole_cents
-from reasoning_cli.values import spell_model_type
+from reasoning_cli.values import COMMAND, HEAD, TOGETHER, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.train.run import Asked, Progress
@@ -35,7 +35,7 @@ def plan_facts(plan: TrainingPlan) -> list[Fact]:
     facts = [
         ("train", f"{spell_model_type(plan.model_type)}  on  {plan.base}  ({plan.base_reason})"),
         ("samples", _samples_text(plan)),
-        ("decide", _decisions_text(export.files[0].decisions.get(plan.model_type, {}))),
+        ("decide", decisions_text(export.files[0].decisions.get(plan.model_type, {}))),
     ]
     if left_out:
         ordered = sorted(export.left_out.items(), key=lambda item: -item[1])[:_REASONS]
@@ -106,9 +106,15 @@ def going_facts(run: TrainingRun) -> list[Fact]:
     """A run that goes on, for a dry run of the command that would go on with it."""
     return [
         ("run", f"{run.number}: {spell_model_type(run.model_type)} on {run.base}, {run.stage}"),
-        ("next", _NEXT.get(run.stage, "its job is watched")),
+        ("next", _next_text(run)),
         *([("waits", run.problem)] if run.problem else []),
     ]
+
+
+def _next_text(run: TrainingRun) -> str:
+    if run.engine == COMMAND:
+        return "its trainer is watched" if run.stage == "training" else f"`{run.plan['command']}` is started"
+    return _NEXT.get(run.stage, "its job is watched")
 
 
 _NEXT = {
@@ -137,7 +143,8 @@ def _samples_text(plan: TrainingPlan) -> str:
     return f"{plan.train_samples:,} to learn from{validation}; {moment(export.oldest)} to {moment(export.newest)}"
 
 
-def _decisions_text(counts: Mapping[str, int]) -> str:
+def decisions_text(counts: Mapping[str, int]) -> str:
+    """What samples decide, in shares."""
     total = sum(counts.values()) or 1
     shown = [f"{name} {percent(count / total)}" for name, count in list(counts.items())[:_DECISIONS]]
     return ", ".join(shown) + (", and others" if len(counts) > _DECISIONS else "") or "–"
@@ -176,7 +183,12 @@ def progress_texts(progress: Progress) -> tuple[str, str]:
     run, job = progress.run, progress.job
     state = f"run {run.number} {spell_model_type(run.model_type)}: {progress.text}"
     if job is None:
-        return state, progress.detail
+        parts = [progress.detail]
+        if progress.losses:
+            parts.append(f"loss {progress.losses[-1]:.3f} {curve(progress.losses)}")
+        if progress.elapsed:
+            parts.append(clock_duration(progress.elapsed))
+        return state, "  ".join(part for part in parts if part)
     parts = []
     if job.queue_depth:
         parts.append(f"{job.queue_depth} before it in the queue")
@@ -254,6 +266,8 @@ def trained_record(trained: Trained) -> dict[str, object]:
     figures = run.plan.get("figures")
     return {
         **record,
+        "engine": run.plan.get("engine", "together"),
+        "command": run.plan.get("command"),
         "method": run.method,
         "figures": figures,
         "prompt_form": run.plan.get("prompt_form"),
@@ -304,6 +318,7 @@ def trained_facts(trained: Trained) -> list[Fact]:
         facts.append(("files", files))
     if run.manifest:
         facts.append(("export", f"{run.manifest}, sha256 {(run.manifest_sha256 or '')[:16]}…"))
+    facts += _trainer_facts(run)
     if run.model_name or run.model_id:
         facts.append(("model", f"{run.model_name} ({run.model_id})" if run.model_id else str(run.model_name)))
     if run.adapter_name and run.adapter_name != run.model_name:
@@ -313,6 +328,15 @@ def trained_facts(trained: Trained) -> list[Fact]:
     return facts
 
 
+def _trainer_facts(run: TrainingRun) -> list[Fact]:
+    """What is to be known of a trainer of the operator's own, where it is one."""
+    if run.engine != COMMAND:
+        return []
+    folder = Path(run.manifest).parent if run.manifest else None
+    places = [("log", f"{folder / 'trainer.log'}"), ("output", f"{folder / 'output'}")] if folder else []
+    return [("command", str(run.plan["command"])), *places]
+
+
 def next_commands(run: TrainingRun) -> list[str]:
     """What to type next, as hints."""
     name = spell_model_type(run.model_type)
@@ -320,6 +344,14 @@ def next_commands(run: TrainingRun) -> list[str]:
         case "done" if run.method == HEAD:
             anew = f"once more: `reasoning train start {name} --engine head`"
             return [anew] if run.problem else head_hints(run.model_name or "")
+        case "done" if run.engine != TOGETHER:
+            return [
+                f"serve it, by that name: `reasoning config set {run.model_type}.provider_url URL`,"
+                f" `reasoning config set {run.model_type}.model {run.model_name}`, `reasoning doctor`",
+                f"see whether it is better: `reasoning train eval {name} --model {run.model_name}`",
+            ]
+        case "failed" if run.engine == COMMAND:
+            return [f"its log and all about it: `reasoning train show {run.number}`"]
         case "done" if run.problem is None:
             return [
                 f"bring it up: `reasoning models deploy {run.model_name} --as {name}` (beside a model that answers now"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from reasoning_cli.commands.train.adopt import adopt
 from reasoning_cli.commands.train.auto import auto
 from reasoning_cli.commands.train.compare import compare
 from reasoning_cli.commands.train.eval import evaluate, evaluations
@@ -18,6 +19,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 app.command()(init)
 app.command()(start)
+app.command()(adopt)
 app.command()(watch)
 app.command()(status)
 app.command("list")(list_)

@@ -249,7 +249,9 @@ def _once(session: Session, loop: Loop, fmt: Format) -> None:
 def _loop_context(session: Session, loop: Loop) -> LoopContext:
     from reasoning_cli.commands._shared.model_options import read_timeout, wait_options
     from reasoning_cli.commands._shared.prices import prices_file
-    from reasoning_cli.commands.train.start import slot_form, training_context, window_of
+    from reasoning_cli.commands._shared.training_context import training_context
+    from reasoning_cli.commands.train._run import slot_form
+    from reasoning_cli.commands.train.start import window_of
     from reasoning_cli.operations.costs.token_prices import read_prices
     from reasoning_cli.operations.data.export.render import Rules
     from reasoning_cli.operations.data.export.run import ExportRequest

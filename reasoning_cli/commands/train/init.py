@@ -23,8 +23,9 @@ def init(
     json: JsonOption = False,
 ) -> None:
     """Recommend what to train with, say what to expect of it, and what would help more. Changes nothing."""
+    from reasoning_cli.commands.train._run import slot_form
     from reasoning_cli.commands.train._views import plan_facts, plan_record
-    from reasoning_cli.commands.train.start import slot_form, window_of
+    from reasoning_cli.commands.train.start import window_of
     from reasoning_cli.operations.data.export.render import Rules
     from reasoning_cli.operations.data.export.run import ExportRequest
     from reasoning_cli.operations.train.plan import TrainRequest

@@ -22,7 +22,7 @@ from reasoning_cli.commands.train.watch import RunArgument
 from reasoning_cli.errors import NotFoundError, UsageError
 from reasoning_cli.terminal.listing import Column, Format, Listing
 from reasoning_cli.terminal.listing import Kind as ColumnKind
-from reasoning_cli.values import parse_model_type
+from reasoning_cli.values import COMMAND, TOGETHER, parse_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.train.jobs import Kind, Trained
@@ -40,12 +40,14 @@ def list_(
     quiet: QuietOption = False,
 ) -> None:
     """Every training run, and the account's jobs that were not started from here; newest first."""
+    from reasoning_cli.commands._shared.training_context import training_context
     from reasoning_cli.commands.train._views import trained_columns
-    from reasoning_cli.commands.train.start import training_context
-    from reasoning_cli.operations.train.jobs import all_trained, refresh_trained
+    from reasoning_cli.operations.train.jobs import all_trained, refresh_commands, refresh_trained
 
     session = session_of(ctx)
     wanted = None if model_type is None else parse_model_type(model_type)
+    if not offline:
+        refresh_commands(session.store, training_context(session))
     if not (offline or session.is_without_together):
         refresh_trained(session.client, session.store, training_context(session))
     listing = Listing(trained_columns(), all_trained(session.store, wanted), id=lambda trained: trained.id)
@@ -55,15 +57,18 @@ def list_(
 
 def show(ctx: typer.Context, run: RunArgument, json: JsonOption = False) -> None:
     """Everything about one run: what it was trained on, with what, at which price, and what came of it."""
+    from reasoning_cli.commands._shared.training_context import training_context
     from reasoning_cli.commands.train._views import next_commands, trained_facts, trained_record
-    from reasoning_cli.commands.train.start import training_context
-    from reasoning_cli.operations.train.jobs import find_trained, refresh_trained
+    from reasoning_cli.operations.train.jobs import find_trained, refresh_commands, refresh_trained
     from reasoning_cli.store.train.runs import TrainingRuns
 
     session = session_of(ctx)
     found = _find(session, run)
     if found.run is not None and found.run.stage == "training":
-        refresh_trained(session.client, session.store, training_context(session))
+        if found.run.engine == COMMAND:
+            refresh_commands(session.store, training_context(session))
+        else:
+            refresh_trained(session.client, session.store, training_context(session))
         found = find_trained(session.store, found.id)
     if json:
         session.terminal.json(trained_record(found))
@@ -115,8 +120,8 @@ def cancel(
     json: JsonOption = False,
 ) -> None:
     """Give a training up: its job is stopped (what it has done is billed), or never made."""
+    from reasoning_cli.commands._shared.training_context import training_context
     from reasoning_cli.commands.train._views import trained_facts, trained_record
-    from reasoning_cli.commands.train.start import training_context
     from reasoning_cli.operations.train.jobs import cancel as cancel_training
     from reasoning_cli.operations.train.jobs import check_cancel
     from reasoning_cli.terminal.units import money
@@ -128,7 +133,7 @@ def cancel(
         show_dry_run(terminal, trained_facts(found), trained_record(found), json=json)
         return
     ask_about(terminal, trained_facts(found), "Cancel it?", yes=yes, show=False)
-    ended = cancel_training(session.client, session.store, found, training_context(session))
+    ended = cancel_training(lambda: session.client, session.store, found, training_context(session))
     if json:
         terminal.json(trained_record(ended))
         return
@@ -144,8 +149,8 @@ def delete(
     json: JsonOption = False,
 ) -> None:
     """Delete a job and its files at Together. What it cost and was trained on stays known; its models stay."""
+    from reasoning_cli.commands._shared.training_context import training_context
     from reasoning_cli.commands.train._views import trained_facts, trained_record
-    from reasoning_cli.commands.train.start import training_context
     from reasoning_cli.operations.train.jobs import check_delete
     from reasoning_cli.operations.train.jobs import delete as delete_training
 
@@ -155,12 +160,13 @@ def delete(
     if dry_run:
         show_dry_run(terminal, trained_facts(found), trained_record(found), json=json)
         return
-    ask_about(terminal, trained_facts(found), "Delete its job and files at Together?", yes=yes)
-    delete_training(session.client, session.store, found, training_context(session))
+    where = "here" if found.run is not None and found.run.engine != TOGETHER else "at Together"
+    ask_about(terminal, trained_facts(found), f"Delete its job and files {where}?", yes=yes)
+    delete_training(lambda: session.client, session.store, found, training_context(session))
     if json:
         terminal.json({**trained_record(found), "deleted": True})
         return
-    terminal.say(f"{_called(found)}: its job and files are deleted at Together.")
+    terminal.say(f"{_called(found)}: its job and files are deleted {where}.")
 
 
 def download(
@@ -188,7 +194,7 @@ def download(
         def notify(received: int, total: int | None) -> None:
             shown.show("downloading", size(received) + (f" of {size(total)}" if total else ""))
 
-        count = download_training(session.client, found, output, wanted, notify)
+        count = download_training(lambda: session.client, found, output, wanted, notify)
     if json:
         session.terminal.json({"run": found.id, "job": found.job_id, "path": output, "size_bytes": count})
         return
@@ -211,6 +217,10 @@ def _find(session: Session, name: str) -> Trained:
 
 
 def _job_of(found: Trained) -> str:
+
+    if found.run is not None and found.run.engine == COMMAND:
+        log = found.run.manifest and Path(found.run.manifest).with_name("trainer.log")
+        raise UsageError(f"run {found.id} has no job at Together", f"its trainer's log: {log}")
     if found.job_id is None:
         raise NotFoundError(f"run {found.id} has no job yet", f"`reasoning train show {found.id}`")
     return found.job_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reasoning_cli.commands._shared.completion import complete_model_types, complete_names
+from reasoning_cli.commands._shared.completion import complete_model_types, complete_names, complete_trainers
 from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
 from reasoning_cli.commands._shared.options import (
     DryRunOption,
@@ -29,6 +30,7 @@ from reasoning_cli.commands._shared.sample_options import (
     filter_of,
 )
 from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.commands._shared.training_context import training_context
 from reasoning_cli.commands._shared.training_options import (
     BalanceOption,
     CompactOption,
@@ -37,19 +39,32 @@ from reasoning_cli.commands._shared.training_options import (
     WatchTimeoutOption,
     parse_confidence,
     parse_dedupe,
+    parse_trainer,
     refuse_names_alone,
 )
-from reasoning_cli.errors import ExitCode, ReasoningError, UsageError
-from reasoning_cli.values import parse_duration, parse_model_type, parse_usd, spell_model_type
+from reasoning_cli.commands.train._run import show_end, slot_form
+from reasoning_cli.errors import ExitCode, UsageError
+from reasoning_cli.values import COMMAND, HEAD, TOGETHER, parse_duration, parse_model_type, parse_usd, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.train.plan import Method, TrainingPlan, TrainRequest
-    from reasoning_cli.operations.train.run import Asked, TrainingContext
+    from reasoning_cli.operations.train.run import Asked
     from reasoning_cli.store.samples.training_log import SampleFilter
     from reasoning_cli.store.train.runs import TrainingRun
 
 # What says how it is done, not what is trained.
-_MANNERS = ("model_type", "yes", "dry_run", "json", "detach", "timeout", "max_cost", "keep_files", "again")
+_MANNERS = (
+    "model_type",
+    "yes",
+    "timeout_minutes",
+    "dry_run",
+    "json",
+    "detach",
+    "timeout",
+    "max_cost",
+    "keep_files",
+    "again",
+)
 
 
 def start(
@@ -58,6 +73,17 @@ def start(
         str,
         typer.Argument(metavar="TYPE", help="The decisions to learn.", autocompletion=complete_model_types),
     ],
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="together|head|command",
+            help="Who trains: Together, this process (a head, a classifier that may abstain), or your own --command.",
+        ),
+    ] = TOGETHER,
+    command: Annotated[
+        str | None,
+        typer.Option("--command", metavar="'…'", help="Your own trainer, run by a shell; REASONING_* say its files."),
+    ] = None,
     base: Annotated[
         str | None,
         typer.Option(
@@ -65,10 +91,6 @@ def start(
             help="The model to start from; default: the last run's, else one that suits the type.",
             autocompletion=complete_names,
         ),
-    ] = None,
-    engine: Annotated[
-        str | None,
-        typer.Option(metavar="head", help="Where it is learned; head: in this process, a classifier that may abstain."),
     ] = None,
     max_error: Annotated[
         str | None,
@@ -120,17 +142,31 @@ def start(
     force: Annotated[
         bool, typer.Option("--force", help="Train on too few samples, one class, or a base that cannot be served.")
     ] = False,
+    trainer: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            metavar="TRAINER",
+            help="Whose form the files of a --command have: trl (default), axolotl, openai or together.",
+            autocompletion=complete_trainers,
+        ),
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Train once more though nothing changed since.")] = False,
     keep_files: Annotated[bool, typer.Option("--keep-files", help="Keep the exported files when it is done.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Leave as soon as the job is made.")] = False,
     timeout: WatchTimeoutOption = None,
+    timeout_minutes: Annotated[
+        float | None,
+        typer.Option("--timeout-minutes", metavar="N", min=0, help="Stop a --command that runs longer than that."),
+    ] = None,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Make a better model of what was collected: plan, ask, export, upload, train.
 
-    Running it again goes on where it was, whatever broke it off; it never trains twice. Ctrl-C leaves the job running.
+    Running it again goes on where it was, whatever broke it off; it never trains twice. Ctrl-C leaves the job running,
+    and stops a --command.
     """
     from reasoning_cli.operations.data.export.render import Rules
     from reasoning_cli.operations.data.export.run import ExportRequest
@@ -138,12 +174,15 @@ def start(
     from reasoning_cli.operations.train.plan import TrainRequest
 
     session, name = session_of(ctx), parse_model_type(model_type)
-    if engine is not None or max_error is not None or curve is not None:
+    engine = _engine(engine, of_a_head={"--max-error": max_error, "--curve": curve})
+    if engine == HEAD:
         wanted = filter_of(session, [name], agent, room, source, label, decision, since, until)
         head_wanted = replace(wanted, limit=limit)
-        _start_head(ctx, session, name, engine, head_wanted, max_error, suffix, curve, dry_run=dry_run, json=json)
+        _start_head(ctx, session, name, head_wanted, max_error, suffix, curve, dry_run=dry_run, json=json)
         return
     deduped, how = parse_dedupe(dedupe), _method(method)
+    by_command = _is_by_command(ctx, engine, command)
+    reader = parse_trainer(trainer or ("trl" if by_command else "together"))
     if base is not None and from_job is not None:
         raise UsageError("--base and --from-job contradict each other", "leave one of them out")
     if not lora and lora_rank is not None:
@@ -160,6 +199,7 @@ def start(
                 max_tokens={name: max_tokens or window_of(session, name)},
                 preference=how == "dpo",
                 redact_names=redact_names,
+                trainer=reader,
             ),
             dedupe=deduped,
             balance=balance,
@@ -180,6 +220,23 @@ def start(
         typed=_typed(ctx),
     )
     going = _going(session, request)
+    if (going is not None and going.engine == COMMAND) or (by_command and going is None):
+        from reasoning_cli.commands.train._command import start_command
+
+        start_command(
+            session,
+            request,
+            command,
+            going,
+            None if timeout_minutes is None else timedelta(minutes=timeout_minutes),
+            again=again,
+            keep_files=keep_files,
+            detach=detach,
+            yes=yes,
+            dry_run=dry_run,
+            json=json,
+        )
+        return
     if dry_run:
         _show_plan(session, request, going, json=json)
         return
@@ -190,11 +247,21 @@ def start(
     follow(session, run, yes=yes, json=json, detach=detach, timeout=patience, keep_files=keep_files)
 
 
+def _engine(text: str, *, of_a_head: Mapping[str, object]) -> str:
+    """Who trains. UsageError for an engine there is not, and for options of a head where none is trained."""
+    engine = text.strip().lower()
+    if engine not in (TOGETHER, HEAD, COMMAND):
+        raise UsageError(f"`{text}` is not an engine that trains", "there are together, head and command")
+    foreign = next((option for option, value in of_a_head.items() if value is not None), None)
+    if foreign is not None and engine != HEAD:
+        raise UsageError(f"{foreign} is of a head", "add --engine head")
+    return engine
+
+
 def _start_head(
     ctx: typer.Context,
     session: Session,
     model_type: str,
-    engine: str | None,
     wanted: SampleFilter,
     max_error: str | None,
     suffix: str | None,
@@ -206,15 +273,25 @@ def _start_head(
     """Learn a head. UsageError for what goes with none."""
     from reasoning_cli.commands.train._head import parse_max_error, refuse_others, start_head
 
-    if engine is None:
-        raise UsageError(f"--{'max-error' if max_error is not None else 'curve'} is of a head", "add --engine head")
-    if engine.strip().lower() != "head":
-        raise UsageError(
-            f"`{engine}` is not an engine that is trained here", "there is head; Together without --engine"
-        )
     refuse_others(_all_typed(ctx))
     bound = parse_max_error(max_error)
     start_head(session, model_type, wanted, max_error=bound, suffix=suffix, curve=curve, rehearsed=dry_run, json=json)
+
+
+def _is_by_command(ctx: typer.Context, engine: str, command: str | None) -> bool:
+    """Whether the operator's own trainer is meant. UsageError for what does not go together."""
+    if (engine == COMMAND) != (command is not None):
+        raise UsageError("--engine command and --command go together", "--engine command --command './train.sh'")
+    typed_here = _typed(ctx)
+    for option in ("from_job", "epochs", "lora", "learning_rate", "lora_rank", "max_cost") if command else ():
+        if option in typed_here or (option == "max_cost" and ctx.params.get("max_cost") is not None):
+            spelled = "full" if option == "lora" else option.replace("_", "-")
+            raise UsageError(f"--{spelled} is Together's", "what your trainer is to do stands in its --command")
+    if command is None and ctx.params.get("trainer") is not None:
+        raise UsageError("--for says in whose form a --command gets its files", "leave it away")
+    if command is None and ctx.params.get("timeout_minutes") is not None:
+        raise UsageError("--timeout-minutes stops a --command", "--timeout 2h is how long to watch a job")
+    return command is not None
 
 
 def _method(text: str) -> Method:
@@ -284,59 +361,11 @@ def follow(
     show_end(session, run, json=json, hints=next_commands(run))
 
 
-def show_end(session: Session, run: TrainingRun, *, json: bool, hints: list[str]) -> None:
-    """Where a run stands, with an exit code of 1 for one that failed."""
-    from reasoning_cli.commands.train._views import trained_record
-    from reasoning_cli.operations.train.jobs import find_trained
-    from reasoning_cli.store.train.runs import TrainingRuns
-    from reasoning_cli.terminal.units import money
-
-    terminal, name = session.terminal, spell_model_type(run.model_type)
-    found = find_trained(session.store, str(run.number))
-    if run.over:
-        TrainingRuns(session.store).update(run.number, at=run.updated_at, seen_at=session.now())
-    cost = "" if found.cents is None else f", {money(found.cents)}"
-    if json:
-        terminal.json(trained_record(found))
-    elif run.stage == "done":
-        terminal.say(f"Run {run.number} is done: {run.model_name or run.model_id} for {name}{cost}.")
-        _remarks(session, run)
-    elif run.stage == "training":
-        terminal.say(f"Run {run.number} ({name}) trains at Together as {run.job_id}{cost}.")
-    if run.stage in ("failed", "cancelled"):
-        error = ReasoningError(f"run {run.number} ({name}) {run.stage}{cost}: {run.problem}", "; ".join(hints) or None)
-        terminal.error(error)
-        raise typer.Exit(ExitCode.FAILED)
-    if not json:
-        for hint in hints:
-            terminal.hint(hint)
-
-
-def training_context(session: Session) -> TrainingContext:
-    """How this run of the program carries a training out; it tells nobody, and agrees to nothing."""
-    from reasoning_cli.operations.train.run import TrainingContext
-
-    return TrainingContext(
-        folder=session.settings.paths.data_dir / "training",
-        limits=session.limits,
-        poll_seconds=session.poll_seconds,
-        sleep=session.sleep,
-        now=session.now,
-    )
-
-
 def window_of(session: Session, model_type: str) -> int:
     """The tokens that the model of a slot reads."""
     from reasoning_cli import settings as s
 
     return session.settings.get(s.WINDOW_TOKENS[model_type])
-
-
-def slot_form(session: Session, model_type: str) -> str:
-    """The form of the prompts that a slot asks in."""
-    from reasoning_cli import settings as s
-
-    return str(session.settings.get(s.PROMPT_FORM[model_type]))
 
 
 def _going(session: Session, request: TrainRequest) -> TrainingRun | None:
@@ -412,9 +441,10 @@ def _begin(session: Session, request: TrainRequest, *, again: bool, yes: bool, j
 
     terminal, plan = session.terminal, _plan(session, request)
     last = TrainingRuns(session.store).latest(request.model_type)
-    if last is not None and last.stage == "done" and not again and is_same_again(last, plan):
-        terminal.note(f"Run {last.number} was trained on the same samples with the same figures; nothing is new since.")
-        show_end(session, last, json=json, hints=[*next_commands(last), "train all the same: `--again`"])
+    done = last if last is not None and last.stage == "done" and last.engine == TOGETHER else None
+    if done is not None and not again and is_same_again(done, plan):
+        terminal.note(f"Run {done.number} was trained on the same samples with the same figures; nothing is new since.")
+        show_end(session, done, json=json, hints=[*next_commands(done), "train all the same: `--again`"])
         return None
     if yes and plan.agreed_cents is None:
         raise UsageError(f"no price can be foretold for `{plan.base}`: --yes would agree to any", "add --max-cost USD")
@@ -422,23 +452,6 @@ def _begin(session: Session, request: TrainRequest, *, again: bool, yes: bool, j
         terminal.warn(warning)
     ask_about(terminal, plan_facts(plan), "Train it?", yes=yes)
     return begin_training(session.store, plan, session.now())
-
-
-def _remarks(session: Session, run: TrainingRun) -> None:
-    """What should be known of a model before it serves: what it cannot do, and what its slot is now."""
-    from reasoning_cli.operations.train.plan import other_form, slot_model
-
-    if run.problem:
-        session.terminal.warn(run.problem)
-    trained, asked = str(run.plan.get("prompt_form")), slot_form(session, run.model_type)
-    if trained != asked:
-        session.terminal.warn(other_form(run.model_type, trained, asked))
-    before, now = run.plan.get("slot_model"), slot_model(session.store, run.model_type)
-    if before != now:
-        name = spell_model_type(run.model_type)
-        session.terminal.note(
-            f"The slot of {name} changed meanwhile: from {before or 'nothing'} to {now or 'nothing'}."
-        )
 
 
 def _form(session: Session, model_type: str, compact: bool | None) -> str:

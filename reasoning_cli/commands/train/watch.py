@@ -12,7 +12,7 @@ from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.commands._shared.training_options import WatchTimeoutOption
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.terminal.listing import Format, Listing
-from reasoning_cli.values import parse_duration
+from reasoning_cli.values import COMMAND, parse_duration
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.train.run import Progress
@@ -38,8 +38,10 @@ def watch(
     json: JsonOption = False,
 ) -> None:
     """Watch a training until it is over. It goes on at Together whether or not anybody does; Ctrl-C leaves."""
+    from reasoning_cli.commands.train._command import follow_trainer
+    from reasoning_cli.commands.train._run import show_end
     from reasoning_cli.commands.train._views import next_commands
-    from reasoning_cli.commands.train.start import follow, show_end
+    from reasoning_cli.commands.train.start import follow
     from reasoning_cli.operations.train.jobs import find_trained
     from reasoning_cli.operations.train.monitor import going
 
@@ -62,13 +64,16 @@ def watch(
     if watched.stage != "training":
         raise ReasoningError(f"run {watched.number} has no job yet: it is {watched.stage}", next_commands(watched)[0])
     patience = None if timeout is None else typed(parse_duration, timeout, "--timeout 2h")
+    if watched.engine == COMMAND:
+        follow_trainer(session, watched, json=json, only_watch=True)
+        return
     follow(session, watched, yes=False, json=json, timeout=patience, only_watch=True)
 
 
 def status(
     ctx: typer.Context, fmt: FormatOption = Format.TABLE, json: JsonOption = False, quiet: QuietOption = False
 ) -> None:
-    """What is being trained now, and what came of the last run of each type. Looks at Together first."""
+    """What is being trained now, and what came of the last run of each type. Looks at Together and trainers first."""
     from reasoning_cli.commands.train._views import progress_texts, trained_columns
     from reasoning_cli.commands.train.auto import loop_line
     from reasoning_cli.operations.train.jobs import newest_of_each
@@ -110,15 +115,24 @@ def _look(session: Session) -> list[Progress]:
     """How far each run that goes on has come."""
     from datetime import timedelta
 
-    from reasoning_cli.commands.train.start import training_context
+    from reasoning_cli.commands._shared.training_context import training_context
     from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
-    from reasoning_cli.operations.train.monitor import job_status, look_at_all, losses_of
+    from reasoning_cli.operations.train.command.run import look_command, progress_of
+    from reasoning_cli.operations.train.monitor import going, job_status, look_at_all, losses_of
     from reasoning_cli.operations.train.run import Progress
 
-    client, seen = session.client, []
+    context = training_context(session)
+    seen = [
+        progress_of(session.store, run, context) if run.stage == "training" else Progress(run, run.stage)
+        for run in (look_command(session.store, run, context) for run in going(session.store) if run.engine == COMMAND)
+        if not run.over
+    ]
+    if all(run.engine == COMMAND for run in going(session.store)):
+        return seen
+    client = session.client
     note_fine_tunes(client, session.store)
-    for run, job in look_at_all(client, session.store, training_context(session)):
-        if run.over:
+    for run, job in look_at_all(client, session.store, context):
+        if run.over or run.engine == COMMAND:
             continue
         if job is None:
             seen.append(Progress(run, run.stage))

@@ -20,7 +20,8 @@ from reasoning_cli.store.samples.exports import ExportRecord, exports_holding
 from reasoning_cli.store.samples.rewrite import beside, erasing
 from reasoning_cli.store.samples.tombstones import Forgotten
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
-from reasoning_cli.store.train.runs import HEAD, TrainingRuns
+from reasoning_cli.store.train.runs import TrainingRuns
+from reasoning_cli.values import HEAD
 
 _BATCH = 200
 

@@ -10,7 +10,8 @@ from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.doctor.check import Check, failed, ok, warn
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.training_log import SampleFilter, Samples
-from reasoning_cli.store.train.runs import HEAD, TrainingRuns
+from reasoning_cli.store.train.runs import TrainingRuns
+from reasoning_cli.values import HEAD
 
 _MODEL_TYPE = "should_respond"
 _ANEW = "reasoning train start should-respond --engine head"

@@ -16,7 +16,7 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.samples.exports import NumberSet
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
-from reasoning_cli.values import HEAD_PREFIX, MODEL_TYPES, spell_model_type
+from reasoning_cli.values import HEAD, HEAD_PREFIX, MODEL_TYPES, TOGETHER, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.engines.head.model import Head
@@ -103,6 +103,16 @@ def find_candidate(
         return _of_deployment(store, name, record, form)
     runs = TrainingRuns(store)
     run = runs.get(int(name)) if name.isdecimal() else runs.of_model(name)
+    if run is not None and run.engine == HEAD and run.model_name is not None and heads is not None:
+        return _of_head(store, run.model_name, model_type, heads)
+    if run is not None and run.engine != TOGETHER and run.model_name is not None:
+        if own is None:
+            raise NotFoundError(
+                f"`{run.model_name}` of training run {run.number} was not trained at Together, and"
+                f" {spell_model_type(model_type)} has no server that serves it",
+                f"`reasoning config set {model_type}.provider_url URL`",
+            )
+        return _of_server(store, own, run.model_name, form, prices)
     if run is not None:
         return _of_deployment(store, name, _deployed_of(store, run, name), form)
     if name == ORIGINAL:

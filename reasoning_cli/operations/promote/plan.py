@@ -22,7 +22,7 @@ from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.rollouts import Replacements
 from reasoning_cli.store.promote.promotions import Promotion
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
-from reasoning_cli.values import Mode, PromptForm, spell_model_type
+from reasoning_cli.values import TOGETHER, Mode, PromptForm, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.engines.clients import Cloud
@@ -107,7 +107,7 @@ def find_candidate(store: Store, request: PromoteRequest) -> Candidate:
         record = Deployments(store).get(going.new_key)
         assert record is not None
         return _of_record(record, _run_of(store, record))
-    runs = TrainingRuns(store).all(model_type)
+    runs = [run for run in TrainingRuns(store).all(model_type) if run.engine == TOGETHER]
     done = [run for run in runs if run.stage == "done" and (run.model_id or run.model_name)]
     serving = _serving(store, model_type)
     if done:

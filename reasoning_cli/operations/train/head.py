@@ -26,8 +26,8 @@ from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.exports import NumberSet, record_export
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
-from reasoning_cli.store.train.runs import HEAD, TrainingRun, TrainingRuns
-from reasoning_cli.values import spell_model_type
+from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
+from reasoning_cli.values import HEAD, spell_model_type
 
 MODEL_TYPE = "should_respond"  # the only type with few enough answers, each worth a call
 MOST_SAMPLES = 50_000  # the newest; nothing is learned from more

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from reasoning_cli.errors import NotFoundError, ReasoningError, UsageError
 from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
+from reasoning_cli.operations.train.command.run import cancel_command, look_command
 from reasoning_cli.operations.train.monitor import look
 from reasoning_cli.operations.train.plan_record import job_request
 from reasoning_cli.operations.train.run import TrainingContext, alone_with, clear_away, fail
@@ -18,7 +19,7 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.train.fine_tunes import FineTuneRecord, FineTunes
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
-from reasoning_cli.values import MODEL_TYPES, spell_model_type
+from reasoning_cli.values import COMMAND, MODEL_TYPES, TOGETHER, spell_model_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,6 +123,13 @@ def find_trained(store: Store, name: str) -> Trained:
     return Trained(run, jobs.get(run.job_id or ""))
 
 
+def refresh_commands(store: Store, context: TrainingContext) -> None:
+    """Look at every run of a trainer of the operator's own; Together is not asked."""
+    for run in TrainingRuns(store).all():
+        if run.engine == COMMAND and not run.over:
+            look_command(store, run, context)
+
+
 def refresh_trained(client: Training, store: Store, context: TrainingContext) -> None:
     """Look at every job of the account, and write down what came of ours."""
     note_fine_tunes(client, store)
@@ -129,10 +137,14 @@ def refresh_trained(client: Training, store: Store, context: TrainingContext) ->
         look(client, store, run, context)
 
 
-def cancel(client: Training, store: Store, trained: Trained, context: TrainingContext) -> Trained:
+def cancel(connect: Callable[[], Training], store: Store, trained: Trained, context: TrainingContext) -> Trained:
     """Give a run up: its job is stopped, or never made. Raises ReasoningError when it is over already."""
     run = trained.run
     check_cancel(trained)
+    if run is not None and run.engine == COMMAND:
+        cancel_command(store, run, context)
+        return find_trained(store, trained.id)
+    client = connect()
     if run is not None and trained.job_id is None:
         with alone_with(store, run):
             run = _given_up(client, store, find_trained(store, trained.id), context)
@@ -189,13 +201,14 @@ def check_delete(store: Store, trained: Trained) -> None:
             )
 
 
-def delete(client: Training, store: Store, trained: Trained, context: TrainingContext) -> None:
+def delete(connect: Callable[[], Training], store: Store, trained: Trained, context: TrainingContext) -> None:
     """Delete the job and the files of it at Together; what it cost and what it was trained on stays known here."""
     check_delete(store, trained)
     if trained.job_id is not None:
-        client.delete_job(trained.job_id)
+        connect().delete_job(trained.job_id)
     if trained.run is not None:
-        forget_files(client, store, trained.run)
+        if trained.run.engine == TOGETHER:
+            forget_files(connect(), store, trained.run)
         clear_away(store, trained.run, context.folder)
     Events(store).add(Event(context.now(), context.actor, "train_delete", trained.id, {"job": trained.job_id}))
 
@@ -212,15 +225,17 @@ def forget_files(client: Training, store: Store, run: TrainingRun) -> None:
 
 
 def download(
-    client: Training,
+    connect: Callable[[], Training],
     trained: Trained,
     path: Path,
     kind: Kind | None,
     on_progress: Callable[[int, int | None], None],
 ) -> int:
     """The weights that came of it, as one packed file; its size in bytes."""
+    if trained.run is not None and trained.run.engine != TOGETHER:
+        raise UsageError(f"run {trained.id} was not trained at Together", f"`reasoning train show {trained.id}`")
     if trained.job_id is None:
         raise NotFoundError(f"run {trained.id} has no job, so there is nothing to download", "`reasoning train list`")
     if path.exists():
         raise UsageError(f"`{path}` exists already", "name another file")
-    return client.download_job(trained.job_id, path, kind, on_progress)
+    return connect().download_job(trained.job_id, path, kind, on_progress)

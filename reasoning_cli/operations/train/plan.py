@@ -23,7 +23,7 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.samples.exports import seeded_salt
 from reasoning_cli.store.train.runs import TrainingRuns
-from reasoning_cli.values import spell_model_type
+from reasoning_cli.values import TOGETHER, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.engines.clients import Cloud
@@ -152,9 +152,9 @@ def plan_training(
     wanted = replace(request.export.wanted, until=min(until, now) if until else now)
     request = replace(request, export=replace(request.export, wanted=wanted))
     if request.suffix is not None:
-        _check_suffix(request.suffix)
+        check_suffix(request.suffix)
     export = dry_export(store, request, now, on_progress)
-    warnings = [*_judge_samples(request, export)]
+    warnings = [*judge_samples(request, export)]
     base_name, reason = _base(client, store, request, choose_base)
     base_name, able, serving = _looked_up(client, base_name)
     figures = choose_figures(request, able, export, base_name)
@@ -208,7 +208,7 @@ def why_refused(plan: TrainingPlan, request: TrainRequest) -> ReasoningError | N
     """What would keep a start from doing as planned: too few samples, one class, a base that cannot be served, or a
     budget that cannot pay it."""
     try:
-        _judge_samples(request, plan.export)
+        judge_samples(request, plan.export)
         if not plan.serving and not request.force:
             raise _unserved(plan.base)
         check_price(plan.standings, plan.model_type, plan.price.cents if plan.price else Decimal(0))
@@ -341,8 +341,8 @@ def _base(
         return job.model, f"that of {request.from_job}, which this goes on from"
     if request.base is not None:
         return request.base, "as asked for"
-    runs = TrainingRuns(store).all(request.model_type)
-    done = [run for run in runs if run.stage == "done" and run.method in METHODS]  # a head has no base
+    every = TrainingRuns(store).all(request.model_type)
+    done = [run for run in every if run.stage == "done" and run.engine == TOGETHER]
     if done:
         return done[-1].base, f"that of run {done[-1].number}"
     return choose(client, request.model_type)
@@ -359,7 +359,8 @@ def _rank(request: TrainRequest, able: ModelLimits, base: str, samples: int) -> 
     return request.lora_rank
 
 
-def _check_suffix(suffix: str) -> None:
+def check_suffix(suffix: str) -> None:
+    """Refuse (UsageError) what cannot be part of a model's name."""
     plain = suffix.replace("-", "").replace("_", "")
     if not (plain.isascii() and plain.isalnum() and len(suffix) <= _LONGEST_SUFFIX and suffix[0].isalnum()):
         raise UsageError(
@@ -368,7 +369,7 @@ def _check_suffix(suffix: str) -> None:
         )
 
 
-def _judge_samples(request: TrainRequest, export: ExportReport) -> list[str]:
+def judge_samples(request: TrainRequest, export: ExportReport) -> list[str]:
     """Warnings about what is trained on. Raises ReasoningError for what makes no sense, unless it is forced."""
     name = spell_model_type(request.model_type)
     samples, warnings = export.files[0].samples, []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from reasoning_cli.operations.data.export.render import Rules
-from reasoning_cli.operations.data.export.run import ExportRequest
+from reasoning_cli.operations.data.export.run import ExportReport, ExportRequest
 from reasoning_cli.operations.train.plan import Figures, TrainingPlan, TrainRequest
 from reasoning_cli.store.samples.training_log import SampleFilter
 from reasoning_cli.store.train.runs import TrainingRun
@@ -24,30 +25,42 @@ _OF_THE_MOMENT = ("agreed_cents", "estimate_cents", "estimate_source", "slot_mod
 def serialised(plan: TrainingPlan) -> dict[str, object]:
     """A plan as JSON holds it: all that it takes to go on, and what was agreed to."""
     request = plan.request
-    export = asdict(request.export)
-    export["rules"].pop("salt")
-    wanted = export["wanted"]
+    whole = {
+        **of_request(request, plan.export),
+        "figures": asdict(plan.figures),
+        "agreed_cents": plan.agreed_cents,
+        "estimate_cents": None if plan.price is None else ceil(plan.price.cents),
+        "estimate_source": None if plan.price is None else plan.price.source,
+        "slot_model": plan.slot_model,
+        "tokens": plan.tokens,
+        "serving_cents_per_hour": plan.served_on.price_cents_per_hour if plan.served_on else None,
+    }
+    return as_read(whole)
+
+
+def of_request(request: TrainRequest, export: ExportReport) -> dict[str, object]:
+    """What was asked for, and what it comes to by a dry run of its export."""
+    wished = asdict(request.export)
+    wished["rules"].pop("salt")
+    wanted = wished["wanted"]
     for name in ("since", "until"):
         wanted[name] = wanted[name].isoformat() if wanted[name] else None
-    whole = {
-        "export": export,
+    return {
+        "export": wished,
         "redact": request.redact,
-        "figures": asdict(plan.figures),
         "from_job": request.from_job,
         "suffix": request.suffix,
         "prompt_form": request.prompt_form,
         "force": request.force,
         "typed": dict(request.typed),
-        "agreed_cents": plan.agreed_cents,
-        "estimate_cents": None if plan.price is None else ceil(plan.price.cents),
-        "estimate_source": None if plan.price is None else plan.price.source,
-        "slot_model": plan.slot_model,
-        "samples": {file.side or "train": file.samples for file in plan.export.files},
-        "left_out": dict(plan.export.left_out),
-        "tokens": plan.tokens,
-        "serving_cents_per_hour": plan.served_on.price_cents_per_hour if plan.served_on else None,
+        "samples": {file.side or "train": file.samples for file in export.files},
+        "left_out": dict(export.left_out),
     }
-    read: dict[str, object] = json.loads(json.dumps(whole))  # as it will be read again
+
+
+def as_read(plan: Mapping[str, object]) -> dict[str, object]:
+    """A plan as it will be read again."""
+    read: dict[str, object] = json.loads(json.dumps(plan))
     return read
 
 
@@ -72,8 +85,8 @@ def request_of(run: TrainingRun) -> TrainRequest:
         base=run.base,
         from_job=plan["from_job"],
         suffix=plan["suffix"],
-        method=plan["figures"]["method"],
-        full=plan["figures"]["lora_rank"] is None,
+        method="dpo" if run.method == "dpo" else "sft",
+        full=plan["figures"] is not None and plan["figures"]["lora_rank"] is None,
         force=plan["force"],
         typed=plan["typed"],
     )
@@ -105,7 +118,12 @@ def job_request(run: TrainingRun) -> JobRequest:
 
 def is_same_again(run: TrainingRun, plan: TrainingPlan) -> bool:
     """Whether a plan would train the same base on the same samples with the same figures once more."""
-    return run.base == plan.base and _lasting(run.plan) == _lasting(serialised(plan))
+    return is_same_plan(run, plan.base, serialised(plan))
+
+
+def is_same_plan(run: TrainingRun, base: str, plan: Mapping[str, object]) -> bool:
+    """Whether a run was of the same base, and planned alike but for what differs by the moment."""
+    return run.base == base and _lasting(run.plan) == _lasting(plan)
 
 
 def _lasting(plan: Any) -> dict[str, object]:

@@ -132,7 +132,7 @@ def fail(store: Store, run: TrainingRun, problem: str, context: TrainingContext,
     if runs.end(run.number, at=at, stage=stage, problem=problem):
         action = "train_cancelled" if stage == "cancelled" else "train_failed"
         Events(store).add(
-            Event(at, context.actor, action, spell_model_type(run.model_type), {**_event_detail(run), "why": problem})
+            Event(at, context.actor, action, spell_model_type(run.model_type), {**event_detail(run), "why": problem})
         )
     ended = runs.get(run.number)
     assert ended is not None
@@ -151,6 +151,57 @@ def clear_away(store: Store, run: TrainingRun, folder: Path) -> None:
     for file in (*place.glob("*.jsonl"), *place.glob(".*.part")):
         with contextlib.suppress(OSError):
             file.unlink()
+
+
+def export_files(store: Store, run: TrainingRun, context: TrainingContext) -> dict[str, object]:
+    """Write the files of a run, in place whole and checked or not at all; what is to be known of them with the run.
+
+    What another trainer than Together reads is not held to what Together takes.
+    """
+
+    def notify(text: str, detail: str = "") -> None:
+        context.notify(Progress(run, text, detail))
+
+    notify("exporting")
+    folder = folder_of(store, run, context.folder)
+    make_private_dir(folder)
+    clear_away(store, run, context.folder)  # of an export that was killed
+    request = with_salt(store, request_of(run))
+    done = export_samples(
+        store,
+        files_of(store, run, context.folder)[0],
+        request,
+        now=context.now(),
+        overwrite=True,
+        on_progress=lambda count, total: notify("exporting", f"{count:,} of {total:,} samples"),
+    )
+    train, *others = done.files
+    assert train.path is not None
+    assert done.manifest is not None
+    for file in done.files[:2] if request.rules.trainer == "together" else ():
+        assert file.path is not None
+        found = check_file(
+            file.path,
+            against=None if file is train else train.path,
+            on_progress=lambda count, total: notify("checking", f"{count * 100 // max(total, 1)} %"),
+        )
+        if not found.accepted:
+            reasons = ", ".join(f"{reason} ({count:,})" for reason, count in found.refusals.items())
+            raise DataError(f"`{file.path}` would be refused: {reasons}", f"`reasoning data check {file.path}`")
+    digest = hashlib.sha256(done.manifest.read_bytes()).hexdigest()
+    return {
+        "manifest": str(done.manifest),
+        "manifest_sha256": digest,
+        "train_sha256": train.sha256,
+        "validation_sha256": others[0].sha256 if others else None,
+        "suffix": suffix_of(run, digest),
+    }
+
+
+def files_of(store: Store, run: TrainingRun, folder: Path) -> tuple[Path, Path, Path]:
+    """Where the samples of a run are: all of them, and of a split those to learn from and to check with."""
+    whole = folder_of(store, run, folder) / f"{spell_model_type(run.model_type)}-r{run.number}.jsonl"
+    return whole, whole.with_name(f"{whole.stem}.train.jsonl"), whole.with_name(f"{whole.stem}.validation.jsonl")
 
 
 class _Step:
@@ -174,59 +225,21 @@ class _Step:
     # --- files ---
 
     def _export(self, run: TrainingRun) -> None:
-        """The files, in place whole and checked, or not at all."""
-        self._notify(run, "exporting")
-        folder = folder_of(self._store, run, self._context.folder)
-        make_private_dir(folder)
-        clear_away(self._store, run, self._context.folder)  # of an export that was killed
-        name = f"{spell_model_type(run.model_type)}-r{run.number}.jsonl"
-        request = with_salt(self._store, request_of(run))
-        done = export_samples(
-            self._store,
-            folder / name,
-            request,
-            now=self._context.now(),
-            overwrite=True,
-            on_progress=lambda count, total: self._notify(run, "exporting", f"{count:,} of {total:,} samples"),
-        )
-        train, *others = done.files
-        assert train.path is not None
-        assert done.manifest is not None
-        for file in done.files[:2]:
-            assert file.path is not None
-            found = check_file(
-                file.path,
-                against=None if file is train else train.path,
-                on_progress=lambda count, total: self._notify(run, "checking", f"{count * 100 // max(total, 1)} %"),
-            )
-            if not found.accepted:
-                reasons = ", ".join(f"{reason} ({count:,})" for reason, count in found.refusals.items())
-                raise DataError(f"`{file.path}` would be refused: {reasons}", f"`reasoning data check {file.path}`")
-        digest = hashlib.sha256(done.manifest.read_bytes()).hexdigest()
+        changes = export_files(self._store, run, self._context)
         self._exported = True
-        self._move(
-            run,
-            "exported",
-            manifest=str(done.manifest),
-            manifest_sha256=digest,
-            train_sha256=train.sha256,
-            validation_sha256=others[0].sha256 if others else None,
-            suffix=suffix_of(run, digest),
-        )
+        self._move(run, "exported", **changes)
 
     def _upload(self, run: TrainingRun) -> None:
         """Each file once: what was sent already is known by its hash."""
-        folder = folder_of(self._store, run, self._context.folder)
-        name = f"{spell_model_type(run.model_type)}-r{run.number}"
-        sides = [("training_file_id", run.train_sha256, "train" if run.validation_sha256 else None)]
+        whole, train, validation = files_of(self._store, run, self._context.folder)
+        sides = [("training_file_id", run.train_sha256, train if run.validation_sha256 else whole)]
         if run.validation_sha256:
-            sides.append(("validation_file_id", run.validation_sha256, "validation"))
-        for column, sha256, side in sides:
+            sides.append(("validation_file_id", run.validation_sha256, validation))
+        for column, sha256, path in sides:
             if getattr(run, column) is not None:
                 continue
-            path = folder / (f"{name}.{side}.jsonl" if side else f"{name}.jsonl")
             assert sha256 is not None
-            if not _is_file(path, sha256):
+            if not is_file_of(path, sha256):
                 if self._exported:
                     raise DataError(f"`{path}` changes while it is sent", "run the same command again")
                 self._move(run, "planned")  # somebody cleared it away: the same samples make the same file
@@ -355,7 +368,7 @@ class _Step:
         now = self._context.now()
         run = self._move(run, "training", job_id=job.id, job_status=job.status)
         note_fine_tunes(self._client, self._store)
-        detail = {**_event_detail(run), "estimate_cents": run.plan.get("estimate_cents")}
+        detail = {**event_detail(run), "estimate_cents": run.plan.get("estimate_cents")}
         Events(self._store).add(
             Event(now, self._context.actor, "train_start", spell_model_type(run.model_type), detail)
         )
@@ -378,7 +391,8 @@ def suffix_of(run: TrainingRun, manifest_sha256: str) -> str:
     return f"{spell_model_type(run.model_type)}{typed}-r{run.number}-{manifest_sha256[:8]}"
 
 
-def _event_detail(run: TrainingRun) -> dict[str, object]:
+def event_detail(run: TrainingRun) -> dict[str, object]:
+    """What the history keeps of a run with whatever happens to it."""
     return {"run": run.number, "base": run.base, "job": run.job_id, "manifest_sha256": run.manifest_sha256}
 
 
@@ -386,7 +400,8 @@ def _same(run: TrainingRun) -> str:
     return f"reasoning train start {spell_model_type(run.model_type)}"
 
 
-def _is_file(path: Path, sha256: str) -> bool:
+def is_file_of(path: Path, sha256: str) -> bool:
+    """Whether a file is there as it was written."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == sha256

@@ -11,10 +11,10 @@ from typing import Any, Literal
 from reasoning_cli.store.database import Row, Store, Value
 from reasoning_cli.store.samples.exports import NumberSet
 from reasoning_cli.store.timestamps import from_ms, to_ms
+from reasoning_cli.values import HEAD, TOGETHER
 
 Stage = Literal["planned", "exported", "uploaded", "validated", "training", "done", "failed", "cancelled"]
 
-HEAD = "head"  # the method of a run that was learned in this process; others are Together's
 ENDS: tuple[Stage, ...] = ("done", "failed", "cancelled")
 
 
@@ -54,6 +54,12 @@ class TrainingRun:
     @property
     def over(self) -> bool:
         return self.stage in ENDS
+
+    @property
+    def engine(self) -> str:
+        """Who trained: Together, the operator's own trainer, somebody by hand whose model was adopted, or this process
+        a head."""
+        return HEAD if self.method == HEAD else str(self.plan.get("engine", TOGETHER))
 
     @property
     def seed(self) -> int:
@@ -120,6 +126,26 @@ class TrainingRuns:
         added = self._first("model_name=?", (made["model_name"],))
         assert added is not None
         return added
+
+    def adopt(self, model_type: str, name: str, *, at: datetime, **values: object) -> TrainingRun:
+        """Keep a run that was carried out elsewhere, with its model; `values` are named as in `TrainingRun`."""
+        given = {
+            "model_type": model_type,
+            "model_name": name,
+            "started_at": at,
+            "updated_at": at,
+            "finished_at": at,
+            "seen_at": at,
+            "stage": "done",
+            **values,
+        }
+        self._store.write(
+            f"INSERT INTO training_runs({', '.join(given)}) VALUES ({', '.join(f':{column}' for column in given)})",
+            {column: _stored(value) for column, value in given.items()},
+        )
+        adopted = self.of_model(name)
+        assert adopted is not None
+        return adopted
 
     def update(self, number: int, *, at: datetime, **changes: object) -> TrainingRun:
         """Write down what changed, named as in `TrainingRun`, together or not at all; the run as it then is.
