@@ -8,6 +8,7 @@ from reasoning_cli.commands.models.adopt import adopt
 from reasoning_cli.commands.models.browse import hardware, search, show
 from reasoning_cli.commands.models.deploy import deploy
 from reasoning_cli.commands.models.enable import disable, enable
+from reasoning_cli.commands.models.explain import explain
 from reasoning_cli.commands.models.list import list_models
 from reasoning_cli.commands.models.promote import promote
 from reasoning_cli.commands.models.rollback import rollback
@@ -35,4 +36,5 @@ app.command()(search)
 app.command()(show)
 app.command()(enable)
 app.command()(disable)
+app.command()(explain)
 app.command("list")(list_models)

@@ -324,12 +324,25 @@ def _often(hits: Sequence[bool]) -> str:
     return str(_step(sum(hits) / len(hits), (0.01, 0.25, 0.5, 0.75))) if hits else "none"
 
 
+def spelled(moment: Moment) -> Iterator[tuple[str, int, float]]:
+    """The signs of a moment as a person reads them, each with its place in the weights and what it counts."""
+    named = named_in(moment)
+    for fact in _structure(moment, named):
+        yield fact, _place(f"F{fact}"), STRUCTURE_WEIGHT
+    signs = {_place(sign): sign for sign in _word_signs(named.words)}
+    for place, sign in signs.items():
+        yield f'says "{sign[1:]}"', place, WORDS_WEIGHT / sqrt(max(1, len(signs)))
+
+
 def _words(words: Sequence[str]) -> tuple[int, ...]:
     """Words and pairs of words, each once."""
+    return tuple({_place(sign) for sign in _word_signs(words)})
+
+
+def _word_signs(words: Sequence[str]) -> Iterator[str]:
     found = ["^", *words, "$"]
-    singles = (f"w{word}" for word in found)
-    pairs = (f"p{first} {second}" for first, second in pairwise(found))
-    return tuple({_place(sign) for sign in (*singles, *pairs)})
+    yield from (f"w{word}" for word in found)
+    yield from (f"p{first} {second}" for first, second in pairwise(found))
 
 
 @lru_cache(maxsize=8192)  # few of them make up most
