@@ -54,7 +54,7 @@ def _everything(session: Session, at: datetime, online: bool) -> list[str]:
 def _advice_lines(session: Session) -> list[str]:
     """Where another way to have decisions answered costs less and has proven itself: which, how much less, how."""
     from reasoning_cli.commands._shared.prices import prices_file
-    from reasoning_cli.commands.costs._ways import plain_name
+    from reasoning_cli.commands._shared.way_views import plain_name
     from reasoning_cli.errors import ReasoningError
     from reasoning_cli.operations.advice.unasked import advice
     from reasoning_cli.operations.costs.token_prices import read_prices

@@ -141,7 +141,7 @@ def _parse_tokens(text: str) -> tuple[int, int]:
 
 def show_comparisons(terminal: Terminal, found: Sequence[SideBySide]) -> None:
     """One model type below the other: prices, when ours pays, all ways as a table, and what follows."""
-    from reasoning_cli.commands.costs._ways import advice_lines, notes, traffic_text, ways_listing
+    from reasoning_cli.commands._shared.way_views import advice_lines, notes, traffic_text, ways_listing
 
     for number, shown in enumerate(found):
         if number:
@@ -240,7 +240,7 @@ def _estimate_lines(original: Original | None) -> list[str]:
 
 
 def _columns() -> list[Column[SideBySide]]:
-    from reasoning_cli.commands.costs._ways import ways_listing
+    from reasoning_cli.commands._shared.way_views import ways_listing
     from reasoning_cli.operations.costs.ways import cheapest
     from reasoning_cli.terminal.listing import Column
     from reasoning_cli.terminal.units import whole_cents
