@@ -76,7 +76,7 @@ def compare(
     session = session_of(ctx)
     terminal, chosen = session.terminal, chosen_format(fmt, json)
     only = parse_model_type(model_type) if model_type else None
-    assumed = (tokens, baseline, gpu_per_hour, serverless)
+    assumed = (tokens, gpu_per_hour, serverless)
     _refuse_halves(since, decisions_per_hour, assumed, only)
     now, prices = session.now(), read_prices(prices_file(session))
     for model in (baseline, serverless):

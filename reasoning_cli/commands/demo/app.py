@@ -9,8 +9,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,14 +25,17 @@ from reasoning_cli.errors import ExitCode, ReasoningError
 from reasoning_cli.values import parse_speed
 
 if TYPE_CHECKING:
+    from reasoning_cli.commands.demo.synthetic_agent import Made
     from reasoning_cli.terminal.console import Terminal
 
 app = typer.Typer(rich_markup_mode=None)
 
 SPEED, SPEED_OF_FULL = Decimal(60), Decimal(90)
 LOGS = "agent-logs.jsonl"
-PAST = 400  # messages the agent had before
+PAST = 1600  # messages the agent had before, of enough rooms for a head to be proven on
 GATEWAY = "gateway serve"
+HEAD = "HEAD"  # in what is typed: the head that was trained
+_PAUSE_SECONDS = 0.5  # on a terminal, after each step: to be read
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Step:
     why: str
     typed: str
     ends: ExitCode = ExitCode.OK
+    needs_head: bool = False
 
 
 STEPS = (
@@ -51,6 +56,13 @@ STEPS = (
     Step("What runs?", "models status"),
     Step("Take in what the agent decided so far.", f"data import {LOGS}"),
     Step("Is that enough to learn from?", "data stats"),
+    Step(
+        "What can be decided here, for nothing?",
+        "train start should-respond --engine head --max-error 5",
+        needs_head=True,
+    ),
+    Step("What does that save?", "costs compare should-respond --baseline gpt-4o", needs_head=True),
+    Step("Let it answer what it has proven.", f"models enable {HEAD} --mode live", needs_head=True),
     Step("A file to fine-tune on.", "data export -m planning -o planning.jsonl"),
     Step("Try to break the limit.", "models deploy coding --yes", ExitCode.LIMIT),
     Step("Let an agent's calls through the gateway.", GATEWAY),
@@ -72,7 +84,7 @@ def demo(
 ) -> None:
     """See all of it in 30 seconds, on a sandbox, free. Leaves nothing behind."""
     from reasoning_cli.commands.demo.full import show_full
-    from reasoning_cli.commands.demo.gateway import show_gateway
+    from reasoning_cli.commands.demo.gateway import LATER, show_gateway
     from reasoning_cli.commands.demo.synthetic_agent import agent_log, make_decisions
     from reasoning_cli.operations.sandbox import KEY, ORIGINAL_PATH, start_sandbox, stop_sandbox
 
@@ -99,12 +111,14 @@ def demo(
                 terminal, lambda why, typed, environ: _show(terminal, Step(why, typed), home, environ), home, environ
             )
         else:
-            (home / LOGS).write_text(agent_log(make_decisions(PAST)), encoding="utf-8")
-            for step in STEPS:
+            ends = datetime.now(UTC) + LATER * timedelta(minutes=4)  # so that the past ends now
+            past, later = _past_and_later(make_decisions(PAST + LATER, apart=True, until=ends))
+            (home / LOGS).write_text(agent_log(iter(past)), encoding="utf-8")
+            for step in steps_of(terminal):
                 if step.typed == GATEWAY:
-                    show_gateway(terminal, step.why, step.typed, home, environ)
+                    show_gateway(terminal, step.why, step.typed, home, environ, later)
                 else:
-                    _show(terminal, step, home, environ)
+                    _show(terminal, replace(step, typed=_with_head(step.typed, home)), home, environ)
     except KeyboardInterrupt:
         terminal.note("Interrupted. Nothing is left behind.")
         raise
@@ -113,6 +127,35 @@ def demo(
         shutil.rmtree(home, ignore_errors=True)
     terminal.note("That was all of it, and nothing is left behind. For your own models: `reasoning setup`")
     terminal.note("To go on trying for free: `reasoning --sandbox models deploy planning`")
+
+
+def _past_and_later(made: Iterable[Made]) -> tuple[list[Made], list[Made]]:
+    """What the agent decided about its first `PAST` messages, and what it decides from then on, in the same rooms."""
+    past: list[Made] = []
+    messages, rest = 0, iter(made)
+    for decision in rest:
+        messages += decision.model_type == "should_respond"
+        if messages > PAST:
+            return past, [decision, *rest]
+        past.append(decision)
+    return past, []
+
+
+def steps_of(terminal: Terminal) -> tuple[Step, ...]:
+    """The steps of the tour; without those of a head where what trains one is not installed."""
+    from importlib.util import find_spec
+
+    if find_spec("sklearn") is not None:
+        return STEPS
+    terminal.note("Without scikit-learn, this goes without a head: `pip install 'reasoning[head]'` brings it.\n")
+    return tuple(step for step in STEPS if not step.needs_head)
+
+
+def _with_head(typed: str, home: Path) -> str:
+    """What is typed, with the name of the head that was trained."""
+    if HEAD not in typed:
+        return typed
+    return typed.replace(HEAD, f"head/{next(home.rglob('*.head')).stem}")
 
 
 def _show(terminal: Terminal, step: Step, folder: Path, environ: Mapping[str, str]) -> None:
@@ -131,7 +174,7 @@ def _show(terminal: Terminal, step: Step, folder: Path, environ: Mapping[str, st
         raise ReasoningError(f"the tour broke off: that ended with {ended}, not {step.ends}", "`reasoning doctor`")
     terminal.print()
     if terminal.out_is_terminal:
-        time.sleep(1)  # to be read
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _steers_us(name: str) -> bool:

@@ -200,7 +200,11 @@ class Made:
 class _Room:
     id: str
     people: tuple[str, ...]
+    apart: bool = False
     said: deque[tuple[datetime, str, str]] = field(default_factory=lambda: deque(maxlen=6))
+
+    def id_of(self, who: str) -> str:
+        return _id(f"{self.id} {who}" if self.apart and who != AGENT else who)
 
 
 def make_decisions(
@@ -211,16 +215,19 @@ def make_decisions(
     noise: float = 0.0,
     until: datetime | None = None,
     planning: bool = True,
+    apart: bool = False,
 ) -> Iterator[Made]:
     """What Ada decided about so many messages, oldest first, the last of them about `until`.
 
     `answers` are of one who follows the policy, who does the opposite, or who tosses a coin. Of the right ones a share
-    of `noise` is wrong. With `planning` each message she answers brings a second decision.
+    of `noise` is wrong. With `planning` each message she answers brings a second decision. Rooms are `apart` where none
+    of their people, whatever their names, is in another, and a room has ten messages or so.
     """
     dice, others = random.Random(seed), random.Random(f"{seed} answers")  # whoever answers, people say the same
     things = [thing for line in _THINGS.splitlines() for thing in line.split("|")]
     rooms = [
-        _Room(_id(f"room {seed} {number}"), tuple(dice.sample(_PEOPLE, 4))) for number in range(6 + messages // 25)
+        _Room(_id(f"room {seed} {number}"), tuple(dice.sample(_PEOPLE, 4)), apart)
+        for number in range(6 + messages // (10 if apart else 25))
     ]
     at = (until or datetime.now(UTC)) - messages * timedelta(minutes=4)
     for turn in range(messages):
@@ -274,12 +281,12 @@ def _answered(right: str, answers: Answers, noise: float, dice: random.Random) -
 
 def _prompt(template: str, room: _Room, at: datetime, dice: random.Random) -> str:
     sender, message = next((who, said) for _, who, said in reversed(room.said) if who != AGENT)
-    lines = [f"{when:%H:%M} ({_age(at - when)}) [{_id(who)}] {who}: {said}" for when, who, said in room.said]
+    lines = [f"{when:%H:%M} ({_age(at - when)}) [{room.id_of(who)}] {who}: {said}" for when, who, said in room.said]
     context = _CONTEXT.format(
         agent=AGENT,
         actions=", ".join(dice.sample(_ACTIONS, len(_ACTIONS))),
         providers="\n".join(f"- **{provider}**: {provider.capitalize()} the agent knows of" for provider in _PROVIDERS),
-        people="\n\n".join(f'"{who}" aka "{who.lower()}"\nID: {_id(who)}' for who in room.people),
+        people="\n\n".join(f'"{who}" aka "{who.lower()}"\nID: {room.id_of(who)}' for who in room.people),
         conversation="\n".join(lines),
         received=f"{sender}: {message}",
         sender=sender,

@@ -144,12 +144,17 @@ def _show_next_steps(session: Session) -> None:
     session.read_settings_again()
     enabled = [spell_model_type(name) for name, on in session.enabled.items() if on]
     has_key = session.in_sandbox or session.settings.resolve(s.API_KEY).value is not None
-    steps = [] if has_key else [("add a key", "`reasoning config set-key`: without it no model can be deployed")]
-    steps += [
+    steps = [
         ("check all of it", "`reasoning doctor`"),
         ("start the gateway", "`reasoning gateway serve`, then the agent with the lines above"),
         ("import the past", "`reasoning data import SOURCE`: what your agent decided already"),
     ]
+    if not has_key:
+        steps = [
+            *_without_account(),
+            *steps[:2],
+            ("add a key", "`reasoning config set-key`, to deploy models of yours"),
+        ]
     if enabled and has_key:
         steps.append(("see a price", f"`reasoning models deploy {enabled[0]} --dry-run`"))
     elif enabled:
@@ -158,6 +163,22 @@ def _show_next_steps(session: Session) -> None:
         )
     session.terminal.note("Next:")
     session.terminal.facts(steps, to_out=False)
+
+
+def _without_account() -> list[tuple[str, str]]:
+    """What gives something real at once: a head, which asks nobody and costs nothing."""
+    from importlib.util import find_spec
+
+    first = [] if find_spec("sklearn") else [("for a head, once", "`pip install 'reasoning[head]'`")]
+    return [
+        *first,
+        ("import the past", "`reasoning data import SOURCE`: what your agent decided already"),
+        (
+            "learn a head of it",
+            "`reasoning train start should-respond --engine head`: says which decisions it would answer here, without"
+            " key or calls, and how often it would disagree at most",
+        ),
+    ]
 
 
 def _agree(session: Session, answers: dict[str, str | None]) -> None:

@@ -48,7 +48,10 @@ def _ask_key(session: Session, answers: Answers) -> Answers:
     while True:
         key = _ask_setting(session, s.API_KEY, "Together API key (hidden):", secret=True)
         if key is None:
-            session.terminal.note("No key for now; `reasoning config set together.api_key` asks again.")
+            session.terminal.note(
+                "No key for now; `reasoning config set together.api_key` asks again. A head, which decides here what it"
+                " has proven, needs none."
+            )
             return {}
         remember(key)
         found = _tried(session, key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.commands.demo.app import STEPS
+from reasoning_cli.commands.demo.app import HEAD, STEPS, steps_of
+from reasoning_cli.terminal.console import Terminal
 from tests.waiting import until
 
 
@@ -67,7 +69,8 @@ def test_every_step_is_shown_with_what_it_really_says(tour: subprocess.Popen[str
     parts = {}
     for part in shown.split("\n# ")[1:]:
         heading, command, *output = part.split("\n")
-        parts[command.removeprefix("$ reasoning ")] = (heading, "\n".join(output))
+        typed = re.sub(r"head/\S+", HEAD, command.removeprefix("$ reasoning "))
+        parts[typed] = (heading, "\n".join(output))
     assert [(heading, typed) for typed, (heading, _) in parts.items()] == [
         (step.why, step.typed) for step in unique_steps()
     ]
@@ -75,14 +78,21 @@ def test_every_step_is_shown_with_what_it_really_says(tour: subprocess.Popen[str
     assert "price      $5.49 an hour while ready" in said["models deploy planning --dry-run"]
     assert "planning is serving as sandbox/planning" in said["models deploy planning --yes"]
     assert "1 of 1  $5.49" in said["models status"]
-    assert "538 added, 0 there already" in said["data import agent-logs.jsonl"]
-    assert "538 decisions" in said["data stats"]
-    assert "138 samples (138 planning) written to" in said["data export -m planning -o planning.jsonl"]
+    assert "1,600 should-respond" in said["data import agent-logs.jsonl"]
+    assert re.search(r"^  should-respond +1,600 ", said["data stats"], re.M)
+    assert re.search(r"(\d+) samples \(\1 planning\) written to", said["data export -m planning -o planning.jsonl"])
+    learned = said["train start should-respond --engine head --max-error 5"]
+    assert re.search(r"would answer [6-9]\d % of decisions .* at most [34]\.\d % counted by rooms", learned)
+    saving = said["costs compare should-respond --baseline gpt-4o"]
+    assert "→ The cheapest that may answer: head, then baseline" in saving
+    assert "is in line, live" in said[f"models enable {HEAD} --mode live"]
+    answered = re.search(r"^should-respond +head +(\d+) +(\d+) % ", said["gateway stats --since 1h"], re.M)
+    assert answered and int(answered[2]) > 60, said["gateway stats --since 1h"]
     assert "of $20.00 used this month" in said["costs set-budget 20"]
     assert "error: the budget of $20.00 would be broken" in said["models deploy coding --yes"]
     assert "You said" in said["gateway serve"]
     assert "Answered by your model in " in said["gateway serve"]
-    assert "planning  model        400  100 %" in said["gateway stats --since 1h"]
+    assert re.search(r"^planning +model +400 +100 % ", said["gateway stats --since 1h"], re.M)
     assert "planning is gone" in said["models undeploy planning --yes"]
     assert "budget $20.00 a month" in said["costs report"]
     bill = re.search(r"DELETED +\$5\.49 +[\d.]+ +(\$[\d.]+) +400 +\$(\d+\.\d\d)  ", said["costs report"])
@@ -90,6 +100,19 @@ def test_every_step_is_shown_with_what_it_really_says(tour: subprocess.Popen[str
     assert float(bill[2]) < 30, "a price of a thousand that a buyer would accept"
     assert "Traceback" not in shown
     leaves_nothing(folder, home)
+
+
+def test_without_what_trains_a_head_the_tour_goes_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    err = io.StringIO()
+    terminal = Terminal(out=io.StringIO(), err=err, environ={})
+    assert steps_of(terminal) == STEPS and err.getvalue() == ""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert [step.typed for step in STEPS if step not in steps_of(terminal)] == [
+        "train start should-respond --engine head --max-error 5",
+        "costs compare should-respond --baseline gpt-4o",
+        f"models enable {HEAD} --mode live",
+    ]
+    assert "pip install 'reasoning[head]'" in err.getvalue()
 
 
 def unique_steps() -> list[object]:

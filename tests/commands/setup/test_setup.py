@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import socket
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from reasoning_cli.commands.demo.synthetic_agent import agent_log, make_decisions
 from reasoning_cli.operations.agents.env import is_gateway, why_not_free
 from reasoning_cli.sandbox.server import SandboxServer
 from reasoning_cli.terminal.console import Terminal
@@ -326,10 +328,39 @@ def test_flags_alone_are_enough(reasoning: Run, service: SandboxServer, file: Pa
 def test_without_a_key_no_step_is_named_that_needs_one(reasoning: Run, file: Path) -> None:
     done = reasoning("setup", "--non-interactive", "--enable", "planning")
     steps = done.stderr.partition("Next:\n")[2]
-    assert steps.startswith("  add a key           `reasoning config set-key`"), steps
+    assert [line.partition("`")[0].strip() for line in steps.splitlines() if "`" in line] == [
+        *("import the past", "learn a head of it", "check all of it", "start the gateway", "add a key", "see it first")
+    ]
     assert steps.endswith("`reasoning --sandbox models deploy planning --dry-run`: free, no key needed\n"), steps
     assert "`reasoning models deploy" not in steps
     assert reasoning("models", "deploy", "planning", "--dry-run").exit_code == 4  # what would have been named
+
+
+def test_without_an_account_the_steps_named_lead_to_something_real(
+    reasoning: Run, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a new user types in the first five minutes, with nobody to ask."""
+    monkeypatch.setenv("TOGETHER_BASE_URL", NOWHERE)
+    steps = reasoning("setup", "--non-interactive", "--openai-upstream", "https://api.openai.com/v1").stderr
+    first, second = re.findall(r"`reasoning (data import|train start [^`]*)", steps)
+    log = tmp_path / "logs.jsonl"
+    log.write_text(agent_log(make_decisions(1600, planning=False, apart=True)), encoding="utf-8")
+    taken_in = reasoning(*first.split(), log)
+    assert (taken_in.exit_code, "1,600 added" in taken_in.stdout) == (0, True), taken_in
+    found = reasoning(*second.split(), "--max-error", "5")
+    assert found.exit_code == 0, found.stderr
+    assert re.search(r"would answer \d+ % of decisions .*at most [34]\.\d % counted by rooms", found.stdout)
+    compared = reasoning("costs", "compare", "should-respond", "--baseline", "gpt-4o")
+    assert "→ The cheapest that may answer: head, then baseline" in compared.stdout
+    assert compared.exit_code == 0
+
+
+def test_without_what_trains_a_head_the_steps_say_how_to_get_it(
+    reasoning: Run, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    steps = reasoning("setup", "--non-interactive", "--enable", "planning").stderr.partition("Next:\n")[2]
+    assert steps.startswith("  for a head, once     `pip install 'reasoning[head]'`\n"), steps
 
 
 def test_a_key_that_is_refused_is_not_written(reasoning: Run, service: SandboxServer, file: Path) -> None:
