@@ -382,8 +382,9 @@ LINE: Setting[tuple[str, ...] | None] = Setting(
     "should_respond.line",
     parse_line,
     None,
-    "who is asked, in order, before the original provider: head, together (or openai, a server of your own);"
-    " unset: the deployed model alone",
+    "who is asked, in order, before the original provider: head, together (or another engine); unset: the slot's"
+    " engine alone",
+    of_operator=True,
 )
 HEAD: Setting[str | None] = Setting(
     "should_respond.head", parse_head, None, "head in line, by the name it was trained by"
@@ -412,6 +413,9 @@ MAX_TOKENS_NAME: dict[str, Setting[TokenLimit]] = {
     )
     for model_type in MODEL_TYPES
 }
+# They stand with the others of their type: a settings file has each group once.
+HEAD_TYPE = "should_respond"
+OF_HEAD: tuple[Setting[object], ...] = (LINE, HEAD, HEAD_MODE, HEAD_SHARE, AUDIT_PERCENT)
 # What there is of each setting that a model type has of its own, in the order they are shown.
 OF_TYPE: tuple[dict[str, Setting[object]], ...] = (
     MODEL,
@@ -495,12 +499,11 @@ ALL: tuple[Setting[object], ...] = (
     API_KEY,
     BASE_URL,
     PROJECT_ID,
-    *(setting for model_type in MODEL_TYPES for setting in (of_type[model_type] for of_type in OF_TYPE)),
-    LINE,
-    HEAD,
-    HEAD_MODE,
-    HEAD_SHARE,
-    AUDIT_PERCENT,
+    *(
+        setting
+        for model_type in MODEL_TYPES
+        for setting in (*(of_type[model_type] for of_type in OF_TYPE), *(OF_HEAD if model_type == HEAD_TYPE else ()))
+    ),
     BUDGET_LIMIT,
     BUDGET_PERIOD,
     WARN_PERCENT,

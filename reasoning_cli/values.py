@@ -109,19 +109,18 @@ def parse_mode(text: str) -> Mode:
         raise ValueError("is none of live, canary and shadow") from None
 
 
-# Who may be asked for a decision before the original: a head in this process, and what the slot's model is served by.
-PLACES = ("head", "together", "openai")
 HEAD_PREFIX = "head/"  # of the names of heads among models
 _HEAD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def parse_line(text: str) -> tuple[str, ...]:
-    """Places in order, `head, together`. A head costs nothing and answers at once: it comes first."""
+    """Who is asked before the original, in order, `head, together`: a head in this process, and the engine that serves
+    the slot's model. A head costs nothing and answers at once: it comes first."""
     places = tuple(part.strip().lower() for part in text.split(",") if part.strip())
-    if not places or any(place not in PLACES for place in places):
-        raise ValueError("is not a list of head, together and openai")
+    if not places or any(_ENGINE.fullmatch(place) is None for place in places):
+        raise ValueError("is not a list of engines, such as head, together")
     if len(set(places)) < len(places) or "head" in places[1:] or len(set(places) - {"head"}) > 1:
-        raise ValueError("is not head, then one of together and openai")
+        raise ValueError("is not head, then one engine")
     return places
 
 

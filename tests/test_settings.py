@@ -42,7 +42,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         for one in ("should_respond", "planning", "coding")
     },
     **{f"{one}.parallel": ("1", "8") for one in ("should_respond", "planning", "coding")},
-    "should_respond.line": ("head", "head, together"),
+    "should_respond.line": ("head", "head, openai"),
     "should_respond.head": ("first", "head/second"),
     "should_respond.head_mode": ("live", "canary"),
     "should_respond.head_share_percent": ("5", "50"),

@@ -166,11 +166,11 @@ def edit(ctx: typer.Context) -> None:
 
 
 def _engine_named(setting: s.Setting[object], text: str | None) -> str | None:
-    """The engine that a setting's text names; None where it is none, or makes no sense, which is said elsewhere."""
-    if setting not in s.ENGINE.values() or text is None:
+    """The engines that a setting's text names; None where it is none, or makes no sense, which is said elsewhere."""
+    if setting not in (*s.ENGINE.values(), s.LINE) or text is None:
         return None
     with contextlib.suppress(ValueError):
-        return str(setting.parse(text))
+        return s.spell(setting.parse(text))
     return None
 
 

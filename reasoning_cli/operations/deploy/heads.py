@@ -11,6 +11,7 @@ from reasoning_cli import settings as s
 from reasoning_cli.engines.head.model import SUFFIX, Head
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.costs.ledger import Usage
+from reasoning_cli.operations.deploy.own_server import engine_name
 from reasoning_cli.operations.deploy.slots import HEAD_PLACE, HEAD_TYPE, HeadSlot, SlotNow
 from reasoning_cli.operations.deploy.status import HeadStatus, ModelStatus
 from reasoning_cli.operations.deploy.switch import Switch, enabling
@@ -52,7 +53,7 @@ def enabling_head(settings: Settings, name: str, mode: Mode | None, share_percen
     Raises UsageError for a share of what has none."""
     as_slot = enabling(HEAD_TYPE, mode, share_percent).changes
     line = settings.get(s.LINE)
-    behind = ("openai" if settings.get(s.PROVIDER_URL[HEAD_TYPE]) else "together",) if line is None else line
+    behind = (engine_name(settings, HEAD_TYPE),) if line is None else line
     changes: dict[s.Setting[object], str | None] = {
         s.LINE: ", ".join([HEAD_PLACE, *(place for place in behind if place != HEAD_PLACE)]),
         s.HEAD: name,

@@ -67,9 +67,26 @@ class OwnServer:
 
 
 def engine_name(settings: Settings, model_type: str) -> str:
-    """The engine of a slot: as it is set, else `openai` where the address of a server is, else `together`."""
-    chosen = settings.get(s.ENGINE[model_type])
-    return chosen or (registry.OPENAI if settings.get(s.PROVIDER_URL[model_type]) else registry.TOGETHER)
+    """The engine of a slot: as it is set, or as the line names it after the head; else `openai` where the address of a
+    server is set, else `together`. Raises ConfigurationError where two of them say otherwise."""
+    chosen, in_line = settings.get(s.ENGINE[model_type]), _in_line(settings, model_type)
+    if chosen and in_line and chosen != in_line:
+        raise ConfigurationError(
+            f"{s.ENGINE[model_type].name} is `{chosen}`, and {s.LINE.name} asks `{in_line}`",
+            f'`reasoning config set {s.LINE.name} "{", ".join(_line_with(settings, chosen))}"`',
+        )
+    return chosen or in_line or (registry.OPENAI if settings.get(s.PROVIDER_URL[model_type]) else registry.TOGETHER)
+
+
+def _in_line(settings: Settings, model_type: str) -> str | None:
+    """The engine that the line of a slot names after the head, if there is one."""
+    if s.LINE.name.partition(".")[0] != model_type:
+        return None
+    return next((place for place in settings.get(s.LINE) or () if place != registry.HEAD), None)
+
+
+def _line_with(settings: Settings, name: str) -> list[str]:
+    return [place if place == registry.HEAD else name for place in settings.get(s.LINE) or ()]
 
 
 def check_engine(settings: Settings, model_type: str) -> None:

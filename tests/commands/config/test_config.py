@@ -63,6 +63,7 @@ def test_json_has_values_sources_and_meanings(reasoning: Run, file: Path) -> Non
         "where": str(file),
         "default": None,
         "help": s.BUDGET_LIMIT.help,
+        "secret": False,
         "problem": None,
     }
     assert (records["gateway.port"]["value"], records["data.collect"]["value"]) == (8001, True)

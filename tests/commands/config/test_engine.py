@@ -18,7 +18,7 @@ from reasoning_cli.settings import load_settings
 from reasoning_cli.store.open import open_store
 from tests.conftest import Run
 from tests.engines.third_party import ADDRESSED, install
-from tests.gateway.model_server import ModelServer
+from tests.gateway.model_server import MODEL, ModelServer
 from tests.gateway.provider import Provider
 
 KEY = "acme-key-0123456789"
@@ -155,3 +155,27 @@ def test_a_head_is_no_engine_of_a_slot_by_itself(reasoning: Run) -> None:
     done = reasoning("config", "set", "should_respond.engine", "head")
     assert done.exit_code == 4
     assert done.stderr.startswith("error: should_respond.engine is `head`, and a head answers no slot alone")
+
+
+def test_the_line_names_the_engine_after_the_head(reasoning: Run, server: Provider) -> None:
+    """An address beside it is kept for later; what says otherwise is refused, with what to type."""
+    set_all(reasoning, provider_url=f"{server.url}/v1", model=MODEL, line="head, together")
+    assert reasoning("models", "test", "should-respond").exit_code == 5  # nothing is deployed there
+    assert server.received == []
+    done = reasoning("config", "set", "should_respond.engine", "openai")
+    assert (done.exit_code, done.stderr.splitlines()) == (
+        4,
+        [
+            "error: should_respond.engine is `openai`, and should_respond.line asks `together`",
+            'hint: `reasoning config set should_respond.line "head, openai"`',
+        ],
+    )
+    set_all(reasoning, line="head, openai")
+    set_all(reasoning, engine="openai")
+    assert reasoning("models", "test", "should-respond").exit_code == 0
+    done = reasoning("config", "set", "should_respond.line", "head, acme")
+    assert done.exit_code == 4
+    assert reasoning("config", "unset", "should_respond.engine").exit_code == 0
+    done = reasoning("config", "set", "should_respond.line", "head, acme")
+    assert done.exit_code == 4
+    assert "`acme` is not an engine" in done.stderr
