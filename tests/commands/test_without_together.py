@@ -88,6 +88,7 @@ TYPED: tuple[tuple[str, tuple[int, str]], ...] = (
     ("data backup copy.db", (0, "")),
     ("data restore copy.db --yes", (0, "")),
     ("data vacuum", (0, "")),
+    ("store info", (0, "")),
     ("train eval should-respond --yes --limit 5", (0, "")),
     ("train evals", (0, "")),
     ("train compare should-respond", (0, "")),
@@ -118,8 +119,18 @@ TYPED: tuple[tuple[str, tuple[int, str]], ...] = (
     ("config profiles", (0, "")),
     ("sandbox stop", (0, "")),
 )
-# What goes on until it is ended, wants a terminal, or is about a key or the sandbox alone, and has tests of its own.
-OTHERS = {"dashboard", "demo", "gateway serve", "config set-key", "config edit", "sandbox serve", "sandbox reset"}
+# What goes on until it is ended, wants a terminal or another database, or is about a key or the sandbox alone: these
+# have tests of their own.
+OTHERS = {
+    "dashboard",
+    "demo",
+    "gateway serve",
+    "config set-key",
+    "config edit",
+    "sandbox serve",
+    "sandbox reset",
+    "store copy",
+}
 
 
 @pytest.fixture
