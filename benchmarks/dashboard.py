@@ -73,14 +73,16 @@ def fill(database: Path, rows: int) -> None:
 
 
 def milliseconds(program: InProcess, *words: str, times: int = 7) -> str:
-    spent = []
+    spent, worked = [], []
     for _ in range(times):
-        began = time.perf_counter()
+        began, work = time.perf_counter(), time.process_time()
         answer = program.read(*words)
         spent.append((time.perf_counter() - began) * 1000)
+        worked.append((time.process_time() - work) * 1000)
         if answer.problem is not None:
             raise SystemExit(f"{words}: {answer.problem}")
-    return f"median {statistics.median(spent):.0f} ms, worst {max(spent):.0f} ms"
+    middle, work = statistics.median(spent), statistics.median(worked)
+    return f"median {middle:.0f} ms, worst {max(spent):.0f} ms; {work:.0f} ms of CPU"
 
 
 def measure_pages(rows: int) -> None:

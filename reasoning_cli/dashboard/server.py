@@ -23,6 +23,8 @@ from reasoning_cli.dashboard.pages import configuration, decisions, money, now, 
 from reasoning_cli.dashboard.program import Program, Runner
 from reasoning_cli.dashboard.reader import Reader
 
+# The tab that logs out is on its way to another page: reloaded at once, it would not get there.
+_LEFT_ALONE_SECONDS = 2.0
 _STYLE = Path(__file__).with_name("style.css")
 
 
@@ -64,6 +66,9 @@ def serve(
     def end(session: str) -> None:
         """Pages that are open in a session that is over."""
         context.looks.pop(session, None)
+        asyncio.get_running_loop().call_later(_LEFT_ALONE_SECONDS, reload_pages, session)
+
+    def reload_pages(session: str) -> None:
         for client in list(Client.instances.values()):
             state: dict[str, Any] = client.request.scope.get("state", {}) if client.has_socket_connection else {}
             if state.get("session") == session:
@@ -89,7 +94,7 @@ def serve(
         language="en-US",
         dark=None,
         tailwind=False,
-        reconnect_timeout=10.0,
+        reconnect_timeout=60.0,  # a machine that is busy, or a phone that slept, keeps its page
         message_history_length=100,
         binding_refresh_interval=None,
         gzip_middleware_factory=None,  # the door reads what passes; on this machine nothing is gained

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from reasoning_cli.dashboard.acts import Acts, Wish, agreed
 from reasoning_cli.dashboard.program import Outcome
+from reasoning_cli.store.open import open_store
+from reasoning_cli.store.train.auto_loops import Loops
 from reasoning_cli.terminal.units import money
 from tests.dashboard.conftest import Program, Server, end, open_page, run_apart, serve, violations
 from tests.waiting import until
@@ -223,3 +226,41 @@ def test_a_page_that_only_shows_offers_nothing_to_do(browser: Browser, program: 
     finally:
         context.close()
         end(watching)
+
+
+def test_what_waits_for_a_yes_is_approved_by_its_gate_or_refused(page: Page, server: Server, program: Program) -> None:
+    """The gate that holds it back is said; what is refused trains itself no longer."""
+    (database,) = program.home.rglob("reasoning.db")
+    with open_store(database, "sandbox") as store:
+        loops, every = Loops(store), timedelta(days=7)
+        loops.set(
+            "should_respond",
+            every=every,
+            min_new=500,
+            counted="labelled",
+            max_cost_cents=2000,
+            unattended=False,
+            by="ada",
+            at=datetime.now(UTC),
+        )
+        loops.update("should_respond", step="waiting", line="run 1 passes the gate; waits for a person")
+    open_page(page, server, "/")
+    waits = page.locator("[data-part=waits]")
+    waits.wait_for()
+    assert "should-respond: run 1 passes the gate" in waits.inner_text()
+    waits.get_by_role("button", name="Approve").click()
+    page.wait_for_selector(".said, .ask")
+    planned = program.run("train", "promote", "should-respond", "--dry-run")
+    if page.locator(".ask").count():
+        assert planned.exit_code == 0
+        page.get_by_role("button", name="No", exact=True).click()
+    else:
+        assert planned.exit_code != 0
+        assert (
+            planned.stderr.strip().splitlines()[-2].removeprefix("error: ")[:60] in page.locator(".said").inner_text()
+        )
+    waits.get_by_role("button", name="Refuse").click()
+    page.get_by_role("button", name="Yes", exact=True).click()
+    page.wait_for_selector(".said:has-text('trains itself no longer')")
+    waits.wait_for(state="detached")
+    assert program.json("train", "auto") == []

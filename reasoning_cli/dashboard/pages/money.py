@@ -84,7 +84,7 @@ class MoneyPage:
                 button("Budget or cap …", lambda: wishes.ask_budget(page))
         self.tiles = Tiles()
         self.place = box("div")
-        self.bill = box("div")
+        self._show_bill()
         page.refresh = self.build
 
     async def build(self) -> None:
@@ -106,7 +106,6 @@ class MoneyPage:
             self._show_models(models.document)
             self._show_states(changes)
             self._show_breakeven(compared.document or [], (hours.document or {}).get("lines", []))
-            self._show_bill()
 
         rebuild(self.place, show)
 
