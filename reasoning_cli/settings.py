@@ -78,6 +78,7 @@ from reasoning_cli.settings_table import SHARE as SHARE
 from reasoning_cli.settings_table import STORE_PATH as STORE_PATH
 from reasoning_cli.settings_table import STORE_SCHEMA as STORE_SCHEMA
 from reasoning_cli.settings_table import STORE_URL as STORE_URL
+from reasoning_cli.settings_table import TOKEN_PRICE as TOKEN_PRICE
 from reasoning_cli.settings_table import TOOLS as TOOLS
 from reasoning_cli.settings_table import TYPE_BUDGET as TYPE_BUDGET
 from reasoning_cli.settings_table import TYPE_COLLECT as TYPE_COLLECT

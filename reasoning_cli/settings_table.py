@@ -22,6 +22,7 @@ from reasoning_cli.values import (
     Period,
     PromptForm,
     TokenLimit,
+    TokenRate,
     parse_boolean,
     parse_daily_hours,
     parse_database_file,
@@ -44,6 +45,7 @@ from reasoning_cli.values import (
     parse_text,
     parse_together_url,
     parse_token_limit,
+    parse_token_rate,
     parse_url,
     parse_usd,
     parse_usd_or_none,
@@ -413,6 +415,15 @@ MAX_TOKENS_NAME: dict[str, Setting[TokenLimit]] = {
     )
     for model_type in MODEL_TYPES
 }
+TOKEN_PRICE: dict[str, Setting[TokenRate | None]] = {
+    model_type: Setting(
+        f"{model_type}.token_price",
+        parse_token_rate,
+        None,
+        "what that server charges, 0.20/0.60: dollars a million tokens in and out, or free; unset: by `costs prices`",
+    )
+    for model_type in MODEL_TYPES
+}
 # They stand with the others of their type: a settings file has each group once.
 HEAD_TYPE = "should_respond"
 OF_HEAD: tuple[Setting[object], ...] = (LINE, HEAD, HEAD_MODE, HEAD_SHARE, AUDIT_PERCENT)
@@ -438,6 +449,7 @@ OF_TYPE: tuple[dict[str, Setting[object]], ...] = (
     PROVIDER_KEY,
     PARALLEL,
     MAX_TOKENS_NAME,
+    TOKEN_PRICE,
 )  # type: ignore[assignment]  # a dict of one kind of setting is none of any kind
 GATEWAY_ENABLED = Setting(
     "gateway.enabled",

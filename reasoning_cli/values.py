@@ -86,6 +86,31 @@ def parse_engine(text: str) -> str:
     return name
 
 
+@dataclass(frozen=True)
+class TokenRate:
+    """Dollars for a million tokens of input and of output."""
+
+    input_usd: Decimal
+    output_usd: Decimal
+
+    def __str__(self) -> str:
+        return f"{self.input_usd}/{self.output_usd}" if self.input_usd or self.output_usd else "free"
+
+
+def parse_token_rate(text: str) -> TokenRate:
+    """`0.20/0.60`, dollars for a million tokens of input and of output, or `free`."""
+    words = text.strip().lower()
+    if words == "free":
+        return TokenRate(Decimal(0), Decimal(0))
+    try:
+        first, second = (Decimal(part.strip().removeprefix("$")) for part in words.split("/"))
+    except (ValueError, InvalidOperation):
+        raise ValueError("is not a price like 0.20/0.60 (dollars a million tokens in and out), nor free") from None
+    if not all(amount.is_finite() and 0 <= amount <= 100_000 for amount in (first, second)):
+        raise ValueError("is not a price like 0.20/0.60 (dollars a million tokens in and out), nor free")
+    return TokenRate(first, second)
+
+
 class TokenLimit(StrEnum):
     """What a server calls the tokens that an answer may have."""
 

@@ -42,6 +42,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         for one in ("should_respond", "planning", "coding")
     },
     **{f"{one}.parallel": ("1", "8") for one in ("should_respond", "planning", "coding")},
+    **{f"{one}.token_price": ("free", "0.20/0.60") for one in ("should_respond", "planning", "coding")},
     "should_respond.line": ("head", "head, openai"),
     "should_respond.head": ("first", "head/second"),
     "should_respond.head_mode": ("live", "canary"),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from reasoning_cli.operations.costs.budget import Standing
     from reasoning_cli.operations.costs.ledger import Usage
     from reasoning_cli.operations.costs.report import CostLine, CostReport
+    from reasoning_cli.operations.costs.slot_tokens import TokenCost
     from reasoning_cli.store.samples.stats import Traffic
 
 
@@ -208,10 +209,29 @@ def _count_lines(report: CostReport) -> Iterator[str]:
         yield "Too many lines to ask Together for its count of each: see `--by model`."
     if report.original:
         yield _original_line(report.original)
+    yield from map(_token_line, report.by_token)
     if report.elsewhere:
         names = ", ".join(sorted({row.model for row in report.elsewhere}))
         decisions = counted(sum(row.decisions for row in report.elsewhere), "decision")
         yield f"Models that were not deployed from here answered {decisions}: {names}."
+
+
+def _token_line(cost: TokenCost) -> str:
+    """What a slot costs that is paid for by the token."""
+    slot, used = cost.slot, cost.used
+    tokens = f"{used.prompt_tokens:,} tokens in, {used.completion_tokens:,} out"
+    if used.uncounted:
+        tokens += f", and {counted(used.uncounted, 'answer')} whose tokens the server did not count"
+    name = f"{slot.model} ({spell_model_type(slot.model_type)}): {tokens}"
+    if cost.usage is None:
+        return (
+            f"{name}; no price is known, and nothing of it is in any sum:"
+            f" `reasoning config set {slot.model_type}.token_price IN/OUT` (or free)."
+        )
+    if slot.is_free:
+        return f"{name}; free."
+    low, high = money(cost.usage.low_cents), money(cost.usage.high_cents)
+    return f"{name}; {low if low == high else f'{low} to {high}'} by the token, beside the sum above, in the budget."
 
 
 def _budget_line(report: CostReport, *, bars: bool) -> str:
@@ -269,6 +289,19 @@ def report_record(report: CostReport, lines: Sequence[dict[str, object]]) -> dic
             "lasts_seconds": None if lasts is None else int(lasts.total_seconds()),
             "ends_at": standing.ends_at,
         },
+        "by_token": [
+            {
+                "model_type": cost.slot.model_type,
+                "model": cost.slot.model,
+                "answers": cost.used.answers,
+                "prompt_tokens": cost.used.prompt_tokens,
+                "completion_tokens": cost.used.completion_tokens,
+                "uncounted": cost.used.uncounted,
+                "cost_low_cents": None if cost.usage is None else str(cost.usage.low_cents),
+                "cost_high_cents": None if cost.usage is None else str(cost.usage.high_cents),
+            }
+            for cost in report.by_token
+        ],
         "original": [
             {
                 "model_type": source.model_type,

@@ -11,6 +11,7 @@ from math import ceil
 from reasoning_cli import settings as s
 from reasoning_cli.errors import LimitError
 from reasoning_cli.operations.costs.ledger import Usage, usage_by_deployment
+from reasoning_cli.operations.costs.slot_tokens import TokenSlot, token_slots, token_usage
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
@@ -26,7 +27,8 @@ class Limits:
     """What the operator allows: dollars a period, dollars an hour, and how many hours a deploy must be able to last.
 
     `by_type` holds budgets of single model types, of the same period. At `warn_percent` of a budget the guard warns.
-    `rehearsed` limits are for a plan that is only shown: what they refuse is told in it, and not raised.
+    `token_slots` cost by the token what the log says. `rehearsed` limits are for a plan that is only shown: what they
+    refuse is told in it, and not raised.
     """
 
     budget_usd: Decimal | None
@@ -36,6 +38,7 @@ class Limits:
     by_type: Mapping[str, Decimal] = field(default_factory=dict)
     warn_percent: int = 80
     rehearsed: bool = False
+    token_slots: tuple[TokenSlot, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ def read_limits(settings: Settings) -> Limits:
             model_type: amount for model_type, setting in s.TYPE_BUDGET.items() if (amount := get(setting)) is not None
         },
         warn_percent=get(s.WARN_PERCENT),
+        token_slots=token_slots(settings),
     )
 
 
@@ -138,6 +142,7 @@ def standing(store: Store, limits: Limits, at: datetime, model_type: str | None 
     usage = sum(
         (used[record.key] for record in records if record.key in used), Usage(low_cents=tuned, high_cents=tuned)
     )
+    usage += token_usage(store, limits.token_slots, start, model_type)
     return Standing(limits, at, start, usage, sum(spending_rate(record) for record in records), model_type)
 
 

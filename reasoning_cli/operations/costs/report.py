@@ -25,6 +25,7 @@ from reasoning_cli.operations.costs.ledger import (
     rounding_doubt_cents,
     spans,
 )
+from reasoning_cli.operations.costs.slot_tokens import TokenCost, token_costs
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.meter_readings import Reading
@@ -80,8 +81,9 @@ class CostReport:
     """The bill from `since` to `until`, the whole, and where the budget of the present period stands.
 
     `doubt` is the span that adds most to what is not known. `original` is what the original provider answered,
-    `elsewhere` what models in our slots answered that are none of the deployments. `has_uncounted` says that there were
-    too many lines to ask Together for each what the log does not know.
+    `by_token` what slots cost by the token, which is in the standing and not in the lines; `elsewhere` what models in
+    our slots answered that are none of the deployments. `has_uncounted` says that there were too many lines to ask
+    Together for each what the log does not know.
 
     While it is not settled how Together bills a begun minute, `rounding_cents` is what the `starts` of that time may
     cost more than is counted. `price_differs` says so where the price billed was found to be another than the shown.
@@ -97,6 +99,7 @@ class CostReport:
     original: tuple[Traffic, ...] = ()
     elsewhere: tuple[Traffic, ...] = ()
     has_uncounted: bool = False
+    by_token: tuple[TokenCost, ...] = ()
     starts: int = 0
     rounding_cents: Decimal = Decimal(0)
     price_differs: str | None = None
@@ -150,10 +153,15 @@ def cost_report(
         tuple(source for source in seen if source.source != "slot"),
         tuple(source for source in seen if source.source == "slot" and source.model in strangers),
         any(row.by is None and row.is_unknown for row in every),
+        by_token=tuple(cost for cost in token_costs(store, limits.token_slots, since, until) if _is_used(cost)),
         starts=sum(count for count, _ in doubts),
         rounding_cents=sum((cents for _, cents in doubts), Decimal(0)),
         price_differs=rules.price_differs,
     )
+
+
+def _is_used(cost: TokenCost) -> bool:
+    return bool(cost.used.counted or cost.used.uncounted)
 
 
 def _edges(by: By, since: datetime, until: datetime, zone: tzinfo | None) -> Sequence[datetime]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from reasoning_cli.engines.head.model import Head
 
 READY = "READY"
+SPENT = "the budget is spent"
 HEAD_TYPE, HEAD_PLACE = "should_respond", "head"
 # What the operator keeps a slot closed with; whatever else closes it may pass.
 HANDS_THROUGH, DISABLED = "the gateway only hands through", "the slot is disabled"
@@ -135,11 +136,18 @@ def read_slots(
     serving = {
         slot.model_type: deployments.get(slot.deployment_key) for slot in deployments.slots() if slot.deployment_key
     }
-    spent = {
-        standing.model_type for standing in standings(store, read_limits(settings), at) if standing.left_cents == 0
-    }
+    limits = read_limits(settings)
+    spent = {standing.model_type for standing in standings(store, limits, at) if standing.left_cents == 0}
+    free = {slot.model_type for slot in limits.token_slots if slot.price is None or slot.is_free}
     slots = {
-        model_type: _slot(settings, model_type, serving.get(model_type), spent, together_url, together_key)
+        model_type: _slot(
+            settings,
+            model_type,
+            serving.get(model_type),
+            set() if model_type in free else spent,
+            together_url,
+            together_key,
+        )
         for model_type in MODEL_TYPES
     }
     return {model_type: _with_candidate(store, slot) for model_type, slot in slots.items()}
@@ -230,11 +238,13 @@ def _closed(
     if not settings.get(s.ENABLED[model_type]):
         return DISABLED
     if elsewhere is not None:
-        return None if elsewhere.url else "its engine has no address"
+        if not elsewhere.url:
+            return "its engine has no address"
+        return SPENT if None in spent or model_type in spent else None
     if record is None or record.serving_name is None or record.deleted_at is not None:
         return "no model is deployed"
     if None in spent or model_type in spent:
-        return "the budget is spent"
+        return SPENT
     return None if record.state == READY else closed_by(record.state)
 
 
