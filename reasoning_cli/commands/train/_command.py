@@ -26,7 +26,7 @@ def start_command(
     request: TrainRequest,
     command: str | None,
     going: TrainingRun | None,
-    timeout: timedelta | None,
+    timeout_minutes: float | None,
     *,
     again: bool,
     keep_files: bool,
@@ -47,6 +47,7 @@ def start_command(
         session.terminal.note(f"Run {going.number} goes on ({going.stage}).")
         follow_trainer(session, going, json=json, keep_files=keep_files, detach=detach)
         return
+    timeout = None if timeout_minutes is None else timedelta(minutes=timeout_minutes)
     plan = _plan(session, request, command or "", timeout)
     for warning in plan.warnings:
         session.terminal.warn(warning)

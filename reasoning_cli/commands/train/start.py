@@ -183,10 +183,7 @@ def start(
     deduped, how = parse_dedupe(dedupe), _method(method)
     by_command = _is_by_command(ctx, engine, command)
     reader = parse_trainer(trainer or ("trl" if by_command else "together"))
-    if base is not None and from_job is not None:
-        raise UsageError("--base and --from-job contradict each other", "leave one of them out")
-    if not lora and lora_rank is not None:
-        raise UsageError("--full has no --lora-rank", "leave one of them out")
+    _refuse_together(base, from_job, lora_rank, full=not lora)
     refuse_names_alone(redact=redact, redact_names=redact_names)
     label = "corrected" if how == "dpo" else label
     wanted = filter_of(session, [name], agent, room, source, label, decision, since, until)
@@ -220,7 +217,7 @@ def start(
         typed=_typed(ctx),
     )
     going = _going(session, request)
-    if (going is not None and going.engine == COMMAND) or (by_command and going is None):
+    if _is_for_a_command(going, by_command):
         from reasoning_cli.commands.train._command import start_command
 
         start_command(
@@ -228,7 +225,7 @@ def start(
             request,
             command,
             going,
-            None if timeout_minutes is None else timedelta(minutes=timeout_minutes),
+            timeout_minutes,
             again=again,
             keep_files=keep_files,
             detach=detach,
@@ -256,6 +253,19 @@ def _engine(text: str, *, of_a_head: Mapping[str, object]) -> str:
     if foreign is not None and engine != HEAD:
         raise UsageError(f"{foreign} is of a head", "add --engine head")
     return engine
+
+
+def _refuse_together(base: str | None, from_job: str | None, lora_rank: int | None, *, full: bool) -> None:
+    """UsageError for options that contradict each other."""
+    if base is not None and from_job is not None:
+        raise UsageError("--base and --from-job contradict each other", "leave one of them out")
+    if full and lora_rank is not None:
+        raise UsageError("--full has no --lora-rank", "leave one of them out")
+
+
+def _is_for_a_command(going: TrainingRun | None, by_command: bool) -> bool:
+    """Whether the run that goes on, else the one that is asked for, is of the operator's own trainer."""
+    return by_command if going is None else going.engine == COMMAND
 
 
 def _start_head(
