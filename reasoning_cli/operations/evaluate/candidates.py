@@ -105,16 +105,8 @@ def find_candidate(
     run = runs.get(int(name)) if name.isdecimal() else runs.of_model(name)
     if run is not None and run.engine == HEAD and run.model_name is not None and heads is not None:
         return _of_head(store, run.model_name, model_type, heads)
-    if run is not None and run.engine != TOGETHER and run.model_name is not None:
-        if own is None:
-            raise NotFoundError(
-                f"`{run.model_name}` of training run {run.number} was not trained at Together, and"
-                f" {spell_model_type(model_type)} has no server that serves it",
-                f"`reasoning config set {model_type}.provider_url URL`",
-            )
-        return _of_server(store, own, run.model_name, form, prices)
     if run is not None:
-        return _of_deployment(store, name, _deployed_of(store, run, name), form)
+        return _of_run(store, name, run, own, form, prices)
     if name == ORIGINAL:
         raise UsageError("the original's answers are always shown", "`--model` names a model to compare with them")
     if "/" in name and own is not None:
@@ -122,6 +114,26 @@ def find_candidate(
     if "/" in name:
         return Candidate(name, name, form, name, price=prices.get(name))
     raise _unknown(store, name)
+
+
+def _of_run(
+    store: Store,
+    name: str,
+    run: TrainingRun,
+    own: OwnServer | None,
+    form: str,
+    prices: Mapping[str, TokenPrice],
+) -> Candidate:
+    """The model that a run made: deployed, or of one that was not trained at Together at the slot's `own` server."""
+    if run.engine == TOGETHER or run.model_name is None:
+        return _of_deployment(store, name, _deployed_of(store, run, name), form)
+    if own is None:
+        raise NotFoundError(
+            f"`{run.model_name}` of training run {run.number} was not trained at Together, and"
+            f" {spell_model_type(run.model_type)} has no server that serves it",
+            f"`reasoning config set {run.model_type}.provider_url URL`",
+        )
+    return _of_server(store, own, run.model_name, form, prices)
 
 
 def trained_on(store: Store, run_number: int) -> NumberSet | None:
