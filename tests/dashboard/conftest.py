@@ -133,21 +133,30 @@ def end(server: Server) -> None:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def chromium_path() -> str:
     """Chromium, of the system."""
     pytest.importorskip("nicegui", reason="no NiceGUI: pip install 'reasoning[dashboard]'")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install 'reasoning[test]'")
+    pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install 'reasoning[test]'")
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if found is None:
         pytest.skip("no Chromium here: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+    return found
+
+
+@pytest.fixture(scope="package")
+def browser(chromium_path: str) -> Iterator[Browser]:
+    """Ends with the last of these tests: until then its loop runs in this thread, where others begin loops of their
+    own."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=chromium_path, args=["--no-sandbox", "--disable-gpu"])
         yield chromium
         chromium.close()
 
 
 @pytest.fixture(scope="session")
-def program(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+def program(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """A day on the sandbox: a budget, an agent's decisions, two models, one of them trained here, and how it did."""
     made = Program(tmp_path_factory.mktemp("dashboard"))
     made.must("costs", "set-budget", "300")
@@ -168,7 +177,7 @@ def server(program: Program) -> Iterator[Server]:
     end(started)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def state(browser: Browser, server: Server) -> Any:
     """What a browser holds after the login."""
     context = browser.new_context()
