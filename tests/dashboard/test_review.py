@@ -16,7 +16,7 @@ KEYS = ("a", "r", "a", "1", "a", "2", "r", "a", "3", "a")
 def test_ten_decisions_are_reviewed_by_keys(page: Page, server: Server, program: Program) -> None:
     open_page(page, server, "/review")
     page.get_by_label("type").select_option("should_respond")
-    page.wait_for_selector("[data-decision]")
+    page.wait_for_selector("[data-decision][data-type=should_respond]")  # not what was shown before
     shown = page.locator("[data-decision]")
     page.locator("body").click(position={"x": 5, "y": 5})
     before = len(program.json("data", "labels", "--limit", "1000"))
@@ -49,7 +49,7 @@ def test_an_answer_is_edited_and_refused_where_the_agent_could_not_use_it(
 ) -> None:
     open_page(page, server, "/review")
     page.get_by_label("type").select_option("should_respond")
-    page.wait_for_selector("[data-decision]")
+    page.wait_for_selector("[data-decision][data-type=should_respond]")  # not what was shown before
     shown = page.locator("[data-decision]")
     sample = shown.get_attribute("data-decision")
     page.get_by_role("button", name="Edit …").click()

@@ -107,7 +107,7 @@ class ReviewPage:
         if look is None:
             write("p", "No decision without a label matches. That was all of them.", data_part="end")
             return
-        write("h2", f"Decision {look['id'][:12]}", data_decision=look["id"])
+        write("h2", f"Decision {look['id'][:12]}", data_decision=look["id"], data_type=look["model_type"])
         if not self.page.context.read_only:
             with box("p"):
                 button("Accept", lambda: self._label("good", "--good"), main=True)
