@@ -398,7 +398,7 @@ HEAD_MODE = Setting(
     "what the head does: live answers what it is sure of, canary for a share of people, shadow none",
 )
 HEAD_SHARE = Setting(
-    "should_respond.head_share_percent", parse_whole(0, 100), 10, "share of people the head answers as a canary"
+    "should_respond.head_percent", parse_whole(0, 100), 10, "share of people the head answers as a canary"
 )
 AUDIT_PERCENT = Setting(
     "should_respond.audit_percent",

@@ -46,10 +46,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "should_respond.line": ("head", "head, openai"),
     "should_respond.head": ("first", "head/second"),
     "should_respond.head_mode": ("live", "canary"),
-    "should_respond.head_share_percent": ("5", "50"),
+    "should_respond.head_percent": ("5", "50"),
     "should_respond.audit_percent": ("2", "10"),
     **{
-        f"{one}.max_tokens_name": ("max_tokens", "max_completion_tokens")
+        f"{one}.max_tokens_name": ("max_completion_tokens", "max_tokens")
         for one in ("should_respond", "planning", "coding")
     },
     **{f"{one}.provider_key": ("local-key-one", "local-key-two") for one in ("should_respond", "planning", "coding")},
@@ -589,7 +589,7 @@ def test_in_a_profile_variables_name_neither_account_nor_ledger(setting: s.Setti
     text = TEXTS[setting.name][0]
     Path(".env").write_text(f"{setting.variables[-1]}={text}\n")
     settings = load_settings(own, {setting.variables[0]: text})
-    of_account = setting.name.startswith("together.") or setting.name == "store.path"
+    of_account = setting.name.startswith(("together.", "store."))
     assert settings.resolve(setting).source is (Source.DEFAULT if of_account else Source.ENVIRONMENT)
     if of_account:
         write_setting(own, setting, text)

@@ -102,7 +102,7 @@ def test_an_option_has_one_long_name() -> None:
 
 
 def test_what_can_be_limited_to_a_time_can_at_both_ends() -> None:
-    for path in COMMANDS:
+    for path in COMMANDS.keys() - {"costs compare"}:  # it looks at the traffic there is now
         assert len({"--since", "--until"} & names_of(path)) != 1, path
 
 

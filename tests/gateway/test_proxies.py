@@ -18,6 +18,7 @@ from tests.gateway.certificates import self_signed
 from tests.gateway.program import Program
 from tests.gateway.prompts import PATHS, PROMPTS, request
 from tests.gateway.provider import Answering, Provider, Received
+from tests.library import own
 
 
 class Proxy(Provider):
@@ -28,7 +29,8 @@ class Proxy(Provider):
 
     async def _forward(self, received: Received, answering: Answering) -> None:
         if received.method != "CONNECT":
-            await canned.original(received, answering)
+            answer = own.model if "//model.invalid/" in received.target else canned.original
+            await answer(received, answering)
             return
         host, _, port = received.target.partition(":")
         reader, writer = await asyncio.open_connection(host, int(port))

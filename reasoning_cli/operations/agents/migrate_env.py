@@ -71,10 +71,6 @@ _NO_EFFECT = (
     (r"DATA_SPLIT_(TRAIN|VALIDATION|TEST)|MODEL_TRAINING_\w+", "this version does not train"),
     (r"TRAINING_RECORDINGS_DIR", "samples are kept in the database: store.path"),
     (rf"{HOME_VARIABLE}|{PROFILE_VARIABLE}", "it chooses where settings are: export it"),
-    (
-        r"REASONING_(NETWORK_)?ALLOW_PLAIN_HTTP",
-        "you alone can allow it: `reasoning config set network.allow_plain_http`",
-    ),
     (r"REASONING_SANDBOX\w*", "the sandbox is chosen for a run: `reasoning --sandbox`"),
 )
 _FAMILIES = ("REASONING_", "CUSTOM_REASONING_", "TOGETHER_AI_", "ANTHROPIC_PROXY_")
@@ -147,6 +143,8 @@ class _Judge:
             return None
         if not text:
             return "it is empty"
+        if setting.of_operator:
+            return f"you alone can say it: `reasoning config set {setting.name}`"
         if (winner := self._winner(setting)) != name:
             return f"{winner} wins"
         if self.rehearsing and setting.name.startswith("together."):

@@ -379,13 +379,13 @@ def test_another_provider_serves_a_slot(
 ) -> None:
     model = Provider(canned.model)
     reasoning("config", "set", "planning.provider_url", f"{model.url}/v1")
-    reasoning("config", "set", "planning.model", "llama3")
+    reasoning("config", "set", "planning.model", "acme/model")
     reasoning("config", "set", "planning.provider_key", "--stdin", input="the-key-elsewhere\n")
     with serving() as gateway:
         assert gateway.ask().headers["x-reasoning-source"] == "slot"
         (asked,) = model.asked("/chat/completions")
         assert (asked.target, asked.header("authorization")) == ("/v1/chat/completions", "Bearer the-key-elsewhere")
-        assert asked.json["model"] == "llama3"
+        assert asked.json["model"] == "acme/model"
         monkeypatch.setenv("REASONING_GATEWAY_PORT", str(gateway.port))
         model.handler = canned.original  # which also answers a GET
         shown = reasoning("doctor").stdout

@@ -100,6 +100,7 @@ def test_status_of_what_runs(still: Service, reasoning: Run) -> None:
         "share_percent": None,
         "provider_url": None,
         "last_error": None,
+        "off_why": None,
     }
     listed = json.loads(reasoning("models", "list", "--json").stdout)[2]
     assert record.keys() == listed.keys()
