@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.session import Session
+from reasoning_cli.errors import NotFoundError
 from reasoning_cli.values import HEAD_PREFIX, Mode, parse_head
 
 if TYPE_CHECKING:
@@ -48,11 +49,16 @@ def enable_head(session: Session, typed_name: str, mode: Mode | None, share: int
 
 
 def disable_head(session: Session, typed_name: str) -> None:
-    """Take a head out of its line."""
+    """Take a head out of its line. Raises NotFoundError where another is in it, which goes on answering."""
     from reasoning_cli.commands._shared.options import typed
-    from reasoning_cli.operations.deploy.heads import disabling_head
+    from reasoning_cli.operations.deploy.heads import disabling_head, head_in_line
 
     name = typed(parse_head, typed_name, "head/should-respond")
+    there = head_in_line(session.settings)
+    if there is not None and there != f"{HEAD_PREFIX}{name}":
+        raise NotFoundError(
+            f"`{HEAD_PREFIX}{name}` is not in line: `{there}` is", f"`reasoning models disable {there}` takes that out"
+        )
     _write(session, disabling_head(session.settings))
     session.terminal.say(f"{HEAD_PREFIX}{name} is out of its line. {_FOLLOWS}")
 

@@ -60,6 +60,7 @@ def money_lines(session: Session, at: datetime, online: bool = True) -> list[str
 
 def _off_lines(session: Session, at: datetime) -> list[str]:
     """Of each slot whose model does not run why, and what to type."""
+    from reasoning_cli.operations.deploy.slots import HEAD_TYPE
     from reasoning_cli.operations.deploy.status import model_statuses
     from reasoning_cli.terminal.units import moment
 
@@ -68,6 +69,7 @@ def _off_lines(session: Session, at: datetime) -> list[str]:
         for status in model_statuses(session.store, session.models, session.enabled, at, session.uses)
         if status.model_type is not None and status.provider_url is None
     ]
+    answered_here = {HEAD_TYPE} if any(head.state == "in line" for head in head_statuses(session)) else set()
     lines, never = [], []
     for slot in slots:
         name = spell_model_type(slot.model_type or "")
@@ -77,7 +79,7 @@ def _off_lines(session: Session, at: datetime) -> list[str]:
             since, why = moment(slot.off[0]), slot.off[1]
             again = "deploy" if slot.record is None else "start"
             lines.append(f"OFF    {name} is {slot.state} since {since}: {why}: `reasoning models {again} {name}`")
-        elif slot.record is None:
+        elif slot.record is None and slot.model_type not in answered_here:
             never.append(name)
     if never:
         lines.append(f"OFF    nothing was deployed for {', '.join(never)}: `reasoning models deploy {never[0]}`")

@@ -25,6 +25,16 @@ def is_head(model: str | None) -> bool:
     return model is not None and model.startswith(HEAD_PREFIX)
 
 
+def head_of_run(session: Session, model_type: str, to: str | None) -> str | None:
+    """The head's name where the number of the run that made it was typed; else what was typed."""
+    from reasoning_cli.store.train.runs import TrainingRuns
+
+    if to is None or not to.isdecimal():
+        return to
+    run = TrainingRuns(session.store).get(int(to))
+    return run.model_name if run is not None and run.model_type == model_type and is_head(run.model_name) else to
+
+
 def promote_head(
     session: Session,
     request: PromoteRequest,

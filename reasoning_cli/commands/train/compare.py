@@ -32,7 +32,7 @@ def compare(
         typer.Option(
             "--model",
             metavar="NAME",
-            help="The model; default: the canary, else the slot's.",
+            help="The model; default: the canary, else the slot's, else the head in line.",
             autocompletion=complete_names,
         ),
     ] = None,
@@ -67,6 +67,8 @@ def compare(
     span = filter_of(session, None, None, None, None, None, None, since, until)
     server = own_server(session.settings, chosen)
     own = server.model if server is not None else None
+    if model is None and own is None:
+        model = _head_alone(session, chosen)
     if model is not None and model.startswith(HEAD_PREFIX):
         own, against = model, against or ORIGINAL  # it has no deployment: it is known by its name
     request = CompareRequest(chosen, model, against, span.since, span.until, alpha / 100, own)
@@ -85,6 +87,17 @@ def compare(
             if found.verdict is not Verdict.UNDECIDED:
                 return
             session.sleep(pause)
+
+
+def _head_alone(session: Session, model_type: str) -> str | None:
+    """The head in line of a slot that no model was deployed for: what is meant where none is named."""
+    from reasoning_cli.operations.deploy.heads import head_in_line
+    from reasoning_cli.operations.deploy.slots import HEAD_TYPE
+    from reasoning_cli.store.deploy.deployments import Deployments
+
+    if model_type != HEAD_TYPE or Deployments(session.store).serving(model_type) is not None:
+        return None
+    return head_in_line(session.settings)
 
 
 def _compared(session: Session, request: CompareRequest, rules: Gate) -> LiveComparison:

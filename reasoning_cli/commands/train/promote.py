@@ -14,7 +14,7 @@ from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
 from reasoning_cli.commands._shared.model_options import TimeoutOption, TypeArgument, read_timeout, wait_options
 from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, KeepOption, YesOption, typed
 from reasoning_cli.commands._shared.session import Session, session_of
-from reasoning_cli.commands.train._promote_head import is_head, promote_head, roll_head_back
+from reasoning_cli.commands.train._promote_head import head_of_run, is_head, promote_head, roll_head_back
 from reasoning_cli.errors import ExitCode, ReasoningError, UsageError
 from reasoning_cli.values import Mode, parse_duration, parse_model_type, spell_model_type
 
@@ -73,6 +73,7 @@ def promote(
     from reasoning_cli.store.promote.promotions import WATCHED, Promotions
 
     session, chosen = session_of(ctx), parse_model_type(model_type)
+    to = head_of_run(session, chosen, to)
     request = _request(chosen, to, steps, hold, interval, mode, keep)
     limit = read_timeout(session, timeout)
     going = Promotions(session.store).going(chosen)

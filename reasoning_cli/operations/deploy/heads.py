@@ -36,6 +36,12 @@ def load_head(paths: Paths, name: str) -> Head:
     return Head.load(head_path(paths, name))
 
 
+def head_in_line(settings: Settings) -> str | None:
+    """The model of the head in line, `head/NAME`, whether or not it can answer; None where there is none."""
+    name = settings.get(s.HEAD)
+    return f"{HEAD_PREFIX}{name}" if name and HEAD_PLACE in (settings.get(s.LINE) or ()) else None
+
+
 def in_line(settings: Settings, store: Store, slots: Mapping[str, SlotNow]) -> Mapping[str, SlotNow]:
     """The slots with the head in line before its own, and that closed where the line has no place for its model."""
     line = settings.get(s.LINE)

@@ -1,41 +1,52 @@
-"""Is the newest head still what it was: its file whole, its agent's name the same, nothing it learned from deleted."""
+"""Are the newest head and that in line still what they were: the file whole, the agent's name the same, nothing that
+they learned from deleted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
-from reasoning_cli.engines.head.model import PREFIX, SUFFIX, Head
+from reasoning_cli.engines.head.model import PREFIX
 from reasoning_cli.errors import ReasoningError
-from reasoning_cli.operations.doctor.check import Check, failed, ok, warn
+from reasoning_cli.operations.deploy.heads import head_in_line, load_head
+from reasoning_cli.operations.doctor.check import Check, fail, ok, warn
+from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.training_log import SampleFilter, Samples
-from reasoning_cli.store.train.runs import TrainingRuns
+from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
 from reasoning_cli.values import HEAD
 
 _MODEL_TYPE = "should_respond"
-_ANEW = "reasoning train start should-respond --engine head"
 
 
-def check_heads(store: Store, folder: Path) -> Iterator[Check]:
-    """The newest head that was trained; nothing where there is none."""
-    runs = [run for run in TrainingRuns(store).all(_MODEL_TYPE) if run.method == HEAD and run.model_name]
-    if not runs:
-        return
-    name = runs[-1].model_name or ""
-    if runs[-1].problem:
-        yield warn("training", f"{name} is {runs[-1].problem}", _ANEW)
-        return
+def check_heads(store: Store, settings: Settings) -> Iterator[Check]:
+    """The head in line, and the newest that was trained; nothing where there is none."""
+    runs = {
+        run.model_name: run for run in TrainingRuns(store).all(_MODEL_TYPE) if run.method == HEAD and run.model_name
+    }
+    in_line = head_in_line(settings)
+    for name in dict.fromkeys([*([in_line] if in_line else []), *list(runs)[-1:]]):
+        yield _check(store, settings, name, runs.get(name))
+
+
+def _check(store: Store, settings: Settings, name: str, run: TrainingRun | None) -> Check:
+    anew = _training_again(run)
+    if run is not None and run.problem:
+        return warn("training", f"{name} is {run.problem}", anew)
     try:
-        head = Head.load(folder / f"{name.removeprefix(PREFIX)}{SUFFIX}")
+        head = load_head(settings.paths, name.removeprefix(PREFIX))
     except ReasoningError as error:
-        yield failed("training", error)
-        return
+        return fail("training", error.message, anew, error.exit_code)
     newest = next(Samples(store).iterate(SampleFilter(model_types=(_MODEL_TYPE,), limit=1)), None)
     agent = newest.agent_name if newest is not None else None
     if agent is not None and agent not in head.agents:
-        yield warn(
-            "training", f"{name} decides for {', '.join(head.agents)}, and the newest decision is {agent}'s", _ANEW
+        return warn(
+            "training", f"{name} decides for {', '.join(head.agents)}, and the newest decision is {agent}'s", anew
         )
-        return
-    yield ok("training", f"{name} is whole")
+    return ok("training", f"{name} is whole")
+
+
+def _training_again(run: TrainingRun | None) -> str:
+    """The command that trains such a head, with the bound of its run: a narrower one may prove nothing."""
+    command = "reasoning train start should-respond --engine head"
+    bound = run.plan.get("max_error") if run is not None else None
+    return f"{command} --max-error {bound * 100:g}" if isinstance(bound, float) else command

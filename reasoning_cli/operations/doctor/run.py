@@ -122,7 +122,7 @@ def _database(settings: Settings, now: datetime) -> Iterator[Check]:
             unwritable = store.read_only_for
             copied, labelled = last_backup(store), Samples(store).labelled()
             runs, forms = not_shown(store), list(_forms(settings, store))
-            heads = list(check_heads(store, settings.paths.heads))
+            heads = list(check_heads(store, settings))
     except ReasoningError as error:
         yield failed("database", error)
         return

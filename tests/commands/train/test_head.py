@@ -27,6 +27,7 @@ from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import EVERYTHING, Sample, Samples
 from reasoning_cli.store.train.runs import TrainingRuns
 from tests.conftest import Run
+from tests.heads import ruled_head, store_head
 
 TRAIN = ("train", "start", "should-respond", "--engine", "head", "--max-error", "5")
 
@@ -164,7 +165,20 @@ def test_a_head_that_learned_from_what_is_forgotten_is_stale(agent: Path, reason
     assert anew["model"] != model
     assert f"{anew['model']} is whole" in reasoning("doctor", "--offline").stdout
     (agent / "heads" / f"{anew['model'].removeprefix('head/')}.head").write_bytes(b"reasoning head 1 0\n")
-    assert "is damaged" in " ".join(reasoning("doctor", "--offline").stdout.split())
+    said = " ".join(reasoning("doctor", "--offline").stdout.split())
+    assert "is damaged" in said
+    assert "reasoning train start should-respond --engine head --max-error 5" in said  # 2 % may prove nothing
+
+
+def test_a_run_that_made_a_head_is_promoted_by_its_number(home: Path, reasoning: Run) -> None:
+    store_head(home, ruled_head("Ada"))
+    with open_store(home / "reasoning.db") as store:
+        made = {"model_name": "head/should-respond", "train_sha256": "1", "validation_sha256": "2"}
+        now = datetime(2026, 11, 29, tzinfo=UTC)
+        TrainingRuns(store).add_done("should_respond", base="head", method="head", plan={}, at=now, made=made)
+    refused = reasoning("train", "promote", "should-respond", "--to", "1", "--yes")
+    assert refused.exit_code == 6, refused.stderr
+    assert "`reasoning train eval should-respond --model head/should-respond`" in refused.stderr
 
 
 def test_doctor_says_when_the_agent_was_renamed(agent: Path, reasoning: Run, log: list[Sample]) -> None:
