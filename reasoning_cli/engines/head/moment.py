@@ -18,9 +18,9 @@ _LONGEST_BURST = 3  # messages of one person before the one received that belong
 _BURST_MINUTES = 5
 _DAY = 24 * 60
 
-# `09:15 (2 hours ago) [5a0a03a7-…] Alice: …`
+# `09:15 (2 hours ago) [5a0a03a7-…] Alice: …`; without the id where whoever asks knows names alone, as with the library.
 _MARKED = re.compile(
-    r"^(?P<hour>\d\d):(?P<minute>\d\d) \([^()\n]{1,40}\) \[(?P<id>[^\]\s]{1,64})\] (?:(?P<name>[^:\n(]{1,64}): )?",
+    r"^(?P<hour>\d\d):(?P<minute>\d\d) \([^()\n]{1,40}\) (?:\[(?P<id>[^\]\s]{1,64})\] )?(?:(?P<name>[^:\n(]{1,64}): )?",
     re.MULTILINE,
 )
 # The compact form has no marks.
@@ -140,7 +140,8 @@ def _spoken(text: str, agent: str) -> Iterator[Spoken]:
     """The messages of a conversation, oldest first, without what the runtime notes between them."""
     text = _ASIDE.sub("", text)
     marks = list(_MARKED.finditer(text)) or list(_UNMARKED.finditer(text))
-    for mark, end in zip(marks, [*(mark.start() for mark in marks[1:]), len(text)], strict=True):
+    ends = [*(mark.start() for mark in marks), len(text)][1:]
+    for mark, end in zip(marks, ends, strict=True):
         found = mark.groupdict()
         name, said = (found["name"] or "").strip(), text[mark.end() : end].strip()
         if not name or not said:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from reasoning_cli.decisions.compact import compact
+from reasoning_cli.decisions.compose import Message, compose
 from reasoning_cli.engines.head.moment import Facts, Moment, moment_of
 
 ALICE, NOVA, BOB = (
@@ -90,3 +93,21 @@ def test_the_compact_form_is_read_too() -> None:
 def test_what_is_no_decision_about_a_message_has_no_moment() -> None:
     assert moment_of("Write a function.") is None
     assert moment_of(PROMPT.replace("# Received Message", "# Something")) is None
+
+
+def test_a_prompt_of_the_library_is_read_with_ids_and_without() -> None:
+    spoken = [Message("Ben", "Is the museum open?"), Message("Nova", "It is."), Message("Ben", "Sam, are you coming?")]
+    for talk in (spoken, [replace(message, entity_id=NOVA if message.name == "Nova" else BOB) for message in spoken]):
+        found = moment(prompt=compose("should_respond", "Nova", talk))
+        assert (found.agent, found.sender, found.message) == ("Nova", "Ben", "Sam, are you coming?")
+        assert [(said.speaker, said.text, said.by_agent) for said in found.recent] == [
+            ("Ben", "Is the museum open?", False),
+            ("Nova", "It is.", True),
+        ]
+
+
+def test_without_a_conversation_the_message_stands_alone() -> None:
+    start, end = PROMPT.index("# Conversation Messages"), PROMPT.index("# Received Message")
+    for between in ("", "# Conversation Messages\n\n\n", "# Conversation Messages\nNo messages yet\n\n\n"):
+        found = moment(prompt=PROMPT[:start] + between + PROMPT[end:])
+        assert (found.sender, found.message, found.recent) == ("Alice", "bring\nnote: two lines", ())
