@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.session import Session
-from reasoning_cli.errors import NotFoundError
+from reasoning_cli.errors import NotFoundError, UsageError
 from reasoning_cli.values import HEAD_PREFIX, Mode, parse_head
 
 if TYPE_CHECKING:
@@ -19,6 +19,16 @@ _FOLLOWS = "A gateway that runs follows within a second."
 def is_head(name: str) -> bool:
     """Whether a name is that of a head, `head/NAME`."""
     return name.startswith(HEAD_PREFIX)
+
+
+def refuse_head(name: str | None, command: str) -> None:
+    """Raises UsageError for a head where something deployed is meant; `command` is what does that to a head, with NAME
+    for its own."""
+    if name is not None and is_head(name):
+        raise UsageError(
+            f"`{name}` is a head: it answers in the gateway, and nothing is deployed for it",
+            f"`reasoning {command.replace('NAME', name)}`",
+        )
 
 
 def enable_head(session: Session, typed_name: str, mode: Mode | None, share: int | None) -> None:

@@ -10,6 +10,7 @@ from reasoning_cli.commands._shared.completion import complete_targets
 from reasoning_cli.commands._shared.model_options import named_model, remember_models
 from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
 from reasoning_cli.commands._shared.session import session_of
+from reasoning_cli.commands.models._heads import refuse_head
 from reasoning_cli.terminal.listing import Format
 from reasoning_cli.values import spell_model_type
 
@@ -99,6 +100,7 @@ def show(
     from reasoning_cli.operations.deploy.own_server import named_server, own_servers
     from reasoning_cli.operations.deploy.search import look_at_server, model_facts
 
+    refuse_head(model, "train show NAME")
     session = session_of(ctx)
     if (server := named_server(own_servers(session.settings), model, "")) is not None:
         seen = look_at_server(server)

@@ -21,6 +21,7 @@ from reasoning_cli.commands._shared.model_options import (
 from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, KeepOption, YesOption, typed
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.commands.models._apply import carry_out
+from reasoning_cli.commands.models._heads import refuse_head
 from reasoning_cli.errors import UsageError
 from reasoning_cli.values import parse_idle_minutes, parse_model_type
 
@@ -83,6 +84,7 @@ def deploy(
     from reasoning_cli.operations.deploy.lora import AttachPlan
     from reasoning_cli.operations.deploy.plan import DeployRequest
 
+    refuse_head(target, "models enable NAME --mode shadow")
     session = session_of(ctx)
     request = DeployRequest(
         target=target,

@@ -12,6 +12,7 @@ from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
 from reasoning_cli.commands._shared.model_options import NameArgument, TimeoutOption, read_timeout, wait_options
 from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption
 from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.commands.models._heads import refuse_head
 from reasoning_cli.errors import ExitCode, NotFoundError, ReasoningError, UsageError
 from reasoning_cli.values import spell_model_type
 
@@ -40,6 +41,7 @@ def undeploy(
     json: JsonOption = False,
 ) -> None:
     """Stop a model and delete its deployment and endpoint. The model itself stays at Together."""
+    refuse_head(target, "models disable NAME")
     session = session_of(ctx)
     limit = read_timeout(session, timeout)
     if (target is None) != everything:
@@ -59,6 +61,7 @@ def stop(
     json: JsonOption = False,
 ) -> None:
     """Stop a model, so that it costs nothing; `start` starts it again where it was."""
+    refuse_head(name, "models disable NAME")
     session = session_of(ctx)
     _stop_one(session, name, read_timeout(session, timeout), keep=True, yes=yes, dry_run=dry_run, json=json)
 

@@ -182,7 +182,7 @@ class Head:
         except FileNotFoundError:
             raise NotFoundError(f"there is no head `{path}`", _TRAIN) from None
         except OSError as error:
-            raise DataError(f"cannot read `{path}`: {error.strerror}") from error
+            raise DataError(f"cannot read `{path}`: {error.strerror}", "it must be a file that you may read") from error
         return cls.unpacked(content, str(path))
 
     @classmethod

@@ -52,3 +52,20 @@ def test_doctor_looks_at_the_head_in_line(heads: Path, reasoning: Run) -> None:
     done = reasoning("doctor", "--offline")
     assert "is damaged" in " ".join(done.stdout.split())
     assert done.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "instead"),
+    [
+        ("deploy", "models enable head/new --mode shadow"),
+        ("start", "models enable head/new --mode shadow"),
+        ("stop", "models disable head/new"),
+        ("undeploy", "models disable head/new"),
+        ("show", "train show head/new"),
+    ],
+)
+def test_what_is_for_deployments_names_what_a_head_needs(reasoning: Run, command: str, instead: str) -> None:
+    refused = reasoning("models", command, "head/new")
+    assert refused.exit_code == 2, refused.stderr
+    assert refused.stderr.startswith("error: `head/new` is a head")
+    assert f"`reasoning {instead}`" in refused.stderr
