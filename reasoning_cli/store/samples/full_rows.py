@@ -122,7 +122,7 @@ class WholeRows:
         yield "samples", "seq", max((seq for row in rows if isinstance(seq := row["seq"], int)), default=0)
         for child in self._children:
             texts = [text for row in rows if isinstance(text := row.get(child.table), str)]
-            brought = [item.get(child.key) for text in texts for item in json.loads(text)]
+            brought = [item[child.key] for text in texts for item in json.loads(text)]
             yield child.table, child.key, max((key for key in brought if isinstance(key, int)), default=0)
 
     def delete_unchanged(self, step: Step, hashes: Mapping[int, bytes]) -> int:

@@ -135,7 +135,7 @@ def test_numbers_that_make_no_sense_are_a_mistake_on_the_command_line(store: Sto
         plan_cleanup(store, NOW, Retention(most=0))
 
 
-def test_the_file_shrinks_though_many_samples_are_of_one_moment(store: Store) -> None:
+def test_the_file_shrinks_though_many_samples_are_of_one_moment(store: Store, store_engine: str) -> None:
     """And of each of those some are kept: choosing them again and again must not go on for ever."""
     for first in range(0, 3000, 500):
         Samples(store).insert_many(
@@ -158,11 +158,12 @@ def test_the_file_shrinks_though_many_samples_are_of_one_moment(store: Store) ->
     before = store.size_bytes()
     assert run_cleanup(store, plan_cleanup(store, NOW, MONTH), NOW) == 2000
     assert Samples(store).count() == 1000
-    assert store.size_bytes() < before / 2
+    if store_engine == "sqlite":  # a server gives space back as it sees fit
+        assert store.size_bytes() < before / 2
     assert store.check().problems == ()
 
 
-def test_an_interrupted_cleanup_goes_on(store: Store) -> None:
+def test_an_interrupted_cleanup_goes_on(store: Store, store_engine: str) -> None:
     add(store, 500, 40)
 
     def stop(gone: int) -> None:
@@ -174,9 +175,11 @@ def test_an_interrupted_cleanup_goes_on(store: Store) -> None:
     assert 0 < rest < 500
     assert run_cleanup(store, plan_cleanup(store, NOW, MONTH), NOW) == rest
     assert [one.detail["deleted"] for one in Events(store).list()] == [500 - rest, rest]
-    assert store.number("PRAGMA wal_autocheckpoint") == 1000
+    if store_engine == "sqlite":
+        assert store.number("PRAGMA wal_autocheckpoint") == 1000
 
 
+@pytest.mark.sqlite
 def test_cutting_the_log_does_not_wait_for_a_reader(store: Store) -> None:
     """Else everybody who writes would wait with it."""
     add(store, 300, 40)
