@@ -640,8 +640,10 @@ def _raise_meaning(error: Exception, name: str) -> NoReturn:
             raise DataError(
                 f"`{name}` is locked by another program", "wait for it to finish, or stop it, and run the command again"
             ) from error
-        case errors.InvalidPassword() | errors.InvalidAuthorizationSpecification():
-            raise DataError(f"`{name}` does not let this role in: {said}", "check user and password") from error
+        case psycopg.OperationalError() if "FATAL:" in said:  # it answered: at a connection's start no code says what
+            raise UnreachableError(
+                f"`{name}` lets nobody in: {said}", "check user, password and database of the address, or wait"
+            ) from error
         case psycopg.OperationalError() | psycopg.InterfaceError():
             raise UnreachableError(
                 f"`{name}` does not answer: {said}", "check the address, and that the server runs; `reasoning doctor`"

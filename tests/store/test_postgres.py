@@ -228,6 +228,7 @@ def test_a_wrong_address_is_an_error_with_a_hint_and_its_secrets_are_not_shown(
     assert done.exit_code != 0
     assert said in shown
     if "doctor" not in command:
+        assert ("check user, password and database" in done.stderr) == ("does not exist" in said), done.stderr
         assert [line.split(":")[0] for line in done.stderr.splitlines()[-2:]] == ["error", "hint"], done.stderr
 
 
