@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -24,10 +24,11 @@ from reasoning_cli.operations.guard.lock import find_guard, hold_guard
 from reasoning_cli.operations.guard.loop import Guard, Round, run_guard
 from reasoning_cli.operations.guard.policy import Rules, Why
 from reasoning_cli.store.audit_log import Events
+from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from reasoning_cli.store.service_facts import ServiceFact, ServiceFacts
 from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
-from reasoning_cli.values import Hours, parse_daily_hours
+from reasoning_cli.values import DatabaseAddress, Hours, parse_daily_hours
 from tests.engines.together.service import MODELS, NO_LIMITS, Service, service
 
 MINUTE = timedelta(minutes=1)
@@ -422,20 +423,41 @@ def test_hours_over_midnight() -> None:
     assert str(hours) == "22:00-06:00"
 
 
+@contextmanager
+def only_read(store: Store) -> Iterator[str]:
+    """What a store can do inside; what it says of it."""
+    if not isinstance(store.place, DatabaseAddress):
+        store.connection.execute("PRAGMA query_only=ON")
+        yield "cannot be opened for writing"
+        store.connection.execute("PRAGMA query_only=OFF")
+        return
+    import psycopg
+
+    change = "ALTER DATABASE postgres SET default_transaction_read_only = {}"
+    with psycopg.connect(store.place.url, autocommit=True) as admin:
+        admin.execute("SET default_transaction_read_only = off")
+        admin.execute(change.format("on"))
+        store.close()  # connections that are made from here on ask for it
+        try:
+            yield "read-only transaction"
+        finally:
+            admin.execute(change.format("off"))
+            store.close()
+
+
 def test_a_ledger_that_cannot_be_written_is_told_and_the_bill_has_no_hole_afterwards(together: Service) -> None:
     together.deploy()
     guard, troubles = Guard(together.store), []
     rounds(together, guard, rules(), 2)
-    together.store.connection.execute("PRAGMA query_only=ON")
-    for _ in range(30):
-        together.advance(60)
-        try:
-            guard.look(together.client, rules())
-        except DataError as problem:
-            troubles.append(problem.message)
+    with only_read(together.store) as said:
+        for _ in range(30):
+            together.advance(60)
+            try:
+                guard.look(together.client, rules())
+            except DataError as problem:
+                troubles.append(problem.message)
     assert troubles
-    assert "cannot be opened for writing" in troubles[0]
-    together.store.connection.execute("PRAGMA query_only=OFF")
+    assert said in troubles[0]
     rounds(together, guard, rules(), 1)
     (usage,) = together.usage().values()
     assert usage.low_cents <= spent(together) <= usage.high_cents
