@@ -23,10 +23,9 @@ from reasoning_cli.gateway.log import access_log, capture
 from reasoning_cli.gateway.log.capture import Decision
 from reasoning_cli.gateway.log.recorder import Recorder
 from reasoning_cli.gateway.routing import route
-from reasoning_cli.store.database import Store
+from reasoning_cli.store.database import Store, UnreachableError
 from reasoning_cli.store.open import open_store
-from reasoning_cli.store.samples.training_log import Sample, Samples
-from reasoning_cli.store.serving.attempts import AttemptRecord
+from reasoning_cli.store.samples.training_log import Samples
 from tests.gateway import canned
 from tests.gateway.faults import AT_THE_ORIGINAL, exchange, less
 from tests.gateway.prompts import PATHS, PROMPTS, request
@@ -64,9 +63,9 @@ def test_a_full_disk_costs_samples_not_answers(
         with open_store(gateway.database) as store:
             most_pages = [store.number("PRAGMA page_count")]
 
-        def write_to_a_small_disk(store: Store, made: list[tuple[Sample, AttemptRecord | None]]) -> None:
+        def write_to_a_small_disk(store: Store, made: list[capture.Recording], again: bool) -> None:
             store.connection.execute(f"PRAGMA max_page_count={most_pages[0]}")
-            write(store, made)
+            write(store, made, again)
 
         monkeypatch.setattr(recorder, "_write_together", write_to_a_small_disk)
         answered(gateway, 70)
@@ -105,6 +104,29 @@ def test_more_than_can_be_written_is_counted_and_dropped_and_memory_stays_bounde
     released.set()
     recorder.stop()
     assert (recorder.figures.stored, recorder.figures.waiting_bytes) == (500 - dropped, 0)
+
+
+@pytest.mark.parametrize("hangs", [False, True], ids=["away", "stands still"])
+def test_what_waits_at_the_end_for_a_store_that_does_not_answer_is_logged_as_lost(
+    hangs: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    released = threading.Event()
+
+    def away() -> Store:
+        if hangs:
+            released.wait(60)
+        raise UnreachableError("the server is away", "wait")
+
+    recorder = Recorder(away)
+    for _ in range(3):
+        recorder.put(decision_of(canned.chat_answer(canned.ORIGINAL_SAYS["planning"])))
+    recorder.start()
+    recorder.stop(0.5 if hangs else 30)
+    recorder.stop()  # waits no second time
+    assert not released.is_set()
+    assert recorder._thread.is_alive() == hangs
+    released.set()
+    assert caplog.text.count("3 decisions that waited to be stored are lost") == 1
 
 
 def test_what_no_database_can_hold_goes_without_the_others(tmp_path: Path) -> None:

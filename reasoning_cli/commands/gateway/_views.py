@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from reasoning_cli.gateway.explain import Explanation
 from reasoning_cli.terminal.listing import Column, Kind, Listing
-from reasoning_cli.terminal.units import bar, counted, duration, moment, percent
+from reasoning_cli.terminal.units import bar, counted, duration, moment, percent, size
 from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.terminal.console import Fact, Terminal
 
 _MOST_REASONS = 4
+_MUCH_WAITS = 100_000  # bytes
 _BAR = 10
 _WITH_TOOLS = "`reasoning config set coding.tools true`"
 _SOURCES = {
@@ -325,7 +326,10 @@ def _recording_facts(recording: Mapping[str, Any]) -> list[Fact]:
     """What went into the log, and what did not and why."""
     stored = f"{recording['stored']:,} in the log"
     lost = f"{recording['unreadable']:,} unreadable, {recording['dropped']:,} dropped"
-    facts: list[Fact] = [("kept", f"{stored}, {lost}"), *_reason_facts(recording.get("why_unreadable", {}))]
+    # What a busy moment leaves is less; a store that stands still raises no error.
+    waits = recording.get("waiting_bytes", 0)
+    waiting = f", {size(waits)} waiting to be written" if waits >= _MUCH_WAITS else ""
+    facts: list[Fact] = [("kept", f"{stored}, {lost}{waiting}"), *_reason_facts(recording.get("why_unreadable", {}))]
     if recording["last_error"]:
         facts.append(("", recording["last_error"], "bad"))
     return facts

@@ -69,6 +69,7 @@ class Recorder:
         self.addresser = Addresser()
         self._queue: deque[Decision] = deque()
         self._wake, self._stopping = threading.Event(), False
+        self._stop_by: float | None = None
         self._lock = threading.Lock()
         self._put = self._done = 0  # decisions handed over, and of these written or dropped
         self._written = threading.Condition()
@@ -100,11 +101,19 @@ class Recorder:
             return self._written.wait_for(lambda: self._done >= wanted, seconds)
 
     def stop(self, seconds: float = 30.0) -> None:
-        """Write what waits, then end."""
+        """Write what waits, then end; what could not be written by then is logged. Whoever calls it again waits no
+        longer than the first."""
+        dropped, now = self.figures.dropped, time.monotonic()
+        first = self._stop_by is None
+        self._stop_by = self._stop_by or now + seconds
         self._stopping = True
         self._wake.set()
         if self._thread.is_alive():
-            self._thread.join(seconds)
+            self._thread.join(max(0.0, self._stop_by - now))
+        with self._lock:
+            lost = self.figures.dropped - dropped + self._put - self._done
+        if lost and first:
+            _log.warning("%d decisions that waited to be stored are lost", lost)
 
     def _run(self) -> None:
         store: Store | None = None

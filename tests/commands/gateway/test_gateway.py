@@ -22,6 +22,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from reasoning_cli.commands.gateway._views import _recording_facts
 from reasoning_cli.operations.guard.lock import find_guard
 from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.deploy.deployments import Deployments
@@ -468,3 +469,10 @@ def test_a_unit_that_starts_it_as_wanted(reasoning: Run, home: Path) -> None:
     assert f"ExecStart={command}\n" in shown.stdout
     assert f'Environment="REASONING_HOME={home}"' in shown.stdout
     assert shown.exit_code == 0
+
+
+def test_what_waits_for_a_store_that_stands_still_is_shown() -> None:
+    recording = {"stored": 247, "unreadable": 0, "dropped": 0, "last_error": None}
+    busy, stuck = (_recording_facts({**recording, "waiting_bytes": count})[0][1] for count in (1_720, 794_122))
+    assert busy == "247 in the log, 0 unreadable, 0 dropped"
+    assert stuck == f"{busy}, 794 kB waiting to be written"
