@@ -141,6 +141,8 @@ class _Judge:
         setting, text = _READERS.get(name), self.present[name]
         if setting is None:
             return None
+        if setting.of_operator:  # an agent's file must not say where decisions and keys go
+            return f"you alone can say it: `reasoning config set {setting.name}`"
         if not text:
             return "it is empty"
         if setting.of_operator:
