@@ -145,8 +145,6 @@ class _Judge:
             return f"you alone can say it: `reasoning config set {setting.name}`"
         if not text:
             return "it is empty"
-        if setting.of_operator:
-            return f"you alone can say it: `reasoning config set {setting.name}`"
         if (winner := self._winner(setting)) != name:
             return f"{winner} wins"
         if self.rehearsing and setting.name.startswith("together."):
