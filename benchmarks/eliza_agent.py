@@ -25,9 +25,11 @@ from pathlib import Path
 import httpx
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from reasoning_cli.paths import find_paths
 from tests.gateway import canned
 from tests.gateway.eliza import Json, Original, provider, run_agent
 from tests.gateway.provider import Answering, Handler, Provider, Received
+from tests.heads import ruled_head
 
 _TYPES = ("should_respond", "planning", "coding")
 _DEADLINE_MS = "500"
@@ -35,7 +37,8 @@ _DEADLINE_MS = "500"
 
 @dataclass(frozen=True)
 class Case:
-    """`model` is where the slots' model is: none, the sandbox, a provider in a mode, or a handler of ours.
+    """`model` is where the slots' model is: none, the sandbox, a provider in a mode, or a handler of ours; `head`:
+    there is a head in line, and no model.
 
     `form` is how prompts are put to it.
     """
@@ -87,6 +90,7 @@ _CASES = (
     Case("500", _fails, "fallback"),
     Case("hangs", _hangs, "fallback"),
     Case("cut", _cut, "fallback"),
+    Case("head in line", "head", "head"),
 )
 
 
@@ -127,7 +131,7 @@ def _until_ready(url: str) -> None:
 @contextmanager
 def _model(case: Case, folder: Path) -> Iterator[str | None]:
     """Where the slots' model is served, for the case; None for the sandbox's own."""
-    if case.model is None or case.model == "sandbox":
+    if case.model is None or case.model in ("sandbox", "head"):
         yield None
     elif isinstance(case.model, str):
         with provider(folder) as model:
@@ -161,6 +165,11 @@ def _run(case: Case, plugin: str, folder: Path, original: Original, alone: list[
                 _program(home, "config", "set", f"{model_type}.provider_url", f"{url}/v1")
                 _program(home, "config", "set", f"{model_type}.model", "the-model")
                 _program(home, "config", "set", f"{model_type}.deadline_ms", _DEADLINE_MS)
+            elif case.model == "head" and model_type == "should_respond":
+                head = ruled_head("Nova")
+                head.save(find_paths({"REASONING_HOME": str(home)}).sandbox().heads / f"{head.name}.head")
+                _program(home, "models", "enable", f"head/{head.name}", "--mode", "live")
+                _program(home, "config", "set", "should_respond.audit_percent", "1")
             elif case.model == "sandbox":
                 _program(home, "models", "deploy", model_type.replace("_", "-"), "--yes")
         started = time.monotonic()
@@ -173,7 +182,8 @@ def _run(case: Case, plugin: str, folder: Path, original: Original, alone: list[
             sources = _sources(gateway)
     same = results == alone
     # An open circuit is why some failures are never met: the original answers at once.
-    allowed = {case.source} | ({"original"} if case.source == "fallback" else set())
+    # A head decides what it is sure of, and leaves the rest to the original.
+    allowed = {case.source} | ({"original"} if case.source in ("fallback", "head") else set())
     good = same is case.like_alone and set(sources) <= allowed and sources[case.source] > 0
     did = "as alone" if same else "decides otherwise"
     answered = ", ".join(f"{source} {count}" for source, count in sorted(sources.items()))

@@ -25,6 +25,7 @@ _PROVIDERS = re.compile(
 )
 _PROVIDER = re.compile(r"^- \*\*([^*\n]+)\*\*", re.MULTILINE)
 _RECEIVED = "# Received Message\n"
+_CURRENT = "\n# Current Message\n"
 _FOCUS = "\n\n\n# Focus your response"
 _PROVIDERS_END = "\n</providers>"
 _CONVERSATION = "# Conversation Messages\n"
@@ -71,6 +72,14 @@ def received_message(prompt: str) -> str | None:
         if prompt[: start - len(_RECEIVED)].rstrip().endswith(message.rstrip()):
             return message
     return prompt[starts[-1] : end]
+
+
+def current_message(prompt: str) -> str | None:
+    """What the decision is about, as `Name: text`, where the template of Python elizaOS says it: at the end of what its
+    providers say. None when the prompt has no such part."""
+    end = prompt.rfind(_PROVIDERS_END)
+    start = prompt.rfind(_CURRENT, 0, max(end, 0))
+    return prompt[start + len(_CURRENT) : end] if start >= 0 else None
 
 
 def participants(prompt: str) -> tuple[str, ...]:

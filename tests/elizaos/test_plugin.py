@@ -18,6 +18,7 @@ from tests.elizaos import driving
 from tests.elizaos.driving import Driver
 from tests.gateway import canned, eliza_py
 from tests.gateway.provider import Answering, Handler, Provider, Received
+from tests.heads import ruled_head, store_head
 from tests.library import own
 
 MODEL_SAYS = "Hello from the model ✨ <3"
@@ -205,6 +206,31 @@ def test_should_respond_is_asked_in_groups_where_it_is_wanted(driver: Driver, mo
     ]
     first, second, third, _ = stored()
     assert second.run_id == third.run_id != first.run_id
+
+
+def test_a_head_in_line_decides_what_it_is_sure_of_and_leaves_the_rest(
+    driver: Driver, original: Provider, model: Provider, home: Path
+) -> None:
+    head = ruled_head("Nova")
+    store_head(home, head)
+    own.write(
+        {
+            "should_respond.line": "head",
+            "should_respond.head": head.name,
+            "should_respond.head_mode": "live",
+            "should_respond.audit_percent": "1",
+        }
+    )
+    driver("start", add_should_respond=True)
+    said = [driver("say", text="Ben, how was the game?", kind="GROUP")["answered"] for _ in range(3)]
+    assert said == [False, False, False]
+    assert driver("say", text="Nova, how was the game?", kind="GROUP")["text"] == MODEL_SAYS
+    driver("stop")
+    decided = [(sample.decision, sample.model) for sample in stored() if sample.model_type == "should_respond"]
+    assert [decision for decision, _ in decided] == ["IGNORE", "IGNORE", "IGNORE", "RESPOND"]
+    by_head = [decision for decision, name in decided if name == f"head/{head.name}"]
+    assert by_head
+    assert {*by_head} == {"IGNORE"}, "whom it names is for the baseline"
 
 
 def test_an_agent_whose_settings_cannot_be_read_answers_without_us(driver: Driver, original: Provider) -> None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from reasoning_cli.decisions.prompts import agent_name, conversation, received_message
+from reasoning_cli.decisions.prompts import agent_name, conversation, current_message, received_message
 
 _MOST_SPOKEN = 20  # of the conversation, newest first
 _LONGEST_BURST = 3  # messages of one person before the one received that belong to it
@@ -107,7 +107,7 @@ def moment_of(prompt: str, system: str | None = None, facts: Facts = NOTHING_KNO
 
     The prompt may be in its exact or its compact form. `system` adds nothing yet that the prompt lacks.
     """
-    agent, received = agent_name(prompt), received_message(prompt)
+    agent, received = agent_name(prompt), received_message(prompt) or current_message(prompt)
     if agent is None or received is None:
         return None
     opening = _SENDER.match(received)

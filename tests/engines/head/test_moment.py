@@ -111,3 +111,13 @@ def test_without_a_conversation_the_message_stands_alone() -> None:
     for between in ("", "# Conversation Messages\n\n\n", "# Conversation Messages\nNo messages yet\n\n\n"):
         found = moment(prompt=PROMPT[:start] + between + PROMPT[end:])
         assert (found.sender, found.message, found.recent) == ("Alice", "bring\nnote: two lines", ())
+
+
+def test_the_message_of_python_elizas_template_is_read() -> None:
+    prompt = (
+        "<task>Decide on behalf of Nova whether they should respond to the message, ignore it or stop the conversation."
+        "</task>\n\n<providers>\nWho is there.\n\n# Current Message\nAda: Ben, how was the game?\n</providers>\n"
+    )
+    moment = moment_of(prompt)
+    assert moment is not None
+    assert (moment.agent, moment.sender, moment.message) == ("Nova", "Ada", "Ben, how was the game?")
