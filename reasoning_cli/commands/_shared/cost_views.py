@@ -146,7 +146,7 @@ def _line_style(line: CostLine) -> str:
 
 def deployment_style(state: str) -> str:
     """How good the state of a deployment is."""
-    return {"READY": "good", "elsewhere": "good", "FAILED": "bad", "DEGRADED": "bad"}.get(
+    return {"READY": "good", "elsewhere": "good", "in line": "good", "FAILED": "bad", "DEGRADED": "bad"}.get(
         state, "dim" if state in ("off", "STOPPED", "DELETED") else "warning"
     )
 

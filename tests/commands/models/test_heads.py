@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from reasoning_cli.commands._shared.cost_views import deployment_style
 from tests.conftest import Run
 from tests.heads import ruled_head, store_head
 
@@ -69,3 +70,8 @@ def test_what_is_for_deployments_names_what_a_head_needs(reasoning: Run, command
     assert refused.exit_code == 2, refused.stderr
     assert refused.stderr.startswith("error: `head/new` is a head")
     assert f"`reasoning {instead}`" in refused.stderr
+
+
+def test_a_head_in_line_is_marked_as_well_one_that_is_out_as_not() -> None:
+    assert deployment_style("in line") == "good"
+    assert deployment_style("out") == "warning"
