@@ -50,6 +50,8 @@ def status(core: Core) -> ServiceStatus:
     types = []
     for model_type in TYPES:
         slot, line = view.slots[model_type], lines[model_type]
+        if slot.closed is not None and slot.head is not None and slot.head.closed is None:
+            slot = slot.head
         types.append(
             TypeStatus(
                 model_type,
@@ -60,7 +62,7 @@ def status(core: Core) -> ServiceStatus:
                 slot.closed,
                 core.circuit(model_type),  # type: ignore[arg-type]
                 counts[model_type],
-                core.answered(model_type, "slot"),
+                core.answered(model_type, "slot") + core.answered(model_type, "head"),
                 core.answered(model_type, "fallback"),
                 core.answered(model_type, "original"),
                 None if line.record is None else line.usage.cents,

@@ -114,7 +114,8 @@ class TypeStatus:
     `share_percent` is what a canary answers. `off` says why no decision goes to the model now, None when it may; a
     `shadow` is asked and never answers. `samples` are those in the log; `by_model`, `by_fallback` and `by_original` how
     many decisions since this service was opened were answered so. `cents` is what the model cost this month as far as
-    is known, exact; None for one that the ledger does not know.
+    is known, exact; None for one that the ledger does not know. A head in line counts as a model; where it is the only
+    one that may answer, `model`, `mode` and `share_percent` are its own.
     """
 
     model_type: ModelType

@@ -35,6 +35,7 @@ from reasoning_cli.store.samples.training_log import Sample, Samples
 from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
 from tests.gateway import canned
 from tests.gateway.provider import Provider
+from tests.heads import ruled_head, store_head
 from tests.library import own
 
 TALK = [Message("Sam", "Nova, are you there?", "entity-1")]
@@ -351,3 +352,24 @@ def test_what_is_late_and_what_fails_too_often_goes_to_the_baseline(service: Rea
     asked = len(model.received)
     assert service.should_respond(TALK, baseline=lambda messages: "IGNORE").source == "original"
     assert len(model.received) == asked, "an open circuit asks nobody"
+
+
+def test_a_head_answers_what_names_alone_say_and_counts_as_a_model(home: Path) -> None:
+    store_head(home, ruled_head("Nova"))
+    own.write(
+        {
+            "should_respond.line": "head, together",
+            "should_respond.head": "should-respond",
+            "should_respond.head_mode": "live",
+            "should_respond.audit_percent": "1",
+        }
+    )
+    talk = [Message("Sam", "Here we are."), Message("Ben", "Sam, are you coming?")]
+    with ReasoningService.open() as service:
+        answers = [service.should_respond(talk, agent="Nova", baseline=Baseline("IGNORE")) for _ in range(5)]
+        here = [answer for answer in answers if answer.model == "head/should-respond"]
+        assert here  # one of a hundred is audited
+        assert {(answer.decision, answer.source) for answer in here} == {("IGNORE", "slot")}
+        counted = service.status().types[0]
+        assert (counted.by_model, counted.by_original) == (len(here), 5 - len(here))
+        assert (counted.model, counted.mode, counted.off) == ("head/should-respond", "live", None)
