@@ -8,6 +8,8 @@ import pytest
 
 from benchmarks.kill_log import MODES, run
 
+pytestmark = pytest.mark.sqlite
+
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_kill_loses_nothing_and_tears_nothing(mode: str, tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from reasoning_cli.store.samples.training_log import Samples
 from tests import once
 from tests.conftest import Result
 
+pytestmark = pytest.mark.sqlite
+
 Program = Callable[..., Result]
 
 READING = [

@@ -32,6 +32,8 @@ from tests.store.test_postgres import address as address  # a schema that is not
 from tests.store.test_postgres import admin as admin
 from tests.store.test_postgres import server as server
 
+pytestmark = pytest.mark.sqlite
+
 
 def fill(store: Store) -> None:
     """Something in most tables, with what tells the engines apart: odd texts, numbers that are gone, a rider."""
