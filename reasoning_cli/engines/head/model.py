@@ -198,12 +198,19 @@ class Head:
         if hashlib.sha256(body).hexdigest() != rest:
             raise DataError(f"`{name}` is damaged: its content is not what was written", _TRAIN)
         header, _, weights = body.partition(b"\n")
-        found = json.loads(header)
-        if found["schema"] != SCHEMA:
-            raise DataError(
-                f"`{name}` was trained on signs of version {found['schema']}; this program reads version {SCHEMA}",
-                _TRAIN,
-            )
+        try:
+            found = json.loads(header)
+            if found["schema"] != SCHEMA:
+                raise DataError(
+                    f"`{name}` was trained on signs of version {found['schema']}; this program reads version {SCHEMA}",
+                    _TRAIN,
+                )
+            return cls._of(found, weights)
+        except (ValueError, LookupError, TypeError, AttributeError, zlib.error) as error:
+            raise DataError(f"`{name}` is whole, and not as this program writes a head", _TRAIN) from error
+
+    @classmethod
+    def _of(cls, found: Mapping[str, Any], weights: bytes) -> Head:
         return cls(
             name=found["name"],
             model_type=found["model_type"],

@@ -51,8 +51,10 @@ def test_a_head_is_the_same_after_it_was_stored(trained: Trained, samples: list[
         (lambda content: b"", "is not a head"),
         (lambda content: b"PK\3\4 something else", "is not a head"),
         (lambda content: _resealed(content.replace(b'"schema": 1', b'"schema": 7')), "signs of version 7"),
+        (lambda content: _resealed(content.replace(b'"schema": 1', b'"scheme": 1')), "not as this program writes"),
+        (lambda content: _resealed(content[:-7]), "not as this program writes"),
     ],
-    ids=["version", "cut", "half", "empty", "other file", "schema"],
+    ids=["version", "cut", "half", "empty", "other file", "schema", "without a schema", "cut, and sealed"],
 )
 def test_a_file_that_is_not_a_whole_head_of_this_version_is_refused(
     trained: Trained, tmp_path: Path, change: object, message: str
