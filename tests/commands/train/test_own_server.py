@@ -188,7 +188,7 @@ def test_an_evaluation_is_asked_by_stream_and_left_at_once(own: Provider) -> Non
         assert run.wait(20) == 130
     assert all(request.left.wait(10) for request in own.received)
     assert all(request.json["stream"] for request in own.received)
-    assert slow.worked_seconds < 20
+    assert slow.worked_seconds < 20 * len(own.received)  # of 60 each; how soon a process ends is up to the machine
 
 
 def test_a_server_that_takes_one_question_at_a_time_is_evaluated_one_by_one(reasoning: Run, own: Provider) -> None:
