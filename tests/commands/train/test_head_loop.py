@@ -135,7 +135,7 @@ def test_from_the_log_into_service_and_out_again(reasoning: Run, home: Path, mad
             (event,) = events(run)
             assert "name somebody" in str(event["detail"])
             assert "taken out" in run("models", "list", "--json")
-            assert "taken out" in run("gateway", "status", "--port", port)
+            until(lambda: "taken out" in run("gateway", "status", "--port", port), "the gateway to see it")
     finally:
         provider.close()
 
