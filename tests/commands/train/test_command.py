@@ -115,18 +115,19 @@ def test_a_trainer_that_fails_registers_nothing(
     assert "hint: its log and all about it: `reasoning train show 1`" in err
     run = newest(home)
     assert (run.stage, run.model_name) == ("failed", None)
-    assert not [line for line in alive() if "sleep 600" in line], "nothing of it runs on"
+    assert not [line for line in alive(home) if "sleep 600" in line], "nothing of it runs on"
     shown = reasoning("train", "show", "1").stdout
     assert "trainer.log" in shown
     assert reasoning("train", "status").exit_code == 0
 
 
-def alive() -> list[str]:
-    """What runs under this session's own name, by its command."""
+def alive(home: Path) -> list[str]:
+    """What runs of the trainers of one home, by its command: other tests have theirs at the same time."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if b"REASONING_RUN=" in (entry / "environ").read_bytes():
+            environ = (entry / "environ").read_bytes()
+            if b"REASONING_RUN=" in environ and os.fsencode(home) in environ:
                 found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
         except OSError:
             continue
@@ -165,7 +166,7 @@ def test_ctrl_c_stops_the_trainer_and_the_same_command_goes_on(reasoning: Run, h
         until(lambda: list(home.rglob("training/*/pid")), "the trainer")
         ours.send_signal(signal.SIGINT)
         assert ours.wait(60) == 130
-    assert not [line for line in alive() if "until [" in line]
+    assert not [line for line in alive(home) if "until [" in line]
     assert newest(home).stage == "exported"
     Path("go").touch()
     code, _, err = train(reasoning, WAITS)
@@ -179,7 +180,7 @@ def test_a_detached_trainer_is_watched_and_cancelled(reasoning: Run, home: Path)
     assert newest(home).stage == "training"
     ended = reasoning("train", "cancel", "1", "--yes")
     assert (ended.exit_code, "Run 1 is cancelled" in ended.stdout) == (0, True), ended.stderr
-    assert not [line for line in alive() if "until [" in line]
+    assert not [line for line in alive(home) if "until [" in line]
     assert newest(home).stage == "cancelled"
     assert not list(folder(home).glob("*.jsonl"))
 
