@@ -166,7 +166,7 @@ def request(made: Made) -> bytes:
 
 def speed(rounds: int) -> dict[str, float]:
     """Medians of latency (ms) and CPU (ms a call, recorded) of both kinds, and memory (MiB) with and without a head."""
-    made = list(make_decisions(3000, seed=3))
+    made = list(make_decisions(6000, seed=3))
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         name = trained(home, made)
@@ -245,7 +245,7 @@ def drift(runs: int) -> list[tuple[int | None, int]]:
     many decisions that took."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        name = trained(home, list(naming(make_decisions(4000, seed=1), LEFT, random.Random(1))))
+        name = trained(home, list(naming(make_decisions(6000, seed=1), LEFT, random.Random(1))))
         head = Head.load(home / "heads" / f"{name}.head")
     print(f"of the messages it learned from {head.facts['named']:.0%} name somebody")
     return [_run(head, seed) for seed in range(100, 100 + runs)]

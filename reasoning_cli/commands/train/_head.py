@@ -122,12 +122,13 @@ def _nothing_proven(trained: TrainedHead) -> ReasoningError:
     """That there is no head, and what would make one."""
     found = trained.found
     bound = percent(found.head.max_error)
+    wider = f"--max-error {max(5, 200 * found.head.max_error):g}"
     missing = [group.rooms_missing for group in found.head.groups if group.rooms_missing]
     if missing:
         more = round(min(missing) / max(0.01, found.held_out / max(1, found.samples)))
-        hint = f"about {counted(more, 'more room')} in the log may be enough; or a wider bound: --max-error 5"
+        hint = f"about {counted(more, 'more room')} in the log may be enough; or a wider bound: {wider}"
     else:
-        hint = "more rooms are not likely to help: a wider bound, --max-error 5; whom the agent answers, in the log"
+        hint = f"more rooms are not likely to help: a wider bound, {wider}; whom the agent answers, in the log"
     rooms = counted(found.held_out_rooms, "held-out room")
     return ReasoningError(f"no head: on {rooms} nothing is proven to disagree in at most {bound}", hint)
 

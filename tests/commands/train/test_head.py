@@ -131,7 +131,9 @@ def test_where_nothing_is_proven_there_is_no_head_and_it_says_what_is_missing(ag
     assert "would answer nothing" in done.stdout
     error, hint = done.stderr.splitlines()[-2:]
     assert re.fullmatch(r"error: no head: on \d+ held-out rooms nothing is proven to disagree in at most 1\.0 %", error)
-    assert re.match(r"hint: about [\d,]+ more rooms in the log may be enough", hint)
+    assert re.match(r"hint: about [\d,]+ more rooms in the log may be enough; or a wider bound: --max-error 5$", hint)
+    wider = reasoning("train", "start", "should-respond", "--engine", "head", "--max-error", "5.5", "--limit", "300")
+    assert (wider.exit_code, wider.stderr.splitlines()[-1].rpartition(" ")[2]) == (1, "11")
     assert not (agent / "heads").exists()
 
 
