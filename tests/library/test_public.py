@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import reasoning_cli
 from reasoning_cli import AsyncReasoningService, ReasoningService
@@ -97,3 +99,15 @@ def test_importing_it_loads_nothing_that_opening_it_needs() -> None:
     loaded = set(done.stdout.split())
     heavy = {"asyncio", "aiohttp", "sqlite3", "orjson", "decimal", "httpx", "pydantic", "reasoning_cli.gateway"}
     assert loaded & heavy == set()
+
+
+def test_type_checkers_are_shown_what_can_be_imported() -> None:
+    stub = ast.parse(Path(reasoning_cli.__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    shown = {
+        alias.asname: f"{node.module}.{alias.name}"
+        for node in ast.walk(stub)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    homes = {name: f"{getattr(reasoning_cli, name).__module__}.{name}" for name in dir(reasoning_cli) if name[0] != "_"}
+    assert shown == homes
