@@ -48,10 +48,11 @@ def adopt_model(
         )
     validation_sha256 = str(validation["sha256"]) if validation and validation.get("sha256") else None
     digest = hashlib.sha256(content).hexdigest()
-    run = runs.adopt(
+    run = runs.add_done(
         chosen,
         name,
         at=at,
+        seen_at=at,
         base=base or NO_BASE,
         method="dpo" if facts.get("kind") == "preference" else "sft",
         manifest=str(manifest.resolve()),

@@ -178,11 +178,13 @@ def _stored(store: Store, whole: TrainedHead, folder: Path, now: datetime) -> Tr
         record_export(store, at=now, path=str(path), sha256=sha256, manifest=manifest, samples=held)
     run = runs.add_done(
         MODEL_TYPE,
+        head.model,
+        at=now,
         base=HEAD,
         method=HEAD,
         plan=_plan(found),
-        at=now,
-        made={"model_name": head.model, "train_sha256": learned, "validation_sha256": proven},
+        train_sha256=learned,
+        validation_sha256=proven,
     )
     detail = {"run": run.number, "engine": HEAD, "model": head.model, "samples": found.samples}
     Events(store).add(Event(now, "operator", "train_done", spell_model_type(MODEL_TYPE), detail))

@@ -97,45 +97,14 @@ class TrainingRuns:
         assert begun is not None
         return begun
 
-    def add_done(
-        self,
-        model_type: str,
-        *,
-        base: str,
-        method: str,
-        plan: Mapping[str, object],
-        at: datetime,
-        made: Mapping[str, str],
-    ) -> TrainingRun:
-        """Remember a run that is whole already, with what it `made`, named as in `TrainingRun`."""
-        values: dict[str, Value] = {
-            "model_type": model_type,
-            "started_at": to_ms(at),
-            "updated_at": to_ms(at),
-            "finished_at": to_ms(at),
-            "stage": "done",
-            "base": base,
-            "method": method,
-            "plan": _json(plan),
-            **made,
-        }
-        self._store.write(
-            f"INSERT INTO training_runs({', '.join(values)}) VALUES ({', '.join(f':{name}' for name in values)})",
-            values,
-        )
-        added = self._first("model_name=?", (made["model_name"],))
-        assert added is not None
-        return added
-
-    def adopt(self, model_type: str, name: str, *, at: datetime, **values: object) -> TrainingRun:
-        """Keep a run that was carried out elsewhere, with its model; `values` are named as in `TrainingRun`."""
+    def add_done(self, model_type: str, model_name: str, *, at: datetime, **values: object) -> TrainingRun:
+        """Keep a run that is whole already, with its model; `values` are named as in `TrainingRun`."""
         given = {
             "model_type": model_type,
-            "model_name": name,
+            "model_name": model_name,
             "started_at": at,
             "updated_at": at,
             "finished_at": at,
-            "seen_at": at,
             "stage": "done",
             **values,
         }
@@ -143,9 +112,9 @@ class TrainingRuns:
             f"INSERT INTO training_runs({', '.join(given)}) VALUES ({', '.join(f':{column}' for column in given)})",
             {column: _stored(value) for column, value in given.items()},
         )
-        adopted = self.of_model(name)
-        assert adopted is not None
-        return adopted
+        added = self._first("model_name=?", (model_name,))
+        assert added is not None
+        return added
 
     def update(self, number: int, *, at: datetime, **changes: object) -> TrainingRun:
         """Write down what changed, named as in `TrainingRun`, together or not at all; the run as it then is.

@@ -175,9 +175,9 @@ def test_a_head_that_learned_from_what_is_forgotten_is_stale(agent: Path, reason
 def test_a_run_that_made_a_head_is_promoted_by_its_number(home: Path, reasoning: Run) -> None:
     store_head(home, ruled_head("Ada"))
     with open_store(home / "reasoning.db") as store:
-        made = {"model_name": "head/should-respond", "train_sha256": "1", "validation_sha256": "2"}
         now = datetime(2026, 11, 29, tzinfo=UTC)
-        TrainingRuns(store).add_done("should_respond", base="head", method="head", plan={}, at=now, made=made)
+        made = {"base": "head", "method": "head", "plan": {}, "train_sha256": "1", "validation_sha256": "2"}
+        TrainingRuns(store).add_done("should_respond", "head/should-respond", at=now, **made)
     refused = reasoning("train", "promote", "should-respond", "--to", "1", "--yes")
     assert refused.exit_code == 6, refused.stderr
     assert "`reasoning train eval should-respond --model head/should-respond`" in refused.stderr
