@@ -164,8 +164,8 @@ def head_facts(trained: TrainedHead) -> list[Fact]:
         ("compared", f"with {_compared(trained)}"),
         ("always", f"{found.majority}: {_percent(found.majority_share)} is what the log says"),
     ]
-    for by, name in (("rule", "rules"), ("model", "model")):
-        scorer = found.by_scorer[by]  # type: ignore[index]
+    for by, scorer in found.by_scorer.items():
+        name = "rules" if by == "rule" else by
         facts.append(
             (
                 name,

@@ -294,14 +294,14 @@ def _promotion_context(session: Session, limit: timedelta, shown: Waiting | None
             record = progress.record
             shown.show(f"{record.model_name}: {progress.state.lower()}", clock_duration(progress.elapsed))
 
-    def settings_now() -> object:
+    def settings_now() -> s.Settings:
         session.read_settings_again()
         return session.settings
 
     return PromotionContext(
         session.client,
         session.store,
-        settings_now,  # type: ignore[arg-type]
+        settings_now,
         session.now,
         wait_options(session, limit, notify),
     )
