@@ -13,6 +13,7 @@ from datetime import datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeGuard
 
 from reasoning_cli.errors import UsageError
 
@@ -147,6 +148,11 @@ def parse_line(text: str) -> tuple[str, ...]:
     if len(set(places)) < len(places) or "head" in places[1:] or len(set(places) - {"head"}) > 1:
         raise ValueError("is not head, then one engine")
     return places
+
+
+def is_head(model: str | None) -> TypeGuard[str]:
+    """Whether a model's name is that of a head."""
+    return model is not None and model.startswith(HEAD_PREFIX)
 
 
 def parse_head(text: str) -> str:

@@ -26,7 +26,7 @@ from reasoning_cli.gateway.waking import Waker
 from reasoning_cli.operations.gateway.model_counts import Tallies
 from reasoning_cli.store.samples.training_log import Sample
 from reasoning_cli.store.serving.attempts import AttemptRecord
-from reasoning_cli.values import HEAD_PREFIX
+from reasoning_cli.values import is_head
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -182,7 +182,7 @@ class Gateway(Context):
             # As a shadow of the slot's own model it is shown by model only: there the original said nothing.
             if attempt.agrees is None or sample.source == "slot":
                 continue
-            if attempt.model.startswith(HEAD_PREFIX):
+            if is_head(attempt.model):
                 self.figures.head_agreements[model_type, attempt.agrees] += 1
             else:
                 self.figures.agreements[model_type, attempt.agrees] += 1

@@ -1,11 +1,15 @@
-"""Settings that money depends on, changed by several commands."""
+"""Settings that several commands change: those that money depends on, and those that switch models."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.session import Session
+
+if TYPE_CHECKING:
+    from reasoning_cli.operations.deploy.switch import Switch
 
 
 def change_settings(
@@ -20,4 +24,13 @@ def change_settings(
             session.terminal.warn(f"{hiding} says otherwise, and wins over the settings file")
     detail = {setting.name: text for setting, text in changes}
     Events(session.store).add(Event(session.ledger_now, "operator", action, subject, detail))
+    session.read_settings_again()
+
+
+def write_switch(session: Session, switch: Switch) -> None:
+    """Write what switches models, and say when a variable hides a setting."""
+    from reasoning_cli.operations.deploy.switch import apply
+
+    for hiding in apply(switch, session.settings, session.store, session.ledger_now):
+        session.terminal.warn(f"{hiding} says otherwise, and wins over the settings file")
     session.read_settings_again()

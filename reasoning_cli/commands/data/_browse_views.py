@@ -21,7 +21,7 @@ from reasoning_cli.terminal.console import Terminal
 from reasoning_cli.terminal.listing import Column, Kind, Listing
 from reasoning_cli.terminal.units import counted, moment
 from reasoning_cli.terminal.wrapping import fold
-from reasoning_cli.values import HEAD_PREFIX, spell_model_type
+from reasoning_cli.values import is_head, spell_model_type
 
 Line = tuple[str, str]  # text and style
 
@@ -215,7 +215,7 @@ def _facts(sample: Sample, brief: bool) -> list[str]:
     if sample.confidence is not None:
         answered.append(f"confidence {sample.confidence:g}")
     lines = [*([] if brief else [sample.id]), ", ".join(where), f"by {', '.join(answered)}"]
-    if sample.model.startswith(HEAD_PREFIX) and (why := sample.metadata.get("why")):
+    if is_head(sample.model) and (why := sample.metadata.get("why")):
         lines.append(f"decided in the gateway by {why}")
     if around := _addressing(sample):
         lines.append(", ".join(around))

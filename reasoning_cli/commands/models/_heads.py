@@ -6,25 +6,20 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.session import Session
+from reasoning_cli.commands._shared.settings import write_switch
 from reasoning_cli.errors import NotFoundError, UsageError
-from reasoning_cli.values import HEAD_PREFIX, Mode, parse_head
+from reasoning_cli.values import HEAD_PREFIX, Mode, is_head, parse_head
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.deploy.status import ModelStatus
-    from reasoning_cli.operations.deploy.switch import Switch
 
 _FOLLOWS = "A gateway that runs follows within a second."
-
-
-def is_head(name: str) -> bool:
-    """Whether a name is that of a head, `head/NAME`."""
-    return name.startswith(HEAD_PREFIX)
 
 
 def refuse_head(name: str | None, command: str) -> None:
     """Raises UsageError for a head where something deployed is meant; `command` is what does that to a head, with NAME
     for its own."""
-    if name is not None and is_head(name):
+    if is_head(name):
         raise UsageError(
             f"`{name}` is a head: it answers in the gateway, and nothing is deployed for it",
             f"`reasoning {command.replace('NAME', name)}`",
@@ -41,7 +36,7 @@ def enable_head(session: Session, typed_name: str, mode: Mode | None, share: int
     head = load_head(session.settings.paths, name)
     switch = enabling_head(session.settings, name, mode, share)
     Heads(session.store).put_in_line(head.model, session.now())
-    _write(session, switch)
+    write_switch(session, switch)
     get, terminal = session.settings.get, session.terminal
     match get(s.HEAD_MODE):
         case Mode.SHADOW:
@@ -69,17 +64,8 @@ def disable_head(session: Session, typed_name: str) -> None:
         raise NotFoundError(
             f"`{HEAD_PREFIX}{name}` is not in line: `{there}` is", f"`reasoning models disable {there}` takes that out"
         )
-    _write(session, disabling_head(session.settings))
+    write_switch(session, disabling_head(session.settings))
     session.terminal.say(f"{HEAD_PREFIX}{name} is out of its line. {_FOLLOWS}")
-
-
-def _write(session: Session, switch: Switch) -> None:
-    """Write it, and say when a variable hides a setting."""
-    from reasoning_cli.operations.deploy.switch import apply
-
-    for hiding in apply(switch, session.settings, session.store, session.ledger_now):
-        session.terminal.warn(f"{hiding} says otherwise, and wins over the settings file")
-    session.read_settings_again()
 
 
 def head_statuses(session: Session) -> list[ModelStatus]:

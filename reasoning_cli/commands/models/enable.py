@@ -9,12 +9,12 @@ import typer
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.model_options import TypeOrHeadArgument
 from reasoning_cli.commands._shared.session import Session, session_of
-from reasoning_cli.commands.models._heads import disable_head, enable_head, is_head
-from reasoning_cli.values import Mode, parse_model_type, spell_model_type
+from reasoning_cli.commands._shared.settings import write_switch
+from reasoning_cli.commands.models._heads import disable_head, enable_head
+from reasoning_cli.values import Mode, is_head, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.deploy.status import ModelStatus
-    from reasoning_cli.operations.deploy.switch import Switch
 
 _FOLLOWS = "A gateway that runs follows within a second."
 
@@ -40,7 +40,7 @@ def enable(
         enable_head(session_of(ctx), model_type, mode, share)
         return
     session, chosen = session_of(ctx), parse_model_type(model_type)
-    _write(session, enabling(chosen, mode, share))
+    write_switch(session, enabling(chosen, mode, share))
     get, name = session.settings.get, spell_model_type(chosen)
     match get(s.MODE[chosen]):
         case Mode.SHADOW:
@@ -73,20 +73,11 @@ def disable(ctx: typer.Context, model_type: TypeOrHeadArgument) -> None:
         disable_head(session_of(ctx), model_type)
         return
     session, chosen = session_of(ctx), parse_model_type(model_type)
-    _write(session, disabling(chosen))
+    write_switch(session, disabling(chosen))
     name = spell_model_type(chosen)
     session.terminal.say(f"{name} is disabled: the original answers. {_FOLLOWS}")
     if spending := _status(session, chosen).burn_cents_per_hour:
         session.terminal.hint(f"it still costs {money(spending)} an hour; stop it: `reasoning models undeploy {name}`")
-
-
-def _write(session: Session, switch: Switch) -> None:
-    """Write it, and say when a variable hides a setting."""
-    from reasoning_cli.operations.deploy.switch import apply
-
-    for hiding in apply(switch, session.settings, session.store, session.ledger_now):
-        session.terminal.warn(f"{hiding} says otherwise, and wins over the settings file")
-    session.read_settings_again()
 
 
 def _status(session: Session, model_type: str) -> ModelStatus:

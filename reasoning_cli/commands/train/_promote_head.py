@@ -10,19 +10,14 @@ import typer
 from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
 from reasoning_cli.commands._shared.session import Session
 from reasoning_cli.errors import ExitCode, NotFoundError, ReasoningError
-from reasoning_cli.values import HEAD_PREFIX
+from reasoning_cli.values import is_head
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.promote.head import HeadContext, HeadLook, HeadPlan
+    from reasoning_cli.operations.promote.head import HeadContext, HeadPlan
     from reasoning_cli.operations.promote.plan import PromoteRequest
     from reasoning_cli.store.promote.promotions import Promotion
 
 _LOOK_SECONDS = 2.0
-
-
-def is_head(model: str | None) -> bool:
-    """Whether a model's name is that of a head."""
-    return model is not None and model.startswith(HEAD_PREFIX)
 
 
 def head_of_run(session: Session, model_type: str, to: str | None) -> str | None:
@@ -154,7 +149,6 @@ def _agreed(session: Session, plan: HeadPlan, *, force: bool, yes: bool, dry_run
 def _watch(session: Session, context: HeadContext, promotion: Promotion, *, json: bool) -> None:
     """Look until it is over, and say how it ended; sent back is exit 1."""
     from reasoning_cli.commands.train._promote_views import look_line, promotion_record
-    from reasoning_cli.operations.promote.controller import Look
     from reasoning_cli.operations.promote.head import look_at_head
     from reasoning_cli.terminal.progress import waiting
 
@@ -162,12 +156,12 @@ def _watch(session: Session, context: HeadContext, promotion: Promotion, *, json
     try:
         with waiting(terminal, f"watching {promotion.model}") as shown:
             while promotion.finished_at is None:
-                seen: HeadLook = look_at_head(context, promotion)
+                seen = look_at_head(context, promotion)
                 promotion = seen.promotion
                 if seen.message is not None:
                     with shown.paused():
                         terminal.note(f"{seen.message}.")
-                shown.show(*look_line(Look(promotion, seen.seen, seen.message)))
+                shown.show(*look_line(seen))
                 if promotion.finished_at is None:
                     session.sleep(_LOOK_SECONDS)
     except KeyboardInterrupt:

@@ -10,9 +10,8 @@ from reasoning_cli.terminal.units import counted, money
 from reasoning_cli.values import spell_model_type
 
 if TYPE_CHECKING:
-    from reasoning_cli.operations.promote.controller import Look
     from reasoning_cli.operations.promote.gate import Criterion
-    from reasoning_cli.operations.promote.guardrails import Promise
+    from reasoning_cli.operations.promote.guardrails import Look, Promise
     from reasoning_cli.operations.promote.plan import PromotionPlan
     from reasoning_cli.operations.promote.rollback import BackPlan
     from reasoning_cli.store.promote.promotions import Promotion
@@ -76,9 +75,8 @@ def _promise(promise: Promise, hold: int) -> str:
 
 def promise_lines(promotion: Promotion) -> list[str]:
     """When it goes back by itself, said when the watch begins."""
-    from reasoning_cli.operations.promote.controller import gate_of
     from reasoning_cli.operations.promote.guardrails import promise
-    from reasoning_cli.operations.promote.transitions import percents
+    from reasoning_cli.operations.promote.transitions import gate_of, percents
 
     hold = int(str(promotion.plan["hold"]))
     found = promise(gate_of(promotion), len(percents(promotion)), hold)

@@ -14,7 +14,7 @@ from reasoning_cli.commands._shared.options import IntervalOption, JsonOption, S
 from reasoning_cli.commands._shared.sample_options import filter_of
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.commands.train.promote import GateOption
-from reasoning_cli.values import HEAD_PREFIX, parse_duration, parse_model_type, spell_model_type
+from reasoning_cli.values import is_head, parse_duration, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -69,7 +69,7 @@ def compare(
     own = server.model if server is not None else None
     if model is None and own is None:
         model = _head_alone(session, chosen)
-    if model is not None and model.startswith(HEAD_PREFIX):
+    if is_head(model):
         own, against = model, against or ORIGINAL  # it has no deployment: it is known by its name
     request = CompareRequest(chosen, model, against, span.since, span.until, alpha / 100, own)
     rules = read_gate(gate, chosen)

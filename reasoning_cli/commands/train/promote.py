@@ -14,13 +14,13 @@ from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
 from reasoning_cli.commands._shared.model_options import TimeoutOption, TypeArgument, read_timeout, wait_options
 from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, KeepOption, YesOption, typed
 from reasoning_cli.commands._shared.session import Session, session_of
-from reasoning_cli.commands.train._promote_head import head_of_run, is_head, promote_head, roll_head_back
+from reasoning_cli.commands.train._promote_head import head_of_run, promote_head, roll_head_back
 from reasoning_cli.errors import ExitCode, ReasoningError, UsageError
-from reasoning_cli.values import Mode, parse_duration, parse_model_type, spell_model_type
+from reasoning_cli.values import Mode, is_head, parse_duration, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.promote.context import PromotionContext
-    from reasoning_cli.operations.promote.controller import Look
+    from reasoning_cli.operations.promote.guardrails import Look
     from reasoning_cli.operations.promote.plan import PromoteRequest, PromotionPlan
     from reasoning_cli.store.promote.promotions import Promotion
     from reasoning_cli.terminal.progress import Waiting
@@ -226,11 +226,10 @@ def _plan(
     from reasoning_cli import settings as s
     from reasoning_cli.operations.deploy.status import refresh
     from reasoning_cli.operations.evaluate.gate_rules import read_gate
-    from reasoning_cli.operations.promote.controller import gate_of
     from reasoning_cli.operations.promote.evidence import find_evidence
     from reasoning_cli.operations.promote.gate import judge, rules_of_watch
     from reasoning_cli.operations.promote.plan import answering, find_candidate, plan_promotion, refuse_own_server
-    from reasoning_cli.operations.promote.transitions import percents
+    from reasoning_cli.operations.promote.transitions import gate_of, percents
     from reasoning_cli.store.deploy.deployments import Deployments
 
     store, settings, model_type = session.store, session.settings, request.model_type

@@ -16,7 +16,7 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.samples.exports import NumberSet
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
-from reasoning_cli.values import HEAD, HEAD_PREFIX, MODEL_TYPES, TOGETHER, spell_model_type
+from reasoning_cli.values import HEAD, HEAD_PREFIX, MODEL_TYPES, TOGETHER, is_head, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.engines.head.model import Head
@@ -92,7 +92,7 @@ def find_candidate(
 
     NotFoundError where nothing answers to it, ReasoningError where what does is stopped.
     """
-    if name.startswith(HEAD_PREFIX) and heads is not None:
+    if is_head(name) and heads is not None:
         return _of_head(store, name, model_type, heads)
     server = named_server(servers, name, model_type)
     if server is not None:

@@ -11,7 +11,7 @@ from reasoning_cli.engines.head.moment import Moment, moment_of
 from reasoning_cli.errors import DataError, UsageError
 from reasoning_cli.operations.data.head_facts import facts_of
 from reasoning_cli.store.samples.training_log import Sample
-from reasoning_cli.values import HEAD_PREFIX
+from reasoning_cli.values import HEAD_PREFIX, is_head
 
 _MOST = 8
 
@@ -43,7 +43,7 @@ class HeadExplanation:
 def explain_head(sample: Sample, folder: Path, model: str | None) -> HeadExplanation:
     """What the head that answered a decision, or the one named, makes of it now. Raises UsageError where none is named
     and none answered, NotFoundError and DataError for a head or a decision that cannot be used."""
-    model = model or (sample.model if sample.model.startswith(HEAD_PREFIX) else None)
+    model = model or (sample.model if is_head(sample.model) else None)
     if model is None:
         raise UsageError(
             f"`{sample.model}` answered that decision, and no head", "`--model head/NAME` asks one what it makes of it"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,11 +21,10 @@ from reasoning_cli.operations.deploy.apply import bring_up, cost_in_errors, rout
 from reasoning_cli.operations.deploy.lora import AttachPlan
 from reasoning_cli.operations.deploy.rollout import move
 from reasoning_cli.operations.deploy.wait import try_answer, wait_for
-from reasoning_cli.operations.evaluate.gate_rules import Gate
 from reasoning_cli.operations.guard.lock import hold_alone
 from reasoning_cli.operations.promote.context import PromotionContext
-from reasoning_cli.operations.promote.guardrails import Watched, may_go_on, watch
-from reasoning_cli.operations.promote.head import HeadContext, is_head, look_at_head
+from reasoning_cli.operations.promote.guardrails import Look, may_go_on, watch
+from reasoning_cli.operations.promote.head import HeadContext, look_at_head
 from reasoning_cli.operations.promote.plan import PromotionPlan
 from reasoning_cli.operations.promote.transitions import (
     applied,
@@ -33,6 +32,7 @@ from reasoning_cli.operations.promote.transitions import (
     criterion_record,
     enter,
     finish,
+    gate_of,
     give_back,
     leave,
     note_event,
@@ -46,25 +46,10 @@ from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.rollouts import Replacements
 from reasoning_cli.store.promote.promotions import WATCHED, Promotion, Promotions
 from reasoning_cli.store.serving.online_answers import live_answers
-from reasoning_cli.values import MODEL_TYPES, Mode
+from reasoning_cli.values import MODEL_TYPES, Mode, is_head
 
 LOOK_SECONDS = 2.0
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a promotion stands after a look, what the model has shown since its step began, and what is to be told."""
-
-    promotion: Promotion
-    seen: Watched | None = None
-    message: str | None = None
-
-
-def gate_of(promotion: Promotion) -> Gate:
-    """The rules it was begun with."""
-    rules = promotion.plan.get("gate")
-    return Gate(**rules) if isinstance(rules, dict) else Gate()
 
 
 def begin(context: PromotionContext, plan: PromotionPlan, *, by: str, forced: bool) -> Promotion:

@@ -9,6 +9,7 @@ from math import log
 
 from reasoning_cli.operations.evaluate.gate_rules import Gate
 from reasoning_cli.operations.statistics.sequential import Finding, Verdict, against_floor, log_evidence
+from reasoning_cli.store.promote.promotions import Promotion
 from reasoning_cli.store.serving.online_answers import LiveAnswer
 
 # What the gateway's circuit breaker calls broken; of a model whose answers are valid as often as they must be it is
@@ -52,6 +53,15 @@ class Watched:
         """Whether what was seen is as good as it must be."""
         agrees = not self.agreement.trials or self.agreement.estimate >= self.agreement_floor
         return self.valid.estimate >= self.valid_floor and agrees
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a promotion stands after a look, what the model has shown since its step began, and what is to be told."""
+
+    promotion: Promotion
+    seen: Watched | None = None
+    message: str | None = None
 
 
 def alpha_of_step(gate: Gate, steps: int) -> float:

@@ -19,9 +19,9 @@ from reasoning_cli.operations.deploy.switch import Switch
 from reasoning_cli.operations.evaluate.gate_rules import Gate
 from reasoning_cli.operations.promote.evidence import of_head
 from reasoning_cli.operations.promote.gate import Criterion, judge
-from reasoning_cli.operations.promote.guardrails import Watched, may_go_on, watch
+from reasoning_cli.operations.promote.guardrails import Look, may_go_on, watch
 from reasoning_cli.operations.promote.plan import SHADOW_SHARE, PromoteRequest
-from reasoning_cli.operations.promote.transitions import criterion_record, percents, step_text
+from reasoning_cli.operations.promote.transitions import criterion_record, gate_of, percents, step_text
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
@@ -55,20 +55,6 @@ class HeadPlan:
     criteria: Sequence[Criterion]
     evaluation: int | None
     before: dict[str, str | None]
-
-
-@dataclass(frozen=True)
-class HeadLook:
-    """How a promotion stands after a look, what the head has shown since its step began, and what is to be told."""
-
-    promotion: Promotion
-    seen: Watched | None = None
-    message: str | None = None
-
-
-def is_head(model: str | None) -> bool:
-    """Whether a model's name is that of a head."""
-    return model is not None and model.startswith(HEAD_PREFIX)
 
 
 def plan_head(store: Store, settings: Settings, request: PromoteRequest, gate: Gate, now: datetime) -> HeadPlan:
@@ -149,22 +135,22 @@ def _applied(context: HeadContext, promotion: Promotion) -> Promotion:
     return promotion
 
 
-def look_at_head(context: HeadContext, promotion: Promotion) -> HeadLook:
+def look_at_head(context: HeadContext, promotion: Promotion) -> Look:
     """Judge and act once; nobody else is asked."""
     found = Promotions(context.store).get(promotion.number)
     assert found is not None
     promotion = found
     if promotion.stage == "planned":
-        return HeadLook(enter_head(context, promotion, 0))
+        return Look(enter_head(context, promotion, 0))
     if promotion.stage == "returning":
-        return HeadLook(_returned(context, promotion))
+        return Look(_returned(context, promotion))
     if promotion.stage != "watching":
-        return HeadLook(promotion)
+        return Look(promotion)
     if promotion.step_at is None:  # what began this step broke off
         promotion = _applied(context, promotion)
     if (changed := _changed(context, promotion)) is not None:
-        return HeadLook(_left(context, promotion, changed), message=f"the promotion ends here: {changed}")
-    gate, steps, now = _gate_of(promotion), percents(promotion), context.now()
+        return Look(_left(context, promotion, changed), message=f"the promotion ends here: {changed}")
+    gate, steps, now = gate_of(promotion), percents(promotion), context.now()
     assert promotion.step_at is not None
     answers = live_answers(context.store, HEAD_TYPE, promotion.step_at, now + timedelta(seconds=1))
     seen = watch((answer for answer in answers if answer.model == promotion.model), None, gate, len(steps))
@@ -174,10 +160,10 @@ def look_at_head(context: HeadContext, promotion: Promotion) -> HeadLook:
         return replace(send_head_back(context, promotion, why), seen=seen)
     hold, interval = int(str(promotion.plan["hold"])), float(str(promotion.plan["interval_seconds"]))
     if not may_go_on(seen, hold, promotion.step_at, now, interval):
-        return HeadLook(promotion, seen)
+        return Look(promotion, seen)
     if promotion.step + 1 < len(steps):
         promotion = enter_head(context, promotion, promotion.step + 1)
-        return HeadLook(promotion, seen, f"{promotion.model} goes on to {step_text(steps[promotion.step])}")
+        return Look(promotion, seen, f"{promotion.model} goes on to {step_text(steps[promotion.step])}")
     why = "it passed its gate and held in every step"
     if promotion.forced_by:
         why = f"{promotion.forced_by} went on against the gate; it held in every step"
@@ -185,14 +171,14 @@ def look_at_head(context: HeadContext, promotion: Promotion) -> HeadLook:
         promotion.number, at=now, stage="promoted", finished_at=now, why=promotion.why or why
     )
     _note(context, promotion, "promoted", {})
-    return HeadLook(promotion, seen, f"{promotion.model} answers what it is sure of")
+    return Look(promotion, seen, f"{promotion.model} answers what it is sure of")
 
 
-def send_head_back(context: HeadContext, promotion: Promotion, why: str) -> HeadLook:
+def send_head_back(context: HeadContext, promotion: Promotion, why: str) -> Look:
     """Take it out of its line, and put back what was before."""
     promotion = Promotions(context.store).update(promotion.number, at=context.now(), stage="returning", why=why)
     _note(context, promotion, "send_back", {"why": why})
-    return HeadLook(_returned(context, promotion), message=f"{promotion.model} goes back: {why}")
+    return Look(_returned(context, promotion), message=f"{promotion.model} goes back: {why}")
 
 
 def roll_head_back(context: HeadContext, promotion: Promotion, by: str) -> Promotion:
@@ -239,11 +225,6 @@ def _changed(context: HeadContext, promotion: Promotion) -> str | None:
 def _is_in(settings: Settings, name: str, mode: Mode) -> bool:
     get = settings.get
     return HEAD_PLACE in (get(s.LINE) or ()) and get(s.HEAD) == name and get(s.HEAD_MODE) is mode
-
-
-def _gate_of(promotion: Promotion) -> Gate:
-    rules = promotion.plan.get("gate")
-    return Gate(**rules) if isinstance(rules, dict) else Gate()
 
 
 def _name(promotion: Promotion) -> str:

@@ -9,6 +9,7 @@ from reasoning_cli.operations.costs.budget import spending_rate
 from reasoning_cli.operations.costs.ledger import observe
 from reasoning_cli.operations.deploy.rollout import move
 from reasoning_cli.operations.deploy.teardown import StopPlan, run_stop
+from reasoning_cli.operations.evaluate.gate_rules import Gate
 from reasoning_cli.operations.promote.gate import Criterion
 from reasoning_cli.operations.promote.plan import SHADOW_SHARE
 from reasoning_cli.store.audit_log import Event, Events
@@ -19,6 +20,12 @@ from reasoning_cli.values import Mode, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.promote.context import PromotionContext
+
+
+def gate_of(promotion: Promotion) -> Gate:
+    """The rules it was begun with."""
+    rules = promotion.plan.get("gate")
+    return Gate(**rules) if isinstance(rules, dict) else Gate()
 
 
 def percents(promotion: Promotion) -> list[int]:
