@@ -94,12 +94,13 @@ def read_shift(canary: int | None, steps: str | None, interval: str | None, keep
     if canary is not None:
         shares = (canary,)
     elif steps is not None:
-        shares = typed(_parse_steps, steps, "--steps 10,50,100")
+        shares = typed(parse_steps, steps, "--steps 10,50,100")
     pause = typed(parse_duration, interval or "5m", "--interval 5m")
     return Shift(shares, pause, keep_old)
 
 
-def _parse_steps(text: str) -> tuple[int, ...]:
+def parse_steps(text: str) -> tuple[int, ...]:
+    """Percents with commas between them, as `10,50,100`."""
     try:
         return tuple(int(part.strip().removesuffix("%")) for part in text.split(","))
     except ValueError:

@@ -11,7 +11,13 @@ import typer
 from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.completion import complete_names
 from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
-from reasoning_cli.commands._shared.model_options import TimeoutOption, TypeArgument, read_timeout, wait_options
+from reasoning_cli.commands._shared.model_options import (
+    TimeoutOption,
+    TypeArgument,
+    parse_steps,
+    read_timeout,
+    wait_options,
+)
 from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, KeepOption, YesOption, typed
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.commands.train._promote_head import head_of_run, promote_head, roll_head_back
@@ -150,20 +156,13 @@ def _request(
 
     if mode is Mode.LIVE and steps is not None:
         raise UsageError("--mode live has no steps", "leave --steps away")
-    shares = typed(_parse_steps, steps, "--steps 10,50,100") if steps is not None else STEPS
+    shares = typed(parse_steps, steps, "--steps 10,50,100") if steps is not None else STEPS
     if mode is Mode.LIVE:
         shares = (100,)
     elif mode is Mode.SHADOW and shares[:1] != (SHADOW_SHARE,):
         shares = (SHADOW_SHARE, *shares)
     pause = typed(parse_duration, interval, "--interval 30m") if interval else timedelta()
     return PromoteRequest(model_type, to, shares, HOLD if hold is None else hold, pause, keep_loser)
-
-
-def _parse_steps(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part.strip().removesuffix("%")) for part in text.split(","))
-    except ValueError:
-        raise ValueError("is not a list of percents") from None
 
 
 def _begin(
