@@ -82,7 +82,7 @@ def _catch_interrupts() -> None:
     sys.unraisablehook = again
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # the last that is called: Python would die of it
     # Whoever started us may have held it back, for as long as only Python was there to answer it.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import httpx
 import pytest
 
 from tests.conftest import Result
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, Page, StorageState
 
 T = TypeVar("T")
 
@@ -184,20 +185,30 @@ def server(program: Program) -> Iterator[Server]:
     end(started)
 
 
-@pytest.fixture(scope="package")
-def state(browser: Browser, server: Server) -> Any:
-    """What a browser holds after the login."""
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto(server.links[0])
-    page.wait_for_selector("h1")
-    found = context.storage_state()
-    context.close()
-    return found
+@pytest.fixture(scope="session")
+def state(server: Server) -> StorageState:
+    """What a browser holds after the login: the link works once, and a process may begin a second browser."""
+    answer = httpx.get(server.links[0])
+    assert answer.status_code == 303, answer.text
+    (cookie,) = answer.cookies.jar
+    return {
+        "cookies": [
+            {
+                "name": cookie.name,
+                "value": str(cookie.value),
+                "domain": cookie.domain,
+                "path": cookie.path,
+                "expires": -1,
+                "httpOnly": True,
+                "secure": False,
+                "sameSite": "Strict",
+            }
+        ]
+    }
 
 
 @pytest.fixture
-def context(browser: Browser, state: Any) -> Iterator[BrowserContext]:
+def context(browser: Browser, state: StorageState) -> Iterator[BrowserContext]:
     """A browser that is logged in, in a zone of its own."""
     made = browser.new_context(viewport=DESKTOP, storage_state=state, timezone_id="Asia/Kathmandu")
     made.set_default_timeout(60_000)

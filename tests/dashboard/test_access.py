@@ -12,7 +12,7 @@ from tests.dashboard.conftest import Server, open_page, run_apart
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, StorageState
 
 ORIGIN = "http://127.0.0.1:8010"
 PAGE = b'<html><script>one()</script><script type="module">two()</script><p>&lt;script&gt;</p></html>'
@@ -167,7 +167,7 @@ def test_logging_out_ends_the_session_everywhere() -> None:
 # --- in the browser ---
 
 
-def test_a_browser_logs_in_out_and_finds_the_link_used(browser: Browser, server: Server, state: Any) -> None:
+def test_a_browser_logs_in_out_and_finds_the_link_used(browser: Browser, server: Server, state: StorageState) -> None:
     known = len(server.links)
     context = browser.new_context()
     page = context.new_page()

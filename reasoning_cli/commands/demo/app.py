@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +19,7 @@ import typer
 
 from reasoning_cli.commands._shared.options import typed
 from reasoning_cli.commands._shared.session import session_of
-from reasoning_cli.commands.demo.programs import not_outliving
+from reasoning_cli.commands.demo.programs import ENDS, running
 from reasoning_cli.errors import ExitCode, ReasoningError
 from reasoning_cli.values import parse_speed
 
@@ -90,7 +89,7 @@ def demo(
 
     terminal = session_of(ctx).terminal
     times = typed(parse_speed, speed, "--speed 60") if speed else SPEED_OF_FULL if full else SPEED
-    for end in (signal.SIGTERM, signal.SIGHUP):  # a closed window must not leave a sandbox running
+    for end in ENDS - {signal.SIGINT}:  # a closed window must not leave a sandbox running
         signal.signal(end, signal.getsignal(signal.SIGINT))
     home = Path(tempfile.mkdtemp(prefix="reasoning-demo-"))
     state = home / "sandbox.json"
@@ -162,13 +161,7 @@ def _show(terminal: Terminal, step: Step, folder: Path, environ: Mapping[str, st
     terminal.print(f"# {step.why}")
     terminal.print(f"$ reasoning {step.typed}")
     command = [sys.executable, "-m", "reasoning_cli", *step.typed.split()]
-    # Ctrl-C waits until the command itself can take it: Python, while it starts, answers with a traceback.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        process = subprocess.Popen(command, cwd=folder, env=environ, stdin=subprocess.DEVNULL, text=True)
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    with not_outliving(process):
+    with running(command, cwd=folder, env=environ) as process:
         ended = process.wait()
     if ended != step.ends:
         raise ReasoningError(f"the tour broke off: that ended with {ended}, not {step.ends}", "`reasoning doctor`")

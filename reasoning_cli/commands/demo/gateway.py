@@ -11,7 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reasoning_cli.commands.demo.programs import not_outliving
+from reasoning_cli.commands.demo.programs import running
 from reasoning_cli.commands.demo.provider import Agent, original_provider
 from reasoning_cli.commands.demo.synthetic_agent import Made, make_decisions, planning_prompt
 from reasoning_cli.errors import ReasoningError
@@ -32,10 +32,7 @@ def running_gateway(
     terminal.print(f"# {why}")
     terminal.print(f"$ reasoning {typed}{' &' if beside else ''}")
     command = [sys.executable, "-m", "reasoning_cli", *typed.split(), "--port", "0"]
-    process = subprocess.Popen(
-        command, cwd=folder, env=dict(environ), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    with not_outliving(process):
+    with running(command, cwd=folder, env=environ, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         try:
             said = process.stderr.readline()
