@@ -46,7 +46,7 @@ async def decide(context: Context, call: Call, target: Target) -> None:
     decision: Decision | None = None
     if target.dialect is not None and body is not None:
         try:
-            decision = _recognised(context, call, target.dialect, body)
+            decision, body = _recognised(context, call, target.dialect, body)
         except Exception:
             # Whatever in a request we cannot read is for the original to judge.
             _log.exception("a call could not be read")
@@ -62,19 +62,24 @@ async def decide(context: Context, call: Call, target: Target) -> None:
     await _from_original(context, call, target, decision, body)
 
 
-def _recognised(context: Context, call: Call, dialect: Dialect, body: bytes) -> Decision | None:
-    """The decision that a call asks for, and where it goes; None when it asks for none."""
+def _recognised(context: Context, call: Call, dialect: Dialect, body: bytes) -> tuple[Decision | None, bytes]:
+    """The decision that a call asks for, and where it goes, None when it asks for none; and its body as it goes on."""
     if _from_elsewhere(call.header(b"origin")):
         call.note("asked by a web page")
-        return None
+        return None, body
     packed = joined(call.headers, b"content-encoding")
-    parsed, asked = _understood(dialect, body, packed)
+    parsed = _parsed(body, packed)
+    if parsed is not None and (whole := _restored(dialect, parsed)) is not None:
+        parsed, body, packed = whole, orjson.dumps(whole), ""
+        call.headers = [header for header in call.headers if header[0] != b"content-encoding"]
+        call.note("names what our model said")
+    asked = _asked(dialect, parsed)
     if parsed is None or asked is None:
-        return None
+        return None, body
     request = Request(call.id, dialect, asked, parsed, call.headers_read(), len(body), body, packed)
     where = route_of(context, request)
     call.notes |= {"model_type": where.recognition.model_type, "reason": where.reason}
-    return decision_of(request, where)
+    return decision_of(request, where), body
 
 
 def _from_elsewhere(origin: bytes | None) -> bool:
@@ -88,15 +93,29 @@ def _from_elsewhere(origin: bytes | None) -> bool:
         return True
 
 
-def _understood(dialect: Dialect, body: bytes, packed: str) -> tuple[Json | None, Asked | None]:
-    """The parsed body and what it asks; (None, None) for what is not a call of the dialect: the provider may judge
-    it."""
+def _parsed(body: bytes, packed: str) -> Json | None:
+    """The body of a call; None for one that the provider may judge. It goes on as it came."""
     try:
-        # What goes on is never this.
         parsed = json_of(unpack(body, packed, LONGEST_READ_BYTES))
-        return (parsed, dialect.read(parsed)) if isinstance(parsed, dict) else (None, None)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _restored(dialect: Dialect, parsed: Json) -> Json | None:
+    """A body that names what our model said, with that in its place; None for any other."""
+    try:
+        return dialect.restored(parsed)
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
-        return None, None
+        return None
+
+
+def _asked(dialect: Dialect, parsed: Json | None) -> Asked | None:
+    """What a body asks; None for what is not a call of the dialect."""
+    try:
+        return dialect.read(parsed) if parsed is not None else None
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        return None
 
 
 async def _answered_by_head(context: Context, call: Call, decision: Decision) -> bool:
@@ -139,7 +158,7 @@ def _written(decision: Decision, reply: Reply) -> bytes:
     """The model's answer in the caller's dialect."""
     if decision.asked.stream:
         return b"".join(decision.dialect.events(reply, decision.body))
-    return orjson.dumps(decision.dialect.write(reply))
+    return orjson.dumps(decision.dialect.write(reply, decision.body))
 
 
 async def _send(call: Call, decision: Decision, answer: bytes) -> None:

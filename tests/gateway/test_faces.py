@@ -60,7 +60,7 @@ def test_an_answer_reads_back_as_it_was_written(face: Dialect, reply: Reply) -> 
     )
     called = [(one.id, one.name, json.loads(one.arguments)) for one in reply.tool_calls]
     wanted = (reply.text, called, reply.prompt_tokens, reply.completion_tokens, True)
-    assert said(face.capture(orjson.loads(orjson.dumps(face.write(reply))))) == wanted
+    assert said(face.capture(orjson.loads(orjson.dumps(face.write(reply, {}))))) == wanted
     stream = b"".join(face.events(reply, {"stream_options": {"include_usage": True}}))
     assert said(face.capture_events(read_events(stream))) == wanted
 

@@ -170,7 +170,7 @@ def _usage(reply: Reply) -> Json:
     }
 
 
-def _write(reply: Reply) -> Json:
+def _write(reply: Reply, _: Json) -> Json:
     message: Json = {"role": "assistant", "content": reply.text or None, "refusal": None}
     if reply.tool_calls:
         message["tool_calls"] = _calls(reply)

@@ -143,8 +143,10 @@ class Dialect:
     `conversation` is what the log keeps of messages and tools, see `decisions.turns`.
     `read` takes a parsed body; None means it is not a call of this dialect, to be handed through. `write` gives the
     JSON body of an answer, `events` its server-sent events. `capture_events` takes (event name, data) pairs; `ends`
-    says of such a pair whether it is a stream's last. `heartbeat` is what a stream may begin with and means nothing;
-    `error_event` writes what `error` gives, or the provider's own error, as an event that ends a stream.
+    says of such a pair whether it is a stream's last. `write` and `events` are handed the request's body, too.
+    `restored` gives a request whole that names what our models said, None for any other. `heartbeat` is what a stream
+    may begin with and means nothing; `error_event` writes what `error` gives, or the provider's own error, as an event
+    that ends a stream.
     """
 
     name: str
@@ -152,7 +154,7 @@ class Dialect:
     read: Callable[[Json], Asked | None]
     to_chat: Callable[[Json], Json]
     conversation: Callable[[Json], str | None]
-    write: Callable[[Reply], Json]
+    write: Callable[[Reply, Json], Json]
     events: Callable[[Reply, Json], Iterator[bytes]]
     error: Callable[[int, str], Json]
     capture: Callable[[Json], CapturedResponse]
@@ -160,6 +162,7 @@ class Dialect:
     ends: Callable[[str, str], bool]
     heartbeat: bytes
     error_event: Callable[[Json], bytes]
+    restored: Callable[[Json], Json | None] = lambda _: None
 
 
 _TEXT_ALONE = {"text"}

@@ -196,7 +196,7 @@ def _message(reply: Reply, content: list[Json], stop_reason: str | None, output_
     }
 
 
-def _write(reply: Reply) -> Json:
+def _write(reply: Reply, _: Json) -> Json:
     content: list[Json] = [{"type": "text", "text": reply.text}] if reply.text or not reply.tool_calls else []
     content += [
         {"type": "tool_use", "id": call.id, "name": call.name, "input": _input(call)} for call in reply.tool_calls

@@ -30,6 +30,7 @@ from reasoning_cli.gateway.dialects.forms import (
     text_of,
     whole_number,
 )
+from reasoning_cli.gateway.dialects.references import restored, with_id
 
 _SYSTEM_ROLES = ("system", "developer")
 _SAMPLING = {"temperature": "temperature", "top_p": "top_p"}
@@ -157,28 +158,25 @@ def _messages(body: Json) -> list[Json]:
     return messages
 
 
-def _output(reply: Reply) -> list[Json]:
+def _output(reply: Reply, body: Json) -> list[Json]:
+    # Unless it says that nothing is kept, a client may name an item later instead of sending it.
+    may_be_named = body.get("store") is not False
     items: list[Json] = []
     if reply.text or not reply.tool_calls:
         content = [{"type": "output_text", "text": reply.text, "annotations": [], "logprobs": []}]
-        items.append(
-            {
-                "id": new_id("msg_"),
-                "type": "message",
-                "status": "completed",
-                "role": "assistant",
-                "content": content,
-            }
-        )
-    return items + [_call(call) for call in reply.tool_calls]
+        said = {"type": "message", "status": "completed", "role": "assistant", "content": content}
+        items.append(with_id(said, "msg_", may_be_named=may_be_named))
+    return items + [
+        with_id(_call(call), "ctc_" if call.custom else "fc_", may_be_named=may_be_named) for call in reply.tool_calls
+    ]
 
 
 def _call(call: ToolCall) -> Json:
     space = {"namespace": call.namespace} if call.namespace else {}
     made = {"status": "completed", "call_id": call.id, "name": call.name, **space}
     if call.custom:
-        return {"id": new_id("ctc_"), "type": "custom_tool_call", **made, "input": text_called_with(call)}
-    return {"id": new_id("fc_"), "type": "function_call", **made, "arguments": call.arguments}
+        return {"type": "custom_tool_call", **made, "input": text_called_with(call)}
+    return {"type": "function_call", **made, "arguments": call.arguments}
 
 
 def _response(reply: Reply, output: list[Json], status: str, response_id: str) -> Json:
@@ -222,12 +220,12 @@ def _end(reply: Reply) -> str:
     return "incomplete" if reply.finish == "length" else "completed"
 
 
-def _write(reply: Reply) -> Json:
-    return _response(reply, _output(reply), _end(reply), new_id("resp_"))
+def _write(reply: Reply, body: Json) -> Json:
+    return _response(reply, _output(reply, body), _end(reply), new_id("resp_"))
 
 
 def _events(reply: Reply, body: Json) -> Iterator[bytes]:
-    response_id, output = new_id("resp_"), _output(reply)
+    response_id, output = new_id("resp_"), _output(reply, body)
     number = iter(range(1_000_000))
 
     def said(kind: str, **fields: object) -> bytes:
@@ -360,4 +358,5 @@ DIALECT = Dialect(
     _ends,
     heartbeat=COMMENT,
     error_event=_error_event,
+    restored=restored,
 )
