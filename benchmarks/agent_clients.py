@@ -4,11 +4,13 @@
     python -m benchmarks.agent_clients --only codex,opencode
 
 Claude Code, Codex and opencode read a file because the model says so and tell what it holds; OpenAI's and Anthropic's
-libraries for Python and Node, the AI SDK, LangChain, LiteLLM and pydantic-ai ask for code, whole and as a stream. Each
-runs against a provider directly, and through the gateway with its slots closed, in shadow, and live. What came to the
-original and what the client said are compared with the direct run: everything the client sends itself must arrive as it
-was, but what changes from run to run anyway (ids, times, folders), which two direct runs tell. Each main request must
-be recorded as a coding decision, and what a program asks beside its work (a title, a quota) must not.
+libraries for Python and Node, the AI SDK, LangChain, LiteLLM and pydantic-ai ask for code, whole and as a stream; the
+AI SDK, OpenAI's Agents SDK, pydantic-ai and LangChain also read the file by a tool of theirs and talk on. Each runs
+against a provider directly, and through the gateway with its slots closed, in shadow, live, and live until the model
+has answered once. What came to the original and what the client said are compared with the direct run: everything the
+client sends itself must arrive as it was, but what changes from run to run anyway (ids, times, folders), which two
+direct runs tell. Each main request must be recorded as a coding decision, and what a program asks beside its work (a
+title, a quota) must not. The original knows no item that it did not say, and takes no id of more than 64 characters.
 
 Everything is installed from npm and PyPI when first needed (some 900 MB), at the versions in this file. Nothing is
 asked of any vendor: proxies lead nowhere. Ends with 1 where a client was treated otherwise.
@@ -47,7 +49,9 @@ TASK = "Read the file hello.txt and tell me what it says."
 CODE = "Write a Python function that returns the first number below a limit."
 FUNCTION = "```python\ndef first_below(numbers, limit):\n    return next(n for n in numbers if n < limit)\n```"
 TITLE = "Reading a file"
-WAYS = ("closed", "shadow", "live")
+# What the original calls the items it says.
+OWN_IDS = ("msg_1", "fc_1", "ctc_1")
+WAYS = ("closed", "shadow", "live", "leaving")
 
 # ---- What the original and the slot's model say: both the same, so that a client's result must be, whoever answered.
 
@@ -82,6 +86,9 @@ def provider(folder: Path) -> Handler:
             await answering.whole(404, {"error": {"message": "nothing is here", "type": "not_found"}})
             return
         body = request.json
+        if refusal := _unknown(body):
+            await answering.whole(400, {"error": {"message": refusal, "type": "invalid_request_error"}})
+            return
         said = _says(*_READERS[kind](body), str(folder))
         whole, events = _WRITERS[kind]
         if body.get("stream"):
@@ -90,6 +97,18 @@ def provider(folder: Path) -> Handler:
             await answering.whole(200, whole(said))
 
     return handler
+
+
+def _unknown(body: Json) -> str | None:
+    """What OpenAI says to an item that it does not know, or by an id that is none of its own."""
+    given = body.get("input")
+    for item in given if isinstance(given, list) else []:
+        name = str(item.get("id") or "")
+        if item.get("type") == "item_reference" and name not in OWN_IDS:
+            return f"Item with id '{name[:64]}' not found."
+        if len(name) > 64:
+            return f"Invalid id: string too long, with length {len(name)}."
+    return None
 
 
 def _text(content: object) -> str:
@@ -267,6 +286,8 @@ class Client:
     run: Callable[[str, Path, Path], tuple[list[str], dict[str, str]]]
     decisions: int
     kind: str = "coding"
+    # How many of them name what the original said instead of sending it: our model cannot be asked these.
+    named: int = 0
 
 
 def _npm(package: str, version: str) -> Path:
@@ -399,10 +420,84 @@ for (const model of [openai('gpt-x'), openai.responses('gpt-x')]) {
 }
 """
 
+_JS_AI_TOOLS = """
+import { readFileSync } from 'node:fs';
+import { generateText, isStepCount, streamText, tool } from 'ai';
+import { createOpenAI } from '@ai-sdk/openai';
+import { z } from 'zod';
+const openai = createOpenAI({ baseURL: process.env.URL + '/v1', apiKey: 'sk-dummy' });
+const Read = tool({
+  description: 'Reads a file', inputSchema: z.object({ file_path: z.string() }),
+  execute: async ({ file_path }) => readFileSync(file_path, 'utf8'),
+});
+const Bash = tool({ description: 'Runs a command', inputSchema: z.object({ command: z.string() }) });
+const ask = { tools: { Read, Bash }, stopWhen: isStepCount(3), maxRetries: 0 };
+for (const model of [openai('gpt-x'), openai.chat('gpt-x')]) {
+  const messages = [{ role: 'user', content: process.env.TASK }];
+  const first = await generateText({ model, messages, ...ask });
+  console.log(first.text);
+  messages.push(...first.responseMessages, { role: 'user', content: process.env.CODE });
+  let text = '';
+  for await (const part of streamText({ model, messages, ...ask }).textStream) text += part;
+  console.log(text);
+}
+"""
+_PY_TOOLS = """
+import os, asyncio
+def Read(file_path: str) -> str:
+    "Reads a file"
+    return open(file_path).read()
+def Bash(command: str) -> str:
+    "Runs a command"
+    raise NotImplementedError
+task, code = os.environ["TASK"], os.environ["CODE"]
+"""
+_PY_AGENTS = f"""{_PY_TOOLS}
+from agents import Agent, OpenAIChatCompletionsModel, OpenAIResponsesModel, Runner, function_tool, set_tracing_disabled
+from openai import AsyncOpenAI
+set_tracing_disabled(True)
+client = AsyncOpenAI(base_url=os.environ["URL"] + "/v1", api_key="sk-dummy", max_retries=0)
+async def main():
+    for kind in (OpenAIResponsesModel, OpenAIChatCompletionsModel):
+        agent = Agent(name="a", model=kind("gpt-x", client), tools=[function_tool(Read), function_tool(Bash)])
+        first = await Runner.run(agent, task)
+        print(first.final_output)
+        last = Runner.run_streamed(agent, [*first.to_input_list(), {{"role": "user", "content": code}}])
+        async for _ in last.stream_events():
+            pass
+        print(last.final_output)
+asyncio.run(main())
+"""
+_PY_PYDANTIC_TOOLS = f"""{_PY_TOOLS}
+from pydantic_ai import Agent
+from pydantic_ai.models.openai import OpenAIResponsesModel
+from pydantic_ai.providers.openai import OpenAIProvider
+model = OpenAIResponsesModel("gpt-x", provider=OpenAIProvider(base_url=os.environ["URL"] + "/v1", api_key="sk-dummy"))
+async def main():
+    agent = Agent(model, tools=[Read, Bash])
+    first = await agent.run(task)
+    print(first.output)
+    print((await agent.run(code, message_history=first.all_messages())).output)
+asyncio.run(main())
+"""
+_PY_LANGCHAIN_TOOLS = f"""{_PY_TOOLS}
+from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_openai import ChatOpenAI
+model = ChatOpenAI(model="gpt-x", base_url=os.environ["URL"] + "/v1", api_key="sk-dummy", use_responses_api=True)
+talk, tooled = [], model.bind_tools([Read, Bash])
+for text in (task, code):
+    talk.append(HumanMessage(text))
+    talk.append(tooled.invoke(talk))
+    while talk[-1].tool_calls:
+        talk += [ToolMessage(Read(**call["args"]), tool_call_id=call["id"]) for call in talk[-1].tool_calls]
+        talk.append(tooled.invoke(talk))
+    print(talk[-1].text)
+"""
+
 
 def python(script: str, *packages: str) -> Callable[[str, Path, Path], tuple[list[str], dict[str, str]]]:
     def run(url: str, work: Path, home: Path) -> tuple[list[str], dict[str, str]]:
-        return [str(python_with(*packages)), "-c", script], {"URL": url, "CODE": CODE}
+        return [str(python_with(*packages)), "-c", script], {"URL": url, "CODE": CODE, "TASK": TASK}
 
     return run
 
@@ -413,7 +508,7 @@ def node(
     def run(url: str, work: Path, home: Path) -> tuple[list[str], dict[str, str]]:
         folder = installed(package, version, *more)
         (folder / "script.mjs").write_text(script)
-        return ["node", str(folder / "script.mjs")], {"URL": url, "CODE": CODE}
+        return ["node", str(folder / "script.mjs")], {"URL": url, "CODE": CODE, "TASK": TASK}
 
     return run
 
@@ -432,6 +527,10 @@ CLIENTS = (
     Client("openai 7.59.0 (Node)", node(_JS_OPENAI, "openai", "7.59.0"), 3),
     Client("@anthropic-ai/sdk 1.14.0 (Node)", node(_JS_ANTHROPIC, "@anthropic-ai/sdk", "1.14.0"), 2),
     Client("AI SDK 4", node(_JS_AI, "ai", "4.3.19", "@ai-sdk/openai@1.3.24"), 4),
+    Client("AI SDK 7, a talk", node(_JS_AI_TOOLS, "ai", "7.0.173", "@ai-sdk/openai@4.0.118", "zod@4.6.7"), 6, named=1),
+    Client("OpenAI Agents 0.24.0, a talk", python(_PY_AGENTS, "openai-agents==0.24.0"), 6),
+    Client("pydantic-ai 2.68.0, a talk", python(_PY_PYDANTIC_TOOLS, "pydantic-ai-slim[openai,anthropic]==2.68.0"), 3),
+    Client("LangChain 1.7, a talk", python(_PY_LANGCHAIN_TOOLS, "langchain-openai==1.7.4"), 3),
 )
 
 # ---- Each of them, each way.
@@ -501,6 +600,8 @@ def through(client: Client, way: str, folder: Path) -> Seen:
         if way == "shadow":
             _change_all(gateway, mode=Mode.SHADOW)
         gateway.original.handler = gateway.model.handler = provider(folder / "project")
+        if way == "leaving":
+            gateway.model.handler = _once(gateway, gateway.model.handler)
         said = _run(client, gateway.url, folder)
         until(lambda: gateway.gateway.figures.in_flight == 0, "the end of all calls")
         with contextlib.suppress(AssertionError):  # what is missing is told below
@@ -509,6 +610,16 @@ def through(client: Client, way: str, folder: Path) -> Seen:
         asked = [_masked(request) for request in gateway.original.received if request.method == "POST"]
         recorded = [(sample.model_type, sample.source) for sample in samples]
         return Seen(said, asked, len(gateway.model.received), recorded)
+
+
+def _once(gateway: Served, handler: Handler) -> Handler:
+    """A model that is stopped when it has answered once."""
+
+    async def answer(request: Received, answering: Answering) -> None:
+        _change_all(gateway, closed="stopped")
+        await handler(request, answering)
+
+    return answer
 
 
 def _change_all(gateway: Served, **changes: Any) -> None:
@@ -521,17 +632,19 @@ def differences(client: Client, way: str, direct: list[Seen], seen: Seen) -> lis
     found = []
     if seen.said != direct[0].said:
         found.append(f"it said {seen.said[-300:]!r}, directly {direct[0].said[-300:]!r}")
-    source = "slot" if way == "live" else "original"
-    if seen.recorded != [(client.kind, source)] * client.decisions:
-        found.append(f"recorded were {seen.recorded}, and not {client.decisions} by {source}")
-    expected = {"closed": 0, "shadow": client.decisions, "live": client.decisions}[way]
+    by_slot = {"live": client.decisions, "leaving": 1}.get(way, 0)
+    sources = ["slot"] * by_slot + ["original"] * (client.decisions - by_slot)
+    if seen.recorded != [(client.kind, source) for source in sources]:
+        found.append(f"recorded were {seen.recorded}, and not {by_slot} of {client.decisions} by the slot")
+    expected = client.decisions - client.named if way == "shadow" else by_slot
     if seen.model_calls != expected:
         found.append(f"the slot's model was asked {seen.model_calls} times, and not {expected}")
     steady = [request for request in direct[0].asked if request in direct[1].asked]
     aside = len(direct[0].asked) - client.decisions
-    if way == "live":
-        if len(seen.asked) != aside:
-            found.append(f"the original was asked {len(seen.asked)} times, and not {aside}")
+    if by_slot:
+        left = client.decisions - by_slot + aside
+        if len(seen.asked) != left:
+            found.append(f"the original was asked {len(seen.asked)} times, and not {left}")
         steady = []
     elif len(seen.asked) not in {len(seen.asked) for seen in direct}:
         found.append(f"the original was asked {len(seen.asked)} times, directly {len(direct[0].asked)}")

@@ -190,7 +190,7 @@ const tools = { Read, Bash };
 const stopWhen = (isStepCount ?? stepCountIs)(3);
 const messages = [{ role: 'user', content: prompt }];
 const first = await generateText({ model: openai('gpt-4o'), messages, tools, stopWhen, maxRetries: 0 });
-messages.push(...first.response.messages, { role: 'user', content: 'Write a function that checks it.' });
+messages.push(...first.responseMessages, { role: 'user', content: 'Write a function that checks it.' });
 const last = await generateText({ model: openai('gpt-4o'), messages, tools, stopWhen, maxRetries: 0 });
 console.log(JSON.stringify([first.text, last.text]));
 """
