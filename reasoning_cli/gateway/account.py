@@ -159,12 +159,11 @@ def wake(account: Account, pause: Callable[[], None], slot: SlotNow, notify: Not
     from reasoning_cli.operations.costs.budget import AT_REST, read_limits
     from reasoning_cli.operations.deploy.wake import look
     from reasoning_cli.operations.deploy.wake import wake as start
-    from reasoning_cli.operations.guard.lock import hold_alone
 
     settings = account.settings()
     assert slot.deployment_key is not None
     url, key = account.together(settings)
-    with hold_alone(settings.database(), f"wake-{slot.model_type}") as mine, account.open_store(settings) as store:
+    with account.open_store(settings) as store, store.alone(f"wake-{slot.model_type}") as mine:
         if not mine:
             return
         client = registry.cloud(Access(url, key or "", settings.get(s.PROJECT_ID)))

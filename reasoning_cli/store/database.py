@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Protocol, Self
 from reasoning_cli.errors import DataError
 from reasoning_cli.store import migrations
 from reasoning_cli.store.foreign_schema import Stranger, strangers
+from reasoning_cli.store.locks import Hold, hold_file
 from reasoning_cli.values import DatabaseAddress
 
 Value = str | int | float | bytes | None
@@ -197,6 +198,13 @@ class Store:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
                 raise
+
+    @contextmanager
+    def alone(self, what: str) -> Iterator[Hold | None]:
+        """Be the only process that does `what` with this store for as long as the block runs, on any host that shares
+        it; None while another one does. Let go of when the process dies, however it dies."""
+        with hold_file(self.path.with_name(f"{self.path.name}.{what}")) as hold:
+            yield hold
 
     def size_bytes(self) -> int:
         """Bytes on disk, with the write-ahead log."""

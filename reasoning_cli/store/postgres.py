@@ -29,6 +29,7 @@ from reasoning_cli.store.database import (
     StoreCheck,
     UnreachableError,
 )
+from reasoning_cli.store.locks import Hold
 from reasoning_cli.values import DatabaseAddress
 
 if TYPE_CHECKING:
@@ -42,6 +43,12 @@ _GRANTS = "the page on PostgreSQL in the documentation says which rights are nee
 _SESSION = (
     "SET lock_timeout = '{lock}s'; SET search_path TO {schema}; SET client_encoding TO 'UTF8';"
     " SET default_transaction_isolation TO 'read committed'"
+)
+
+# The server notices within half a minute that the host of a lock has gone, and takes no offence at its silence.
+_HOLDING = (
+    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4;"
+    " SET idle_session_timeout = 0"
 )
 
 
@@ -233,6 +240,19 @@ class PostgresStore(Store):
             session.raw.execute(cast(Any, begin))
         return session
 
+    @contextmanager
+    def alone(self, what: str) -> Iterator[Hold | None]:
+        key = f"hashtextextended({_literal(f'reasoning {self.address.schema} {what}')}, 0)"
+        with self._translated():
+            session = self._connect()
+        try:
+            with self._translated():
+                session.raw.execute(_HOLDING)
+                [taken] = session.raw.execute(cast(Any, f"SELECT pg_try_advisory_lock({key})")).fetchone() or (False,)
+            yield Hold(lambda: _is_alive(session)) if taken else None
+        finally:
+            session.raw.close()
+
     # --- connections ---
 
     def _in_transaction(self) -> _Session | None:
@@ -375,6 +395,14 @@ class PostgresStore(Store):
     def number_after(self, connection: Connection, table: str, key: str, highest: int) -> None:
         sequence = f"pg_get_serial_sequence('{table}', '{key}')"
         connection.execute(f"SELECT setval({sequence}, greatest(nextval({sequence}), ? + 1), false)", (highest,))
+
+
+def _is_alive(session: _Session) -> bool:
+    try:
+        session.raw.execute("SELECT 1")
+    except Exception:
+        return False
+    return True
 
 
 def _made_tables() -> list[str]:

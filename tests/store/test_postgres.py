@@ -18,6 +18,8 @@ import pytest
 from reasoning_cli.errors import DataError
 from reasoning_cli.gateway.log.recorder import Recorder
 from reasoning_cli.operations.data.search import bring_up_to_date, search_samples
+from reasoning_cli.operations.promote.controller import in_hand
+from reasoning_cli.operations.train.auto.controller import loop_in_hand
 from reasoning_cli.store import dialect, migrations
 from reasoning_cli.store.database import MissingStoreError, Store, UnreachableError
 from reasoning_cli.store.open import open_store
@@ -440,3 +442,38 @@ def test_a_writer_that_is_killed_loses_nothing_it_acknowledged_and_tears_no_batc
         wanted = {number for start in acknowledged for number in range(start, start + 7)}
         assert (wanted - stored, len(stored) % 7, len(acknowledged) >= 80) == (set(), 0, True)
         assert store.number("SELECT count(*) FROM samples") == len(stored)
+
+
+# --- locks over hosts ---
+
+
+def test_a_lock_is_held_over_hosts_until_its_holder_dies(
+    address: DatabaseAddress, admin: psycopg.Connection[tuple[object, ...]], tmp_path: Path
+) -> None:
+    """Two folders, as two hosts have, and one schema: what one has in hand the other leaves alone."""
+    elsewhere = replace(address, beside=tmp_path / "elsewhere.db")
+    with open_store(address) as here, open_store(elsewhere) as there:
+        with here.alone("loop-planning") as ours, there.alone("loop-planning") as theirs:
+            assert ours is not None
+            assert theirs is None
+            assert ours.is_held()
+            with there.alone("loop-coding") as other:
+                assert other is not None
+        with there.alone("loop-planning") as free:
+            assert free is not None
+            # Whoever was cut off sees that it has the lock no more.
+            admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+            )
+            assert not free.is_held()
+            with here.alone("loop-planning") as next_one:
+                assert next_one is not None
+
+
+def test_a_promotion_in_the_hand_of_another_host_is_left_alone(address: DatabaseAddress, tmp_path: Path) -> None:
+    elsewhere = replace(address, beside=tmp_path / "elsewhere.db")
+    with open_store(address) as here, open_store(elsewhere) as there:
+        for hand in (in_hand, loop_in_hand):
+            with hand(here, "planning") as ours, hand(there, "planning") as theirs:
+                assert ours is not None
+                assert theirs is None

@@ -129,7 +129,7 @@ def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> N
     session.store.require_writable()
     with hold_guard(session.settings.database()) as lock:
         at_work = Guard(session.store, session.now, lambda: session.is_without_together)
-        keeper = Keeper(session.store, session.settings.database())
+        keeper = Keeper(session.store)
         hurried = [False]  # a promotion is under way that nobody else watches
         if not once and fmt is Format.TABLE:
             terminal.note(f"The guard looks every {interval.total_seconds():g} s. Ctrl-C ends it.")
@@ -178,7 +178,7 @@ def _look_at_promotions(session: Session, fmt: Format) -> bool:
     wait = Waiting(0, timedelta(), session.sleep)
     try:
         context = PromotionContext(session.client, session.store, settings_now, session.now, wait, GUARD)
-        looks = watch_promotions(context, session.settings.database())
+        looks = watch_promotions(context)
     except ReasoningError as problem:
         session.terminal.error(problem)
         return True

@@ -58,7 +58,7 @@ def promote_head(
         session, plan, force=force, yes=yes, dry_run=dry_run, json=json
     ):
         return
-    with in_hand(session.settings.database(), request.model_type) as mine:
+    with in_hand(session.store, request.model_type) as mine:
         if not mine:
             raise ReasoningError(
                 "another process has the promotion of should-respond in hand",

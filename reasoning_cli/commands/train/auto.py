@@ -231,7 +231,7 @@ def _once(session: Session, loop: Loop, fmt: Format) -> None:
     from reasoning_cli.operations.train.auto.controller import loop_in_hand, take_steps
 
     terminal = session.terminal
-    with loop_in_hand(session.settings.database(), loop.model_type) as mine:
+    with loop_in_hand(session.store, loop.model_type) as mine:
         if not mine:
             raise ReasoningError(
                 f"another process goes on with {spell_model_type(loop.model_type)}", "`reasoning train auto` shows how"
@@ -301,7 +301,6 @@ def _loop_context(session: Session, loop: Loop) -> LoopContext:
             typed=TYPED,
         ),
         slot_form=form,
-        database=session.settings.database(),
         notify=lambda loop: session.terminal.note(loop_line(loop)),
     )
 

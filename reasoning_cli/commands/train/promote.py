@@ -89,7 +89,7 @@ def promote(
     if dry_run and (going is None or going.stage not in WATCHED):
         _begin(session, request, gate, limit, going, force=force, yes=yes, dry_run=True, json=json)
         return
-    with in_hand(session.settings.database(), chosen) as mine:
+    with in_hand(session.store, chosen) as mine:
         if not mine:
             raise ReasoningError(
                 f"another process has the promotion of {spell_model_type(chosen)} in hand",
@@ -135,7 +135,7 @@ def rollback(
         return
     ask_about(terminal, back_facts(plan), "Go back?", yes=yes)
     with waiting(terminal, f"going back in {name}"):
-        done = run_back(_promotion_context(session, limit), session.settings.database(), plan, keep_loser=keep)
+        done = run_back(_promotion_context(session, limit), plan, keep_loser=keep)
     if json:
         terminal.json(promotion_record(done))
         return

@@ -58,23 +58,6 @@ def hold_guard(database: Path) -> Iterator[GuardLock]:
         yield GuardLock(file)
 
 
-@contextlib.contextmanager
-def hold_alone(database: Path, what: str) -> Iterator[bool]:
-    """Whether `what` may be done with this store now: False while another process does it."""
-    path = database.with_name(f"{database.name}.{what}")
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise DataError(f"cannot open `{path}`: {error.strerror}", "`reasoning doctor`") from error
-    with os.fdopen(descriptor, "r+b", buffering=0) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-
-
 def find_guard(database: Path) -> GuardSeen | None:
     """The last guard of this store, if there ever was one."""
     path = _path(database)

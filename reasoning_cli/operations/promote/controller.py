@@ -12,7 +12,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 from reasoning_cli.errors import ReasoningError, RemoteError
 from reasoning_cli.operations.costs.budget import AT_REST
@@ -21,7 +20,6 @@ from reasoning_cli.operations.deploy.apply import bring_up, cost_in_errors, rout
 from reasoning_cli.operations.deploy.lora import AttachPlan
 from reasoning_cli.operations.deploy.rollout import move
 from reasoning_cli.operations.deploy.wait import try_answer, wait_for
-from reasoning_cli.operations.guard.lock import hold_alone
 from reasoning_cli.operations.promote.context import PromotionContext
 from reasoning_cli.operations.promote.guardrails import Look, may_go_on, watch
 from reasoning_cli.operations.promote.head import HeadContext, look_at_head
@@ -42,8 +40,10 @@ from reasoning_cli.operations.promote.transitions import (
     take_traffic,
     write_mode,
 )
+from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.rollouts import Replacements
+from reasoning_cli.store.locks import Hold
 from reasoning_cli.store.promote.promotions import WATCHED, Promotion, Promotions
 from reasoning_cli.store.serving.online_answers import live_answers
 from reasoning_cli.values import MODEL_TYPES, Mode, is_head
@@ -193,7 +193,7 @@ def send_back(context: PromotionContext, promotion: Promotion, why: str) -> Look
         return Look(promotion, message=f"{message}; it is still to be stopped")
 
 
-def watch_promotions(context: PromotionContext, database: Path) -> list[Look]:
+def watch_promotions(context: PromotionContext) -> list[Look]:
     """One look at every promotion that nobody else has in hand; those looks.
 
     For the guard: a model that turns bad goes back also when the terminal it was promoted from is closed. What Together
@@ -204,7 +204,7 @@ def watch_promotions(context: PromotionContext, database: Path) -> list[Look]:
         promotion = Promotions(context.store).going(model_type)
         if promotion is None or promotion.stage not in WATCHED:
             continue
-        with in_hand(database, model_type) as mine:
+        with in_hand(context.store, model_type) as mine:
             if not mine:
                 continue
             if is_head(promotion.model):
@@ -219,9 +219,9 @@ def watch_promotions(context: PromotionContext, database: Path) -> list[Look]:
     return looks
 
 
-def in_hand(database: Path, model_type: str) -> AbstractContextManager[bool]:
+def in_hand(store: Store, model_type: str) -> AbstractContextManager[Hold | None]:
     """Whether this process has the promotions of a type in hand, for as long as the block runs."""
-    return hold_alone(database, f"promotion-{model_type}")
+    return store.alone(f"promotion-{model_type}")
 
 
 def _look(promotion: Promotion, message: str) -> Look:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reasoning_cli import settings as s
@@ -60,11 +59,11 @@ def plan_back(client: Cloud, store: Store, limits: Limits, model_type: str) -> B
     return BackPlan(latest, back_to, plan_rollback(client, store, limits, model_type))
 
 
-def run_back(context: PromotionContext, database: Path, plan: BackPlan, *, keep_loser: bool) -> Promotion:
+def run_back(context: PromotionContext, plan: BackPlan, *, keep_loser: bool) -> Promotion:
     """Do it. Raises ReasoningError while another process has the promotion in hand, and what stopping raises."""
     promotion, promotions = plan.promotion, Promotions(context.store)
     name = spell_model_type(promotion.model_type)
-    with in_hand(database, promotion.model_type) as mine:
+    with in_hand(context.store, promotion.model_type) as mine:
         if not mine:
             raise ReasoningError(
                 f"another process has the promotion of {name} in hand",

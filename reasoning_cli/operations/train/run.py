@@ -23,7 +23,6 @@ from reasoning_cli.operations.costs.budget import Limits, standings
 from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
 from reasoning_cli.operations.data.export.run import export_samples
 from reasoning_cli.operations.data.validate.file import check_file
-from reasoning_cli.operations.guard.lock import hold_alone
 from reasoning_cli.operations.train.plan import TrainingPlan, check_price, with_salt
 from reasoning_cli.operations.train.plan_record import job_request, request_of, serialised
 from reasoning_cli.paths import make_private_dir
@@ -117,7 +116,7 @@ def advance(client: Training, store: Store, run: TrainingRun, context: TrainingC
 @contextlib.contextmanager
 def alone_with(store: Store, run: TrainingRun) -> Iterator[None]:
     """Be the only process that brings a run on. Raises ReasoningError when another one does."""
-    with hold_alone(store.path, f"training-{run.model_type}") as alone:
+    with store.alone(f"training-{run.model_type}") as alone:
         if not alone:
             raise ReasoningError(
                 f"another process is at work on the training of {spell_model_type(run.model_type)}",

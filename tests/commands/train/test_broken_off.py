@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from reasoning_cli.operations.guard.lock import hold_alone
 from reasoning_cli.store.train.runs import TrainingRuns
 from tests.commands.screens import Person
 from tests.commands.train.test_train import JOBS, START, files, jobs, newest
@@ -110,7 +109,7 @@ def test_files_that_are_cleared_away_before_they_are_sent_are_made_again(
 
 
 def test_two_processes_do_not_train_twice(reasoning: Run, trained: Service) -> None:
-    with hold_alone(trained.store.path, "training-should_respond") as alone:
+    with trained.store.alone("training-should_respond") as alone:
         assert alone
         refused = reasoning(*START)
         given_up = reasoning("train", "cancel", "1", "--yes")

@@ -13,12 +13,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from math import ceil
-from pathlib import Path
 
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.costs.budget import AT_REST
 from reasoning_cli.operations.costs.ledger import observe
-from reasoning_cli.operations.guard.lock import hold_alone
 from reasoning_cli.operations.promote.controller import begin, bring_in, in_hand
 from reasoning_cli.operations.promote.controller import look as look_at_promotion
 from reasoning_cli.operations.promote.plan import HOLD, STEPS
@@ -38,6 +36,7 @@ from reasoning_cli.operations.train.run import TrainingContext, advance, begin_t
 from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.locks import Hold
 from reasoning_cli.store.promote.promotions import WATCHED, Promotion, Promotions
 from reasoning_cli.store.serving.online_answers import decisions_since
 from reasoning_cli.store.train.auto_loops import Loop, Loops, Step
@@ -57,7 +56,6 @@ class LoopContext:
     training: TrainingContext
     request: TrainRequest
     slot_form: str
-    database: Path
     notify: Callable[[Loop], None] = lambda loop: None
 
     @property
@@ -69,9 +67,9 @@ class LoopContext:
         return self.candidate.promotion.now()
 
 
-def loop_in_hand(database: Path, model_type: str) -> AbstractContextManager[bool]:
+def loop_in_hand(store: Store, model_type: str) -> AbstractContextManager[Hold | None]:
     """Whether this process has the loop of a type in hand, for as long as the block runs."""
-    return hold_alone(database, f"loop-{model_type}")
+    return store.alone(f"loop-{model_type}")
 
 
 def unmet(store: Store, loop: Loop, now: datetime) -> tuple[str, ...]:
@@ -118,7 +116,6 @@ class Keeper:
     """What looks after the loops beside the guard; remembers only when it last began with each."""
 
     store: Store
-    database: Path
     begun: dict[str, datetime] = field(default_factory=dict)
 
     def tend(self, now: datetime, begin: Callable[[str], None]) -> list[Loop]:
@@ -130,7 +127,7 @@ class Keeper:
                 changed.append(loop)
                 Loops(self.store).update(loop.model_type, told=True)
             if self._has_something(loop, now):
-                with loop_in_hand(self.database, loop.model_type) as free:
+                with loop_in_hand(self.store, loop.model_type) as free:
                     pass
                 if free:
                     self.begun[loop.model_type] = now
@@ -305,7 +302,7 @@ def _wait(context: LoopContext, loop: Loop) -> Loop | None:
     if judged.refused is not None:
         return _to_leave(context, loop, f"{judged.candidate.name} is refused by the gate: {judged.refused}")
     planned = plan(context.candidate, loop.model_type, loop.run or 0, steps=STEPS)
-    with in_hand(context.database, loop.model_type) as mine:
+    with in_hand(context.store, loop.model_type) as mine:
         if mine:
             promotion = begin(promoting, planned, by=loop.by, forced=False)
             bring_in(promoting, promotion, planned)
@@ -318,11 +315,11 @@ def _promote(context: LoopContext, loop: Loop) -> Loop | None:
         return _to(context, loop, "waiting", "the promotion is gone")
     if promotion.stage == "planned" and promotion.by == loop.by and loop.unattended:
         promoting = context.candidate.promotion
-        with in_hand(context.database, loop.model_type) as mine:
+        with in_hand(context.store, loop.model_type) as mine:
             if mine:  # it was killed before the model was in
                 bring_in(promoting, promotion, plan(context.candidate, loop.model_type, loop.run or 0, steps=STEPS))
     elif promotion.stage in WATCHED:
-        with in_hand(context.database, loop.model_type) as mine:
+        with in_hand(context.store, loop.model_type) as mine:
             if mine:
                 promotion = look_at_promotion(context.candidate.promotion, promotion).promotion
     if promotion.finished_at is None:

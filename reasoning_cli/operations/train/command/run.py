@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli import settings as s
 from reasoning_cli.errors import ReasoningError, UsageError
-from reasoning_cli.operations.guard.lock import hold_alone
 from reasoning_cli.operations.train.command.trainer import Trainer
 from reasoning_cli.operations.train.plan import check_suffix, dry_export, judge_samples
 from reasoning_cli.operations.train.plan_record import as_read, is_same_plan, of_request, request_of
@@ -224,7 +223,7 @@ def look_command(store: Store, run: TrainingRun, context: TrainingContext, *, al
         minutes = float(str(limit)) / 60
         return _ended(store, run, context, f"its trainer ran longer than {minutes:g} minutes, and was stopped")
     if seen.exit_code is None and not alone:
-        with hold_alone(store.path, f"training-{run.model_type}") as mine:
+        with store.alone(f"training-{run.model_type}") as mine:
             return look_command(store, run, context, alone=True) if mine else run
     if seen.exit_code is None:
         problem = "its trainer was killed, and nothing of it runs"
