@@ -75,6 +75,7 @@ from reasoning_cli.settings_table import RETENTION_DAYS as RETENTION_DAYS
 from reasoning_cli.settings_table import SANDBOX as SANDBOX
 from reasoning_cli.settings_table import SANDBOX_SPEED as SANDBOX_SPEED
 from reasoning_cli.settings_table import SHARE as SHARE
+from reasoning_cli.settings_table import SPOOL_MB as SPOOL_MB
 from reasoning_cli.settings_table import STORE_PATH as STORE_PATH
 from reasoning_cli.settings_table import STORE_SCHEMA as STORE_SCHEMA
 from reasoning_cli.settings_table import STORE_URL as STORE_URL

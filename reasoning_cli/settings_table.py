@@ -240,6 +240,13 @@ STORE_SCHEMA = Setting(
     of_account=True,
     of_operator=True,
 )
+SPOOL_MB = Setting(
+    "store.spool_mb",
+    parse_whole(0, 1_000_000),
+    256,
+    "megabytes of decisions that wait on this machine's disk while PostgreSQL cannot be written to; 0: none",
+    of_account=True,
+)
 COLLECT = Setting(
     "data.collect",
     parse_boolean,
@@ -527,6 +534,7 @@ ALL: tuple[Setting[object], ...] = (
     STORE_PATH,
     STORE_URL,
     STORE_SCHEMA,
+    SPOOL_MB,
     COLLECT,
     RETENTION_DAYS,
     MAX_SAMPLES,

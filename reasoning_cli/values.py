@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -416,6 +416,16 @@ def parse_database_file(value: str) -> Path:
 
 
 @dataclass(frozen=True)
+class Patience:
+    """How many seconds a server is waited for: until it lets somebody in, and until it answers a statement. It is then
+    given up, unless it `may_be_busy` and still lets others in."""
+
+    connect_seconds: int = 10
+    answer_seconds: float = 10.0
+    may_be_busy: bool = True
+
+
+@dataclass(frozen=True)
 class DatabaseAddress:
     """A store on PostgreSQL: which database, which schema in it, and beside which path its files of this machine lie,
     such as locks. Its password is not shown."""
@@ -423,6 +433,12 @@ class DatabaseAddress:
     url: str = field(repr=False)
     schema: str
     beside: Path
+    patience: Patience = Patience()
+
+
+def with_patience(place: Path | DatabaseAddress, patience: Patience) -> Path | DatabaseAddress:
+    """The place of a store, to be waited for so long; a file is not waited for."""
+    return replace(place, patience=patience) if isinstance(place, DatabaseAddress) else place
 
 
 def is_database_url(value: str) -> bool:

@@ -73,6 +73,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "store.path": ("~/one.db", "/srv/two.db"),
     "store.url": ("postgresql://ann@db/x", "postgresql://bob:secret@127.0.0.1:5433/y?sslmode=require"),
     "store.schema": ("reasoning_a", "b"),
+    "store.spool_mb": ("64", "0"),
     "data.collect": ("no", "yes"),
     "data.retention_days": ("7", "90"),
     "data.max_samples_per_type": ("500", "20000"),

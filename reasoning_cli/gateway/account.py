@@ -25,13 +25,19 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.deploy.meter_readings import Ledger
 from reasoning_cli.store.open import open_store
+from reasoning_cli.store.samples.rewrite import log_salt
+from reasoning_cli.store.serving.spool import Recording, Spool, spool_of
+from reasoning_cli.values import DatabaseAddress, Patience, with_patience
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from reasoning_cli.store.samples.training_log import Sample
     from reasoning_cli.store.serving.attempts import AttemptRecord
 
 _STAY_AWAKE_SECONDS = 60.0  # between two words to the sandbox, which ends after a silence
 _SETTLE_SECONDS = 60.0
+_IMPATIENT = Patience(connect_seconds=2, answer_seconds=3.0, may_be_busy=False)
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,20 @@ class Account:
     def open_store(self, settings: Settings | None = None) -> Store:
         """The log and ledger. Raises DataError."""
         settings = settings or self.settings()
-        return open_store(settings.place(), "sandbox" if settings.outside is not None else "together")
+        return open_store(settings.place(), _realm(settings))
+
+    def open_log(self) -> Store:
+        """The same for what has to get on: a server that stands still is left soon. Raises ReasoningError."""
+        settings = self.settings()
+        return open_store(with_patience(settings.place(), _IMPATIENT), _realm(settings))
+
+    def spool(self) -> Spool | None:
+        """Where decisions wait while a store over the network cannot be written; beside a file only what was left."""
+        settings = self.settings()
+        if isinstance(settings.place(), DatabaseAddress):
+            return spool_of(settings.database(), settings.get(s.SPOOL_MB) * 1_000_000)
+        left = spool_of(settings.database())
+        return left if left.path.exists() else None
 
     def together(self, settings: Settings) -> tuple[str, str | None]:
         """Where slots' models are asked, and with which key: of one moment, as a key must not go where another one
@@ -67,6 +86,10 @@ class Account:
         if self.sandbox_url is not None and settings.find(setting)[0] is None:
             return f"{_sandbox_url(self.sandbox_url, settings)}{ORIGINAL_PATH}"
         return settings.get(setting)
+
+
+def _realm(settings: Settings) -> str:
+    return "sandbox" if settings.outside is not None else "together"
 
 
 def _sandbox_url(first: str, settings: Settings) -> str:
@@ -86,20 +109,24 @@ class Reader:
         # Open to whoever is on this machine, and to pages in a browser there.
         self._on_loopback = is_loopback(host)
         self._store: Store | None = None
+        self._place: Path | DatabaseAddress | None = None
+        self._salt: bytes | None = None
         self._auditor = Auditor()
         self._touched = -_STAY_AWAKE_SECONDS
 
     def __call__(self) -> View:
         account, settings = self._account, self._account.settings()
-        if self._store is None:
-            self._store = account.open_store(settings)
+        store = self._opened(settings)
         url, key = account.together(settings)
         if account.sandbox_url is not None and time.monotonic() - self._touched >= _STAY_AWAKE_SECONDS:
             self._touched = time.monotonic()
             stay_awake(url)
-        slots = _slots(settings, self._store, url, key)
-        if self._auditor.took_out(self._store, slots[HEAD_TYPE].head, datetime.now(UTC)):
-            slots = _slots(settings, self._store, url, key)
+        slots = _slots(settings, store, url, key)
+        if self._auditor.took_out(store, slots[HEAD_TYPE].head, datetime.now(UTC)):
+            slots = _slots(settings, store, url, key)
+        redacts = settings.get(s.REDACT_ON_WRITE)
+        if redacts and self._salt is None:
+            self._salt = log_salt(store)
         self._check(settings)
         hosts = frozenset(filter(None, (settings.get(s.GATEWAY_HOSTS) or "").split(",")))
         return View(
@@ -107,11 +134,20 @@ class Reader:
             account.upstream(settings, s.OPENAI_UPSTREAM),
             account.upstream(settings, s.ANTHROPIC_UPSTREAM),
             token=None if self._on_loopback else settings.get(s.GATEWAY_TOKEN),
-            redact=settings.get(s.REDACT_ON_WRITE),
+            redact_with=self._salt if redacts else None,
             hosts=hosts if self._on_loopback else None,
             sandbox=settings.outside is not None,
             profile=settings.paths.profile,
         )
+
+    def _opened(self, settings: Settings) -> Store:
+        """The store where the settings have it now: a database may move to another address."""
+        place = settings.place()
+        if self._store is None or self._place != place:
+            self.close()
+            self._salt = None
+            self._store, self._place = self._account.open_store(settings), place
+        return self._store
 
     def close(self) -> None:
         """Close the connection; the next look opens another."""
@@ -132,21 +168,19 @@ def ledger_now(store: Store, *, in_sandbox: bool) -> datetime:
     return max([*seen, *([] if in_sandbox and seen else [datetime.now(UTC)])])
 
 
-def redaction(
-    account: Account, book: Book
-) -> Callable[[Sample, Sequence[AttemptRecord]], tuple[Sample, Sequence[AttemptRecord]]]:
+def redaction(book: Book) -> Callable[[Sample, Sequence[AttemptRecord]], Recording]:
     """What decisions pass before they are stored, as the setting of that moment says; for the recorder's thread."""
-    made: list[Callable[[Sample, Sequence[AttemptRecord]], tuple[Sample, Sequence[AttemptRecord]]]] = []
+    made: dict[bytes, Callable[[Sample, Sequence[AttemptRecord]], Recording]] = {}
 
-    def alter(sample: Sample, attempts: Sequence[AttemptRecord]) -> tuple[Sample, Sequence[AttemptRecord]]:
-        if not book.view.redact:
+    def alter(sample: Sample, attempts: Sequence[AttemptRecord]) -> Recording:
+        salt = book.view.redact_with
+        if salt is None:
             return sample, attempts
-        if not made:
+        if salt not in made:
             from reasoning_cli.operations.data.redact import on_record
 
-            with account.open_store() as store:
-                made.append(on_record(store))
-        return made[0](sample, attempts)
+            made[salt] = on_record(salt)
+        return made[salt](sample, attempts)
 
     return alter
 

@@ -200,6 +200,8 @@ class Gateway(Context):
                 "why_unreadable": dict(recorded.why_unreadable),
                 "dropped": recorded.dropped,
                 "waiting_bytes": recorded.waiting_bytes,
+                "spooled": recorded.spooled,
+                "spooled_bytes": recorded.spooled_bytes,
                 "last_error": recorded.last_error,
             },
             "waking": dict(self.waker.said) if self.waker is not None else {},
@@ -216,6 +218,8 @@ class Gateway(Context):
             counts = worker["recording"]
             recording.update({name: count for name, count in counts.items() if isinstance(count, int)})
             why.update(counts["why_unreadable"])
+        for shared in ("spooled", "spooled_bytes"):  # each worker tells of the same file
+            recording[shared] = max(worker["recording"][shared] for worker in workers)
         errors = [worker["recording"]["last_error"] for worker in workers if worker["alive"]]
         summed = figures.record()
         for model_type, entry in summed["model_types"].items():

@@ -238,7 +238,7 @@ def _make(options: Options) -> Gateway:
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     account = options.account
     book = Book(_reader(options))
-    recorder = Recorder(account.open_store, alter=redaction(account, book))
+    recorder = Recorder(account.open_log, alter=redaction(book), spool=account.spool())
     return Gateway(
         book,
         recorder,

@@ -20,15 +20,15 @@ class View:
     """What the operator wants at one moment: the slots, and where what is not a decision of ours goes (bases with /v1).
 
     `token` is what callers have to show, None where everybody may come in; `hosts` are names it is called by beside
-    those of this machine itself, None where any name will do; `redact`: before decisions are stored. `sandbox` and
-    `profile` say whose account and log it works with.
+    those of this machine itself, None where any name will do; `redact_with` is the log's salt where decisions are
+    redacted before they are stored. `sandbox` and `profile` say whose account and log it works with.
     """
 
     slots: Mapping[str, SlotNow]
     openai_upstream: str
     anthropic_upstream: str
     token: str | None = None
-    redact: bool = False
+    redact_with: bytes | None = None
     hosts: frozenset[str] | None = frozenset()
     sandbox: bool = False
     profile: str | None = None

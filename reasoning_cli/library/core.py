@@ -85,7 +85,7 @@ class Core:
     def __init__(self, account: Account, reader: Reader, book: Book) -> None:
         self.account, self.reader, self.book = account, reader, book
         self.opened_at = datetime.now(UTC)
-        self.recorder = Recorder(account.open_store, alter=redaction(account, book))
+        self.recorder = Recorder(account.open_log, alter=redaction(book), spool=account.spool())
         # A thread of ours for what waits on the disk: those of the loop would outlive us.
         self.worker = ThreadPoolExecutor(1, thread_name_prefix="reasoning")
         self._waker = Waker(partial(wake, account, self._pause))

@@ -91,9 +91,12 @@ class MissingStoreError(DataError):
     """There is no store where one was to be opened without making it."""
 
 
-class UnreachableError(DataError):
-    """The store is behind a network, and does not answer: what was to be written was not, or nobody knows. The same
-    again may succeed."""
+class UnavailableError(DataError):
+    """Nothing can be written to the store now, whatever it is. The same again may succeed."""
+
+
+class UnreachableError(UnavailableError):
+    """The store is behind a network, and does not answer: what was to be written was not, or nobody knows."""
 
 
 class Store:

@@ -8,9 +8,10 @@ the schema, held for a transaction. Only what adds rows that nobody else can kno
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -27,15 +28,15 @@ from reasoning_cli.store.database import (
     Row,
     Store,
     StoreCheck,
+    UnavailableError,
     UnreachableError,
 )
 from reasoning_cli.store.locks import Hold
-from reasoning_cli.values import DatabaseAddress
+from reasoning_cli.values import DatabaseAddress, Patience
 
 if TYPE_CHECKING:
     import psycopg
 
-_CONNECT_SECONDS = 10
 _LOCK_SECONDS = 30
 _OLDEST_SERVER = 140000
 _STEPS = "reasoning_steps"
@@ -97,6 +98,11 @@ class _Session:
 
     def __init__(self, raw: psycopg.Connection[Any]) -> None:
         self.raw = raw
+
+    @property
+    def had_gone(self) -> bool:
+        """Whether the other side ended it, which says nothing of the server as it is now."""
+        return self.raw.closed and not getattr(self.raw, "given_up", False)
 
     def execute(self, sql: str, parameters: Parameters = (), /) -> _Result:
         query, names = dialect.statement(sql)
@@ -182,7 +188,7 @@ class PostgresStore(Store):
                         yield row
                     return
                 except Exception:
-                    if begun or is_new or not session.raw.closed:
+                    if begun or is_new or not session.had_gone:
                         raise
                 # It had gone while nobody used it.
                 session = self._connect()
@@ -198,7 +204,7 @@ class PostgresStore(Store):
             try:
                 return session.execute(sql, parameters)
             except Exception:
-                if is_new or not session.raw.closed:
+                if is_new or not session.had_gone:
                     raise
             session = self._connect()
             return session.execute(sql, parameters)
@@ -231,7 +237,7 @@ class PostgresStore(Store):
         try:
             session.raw.execute(cast(Any, begin))
         except Exception:
-            if is_new or not session.raw.closed:
+            if is_new or not session.had_gone:
                 with suppress(Exception):
                     session.raw.execute("ROLLBACK")
                 self._give_back(session)
@@ -284,8 +290,12 @@ class PostgresStore(Store):
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        with translated(self.name):
-            yield
+        try:
+            with translated(self.name):
+                yield
+        except UnreachableError:
+            self.close()  # what else is idle leads to the same server
+            raise
 
     # --- what SQLite does by pragmas ---
 
@@ -554,20 +564,67 @@ def _connected(address: DatabaseAddress) -> psycopg.Connection[Any]:
         ) from None
     given = {name.lower() for name, _ in parse_qsl(urlsplit(address.url).query)}
     usual = {
-        "connect_timeout": _CONNECT_SECONDS,
+        "connect_timeout": address.patience.connect_seconds,
         "application_name": "reasoning",
         "tcp_user_timeout": 30_000,
         "keepalives_idle": 30,
     }
-    raw = psycopg.connect(
+    raw: Any = _waiting_connection().connect(
         address.url,
         autocommit=True,
         cursor_factory=cast(Any, psycopg.RawCursor),
         row_factory=_named,
         **cast(Any, {name: value for name, value in usual.items() if name not in given}),
     )
+    raw.patience, raw.lets_others_in = address.patience, partial(_lets_in, address)
     _adapt(raw)
-    return raw
+    return cast("psycopg.Connection[Any]", raw)
+
+
+@lru_cache(maxsize=1)
+def _waiting_connection() -> type[psycopg.Connection[Any]]:
+    import psycopg
+
+    class Waiting(psycopg.Connection[Any]):
+        """One that does not wait for ever: a server that stands still keeps its connections, and says nothing."""
+
+        patience: Patience | None = None  # while it is made its own limit holds
+        lets_others_in: Callable[[], bool]
+        given_up = False
+
+        def wait(self, gen: Generator[Any, Any, Any], *args: Any, **options: Any) -> Any:
+            if self.patience is None:
+                return super().wait(gen, *args, **options)
+            return super().wait(self._limited(gen, self.patience), *args, **options)
+
+        def _limited(self, gen: Generator[Any, Any, Any], patience: Patience) -> Generator[Any, Any, Any]:
+            until = time.monotonic() + patience.answer_seconds
+            try:
+                wanted = next(gen)
+                while True:
+                    ready = yield wanted
+                    if not ready and time.monotonic() >= until:
+                        if not (patience.may_be_busy and self.lets_others_in()):
+                            self.given_up = True
+                            self.close()
+                            raise psycopg.OperationalError(f"it said nothing for {patience.answer_seconds:g} seconds")
+                        until = time.monotonic() + patience.answer_seconds
+                    wanted = gen.send(ready)
+            except StopIteration as end:
+                return end.value
+
+    return Waiting
+
+
+def _lets_in(address: DatabaseAddress) -> bool:
+    """Whether the server answers somebody new, be it that there are too many."""
+    import psycopg
+
+    try:
+        psycopg.connect(address.url, connect_timeout=address.patience.connect_seconds).close()
+    except psycopg.OperationalError as error:
+        return "FATAL:" in str(error)
+    return True
 
 
 def _adapt(raw: psycopg.Connection[Any]) -> None:
@@ -659,13 +716,13 @@ def _raise_meaning(error: Exception, name: str) -> NoReturn:
         case errors.ProgramLimitExceeded():
             raise ValueError(said) from error
         case errors.InsufficientPrivilege() | errors.ReadOnlySqlTransaction():
-            raise DataError(f"`{name}` does not let this role do that: {said}", _GRANTS) from error
+            raise UnavailableError(f"`{name}` does not let this role do that: {said}", _GRANTS) from error
         case errors.DiskFull():
-            raise DataError(
+            raise UnavailableError(
                 f"the disk of the server of `{name}` is full", "free some space there; nothing half-written was kept"
             ) from error
         case errors.LockNotAvailable() | errors.DeadlockDetected():
-            raise DataError(
+            raise UnavailableError(
                 f"`{name}` is locked by another program", "wait for it to finish, or stop it, and run the command again"
             ) from error
         case psycopg.OperationalError() if "FATAL:" in said:  # it answered: at a connection's start no code says what
@@ -676,5 +733,7 @@ def _raise_meaning(error: Exception, name: str) -> NoReturn:
             raise UnreachableError(
                 f"`{name}` does not answer: {said}", "check the address, and that the server runs; `reasoning doctor`"
             ) from error
+        case psycopg.ProgrammingError() | psycopg.InternalError():  # a table is not there, or damaged
+            raise UnavailableError(f"the database `{name}` failed: {said}", DOCTOR) from error
         case _:
             raise DataError(f"the database `{name}` failed: {said}", DOCTOR) from error

@@ -26,6 +26,7 @@ from reasoning_cli.gateway.routing import route
 from reasoning_cli.store.database import Store, UnreachableError
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Samples
+from reasoning_cli.store.serving.spool import Recording
 from tests.gateway import canned
 from tests.gateway.faults import AT_THE_ORIGINAL, exchange, less
 from tests.gateway.prompts import PATHS, PROMPTS, request
@@ -63,7 +64,7 @@ def test_a_full_disk_costs_samples_not_answers(
         with open_store(gateway.database) as store:
             most_pages = [store.number("PRAGMA page_count")]
 
-        def write_to_a_small_disk(store: Store, made: list[capture.Recording], again: bool) -> None:
+        def write_to_a_small_disk(store: Store, made: list[Recording], again: bool) -> None:
             store.connection.execute(f"PRAGMA max_page_count={most_pages[0]}")
             write(store, made, again)
 

@@ -33,42 +33,91 @@ def is_there() -> bool:
     return _program("initdb") is not None and _program("postgres") is not None
 
 
+class Server:
+    """A server with a new, empty database, which may be killed, started again, and stand still."""
+
+    def __init__(self) -> None:
+        initdb, postgres = _program("initdb"), _program("postgres")
+        assert initdb is not None
+        assert postgres is not None
+        self._postgres = postgres
+        # The server refuses to run as root, and its user must reach its folder: pytest's own is not to be entered.
+        user = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+        self._folder = folder = Path(tempfile.mkdtemp(prefix="reasoning-postgres-"))
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self._as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+        self._environ = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": str(folder)}
+        subprocess.run(
+            [initdb, "-D", folder / "data", "-U", "eliza", "-A", "trust", "-E", "UTF8", "--no-sync"],
+            check=True, capture_output=True, cwd=folder, env=self._environ, **self._as_user,  # type: ignore[call-overload]
+        )  # fmt: skip
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://eliza@127.0.0.1:{self.port}/postgres"
+
+    def start(self, addresses: str = "127.0.0.1") -> None:
+        folder = self._folder
+        settings = (
+            "fsync=off", f"listen_addresses={addresses}", f"port={self.port}", f"unix_socket_directories={folder}"
+        )  # fmt: skip
+        command = [self._postgres, "-D", str(folder / "data"), *(part for one in settings for part in ("-c", one))]
+        self._process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, cwd=folder, env=self._environ, **self._as_user,  # type: ignore[call-overload]
+        )  # fmt: skip
+        for line in self._process.stderr:
+            if "ready to accept connections" in line:
+                break
+        # Nobody reads on, and a server that cannot write its log stands still.
+        self._rest = threading.Thread(target=self._process.stderr.read, daemon=True)
+        self._rest.start()
+
+    def kill(self) -> None:
+        """As when its machine goes: whoever is connected is cut off."""
+        for pid in self._processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._ended()
+
+    def freeze(self) -> None:
+        """Connections stay, and new ones are taken by the system; nobody answers."""
+        for pid in self._processes():
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        for pid in self._processes():
+            os.kill(pid, signal.SIGCONT)
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGINT)
+        self._ended()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _ended(self) -> None:
+        self._process.wait(timeout=60)
+        self._rest.join(60)
+        self._process.stderr.close()
+
+    def _processes(self) -> list[int]:
+        """The one that starts the others first: it must not start them anew meanwhile."""
+        own = self._process.pid
+        found = [own]
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                if int(path.read_text().rpartition(")")[2].split()[1]) == own:
+                    found.append(int(path.parent.name))
+        return found
+
+
 @contextlib.contextmanager
 def postgres_server() -> Iterator[str]:
     """The address of a new, empty database."""
-    initdb, postgres = _program("initdb"), _program("postgres")
-    assert initdb is not None
-    assert postgres is not None
-    # The server refuses to run as root, and its user must reach its folder: pytest's own is not to be entered.
-    user = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
-    folder = Path(tempfile.mkdtemp(prefix="reasoning-postgres-"))
-    os.chown(folder, user.pw_uid, user.pw_gid)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-    data = folder / "data"
-    environ = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": str(folder)}
+    server = Server()
     try:
-        subprocess.run(
-            [initdb, "-D", data, "-U", "eliza", "-A", "trust", "-E", "UTF8", "--no-sync"],
-            check=True, capture_output=True, cwd=folder, env=environ, **as_user,  # type: ignore[call-overload]
-        )  # fmt: skip
-        settings = ("fsync=off", "listen_addresses=127.0.0.1", f"port={port}", f"unix_socket_directories={folder}")
-        command = [postgres, "-D", str(data), *(part for one in settings for part in ("-c", one))]
-        server = subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, cwd=folder, env=environ, **as_user,  # type: ignore[call-overload]
-        )  # fmt: skip
-        try:
-            for line in server.stderr:
-                if "ready to accept connections" in line:
-                    break
-            # Nobody reads on, and a server that cannot write its log stands still.
-            threading.Thread(target=server.stderr.read, daemon=True).start()
-            yield f"postgresql://eliza@127.0.0.1:{port}/postgres"
-        finally:
-            server.send_signal(signal.SIGINT)
-            server.wait(timeout=60)
-            server.stderr.close()
+        yield server.url
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        server.stop()

@@ -329,7 +329,11 @@ def _recording_facts(recording: Mapping[str, Any]) -> list[Fact]:
     # What a busy moment leaves is less; a store that stands still raises no error.
     waits = recording.get("waiting_bytes", 0)
     waiting = f", {size(waits)} waiting to be written" if waits >= _MUCH_WAITS else ""
-    facts: list[Fact] = [("kept", f"{stored}, {lost}{waiting}"), *_reason_facts(recording.get("why_unreadable", {}))]
+    facts: list[Fact] = [("kept", f"{stored}, {lost}{waiting}")]
+    if spooled := recording.get("spooled", 0):
+        on_disk = f"{spooled:,} wait on this machine's disk ({size(recording['spooled_bytes'])}) for the store"
+        facts.append(("", on_disk, "bad"))
+    facts += [*_reason_facts(recording.get("why_unreadable", {}))]
     if recording["last_error"]:
         facts.append(("", recording["last_error"], "bad"))
     return facts

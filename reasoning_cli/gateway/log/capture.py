@@ -42,13 +42,12 @@ from reasoning_cli.operations.data.addressing import Addresser
 from reasoning_cli.operations.deploy.slots import HEAD_PLACE, HeadSlot
 from reasoning_cli.store.samples.training_log import Sample
 from reasoning_cli.store.serving.attempts import AttemptRecord
+from reasoning_cli.store.serving.spool import Recording
 from reasoning_cli.store.timestamps import to_ms
 from reasoning_cli.values import PromptForm
 
 # By which door a decision came.
 GATEWAY, LIBRARY = "gateway", "library"
-# A decision, and what models answered beside it that the agent did not get.
-Recording = tuple[Sample, Sequence[AttemptRecord]]
 _REMEMBERED_LINES = 20_000
 # Of an answer longer than this, packed or unpacked, nothing is kept for the log; it still passes.
 LONGEST_STORED_BYTES = 8 * 1024 * 1024

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.gateway.dialects.forms import Unreadable
-from reasoning_cli.gateway.log.capture import Decision, Recording, Rooms, records_of
+from reasoning_cli.gateway.log.capture import Decision, Rooms, records_of
 from reasoning_cli.gateway.log.dating import Dating
 from reasoning_cli.operations.data.addressing import Addresser
-from reasoning_cli.store.database import UnreachableError
+from reasoning_cli.store.database import UnavailableError
+from reasoning_cli.store.samples.tombstones import Forgotten
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
+from reasoning_cli.store.serving.spool import Recording, Spool, packed, unpacked
 
 if TYPE_CHECKING:
     from reasoning_cli.store.database import Store
@@ -32,6 +34,7 @@ _BATCH_DECISIONS = 500
 _BATCH_CHARACTERS = 16 * 1024 * 1024
 _QUEUE_BYTES = 32 * 1024 * 1024
 _RETRY_SECONDS = 1.0
+_SPOOL_IS_FULL = "the spool of this machine is full, or cannot be written"
 # What a provider says cannot make a counter grow without end.
 _MOST_REASONS = 50
 
@@ -41,18 +44,21 @@ _log = logging.getLogger(__name__)
 @dataclass(slots=True)
 class Recorded:
     """What became of the decisions handed over: `unreadable` had no whole answer, and why, `dropped` did not fit or
-    could not be written."""
+    could not be written. `spooled` are those that wait in the spool, whoever put them there."""
 
     stored: int = 0
     unreadable: int = 0
     why_unreadable: Counter[str] = field(default_factory=Counter)
     dropped: int = 0
     waiting_bytes: int = 0
+    spooled: int = 0
+    spooled_bytes: int = 0
     last_error: str | None = None
 
 
 class Recorder:
-    """Writes decisions to a store from a thread of its own. `alter` may change what is stored."""
+    """Writes decisions to a store from a thread of its own. `alter` may change what is stored; `spool` takes it while
+    the store cannot be written."""
 
     def __init__(
         self,
@@ -60,16 +66,20 @@ class Recorder:
         *,
         alter: Callable[[Sample, Sequence[AttemptRecord]], Recording] | None = None,
         queue_bytes: int = _QUEUE_BYTES,
+        spool: Spool | None = None,
     ) -> None:
         self.figures = Recorded()
         self.on_recorded: Callable[[Sample, Sequence[AttemptRecord]], None] | None = None
         self._open_store, self._alter = open_store, alter
+        self._spool, self._spooling = spool, False
+        self._turning = threading.Lock()  # from the spool back to the store, and what goes into it
         self._queue_bytes, self._dating = queue_bytes, Dating()
         # Whom the agents answered, which a head wants to know while it is asked.
         self.addresser = Addresser()
         self._queue: deque[Decision] = deque()
-        self._wake, self._stopping = threading.Event(), False
+        self._wake, self._stopping = threading.Event(), threading.Event()
         self._stop_by: float | None = None
+        self._logged: set[tuple[str, bool]] = set()
         self._lock = threading.Lock()
         self._put = self._done = 0  # decisions handed over, and of these written or dropped
         self._written = threading.Condition()
@@ -106,7 +116,7 @@ class Recorder:
         dropped, now = self.figures.dropped, time.monotonic()
         first = self._stop_by is None
         self._stop_by = self._stop_by or now + seconds
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(max(0.0, self._stop_by - now))
@@ -114,13 +124,19 @@ class Recorder:
             lost = self.figures.dropped - dropped + self._put - self._done
         if lost and first:
             _log.warning("%d decisions that waited to be stored are lost", lost)
+        if self._spool is not None and first:
+            if waiting := self._spool.waiting().count:
+                _log.warning("%d decisions wait in %s for the next start", waiting, self._spool.path)
+            self._spool.close()
 
     def _run(self) -> None:
         store: Store | None = None
         rooms = Rooms()
+        if self._spool is not None and self._spool.waiting().count:
+            self._begin_to_spool(self._spool)
         while True:
             self._wake.wait()
-            if not self._stopping:
+            if not self._stopping.is_set():
                 time.sleep(_BATCH_SECONDS)  # what comes meanwhile shares the commit
             self._wake.clear()
             while self._queue:
@@ -131,34 +147,62 @@ class Recorder:
                 with self._written:
                     self._done += taken
                     self._written.notify_all()
-            if self._stopping and not self._queue:
+            if self._stopping.is_set() and not self._queue:
                 if store is not None:
                     store.close()
                 return
 
     def _stored(self, store: Store | None, made: list[Recording]) -> Store | None:
-        """Write records, and the store to go on with; None where it failed. A store that does not answer is tried again
-        with the same ones, while what comes waits in the queue; at the end once."""
+        """Write records, and the store to go on with; None where it failed. A store that cannot be written now is gone
+        round by the spool; without one it is tried again with the same records, while what comes waits in the queue; at
+        the end once."""
         again = False
         while True:
+            if self._spooling and self._spooled(made):
+                if store is not None:
+                    store.close()
+                return None
             try:
-                if store is None:
-                    store = self._open_store()
-                    store.write_often()
-                self._write(store, made, again)
-                return store
-            except ReasoningError as error:
+                if not self._spooling:
+                    return self._written_to(store, made, again)
+                error: ReasoningError = UnavailableError(_SPOOL_IS_FULL)
+            except ReasoningError as failure:
+                error = failure
                 if store is not None:
                     store.close()
                     store = None
-                again = isinstance(error, UnreachableError) and not self._stopping
-                self._failed(error, 0 if again else len(made))
-                if not self._stopping:
-                    time.sleep(_RETRY_SECONDS)
-                elif isinstance(error, UnreachableError):
-                    self._give_up()
-                if not again:
-                    return None
+                if isinstance(error, UnavailableError) and self._spool is not None and not self._spooling:
+                    self._failed(error, 0)
+                    self._begin_to_spool(self._spool)
+                    continue
+            again = isinstance(error, UnavailableError) and not self._stopping.is_set()
+            self._failed(error, 0 if again else len(made))
+            if not self._stopping.is_set():
+                self._stopping.wait(_RETRY_SECONDS)
+            elif isinstance(error, UnavailableError):
+                self._give_up()
+            if not again:
+                return None
+
+    def _written_to(self, store: Store | None, made: list[Recording], again: bool) -> Store:
+        """Write records to the store, opened where it is not, and the store. Raises ReasoningError."""
+        if store is None:
+            try:
+                store = self._open_store()
+            except UnavailableError:
+                raise
+            except ReasoningError as error:
+                if self._spool is None:
+                    raise
+                # A standby, a newer schema, settings being edited: whatever it is, what is decided now can wait.
+                raise UnavailableError(error.message, error.hint) from error
+            store.write_often()
+        try:
+            self._count(self._write(store, made, again))
+        except BaseException:
+            store.close()
+            raise
+        return store
 
     def _give_up(self) -> None:
         """Count what waits as dropped: each further try would take as long as the first."""
@@ -169,6 +213,74 @@ class Recorder:
                 self.figures.dropped += 1
                 self._done += 1
             self._written.notify_all()
+
+    # --- the spool ---
+
+    def _begin_to_spool(self, spool: Spool) -> None:
+        """From now on decisions go into the spool, until a thread of its own has emptied it into the store."""
+        self._spooling = True
+        self._look_at(spool)
+        threading.Thread(target=self._drain, args=(spool,), name="spool", daemon=True).start()
+
+    def _spooled(self, made: list[Recording]) -> bool:
+        """Put records into the spool; False where it takes none, or is not needed any more."""
+        records = []
+        for recording in list(made):
+            try:
+                records.append(packed(recording))
+            except TypeError as error:
+                made.remove(recording)
+                self._failed(error, 1)
+        with self._turning:
+            if not self._spooling or self._spool is None or not self._spool.append(records):
+                return False
+        self._look_at(self._spool)
+        self._count(made)
+        return True
+
+    def _drain(self, spool: Spool) -> None:
+        """Try to empty the spool again and again; in the end decisions go to the store as before."""
+        while not self._stopping.is_set():
+            try:
+                with self._open_store() as store, spool.draining() as mine:
+                    while mine and not self._stopping.is_set() and self._moved(spool, store):
+                        pass
+            except Exception as error:  # whatever it is, the next try may go well
+                self._failed(error, 0)
+            self._look_at(spool)
+            with self._turning:
+                if not spool.waiting().count:
+                    self._spooling = False
+                    return
+            self._stopping.wait(_RETRY_SECONDS)
+
+    def _moved(self, spool: Spool, store: Store) -> bool:
+        """Bring the oldest decisions from the spool into the store; False when there are none. What was forgotten on
+        request since is left out."""
+        entries = spool.oldest(_BATCH_DECISIONS, _BATCH_CHARACTERS)
+        if not entries:
+            return False
+        made: list[Recording] = []
+        for _, record in entries:
+            try:
+                made.append(unpacked(record))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                self._failed(error, 1)
+        forgotten = Forgotten(store).among([(sample, sample.created_at) for sample, _ in made])
+        made = [recording for recording in made if recording[0].id not in forgotten]
+        try:
+            self._write(store, made, again=True)  # nobody knows which of them it has already
+        except UnavailableError:
+            raise
+        except ReasoningError as error:
+            self._failed(error, len(made))
+        spool.remove(entries[-1][0])
+        self._look_at(spool)
+        return True
+
+    def _look_at(self, spool: Spool) -> None:
+        waiting = spool.waiting()
+        self.figures.spooled, self.figures.spooled_bytes = waiting.count, waiting.size_bytes
 
     def _next(self, rooms: Rooms) -> tuple[list[Recording], int, int]:
         """The records of what waits, as many as are written at once, and how many decisions and bytes these were."""
@@ -189,18 +301,19 @@ class Recorder:
                 self._failed(error, 1)
         return made, taken, taken_bytes
 
-    def _write(self, store: Store, made: list[Recording], again: bool) -> None:
-        """Store them; what no database can hold, such as a number of 65 bits, goes without the others."""
+    def _write(self, store: Store, made: list[Recording], again: bool) -> list[Recording]:
+        """Store them, and which were; what no database can hold, such as a number of 65 bits, goes without the
+        others."""
         try:
             self._write_together(store, made, again)
+            return made
         except ReasoningError:
             raise
         except Exception as error:
             if len(made) == 1:
                 self._failed(error, 1)
-            else:
-                for pair in made:
-                    self._write(store, [pair], again)
+                return []
+            return [pair for single in made for pair in self._write(store, [single], again)]
 
     def _write_together(self, store: Store, made: list[Recording], again: bool) -> None:
         if not made:
@@ -208,11 +321,16 @@ class Recorder:
         Samples(store).insert_many([sample for sample, _ in made])
         attempts = [attempt for _, beside in made for attempt in beside]
         if again:  # nobody knows whether they were written the first time
-            attempts = [attempt for attempt in attempts if not Attempts(store).of_sample(attempt.sample_id)]
-        if attempts:
+            Attempts(store).insert_missing(attempts)
+        else:
             Attempts(store).insert_many(attempts)
-        self.figures.stored += len(made)
+        with self._lock:
+            self.figures.stored += len(made)
         self.figures.last_error = None
+        self._logged.clear()
+
+    def _count(self, made: list[Recording]) -> None:
+        """Whoever counts what was decided is told once of each, whenever the store gets it."""
         if self.on_recorded is not None:
             for sample, beside in made:
                 self.on_recorded(sample, beside)
@@ -223,8 +341,11 @@ class Recorder:
         self.figures.unreadable += 1
 
     def _failed(self, error: Exception, count: int) -> None:
-        self.figures.dropped += count
-        if self.figures.last_error != str(error):
-            unexpected = None if isinstance(error, DataError) else error
-            _log.warning("decisions are not kept: %s", error, exc_info=unexpected)
+        with self._lock:
+            self.figures.dropped += count
         self.figures.last_error = str(error)
+        if (str(error), count > 0) not in self._logged:
+            self._logged.add((str(error), count > 0))
+            unexpected = None if isinstance(error, DataError) else error
+            what = "are not kept" if count else "wait to be stored"
+            _log.warning("decisions %s: %s", what, error, exc_info=unexpected)

@@ -82,6 +82,11 @@ def metrics_text(record: Mapping[str, Any]) -> bytes:
             for outcome in ("stored", "unreadable", "dropped"):
                 recorded.add_metric([outcome], record["recording"][outcome])
             yield recorded
+            yield GaugeMetricFamily(
+                "reasoning_gateway_spooled",
+                "Decisions that wait on this machine's disk until the store can be written to.",
+                record["recording"]["spooled"],
+            )
 
     registry = CollectorRegistry()
     registry.register(Collector())

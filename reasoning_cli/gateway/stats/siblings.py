@@ -37,6 +37,7 @@ class Siblings:
                 snapshot = orjson.loads(path.read_bytes())
                 if not _runs(int(path.stem)):
                     snapshot["figures"]["in_flight"] = snapshot["recording"]["waiting_bytes"] = 0
+                    snapshot["recording"] |= {"spooled": 0, "spooled_bytes": 0}
                     snapshot |= {"circuits": {}, "alive": False}
                 found.append(snapshot)
         return found

@@ -108,11 +108,9 @@ def on_write(store: Store, *, names: bool = False) -> Callable[[Sample], Sample]
     return lambda sample: redacted(sample, redactor, people_of(sample.prompt) if names else ())
 
 
-def on_record(
-    store: Store,
-) -> Callable[[Sample, Sequence[AttemptRecord]], tuple[Sample, Sequence[AttemptRecord]]]:
-    """The same for a decision with other models' answers beside it."""
-    redactor = Redactor(log_salt(store))
+def on_record(salt: bytes) -> Callable[[Sample, Sequence[AttemptRecord]], tuple[Sample, Sequence[AttemptRecord]]]:
+    """The same for a decision with other models' answers beside it, with the log's own salt."""
+    redactor = Redactor(salt)
 
     def alter(sample: Sample, attempts: Sequence[AttemptRecord]) -> tuple[Sample, Sequence[AttemptRecord]]:
         clean = [replace(attempt, output=redactor.redact(attempt.output)) for attempt in attempts]

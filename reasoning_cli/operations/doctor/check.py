@@ -8,8 +8,11 @@ from pathlib import Path
 
 from reasoning_cli.errors import ConfigurationError, ExitCode, ReasoningError
 from reasoning_cli.settings import Settings
-from reasoning_cli.store.database import MissingStoreError, Store
+from reasoning_cli.store.database import MissingStoreError, Store, UnreachableError
 from reasoning_cli.store.open import open_store
+from reasoning_cli.values import Patience, with_patience
+
+_PATIENCE = Patience(connect_seconds=3)
 
 
 class Status(StrEnum):
@@ -57,14 +60,29 @@ def database_path(settings: Settings) -> Path | None:
         return None
 
 
-def existing_store(settings: Settings) -> Store | None:
-    """The store, if there is one: looking makes none. Raises what keeps it from being opened."""
-    if database_path(settings) is None:
-        return None
-    place = settings.place()
-    if isinstance(place, Path) and not place.exists():
-        return None
-    try:
-        return open_store(place, "together" if settings.outside is None else "sandbox", create=False, or_read=True)
-    except MissingStoreError:
-        return None
+class ExistingStore:
+    """The store as the checks look at it, if there is one: looking makes none. One that did not answer is not waited
+    for again."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._problem: UnreachableError | None = None
+
+    def open(self) -> Store | None:
+        """Raises what keeps it from being opened."""
+        settings = self._settings
+        if database_path(settings) is None:
+            return None
+        if self._problem is not None:
+            raise self._problem
+        place = settings.place()
+        if isinstance(place, Path) and not place.exists():
+            return None
+        realm = "together" if settings.outside is None else "sandbox"
+        try:
+            return open_store(with_patience(place, _PATIENCE), realm, create=False, or_read=True)
+        except MissingStoreError:
+            return None
+        except UnreachableError as problem:
+            self._problem = problem
+            raise

@@ -9,7 +9,7 @@ from reasoning_cli.engines.serving import Deployment
 from reasoning_cli.errors import ConfigurationError, ReasoningError
 from reasoning_cli.operations.costs.budget import Limits, Standing, read_limits, spending_rate, standings
 from reasoning_cli.operations.deploy.status import last_look
-from reasoning_cli.operations.doctor.check import Check, database_path, existing_store, fail, ok, warn
+from reasoning_cli.operations.doctor.check import Check, ExistingStore, database_path, fail, ok, warn
 from reasoning_cli.operations.guard.lock import find_guard
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.deploy.deployments import Deployments
@@ -18,13 +18,13 @@ from reasoning_cli.values import spell_model_type
 MOST_INTERVALS = 3  # of a guard, after which it counts as gone
 
 
-def check_budget(settings: Settings, now: datetime) -> Iterator[Check]:
+def check_budget(settings: Settings, existing: ExistingStore, now: datetime) -> Iterator[Check]:
     """Each budget with what is used of it, as far as the ledger knows."""
     try:
         limits = read_limits(settings)
     except ConfigurationError:
         return  # shown among the settings
-    used = _standings(settings, limits, now)
+    used = _standings(existing, limits, now)
     cap = f", at most ${limits.hour_usd} an hour" if limits.hour_usd else ""
     if limits.budget_usd is None:
         yield warn("budget", "no budget is set", "reasoning costs set-budget 100")
@@ -35,10 +35,10 @@ def check_budget(settings: Settings, now: datetime) -> Iterator[Check]:
         yield _budget(f"budget for {name} ${amount} {limits.period.spoken}", used.get(model_type), "")
 
 
-def _standings(settings: Settings, limits: Limits, now: datetime) -> dict[str | None, Standing]:
+def _standings(existing: ExistingStore, limits: Limits, now: datetime) -> dict[str | None, Standing]:
     """Where each budget stands, by model type; none without a ledger, or with one that is damaged."""
     try:
-        store = existing_store(settings)
+        store = existing.open()
         if store is None:
             return {}
         with store:
@@ -59,7 +59,9 @@ def _budget(what: str, standing: Standing | None, cap: str) -> Check:
     return ok("budget", text)
 
 
-def check_guard(settings: Settings, running: Sequence[Deployment] | None, now: datetime) -> Iterator[Check]:
+def check_guard(
+    settings: Settings, existing: ExistingStore, running: Sequence[Deployment] | None, now: datetime
+) -> Iterator[Check]:
     """Whether a guard watches what runs: by Together's word, or (None) as last seen.
 
     Without one only Together's idle stop is left, and a deployment without that costs until somebody remembers it.
@@ -72,7 +74,7 @@ def check_guard(settings: Settings, running: Sequence[Deployment] | None, now: d
     if seen is not None and age is not None and age <= MOST_INTERVALS * timedelta(seconds=seen.interval_seconds):
         yield ok("guard", f"a guard looked {_spoken(age)} ago")
         return
-    watched = _as_last_seen(settings) if running is None else _as_running(running)
+    watched = _as_last_seen(existing) if running is None else _as_running(running)
     if not watched:
         return
     who = "no guard was ever seen here"
@@ -92,10 +94,10 @@ def _as_running(running: Sequence[Deployment]) -> dict[str, bool]:
     return {deployment.name.split("/")[-2:][0]: bool(deployment.inactive_timeout) for deployment in running}
 
 
-def _as_last_seen(settings: Settings) -> dict[str, bool]:
+def _as_last_seen(existing: ExistingStore) -> dict[str, bool]:
     """The same by our own book."""
     try:
-        store = existing_store(settings)
+        store = existing.open()
         if store is None:
             return {}
         with store:

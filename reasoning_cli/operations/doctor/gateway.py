@@ -11,6 +11,7 @@ from reasoning_cli.errors import ConfigurationError, ExitCode
 from reasoning_cli.operations.agents.env import agent_caveat, is_gateway, whose_gateway, why_not_free
 from reasoning_cli.operations.doctor.check import Check, fail, ok, warn
 from reasoning_cli.settings import Settings
+from reasoning_cli.store.serving.spool import spool_of
 from reasoning_cli.values import Agent, spell_model_type
 
 
@@ -59,6 +60,14 @@ def check_gateway(settings: Settings, probes: Probes, *, online: bool) -> Iterat
             if isinstance(seen, str):
                 fix = f"reasoning config set {setting.name} URL"
                 yield warn("gateway", f"{setting.name} {url} cannot be reached: {seen}", fix)
+
+
+def check_spool(settings: Settings) -> Iterator[Check]:
+    """What waits here for a store that could not be written to, and goes in when it can, as long as a gateway runs."""
+    waiting = spool_of(settings.database()).waiting()
+    if waiting.since is not None:
+        what = f"{waiting.count:,} decisions wait on this machine's disk for the store, the first since"
+        yield warn("gateway", f"{what} {waiting.since:%Y-%m-%d %H:%M} UTC", "reasoning gateway serve")
 
 
 def _running(port: int, record: Mapping[str, Any]) -> Iterator[Check]:

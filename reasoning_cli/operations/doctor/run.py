@@ -16,9 +16,9 @@ from reasoning_cli import settings as s
 from reasoning_cli.engines.clients import Cloud
 from reasoning_cli.errors import ConfigurationError, ExitCode, ReasoningError
 from reasoning_cli.operations.deploy.own_server import check_engine, own_servers
-from reasoning_cli.operations.doctor.check import Check, Status, database_path, existing_store, fail, failed, ok, warn
+from reasoning_cli.operations.doctor.check import Check, ExistingStore, Status, database_path, fail, failed, ok, warn
 from reasoning_cli.operations.doctor.costs import check_budget, check_guard
-from reasoning_cli.operations.doctor.gateway import Probes, check_gateway
+from reasoning_cli.operations.doctor.gateway import Probes, check_gateway, check_spool
 from reasoning_cli.operations.doctor.heads import check_heads
 from reasoning_cli.operations.doctor.own_servers import check_own_servers
 from reasoning_cli.operations.doctor.together import check_account
@@ -43,33 +43,36 @@ def run_checks(
     settings: Settings, connect: Callable[[], Cloud] | None, now: Callable[[], datetime], probes: Probes
 ) -> Iterator[Check]:
     """Every check in turn, quick ones first. Without `connect` the network is left alone."""
+    existing = ExistingStore(settings)
     yield ok("program", f"python {platform.python_version()}, reasoning {__version__}")
     if settings.paths.profile:
         yield ok("profile", f"profile {settings.paths.profile}: account and database are its own")
     yield from _folders(settings)
     yield from _settings(settings)
     yield from _variables(settings)
-    yield from _database(settings, now())
-    yield from check_budget(settings, now())
+    yield from _database(settings, existing, now())
+    yield from check_budget(settings, existing, now())
     yield from check_gateway(settings, probes, online=connect is not None)
+    if database_path(settings) is not None:
+        yield from check_spool(settings)
     if connect is not None:
         yield from check_own_servers(settings)
     running = None
     if settings.problems and connect is not None:
         yield warn("account", "Together was not asked: the settings come first")
-    elif connect is not None and _is_all_elsewhere(settings):
+    elif connect is not None and _is_all_elsewhere(settings, existing):
         yield ok("account", "no Together key is set, and nothing here needs one: every model runs elsewhere")
     elif connect is not None:
-        running = yield from check_account(settings, connect, now)
-    yield from check_guard(settings, running, now())
+        running = yield from check_account(settings, existing, connect, now)
+    yield from check_guard(settings, existing, running, now())
 
 
-def _is_all_elsewhere(settings: Settings) -> bool:
+def _is_all_elsewhere(settings: Settings, existing: ExistingStore) -> bool:
     """Whether nobody has a key of Together, nothing from here is there, and the operator's own servers answer."""
     try:
         if settings.resolve(s.API_KEY).value is not None or not own_servers(settings):
             return False
-        store = existing_store(settings)
+        store = existing.open()
     except ReasoningError:
         return False  # shown among the settings, or as the database's own trouble
     if store is None:
@@ -99,7 +102,7 @@ def _folders(settings: Settings) -> Iterator[Check]:
             yield warn("modes", f"{file.name} can be read by others", f"chmod 600 {file}")
 
 
-def _database(settings: Settings, now: datetime) -> Iterator[Check]:
+def _database(settings: Settings, existing: ExistingStore, now: datetime) -> Iterator[Check]:
     path = database_path(settings)
     if path is None:
         return
@@ -113,7 +116,7 @@ def _database(settings: Settings, now: datetime) -> Iterator[Check]:
             "reasoning config set store.path FILE",
         )
     try:
-        store = existing_store(settings)
+        store = existing.open()
         if store is None:
             yield ok("database", "no database yet; it is made when first needed")
             return

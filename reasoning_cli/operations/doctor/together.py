@@ -10,7 +10,7 @@ from reasoning_cli.engines.clients import Hosting
 from reasoning_cli.engines.serving import Deployment
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.costs.budget import AT_REST
-from reasoning_cli.operations.doctor.check import Check, existing_store, failed, ok, warn
+from reasoning_cli.operations.doctor.check import Check, ExistingStore, failed, ok, warn
 from reasoning_cli.redact import mask
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.deploy.deployments import Deployments
@@ -19,7 +19,7 @@ MOST_SKEW_SECONDS = 30
 
 
 def check_account(
-    settings: Settings, connect: Callable[[], Hosting], now: Callable[[], datetime]
+    settings: Settings, existing: ExistingStore, connect: Callable[[], Hosting], now: Callable[[], datetime]
 ) -> Generator[Check, None, list[Deployment] | None]:
     """Key, clock and what runs. Returns those of ours that run, or None when Together did not tell."""
     try:
@@ -34,7 +34,7 @@ def check_account(
     if settings.outside is None:  # the sandbox's clock runs ahead on purpose
         yield _clock((now() - client.now()).total_seconds())
     try:
-        ours, strange = _running(settings, client)
+        ours, strange = _running(existing, client)
         yield _what_runs(client, ours, strange)
     except ReasoningError as error:
         yield failed("running", error)
@@ -49,10 +49,10 @@ def _clock(ahead: float) -> Check:
     return warn("clock", f"this clock is {abs(ahead):.0f} s {side} Together's", "sudo timedatectl set-ntp true")
 
 
-def _running(settings: Settings, client: Hosting) -> tuple[list[Deployment], list[Deployment]]:
+def _running(existing: ExistingStore, client: Hosting) -> tuple[list[Deployment], list[Deployment]]:
     """What may cost money now: what was made from here, and the rest."""
     known: set[str | None] = set()
-    store = existing_store(settings)
+    store = existing.open()
     if store is not None:
         with store:
             known = {record.deployment_id for record in Deployments(store).live()}

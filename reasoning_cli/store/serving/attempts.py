@@ -49,7 +49,14 @@ class Attempts:
 
     def insert_many(self, attempts: Sequence[AttemptRecord]) -> int:
         """Keep attempts, in one transaction; their samples must be there."""
+        if not attempts:
+            return 0
         return self._store.write_many(_INSERT, [_parameters(attempt) for attempt in attempts], exclusive=False)
+
+    def insert_missing(self, attempts: Sequence[AttemptRecord]) -> int:
+        """The same where some may be there already: those of one sample are stored together."""
+        known = {attempt.sample_id for attempt in attempts if self.of_sample(attempt.sample_id)}
+        return self.insert_many([attempt for attempt in attempts if attempt.sample_id not in known])
 
     def of_sample(self, sample_id: str) -> list[AttemptRecord]:
         """What was tried beside one sample, in order."""

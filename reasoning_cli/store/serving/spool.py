@@ -1,0 +1,202 @@
+"""Decisions that wait on this machine for a store that cannot be written now, in their order.
+
+One file for all who record beside it. What was written into the store and could not be taken out here comes again: the
+store knows each decision by its id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from reasoning_cli.paths import make_private_dir
+from reasoning_cli.store.samples.training_log import Sample
+from reasoning_cli.store.serving.attempts import AttemptRecord
+from reasoning_cli.store.timestamps import from_ms, to_ms
+
+# A decision, and what models answered beside it that the agent did not get.
+Recording = tuple[Sample, Sequence[AttemptRecord]]
+
+_log = logging.getLogger(__name__)
+_BUSY_SECONDS = 5.0
+_MAKE = """
+PRAGMA auto_vacuum=INCREMENTAL;
+PRAGMA journal_mode=WAL;
+CREATE TABLE IF NOT EXISTS decisions(number INTEGER PRIMARY KEY, at INTEGER NOT NULL, record BLOB NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How many decisions wait, how many bytes of disk they take, and since when the first of them does."""
+
+    count: int = 0
+    size_bytes: int = 0
+    since: datetime | None = None
+
+
+def spool_of(database: Path, most_bytes: int = 0) -> Spool:
+    """The spool that lies beside the database of a run, or where that would be."""
+    return Spool(database.with_name(f"{database.name}.spool"), most_bytes)
+
+
+class Spool:
+    """The file at `path`, made when something is first put in. It takes up to `most_bytes`; none at all where that is
+    0, but gives out what it has. For several threads."""
+
+    def __init__(self, path: Path, most_bytes: int) -> None:
+        self.path, self._most_bytes = path, most_bytes
+        self._connection: sqlite3.Connection | None = None
+        self._lock = threading.RLock()
+
+    def append(self, records: Sequence[bytes]) -> bool:
+        """Put records behind the others, all or none; False where they do not fit, or the disk does not take them."""
+        if self._most_bytes == 0:
+            return False
+        with self._lock:
+            try:
+                connection = self._opened()
+                if _used_bytes(connection) + sum(map(len, records)) > self._most_bytes:
+                    return False
+                now = to_ms(datetime.now(UTC))
+                with connection:
+                    rows = [(now, record) for record in records]
+                    connection.executemany("INSERT INTO decisions(at, record) VALUES (?, ?)", rows)
+                return True
+            except (sqlite3.Error, OSError) as error:
+                _log.warning("%s cannot be written: %s", self.path, error)
+                return False
+
+    def oldest(self, count: int, most_bytes: int) -> list[tuple[int, bytes]]:
+        """The first records with their numbers, as many as are wanted at once."""
+        found: list[tuple[int, bytes]] = []
+        with self._lock, contextlib.suppress(sqlite3.Error, OSError):
+            if self._connection is None and not self.path.exists():
+                return []
+            size = 0
+            query = "SELECT number, record FROM decisions ORDER BY number LIMIT ?"
+            with contextlib.closing(self._opened().execute(query, (count,))) as rows:
+                for number, record in rows:
+                    found.append((number, record))
+                    size += len(record)
+                    if size >= most_bytes:
+                        break
+        return found
+
+    def remove(self, last: int) -> None:
+        """Take out all up to that number; their place is written over, and with nothing left given back."""
+        with self._lock, contextlib.suppress(sqlite3.Error, OSError):
+            connection = self._opened()
+            with connection:
+                connection.execute("DELETE FROM decisions WHERE number <= ?", (last,))
+            if not _waiting(connection).count:
+                connection.executescript("PRAGMA incremental_vacuum")  # only so it steps to the end
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def waiting(self) -> Waiting:
+        """What waits here. Makes no file, and takes one that cannot be read for empty."""
+        with self._lock, contextlib.suppress(sqlite3.Error, OSError):
+            if self._connection is not None or self.path.exists():
+                return _waiting(self._opened())
+        return Waiting()
+
+    @contextlib.contextmanager
+    def draining(self) -> Iterator[bool]:
+        """Whether it may be emptied now: False while another process does."""
+        path = self.path.with_name(f"{self.path.name}.lock")
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            make_private_dir(self.path.parent)
+            try:
+                self._connection = _open(self.path)
+            except sqlite3.OperationalError:
+                raise  # busy, or the disk: it is what it was
+            except sqlite3.DatabaseError as error:
+                aside = self.path.with_name(f"{self.path.name}.bad")
+                _log.warning("%s is damaged (%s) and was moved to %s", self.path, error, aside)
+                self.path.replace(aside)
+                self._connection = _open(self.path)
+        return self._connection
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
+    try:
+        connection.executescript(_MAKE)
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA secure_delete=ON").fetchall()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _used_bytes(connection: sqlite3.Connection) -> int:
+    numbers = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
+    return int(next(numbers) - next(numbers)) * int(connection.execute("PRAGMA page_size").fetchone()[0])
+
+
+def _waiting(connection: sqlite3.Connection) -> Waiting:
+    # They go from the front alone, so that no row has to be counted.
+    first = connection.execute("SELECT number, at FROM decisions ORDER BY number LIMIT 1").fetchone()
+    if first is None:
+        return Waiting()
+    last = connection.execute("SELECT max(number) FROM decisions").fetchone()
+    return Waiting(last[0] - first[0] + 1, _used_bytes(connection), from_ms(first[1]))
+
+
+# --- a record ---
+
+
+def packed(recording: Recording) -> bytes:
+    """A decision with what models answered beside it. Raises TypeError for what no database can hold."""
+    sample, attempts = recording
+    return orjson.dumps(
+        {
+            "sample": vars(sample) | {"created_at": to_ms(sample.created_at)},
+            "attempts": [vars(attempt) | {"at": to_ms(attempt.at)} for attempt in attempts],
+        },
+        default=dict,
+    )
+
+
+def unpacked(record: bytes) -> Recording:
+    """The decision that was packed; of a later version what this one knows. Raises ValueError, KeyError, TypeError for
+    what is none."""
+    found = orjson.loads(record)
+    return (
+        Sample(**_known(Sample, found["sample"], "created_at")),
+        [AttemptRecord(**_known(AttemptRecord, attempt, "at")) for attempt in found["attempts"]],
+    )
+
+
+def _known(made: type[Sample | AttemptRecord], found: Mapping[str, Any], time: str) -> dict[str, Any]:
+    members = {name: value for name, value in found.items() if name in made.__dataclass_fields__}
+    return members | {time: from_ms(found[time])}
