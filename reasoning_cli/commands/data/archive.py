@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,18 +12,12 @@ from reasoning_cli.commands._shared.session import session_of
 from reasoning_cli.values import parse_model_type
 
 
-class By(StrEnum):
-    """How much goes into one file."""
-
-    DAY = "day"
-    MONTH = "month"
-
-
 def archive(
     ctx: typer.Context,
     older_than: Annotated[int, typer.Option("--older-than", metavar="DAYS", help="Samples older than so many days.")],
-    out: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where to.")],
-    by: Annotated[By, typer.Option("--by", help="What one file holds (UTC).")] = By.DAY,
+    out: Annotated[
+        str, typer.Option("--output", "-o", metavar="FOLDER|S3", help="Where to: a folder, or s3://BUCKET/FOLDER.")
+    ],
     model_type: TypesOption = None,
     delete: Annotated[
         bool, typer.Option("--delete", help="Delete from the log what was read back from the archive; asks.")
@@ -34,28 +26,30 @@ def archive(
     dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Write old samples, labels included, to compressed Parquet files. Running it again adds what is new."""
+    """Write old samples, labels included, as Parquet, a partition a type and day. Running it again adds what is new."""
     from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
-    from reasoning_cli.operations.data.archive import plan_archive, run_archive
+    from reasoning_cli.operations.data.archive.run import plan_archive, run_archive
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import counted, moment
 
     session = session_of(ctx)
     terminal = session.terminal
     types = tuple(dict.fromkeys(parse_model_type(name) for name in model_type or ()))
-    plan = plan_archive(session.store, session.now(), older_than, out, period=by.value, model_types=types)
-    span = f"{plan.periods[0]} to {plan.periods[-1]}" if plan.periods else "none"
+    plan = plan_archive(session.store, session.now(), older_than, out, model_types=types)
+    span = f"{plan.days[0]} to {plan.days[-1]}" if plan.days else "none"
     facts = [
         ("samples", f"older than {counted(older_than, 'day')} (before {moment(plan.before)})"),
-        (f"{by}s", f"{len(plan.periods):,}: {span}"),
-        ("folder", str(out)),
+        ("days (UTC)", f"{len(plan.days):,}: {span}"),
+        ("archive", plan.place.address),
         ("deleted after", "yes, what was read back" if delete else "no"),
     ]
-    record: dict[str, object] = {"folder": out, "before": plan.before, "periods": list(plan.periods)}
+    if plan.earlier:
+        facts.append(("earlier files", f"{len(plan.earlier):,}, which go into partitions, too"))
+    record: dict[str, object] = {"folder": plan.place.address, "before": plan.before, "periods": list(plan.days)}
     if dry_run:
         show_dry_run(terminal, facts, record, json=json)
         return
-    if delete and plan.periods:
+    if delete and plan.days:
         ask_about(terminal, facts, "Archive these samples and delete them from the log?", yes=yes, show=False)
     try:
         with waiting(terminal, "archiving") as shown:
@@ -67,7 +61,7 @@ def archive(
                 on_progress=lambda name, count: shown.show("archiving", f"{name}, {counted(count, 'sample')} so far"),
             )
     except KeyboardInterrupt:
-        terminal.note("Interrupted. Files that are there are whole; the same command goes on from there.")
+        terminal.note("Interrupted. What the index names is whole; the same command goes on from there.")
         raise
     if json:
         terminal.json(
@@ -77,18 +71,21 @@ def archive(
                 "written": done.written,
                 "already_there": done.already,
                 "deleted": done.deleted,
+                "taken_in": done.taken_in,
             }
         )
         return
     terminal.say(
-        f"{counted(done.written, 'sample')} written to {counted(len(done.files), 'file')} in {out},"
+        f"{counted(done.written, 'sample')} written to {counted(len(done.files), 'file')} in {plan.place.address},"
         f" {done.already:,} there already, {done.deleted:,} deleted from the log."
     )
+    if done.taken_in:
+        terminal.say(f"{counted(done.taken_in, 'sample')} of earlier files stand in partitions now.")
 
 
 def unarchive(
     ctx: typer.Context,
-    source: Annotated[Path, typer.Argument(metavar="FILE|FOLDER", help="What `data archive` wrote.")],
+    source: Annotated[str, typer.Argument(metavar="FILE|FOLDER|S3", help="What `data archive` wrote.")],
     include_forgotten: IncludeForgottenOption = False,
     yes: YesOption = False,
     json: JsonOption = False,
@@ -97,7 +94,7 @@ def unarchive(
     from dataclasses import asdict
 
     from reasoning_cli.commands._shared.sample_views import forgotten_lines
-    from reasoning_cli.operations.data.archive import unarchive as put_back
+    from reasoning_cli.operations.data.archive.restore import unarchive as put_back
     from reasoning_cli.terminal.progress import waiting
     from reasoning_cli.terminal.units import counted
 

@@ -125,6 +125,10 @@ class WholeRows:
             brought = [item[child.key] for text in texts for item in json.loads(text)]
             yield child.table, child.key, max((key for key in brought if isinstance(key, int)), default=0)
 
+    def drop(self, sample_id: str) -> None:
+        """Delete a sample with what hangs on it."""
+        self._store.write("DELETE FROM samples WHERE id = ?", (sample_id,))
+
     def delete_unchanged(self, step: Step, hashes: Mapping[int, bytes]) -> int:
         """Delete the samples of these numbers that are still what their hash says; how many went."""
         numbers = json.dumps(list(hashes))

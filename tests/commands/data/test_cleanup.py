@@ -110,7 +110,7 @@ def test_statistics_of_one_type(reasoning: Run, database: Path) -> None:
 
 def test_an_archive_and_back(reasoning: Run, database: Path) -> None:
     pytest.importorskip("pyarrow")
-    archive = ("data", "archive", "--older-than", "30", "-o", "old", "--by", "month")
+    archive = ("data", "archive", "--older-than", "30", "-o", "old")
     assert "deleted after" in reasoning(*archive, "--dry-run").stdout
     assert not Path("old").exists()
     assert reasoning(*archive).stdout.startswith("60 samples written to ")

@@ -14,8 +14,13 @@ from typing import Any
 import pytest
 
 from reasoning_cli.errors import DataError, NotFoundError, UsageError
-from reasoning_cli.operations.data import archive_reader, parquet_pages
-from reasoning_cli.operations.data.archive import plan_archive, run_archive, unarchive
+from reasoning_cli.operations.data import parquet_pages
+from reasoning_cli.operations.data.archive import reader
+from reasoning_cli.operations.data.archive import run as archiving
+from reasoning_cli.operations.data.archive.index import need_index, read_index
+from reasoning_cli.operations.data.archive.place import open_place
+from reasoning_cli.operations.data.archive.restore import unarchive
+from reasoning_cli.operations.data.archive.run import plan_archive, run_archive
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.full_rows import WholeRows
@@ -70,22 +75,26 @@ def everything(store: Store) -> list[dict[str, object]]:
 
 
 def run(store: Store, folder: Path, days: int = 30, **options: object) -> tuple[int, int, int]:
-    period = options.pop("period", "day")
-    done = run_archive(store, plan_archive(store, NOW, days, folder, period=period), NOW, **options)  # type: ignore[arg-type]
+    done = run_archive(store, plan_archive(store, NOW, days, folder), NOW, **options)  # type: ignore[arg-type]
     return done.written, done.already, done.deleted
 
 
-@pytest.mark.parametrize("period", ["day", "month"])
-def test_what_is_archived_comes_back_as_it_was(store: Store, tmp_path: Path, period: str) -> None:
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.parquet"))
+
+
+def test_what_is_archived_comes_back_as_it_was(store: Store, tmp_path: Path) -> None:
     folder = tmp_path / "archive"
     before = everything(store)
     assert any(row["labels"] for row in before) and any(row["attempts"] for row in before)
-    assert run(store, folder, delete=True, period=period) == (9, 0, 9)
-    names = ["2026-08-13.parquet", "2026-08-14.parquet", "2026-10-12.parquet"]
-    assert sorted(one.name for one in folder.iterdir()) == (
-        names if period == "day" else ["2026-08.parquet", "2026-10.parquet"]
-    )
-    assert all(one.stat().st_mode & 0o077 == 0 for one in (folder, *folder.iterdir()))
+    assert run(store, folder, delete=True) == (9, 0, 9)
+    days = ["day=2026-08-13", "day=2026-08-14", "day=2026-10-12"]
+    assert [path.parent.relative_to(folder).parts for path in files(folder)] == [("type=planning", day) for day in days]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (folder, *folder.rglob("*")))
+    index = need_index(open_place(folder), "together")
+    assert [(file.day, file.rows, file.path) for file in index.files] == [
+        (path.parent.name[4:], 3, path.relative_to(folder).as_posix()) for path in files(folder)
+    ]
     assert Samples(store).count() == 3
     assert store.number("SELECT count(*) FROM labels") == store.number("SELECT count(*) FROM attempts") == 1
     back = unarchive(store, folder, NOW)
@@ -100,26 +109,26 @@ def test_archiving_again_writes_only_what_is_new_or_changed(store: Store, tmp_pa
     assert run(store, folder) == (0, 9, 0)
     store.write("UPDATE samples SET label='bad' WHERE id='40-0'")
     assert run(store, folder) == (1, 8, 0)
-    assert (folder / "2026-10-12.2.parquet").exists()
+    assert len(files(folder)) == 3
+    add(store, 40, 4)
+    assert run(store, folder) == (2, 8, 0)  # a label of one that was there is written down, too
+    store.write("DELETE FROM samples WHERE id = '40-3'")
     assert run(store, folder, delete=True) == (0, 9, 9)
-    assert unarchive(store, folder, NOW).added == 9
+    assert unarchive(store, folder, NOW).added == 10
     assert Samples(store).get("40-0").label == "bad"  # type: ignore[union-attr]
 
 
 def test_a_change_between_reading_and_deleting_is_seen(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reasoning_cli.operations.data import archive
+    write = archiving.write_partition
 
-    write = archive._write
-
-    def write_then_change(*arguments: object) -> int:
-        count = write(*arguments)  # type: ignore[arg-type]
-        if "2026-10" in str(arguments[0]):
+    def write_then_change(*arguments: Any) -> Iterator[Any]:
+        yield from write(*arguments)
+        if "2026-10-12" in arguments[2]:
             store.write("UPDATE samples SET label='good' WHERE id='40-0'")
-        return count
 
-    monkeypatch.setattr(archive, "_write", write_then_change)
+    monkeypatch.setattr(archiving, "write_partition", write_then_change)
     assert run(store, tmp_path / "archive", delete=True) == (9, 0, 8)
     assert {one.id for one in Samples(store).iterate()} == {"40-0", "5-0", "5-1", "5-2"}
 
@@ -135,21 +144,122 @@ def test_moments_are_timestamps_and_come_back_to_the_millisecond(store: Store, t
     for moment in far.values():
         odd = pyarrow.Table.from_pylist([{**first, "created_at": moment}], table.schema)
         write(path, odd)
-        assert [row["created_at"] for batch in archive_reader.read_rows(path, columns) for row in batch] == [moment]
+        assert [row["created_at"] for batch in reader.read_rows(path, columns) for row in batch] == [moment]
 
 
-def test_an_archive_whose_moments_are_numbers_is_read_and_not_written_anew(store: Store, tmp_path: Path) -> None:
+def as_before_there_was_an_index(folder: Path) -> list[str]:
+    """Turn an archive into what earlier versions wrote: files of a day or a month, of all types, moments as numbers."""
+    (folder / "index.json").unlink()
+    for path in files(folder):
+        table = parquet.read_table(path, partitioning=None)
+        place = table.column_names.index("created_at")
+        day = path.parent.name[4:]
+        name = (
+            f"{day[:7]}.parquet"
+            if day < "2026-09" and not (folder / f"{day[:7]}.parquet").exists()
+            else f"{day}.parquet"
+        )
+        write(folder / name, table.set_column(place, "created_at", table["created_at"].cast(pyarrow.int64())))
+        path.unlink()
+    return sorted(path.name for path in files(folder))
+
+
+def test_files_of_earlier_versions_come_back_and_are_taken_into_partitions(store: Store, tmp_path: Path) -> None:
     folder = tmp_path / "archive"
     before = everything(store)
-    assert run(store, folder) == (9, 0, 0)
-    for path in folder.iterdir():
-        table = parquet.read_table(path)
-        place = table.column_names.index("created_at")
-        write(path, table.set_column(place, "created_at", table["created_at"].cast(pyarrow.int64())))
-        assert parquet.read_schema(path).field("created_at").type == pyarrow.int64()
-    assert run(store, folder, delete=True) == (0, 9, 9)
-    assert unarchive(store, folder, NOW).added == 9
+    run(store, folder, delete=True)
+    assert as_before_there_was_an_index(folder) == ["2026-08-14.parquet", "2026-08.parquet", "2026-10-12.parquet"]
+    assert read_index(open_place(folder), "together") is None
+    back = unarchive(store, folder, NOW)
+    assert (back.files, back.added) == (3, 9)
     assert everything(store) == before
+    store.write("UPDATE samples SET label='bad' WHERE id='40-0'")
+    done = run_archive(store, plan_archive(store, NOW, 30, folder), NOW, delete=True)
+    assert (done.taken_in, done.written, done.already, done.deleted) == (9, 1, 8, 9)
+    assert [path.parent.name for path in files(folder)] == ["day=2026-08-13", "day=2026-08-14", "day=2026-10-12"]
+    assert unarchive(store, folder, NOW).added == 9
+    assert Samples(store).get("40-0").label == "bad"  # type: ignore[union-attr]
+
+
+def test_a_partition_that_is_torn_or_edited_is_refused_by_its_name(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "archive"
+    run(store, folder, delete=True)
+    before, torn = everything(store), files(folder)[1]
+    whole = torn.read_bytes()
+    for content in (whole[: len(whole) // 2], whole[:200] + bytes([whole[200] ^ 1]) + whole[201:], None):
+        torn.unlink() if content is None else torn.write_bytes(content)
+        with pytest.raises(
+            DataError, match=r"the partition `type=planning/day=2026-08-14/\w+\.parquet` of .*archive` (has|is)"
+        ):
+            unarchive(store, folder, NOW)
+        torn.write_bytes(whole)
+        store.write("DELETE FROM samples WHERE id LIKE '100-%'")  # of the day before, which is whole
+        assert everything(store) == before
+    assert unarchive(store, folder, NOW).added == 9
+    index = folder / "index.json"
+    for change in (("planning", "else"), ('"rows": 3', '"rows": 4'), ("type=", "../type="), ("{", "")):
+        text = index.read_text()
+        index.write_text(text.replace(*change))
+        with pytest.raises(DataError, match=r"the index of the archive in .* is damaged"):
+            unarchive(store, folder, NOW)
+        index.write_text(text)
+
+
+def test_a_run_that_is_cut_off_leaves_what_is_whole_and_goes_on(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it stops: in the log or in the archive every sample still is, and nothing is left over in the end."""
+    before = everything(store)
+    for step in ("write_partition", "write_index", "_delete"):
+        folder = tmp_path / step
+        usual, calls = getattr(archiving, step), 0
+
+        def killed(*arguments: Any, usual: Any = usual) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == 2:
+                raise KeyboardInterrupt
+            return usual(*arguments)
+
+        with monkeypatch.context() as cut:
+            cut.setattr(archiving, "_PENDING_PARTITIONS", 1)
+            cut.setattr(archiving, step, killed)
+            with pytest.raises(KeyboardInterrupt):
+                run(store, folder, delete=True)
+        with open_store(tmp_path / f"{step}.db") as other:
+            unarchive(other, folder, NOW)
+            assert {row["id"] for row in everything(other) + everything(store)} == {row["id"] for row in before}, step
+        (folder / "type=planning/day=2026-08-13/00000000000000000000.parquet").write_bytes(
+            b"left by one that was killed"
+        )
+        written, already, deleted = run(store, folder, delete=True)
+        assert written + already == deleted and Samples(store).count() == 3
+        assert len(files(folder)) == 3
+        unarchive(store, folder, NOW)
+        assert everything(store) == before
+
+
+def test_another_log_s_archive_is_left_alone(store: Store, tmp_path: Path) -> None:
+    run(store, tmp_path / "archive")
+    with open_store(tmp_path / "other.db") as other:
+        add(other, 50)
+        with pytest.raises(UsageError, match="another training log"):
+            run(other, tmp_path / "archive", delete=True)
+        assert Samples(other).count() == 3
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("gs://bucket/x", "cannot hold datasets"),
+        ("s3://key:secret@bucket/x", "keys do not belong"),
+        ("s3:///x", "cannot hold"),
+    ],
+)
+def test_addresses_that_are_no_place(store: Store, address: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words) as refused:
+        plan_archive(store, NOW, 30, address)
+    assert "secret" not in str(refused.value)
 
 
 def test_numbers_that_were_given_anew_are_no_hindrance(store: Store, tmp_path: Path) -> None:
@@ -166,8 +276,8 @@ def test_numbers_that_were_given_anew_are_no_hindrance(store: Store, tmp_path: P
 def test_what_is_no_archive_of_ours_is_refused(store: Store, tmp_path: Path) -> None:
     folder = tmp_path / "archive"
     run(store, folder)
-    whole = (folder / "2026-10-12.parquet").read_bytes()
-    (folder / "2026-10-13.parquet").write_bytes(whole[: len(whole) // 2])
+    [*_, last] = files(folder)
+    (folder / "2026-10-13.parquet").write_bytes(last.read_bytes()[:400])
     before = everything(store)
     with pytest.raises(DataError, match="cannot be read"):
         unarchive(store, folder, NOW)
@@ -178,7 +288,7 @@ def test_what_is_no_archive_of_ours_is_refused(store: Store, tmp_path: Path) -> 
     with pytest.raises(NotFoundError):
         unarchive(store, tmp_path / "empty", NOW)
     with open_store(tmp_path / "sandbox.db", "sandbox") as other, pytest.raises(DataError, match="never mix"):
-        unarchive(other, folder / "2026-10-12.parquet", NOW)
+        unarchive(other, last, NOW)
 
 
 @pytest.mark.parametrize("days", [0, -3, 10**9])
@@ -193,8 +303,8 @@ def test_days_that_are_none_and_folders_that_are_files(store: Store, tmp_path: P
 def archived(store: Store, folder: Path) -> tuple[Path, Any]:
     """A file of the archive, and what it holds."""
     run(store, folder)
-    path = folder / "2026-10-12.parquet"
-    return path, parquet.read_table(path)
+    [*_, path] = files(folder)
+    return path, parquet.read_table(path, partitioning=None)
 
 
 def write(path: Path, table: Any, **options: Any) -> None:
@@ -219,7 +329,7 @@ MEASURE = """
 import resource, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from reasoning_cli.operations.data.archive import plan_archive, unarchive
+from reasoning_cli.operations.data.archive.restore import unarchive
 from reasoning_cli.store.open import open_store
 def most(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 with open_store(Path(sys.argv[1])) as store:
@@ -265,7 +375,7 @@ def test_rows_that_are_read_a_few_at_a_time_are_the_same(
     with open_store(tmp_path / "other.db") as other:
         assert unarchive(other, big, NOW).added == 50
         assert {one.prompt for one in Samples(other).iterate()} == {"y" * 20_000}
-    sizes = [len(part) for part in archive_reader.read_rows(big, WholeRows(store).columns)]
+    sizes = [len(part) for part in reader.read_rows(big, WholeRows(store).columns)]
     assert (set(sizes), sum(sizes)) == ({1, 2}, 50)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from reasoning_cli.operations.data.archive import plan_archive, run_archive, unarchive
+from reasoning_cli.operations.data.archive.restore import unarchive
+from reasoning_cli.operations.data.archive.run import plan_archive, run_archive
 from reasoning_cli.operations.data.erasure import Request, plan_forget, run_forget
 from reasoning_cli.operations.data.ingest.elizaos_logs import read_row
 from reasoning_cli.operations.data.ingest.pipeline import ImportReport
@@ -157,7 +158,7 @@ def test_an_archive_does_not_bring_it_back(store: Store, tmp_path: Path) -> None
     take(store, *decisions())
     folder, count = tmp_path / "archive", Samples(store).count()
     later = NOW + timedelta(days=3650)
-    run_archive(store, plan_archive(store, later, 30, folder, period="month"), later)
+    run_archive(store, plan_archive(store, later, 30, folder), later)
     gone = stored(store)[0]
     assert forget(store, sample_id=gone.id) == 1
     back = unarchive(store, folder, NOW)
