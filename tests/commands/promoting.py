@@ -36,21 +36,15 @@ HANGS = "hangs"
 CONTRARY = GOOD.replace("<actions>REPLY</actions>", "<actions>IGNORE</actions>")
 
 
-@dataclass
-class World:
-    """`says` is what each model says, by the name of its model: a text, or a status as a number. `statuses` are what
-    the agents got."""
+@dataclass(kw_only=True)
+class Agents:
+    """Who asks a gateway at `url`. `statuses` and `texts` are what they got, `sources` who answered."""
 
-    service: Service
     gateway: Gateway
-    original: Provider
-    model: Provider
     url: str
-    says: dict[str, str]
     statuses: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
-    on_pause: Callable[[], None] = lambda: None
-    decisions_a_pause: int = 10
+    sources: list[str] = field(default_factory=list)
     people: Iterator[int] = field(default_factory=lambda: itertools.cycle(range(97)))
 
     def ask(self, count: int) -> None:
@@ -61,9 +55,22 @@ class World:
                 answer = agent.post(PATHS["chat"], json=body)
                 self.statuses.append(answer.status_code)
                 self.texts.append(answer.text)
+                self.sources.append(answer.headers.get("x-reasoning-source", "original"))
         until(lambda: not self.gateway.shadows, "the end of what goes on beside")
         figures = self.gateway.recorder.figures
         until(lambda: figures.stored + figures.dropped + figures.unreadable == len(self.statuses), "the log")
+
+
+@dataclass(kw_only=True)
+class World(Agents):
+    """`says` is what each model says, by the name of its model: a text, or a status as a number."""
+
+    service: Service
+    original: Provider
+    model: Provider
+    says: dict[str, str]
+    on_pause: Callable[[], None] = lambda: None
+    decisions_a_pause: int = 10
 
     def pause(self, seconds: float) -> None:
         """What happens while the program sleeps: Together's clock goes on, and agents decide."""
@@ -97,7 +104,18 @@ def world(service: Service, home: Path, upstream: str | None = None) -> Iterator
             await answering.whole(200, canned.chat_answer(said))
 
     original, model = Provider(canned.original), Provider(handler)
-    stores = threading.local()
+    try:
+        with gateway_at(home, f"{upstream or original.url}/v1", model.url) as (gateway, url):
+            yield World(gateway=gateway, url=url, service=service, original=original, model=model, says=says)
+    finally:
+        original.close()
+        model.close()
+
+
+@contextlib.contextmanager
+def gateway_at(home: Path, above: str, together_url: str) -> Iterator[tuple[Gateway, str]]:
+    """A gateway that reads the real settings and slots of `home` whenever its book looks, and its address."""
+    database, stores = home / "reasoning.db", threading.local()
 
     def read() -> View:
         if not hasattr(stores, "store"):
@@ -107,9 +125,8 @@ def world(service: Service, home: Path, upstream: str | None = None) -> Iterator
         # The service's clock is ahead of ours.
         seen = [one.state_at for one in Deployments(stores.store).live()]
         slots = read_slots(
-            settings, stores.store, max([*seen, datetime.now(UTC)]), together_url=model.url, together_key="key"
+            settings, stores.store, max([*seen, datetime.now(UTC)]), together_url=together_url, together_key="key"
         )
-        above = f"{upstream or original.url}/v1"
         return View(slots, above, above)
 
     book = Book(read)
@@ -122,14 +139,11 @@ def world(service: Service, home: Path, upstream: str | None = None) -> Iterator
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     until(lambda: server.started, "the gateway")
-    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     try:
-        yield World(service, gateway, original, model, url, says)
+        yield gateway, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(60)
-        original.close()
-        model.close()
 
 
 def _model_of(database: Path, name: str) -> str:

@@ -105,10 +105,8 @@ TYPED: tuple[tuple[str, tuple[int, str]], ...] = (
     ("train download 1 -o weights.tar.zst", (5, "error: there is no training run or job `1`")),
     ("train rollback planning --yes", (5, "error: no model was promoted to planning")),
     ("train rollback should-respond --yes", (5, "error: no model was promoted to should-respond")),
-    (
-        "train promote should-respond --yes",
-        (1, "error: should-respond is answered by a model that is served elsewhere"),
-    ),
+    ("train promote should-respond --dry-run --force", (0, "")),
+    ("train promote should-respond --yes", (6, "error: `local/smol` is not promoted to should-respond")),
     ("train promote planning --yes", (5, "")),
     ("train auto should-respond --yes", (1, "error: should-respond is answered by a model that is served elsewhere")),
     ("train start should-respond --engine head --yes", (1, "error: ")),

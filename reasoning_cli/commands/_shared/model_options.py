@@ -45,6 +45,10 @@ WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until i
 TimeoutOption = Annotated[
     str | None, typer.Option("--timeout", metavar="30m", help="Give up waiting after this long; nothing is undone.")
 ]
+ServerOption = Annotated[
+    str | None,
+    typer.Option("--server", metavar="URL", help="Your own server that serves it, where that is not the slot's."),
+]
 StepsOption = Annotated[
     str | None, typer.Option("--steps", metavar="10,50,100", help="Shares of the traffic for the new model, in turn.")
 ]

@@ -48,7 +48,7 @@ def plan_facts(plan: PromotionPlan) -> list[tuple[str, str]]:
         ("promote", f"{candidate.name}  to  {spell_model_type(plan.model_type)}{run}"),
         ("now", f"{now} answers"),
         ("steps", f"{shares} of the users; each for {for_long}"),
-        ("back", _promise(plan.promise, request.hold)),
+        ("back", promise_text(plan.promise, request.hold)),
         ("asked in", f"the {plan.form} form of prompts"),
         ("loser", _loser(plan)),
     ]
@@ -65,7 +65,8 @@ def _loser(plan: PromotionPlan) -> str:
     return f"the candidate is {end} if it goes back; the original is nothing to stop"
 
 
-def _promise(promise: Promise, hold: int) -> str:
+def promise_text(promise: Promise, hold: int) -> str:
+    """When it goes back by itself."""
     contrary = f", {promise.contrary} if it decides the contrary" if promise.contrary is not None else ""
     return (
         f"by itself after {promise.broken} answers in a row that are no good; within {promise.half_broken} decisions if"
@@ -80,7 +81,7 @@ def promise_lines(promotion: Promotion) -> list[str]:
 
     hold = int(str(promotion.plan["hold"]))
     found = promise(gate_of(promotion), len(percents(promotion)), hold)
-    return [f"It goes back {_promise(found, hold)}."]
+    return [f"It goes back {promise_text(found, hold)}."]
 
 
 def plan_record(plan: PromotionPlan) -> dict[str, object]:

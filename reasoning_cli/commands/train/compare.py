@@ -66,7 +66,7 @@ def compare(
     session, chosen = session_of(ctx), parse_model_type(model_type)
     span = filter_of(session, None, None, None, None, None, None, since, until)
     server = own_server(session.settings, chosen)
-    own = server.model if server is not None else None
+    own = _model_of_server(session, chosen, server.model, model) if server is not None else None
     if model is None and own is None:
         model = _head_alone(session, chosen)
     if is_head(model):
@@ -87,6 +87,18 @@ def compare(
             if found.verdict is not Verdict.UNDECIDED:
                 return
             session.sleep(pause)
+
+
+def _model_of_server(session: Session, model_type: str, in_slot: str, typed: str | None) -> str:
+    """Which model of the operator's own server is meant: what was typed where it was ever on its way into the slot,
+    else the one on its way now, else the slot's."""
+    from reasoning_cli.store.promote.promotions import Promotions
+
+    came = [promotion for promotion in Promotions(session.store).all(model_type) if promotion.server is not None]
+    known = {str(name) for promotion in came for name in (promotion.model, promotion.plan.get("old_model")) if name}
+    if typed in known:
+        return str(typed)
+    return next((promotion.model for promotion in came if promotion.finished_at is None), in_slot)
 
 
 def _head_alone(session: Session, model_type: str) -> str | None:

@@ -11,6 +11,7 @@ import typer
 
 from reasoning_cli.commands._shared.completion import complete_model_types, complete_names
 from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
+from reasoning_cli.commands._shared.model_options import ServerOption
 from reasoning_cli.commands._shared.options import (
     DryRunOption,
     FormatOption,
@@ -60,6 +61,7 @@ def evaluate(
             autocompletion=complete_names,
         ),
     ] = None,
+    server: ServerOption = None,
     dataset: Annotated[
         Path | None, typer.Option("--dataset", metavar="FILE", help="JSON lines as `data export` writes them.")
     ] = None,
@@ -121,6 +123,7 @@ def evaluate(
         session,
         parse_model_type(model_type),
         tuple(model or (model_type,)),
+        server,
         dataset,
         (limit, sample, seed, holdout),
         (since, until, agent, room, source, label, decision),
@@ -246,6 +249,7 @@ def _request(
     session: Session,
     model_type: str,
     models: tuple[str, ...],
+    server: str | None,
     dataset: Path | None,
     which: tuple[int | None, int | None, int, bool],
     filters: tuple[str | None, ...],
@@ -256,7 +260,7 @@ def _request(
 
     from reasoning_cli import settings as s
     from reasoning_cli.commands._shared.sample_options import filter_of
-    from reasoning_cli.operations.deploy.own_server import own_servers
+    from reasoning_cli.operations.deploy.own_server import own_servers, server_at
     from reasoning_cli.operations.evaluate.sampling import EvaluateRequest, Weights
 
     limit, sample, seed, holdout = which
@@ -264,7 +268,10 @@ def _request(
     if dataset is not None and (limit is not None or any(filters)):
         raise UsageError("--dataset names the decisions; filters are for those of the log", "leave one of them out")
     wanted = filter_of(session, [model_type], agent, room, source, label, decision, since, until)
-    get = session.settings.get
+    get, servers = session.settings.get, own_servers(session.settings)
+    if server is not None:
+        others = (other for other in servers if other.model_type != model_type)
+        servers = (server_at(session.settings, model_type, server), *others)
     return EvaluateRequest(
         model_type=model_type,
         models=models,
@@ -277,7 +284,7 @@ def _request(
         sample=sample,
         seed=seed,
         weights=Weights(*weights),
-        servers=own_servers(session.settings),
+        servers=servers,
         heads=session.settings.paths.heads,
         # In the form of when there were no others, so that an evaluation made then is still known.
         typed=repr(filters if room or source or decision else (since, until, agent, label)),

@@ -25,12 +25,13 @@ def history(
     quiet: QuietOption = False,
 ) -> None:
     """Every model that answered or was on its way: when, how often, trained on what, judged how, and by whom."""
+    from reasoning_cli.operations.deploy.heads import models_without_deployment
     from reasoning_cli.operations.promote.history import history
     from reasoning_cli.terminal.listing import Listing
 
     session = session_of(ctx)
     wanted = [parse_model_type(model_type)] if model_type else list(MODEL_TYPES)
-    found = history(session.store, wanted)
+    found = history(session.store, wanted, models_without_deployment(session.settings))
     listing = Listing(history_columns(), found, id=lambda tenure: tenure.deployment_key or tenure.model)
     empty = "No model of yours has answered anything yet: `reasoning train promote TYPE` lets one in."
     session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty=empty)

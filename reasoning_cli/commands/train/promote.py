@@ -12,6 +12,7 @@ from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.completion import complete_names
 from reasoning_cli.commands._shared.confirm import ask_about, show_dry_run
 from reasoning_cli.commands._shared.model_options import (
+    ServerOption,
     TimeoutOption,
     TypeArgument,
     parse_steps,
@@ -20,7 +21,12 @@ from reasoning_cli.commands._shared.model_options import (
 )
 from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, KeepOption, YesOption, typed
 from reasoning_cli.commands._shared.session import Session, session_of
-from reasoning_cli.commands.train._promote_head import head_of_run, promote_head, roll_head_back
+from reasoning_cli.commands.train._promote_local import (
+    head_of_run,
+    promote_head,
+    promote_on_server,
+    roll_local_back,
+)
 from reasoning_cli.errors import ExitCode, ReasoningError, UsageError
 from reasoning_cli.values import Mode, is_head, parse_duration, parse_model_type, spell_model_type
 
@@ -48,6 +54,7 @@ def promote(
             autocompletion=complete_names,
         ),
     ] = None,
+    server: ServerOption = None,
     gate: GateOption = None,
     steps: Annotated[
         str | None, typer.Option("--steps", metavar="10,50,100", help="Its shares of the users, in percent.")
@@ -76,6 +83,7 @@ def promote(
     """
     from reasoning_cli.commands.train._promote_views import promise_lines
     from reasoning_cli.operations.promote.controller import in_hand
+    from reasoning_cli.operations.promote.own_server import goes_to_own_server
     from reasoning_cli.store.promote.promotions import WATCHED, Promotions
 
     session, chosen = session_of(ctx), parse_model_type(model_type)
@@ -85,6 +93,9 @@ def promote(
     going = Promotions(session.store).going(chosen)
     if is_head(to or (going.model if going is not None else None)):
         promote_head(session, request, gate, going, force=force, yes=yes, dry_run=dry_run, json=json)
+        return
+    if goes_to_own_server(session.settings, chosen, going, server):
+        promote_on_server(session, request, gate, going, server, force=force, yes=yes, dry_run=dry_run, json=json)
         return
     if dry_run and (going is None or going.stage not in WATCHED):
         _begin(session, request, gate, limit, going, force=force, yes=yes, dry_run=True, json=json)
@@ -119,6 +130,7 @@ def rollback(
 ) -> None:
     """Go back to what answered before the last promotion: its model and its mode, or the original."""
     from reasoning_cli.commands.train._promote_views import back_facts, promotion_record, sent_back_lines
+    from reasoning_cli.operations.promote.controller import moves_of
     from reasoning_cli.operations.promote.rollback import plan_back, run_back
     from reasoning_cli.store.promote.promotions import Promotions
     from reasoning_cli.terminal.progress import waiting
@@ -126,8 +138,9 @@ def rollback(
     session, chosen = session_of(ctx), parse_model_type(model_type)
     limit = read_timeout(session, timeout)
     terminal, name = session.terminal, spell_model_type(chosen)
-    if (latest := Promotions(session.store).latest(chosen)) is not None and is_head(latest.model):
-        roll_head_back(session, latest, yes=yes, dry_run=dry_run, json=json)
+    latest = Promotions(session.store).latest(chosen)
+    if latest is not None and (moves := moves_of(latest)) is not None:
+        roll_local_back(session, moves, latest, yes=yes, dry_run=dry_run, json=json)
         return
     plan = plan_back(session.client, session.store, session.limits, chosen)
     if dry_run:
@@ -227,12 +240,11 @@ def _plan(
     from reasoning_cli.operations.evaluate.gate_rules import read_gate
     from reasoning_cli.operations.promote.evidence import find_evidence
     from reasoning_cli.operations.promote.gate import judge, rules_of_watch
-    from reasoning_cli.operations.promote.plan import answering, find_candidate, plan_promotion, refuse_own_server
+    from reasoning_cli.operations.promote.plan import answering, find_candidate, plan_promotion
     from reasoning_cli.operations.promote.transitions import gate_of, percents
     from reasoning_cli.store.deploy.deployments import Deployments
 
     store, settings, model_type = session.store, session.settings, request.model_type
-    refuse_own_server(settings, model_type)  # before anybody is asked for
     if not session.is_without_together:
         refresh(session.client, store)  # what is stopped by now answers nobody
     gate = read_gate(gate_file, model_type)

@@ -11,7 +11,7 @@ from reasoning_cli import settings as s
 from reasoning_cli.engines.head.model import SUFFIX, Head
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.costs.ledger import Usage
-from reasoning_cli.operations.deploy.own_server import engine_name
+from reasoning_cli.operations.deploy.own_server import engine_name, own_server
 from reasoning_cli.operations.deploy.slots import HEAD_PLACE, HEAD_TYPE, HeadSlot, SlotNow
 from reasoning_cli.operations.deploy.status import HeadStatus, ModelStatus
 from reasoning_cli.operations.deploy.switch import Switch, enabling
@@ -19,7 +19,7 @@ from reasoning_cli.paths import Paths
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.serving.heads import Heads
-from reasoning_cli.values import HEAD_PREFIX, Mode, PromptForm, spell_model_type
+from reasoning_cli.values import HEAD_PREFIX, MODEL_TYPES, Mode, PromptForm, spell_model_type
 
 # The newest file of each path that was read, known by its place on the disk, size and time.
 _Identity = tuple[int, int, int]
@@ -40,6 +40,16 @@ def head_in_line(settings: Settings) -> str | None:
     """The model of the head in line, `head/NAME`, whether or not it can answer; None where there is none."""
     name = settings.get(s.HEAD)
     return f"{HEAD_PREFIX}{name}" if name and HEAD_PLACE in (settings.get(s.LINE) or ()) else None
+
+
+def models_without_deployment(settings: Settings) -> dict[str, list[str]]:
+    """What answers each type by the settings alone: the head in line, and what the operator's own server serves."""
+    head = head_in_line(settings)
+    return {
+        model_type: [name for name in (server and server.model, head if model_type == HEAD_TYPE else None) if name]
+        for model_type in MODEL_TYPES
+        for server in (own_server(settings, model_type),)
+    }
 
 
 def in_line(settings: Settings, store: Store, slots: Mapping[str, SlotNow]) -> Mapping[str, SlotNow]:

@@ -4,7 +4,7 @@ brings (`TYPE.engine`), which is asked for what, and with which key."""
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -120,6 +120,23 @@ def own_server(settings: Settings, model_type: str) -> OwnServer | None:
 def own_servers(settings: Settings) -> tuple[OwnServer, ...]:
     """Those of all slots."""
     return tuple(server for model_type in MODEL_TYPES if (server := own_server(settings, model_type)) is not None)
+
+
+def server_at(settings: Settings, model_type: str, url: str) -> OwnServer:
+    """Another server than the slot's, or the slot's own where that is the address. The key of the slot is for its own
+    server alone; how many questions another takes at once is not known. Raises UsageError for what is no address."""
+    url = str(s.as_written(s.PROVIDER_URL[model_type], url)).rstrip("/")
+    own = own_server(settings, model_type)
+    if own is not None and is_same_server(own.url, url):
+        return replace(own, url=url)
+    model, most = settings.get(s.MODEL[model_type]), settings.get(s.MAX_TOKENS[model_type])
+    return OwnServer(model_type, url, None, model, most, max_tokens_name=settings.get(s.MAX_TOKENS_NAME[model_type]))
+
+
+def is_same_server(url: str | None, other: str | None) -> bool:
+    """Whether two addresses lead to one server: what is set for the one holds for the other."""
+    first, second = urlsplit(url or ""), urlsplit(other or "")
+    return (first.scheme, first.hostname, first.port) == (second.scheme, second.hostname, second.port)
 
 
 def named_server(servers: tuple[OwnServer, ...], name: str, model_type: str) -> OwnServer | None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli import settings as s
 from reasoning_cli.operations.costs.budget import read_limits, standings
-from reasoning_cli.operations.deploy.own_server import OwnServer, own_server
+from reasoning_cli.operations.deploy.own_server import OwnServer, is_same_server, own_server
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.rollouts import Replacement, Replacements
-from reasoning_cli.store.promote.promotions import Promotions
+from reasoning_cli.store.promote.promotions import Promotion, Promotions
 from reasoning_cli.store.train.auto_loops import TRYING, Loops
 from reasoning_cli.values import MODEL_TYPES, Mode, PromptForm, TokenLimit
 
@@ -125,7 +125,7 @@ class CandidateSlot(SlotNow):
 
     @property
     def circuit(self) -> str:
-        return f"{self.model_type} {self.deployment_key}"
+        return f"{self.model_type} {self.deployment_key or self.model}"
 
 
 def read_slots(
@@ -156,9 +156,11 @@ def read_slots(
 def _with_candidate(store: Store, slot: SlotNow) -> SlotNow:
     """The slot with its canary. Each is then named so that its own deployment answers, and whose
     answer it was is known: where two share an endpoint, the split of that would choose."""
+    promotion = Promotions(store).going(slot.model_type)
+    if slot.own_server and promotion is not None and promotion.server is not None:
+        return _with_served_candidate(slot, promotion)
     if slot.deployment_key is None:
         return slot
-    promotion = Promotions(store).going(slot.model_type)
     loop = Loops(store).get(slot.model_type)
     tried = loop is not None and loop.step in TRYING
     slot = replace(slot, watched=tried or (promotion is not None and promotion.stage == "watching"))
@@ -179,6 +181,21 @@ def _with_candidate(store: Store, slot: SlotNow) -> SlotNow:
     if candidate.closed == closed_by(old.state):
         candidate = replace(candidate, closed=None)  # that is the other's state
     return replace(slot, candidate=SlotCandidate(candidate, going.percent))
+
+
+def _with_served_candidate(slot: SlotNow, promotion: Promotion) -> SlotNow:
+    """The slot with a model that comes in beside its own, from the same server or another, which gets no key of it."""
+    if promotion.stage not in ("watching", "finishing"):
+        return slot
+    slot = replace(slot, watched=promotion.stage == "watching")
+    if not promotion.plan.get("old_answers") or slot.model != promotion.plan.get("old_model"):
+        return slot  # its own model is the one on its way, or another that somebody has set since
+    there = {name: getattr(slot, name) for name in SlotNow.__dataclass_fields__}
+    there |= {"model": promotion.model, "prompt_form": PromptForm(str(promotion.plan["prompt_form"]))}
+    if not is_same_server(slot.url, promotion.server):
+        there |= {"api_key": None, "parallel": None}
+    candidate = CandidateSlot(**there | {"url": promotion.server})
+    return replace(slot, candidate=SlotCandidate(candidate, promotion.percent))
 
 
 def _own_name(record: DeploymentRecord, going: Replacement, other: DeploymentRecord) -> str | None:

@@ -109,7 +109,7 @@ def find_candidate(
         return _of_run(store, name, run, own, form, prices)
     if name == ORIGINAL:
         raise UsageError("the original's answers are always shown", "`--model` names a model to compare with them")
-    if "/" in name and own is not None:
+    if own is not None:
         return _of_server(store, own, name, form, prices)
     if "/" in name:
         return Candidate(name, name, form, name, price=prices.get(name))

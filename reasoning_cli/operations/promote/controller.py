@@ -22,8 +22,11 @@ from reasoning_cli.operations.deploy.rollout import move
 from reasoning_cli.operations.deploy.wait import try_answer, wait_for
 from reasoning_cli.operations.promote.context import PromotionContext
 from reasoning_cli.operations.promote.guardrails import Look, may_go_on, watch
-from reasoning_cli.operations.promote.head import HeadContext, look_at_head
+from reasoning_cli.operations.promote.head import HEAD_MOVES
+from reasoning_cli.operations.promote.own_server import SERVER_MOVES
 from reasoning_cli.operations.promote.plan import PromotionPlan
+from reasoning_cli.operations.promote.stepping import LocalContext, Moves
+from reasoning_cli.operations.promote.stepping import look as look_at_local
 from reasoning_cli.operations.promote.transitions import (
     applied,
     changed_meanwhile,
@@ -207,9 +210,9 @@ def watch_promotions(context: PromotionContext) -> list[Look]:
         with in_hand(context.store, model_type) as mine:
             if not mine:
                 continue
-            if is_head(promotion.model):
-                seen = look_at_head(HeadContext(context.store, context.settings, context.now, context.actor), promotion)
-                looks.append(Look(seen.promotion, seen.seen, seen.message))
+            if (moves := moves_of(promotion)) is not None:
+                local = LocalContext(context.store, context.settings, context.now, context.actor)
+                looks.append(look_at_local(local, moves, promotion))
                 continue
             try:
                 looks.append(look(context, promotion))
@@ -217,6 +220,13 @@ def watch_promotions(context: PromotionContext) -> list[Look]:
                 log.info("the promotion of %s waits: %s", promotion.model, problem.message)
                 looks.append(Look(promotion))
     return looks
+
+
+def moves_of(promotion: Promotion) -> Moves | None:
+    """What a promotion that is in the settings alone does at its steps; None of one at Together."""
+    if is_head(promotion.model):
+        return HEAD_MOVES
+    return SERVER_MOVES if promotion.server is not None else None
 
 
 def in_hand(store: Store, model_type: str) -> AbstractContextManager[Hold | None]:

@@ -27,16 +27,24 @@ def find_evidence(
     """All that is known. `old` is the model that answers now, None where the original does."""
     evidence = Evidence(baseline=old.model_name if old is not None else None)
     if (record := _latest(store, model_type, candidate)) is not None and record.report is not None:
-        evidence = _of_evaluation(store, evidence, record, candidate, old)
+        evidence = _of_evaluation(store, evidence, record, candidate, evidence.baseline)
     return _with_live(evidence, store, model_type, candidate, old, gate, now)
 
 
 def of_head(store: Store, model: str, gate: Gate, now: datetime) -> Evidence:
     """What is known of a head, which has no deployment: it is held against the original."""
-    candidate, evidence = Candidate(model, None, None, model), Evidence()
-    model_type = HEAD_TYPE
-    if (record := _latest(store, model_type, candidate)) is not None and record.report is not None:
-        evidence = _of_evaluation(store, evidence, record, candidate, None)
+    return of_undeployed(store, HEAD_TYPE, model, None, None, gate, now)
+
+
+def of_undeployed(
+    store: Store, model_type: str, model: str, server: str | None, old: str | None, gate: Gate, now: datetime
+) -> Evidence:
+    """What is known of a model without a deployment: a head, or what the operator's own `server` serves, where it was
+    asked there. `old` is the model that answers now, None where the original does."""
+    candidate, evidence = Candidate(model, None, None, model), Evidence(baseline=old)
+    record = Evaluations(store).latest(model_type, model, server)
+    if record is not None and record.report is not None:
+        evidence = _of_evaluation(store, evidence, record, candidate, old)
     request = CompareRequest(model_type, against=ORIGINAL, alpha=gate.alpha_percent / 100, own_model=model)
     first = compare_live(store, request, gate, now).questions[0].finding
     return replace(evidence, live=first.verdict, live_decisions=first.trials) if first.trials else evidence
@@ -59,14 +67,14 @@ def _latest(store: Store, model_type: str, candidate: Candidate) -> EvaluationRe
 
 
 def _of_evaluation(
-    store: Store, evidence: Evidence, record: EvaluationRecord, candidate: Candidate, old: DeploymentRecord | None
+    store: Store, evidence: Evidence, record: EvaluationRecord, candidate: Candidate, old: str | None
 ) -> Evidence:
     assert record.report is not None
     report = read_report(record.report)
     own = _own(report, candidate)
     if own is None:
         return evidence
-    other = old.model_name if old is not None else ORIGINAL
+    other = old or ORIGINAL
     baseline = next((model.name for model in report.models if model.name == other or model.model_name == other), None)
     names = [ORIGINAL, *(model.name for model in report.models if model.name != ORIGINAL)]
     return replace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -14,6 +14,7 @@ from reasoning_cli.store.evaluate.evaluations import Evaluations
 from reasoning_cli.store.promote.promotions import Promotion, Promotions
 from reasoning_cli.store.serving.online_answers import Served, served
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
+from reasoning_cli.values import is_head
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,15 @@ class Tenure:
         return self.first or (self.promotion.started_at if self.promotion is not None else None)
 
 
-def history(store: Store, model_types: Sequence[str]) -> list[Tenure]:
-    """All that models of ours did in the slots of these types, the oldest first."""
-    found = [tenure for model_type in model_types for tenure in _of_type(store, model_type)]
+def history(store: Store, model_types: Sequence[str], undeployed: Mapping[str, Sequence[str]]) -> list[Tenure]:
+    """All that models of ours did in the slots of these types, the oldest first. `undeployed` are those without
+    a deployment that are in a slot now: a head in line, and what the operator's own server serves."""
+    every = [_of_type(store, model_type, undeployed.get(model_type, ())) for model_type in model_types]
+    found = [tenure for of_type in every for tenure in of_type]
     return sorted(found, key=lambda tenure: (tenure.began is None, tenure.began))
 
 
-def _of_type(store: Store, model_type: str) -> list[Tenure]:
+def _of_type(store: Store, model_type: str, undeployed: Sequence[str]) -> list[Tenure]:
     deployments = [*Deployments(store).all(), *Deployments(store).riders()]
     by_key = {deployment.key: deployment for deployment in deployments}
     in_slot = Deployments(store).serving(model_type)
@@ -72,20 +75,26 @@ def _of_type(store: Store, model_type: str) -> list[Tenure]:
                 decisions=known.decisions + row.decisions,
             )
     for promotion in Promotions(store).all(model_type):
-        name = promotion.model_key or f"promotion {promotion.number}"
+        is_undeployed = promotion.server is not None or is_head(promotion.model)
+        name = promotion.model_key or (promotion.model if is_undeployed else f"promotion {promotion.number}")
         known = tenures.get(name) or Tenure(model_type, promotion.model, promotion.model_key, None, None, 0, False)
         if known.promotion is not None:  # the same deployment once more
             name = f"promotion {promotion.number}"
             known = replace(known, first=None, last=None, decisions=0)
         tenures[name] = replace(known, promotion=promotion)
-    return [
-        _known(store, replace(tenure, now=_is_now(tenure, in_slot, by_key)), by_key.get(tenure.deployment_key or ""))
-        for tenure in tenures.values()
-    ]
+    found = [replace(tenure, now=_is_now(tenure, in_slot, by_key, undeployed)) for tenure in tenures.values()]
+    return [_known(store, tenure, by_key.get(tenure.deployment_key or "")) for tenure in found]
 
 
-def _is_now(tenure: Tenure, in_slot: str | None, by_key: dict[str, DeploymentRecord]) -> bool:
-    record = by_key.get(tenure.deployment_key or "")
+def _is_now(
+    tenure: Tenure, in_slot: str | None, by_key: dict[str, DeploymentRecord], undeployed: Sequence[str]
+) -> bool:
+    if tenure.deployment_key is None:
+        was_taken_back = tenure.promotion is not None and (
+            tenure.promotion.stage == "returned" or tenure.promotion.rolled_back_at is not None
+        )
+        return tenure.model in undeployed and not was_taken_back
+    record = by_key.get(tenure.deployment_key)
     return record is not None and record.key == in_slot and record.deleted_at is None
 
 

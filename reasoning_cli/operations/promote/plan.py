@@ -188,8 +188,8 @@ def refuse_own_server(settings: Settings, model_type: str) -> None:
         name = spell_model_type(model_type)
         setting = s.ENGINE if settings.get(s.ENGINE[model_type]) else s.PROVIDER_URL
         raise ReasoningError(
-            f"{name} is answered by a model that is served elsewhere, which cannot be replaced step by step",
-            f"`reasoning models enable {name} --mode canary` gives that one a share;"
+            f"{name} is answered by a model that is served elsewhere, which nothing at Together can replace",
+            f"`reasoning train promote {name}` lets a model of that server in;"
             f" `reasoning config unset {setting[model_type].name}` leaves the slot to Together",
         )
 

@@ -47,6 +47,19 @@ class Promotion:
     rolled_back_at: datetime | None = None
     why: str | None = None
 
+    @property
+    def percent(self) -> int:
+        """The share of its step; 0 is a shadow."""
+        steps = self.plan.get("steps")
+        return int(steps[self.step]) if isinstance(steps, list) else 0
+
+    @property
+    def server(self) -> str | None:
+        """Where another engine than Together serves the candidate, empty where that has no address; None of a model at
+        Together, and of a head."""
+        address = self.plan.get("server")
+        return None if address is None else str(address)
+
 
 _COLUMNS = tuple(field.name for field in fields(Promotion))
 _TIMES = ("started_at", "updated_at", "finished_at", "step_at", "rolled_back_at")

@@ -128,13 +128,13 @@ def test_a_server_that_is_down_is_named(reasoning: Run, own: Provider, elsewhere
     assert elsewhere.received == []
 
 
-@pytest.mark.parametrize("words", [("promote",), ("promote", "--dry-run"), ("auto", "--yes"), ("auto", "--once")])
+@pytest.mark.parametrize("words", [("auto", "--yes"), ("auto", "--once")])
 def test_what_together_cannot_take_over_is_refused_before_anybody_is_asked(
     reasoning: Run, own: Provider, words: tuple[str, ...]
 ) -> None:
     done = reasoning("train", words[0], "should-respond", *words[1:])
     assert (done.exit_code, "served elsewhere" in done.stderr) == (1, True), done.stderr
-    assert "reasoning models enable should-respond --mode canary" in done.stderr
+    assert "reasoning train promote should-respond" in done.stderr
 
 
 def test_live_traffic_of_a_model_served_elsewhere_is_compared(reasoning: Run, own: Provider, home: Path) -> None:

@@ -17,14 +17,13 @@ from reasoning_cli.operations.deploy.slots import HeadSlot, SlotNow, read_slots
 from reasoning_cli.operations.evaluate.gate_rules import Gate
 from reasoning_cli.operations.evaluate.head_watch import EVERY, Auditor, HeadWatch, below
 from reasoning_cli.operations.promote.head import (
-    HeadContext,
-    HeadPlan,
     begin_head,
     look_at_head,
     plan_head,
     roll_head_back,
 )
 from reasoning_cli.operations.promote.plan import PromoteRequest
+from reasoning_cli.operations.promote.stepping import LocalContext, LocalPlan
 from reasoning_cli.paths import find_paths
 from reasoning_cli.settings import Settings, load_settings
 from reasoning_cli.store.audit_log import Events
@@ -109,18 +108,18 @@ def store(database: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def context(store: Store) -> HeadContext:
-    return HeadContext(store, settings_now, Clock())
+def context(store: Store) -> LocalContext:
+    return LocalContext(store, settings_now, Clock())
 
 
 REQUEST = PromoteRequest("should_respond", MODEL, steps=(0, 10, 100), hold=5)
 
 
-def planned(store: Store) -> HeadPlan:
+def planned(store: Store) -> LocalPlan:
     return plan_head(store, settings_now(), REQUEST, Gate(), START)
 
 
-def until_over(context: HeadContext, promotion: Promotion) -> Promotion:
+def until_over(context: LocalContext, promotion: Promotion) -> Promotion:
     for _ in range(50):
         if promotion.finished_at is not None:
             break
@@ -144,7 +143,7 @@ LIVE = (("head", "together"), "should-respond", Mode.LIVE)
 BEFORE = (None, None, Mode.SHADOW)
 
 
-def test_it_goes_through_its_steps_and_back_to_what_was_before(context: HeadContext, store: Store) -> None:
+def test_it_goes_through_its_steps_and_back_to_what_was_before(context: LocalContext, store: Store) -> None:
     plan = planned(store)
     assert [criterion.key for criterion in plan.criteria if criterion.passed is False] == ["evaluated"]
     promotion = begin_head(context, plan, by="ann", forced=True)
@@ -159,7 +158,7 @@ def test_it_goes_through_its_steps_and_back_to_what_was_before(context: HeadCont
     assert in_line() == BEFORE
 
 
-def test_what_its_audits_take_out_goes_back_by_itself(context: HeadContext, store: Store) -> None:
+def test_what_its_audits_take_out_goes_back_by_itself(context: LocalContext, store: Store) -> None:
     promotion = begin_head(context, planned(store), by="ann", forced=True)
     promotion = look_at_head(context, promotion).promotion
     Attempts(store).insert_many([audit(n, START + timedelta(hours=4), agrees=False) for n in range(30)])
@@ -175,7 +174,7 @@ def test_what_its_audits_take_out_goes_back_by_itself(context: HeadContext, stor
     assert event.detail["model"] == MODEL
 
 
-def test_what_somebody_else_changes_meanwhile_stays_theirs(context: HeadContext, store: Store) -> None:
+def test_what_somebody_else_changes_meanwhile_stays_theirs(context: LocalContext, store: Store) -> None:
     promotion = begin_head(context, planned(store), by="ann", forced=True)
     s.write_settings(settings_now().paths, {s.LINE.name: None})
     promotion = until_over(context, promotion)
@@ -234,7 +233,7 @@ def test_drift_is_seen_by_what_disagrees_and_by_who_is_named_within_the_stated_a
     assert "name somebody" in (watch.verdict() or "")
 
 
-def test_a_head_put_in_again_is_audited_anew(context: HeadContext, store: Store) -> None:
+def test_a_head_put_in_again_is_audited_anew(context: LocalContext, store: Store) -> None:
     known_heads = Heads(store)
     known_heads.put_in_line(MODEL, START)
     Attempts(store).insert_many([audit(n, START + timedelta(minutes=1), agrees=False) for n in range(30)])
@@ -263,9 +262,9 @@ def killed_at(number: int, work: Callable[[], None]) -> bool:
             count()
             return change(*arguments)  # type: ignore[arg-type]
 
-        def transaction(store: Store) -> object:
+        def transaction(store: Store, **options: bool) -> object:
             count()
-            return begin(store)
+            return begin(store, **options)
 
         s.change_file, Store.transaction = change_file, transaction  # type: ignore[assignment,method-assign]
         try:
@@ -278,7 +277,7 @@ def killed_at(number: int, work: Callable[[], None]) -> bool:
 def promote_to_the_end(database: Path) -> None:
     """What the command does, first or once more."""
     with open_store(database) as store:
-        context = HeadContext(store, settings_now, Clock())
+        context = LocalContext(store, settings_now, Clock())
         promotion = Promotions(store).going("should_respond")
         latest = Promotions(store).latest("should_respond")
         if promotion is None and (latest is None or latest.stage != "promoted"):
