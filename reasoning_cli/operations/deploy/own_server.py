@@ -124,7 +124,7 @@ def own_servers(settings: Settings) -> tuple[OwnServer, ...]:
 
 def server_at(settings: Settings, model_type: str, url: str) -> OwnServer:
     """Another server than the slot's, or the slot's own where that is the address. The key of the slot is for its own
-    server alone; how many questions another takes at once is not known. Raises UsageError for what is no address."""
+    server alone; how many questions another takes at once is not known. Raises UsageError for another text."""
     url = str(s.as_written(s.PROVIDER_URL[model_type], url)).rstrip("/")
     own = own_server(settings, model_type)
     if own is not None and is_same_server(own.url, url):
