@@ -92,7 +92,7 @@ class Page:
         self.said = box("div", role="status", aria_live="polite")
         # Not beside the button that was clicked: a table may be built anew while a question stands.
         self.questions = box("div")
-        write("h1", title, id="content", tabindex="-1")
+        self._title = write("h1", title, id="content", tabindex="-1")
         self.client.on_connect(self._connected)
         self.client.on_delete(lambda: context.reader.unsubscribe(self.client.id))
 
@@ -179,12 +179,15 @@ class Page:
         return bool(answer)
 
     async def _connected(self) -> None:
-        name = await self.client.run_javascript(_ZONE, timeout=5.0)
+        """Take the viewer's zone; from then on what is shown stays in its place under a hand that reaches for it."""
+        name = await self.client.run_javascript(_ZONE, timeout=BUILT_WITHIN)
         if self.look.zone.set(str(name)):
             with self.client:
                 result = self.refresh()
                 if asyncio.iscoroutine(result):
                     await result
+        self._title.props["data-connected"] = "true"
+        self._title.update()
 
     def _header(self, here: str) -> None:
         with box("header", "top"):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -177,6 +178,7 @@ class LiveTable:
     ) -> None:
         self._zone, self._buttons, self._row_id, self._leave_out = zone, buttons, row_id, frozenset(leave_out)
         self._shape: object = None
+        self._records: Sequence[Mapping[str, Any]] = ()
         self._cells: list[list[TextElement]] = []
         with box("div", "scroll", tabindex="0", role="region", aria_label=caption):
             self._table = box("table", role="table")
@@ -188,6 +190,7 @@ class LiveTable:
         """The rows as they are now."""
         places = [place for place, key in enumerate(table.keys) if key not in self._leave_out]
         texts = [[self._text(table, row, place) for place in places] for row in range(len(table.cells))]
+        self._records = table.records
         buttons = [list(self._buttons(record)) if self._buttons else [] for record in table.records]
         shape = (
             tuple(table.headers),
@@ -233,7 +236,7 @@ class LiveTable:
                     with box("tr", role="row"):
                         self._cells.append(self._row(table, places, row, line))
                         if any(buttons):
-                            self._row_buttons(line[0], buttons[row])
+                            self._row_buttons(row, line[0], [label for label, _ in buttons[row]])
 
     def _row(self, table: Table, places: Sequence[int], row: int, line: Sequence[str]) -> list[TextElement]:
         cells = []
@@ -251,11 +254,14 @@ class LiveTable:
         number = "number" if table.numbers[place] else ""
         cell.classes(replace=" ".join(filter(None, (number, style, blank))))
 
-    @staticmethod
-    def _row_buttons(name: str, made: Sequence[Button]) -> None:
+    def _row_buttons(self, row: int, name: str, labels: Sequence[str]) -> None:
         with box("td", role="cell"):
-            for label, handler in made:
-                button(label, handler, label=f"{label} {name}")
+            for place, label in enumerate(labels):
+                button(label, partial(self._do, row, place), label=f"{label} {name}")
+
+    def _do(self, row: int, place: int) -> Any:
+        """What a button is for, with the row as it is now: it may have changed since the button was made."""
+        return self._buttons(self._records[row])[place][1]() if self._buttons else None
 
 
 class Tiles:

@@ -8,16 +8,21 @@ from tests.dashboard.conftest import Program, Server, open_page
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 KEYS = ("a", "r", "a", "1", "a", "2", "r", "a", "3", "a")
 
 
+def chosen(page: Page) -> Locator:
+    """The decision that is shown, once those of one type are."""
+    page.get_by_label("type").select_option("should_respond")
+    page.wait_for_selector("[data-decision][data-chosen=should_respond]")  # not what was shown before
+    return page.locator("[data-decision]")
+
+
 def test_ten_decisions_are_reviewed_by_keys(page: Page, server: Server, program: Program) -> None:
     open_page(page, server, "/review")
-    page.get_by_label("type").select_option("should_respond")
-    page.wait_for_selector("[data-decision][data-type=should_respond]")  # not what was shown before
-    shown = page.locator("[data-decision]")
+    shown = chosen(page)
     page.locator("body").click(position={"x": 5, "y": 5})
     before = len(program.json("data", "labels", "--limit", "1000"))
     labelled = []
@@ -48,9 +53,7 @@ def test_an_answer_is_edited_and_refused_where_the_agent_could_not_use_it(
     page: Page, server: Server, program: Program
 ) -> None:
     open_page(page, server, "/review")
-    page.get_by_label("type").select_option("should_respond")
-    page.wait_for_selector("[data-decision][data-type=should_respond]")  # not what was shown before
-    shown = page.locator("[data-decision]")
+    shown = chosen(page)
     sample = shown.get_attribute("data-decision")
     page.get_by_role("button", name="Edit …").click()
     page.get_by_label("the answer as it should have been").fill("no answer at all")

@@ -75,26 +75,32 @@ class InProcess:
         return Facts(session.in_sandbox, session.settings.paths.profile, session.terminal.command, __version__)
 
     def read(self, *words: str) -> Answer:
-        return self._answer([*words, "--json"])
+        answer, is_lost = self._answer([*words, "--json"])
+        # A sandbox that was stopped is started by whoever needs it next, which is this same question.
+        return self._answer([*words, "--json"])[0] if is_lost else answer
 
     def describe(self, *words: str) -> Answer:
-        return self._answer(list(words))
+        answer, is_lost = self._answer(list(words))
+        return self._answer(list(words))[0] if is_lost else answer
 
-    def _answer(self, words: list[str]) -> Answer:
+    def _answer(self, words: list[str]) -> tuple[Answer, bool]:
+        """What a command said, and whether the sandbox it spoke to is gone."""
         session, terminal = self._session()
         problem: ReasoningError | None = None
+        is_lost = False
         try:
             self._run(session, words)
         except ReasoningError as error:
             problem = error
             if words[0] != "gateway" and error.exit_code in (ExitCode.CONFIGURATION, ExitCode.REMOTE):
                 session.disconnect()  # a key may be set meanwhile, and a sandbox started on another port
+                is_lost = session.in_sandbox and error.exit_code is ExitCode.REMOTE
         except typer.TyperException as error:
             problem = ReasoningError(error.format_message())
         except OSError as error:
             problem = ReasoningError(f"{error.strerror or error}")
         hint = None if problem is None or problem.hint is None else terminal.as_called(problem.hint)
-        return Answer(
+        answer = Answer(
             at=datetime.now(UTC),
             document=terminal.document,
             table=_table(terminal.listing),
@@ -102,6 +108,7 @@ class InProcess:
             problem=None if problem is None else redact(terminal.as_called(problem.message)),
             hint=None if hint is None else redact(hint),
         )
+        return answer, is_lost
 
     def change_setting(self, name: str, text: str | None) -> Outcome:
         from reasoning_cli.store.audit_log import Event, Events

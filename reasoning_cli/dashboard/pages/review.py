@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -48,7 +49,7 @@ class ReviewPage:
         self.made: list[tuple[str, str]] = []
         self.look: Mapping[str, Any] | None = None
         self.offered: tuple[str, ...] = ()
-        self.busy = False
+        self.busy, self.moving = False, asyncio.Lock()
         self.kind = Field("type", choices=_TYPES, on_change=self.begin)
         with box("p", "quiet"):
             for key, meaning in _KEYS:
@@ -63,11 +64,16 @@ class ReviewPage:
 
     async def begin(self) -> None:
         """From the newest decision without a label on."""
-        self.ahead, self.last = [], None
-        await self.next()
+        async with self.moving:
+            self.ahead, self.last = [], None
+            await self._move()
 
     async def next(self) -> None:
         """The next one that nobody has labelled."""
+        async with self.moving:
+            await self._move()
+
+    async def _move(self) -> None:
         while True:
             if not self.ahead and not await self._more():
                 self.look = None
@@ -107,7 +113,8 @@ class ReviewPage:
         if look is None:
             write("p", "No decision without a label matches. That was all of them.", data_part="end")
             return
-        write("h2", f"Decision {look['id'][:12]}", data_decision=look["id"], data_type=look["model_type"])
+        place = {"data_decision": look["id"], "data_type": look["model_type"], "data_chosen": self.kind.value}
+        write("h2", f"Decision {look['id'][:12]}", **place)
         if not self.page.context.read_only:
             with box("p"):
                 button("Accept", lambda: self._label("good", "--good"), main=True)
