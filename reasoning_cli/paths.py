@@ -158,7 +158,9 @@ def write_private(path: Path, text: str) -> None:
         with replacing(path) as file:
             file.write(text.encode())
     except OSError as error:
-        raise DataError(f"cannot write `{path}`: {error.strerror}") from error
+        raise DataError(
+            f"cannot write `{path}`: {error.strerror}", "it is as it was; free some space, or mend its folder's rights"
+        ) from error
 
 
 def is_private(path: Path) -> bool:

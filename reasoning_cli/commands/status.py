@@ -43,6 +43,7 @@ def _everything(session: Session, at: datetime, online: bool) -> list[str]:
     return [
         *_advice_lines(session),
         *money_lines(session, at),
+        *(session.terminal.as_called(line) for line in _head_lines(session)),
         guard,
         gateway,
         _samples_line(session),
@@ -72,6 +73,29 @@ def _advice_lines(session: Session) -> list[str]:
         )
         for advised in found
     ]
+
+
+def _head_lines(session: Session) -> list[str]:
+    """The head in line, where it cannot answer: why, and what to type; else one that waits to be let in."""
+    from reasoning_cli.operations.deploy.heads import head_in_line, head_status
+    from reasoning_cli.operations.promote.head import waiting_head
+    from reasoning_cli.store.train.runs import TrainingRuns
+    from reasoning_cli.values import head_training
+
+    lines = []
+    if head_in_line(session.settings) is not None:
+        head = head_status(session.settings, session.store)
+        if head.state == "out":
+            run = TrainingRuns(session.store).of_model(head.name)
+            anew = head_training(run.plan.get("max_error") if run is not None else None)
+            lines.append(f"HEAD   {head.name} answers nothing, {head.model_name}: `{anew}`")
+    if (waiting := waiting_head(session.store)) is not None:
+        name = waiting.model_name
+        lines.append(
+            f"HEAD   {name} is learned, and not in line: `reasoning train eval should-respond --model {name}`, then"
+            f" `reasoning train promote should-respond --to {name}`"
+        )
+    return lines
 
 
 def _guard_line(session: Session) -> str:

@@ -121,7 +121,7 @@ def _what_sticks(request: Request) -> str:
 def _left_to_do(session: Session, plan: ForgetPlan) -> list[str]:
     """What this command cannot delete."""
     from reasoning_cli.store.train.runs import TrainingRuns
-    from reasoning_cli.values import HEAD
+    from reasoning_cli.values import HEAD, head_training
 
     left = [
         f"no import brings back {_what_sticks(plan.request)}; the agent's own database still holds them: delete them"
@@ -140,8 +140,8 @@ def _left_to_do(session: Session, plan: ForgetPlan) -> list[str]:
     if heads:
         names = ", ".join(run.model_name or "" for run in heads)
         left.append(
-            f"{names} learned from them and {'is' if len(heads) == 1 else 'are'} stale: `reasoning train start"
-            " should-respond --engine head` learns anew without them"
+            f"{names} learned from them and {'is' if len(heads) == 1 else 'are'} stale:"
+            f" `{head_training(heads[-1].plan.get('max_error'))}` learns anew without them"
         )
     for run in (run for run in runs if run.method != HEAD):
         ends = "" if run.over else f"`reasoning train cancel {run.number}`, then "

@@ -15,7 +15,7 @@ from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.commands.gateway.env import AgentOption, Syntax, env, show_environment
 from reasoning_cli.errors import ExitCode, RemoteError, UsageError
 from reasoning_cli.redact import mask, remember
-from reasoning_cli.values import MODEL_TYPES, Agent, parse_model_type, spell_model_type
+from reasoning_cli.values import MODEL_TYPES, Agent, head_training, parse_model_type, spell_model_type
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -175,8 +175,8 @@ def _without_account() -> list[tuple[str, str]]:
         ("import the past", "`reasoning data import SOURCE`: what your agent decided already"),
         (
             "learn a head of it",
-            "`reasoning train start should-respond --engine head`: says which decisions it would answer here, without"
-            " key or calls, and how often it would disagree at most",
+            f"`{head_training()}`: says which decisions it would answer here, without key or calls, and how often it"
+            " would disagree at most",
         ),
     ]
 

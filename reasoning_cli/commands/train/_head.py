@@ -13,6 +13,7 @@ from reasoning_cli.commands._shared.session import Session
 from reasoning_cli.commands.train._views import head_hints
 from reasoning_cli.errors import DataError, ReasoningError, UsageError
 from reasoning_cli.terminal.units import counted, money, percent
+from reasoning_cli.values import DEFAULT_MAX_ERROR
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.train.head import TrainedHead
@@ -33,13 +34,15 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,50}")
 
 
 def parse_max_error(text: str | None) -> float:
-    """Percent of what a head answers that may disagree, as a share; 2 % where nothing was typed."""
+    """Percent of what a head answers that may disagree, as a share."""
+    if text is None:
+        return DEFAULT_MAX_ERROR
     try:
-        percents = Decimal((text or "2").strip().removesuffix("%").strip())
+        percents = Decimal(text.strip().removesuffix("%").strip())
         if not percents.is_finite() or not 0 < percents <= _MOST_ERROR:
             raise ValueError
     except (ArithmeticError, ValueError):
-        raise UsageError(f"`{text}` is not a bound", f"percent, up to {_MOST_ERROR}: --max-error 2") from None
+        raise UsageError(f"`{text}` is not a bound", f"percent, up to {_MOST_ERROR}: --max-error 5") from None
     return float(percents / 100)
 
 

@@ -11,7 +11,7 @@ from reasoning_cli.operations.train.jobs import Trained
 from reasoning_cli.operations.train.plan import TrainingPlan
 from reasoning_cli.terminal.listing import Column, Kind
 from reasoning_cli.terminal.units import clock_duration, counted, duration, moment, money, percent, spark, whole_cents
-from reasoning_cli.values import COMMAND, HEAD, TOGETHER, spell_model_type
+from reasoning_cli.values import COMMAND, HEAD, TOGETHER, head_training, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.train.run import Asked, Progress
@@ -342,7 +342,7 @@ def next_commands(run: TrainingRun) -> list[str]:
     name = spell_model_type(run.model_type)
     match run.stage:
         case "done" if run.method == HEAD:
-            anew = f"once more: `reasoning train start {name} --engine head`"
+            anew = f"once more: `{head_training(run.plan.get('max_error'))}`"
             return [anew] if run.problem else head_hints(run.model_name or "")
         case "done" if run.engine != TOGETHER:
             return [

@@ -10,7 +10,7 @@ from reasoning_cli.commands._shared.model_options import OneTypeArgument
 from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
 from reasoning_cli.commands._shared.session import session_of
 from reasoning_cli.terminal.listing import Format
-from reasoning_cli.values import MODEL_TYPES, parse_model_type, spell_model_type
+from reasoning_cli.values import MODEL_TYPES, is_head, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.promote.history import Tenure
@@ -65,7 +65,7 @@ def history_columns() -> list[Column[Tenure]]:
         Column("job", lambda tenure: tenure.run.job_id if tenure.run else None),
         Column("manifest_sha256", lambda tenure: tenure.run.manifest_sha256 if tenure.run else None),
         Column("promotion", lambda tenure: tenure.promotion.number if tenure.promotion else None),
-        Column("why", lambda tenure: tenure.promotion.why if tenure.promotion else None),
+        Column("why", _why),
         Column("by", lambda tenure: tenure.promotion.by if tenure.promotion else None),
         Column("forced_by", lambda tenure: tenure.promotion.forced_by if tenure.promotion else None),
         Column("gate", lambda tenure: list(tenure.promotion.gate) if tenure.promotion else None),
@@ -87,6 +87,10 @@ def _until(tenure: Tenure) -> str:
 def _state(tenure: Tenure) -> str:
     """How it came, or went."""
     promotion = tenure.promotion
+    if tenure.out_why is not None:
+        return "taken out"
+    if promotion is None and is_head(tenure.model):
+        return "in line" if tenure.now else "was in line"
     if promotion is None:
         return "in the slot" if tenure.now else "was deployed"
     if promotion.rolled_back_at is not None:
@@ -96,8 +100,14 @@ def _state(tenure: Tenure) -> str:
     return words.get(promotion.stage, "rolling out" if promotion.stage != "returning" else "going back") + forced
 
 
+def _why(tenure: Tenure) -> str | None:
+    return tenure.out_why or (tenure.promotion.why if tenure.promotion is not None else None)
+
+
 def _style(tenure: Tenure) -> str:
     promotion = tenure.promotion
+    if tenure.out_why is not None:
+        return "bad"
     if promotion is None or promotion.stage == "promoted":
         return "good" if tenure.now else "dim"
     if promotion.rolled_back_at is not None or promotion.stage == "returned":

@@ -94,7 +94,7 @@ def start(
     ] = None,
     max_error: Annotated[
         str | None,
-        typer.Option(metavar="PERCENT", help="Of what a head answers, at most so much against the log; default: 2."),
+        typer.Option(metavar="PERCENT", help="Of what a head answers, at most so much against the log; default: 5."),
     ] = None,
     curve: Annotated[
         Path | None,

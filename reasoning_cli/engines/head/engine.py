@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from reasoning_cli.engines.engine import Access
 from reasoning_cli.engines.features import Feature
 from reasoning_cli.errors import ConfigurationError
+from reasoning_cli.values import head_training
 
 if TYPE_CHECKING:
     from reasoning_cli.engines.clients import Deciding
@@ -29,7 +30,7 @@ class HeadEngine:
         from reasoning_cli.engines.head.model import Head
 
         if access.file is None:
-            raise ConfigurationError("no head is named", "`reasoning train start should-respond --engine head`")
+            raise ConfigurationError("no head is named", f"`{head_training()}`")
         return _Connected(Head.load(access.file))
 
 

@@ -25,6 +25,7 @@ from reasoning_cli.engines.head.features import SIZE, STRUCTURE_WEIGHT, Signs, s
 from reasoning_cli.engines.head.moment import Moment
 from reasoning_cli.errors import DataError, NotFoundError
 from reasoning_cli.paths import make_private_dir, replacing
+from reasoning_cli.values import head_training
 
 Label = Literal["RESPOND", "IGNORE"]
 By = Literal["rule", "model"]
@@ -149,7 +150,10 @@ class Head:
             with replacing(path) as file:
                 file.write(self.packed())
         except OSError as error:
-            raise DataError(f"cannot write `{path}`: {error.strerror}") from error
+            raise DataError(
+                f"cannot write `{path}`: {error.strerror}",
+                "nothing was stored; free some space, or mend the folder's rights, and train again",
+            ) from error
 
     def packed(self) -> bytes:
         """The file's content."""
@@ -224,7 +228,7 @@ class Head:
         )
 
 
-_TRAIN = "train it anew: `reasoning train start should-respond --engine head`"
+_TRAIN = f"train it anew: `{head_training()}`"
 
 
 def probable_label(linear: Mapping[Label, Linear], signs: Signs) -> tuple[Label, float]:

@@ -13,7 +13,7 @@ from datetime import time
 from decimal import Decimal
 from enum import StrEnum
 
-from reasoning_cli.values import Hours
+from reasoning_cli.values import Hours, head_training
 
 HOURS_A_DAY = 24
 HOURS_A_MONTH = Decimal(730)
@@ -277,7 +277,7 @@ def _head(known: Known) -> Way:
 
 
 def _train(known: Known) -> str:
-    return f"reasoning train start {known.name} --engine head"
+    return head_training()
 
 
 def _gpu_in_its_hours(known: Known) -> Way:

@@ -13,7 +13,7 @@ from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.training_log import SampleFilter, Samples
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
-from reasoning_cli.values import HEAD
+from reasoning_cli.values import HEAD, head_training
 
 _MODEL_TYPE = "should_respond"
 
@@ -29,7 +29,7 @@ def check_heads(store: Store, settings: Settings) -> Iterator[Check]:
 
 
 def _check(store: Store, settings: Settings, name: str, run: TrainingRun | None) -> Check:
-    anew = _training_again(run)
+    anew = head_training(run.plan.get("max_error") if run is not None else None)
     if run is not None and run.problem:
         return warn("training", f"{name} is {run.problem}", anew)
     try:
@@ -43,10 +43,3 @@ def _check(store: Store, settings: Settings, name: str, run: TrainingRun | None)
             "training", f"{name} decides for {', '.join(head.agents)}, and the newest decision is {agent}'s", anew
         )
     return ok("training", f"{name} is whole")
-
-
-def _training_again(run: TrainingRun | None) -> str:
-    """The command that trains such a head, with the bound of its run: a narrower one may prove nothing."""
-    command = "reasoning train start should-respond --engine head"
-    bound = run.plan.get("max_error") if run is not None else None
-    return f"{command} --max-error {bound * 100:g}" if isinstance(bound, float) else command

@@ -12,6 +12,7 @@ from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.evaluate.evaluations import Evaluations
 from reasoning_cli.store.promote.promotions import Promotion, Promotions
+from reasoning_cli.store.serving.heads import Heads
 from reasoning_cli.store.serving.online_answers import Served, served
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
 from reasoning_cli.values import is_head
@@ -29,7 +30,8 @@ class Judged:
 @dataclass(frozen=True)
 class Tenure:
     """One model in a slot, or on its way there. `decisions` are answers of it that agents got, from `first` to `last`,
-    None of both where there are none. `now`: the slot is its own."""
+    None of both where there are none. `now`: the slot is its own, or the head's the line. `out_why` is why its audits
+    took a head out of that, None where it may answer."""
 
     model_type: str
     model: str
@@ -41,6 +43,7 @@ class Tenure:
     run: TrainingRun | None = None
     evaluation: Judged | None = None
     promotion: Promotion | None = None
+    out_why: str | None = None
 
     @property
     def began(self) -> datetime | None:
@@ -125,4 +128,5 @@ def _known(store: Store, tenure: Tenure, record: DeploymentRecord | None) -> Ten
         report = read_report(evaluation.report)
         own = next((model for model in report.models if model.model_name in names or model.name in names), None)
         judged = Judged(evaluation.number, report.main_metric, own.metrics.get(report.main_metric) if own else None)
-    return replace(tenure, run=run, evaluation=judged)
+    head = Heads(store).get(tenure.model) if is_head(tenure.model) and tenure.now else None
+    return replace(tenure, run=run, evaluation=judged, out_why=head.why if head is not None else None)

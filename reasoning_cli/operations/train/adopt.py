@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reasoning_cli.errors import DataError, ReasoningError, UsageError
-from reasoning_cli.store.audit_log import Event, Events
+from reasoning_cli.store.audit_log import Event
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.exports import exported_numbers
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
@@ -48,10 +48,12 @@ def adopt_model(
         )
     validation_sha256 = str(validation["sha256"]) if validation and validation.get("sha256") else None
     digest = hashlib.sha256(content).hexdigest()
-    run = runs.add_done(
+    detail = {"model": name, "base": base or NO_BASE, "manifest_sha256": digest}
+    return runs.add_done(
         chosen,
         name,
         at=at,
+        event=Event(at, "operator", "train_adopt", spell_model_type(chosen), detail),
         seen_at=at,
         base=base or NO_BASE,
         method="dpo" if facts.get("kind") == "preference" else "sft",
@@ -70,9 +72,6 @@ def adopt_model(
             "typed": {},
         },
     )
-    detail = {"run": run.number, "model": name, "base": run.base, "manifest_sha256": digest}
-    Events(store).add(Event(at, "operator", "train_adopt", spell_model_type(chosen), detail))
-    return run
 
 
 def _read(manifest: Path) -> bytes:

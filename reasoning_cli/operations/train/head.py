@@ -1,13 +1,16 @@
 """Train a head from the log: read its decisions, learn and prove, store the head with what it was learned from.
 
-The file is there before the run that names it, and the same decisions make the same head: killed anywhere, the same
-command does what is left. Nothing is asked of anybody, and nothing costs money.
+The file is there before the run that names it, which is written down with its samples in one go, and the same decisions
+make the same head: killed anywhere, the same command does what is left. Nothing is asked of anybody, and nothing costs
+money.
 """
 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -22,18 +25,19 @@ from reasoning_cli.errors import UsageError
 from reasoning_cli.operations.costs.breakeven import compare
 from reasoning_cli.operations.costs.token_prices import TokenPrice
 from reasoning_cli.operations.data.head_facts import facts_of
-from reasoning_cli.store.audit_log import Event, Events
+from reasoning_cli.store.audit_log import Event
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.samples.exports import NumberSet, record_export
+from reasoning_cli.store.samples.exports import Exported, NumberSet
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
-from reasoning_cli.values import HEAD, spell_model_type
+from reasoning_cli.values import HEAD, head_training, spell_model_type
 
 MODEL_TYPE = "should_respond"  # the only type with few enough answers, each worth a call
 MOST_SAMPLES = 50_000  # the newest; nothing is learned from more
 _MONTH = timedelta(days=30)
 _LABELS = ("RESPOND", "IGNORE", "STOP")
 _PROGRESS = 500
+_ABANDONED_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def check_type(model_type: str) -> None:
     if model_type != MODEL_TYPE:
         raise UsageError(
             f"a head decides {spell_model_type(MODEL_TYPE)} only: {spell_model_type(model_type)} has too many answers",
-            f"`reasoning train start {spell_model_type(MODEL_TYPE)} --engine head`",
+            f"`{head_training()}`",
         )
 
 
@@ -166,29 +170,41 @@ def _stored(store: Store, whole: TrainedHead, folder: Path, now: datetime) -> Tr
         },
     )
     path = folder / f"{head.name}{SUFFIX}"
+    _sweep(folder)
     head.save(path)
     whole = replace(whole, found=replace(found, head=head), path=path)
     if (before := runs.of_model(head.model)) is not None and before.problem is None:
         return replace(whole, run=before, is_new=False)
     learned, proven = hashlib.sha256(head.packed()).hexdigest(), hashlib.sha256(unnamed + b"proof").hexdigest()
+    files = []
     for sha256, numbers, side in ((learned, found.learned, "train"), (proven, found.proven_on, "validation")):
         held = NumberSet()
         held.update(numbers)
         manifest = {"engine": HEAD, "side": side, "samples": len(numbers), "model": head.model}
-        record_export(store, at=now, path=str(path), sha256=sha256, manifest=manifest, samples=held)
+        files.append(Exported(str(path), sha256, manifest, held))
+    detail = {"engine": HEAD, "model": head.model, "samples": found.samples}
     run = runs.add_done(
         MODEL_TYPE,
         head.model,
         at=now,
+        event=Event(now, "operator", "train_done", spell_model_type(MODEL_TYPE), detail),
+        files=files,
         base=HEAD,
         method=HEAD,
         plan=_plan(found),
         train_sha256=learned,
         validation_sha256=proven,
     )
-    detail = {"run": run.number, "engine": HEAD, "model": head.model, "samples": found.samples}
-    Events(store).add(Event(now, "operator", "train_done", spell_model_type(MODEL_TYPE), detail))
     return replace(whole, run=run)
+
+
+def _sweep(folder: Path) -> None:
+    """Delete what trainings that were killed left of a file; one that writes now is done long before."""
+    with suppress(OSError):
+        for left in folder.glob(f".*{SUFFIX}.*.part"):
+            with suppress(OSError):
+                if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+                    left.unlink()
 
 
 def _plan(found: Trained) -> dict[str, object]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 
-from reasoning_cli.store.database import Store
+from reasoning_cli.store.database import Connection, Store
 from reasoning_cli.store.timestamps import from_ms, to_ms
 
 _DIGITS = bytes.maketrans(b"\0\1", b"01")
@@ -77,13 +77,35 @@ class NumberSet:
         return numbers
 
 
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written, and the samples in it."""
+
+    path: str
+    sha256: str
+    manifest: Mapping[str, object]
+    samples: NumberSet
+
+
 def record_export(
     store: Store, *, at: datetime, path: str, sha256: str, manifest: Mapping[str, object], samples: NumberSet
 ) -> None:
     """Keep that a file with these samples was written."""
-    store.write(
+    with store.transaction() as connection:
+        insert_export(connection, Exported(path, sha256, manifest, samples), at)
+
+
+def insert_export(connection: Connection, exported: Exported, at: datetime) -> None:
+    """Keep that a file was written, together with what else the transaction writes."""
+    connection.execute(
         "INSERT INTO exports(at, path, sha256, manifest, samples) VALUES (?, ?, ?, ?, ?)",
-        (to_ms(at), path, sha256, json.dumps(manifest, ensure_ascii=False), samples.packed()),
+        (
+            to_ms(at),
+            exported.path,
+            exported.sha256,
+            json.dumps(exported.manifest, ensure_ascii=False),
+            exported.samples.packed(),
+        ),
     )
 
 

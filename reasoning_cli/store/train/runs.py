@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from reasoning_cli.store.audit_log import Event, insert_event
 from reasoning_cli.store.database import Row, Store, Value
-from reasoning_cli.store.samples.exports import NumberSet
+from reasoning_cli.store.samples.exports import Exported, NumberSet, insert_export
 from reasoning_cli.store.timestamps import from_ms, to_ms
 from reasoning_cli.values import HEAD, TOGETHER
 
@@ -97,8 +98,18 @@ class TrainingRuns:
         assert begun is not None
         return begun
 
-    def add_done(self, model_type: str, model_name: str, *, at: datetime, **values: object) -> TrainingRun:
-        """Keep a run that is whole already, with its model; `values` are named as in `TrainingRun`."""
+    def add_done(
+        self,
+        model_type: str,
+        model_name: str,
+        *,
+        at: datetime,
+        event: Event,
+        files: Sequence[Exported] = (),
+        **values: object,
+    ) -> TrainingRun:
+        """Keep a run that is whole already, with its model, the files it was trained on and the event that says so,
+        which gets its number: all of it or nothing. `values` are named as in `TrainingRun`."""
         given = {
             "model_type": model_type,
             "model_name": model_name,
@@ -108,11 +119,15 @@ class TrainingRuns:
             "stage": "done",
             **values,
         }
-        self._store.write(
-            f"INSERT INTO training_runs({', '.join(given)}) VALUES ({', '.join(f':{column}' for column in given)})",
-            {column: _stored(value) for column, value in given.items()},
-        )
-        added = self._first("model_name=?", (model_name,))
+        with self._store.transaction() as connection:
+            for file in files:
+                insert_export(connection, file, at)
+            number = connection.execute(
+                f"INSERT INTO training_runs({', '.join(given)}) VALUES ({', '.join(f':{column}' for column in given)})",
+                {column: _stored(value) for column, value in given.items()},
+            ).lastrowid
+            insert_event(connection, replace(event, detail={"run": number, **event.detail}))
+        added = self.get(number or 0)
         assert added is not None
         return added
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Samples
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
@@ -22,6 +23,7 @@ from tests.gateway.model_server import ModelServer
 from tests.gateway.provider import Provider
 from tests.sandbox.decisions import decisions
 from tests.waiting import until
+from tests.writes import kills
 
 GOOD = 'cp "$REASONING_TRAIN_FILE" "$REASONING_OUTPUT_DIR/weights"; env > "$REASONING_OUTPUT_DIR/env"; echo "loss: 0.5"'
 # Trains until it is let go, and writes nothing before.
@@ -304,3 +306,23 @@ def test_a_name_is_adopted_once(reasoning: Run, home: Path) -> None:
     assert (done.exit_code, "`mine` is known already" in done.stderr) == (1, True)
     done = reasoning("train", "adopt", "other", "--dataset", manifest, "-m", "planning")
     assert (done.exit_code, "holds no planning decisions" in done.stderr) == (2, True)
+
+
+def test_adopting_that_is_killed_before_a_write_leaves_nothing_half(reasoning: Run, home: Path) -> None:
+    manifest = str(exported(reasoning))
+
+    def adopt() -> None:
+        done = reasoning("train", "adopt", "mine", "--dataset", manifest)
+        assert done.exit_code == 0, done.stderr
+
+    written = []
+    for what in kills(home, adopt):
+        written.append(what)
+        adopt()
+        with open_store(home / "reasoning.db") as store:
+            [run] = TrainingRuns(store).all()
+            adopted = [event for event in Events(store).list() if event.action == "train_adopt"]
+            assert [event.detail["run"] for event in adopted] == [run.number]
+            store.write("DELETE FROM training_runs")
+            store.write("DELETE FROM events")
+    assert "COMMIT" in written

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import resource
 import shlex
 import shutil
+import signal
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -20,14 +22,20 @@ from reasoning_cli.decisions.answers import ShouldRespondAnswer, decision_of, pa
 from reasoning_cli.engines.head.model import Head
 from reasoning_cli.engines.head.training import Trained, train
 from reasoning_cli.operations.data.addressing import Addresser
+from reasoning_cli.operations.doctor.check import Status
+from reasoning_cli.operations.doctor.heads import check_heads
 from reasoning_cli.operations.evaluate.candidates import trained_on
 from reasoning_cli.operations.train import head
+from reasoning_cli.paths import find_paths
+from reasoning_cli.settings import load_settings
+from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import EVERYTHING, Sample, Samples
 from reasoning_cli.store.train.runs import TrainingRuns
 from tests.conftest import Run
 from tests.heads import ruled_head, store_head
+from tests.writes import kills
 
 TRAIN = ("train", "start", "should-respond", "--engine", "head", "--max-error", "5")
 
@@ -169,7 +177,7 @@ def test_a_head_that_learned_from_what_is_forgotten_is_stale(agent: Path, reason
     (agent / "heads" / f"{anew['model'].removeprefix('head/')}.head").write_bytes(b"reasoning head 1 0\n")
     said = " ".join(reasoning("doctor", "--offline").stdout.split())
     assert "is damaged" in said
-    assert "reasoning train start should-respond --engine head --max-error 5" in said  # 2 % may prove nothing
+    assert "reasoning train start should-respond --engine head" in said
 
 
 def test_a_run_that_made_a_head_is_promoted_by_its_number(home: Path, reasoning: Run) -> None:
@@ -177,7 +185,8 @@ def test_a_run_that_made_a_head_is_promoted_by_its_number(home: Path, reasoning:
     with open_store(home / "reasoning.db") as store:
         now = datetime(2026, 11, 29, tzinfo=UTC)
         made = {"base": "head", "method": "head", "plan": {}, "train_sha256": "1", "validation_sha256": "2"}
-        TrainingRuns(store).add_done("should_respond", "head/should-respond", at=now, **made)
+        event = Event(now, "operator", "train_done", "should-respond")
+        TrainingRuns(store).add_done("should_respond", "head/should-respond", at=now, event=event, **made)
     refused = reasoning("train", "promote", "should-respond", "--to", "1", "--yes")
     assert refused.exit_code == 6, refused.stderr
     assert "`reasoning train eval should-respond --model head/should-respond`" in refused.stderr
@@ -256,38 +265,63 @@ def learn(agent: Path) -> Trained:
         return train(head._decisions(store, request, lambda what, detail: None), max_error=0.05)
 
 
-class Killed(BaseException):
-    """What stands for SIGKILL: nothing catches it."""
-
-
-def test_killed_at_any_write_the_same_command_does_what_is_left(
+def test_killed_before_each_write_the_same_command_does_what_is_left(
     agent: Path, reasoning: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, writes, found = Store.write, 0, cache(lambda: learn(agent))
-    monkeypatch.setattr(head, "train", lambda samples, **options: found())
-    for allowed in range(6):
-        left = allowed
+    found, heads, written = learn(agent), agent / "heads", []
+    monkeypatch.setattr(head, "train", lambda samples, **options: found)
 
-        def limited(store: Store, *arguments: object) -> int:
-            nonlocal left, writes
-            if left == 0:
-                raise Killed
-            left -= 1
-            writes += 1
-            return write(store, *arguments)  # type: ignore[arg-type]
+    def train_it() -> str:
+        done = reasoning(*TRAIN, "--json")
+        assert done.exit_code == 0, done.stderr
+        return str(json.loads(done.stdout)["model"])
 
-        with monkeypatch.context() as patched:
-            patched.setattr(Store, "write", limited)
-            try:
-                reasoning(*TRAIN)
-            except Killed:
-                runs = json.loads(reasoning("train", "list", "--offline", "--json").stdout)
-                assert all(run["state"] == "done" and run["model"] for run in runs)
-                assert not list((agent / "heads").glob(".*"))
-    assert writes > 3
-    done = json.loads(reasoning(*TRAIN, "--json").stdout)
-    assert Head.load(Path(done["file"])).model == done["model"]
-    assert len(json.loads(reasoning("train", "list", "--offline", "--json").stdout)) == 1
+    for what in kills(agent, train_it):
+        written.append(what)
+        with open_store(agent / "reasoning.db") as store:
+            runs = TrainingRuns(store).all()
+            assert (len(events(store)), exports(store)) == (len(runs), 2 * len(runs)), "all of a run, or nothing"
+            assert [run.stage for run in runs] in ([], ["done"])
+            settings = load_settings(find_paths(dict(os.environ)), dict(os.environ))
+            assert [check.status for check in check_heads(store, settings)] == [Status.OK] * len(runs)
+        for file in heads.glob("*"):
+            Head.load(file)
+        for left in heads.glob(".*"):
+            os.utime(left, (0, 0))  # as if it had been left an hour ago
+        model = train_it()
+        assert [path.name for path in heads.iterdir()] == [f"{model.removeprefix('head/')}.head"]
+        with open_store(agent / "reasoning.db") as store:
+            [run] = TrainingRuns(store).all()
+            assert (run.model_name, [event.detail["run"] for event in events(store)]) == (model, [run.number])
+            assert exports(store) == 2
+            for table in ("training_runs", "exports", "events"):
+                store.write(f"DELETE FROM {table}")
+        shutil.rmtree(heads)
+    assert [what.split()[0] for what in written] == ["os.mkdir", "open", "os.rename", "COMMIT"]
+
+
+def events(store: Store) -> list[Event]:
+    return [event for event in Events(store).list() if event.action == "train_done"]
+
+
+def exports(store: Store) -> int:
+    return store.number("SELECT count(*) FROM exports")
+
+
+def test_a_disk_without_room_for_a_head_is_said_with_what_helps(agent: Path, reasoning: Run) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        done = reasoning(*TRAIN)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert done.exit_code == 1
+    error, hint = done.stderr.splitlines()[-2:]
+    assert error.startswith("error: cannot write")
+    assert hint.startswith("hint: nothing was stored; free some space")
+    assert list((agent / "heads").iterdir()) == []
 
 
 def test_the_guide_can_be_typed(agent: Path, reasoning: Run) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -35,6 +34,7 @@ from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
 from reasoning_cli.store.serving.heads import Heads
 from reasoning_cli.values import Mode
 from tests.heads import ruled_head, store_head
+from tests.writes import kills
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 MODEL = "head/should-respond"
@@ -244,36 +244,6 @@ def test_a_head_put_in_again_is_audited_anew(context: LocalContext, store: Store
     assert HeadWatch("should_respond", MODEL, known.since, 0.05, None).look(store) is None
 
 
-def killed_at(number: int, work: Callable[[], None]) -> bool:
-    """Whether the work of another process was ended by SIGKILL right before its so manieth write."""
-    child = os.fork()
-    if child == 0:
-        writes = 0
-
-        def count() -> None:
-            nonlocal writes
-            writes += 1
-            if writes == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        change, begin = s.change_file, Store.transaction
-
-        def change_file(*arguments: object) -> object:
-            count()
-            return change(*arguments)  # type: ignore[arg-type]
-
-        def transaction(store: Store, **options: bool) -> object:
-            count()
-            return begin(store, **options)
-
-        s.change_file, Store.transaction = change_file, transaction  # type: ignore[assignment,method-assign]
-        try:
-            work()
-        finally:
-            os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-
-
 def promote_to_the_end(database: Path) -> None:
     """What the command does, first or once more."""
     with open_store(database) as store:
@@ -286,12 +256,10 @@ def promote_to_the_end(database: Path) -> None:
             until_over(context, promotion)
 
 
-def test_killed_before_each_write_the_same_command_ends_the_same(database: Path) -> None:
-    killed = 0
-    for number in range(1, 60):
-        if not killed_at(number, lambda: promote_to_the_end(database)):
-            break
-        killed += 1
+def test_killed_before_each_write_the_same_command_ends_the_same(database: Path, home: Path) -> None:
+    written = []
+    for what in kills(home, lambda: promote_to_the_end(database)):
+        written.append(what)
         with open_store(database) as store:
             # Never live without a promotion that says so.
             if in_line() == LIVE:
@@ -302,7 +270,36 @@ def test_killed_before_each_write_the_same_command_ends_the_same(database: Path)
         with open_store(database) as store:
             (promotion,) = Promotions(store).all("should_respond")
             assert (promotion.stage, in_line()) == ("promoted", LIVE)
-            store.write("DELETE FROM promotions")
-            store.write("DELETE FROM heads_in_line")
-        s.write_settings(settings_now().paths, {s.LINE.name: None, s.HEAD.name: None, s.HEAD_MODE.name: None})
-    assert killed > 12
+            as_before(store)
+    assert written.count("COMMIT") > 9
+    assert sum("os.rename" in what for what in written) == 3
+
+
+def test_a_way_back_that_is_killed_before_each_write_is_gone_to_its_end(database: Path, home: Path) -> None:
+    def back() -> None:
+        with open_store(database) as store:
+            latest = Promotions(store).latest("should_respond")
+            assert latest is not None
+            roll_head_back(LocalContext(store, settings_now, Clock()), latest, "ann")
+
+    promote_to_the_end(database)
+    written = []
+    for what in kills(home, back):
+        written.append(what)
+        assert in_line() in (LIVE, BEFORE), "one or the other, whole"
+        back()
+        with open_store(database) as store:
+            latest = Promotions(store).latest("should_respond")
+            assert latest is not None
+            assert latest.rolled_back_at is not None
+            assert in_line() == BEFORE
+            as_before(store)
+        promote_to_the_end(database)
+    assert len(written) > 3
+
+
+def as_before(store: Store) -> None:
+    """Nothing was ever promoted."""
+    store.write("DELETE FROM promotions")
+    store.write("DELETE FROM heads_in_line")
+    s.write_settings(settings_now().paths, {s.LINE.name: None, s.HEAD.name: None, s.HEAD_MODE.name: None})
