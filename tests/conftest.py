@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import once
+from tests import forking, once
 
 # Typer decides about colour when it is imported; on CI these would force it.
 for _name in ("GITHUB_ACTIONS", "FORCE_COLOR", "PY_COLORS", "NO_COLOR"):
@@ -23,6 +23,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 once.share()
+forking.share()
 
 # The same examples each time, however long they take: what a slow machine or a new seed finds is not an answer to
 # whether a change is sound. To look for more: `pytest --hypothesis-profile=default`.
@@ -57,6 +58,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "both_engines: what is tested runs on SQLite and on PostgreSQL")
     config.addinivalue_line("markers", "sqlite: what is tested is the file, or how SQLite works")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    forking.end()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

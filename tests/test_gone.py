@@ -17,8 +17,10 @@ COMMANDS = ["config", "status", "data stats", "data list", "costs report", "cost
             "gateway serve --print-systemd", "costs guard --print-cron", "config get gateway.port"]  # fmt: skip
 
 
-def run(command: str, prepare: Callable[[], object], folder: Path, text: str | None = None) -> tuple[int, str, str]:
-    """The program in a process that `prepare` was called in first."""
+def run(
+    command: str, prepare: Callable[[], object] | None, folder: Path, text: str | None = None
+) -> tuple[int, str, str]:
+    """The program in a process that `prepare`, where there is one, was called in first."""
     done = subprocess.run(
         [sys.executable, "-m", "reasoning_cli", *command.split()],
         cwd=folder,
@@ -36,8 +38,8 @@ def test_a_working_folder_that_has_gone_changes_nothing(command: str, tmp_path: 
     gone, there = tmp_path / "gone", tmp_path / "there"
     gone.mkdir()
     there.mkdir()
-    run(command, lambda: None, there)  # what is said once only
-    expected = run(command, lambda: None, there)
+    run(command, None, there)  # what is said once only
+    expected = run(command, None, there)
     assert run(command, gone.rmdir, gone) == expected
     assert "No such file" not in expected[2]
 
@@ -79,7 +81,7 @@ def test_closed_streams_are_nobody_there(closed: tuple[int, ...], command: str, 
 @pytest.mark.parametrize("command", ["setup", "data import -", "data review", "sandbox reset"])
 def test_without_stdin_nobody_can_be_asked(command: str, tmp_path: Path) -> None:
     code, out, err = run(command, lambda: os.close(0), tmp_path)
-    without = run(command, lambda: None, tmp_path, text="")
+    without = run(command, None, tmp_path, text="")
     assert (code, out, err) == without
     assert "bug" not in err
 
@@ -89,7 +91,7 @@ def test_nothing_that_is_said_goes_into_the_database(tmp_path: Path) -> None:
     code, _, err = run(f"--db {tmp_path}/a.db data import {rows}", lambda: [os.close(1), os.close(0)], tmp_path)
     assert code == 0, err
     assert (tmp_path / "a.db").read_bytes().startswith(b"SQLite format 3\0")
-    assert run(f"--db {tmp_path}/a.db data stats", lambda: None, tmp_path)[0] == 0
+    assert run(f"--db {tmp_path}/a.db data stats", None, tmp_path)[0] == 0
 
 
 @pytest.mark.parametrize("command", ["status", "data stats", "doctor --offline"])
@@ -105,7 +107,7 @@ def test_a_database_named_within_a_folder_that_has_gone_is_said_to_be_so(command
 
 def test_samples_for_a_closed_stdout_are_not_said_to_be_written(tmp_path: Path) -> None:
     rows = Path(__file__).parent / "data" / "elizaos-logs.jsonl"
-    assert run(f"data import {rows}", lambda: None, tmp_path)[0] == 0
+    assert run(f"data import {rows}", None, tmp_path)[0] == 0
     code, _, err = run("data export -o -", lambda: os.close(1), tmp_path)
     assert (code, err.splitlines()[0]) == (1, "error: stdout is closed, and the samples were to go there")
 

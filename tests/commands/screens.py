@@ -8,11 +8,12 @@ import os
 import pty
 import re
 import select
-import signal
 import struct
+import subprocess
 import sys
 import termios
 import time
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -32,18 +33,25 @@ class Person:
         self._seen = ""
 
     def __enter__(self) -> Self:
-        self.pid, self._keyboard = pty.fork()
-        if self.pid == 0:
-            os.execve(sys.executable, [sys.executable, "-P", "-m", "reasoning_cli", *self._arguments], self._environ)
+        self._keyboard, terminal = pty.openpty()
         self.resize(*self._size)
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "reasoning_cli", *self._arguments],
+            env=self._environ,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+            preexec_fn=partial(fcntl.ioctl, 0, termios.TIOCSCTTY, 0),  # what Ctrl-C at it is for
+        )
+        os.close(terminal)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.pid:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
+        self.process.kill()
+        self.process.wait()
         os.close(self._keyboard)
 
     def resize(self, columns: int, lines: int = 24) -> None:
@@ -71,9 +79,7 @@ class Person:
             if not (part := self._read()):
                 break
             self._seen += self._decoder.decode(part)
-        _, status = os.waitpid(self.pid, 0)
-        self.pid = 0
-        return os.waitstatus_to_exitcode(status), self._screen()
+        return self.process.wait(_PATIENCE_SECONDS), self._screen()
 
     def _read(self) -> bytes:
         try:

@@ -15,6 +15,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -239,9 +240,8 @@ def test_a_folder_that_may_only_be_read(filled: Shell, tmp_path: Path) -> None:
     assert [(one.name, one.read_text()) for one in folder.iterdir()] == [("x.jsonl", "old")]
 
 
-def small_files() -> None:
-    """As on a full disk: no file can grow beyond 200 kB."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+# As on a full disk: no file can grow beyond 200 kB.
+small_files = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (200_000, 200_000))
 
 
 def many_rows(path: Path, count: int) -> Path:

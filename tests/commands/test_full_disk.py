@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,12 +33,9 @@ def database(home: Path) -> Path:
 
 def run(*command: str, limit: int | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
     """The program as a process that can write no file beyond `limit` bytes."""
-
-    def bound() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        if limit is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-
+    bound = (
+        None if limit is None else partial(resource.setrlimit, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    )
     return subprocess.run(
         [sys.executable, "-m", "reasoning_cli", *command],
         env=os.environ | environ,

@@ -6,10 +6,10 @@ import json
 import re
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -86,10 +86,8 @@ def unsized(shown: str) -> str:
     return re.sub(r"\d+ kB", "kB", shown)
 
 
-def no_room() -> None:
-    """From now on no file can grow, as on a disk that is full."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+# From then on no file can grow, as on a disk that is full.
+no_room = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 
 
 @pytest.mark.parametrize("command", READING)

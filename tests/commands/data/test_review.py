@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
@@ -177,7 +176,7 @@ def test_a_review_that_is_killed_has_kept_each_label(store: Store) -> None:
         person.sees("message 1")
         person.type("a")
         person.sees("message 2")
-        os.kill(person.pid, signal.SIGKILL)
+        person.process.kill()
         assert person.ends()[0] == -signal.SIGKILL
     assert labels(store) == {1: "good"}
     assert store.check().problems == ()

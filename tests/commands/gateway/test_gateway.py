@@ -185,10 +185,11 @@ def test_a_worker_that_dies_is_replaced_and_what_it_did_still_counts(still: Serv
                 return found
             return {"workers": 0, "requests": 0}
 
+        until(lambda: len(gateway.workers()) == 2, "both workers")
         first, second = gateway.workers()
         # Each tells the others once a second; what one did since is lost with it.
         until(lambda: left_by(first) + left_by(second) == 10, "both workers' figures")
-        assert (told()["workers"], told()["requests"]) == (2, 10)
+        until(lambda: (told()["workers"], told()["requests"]) == (2, 10), "the figures of both")
         os.kill(int(first), signal.SIGKILL)
         until(lambda: first not in (now := gateway.workers()) and len(now) == 2, "another process in its place")
         until(lambda: (told()["workers"], told()["requests"]) == (2, 10), "the figures of both again")

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from reasoning_cli.store.train.runs import TrainingRuns
@@ -22,12 +23,8 @@ UPLOADS = "^/v1/files$"
 
 def program(*command: str, most_bytes: int | None = None) -> subprocess.Popen[str]:
     """The program as a process, which with `most_bytes` can write no larger file."""
-
-    def bound() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        if most_bytes is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, resource.RLIM_INFINITY))
-
+    most = most_bytes, resource.RLIM_INFINITY
+    bound = None if most_bytes is None else partial(resource.setrlimit, resource.RLIMIT_FSIZE, most)
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "reasoning_cli", *command],
         env=os.environ | {"REASONING_DEPLOY_POLL_SECONDS": "0.2"},
