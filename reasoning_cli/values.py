@@ -434,6 +434,10 @@ class Patience:
     may_be_busy: bool = True
 
 
+# For what has to get on, whatever the server does.
+IMPATIENT = Patience(connect_seconds=2, answer_seconds=3.0, may_be_busy=False)
+
+
 @dataclass(frozen=True)
 class DatabaseAddress:
     """A store on PostgreSQL: which database, which schema in it, and beside which path its files of this machine lie,

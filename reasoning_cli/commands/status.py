@@ -46,6 +46,7 @@ def _everything(session: Session, at: datetime, online: bool) -> list[str]:
         *(session.terminal.as_called(line) for line in _head_lines(session)),
         guard,
         gateway,
+        *_fleet_lines(session),
         _samples_line(session),
         *training,
         *foreign,
@@ -102,14 +103,15 @@ def _guard_line(session: Session) -> str:
     from reasoning_cli.operations.guard.lock import find_guard
     from reasoning_cli.terminal.units import duration
 
-    seen = find_guard(session.settings.database())
+    seen = find_guard(session.settings.database(), session.store)
     if seen is None and session.is_without_together:
         return "GUARD  none was ever seen, and nothing is rented that one would stop"
     if seen is None:
         return "GUARD  none was ever seen; Together's own idle stop is all there is: `reasoning costs guard`"
     age = duration(datetime.now(UTC) - seen.at)
     if seen.running:
-        return f"GUARD  at work, process {seen.pid}, last look {age} ago"
+        others = f"; standing by on {', '.join(seen.standing_by)}" if seen.standing_by else ""
+        return f"GUARD  at work, {seen.name}, last look {age} ago{others}"
     return f"GUARD  none at work; the last look was {age} ago: `reasoning costs guard`"
 
 
@@ -133,6 +135,13 @@ def _gateway_line(session: Session) -> str:
     return (
         f"GATEWAY  on port {port}: {decisions:,} decisions, {own:,} answered by our models: `reasoning gateway stats`"
     )
+
+
+def _fleet_lines(session: Session) -> list[str]:
+    """Who is at work on a store that several hosts share."""
+    from reasoning_cli.commands._shared.fleet_views import at_work, fleet_lines
+
+    return [f"FLEET  {line}" for line in fleet_lines(at_work(session))]
 
 
 def _foreign_lines(session: Session) -> list[str]:

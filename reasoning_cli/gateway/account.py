@@ -27,7 +27,7 @@ from reasoning_cli.store.deploy.meter_readings import Ledger
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.rewrite import log_salt
 from reasoning_cli.store.serving.spool import Recording, Spool, spool_of
-from reasoning_cli.values import DatabaseAddress, Patience, with_patience
+from reasoning_cli.values import IMPATIENT, DatabaseAddress, with_patience
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 _STAY_AWAKE_SECONDS = 60.0  # between two words to the sandbox, which ends after a silence
 _SETTLE_SECONDS = 60.0
-_IMPATIENT = Patience(connect_seconds=2, answer_seconds=3.0, may_be_busy=False)
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,11 @@ class Account:
     def open_log(self) -> Store:
         """The same for what has to get on: a server that stands still is left soon. Raises ReasoningError."""
         settings = self.settings()
-        return open_store(with_patience(settings.place(), _IMPATIENT), _realm(settings))
+        return open_store(with_patience(settings.place(), IMPATIENT), _realm(settings))
+
+    def is_shared(self) -> bool:
+        """Whether several hosts may work on the log and ledger."""
+        return isinstance(self.settings().place(), DatabaseAddress)
 
     def spool(self) -> Spool | None:
         """Where decisions wait while a store over the network cannot be written; beside a file only what was left."""

@@ -6,12 +6,13 @@ import asyncio
 import logging
 import os
 import signal
-from collections import Counter
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+import socket
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+from reasoning_cli import __version__
 from reasoning_cli.gateway.calls import Call, CallerLeft, Held
 from reasoning_cli.gateway.context import Context
 from reasoning_cli.gateway.http.admission import refusal, take_token
@@ -19,11 +20,12 @@ from reasoning_cli.gateway.http.headers import HOP_HEADER
 from reasoning_cli.gateway.log.recorder import Recorder
 from reasoning_cli.gateway.pipeline import decide
 from reasoning_cli.gateway.slot_cache import Book
-from reasoning_cli.gateway.stats.figures import Figures
 from reasoning_cli.gateway.stats.siblings import Siblings, worst
+from reasoning_cli.gateway.stats.summing import of_one_host, published, summed
 from reasoning_cli.gateway.target import target_of
 from reasoning_cli.gateway.waking import Waker
 from reasoning_cli.operations.gateway.model_counts import Tallies
+from reasoning_cli.operations.gateway.presence import Presence
 from reasoning_cli.store.samples.training_log import Sample
 from reasoning_cli.store.serving.attempts import AttemptRecord
 from reasoning_cli.values import is_head
@@ -54,8 +56,11 @@ class Gateway(Context):
         siblings: Siblings | None = None,
         parent: int | None = None,
         waker: Waker | None = None,
+        presence: Callable[[str, Callable[[], Mapping[str, Any] | None]], Presence] | None = None,
     ) -> None:
         super().__init__(book, recorder, hop or uuid4().hex, waker)
+        self._published: Mapping[str, Any] | None = None
+        self.presence = presence(self.hop, lambda: self._published) if presence is not None else None
         self.access_log, self.siblings, self.parent = access_log, siblings, parent
         self.models_asked = Tallies()
         self.started_at = datetime.now(UTC)
@@ -78,10 +83,14 @@ class Gateway(Context):
         self.upstream.open()
         self.models.open()
         notifying = asyncio.ensure_future(self._notify_siblings(self.siblings)) if self.siblings is not None else None
+        publishing = asyncio.ensure_future(self._publish(self.presence)) if self.presence is not None else None
         self.ready = True
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self.ready = False
+        if self.presence is not None and publishing is not None:
+            publishing.cancel()
+            await asyncio.to_thread(self.presence.stop)
         if notifying is not None:
             notifying.cancel()
         if self.shadows:
@@ -99,6 +108,16 @@ class Gateway(Context):
             await asyncio.sleep(_NOTIFY_SECONDS)
             if os.getppid() != self.parent:
                 signal.raise_signal(signal.SIGTERM)
+
+    async def _publish(self, presence: Presence) -> None:
+        """What is known of this gateway where several hosts share a store; of its workers the first speaks for all."""
+        presence.start()
+        while True:
+            others = self.siblings.others() if self.siblings is not None else []
+            speaks = self.siblings is None or self.siblings.is_first()
+            self._published = published([self.snapshot(), *others]) if speaks else None
+            presence.now()
+            await asyncio.sleep(presence.who.every.total_seconds())
 
     async def _serve(self, call: Call) -> None:
         shown = take_token(call)
@@ -211,25 +230,17 @@ class Gateway(Context):
     def record(self) -> dict[str, Any]:
         """The figures of all workers, for machines."""
         workers = [self.snapshot(), *(self.siblings.others() if self.siblings is not None else [])]
-        figures, models, recording, why = Figures(), Tallies(), Counter[str](), Counter[str]()
-        for worker in workers:
-            figures.add(worker["figures"])
-            models.add(worker["models"])
-            counts = worker["recording"]
-            recording.update({name: count for name, count in counts.items() if isinstance(count, int)})
-            why.update(counts["why_unreadable"])
-        for shared in ("spooled", "spooled_bytes"):  # each worker tells of the same file
-            recording[shared] = max(worker["recording"][shared] for worker in workers)
-        errors = [worker["recording"]["last_error"] for worker in workers if worker["alive"]]
-        summed = figures.record()
-        for model_type, entry in summed["model_types"].items():
-            entry["models"] = models.records(model_type)
+        found = of_one_host(summed(workers), workers)
+        recording = found.pop("recording")
         return {
             "started_at": self.started_at.isoformat(timespec="seconds"),
             "sandbox": self.book.view.sandbox,
             "profile": self.book.view.profile,
+            "instance": self.hop,
+            "host": socket.gethostname(),
+            "version": __version__,
             "workers": sum(worker["alive"] for worker in workers),
-            **summed,
+            **found,
             "slots": {
                 model_type: {
                     "mode": str(slot.mode),
@@ -261,10 +272,6 @@ class Gateway(Context):
                 }
                 for model_type, slot in self.book.view.slots.items()
             },
-            "recording": {
-                **recording,
-                "why_unreadable": dict(why.most_common()),
-                "last_error": next(filter(None, errors), None),
-            },
+            "recording": recording,
             "problem": self.book.problem,
         }

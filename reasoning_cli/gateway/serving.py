@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from reasoning_cli import settings as s
@@ -34,6 +34,7 @@ from reasoning_cli.gateway.slot_cache import Book
 from reasoning_cli.gateway.stats.siblings import Siblings
 from reasoning_cli.gateway.waking import Waker
 from reasoning_cli.operations.agents.env import refuse_circle
+from reasoning_cli.operations.gateway.presence import Presence, instance
 from reasoning_cli.redact import redact
 from reasoning_cli.settings import Settings
 
@@ -247,7 +248,14 @@ def _make(options: Options) -> Gateway:
         siblings=Siblings(Path(options.siblings)) if options.siblings else None,
         parent=options.parent,
         waker=Waker(partial(wake, account, partial(time.sleep, options.poll_seconds))),
+        presence=partial(_presence, account, options.parent) if account.is_shared() else None,
     )
+
+
+def _presence(
+    account: Account, parent: int | None, instance_id: str, facts: Callable[[], Mapping[str, Any] | None]
+) -> Presence:
+    return Presence(instance("gateway", instance_id=instance_id, pid=parent), account.open_log, facts)
 
 
 def _reader(options: Options) -> Reader:

@@ -105,6 +105,7 @@ class Store:
     One that can only be read says why in `read_only_for`, which is raised where something is to be written.
     """
 
+    is_shared = False  # whether several hosts work on it
     numbers_may_return = True  # of the highest samples, once they are deleted
 
     def __init__(
@@ -208,6 +209,11 @@ class Store:
         it; None while another one does. Let go of when the process dies, however it dies."""
         with hold_file(self.path.with_name(f"{self.path.name}.{what}")) as hold:
             yield hold
+
+    def cut_off(self, what: str) -> bool:
+        """Take the lock from whoever does `what` alone, because it stands still; whether there was anybody. A lock file
+        is not taken from anybody."""
+        return False
 
     def size_bytes(self) -> int:
         """Bytes on disk, with the write-ahead log."""

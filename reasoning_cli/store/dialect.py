@@ -33,6 +33,10 @@ _REWRITTEN: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(r"json_set\(coalesce\((\w+), '\{\}'\), '\$\.(\w+)', ([:\w?]+)\)"),
         r"jsonb_set(coalesce(\1, '{}')::jsonb, '{\2}', to_jsonb(\3::text))::text",
     ),
+    (
+        re.compile(r"CAST\(\(julianday\('now'\) - 2440587\.5\) \* 86400000 AS INTEGER\)"),
+        "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+    ),
     (re.compile(r"substr\(([\w.]+), -(\d+)\)"), r"right(\1, \2)"),
     # The one type we have no column of stands for text that is wanted as its bytes.
     (re.compile(r"CAST\(([\w.]+) AS BLOB\)"), r"\1::varchar"),

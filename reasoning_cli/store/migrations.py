@@ -438,6 +438,21 @@ CREATE TABLE heads_in_line(
 ) WITHOUT ROWID;
 """
 
+# The gateways and guards of a store that several hosts share; `facts` is JSON. Times are of the store's own clock.
+_INSTANCES = """
+CREATE TABLE instances(
+  id TEXT PRIMARY KEY,
+  kind TEXT NOT NULL CHECK(kind IN ('gateway', 'guard')),
+  host TEXT NOT NULL,
+  pid INTEGER NOT NULL,
+  version TEXT NOT NULL,
+  started_at INTEGER NOT NULL,
+  seen_at INTEGER NOT NULL,
+  every_ms INTEGER NOT NULL,
+  facts TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
@@ -463,6 +478,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("an index of the same prompt by time", _SAME_PROMPT),
     ("whom a message may be meant for", _ADDRESSING),
     ("heads in line", _HEADS),
+    ("gateways and guards at work", _INSTANCES),
 )
 VERSION = len(STEPS)
 

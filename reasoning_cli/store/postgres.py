@@ -130,6 +130,7 @@ class _Session:
 class PostgresStore(Store):
     """One schema of a database. `path` is where files that belong to it lie on this machine, such as locks."""
 
+    is_shared = True
     numbers_may_return = False
 
     def __init__(self, address: DatabaseAddress, path: Path, realm: str) -> None:
@@ -258,6 +259,16 @@ class PostgresStore(Store):
             yield Hold(lambda: _is_alive(session)) if taken else None
         finally:
             session.raw.close()
+
+    def cut_off(self, what: str) -> bool:
+        key = f"hashtextextended({_literal(f'reasoning {self.address.schema} {what}')}, 0)"
+        return bool(
+            self.number(
+                "SELECT count(*) FROM (SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+                " AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                f" AND (classid::bigint << 32 | objid::bigint) = {key}) AS ended"
+            )
+        )
 
     # --- connections ---
 

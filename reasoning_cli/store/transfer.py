@@ -21,7 +21,7 @@ Progress = Callable[[str, int, int], None]  # what is done, how many rows of how
 
 _MARK = "copy"  # in `about` of the target, until it is whole
 _OWN = ("realm", "last_seq", _MARK)  # what each store has for itself
-_NOT_COPIED = ("samples_words", "samples_unread", "_sqlite_migrations", "sqlite_")
+_NOT_COPIED = ("instances", "samples_words", "samples_unread", "_sqlite_migrations", "sqlite_")
 _AT_ONCE = 500
 _ROUNDS = 4
 

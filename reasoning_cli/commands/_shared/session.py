@@ -268,6 +268,12 @@ class Session:
         if "_connected" in self.__dict__:
             self.__dict__.pop("_connected").close()
 
+    def reopen_store(self) -> None:
+        """Forget the store; the next use opens that of the settings of then."""
+        if "store" in self.__dict__:
+            self.__dict__.pop("store").close()
+        self.read_settings_again()
+
     def close(self) -> None:
         """Close what was opened."""
         for name in ("_connected", "store"):

@@ -15,11 +15,13 @@ from reasoning_cli import settings as s
 from reasoning_cli.commands._shared.options import PrintSystemdOption, typed
 from reasoning_cli.commands._shared.services import LINGER, cron_line, unit_lines
 from reasoning_cli.commands._shared.session import Session, session_of
-from reasoning_cli.errors import ConfigurationError, ReasoningError, UsageError
+from reasoning_cli.errors import ConfigurationError, DataError, ReasoningError, UsageError
 from reasoning_cli.terminal.listing import Format
 from reasoning_cli.values import parse_daily_hours, parse_duration, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
+    from reasoning_cli.engines.clients import Cloud
+    from reasoning_cli.operations.guard.lock import GuardLock
     from reasoning_cli.operations.guard.loop import Round
     from reasoning_cli.operations.guard.policy import Rules
     from reasoning_cli.operations.train.auto.controller import Keeper
@@ -119,49 +121,115 @@ def guard_beside(session: Session) -> Iterator[None]:
 
 
 def _run(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> None:
-    from reasoning_cli.engines.errors import KeyRefusedError
     from reasoning_cli.operations.guard.lock import hold_guard
+
+    session.terminal.goes_on = True  # whoever reads what it says
+    session.store.require_writable()
+    if session.store.is_shared:
+        _run_among_others(session, interval, once=once, fmt=fmt)
+        return
+    with hold_guard(session.settings.database()) as lock:
+        _act(session, lock, interval, once=once, fmt=fmt)
+
+
+def _run_among_others(session: Session, interval: timedelta, *, once: bool, fmt: Format) -> None:
+    """Of the guards of all hosts that share the store one acts; the others stand by, and take over when it is gone."""
+    from reasoning_cli.operations.gateway.presence import BEAT, Presence, instance, present
+    from reasoning_cli.operations.guard.lock import (
+        GUARD,
+        SharedLock,
+        TakenOverError,
+        cut_off_who_stands_still,
+        find_guard,
+    )
+    from reasoning_cli.store.open import open_store
+    from reasoning_cli.values import IMPATIENT, with_patience
+
+    lock = SharedLock(interval)
+    place = with_patience(session.settings.place(), IMPATIENT)
+    realm = session.store.realm
+    me = Presence(instance("guard", every=min(BEAT, interval / 4)), lambda: open_store(place, realm), lock.facts)
+    lock.presence = me
+    said, missed = "", 0
+    with present(me):
+        while True:
+            try:
+                session.store.require_writable()
+                with session.store.alone(GUARD) as hold:
+                    if hold is not None:
+                        with lock.held_by(hold) as held:
+                            _act(session, held, interval, once=once, fmt=fmt)
+                        return
+                missed += 1
+                seen = find_guard(session.settings.database(), session.store)
+                who = f" ({seen.name})" if seen is not None and seen.running else ""
+                if once:
+                    raise ReasoningError(
+                        f"a guard is at work already{who}; two would get in each other's way",
+                        "`reasoning doctor` shows it",
+                    )
+                message = f"Standing by: another guard acts{who}."
+                if cut_off_who_stands_still(session.store, missed):
+                    message, missed = "The guard that acted stands still: taking over.", 0
+            except TakenOverError:
+                message = "Standing by: another guard took over, or the store does not answer."
+            except DataError as problem:
+                if once:
+                    raise
+                message = f"Standing by: {problem.message}"
+                session.reopen_store()
+            if message != said:
+                session.terminal.note(message)
+            said = message
+            session.sleep(interval.total_seconds() / 2)
+
+
+def _act(session: Session, lock: GuardLock, interval: timedelta, *, once: bool, fmt: Format) -> None:
+    from reasoning_cli.engines.errors import KeyRefusedError
     from reasoning_cli.operations.guard.loop import Guard, run_guard
     from reasoning_cli.operations.train.auto.controller import Keeper
 
     terminal = session.terminal
-    terminal.goes_on = True  # whoever reads what it says
-    session.store.require_writable()
-    with hold_guard(session.settings.database()) as lock:
-        at_work = Guard(session.store, session.now, lambda: session.is_without_together)
-        keeper = Keeper(session.store)
-        hurried = [False]  # a promotion is under way that nobody else watches
-        if not once and fmt is Format.TABLE:
-            terminal.note(f"The guard looks every {interval.total_seconds():g} s. Ctrl-C ends it.")
+    at_work = Guard(session.store, session.now, lambda: session.is_without_together, lock.check)
+    keeper = Keeper(session.store)
+    hurried = [False]  # a promotion is under way that nobody else watches
+    if not once and fmt is Format.TABLE:
+        terminal.note(f"The guard looks every {interval.total_seconds():g} s. Ctrl-C ends it.")
 
-        def notify(seen: Round) -> None:
-            lock.sign(interval.total_seconds())
-            _notify(session, seen, fmt, always=once)
-            hurried[0] = _look_at_promotions(session, fmt)
-            _tend(session, keeper, fmt)
+    def connect() -> Cloud:
+        lock.check()
+        return session.client
 
-        def on_error(problem: ReasoningError) -> None:
-            lock.sign(interval.total_seconds())
-            terminal.error(problem)
-            _post(session, {"problem": problem.message, "hint": problem.hint})
-            hurried[0] = _look_at_promotions(session, fmt)
-            if isinstance(problem, KeyRefusedError | ConfigurationError):
-                session.disconnect()  # a new key may be set meanwhile
+    def notify(seen: Round) -> None:
+        lock.sign(interval.total_seconds())
+        _notify(session, seen, fmt, always=once)
+        lock.check()
+        hurried[0] = _look_at_promotions(session, fmt)
+        _tend(session, keeper, fmt)
 
-        def pause(seen: Round | None) -> None:
-            session.read_settings_again()
-            wait = interval.total_seconds()
-            soon = hurried[0] or (seen is not None and seen.stopping)
-            session.sleep(min(wait, LOOK_AGAIN_SECONDS) if soon else wait)
+    def on_error(problem: ReasoningError) -> None:
+        lock.sign(interval.total_seconds())
+        terminal.error(problem)
+        _post(session, {"problem": problem.message, "hint": problem.hint})
+        lock.check()
+        hurried[0] = _look_at_promotions(session, fmt)
+        if isinstance(problem, KeyRefusedError | ConfigurationError):
+            session.disconnect()  # a new key may be set meanwhile
 
-        run_guard(
-            at_work,
-            lambda: session.client,
-            lambda: rules_of(session, interval),
-            pause=None if once else pause,
-            notify=notify,
-            on_error=on_error,
-        )
+    def pause(seen: Round | None) -> None:
+        session.read_settings_again()
+        wait = interval.total_seconds()
+        soon = hurried[0] or (seen is not None and seen.stopping)
+        session.sleep(min(wait, LOOK_AGAIN_SECONDS) if soon else wait)
+
+    run_guard(
+        at_work,
+        connect,
+        lambda: rules_of(session, interval),
+        pause=None if once else pause,
+        notify=notify,
+        on_error=on_error,
+    )
 
 
 def _look_at_promotions(session: Session, fmt: Format) -> bool:

@@ -31,7 +31,7 @@ def outlook(
     from reasoning_cli.terminal.listing import Listing
 
     session, chosen = session_of(ctx), chosen_format(fmt, json)
-    terminal, seen = session.terminal, find_guard(session.settings.database())
+    terminal, seen = session.terminal, find_guard(session.settings.database(), session.store)
     seconds = seen.interval_seconds if seen is not None else float(session.settings.get(s.GUARD_INTERVAL))
     expected = look_ahead(session.store, rules_of(session, timedelta(seconds=seconds)), session.ledger_now)
     listing = Listing(_columns(), expected, id=lambda each: each.record.endpoint_name)

@@ -218,6 +218,9 @@ def stats_lines(terminal: Terminal, record: Mapping[str, Any], names: Mapping[st
         if said:
             facts.append((spell_model_type(model_type), "; ".join(said)))
     lines += terminal.fact_lines(facts)
+    if gateways := record.get("fleet"):
+        hosts = ", ".join(sorted(str(each["host"]) for each in gateways))
+        lines += terminal.fact_lines([("gateways", f"the sum over {len(gateways)}: {hosts}")])
     if "relayed" in record:
         lines += terminal.fact_lines([("no decision", f"{counted(record['relayed'], 'call')} handed through")])
     elif not types:

@@ -42,6 +42,7 @@ def status(
     quiet: QuietOption = False,
 ) -> None:
     """What the running gateway does: its slots, who answered and why, what it keeps, what is wrong."""
+    from reasoning_cli.commands._shared.fleet_views import at_work, fleet_record
     from reasoning_cli.commands.gateway._views import slot_listing, status_facts, status_line
 
     session = session_of(ctx)
@@ -54,9 +55,16 @@ def status(
             *_wrapped(session, status_line(record)),
             "",
             *session.terminal.fact_lines(facts),
+            *_fleet(session),
         ]
 
-    look = Look(lambda: running(session, port), slot_listing, lines)
+    def record() -> dict[str, Any]:
+        found = running(session, port)
+        if seen := at_work(session):
+            found["fleet"] = [fleet_record(each) for each in seen]
+        return found
+
+    look = Look(record, slot_listing, lines)
     _show(session, look, chosen_format(fmt, json), quiet=quiet, every=interval if watch else None)
 
 
@@ -78,7 +86,8 @@ def stats(
 ) -> None:
     """Who answered how many decisions, how fast, why not your model, and how often it decides as the original does.
 
-    Of the gateway that runs; with --since or --until, or where none runs, by the training log.
+    Of the gateway that runs, or of all that share a store on PostgreSQL; with --since or --until, or where none runs,
+    by the training log.
     """
     from reasoning_cli.commands.gateway._views import stats_lines, stats_listing
     from reasoning_cli.operations.gateway.history import model_names
@@ -87,6 +96,8 @@ def stats(
 
     def record() -> dict[str, Any]:
         if since is None and until is None:
+            if port is None and (fleet := _of_all(session)) is not None:
+                return fleet
             try:
                 return running(session, port)
             except RemoteError as nobody:
@@ -100,6 +111,25 @@ def stats(
 
     look = Look(record, stats_listing, lines)
     _show(session, look, chosen_format(fmt, json), quiet=quiet, every=interval if watch else None)
+
+
+def _fleet(session: Session) -> list[str]:
+    """Who is at work on a store that several hosts share."""
+    from reasoning_cli.commands._shared.fleet_views import at_work, fleet_lines
+
+    lines = fleet_lines(at_work(session))
+    return session.terminal.fact_lines([("fleet" if line is lines[0] else "", line) for line in lines])
+
+
+def _of_all(session: Session) -> dict[str, Any] | None:
+    """The figures of all gateways that share the store, as each last wrote them; None where there are none."""
+    from reasoning_cli.commands._shared.fleet_views import at_work, fleet_record
+    from reasoning_cli.gateway.stats.summing import summed
+
+    seen = [each for each in at_work(session) if each.instance.kind == "gateway" and not each.is_gone]
+    if not seen:
+        return None
+    return {**summed([each.facts for each in seen]), "fleet": [fleet_record(each) for each in seen]}
 
 
 def running(session: Session, port: int | None = None) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def _hours_facts(session: Session, plan: DeployPlan | AttachPlan) -> list[tuple[
         return []
     hours, at = session.settings.get(s.TYPE_HOURS[plan.model_type]), _now_of(plan)
     when = f"at {moment(ends)}" if ends > at else "at its next look"
-    seen = find_guard(session.settings.database())
+    seen = find_guard(session.settings.database(), session.store)
     alone = "" if seen is not None and seen.running else ", but none is at work: `reasoning costs guard`"
     return [("hours", f"{hours} each day: the guard stops it {when}{alone}")]
 

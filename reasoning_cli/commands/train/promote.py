@@ -325,7 +325,7 @@ def _watch(session: Session, promotion: Promotion, limit: timedelta, *, json: bo
     from reasoning_cli.terminal.progress import waiting
 
     terminal, name = session.terminal, spell_model_type(promotion.model_type)
-    guard = find_guard(session.settings.database())
+    guard = find_guard(session.settings.database(), session.store)
     if guard is None or not guard.running:
         budget = session.settings.get(s.BUDGET_LIMIT)
         unheld = "" if budget is None else f", and nothing stops what runs at the budget of ${budget:,.2f}"

@@ -16,6 +16,13 @@ def metrics_text(record: Mapping[str, Any]) -> bytes:
 
     class Collector:
         def collect(self) -> Iterator[Metric]:
+            about = GaugeMetricFamily(
+                "reasoning_gateway_info",
+                "1; which gateway this is, on which host, of which version.",
+                labels=["instance_id", "host", "version"],
+            )
+            about.add_metric([record["instance"], record["host"], record["version"]], 1)
+            yield about
             requests = CounterMetricFamily("reasoning_gateway_requests", "Calls received.")
             requests.add_metric([], record["requests"])
             yield requests

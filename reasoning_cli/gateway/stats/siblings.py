@@ -42,6 +42,11 @@ class Siblings:
                 found.append(snapshot)
         return found
 
+    def is_first(self) -> bool:
+        """Whether no other that runs began before this one, as far as numbers of processes say so: one of them all."""
+        pids = [int(path.stem) for path in self._folder.glob("*.json")]
+        return os.getpid() <= min(filter(_runs, pids), default=os.getpid())
+
 
 def _runs(pid: int) -> bool:
     try:

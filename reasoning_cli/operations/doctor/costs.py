@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from reasoning_cli.engines.serving import Deployment
 from reasoning_cli.errors import ConfigurationError, ReasoningError
 from reasoning_cli.operations.costs.budget import Limits, Standing, read_limits, spending_rate, standings
 from reasoning_cli.operations.deploy.status import last_look
 from reasoning_cli.operations.doctor.check import Check, ExistingStore, database_path, fail, ok, warn
-from reasoning_cli.operations.guard.lock import find_guard
+from reasoning_cli.operations.guard.lock import GuardSeen, find_guard
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.values import spell_model_type
@@ -69,17 +70,18 @@ def check_guard(
     database = database_path(settings)
     if database is None:
         return
-    seen = find_guard(database)
+    seen = _find_guard(database, existing)
     age = max(now - seen.at, timedelta()) if seen else None
     if seen is not None and age is not None and age <= MOST_INTERVALS * timedelta(seconds=seen.interval_seconds):
-        yield ok("guard", f"a guard looked {_spoken(age)} ago")
+        where = f" ({seen.name} acts)" if seen.host is not None else ""
+        yield ok("guard", f"a guard looked {_spoken(age)} ago{where}")
         return
     watched = _as_last_seen(existing) if running is None else _as_running(running)
     if not watched:
         return
     who = "no guard was ever seen here"
     if seen is not None and age is not None:
-        who = f"the guard (process {seen.pid}) " if seen.running else "the last guard "
+        who = f"the guard ({seen.name}) " if seen.running else "the last guard "
         who += f"has not looked for {_spoken(age)}" if seen.running else f"looked {_spoken(age)} ago"
     fix = "reasoning costs guard --print-systemd"
     endless = [name for name, stops in watched.items() if not stops]
@@ -87,6 +89,17 @@ def check_guard(
         yield fail("guard", f"nothing stops {', '.join(endless)}: no idle stop at Together, and {who}", fix)
     else:
         yield warn("guard", f"{', '.join(watched)}: only Together's idle stop watches, {who}", fix)
+
+
+def _find_guard(database: Path, existing: ExistingStore) -> GuardSeen | None:
+    """The guard that acts; what keeps the store from being asked is shown as the database's own problem."""
+    try:
+        if (store := existing.open()) is None:
+            return find_guard(database)
+        with store:
+            return find_guard(database, store)
+    except ReasoningError:
+        return find_guard(database)
 
 
 def _as_running(running: Sequence[Deployment]) -> dict[str, bool]:

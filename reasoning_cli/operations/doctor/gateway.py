@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from reasoning_cli import settings as s
-from reasoning_cli.errors import ConfigurationError, ExitCode
+from reasoning_cli.errors import ConfigurationError, ExitCode, ReasoningError
 from reasoning_cli.operations.agents.env import agent_caveat, is_gateway, whose_gateway, why_not_free
-from reasoning_cli.operations.doctor.check import Check, fail, ok, warn
+from reasoning_cli.operations.doctor.check import Check, ExistingStore, fail, ok, warn
+from reasoning_cli.operations.gateway.presence import differing_versions, everybody
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.serving.spool import spool_of
 from reasoning_cli.values import Agent, spell_model_type
@@ -60,6 +61,26 @@ def check_gateway(settings: Settings, probes: Probes, *, online: bool) -> Iterat
             if isinstance(seen, str):
                 fix = f"reasoning config set {setting.name} URL"
                 yield warn("gateway", f"{setting.name} {url} cannot be reached: {seen}", fix)
+
+
+def check_fleet(existing: ExistingStore) -> Iterator[Check]:
+    """Who is at work on a store that several hosts share, and whether they are of one version."""
+    try:
+        if (store := existing.open()) is None:
+            return
+        with store:
+            seen = everybody(store)
+    except ReasoningError:
+        return  # shown as the database's own problem
+    for each in seen:
+        who = f"{each.instance.kind} on {each.instance.host} (process {each.instance.pid}, {each.instance.version})"
+        if each.is_gone:
+            yield warn("fleet", f"{who} has gone: no sign of life for {each.ago.total_seconds():,.0f} s")
+        else:
+            acts = ", acts" if each.facts.get("acts") else ", stands by" if each.instance.kind == "guard" else ""
+            yield ok("fleet", f"{who}, seen {each.ago.total_seconds():,.0f} s ago{acts}")
+    if versions := differing_versions(seen):
+        yield warn("fleet", f"versions differ: {', '.join(versions)}", "pip install --upgrade reasoning")
 
 
 def check_spool(settings: Settings) -> Iterator[Check]:

@@ -18,7 +18,7 @@ from reasoning_cli.errors import ConfigurationError, ExitCode, ReasoningError
 from reasoning_cli.operations.deploy.own_server import check_engine, own_servers
 from reasoning_cli.operations.doctor.check import Check, ExistingStore, Status, database_path, fail, failed, ok, warn
 from reasoning_cli.operations.doctor.costs import check_budget, check_guard
-from reasoning_cli.operations.doctor.gateway import Probes, check_gateway, check_spool
+from reasoning_cli.operations.doctor.gateway import Probes, check_fleet, check_gateway, check_spool
 from reasoning_cli.operations.doctor.heads import check_heads
 from reasoning_cli.operations.doctor.own_servers import check_own_servers
 from reasoning_cli.operations.doctor.together import check_account
@@ -55,6 +55,7 @@ def run_checks(
     yield from check_gateway(settings, probes, online=connect is not None)
     if database_path(settings) is not None:
         yield from check_spool(settings)
+        yield from check_fleet(existing)
     if connect is not None:
         yield from check_own_servers(settings)
     running = None

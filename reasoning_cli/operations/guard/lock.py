@@ -1,4 +1,6 @@
-"""One guard at a time for a store, and a sign of life that others can see."""
+"""One guard at a time for a store, and a sign of life that others can see: beside a file by a lock file, and where
+several hosts share a store, of all guards on all of them, by a lock in the database.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +8,63 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from reasoning_cli.errors import DataError, ReasoningError
+from reasoning_cli.operations.gateway.presence import Presence, everybody
+from reasoning_cli.store.database import Store
+from reasoning_cli.store.instances import InstanceSeen
+from reasoning_cli.store.locks import Hold
+
+GUARD = "guard"  # what the lock in the database is called
+_MOST_MISSED = 3
 
 
 @dataclass(frozen=True)
 class GuardSeen:
-    """A guard's last sign of life on this machine: when it looked, on our clock, and whether it still runs."""
+    """The last sign of life of the guard that acts: when it looked, on our clock, and whether it still runs. `host` is
+    where, None on this machine; `standing_by` are hosts where others would take over."""
 
     pid: int
     at: datetime
     interval_seconds: float
     running: bool
+    host: str | None = None
+    standing_by: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What it is called where people read it."""
+        return f"process {self.pid}" if self.host is None else f"process {self.pid} on {self.host}"
 
 
-class GuardLock:
-    """Held by the guard that acts. The kernel lets go of it when the process dies, however it dies."""
+class TakenOverError(Exception):
+    """This guard does not act any more: it stood still so long that another took over, or the store is away."""
+
+
+class GuardLock(Protocol):
+    """Held by the guard that acts. It is let go of when the process dies, however it dies."""
+
+    def sign(self, interval_seconds: float) -> None:
+        """Leave a sign of life."""
+
+    def check(self) -> None:
+        """Raise TakenOverError where it is held no longer."""
+
+
+class FileLock:
+    """That of a store in a file: nobody takes it from us."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+
+    def check(self) -> None:
+        """It is held as long as we live."""
 
     def sign(self, interval_seconds: float) -> None:
         """Leave a sign of life: in place, because the file is the lock."""
@@ -55,11 +90,83 @@ def hold_guard(database: Path) -> Iterator[GuardLock]:
             raise ReasoningError(
                 f"a guard is at work already{who}; two would get in each other's way", "`reasoning doctor` shows it"
             ) from None
-        yield GuardLock(file)
+        yield FileLock(file)
 
 
-def find_guard(database: Path) -> GuardSeen | None:
-    """The last guard of this store, if there ever was one."""
+class SharedLock:
+    """That of a store that several hosts share, with what others are told of this guard."""
+
+    def __init__(self, interval: timedelta) -> None:
+        self._hold: Hold | None = None
+        self._looked: float | None = None
+        self._interval = interval
+        self.presence: Presence | None = None
+
+    def facts(self) -> dict[str, object]:
+        """What the list of those at work says of it."""
+        looked_ago = None if self._looked is None else time.monotonic() - self._looked
+        return {
+            "acts": self._hold is not None,
+            "looked_ago": looked_ago,
+            "interval": self._interval.total_seconds(),
+        }
+
+    def sign(self, interval_seconds: float) -> None:
+        """Tell others that it has looked."""
+        self._looked = time.monotonic()
+        self._notify()
+
+    def check(self) -> None:
+        """Ask the server whether the lock is still ours."""
+        if self._hold is None or not self._hold.is_held():
+            raise TakenOverError
+
+    @contextlib.contextmanager
+    def held_by(self, hold: Hold) -> Iterator[GuardLock]:
+        """Act for as long as the block runs."""
+        self._hold = hold
+        self._notify()
+        try:
+            yield self
+        finally:
+            self._hold = None
+            self._notify()
+
+    def _notify(self) -> None:
+        if self.presence is not None:
+            self.presence.now()
+
+
+def cut_off_who_stands_still(store: Store, missed: int) -> bool:
+    """Take the lock from a guard that gives no sign of life; whether that was done. `missed` is how often in a row
+    nobody was seen to act: one that has just begun may not be on the list yet."""
+    acting = [seen for seen in _guards(store) if seen.facts["acts"]]
+    if any(not seen.is_gone for seen in acting) or (not acting and missed < _MOST_MISSED):
+        return False
+    return store.cut_off(GUARD)
+
+
+def _guards(store: Store) -> list[InstanceSeen]:
+    return [seen for seen in everybody(store) if seen.instance.kind == "guard"]
+
+
+def _acting_guard(store: Store) -> GuardSeen | None:
+    """The guard that acts, else the last one that did."""
+    found = sorted(_guards(store), key=lambda seen: (seen.is_gone, not seen.facts["acts"], seen.ago))
+    if not found:
+        return None
+    best = found[0]
+    looked_ago = best.facts["looked_ago"] or 0.0
+    at = datetime.now(UTC) - best.ago - timedelta(seconds=looked_ago)
+    others = tuple(seen.instance.host for seen in found[1:] if not seen.is_gone)
+    running = not best.is_gone and bool(best.facts["acts"])
+    return GuardSeen(best.instance.pid, at, float(best.facts["interval"]), running, best.instance.host, others)
+
+
+def find_guard(database: Path, store: Store | None = None) -> GuardSeen | None:
+    """The last guard of this store, if there ever was one; of one that is shared on whatever host."""
+    if store is not None and store.is_shared:
+        return _acting_guard(store)
     path = _path(database)
     try:
         with path.open("rb") as file:

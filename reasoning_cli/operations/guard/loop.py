@@ -53,12 +53,15 @@ class Round:
 class Guard:
     """The state of one running guard: only what keeps it from saying the same thing twice.
 
+    `check` is called before anything is done, and raises where another guard does that now.
+
     `is_alone` says whether nothing of ours is at Together and nobody could ask there: then nobody is asked.
     """
 
     store: Store
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     is_alone: Callable[[], bool] = lambda: False
+    check: Callable[[], None] = lambda: None
     cleaned_at: datetime | None = None
     asked: set[str] = field(default_factory=set)
     warned: set[str] = field(default_factory=set)
@@ -122,6 +125,7 @@ class Guard:
         return gone
 
     def _act(self, client: Cloud, verdict: Verdict, rules: Rules, at: datetime) -> None:
+        self.check()
         record = verdict.record
         if record.endpoint_id is None or record.deployment_id is None:
             raise NotFoundError(f"`{record.endpoint_name}` is not known at Together yet", "`reasoning models status`")
@@ -208,7 +212,8 @@ def run_guard(
 ) -> None:
     """Look again and again. Whatever goes wrong is told and the next round comes all the same.
 
-    `connect` and `rules` are asked each round, so that a new key or limit counts. Without `pause` there is one
+    `connect` and `rules` are asked each round, so that a new key or limit counts. Errors of any other kind end it.
+    Without `pause` there is one
     round, whose error is raised.
     """
     while True:
