@@ -192,7 +192,7 @@ MAX_COST_PER_HOUR: Setting[Decimal | None] = Setting(
     "budget.max_cost_per_hour_usd",
     parse_usd_or_none,
     Decimal("40.00"),
-    "dollars an hour that all running models together may cost, or none",
+    "dollars an hour that all running models and tokens together may cost, or none",
     _original("MAX_COST_PER_HOUR"),
 )
 RESERVE_HOURS = Setting(

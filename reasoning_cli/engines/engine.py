@@ -61,7 +61,7 @@ class Engine(Protocol):
 
     def address(self, access: Access) -> str | None:
         """Where it answers in OpenAI's form, with /v1: the gateway asks it there, by stream and under a deadline. None
-        where only a connection asks it; then the gateway leaves its slot to the original."""
+        where only a connection asks it, as the gateway then does, too: its `chat` is called by several threads."""
         ...
 
     def connect(self, access: Access) -> Client:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -19,12 +22,16 @@ from reasoning_cli.decisions.answers import (
     InvalidAnswer,
     cut_of,
     decision_of,
+    is_natural_end,
     read_answer,
     render_answer,
     strip_thinking,
 )
 from reasoning_cli.decisions.recognise import Recognition
 from reasoning_cli.decisions.turns import without_additions
+from reasoning_cli.engines.clients import Answering
+from reasoning_cli.engines.serving import ChatAnswer, ServedAnswer
+from reasoning_cli.errors import ReasoningError, RemoteError
 from reasoning_cli.gateway.dialects import chat as chat_dialect
 from reasoning_cli.gateway.dialects.events import DONE, read_events
 from reasoning_cli.gateway.dialects.forms import (
@@ -39,9 +46,9 @@ from reasoning_cli.gateway.dialects.forms import (
 )
 from reasoning_cli.gateway.dialects.tool_calls import calls_decided, flaw_of_calls, named_anew
 from reasoning_cli.gateway.http.unpacking import unpack
-from reasoning_cli.gateway.http.upstream import CutOff, UpstreamError, Upstreams
+from reasoning_cli.gateway.http.upstream import CutOff, Unreachable, UpstreamError, Upstreams
 from reasoning_cli.gateway.routing import Route
-from reasoning_cli.operations.deploy.own_server import is_another_model
+from reasoning_cli.operations.deploy.own_server import OwnServer, is_another_model
 from reasoning_cli.operations.deploy.slots import SlotNow
 from reasoning_cli.values import PromptForm
 
@@ -62,6 +69,7 @@ _HEADERS = [
 ]
 _HEADERS_OF_STREAM = [(name, b"text/event-stream" if name == b"accept" else value) for name, value in _HEADERS]
 FULL = "its server has as many questions as it takes"
+_MOST_AT_ENGINE = 8  # each has a thread of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +104,14 @@ class Models(Upstreams):
         self.room = asyncio.Semaphore(_MOST_QUESTIONS)
         self._under_way: Counter[str] = Counter()
         self._takes_one: set[str] = set()
+        self._connections: dict[OwnServer, Answering] = {}
+        self._at_engine: Counter[str] = Counter()
+        self._counting = threading.Lock()
 
     def is_full(self, slot: SlotNow) -> bool:
         """Whether a slot's server has as many questions as it takes."""
+        if slot.connection is not None:
+            return self._at_engine[slot.connection.engine] >= (slot.parallel or _MOST_AT_ENGINE)
         if not slot.own_server or slot.url is None:
             return False
         most = slot.parallel or (1 if slot.url in self._takes_one else _MOST_QUESTIONS)
@@ -114,10 +127,43 @@ class Models(Upstreams):
         finally:
             self._under_way[url] -= 1
 
+    async def ask_connection(
+        self, server: OwnServer, model: str, messages: Sequence[Mapping[str, str]], most: int
+    ) -> ChatAnswer:
+        """What an engine answers that only a connection asks. Nothing ends its question when nobody waits for it any
+        more: until its thread is through, it counts as one under way. Raises whatever the engine does."""
+        future: Future[ChatAnswer] = Future()
+        with self._counting:
+            self._at_engine[server.engine] += 1
+
+        def work() -> None:
+            try:
+                connection = self._connections.get(server) or self._connections.setdefault(server, server.connect())
+                said = connection.chat(model, messages, max_tokens=most)
+            except BaseException as error:
+                _settle(future, error)
+            else:
+                _settle(future, said)
+            finally:
+                with self._counting:
+                    self._at_engine[server.engine] -= 1
+
+        threading.Thread(target=work, name=f"engine {server.engine}", daemon=True).start()
+        return await asyncio.wrap_future(future)
+
     def was_cut(self, slot: SlotNow) -> None:
         """An answer of a slot's server ended in the midst."""
         if slot.own_server and slot.url is not None and self._under_way[slot.url] > 1:
             self._takes_one.add(slot.url)
+
+
+def _settle(future: Future[ChatAnswer], said: ChatAnswer | BaseException) -> None:
+    """Hand over what came of a question, if anybody waits for it still."""
+    with contextlib.suppress(InvalidStateError):
+        if isinstance(said, BaseException):
+            future.set_exception(said)
+        else:
+            future.set_result(said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +186,12 @@ async def ask(models: Models, slot: SlotNow, asked: Asked, chat: Json, where: Ro
 
     try:
         async with asyncio.timeout(slot.deadline_seconds):
-            with models.question(slot):
-                answer = await _post(models, slot, _request(slot, asked, chat, where))
+            body = _request(slot, asked, chat, where)
+            if slot.connection is not None:
+                answer = await _from_engine(models, slot, slot.connection, body)
+            else:
+                with models.question(slot):
+                    answer = await _post(models, slot, orjson.dumps(body))
     except TimeoutError:
         return Attempt(slot, since(), failure="too late")
     except UpstreamError as error:
@@ -160,7 +210,7 @@ async def ask(models: Models, slot: SlotNow, asked: Asked, chat: Json, where: Ro
         return Attempt(slot, since(), failure=f"not judged: {type(error).__name__}")
 
 
-def _request(slot: SlotNow, asked: Asked, chat: Json, where: Route) -> bytes:
+def _request(slot: SlotNow, asked: Asked, chat: Json, where: Route) -> Json:
     """The request as the model gets it: for an agent's template just that prompt, for coding the whole conversation."""
     body = {
         **chat,
@@ -182,7 +232,29 @@ def _request(slot: SlotNow, asked: Asked, chat: Json, where: Route) -> bytes:
     if slot.confidence is not None:
         # llama.cpp tells nothing without the second; Together takes a number, and documents no second.
         body |= {"logprobs": True, "top_logprobs": 1} if slot.own_server else {"logprobs": 1}
-    return orjson.dumps(body)
+    return body
+
+
+async def _from_engine(models: Models, slot: SlotNow, server: OwnServer, body: Json) -> _Answer:
+    """The answer of an engine without an address, in the words of one that has one."""
+    messages, most = body["messages"], int(body[slot.max_tokens_name.value])
+    if not all(isinstance(message.get("content"), str) for message in messages):
+        return _Answer(400, problem={"error": {"code": "more than text"}})
+    try:
+        said = await models.ask_connection(server, slot.model or "", messages, most)
+    except RemoteError as error:
+        raise Unreachable(error.message) from error
+    except ReasoningError as error:
+        return _Answer(400, problem={"error": {"code": getattr(error, "code", "") or type(error).__name__}})
+    except Exception as error:  # whatever a package of others raises, the original answers
+        _log.warning("the engine %s failed: %s: %s", server.engine, type(error).__name__, error)
+        raise Unreadable(str(error)) from error
+    model = said.model if isinstance(said, ServedAnswer) else None
+    whole = is_natural_end(said.finish_reason)
+    captured = CapturedResponse(
+        said.text, model, said.prompt_tokens, said.completion_tokens, whole, end=said.finish_reason
+    )
+    return _Answer(200, captured)
 
 
 async def _post(models: Models, slot: SlotNow, body: bytes) -> _Answer:

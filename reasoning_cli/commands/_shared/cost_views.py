@@ -32,14 +32,16 @@ def budget_text(standing: Standing, added_cents_per_hour: int) -> str:
     lasts = standing.lasts(added_cents_per_hour)
     if lasts is None:
         return used
-    rate = money(standing.burn_cents_per_hour + added_cents_per_hour)
+    rate = money(standing.rate_cents_per_hour + added_cents_per_hour)
     return f"{used}; at {rate} an hour the rest lasts {duration(lasts)}"
 
 
 def spent_line(standing: Standing) -> str:
     """Spent, being spent and when it ends, in one line."""
     spent = money(standing.usage.cents)
-    rate = f"spending {money(standing.burn_cents_per_hour)}/h" if standing.burn_cents_per_hour else "spending nothing"
+    rate = f"spending {_rate_text(standing, '/h')}" if standing.rate_cents_per_hour else "spending nothing"
+    if standing.is_capped:
+        rate += f", the cap of {money((standing.limits.hour_usd or 0) * 100)} is reached: the baseline answers"
     if standing.limit_cents is None:
         return f"SPENT  {spent}{_PERIODS[standing.limits.period]}, no budget is set; {rate}"
     share = float(standing.usage.high_cents / standing.limit_cents)
@@ -48,6 +50,14 @@ def spent_line(standing: Standing) -> str:
     left = f", lasts {duration(lasts)}" if lasts is not None and not ends else ends
     of = f"{spent} of {money(standing.limit_cents)}{_PERIODS[standing.limits.period]}"
     return f"SPENT  {of}  {bar(share, _BAR)}  {rate}{left}"
+
+
+def _rate_text(standing: Standing, hourly: str) -> str:
+    """What an hour costs; by the token it is what the last one cost."""
+    by_token, whole = standing.token_cents_last_hour, f"{money(standing.rate_cents_per_hour)}{hourly}"
+    if not by_token:
+        return whole
+    return f"{whole} by the token" if not standing.burn_cents_per_hour else f"{whole}, {money(by_token)} by the token"
 
 
 def cost_columns(by: By) -> list[Column[CostLine]]:
@@ -182,7 +192,7 @@ def report_lines(report: CostReport, *, bars: bool = False) -> list[str]:
     spent = f"total  {money(report.total.cents)} since {moment(report.since)}{until}"
     lines = [f"{spent}, {hours(report.total.time)} hours", *_doubt_lines(report), *_count_lines(report)]
     lines.append(_budget_line(report, bars=bars))
-    if report.standing.burn_cents_per_hour:
+    if report.standing.rate_cents_per_hour:
         lines.append(_spending_line(report.standing))
     return lines
 
@@ -248,7 +258,7 @@ def _spending_line(standing: Standing) -> str:
     lasts = standing.lasts()
     until = f"; the budget lasts {duration(lasts)}" if lasts is not None else ""
     ends = f", until {moment(standing.ends_at)}" if standing.ends_at else ""
-    return f"spending {money(standing.burn_cents_per_hour)} an hour{until}{ends}"
+    return f"spending {_rate_text(standing, ' an hour')}{until}{ends}"
 
 
 def _original_line(traffic: Sequence[Traffic]) -> str:
@@ -286,6 +296,7 @@ def report_record(report: CostReport, lines: Sequence[dict[str, object]]) -> dic
             "left_cents": None if standing.left_cents is None else int(standing.left_cents),
             "used_share": None if report.share_of_budget is None else _rounded(report.share_of_budget),
             "burn_cents_per_hour": standing.burn_cents_per_hour,
+            "token_cents_last_hour": str(standing.token_cents_last_hour),
             "lasts_seconds": None if lasts is None else int(lasts.total_seconds()),
             "ends_at": standing.ends_at,
         },

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def outlook(
     ctx: typer.Context, fmt: FormatOption = Format.TABLE, json: JsonOption = False, quiet: QuietOption = False
 ) -> None:
-    """What the guard will do next to each model, by which rule, and when, if nothing changes until then.
+    """What the guard will do next to each model, by which rule, and when, if nothing changes until then. Slots that are
+    paid for by the token go to the baseline, guard or not.
 
     From what is known here; asks nobody.
     """
@@ -34,7 +35,7 @@ def outlook(
     terminal, seen = session.terminal, find_guard(session.settings.database(), session.store)
     seconds = seen.interval_seconds if seen is not None else float(session.settings.get(s.GUARD_INTERVAL))
     expected = look_ahead(session.store, rules_of(session, timedelta(seconds=seconds)), session.ledger_now)
-    listing = Listing(_columns(), expected, id=lambda each: each.record.endpoint_name)
+    listing = Listing(_columns(), expected, id=lambda each: each.name)
     if chosen is Format.JSON and not quiet:
         terminal.json({"guard": _guard_record(seen), "next": listing.records()})
         return
@@ -49,15 +50,15 @@ def _columns() -> list[Column[Expected]]:
     from reasoning_cli.values import spell_model_type
 
     return [
-        Column("name", lambda expected: expected.record.endpoint_name, "NAME"),
+        Column("name", lambda expected: expected.name, "NAME"),
         Column(
             "model_type",
-            lambda expected: expected.record.model_type,
+            lambda expected: expected.model_type,
             "TYPE",
-            text=lambda expected: spell_model_type(expected.record.model_type or "–"),
+            text=lambda expected: spell_model_type(expected.model_type or "–"),
             priority=4,
         ),
-        Column("action", lambda expected: "start" if expected.start else "stop", "WHAT"),
+        Column("action", lambda expected: expected.action, "WHAT"),
         Column("at", lambda expected: expected.at, "AT", text=lambda expected: moment(expected.at)),
         Column("why", lambda expected: str(expected.why), "RULE"),
         Column("text", lambda expected: expected.text, "WHY", gives_way=True, prose=True),

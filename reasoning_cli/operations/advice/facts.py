@@ -269,12 +269,25 @@ def _server(
     found = _of_slot(store, model_type, server.model, now)
     return Server(
         server.model,
-        _by_the_token(comparison, prices, server.model),
+        _by_the_token(comparison, _prices_of_slot(settings, prices, server), server.model),
         proof=_proof(store, settings, model_type, Candidate(server.model, None, None, server.model), now),
         answers=_answers(found),
         speed=_speed(found),
         live=_is_live(settings, model_type, s.MODE[model_type]),
     )
+
+
+def _prices_of_slot(
+    settings: Settings, prices: Mapping[str, TokenPrice], server: OwnServer
+) -> Mapping[str, TokenPrice]:
+    """The table with what the slot's server costs: as it is set for the slot, else as the table has it; else, on this
+    machine, nothing."""
+    rate = settings.get(s.TOKEN_PRICE[server.model_type])
+    if rate is not None:
+        return {**prices, server.model: TokenPrice(server.model, rate.input_usd, rate.output_usd)}
+    if server.is_here and server.model not in prices:
+        return {**prices, server.model: TokenPrice(server.model, Decimal(0), Decimal(0))}
+    return prices
 
 
 def _by_the_token(comparison: Comparison, prices: Mapping[str, TokenPrice], model: str) -> Decimal | None:

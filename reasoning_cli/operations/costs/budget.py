@@ -11,7 +11,7 @@ from math import ceil
 from reasoning_cli import settings as s
 from reasoning_cli.errors import LimitError
 from reasoning_cli.operations.costs.ledger import Usage, usage_by_deployment
-from reasoning_cli.operations.costs.slot_tokens import TokenSlot, token_slots, token_usage
+from reasoning_cli.operations.costs.slot_tokens import TokenSlot, cents_of_last_hour, token_slots, token_usage
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
@@ -43,7 +43,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where the money stands: spent since the period began, and how much at most each hour from now on.
+    """Where the money stands: spent since the period began, and how much at most each hour from now on: for what runs,
+    and by the token as much as in the last hour.
 
     With a `model_type` it is about the budget of that type alone.
     """
@@ -54,6 +55,19 @@ class Standing:
     usage: Usage
     burn_cents_per_hour: int
     model_type: str | None = None
+    token_cents_last_hour: Decimal = Decimal(0)
+
+    @property
+    def rate_cents_per_hour(self) -> Decimal:
+        """What an hour costs, by the hour and by the token."""
+        return self.burn_cents_per_hour + self.token_cents_last_hour
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether slots that are paid for by the token have to wait: with them the last hour reached the cap."""
+        cap = self.limits.hour_usd
+        priced = any(slot.price is not None and not slot.is_free for slot in self.limits.token_slots)
+        return cap is not None and priced and self.rate_cents_per_hour >= cap * 100
 
     @property
     def budget_usd(self) -> Decimal | None:
@@ -70,7 +84,7 @@ class Standing:
 
     def lasts(self, added_cents_per_hour: int = 0) -> timedelta | None:
         """How long the rest lasts at this rate; None without a budget or when nothing is being spent."""
-        rate = self.burn_cents_per_hour + added_cents_per_hour
+        rate = self.rate_cents_per_hour + added_cents_per_hour
         if self.left_cents is None or rate == 0:
             return None
         return timedelta(hours=float(self.left_cents / rate))
@@ -143,7 +157,9 @@ def standing(store: Store, limits: Limits, at: datetime, model_type: str | None 
         (used[record.key] for record in records if record.key in used), Usage(low_cents=tuned, high_cents=tuned)
     )
     usage += token_usage(store, limits.token_slots, start, model_type)
-    return Standing(limits, at, start, usage, sum(spending_rate(record) for record in records), model_type)
+    burns = sum(spending_rate(record) for record in records)
+    by_token = cents_of_last_hour(store, limits.token_slots, at, model_type)
+    return Standing(limits, at, start, usage, burns, model_type, by_token)
 
 
 def standings(store: Store, limits: Limits, at: datetime) -> list[Standing]:
@@ -168,8 +184,8 @@ def check_deploy(standing: Standing, name: str, added_cents_per_hour: int) -> No
 
     What is left must pay for `reserve_hours` of everything that would then be running.
     """
-    rate = standing.burn_cents_per_hour + added_cents_per_hour
-    beside = f", ${standing.burn_cents_per_hour / 100:.2f} runs already" if standing.burn_cents_per_hour else ""
+    rate = standing.rate_cents_per_hour + added_cents_per_hour
+    beside = f", ${standing.rate_cents_per_hour / 100:.2f} runs already" if standing.rate_cents_per_hour else ""
     price = f"${added_cents_per_hour / 100:.2f}"
     cap = standing.limits.hour_usd
     if standing.model_type is None and cap is not None and rate > cap * 100:

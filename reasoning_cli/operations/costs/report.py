@@ -25,7 +25,7 @@ from reasoning_cli.operations.costs.ledger import (
     rounding_doubt_cents,
     spans,
 )
-from reasoning_cli.operations.costs.slot_tokens import TokenCost, token_costs
+from reasoning_cli.operations.costs.slot_tokens import TokenCost, token_costs, with_candidates
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.meter_readings import Reading
@@ -153,7 +153,11 @@ def cost_report(
         tuple(source for source in seen if source.source != "slot"),
         tuple(source for source in seen if source.source == "slot" and source.model in strangers),
         any(row.by is None and row.is_unknown for row in every),
-        by_token=tuple(cost for cost in token_costs(store, limits.token_slots, since, until) if _is_used(cost)),
+        by_token=tuple(
+            cost
+            for cost in token_costs(store, with_candidates(store, limits.token_slots), since, until)
+            if _is_used(cost)
+        ),
         starts=sum(count for count, _ in doubts),
         rounding_cents=sum((cents for _, cents in doubts), Decimal(0)),
         price_differs=rules.price_differs,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from urllib.parse import urlsplit
 
@@ -20,10 +20,12 @@ from reasoning_cli.operations.costs.ledger import Usage
 from reasoning_cli.operations.costs.token_prices import TokenPrice, read_prices
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
+from reasoning_cli.store.promote.promotions import Promotions
 from reasoning_cli.store.serving.tokens_used import TokensUsed, Watermark, tokens_used
 from reasoning_cli.values import MODEL_TYPES, TOGETHER
 
 # Characters to a token where nobody counted: at most so many tokens there were, and at least.
+_HOUR = timedelta(hours=1)
 _END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 _FEW_CHARS, _MANY_CHARS = 2, 6
 
@@ -71,6 +73,29 @@ def _slot(settings: Settings, model_type: str) -> TokenSlot | None:
     return TokenSlot(model_type, model, TokenPrice(model, Decimal(0), Decimal(0)) if is_here else None)
 
 
+def with_candidates(store: Store, slots: Sequence[TokenSlot]) -> tuple[TokenSlot, ...]:
+    """The slots once more for each other model of theirs that a promotion brought in, or is bringing, at the price of
+    the slot: what it took is paid for too, whoever is in the slot now."""
+    found = list(slots)
+    for slot in slots:
+        came = [known for known in Promotions(store).all(slot.model_type) if known.server is not None]
+        names = [name for known in came for name in (known.model, known.plan.get("old_model")) if name]
+        others = dict.fromkeys(str(name) for name in names if name != slot.model)
+        found += [replace(slot, model=name) for name in others]
+    return tuple(found)
+
+
+def cents_of_last_hour(
+    store: Store, slots: Sequence[TokenSlot], at: datetime, model_type: str | None = None
+) -> Decimal:
+    """What the priced slots (of one type) took in the hour before `at`, in cents; where nobody counted, at the most."""
+    priced = [
+        slot for slot in slots if not (slot.price is None or slot.is_free) and model_type in (None, slot.model_type)
+    ]
+    costs = token_costs(store, with_candidates(store, priced), at - _HOUR, _END_OF_TIME)
+    return sum((cost.usage.high_cents for cost in costs if cost.usage is not None), Decimal(0))
+
+
 _Key = tuple[str, str, str, datetime]
 _SEEN: dict[_Key, tuple[Watermark, TokensUsed]] = {}
 
@@ -83,7 +108,7 @@ def token_costs(store: Store, slots: Sequence[TokenSlot], since: datetime, until
 def token_usage(store: Store, slots: Sequence[TokenSlot], start: datetime, model_type: str | None = None) -> Usage:
     """What the priced slots (of one type) cost since a period began. Looked at again, only what is new is read."""
     found = Usage()
-    for slot in slots:
+    for slot in with_candidates(store, slots):
         if slot.price is None or slot.is_free or model_type not in (None, slot.model_type):
             continue
         key = (str(store.path), slot.model_type, slot.model, start)

@@ -365,7 +365,8 @@ def _server(known: Known, kind: Kind, name: str, server: Server | None) -> Way:
     answers = _ALL if server.answers is None else server.answers
     rest = _at_baseline(known, known.load.a_day * (_ALL - answers))
     each = server.cents_per_decision
-    lacks = f"{server.model} has no price: `reasoning costs prices --edit`" if each is None else ""
+    priced = f"reasoning config set {known.name.replace('-', '_')}.token_price IN/OUT"
+    lacks = f"{server.model} has no price: `{priced}`" if each is None and known.baseline is not None else ""
     return Way(
         kind,
         name,
@@ -377,8 +378,8 @@ def _server(known: Known, kind: Kind, name: str, server: Server | None) -> Way:
         passes=server.proof.passes,
         is_let=server.live,
         is_now=server.live,
-        next=f"reasoning models enable {known.name} --mode live" if server.proof.passes else server.proof.next,
-        lacks=lacks or ("" if rest is not None else _why_no_baseline(known)),
+        next=f"reasoning train promote {known.name} --to {server.model}" if server.proof.passes else server.proof.next,
+        lacks=lacks or ("" if each is not None and rest is not None else _why_no_baseline(known)),
     )
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 READY = "READY"
 SPENT = "the budget is spent"
+CAPPED = "the cap of an hour is reached"
 HEAD_TYPE, HEAD_PLACE = "should_respond", "head"
 # What the operator keeps a slot closed with; whatever else closes it may pass.
 HANDS_THROUGH, DISABLED = "the gateway only hands through", "the slot is disabled"
@@ -37,7 +38,7 @@ class SlotNow:
     `wakes`: traffic may start its model when it is stopped. While a promotion is `watched`, what the model does not
     answer it is asked as a shadow, so that there is something to compare. `own_server`: the operator's own
     serves the model, which takes `parallel` questions at once (None: not known), and calls the limit of an answer
-    `max_tokens_name`. `head` is asked before its model.
+    `max_tokens_name`; where its engine has no address, it is asked by a `connection`. `head` is asked before its model.
     """
 
     model_type: str
@@ -62,6 +63,7 @@ class SlotNow:
     parallel: int | None = None
     head: HeadSlot | None = None
     max_tokens_name: TokenLimit = TokenLimit.MAX_TOKENS
+    connection: OwnServer | None = None
 
     @property
     def circuit(self) -> str:
@@ -82,6 +84,7 @@ class SlotNow:
             self.tools,
             self.parallel,
             self.max_tokens_name,
+            self.connection,
         )
 
     @property
@@ -137,7 +140,8 @@ def read_slots(
         slot.model_type: deployments.get(slot.deployment_key) for slot in deployments.slots() if slot.deployment_key
     }
     limits = read_limits(settings)
-    spent = {standing.model_type for standing in standings(store, limits, at) if standing.left_cents == 0}
+    every = standings(store, limits, at)
+    spent = {standing.model_type for standing in every if standing.left_cents == 0}
     free = {slot.model_type for slot in limits.token_slots if slot.price is None or slot.is_free}
     slots = {
         model_type: _slot(
@@ -150,6 +154,13 @@ def read_slots(
         )
         for model_type in MODEL_TYPES
     }
+    if every[0].is_capped:
+        slots = {
+            model_type: replace(slot, closed=slot.closed or CAPPED)
+            if slot.own_server and model_type not in free
+            else slot
+            for model_type, slot in slots.items()
+        }
     return {model_type: _with_candidate(store, slot) for model_type, slot in slots.items()}
 
 
@@ -239,6 +250,7 @@ def _slot(
         own_server=elsewhere is not None,
         parallel=get(s.PARALLEL[model_type]),
         max_tokens_name=get(s.MAX_TOKENS_NAME[model_type]) if elsewhere else TokenLimit.MAX_TOKENS,
+        connection=elsewhere if elsewhere is not None and not elsewhere.url else None,
     )
 
 
@@ -255,8 +267,6 @@ def _closed(
     if not settings.get(s.ENABLED[model_type]):
         return DISABLED
     if elsewhere is not None:
-        if not elsewhere.url:
-            return "its engine has no address"
         return SPENT if None in spent or model_type in spent else None
     if record is None or record.serving_name is None or record.deleted_at is not None:
         return "no model is deployed"

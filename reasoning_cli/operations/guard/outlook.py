@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from reasoning_cli.operations.costs.budget import Standing, spending_rate, standings
 from reasoning_cli.operations.costs.ledger import ready_since
+from reasoning_cli.operations.costs.slot_tokens import TokenSlot
 from reasoning_cli.operations.guard.loop import last_asked, stopped_for
 from reasoning_cli.operations.guard.policy import Rules, Watched, Why, judge
 from reasoning_cli.store.database import Store
@@ -20,18 +21,38 @@ from reasoning_cli.values import spell_model_type
 class Expected:
     """What the guard does first to a deployment if nothing changes until then: by which rule, and when at the earliest.
 
-    It asks Together too before it stops what is idle, which may make that later.
+    It asks Together too before it stops what is idle, which may make that later. Without a deployment it is a slot that
+    is paid for by the token: `slot` is then left to the baseline, by the gateway itself.
     """
 
-    record: DeploymentRecord
+    record: DeploymentRecord | None
     why: Why
     at: datetime
     text: str
     start: bool = False
+    slot: TokenSlot | None = None
+
+    @property
+    def name(self) -> str:
+        if self.record is not None:
+            return self.record.endpoint_name
+        return self.slot.model if self.slot is not None else ""
+
+    @property
+    def model_type(self) -> str | None:
+        held = self.record or self.slot
+        return held.model_type if held is not None else None
+
+    @property
+    def action(self) -> str:
+        if self.record is None:
+            return "baseline"
+        return "start" if self.start else "stop"
 
 
 def outlook(store: Store, rules: Rules, at: datetime) -> list[Expected]:
-    """The next stop or start of each deployment that has one, the soonest first; asks nobody."""
+    """The next stop or start of each deployment that has one, and when slots that are paid for by the token go to the
+    baseline, the soonest first; asks nobody."""
     live = Deployments(store).live()
     every = standings(store, rules.limits, at)
     watched = [Watched(record, stopped_for=stopped_for(store, record)) for record in live]
@@ -42,7 +63,32 @@ def outlook(store: Store, rules: Rules, at: datetime) -> list[Expected]:
             found.append(Expected(verdict.record, verdict.why, at, verdict.text, verdict.start))
         elif ahead := list(_ahead(store, seen, every, rules, at)):
             found.append(min(ahead, key=lambda expected: expected.at))
+    found += [expected for slot in rules.limits.token_slots for expected in _by_the_token(slot, every, at)]
     return sorted(found, key=lambda expected: expected.at)
+
+
+def _by_the_token(slot: TokenSlot, every: Sequence[Standing], at: datetime) -> Iterator[Expected]:
+    """When the baseline answers in the place of a slot that is paid for by the token, the first reason alone."""
+    if slot.price is None or slot.is_free:
+        return
+    cap = every[0].limits.hour_usd
+    ends = [
+        Expected(None, Why.BUDGET, when, _used_up(standing), slot=slot)
+        for standing in every
+        for when in (at if standing.left_cents == 0 else standing.ends_at,)
+        if when is not None and standing.model_type in (None, slot.model_type)
+    ]
+    if every[0].is_capped:
+        rate = f"${every[0].rate_cents_per_hour / 100:.2f}"
+        text = f"the last hour cost {rate}, the cap is ${cap}; it is asked again when less came in an hour"
+        ends.append(Expected(None, Why.CAP, at, text, slot=slot))
+    if ends:
+        yield min(ends, key=lambda expected: expected.at)
+
+
+def _used_up(standing: Standing) -> str:
+    whose = f" for {spell_model_type(standing.model_type)}" if standing.model_type else ""
+    return f"the budget{whose} of ${standing.budget_usd} is used up then"
 
 
 def _ahead(store: Store, seen: Watched, every: Sequence[Standing], rules: Rules, at: datetime) -> Iterator[Expected]:
@@ -56,10 +102,9 @@ def _ahead(store: Store, seen: Watched, every: Sequence[Standing], rules: Rules,
     for standing in every:
         lasts = standing.lasts()
         if lasts is not None and standing.ends_at is not None and standing.model_type in (None, record.model_type):
-            whose = f" for {spell_model_type(standing.model_type)}" if standing.model_type else ""
             # Stopped at the last look before what is left would not last until the next one.
             when = max(at, standing.ends_at - rules.interval)
-            yield Expected(record, Why.BUDGET, when, f"the budget{whose} of ${standing.budget_usd} is used up then")
+            yield Expected(record, Why.BUDGET, when, _used_up(standing))
     yield from _idle(store, record, rules, at)
 
 

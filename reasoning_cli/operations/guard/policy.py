@@ -129,5 +129,5 @@ def _breaks(standing: Standing, interval: timedelta) -> bool:
     """Whether a budget is used up, or would be before the next look."""
     if standing.left_cents is None or not standing.burn_cents_per_hour:
         return False
-    until_next = standing.burn_cents_per_hour * Decimal(interval.total_seconds()) / 3600
+    until_next = standing.rate_cents_per_hour * Decimal(interval.total_seconds()) / 3600
     return standing.left_cents <= until_next

@@ -130,7 +130,7 @@ def test_an_engine_with_an_address_gets_the_slots_key_there(reasoning: Run, acme
     assert {request.header("authorization") for request in server.received} == {f"Bearer {KEY}"}
 
 
-def test_the_gateway_asks_an_engine_at_its_address_or_leaves_its_slot(
+def test_the_gateway_asks_an_engine_at_its_address_or_by_a_connection(
     home: Path, tmp_path: Path, acme: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flags = {"planning.engine": "acme", "planning.model": "m", "planning.provider_key": KEY}
@@ -138,7 +138,8 @@ def test_the_gateway_asks_an_engine_at_its_address_or_leaves_its_slot(
     install(acme, "acme")
     with open_store(tmp_path / "log.db") as store:
         slots = read_slots(settings, store, datetime.now(UTC), together_url="http://x", together_key="t")
-        assert slots["planning"].closed == "its engine has no address"
+        planning = slots["planning"]
+        assert (planning.closed, planning.url, planning.connection is not None) == (None, "", True)
         shutil.rmtree(acme)
         acme.mkdir()
         install(acme, "acme", ADDRESSED.replace("URL", "'https://acme.example/v1'"))

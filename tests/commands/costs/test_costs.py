@@ -68,6 +68,7 @@ def test_the_bill_of_what_ran_and_what_runs(still: Service, reasoning: Run) -> N
         "left_cents": 6706,
         "used_share": 0.3294,
         "burn_cents_per_hour": 549,
+        "token_cents_last_hour": "0",
         "lasts_seconds": 6706 * 3600 // 549,
     }
     assert bill["total"]["cost_cents"] == int(still.ask("GET", "/_sandbox/meter")["totalCents"])

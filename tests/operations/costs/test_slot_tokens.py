@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from reasoning_cli.operations.deploy.slots import SlotNow, read_slots
 from reasoning_cli.paths import find_paths
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.open import open_store
+from reasoning_cli.store.promote.promotions import Promotions
 from reasoning_cli.store.samples.training_log import Samples
 from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
 from tests.commands.train.test_eval import samples
@@ -127,6 +128,67 @@ def test_a_spent_budget_closes_the_slot_and_the_baseline_answers(
     if price is not None:
         reasoning("config", "set", "should_respond.token_price", price)
     assert slot(store).closed == closed
+
+
+def test_what_the_last_hour_took_is_the_rate_that_status_and_outlook_go_by(store: Store, reasoning: Run) -> None:
+    reasoning("config", "set", "should_respond.token_price", "900/900")  # 39.6 cents a decision
+    assert "spending $3.96/h by the token" in reasoning("status").stdout
+    assert reasoning("config", "set", "budget.limit_usd", "8").exit_code == 0
+    shown = reasoning("status").stdout
+    assert "$3.96 of $8.00 this month" in shown and ("lasts 1h" in shown or "gone at" in shown), shown
+    (first,) = json.loads(reasoning("costs", "outlook", "--json").stdout)["next"]
+    assert (first["name"], first["action"], first["why"]) == (MODEL, "baseline", "budget")
+    limits = read_limits(s.load_settings(find_paths(os.environ), os.environ))
+    later = standing(store, limits, datetime.now(UTC) + timedelta(hours=1, seconds=1))
+    assert (later.token_cents_last_hour, later.usage.high_cents) == (0, 396)
+
+
+@pytest.mark.parametrize(
+    ("price", "cap", "closed"),
+    [
+        ("900/900", "3", "the cap of an hour is reached"),
+        ("900/900", "4", None),
+        ("free", "0.01", None),
+        (None, "0.01", None),
+    ],
+)
+def test_an_hour_that_reached_the_cap_leaves_the_slot_to_the_baseline_and_says_so(
+    store: Store, reasoning: Run, price: str | None, cap: str, closed: str | None
+) -> None:
+    assert reasoning("config", "set", "budget.max_cost_per_hour_usd", cap).exit_code == 0
+    if price is not None:
+        reasoning("config", "set", "should_respond.token_price", price)
+    assert slot(store).closed == closed
+    assert ("the cap of $3.00 is reached: the baseline answers" in reasoning("status").stdout) is (closed is not None)
+    if closed is not None:
+        (first,) = json.loads(reasoning("costs", "outlook", "--json").stdout)["next"]
+        assert (first["action"], first["why"]) == ("baseline", "cap")
+        refused = reasoning("costs", "set-cap", "10")
+        assert refused.exit_code == 0
+        assert slot(store).closed is None
+
+
+def test_what_a_promotion_brings_in_or_took_out_is_paid_for_too(store: Store, reasoning: Run) -> None:
+    """Of whichever model the settings name: the others took tokens of the same slot."""
+    reasoning("config", "set", "should_respond.token_price", "0.20/0.60")
+    plan = {"steps": [0, 100], "server": "https://models.example/v1", "old_answers": True, "old_model": MODEL}
+    Promotions(store).begin("should_respond", "acme/next", by="ann", at=datetime.now(UTC), plan=plan)
+    Samples(store).insert_many([replace(one, model="acme/next") for one in answered(4, "c")])  # type: ignore[type-var]
+    assert spent(store)[0] == EACH * 14
+    reasoning("config", "set", "should_respond.model", "acme/next")
+    assert spent(store)[0] == EACH * 14
+    assert [line["model"] for line in report(reasoning)[1]] == ["acme/next", MODEL]
+
+
+def test_the_comparison_goes_by_the_price_that_is_set_for_the_slot(store: Store, reasoning: Run) -> None:
+    """30 decisions an hour of 400 tokens in and 40 out: 0.0104 cents each, 730 hours."""
+    asked = ("costs", "compare", "should-respond", "--decisions-per-hour", "30", "--tokens", "400/40", "--json")
+    for price, cents in (("0.20/0.60", EACH * 30 * 730), ("free", Decimal(0))):
+        reasoning("config", "set", "should_respond.token_price", price)
+        done = reasoning(*asked, "--baseline", "gpt-4o-mini")
+        assert done.exit_code == 0, done.stderr
+        (found,) = [way for way in json.loads(done.stdout)[0]["ways"] if way["way"] == "serverless"]
+        assert found["cents_a_month"] == round(cents)
 
 
 @pytest.mark.parametrize("text", ["cheap", "1", "1/2/3", "NaN/1", "1/1000000"])
