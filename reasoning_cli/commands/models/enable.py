@@ -57,7 +57,8 @@ def enable(
     now = _status(session, chosen)
     if now.record is None and now.provider_url is None:
         terminal.warn(f"no model serves {name} yet: until then the original answers")
-        terminal.hint(f"`reasoning models deploy {name}`")
+        server = f"`reasoning config set {chosen}.provider_url URL`"
+        terminal.hint(f"`reasoning models deploy {name}`; or a server of your own: {server}")
     elif now.record is not None and now.provider_url is None and now.state != "READY":
         terminal.warn(f"its model is {now.state} as last seen: until it is READY the original answers")
         terminal.hint(f"`reasoning models start {name}`" if now.state == "STOPPED" else "`reasoning models status`")

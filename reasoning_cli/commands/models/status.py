@@ -21,7 +21,7 @@ from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.commands.models._heads import head_statuses
 from reasoning_cli.errors import ReasoningError, RemoteError, UsageError
 from reasoning_cli.terminal.listing import Format
-from reasoning_cli.values import parse_duration, spell_model_type
+from reasoning_cli.values import parse_duration, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.deploy.status import ModelStatus
@@ -81,7 +81,10 @@ def _off_lines(session: Session, at: datetime) -> list[str]:
             lines.append(f"OFF    {name} is {slot.state} since {since}: {why}: `reasoning models {again} {name}`")
         elif slot.record is None and slot.model_type not in answered_here:
             never.append(name)
-    if never:
+    if never and session.is_without_together and any(use.provider_url for use in session.uses.values()):
+        setting = f"{parse_model_type(never[0])}.provider_url"
+        lines.append(f"OFF    no server is set for {', '.join(never)}: `reasoning config set {setting} URL`")
+    elif never:
         lines.append(f"OFF    nothing was deployed for {', '.join(never)}: `reasoning models deploy {never[0]}`")
     return [session.terminal.as_called(line) for line in lines]
 

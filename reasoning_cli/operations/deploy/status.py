@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from reasoning_cli.operations.costs.budget import period_start, spending_rate
 from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
 from reasoning_cli.operations.costs.ledger import Usage, observe, ready_since, usage_by_deployment
-from reasoning_cli.operations.deploy.activity import Activity, recent_activity
+from reasoning_cli.operations.deploy.activity import WINDOW, Activity, recent_activity
 from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DELETED, DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.meter_readings import Ledger
 from reasoning_cli.store.deploy.rollouts import Replacements
+from reasoning_cli.store.serving.tokens_used import tokens_used
 from reasoning_cli.store.train.fine_tunes import FineTunes
 from reasoning_cli.values import MODEL_TYPES, Mode, Period
 
@@ -160,8 +161,16 @@ def model_statuses(
             if record is not None:
                 live.pop(record.key)
         slot = line(model_type, record)
-        lines.append(replace(slot, off=why_off(store, slot)))
+        activity = _activity_elsewhere(store, slot, at) if record is None and slot.provider_url else None
+        lines.append(replace(slot, off=why_off(store, slot), activity=activity))
     return lines + [line(None, record) for record in live.values()]
+
+
+def _activity_elsewhere(store: Store, slot: ModelStatus, at: datetime) -> Activity | None:
+    """What the model of a server elsewhere was asked in the last hour, by the log; None where that was nothing."""
+    used, _ = tokens_used(store, slot.model_type or "", slot.model_name, at - WINDOW, at)
+    asked = used.counted + used.uncounted
+    return Activity(asked, None) if asked else None
 
 
 def spent_before(store: Store, at: datetime) -> list[ModelStatus]:

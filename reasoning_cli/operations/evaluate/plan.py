@@ -106,9 +106,15 @@ def plan_evaluation(
         going = evaluations.going(arguments)
         chosen = of_log(store, request, candidates) if going is None else as_before(store, going)
     if not chosen.count:
+        name, left_out = spell_model_type(request.model_type), chosen.left_out
+        if not left_out and request.dataset is None:
+            raise ReasoningError(
+                f"the log holds no decision to evaluate {name} on",
+                "`reasoning data import FILE` takes decisions in; those that pass through the gateway are recorded",
+            )
         raise ReasoningError(
-            f"no decision is left to evaluate {spell_model_type(request.model_type)} on"
-            + "".join(f"; {count:,} {reason}" for reason, count in chosen.left_out.items()),
+            f"no decision is left to evaluate {name} on"
+            + "".join(f"; {count:,} {reason}" for reason, count in left_out.items()),
             "`reasoning data stats` shows what there is; decisions made after the training are never left out",
         )
     going = evaluations.going(arguments)

@@ -281,7 +281,9 @@ def test_enable_and_disable(still: Service, reasoning: Run) -> None:
     assert on.stdout.startswith("planning is enabled, live: the model answers, and the original where its answer is no")
     none = reasoning("models", "enable", "coding")
     assert none.stderr == (
-        "warning: no model serves coding yet: until then the original answers\nhint: `reasoning models deploy coding`\n"
+        "warning: no model serves coding yet: until then the original answers\n"
+        "hint: `reasoning models deploy coding`; or a server of your own: "
+        "`reasoning config set coding.provider_url URL`\n"
     )
     wrong = reasoning("models", "enable", "codng")
     assert (wrong.exit_code, wrong.stdout) == (2, "")
