@@ -135,8 +135,11 @@ def _type(line: str, folder: Path, environ: dict[str, str], found: dict[str, Any
     words = [str(_port()) if word == "PORT" else word for word in words]
     if line.startswith("& "):
         command = [sys.executable, "-m", "reasoning_cli", "--sandbox", *words]
-        background.append(subprocess.Popen(command, cwd=folder, env=environ, stderr=subprocess.DEVNULL))
-        time.sleep(5)
+        said = folder / "said.txt"
+        with said.open("wb") as stderr:
+            background.append(subprocess.Popen(command, cwd=folder, env=environ, stderr=stderr))
+        while "listening on" not in said.read_text() and background[-1].poll() is None:
+            time.sleep(0.05)
         return
     shown = line.startswith("> ")
     done = _run(["--sandbox", *words, *(["--json"] if shown else [])], folder, environ)

@@ -27,6 +27,7 @@ from tests.engines.together.service import Service
 from tests.gateway import canned
 from tests.gateway.prompts import PATHS, PROMPTS, request
 from tests.gateway.provider import Answering, Provider, Received
+from tests.servers import Server
 from tests.waiting import until
 
 PROMPT = PROMPTS["planning"].replace("12:00 (just now) Sam:", "12:00 (just now) [{}] Sam:")
@@ -135,7 +136,7 @@ def gateway_at(home: Path, above: str, together_url: str) -> Iterator[tuple[Gate
     config = uvicorn.Config(
         gateway, host="127.0.0.1", port=0, http=Protocol, log_level="critical", access_log=False, lifespan="on"
     )
-    server = uvicorn.Server(config)
+    server = Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     until(lambda: server.started, "the gateway")

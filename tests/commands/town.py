@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import uvicorn
@@ -24,6 +25,7 @@ from reasoning_cli.settings import environment, load_settings
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.open import open_store
 from tests.engines.together.service import KEY, Service
+from tests.servers import Server
 from tests.waiting import until
 
 NOISE = 0.02
@@ -69,11 +71,17 @@ def log_file(folder: Path, messages: int, *, seed: int, answers: Answers = "righ
     return path
 
 
+@cache
+def _live() -> list[Made]:
+    """What the agent is asked in any town; when that was counts for nothing."""
+    return list(make_decisions(LIVE, seed=1000, noise=NOISE, planning=False))
+
+
 @contextlib.contextmanager
 def town(service: Service, home: Path) -> Iterator[Town]:
     """An agent that decides through a gateway, around a service that stands still."""
     database, stores = home / "reasoning.db", threading.local()
-    live = list(make_decisions(LIVE, seed=1000, noise=NOISE, planning=False))
+    live = _live()
 
     def read() -> View:
         if not hasattr(stores, "store"):
@@ -92,7 +100,7 @@ def town(service: Service, home: Path) -> Iterator[Town]:
         config = uvicorn.Config(
             gateway, host="127.0.0.1", port=0, http=Protocol, log_level="critical", access_log=False, lifespan="on"
         )
-        server = uvicorn.Server(config)
+        server = Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         until(lambda: server.started, "the gateway")

@@ -23,6 +23,7 @@ from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
 from reasoning_cli.values import MODEL_TYPES, Mode
 from tests.gateway import canned
 from tests.gateway.provider import Provider
+from tests.servers import Server
 from tests.waiting import until
 
 
@@ -105,7 +106,7 @@ def served(folder: Path, *, slots: bool = True, token: str | None = None, **chan
     book = Book(lambda: view)
     book.start = lambda: None  # type: ignore[method-assign]  # the test changes the view itself
     gateway = Gateway(book, Recorder(lambda: open_store(database)))
-    server = uvicorn.Server(
+    server = Server(
         uvicorn.Config(
             gateway,
             host="127.0.0.1",

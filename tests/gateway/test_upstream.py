@@ -510,6 +510,8 @@ def test_certificates_are_verified(run: Run, tmp_path: Path, monkeypatch: pytest
         async with serving(answering(OK), context) as (server, pool):
             with pytest.raises(CertificateError):
                 await got(pool, server.url)
+
+    async def none_at_all() -> None:
         async with serving(answering(b"I speak no TLS\r\n\r\n")) as (server, pool):
             with pytest.raises(Unreachable):
                 await got(pool, server.url.replace("http:", "https:"))
@@ -518,6 +520,8 @@ def test_certificates_are_verified(run: Run, tmp_path: Path, monkeypatch: pytest
     run(trusted())
     monkeypatch.delenv("SSL_CERT_FILE")
     run(refused())
+    monkeypatch.setattr(upstream, "CONNECT_SECONDS", 1.0)  # all of which is waited for
+    run(none_at_all())
 
 
 def test_no_tls_where_it_was_promised(run: Run) -> None:
