@@ -300,11 +300,16 @@ class _Shapes:
 
     @cached_property
     def _set(self) -> Any:
-        """RE2 tells all the gates that are in a text in one go."""
-        import re2
+        return _at_once(tuple(shape.gate for shape in self._shapes))
 
-        gates = re2.Set.SearchSet(_options())
-        for shape in self._shapes:
-            gates.Add(shape.gate)
-        gates.Compile()
-        return gates
+
+@lru_cache(maxsize=16)
+def _at_once(patterns: tuple[str, ...]) -> Any:
+    """RE2 tells all the gates that are in a text in one go. Made once for all redactors: that takes 5 ms."""
+    import re2
+
+    gates = re2.Set.SearchSet(_options())
+    for pattern in patterns:
+        gates.Add(pattern)
+    gates.Compile()
+    return gates

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import tarfile
+from functools import lru_cache
 from http import HTTPStatus
 from typing import cast
 from zlib import crc32
@@ -127,22 +128,24 @@ def _signature(job: FineTune) -> str:
 
 
 def _row(prompt: str, answer: str, on_inputs: bool) -> Json:
-    tokens, labels = [], []
-    for text, is_trained in ((prompt, on_inputs), (answer, True)):
-        for start in range(0, len(text), CHARACTERS_PER_TOKEN):
-            token = text[start : start + CHARACTERS_PER_TOKEN]
-            tokens.append(token)
-            labels.append(_id(token) if is_trained else _MASKED)
-    trained = [index for index, label in enumerate(labels) if label != _MASKED]
+    (first, first_ids), (rest, rest_ids) = _in_tokens(prompt), _in_tokens(answer)
+    begin, end = 0 if on_inputs else len(first), len(first) + len(rest)
     return {
-        "input_ids": [_id(token) for token in tokens],
-        "labels": labels,
-        "num_tokens": len(tokens),
-        "num_trained_tokens": len(trained),
-        "tokens": tokens,
-        "trained_spans": [[trained[0], trained[-1] + 1]] if trained else [],
+        "input_ids": [*first_ids, *rest_ids],
+        "labels": [*(first_ids if on_inputs else [_MASKED] * len(first)), *rest_ids],
+        "num_tokens": end,
+        "num_trained_tokens": end - begin,
+        "tokens": [*first, *rest],
+        "trained_spans": [[begin, end]] if end > begin else [],
         "truncated": False,
     }
+
+
+@lru_cache(maxsize=64)  # the same file is looked at again, and one probe of us sends the same long text as another
+def _in_tokens(text: str) -> tuple[list[str], list[int]]:
+    """Its tokens and their ids. Not to be changed: the next who asks gets the same."""
+    tokens = [text[start : start + CHARACTERS_PER_TOKEN] for start in range(0, len(text), CHARACTERS_PER_TOKEN)]
+    return tokens, [crc32(token.encode()) & 0xFFFF for token in tokens]
 
 
 def _fitted(row: Json, how: str) -> list[Json]:
@@ -163,7 +166,3 @@ def _part(row: Json, part: slice) -> Json:
         "num_trained_tokens": len(trained),
         "trained_spans": [[trained[0], trained[-1] + 1]] if trained else [],
     }
-
-
-def _id(token: str) -> int:
-    return crc32(token.encode()) & 0xFFFF
