@@ -29,8 +29,8 @@ from tests.conftest import Run
 from tests.gateway import canned
 from tests.gateway.model_server import ModelServer
 from tests.gateway.provider import Answering, Provider, Received
-from tests.operations.promote.test_head import killed_at
 from tests.sandbox.decisions import decisions
+from tests.writes import kills
 
 OLD, NEW = "local/old", "local/new"
 PROMOTE = ("train", "promote", "planning", "--to", NEW, "--hold-decisions", "10", "--force", "--yes")
@@ -307,13 +307,11 @@ def test_killed_before_each_write_the_old_model_answers_and_the_same_command_end
     home.mkdir()
     for name, value in (("provider_url", "http://127.0.0.1:9/v1"), ("model", OLD), ("mode", "live")):
         assert reasoning("config", "set", f"planning.{name}", value).exit_code == 0
-    database, killed = home / "reasoning.db", 0
+    database, written = home / "reasoning.db", []
     with open_store(database):
         pass
-    for number in range(1, 80):
-        if not killed_at(number, lambda: _promote_to_the_end(database)):
-            break
-        killed += 1
+    for what in kills(home, lambda: _promote_to_the_end(database)):
+        written.append(what)
         with open_store(database) as store:
             slot = read_slots(_settings(), store, datetime.now(UTC), together_url="http://no", together_key=None)
             planning, latest = slot["planning"], Promotions(store).latest("planning")
@@ -330,4 +328,4 @@ def test_killed_before_each_write_the_old_model_answers_and_the_same_command_end
             for table in ("promotions", "samples"):
                 store.write(f"DELETE FROM {table}")
         s.write_settings(_settings().paths, {s.MODEL["planning"].name: OLD, s.PROMPT_FORM["planning"].name: None})
-    assert killed > 12
+    assert written.count("COMMIT") > 9
