@@ -8,11 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from reasoning_cli import settings as s
 from reasoning_cli.addresses import is_loopback
+from reasoning_cli.gateway.circuit import IN_A_ROW
+from reasoning_cli.gateway.model_client import NO_FAULT
 from reasoning_cli.gateway.slot_cache import Book, View
 from reasoning_cli.gateway.waking import Notify
 from reasoning_cli.operations.deploy.heads import in_line
@@ -26,6 +28,7 @@ from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.deploy.meter_readings import Ledger
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.rewrite import log_salt
+from reasoning_cli.store.serving.failures import AskedModel, failed_in_a_row
 from reasoning_cli.store.serving.spool import Recording, Spool, spool_of
 from reasoning_cli.values import IMPATIENT, DatabaseAddress, with_patience
 
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 _STAY_AWAKE_SECONDS = 60.0  # between two words to the sandbox, which ends after a silence
 _SETTLE_SECONDS = 60.0
+_FAILURES = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,7 @@ class Reader:
             hosts=hosts if self._on_loopback else None,
             sandbox=settings.outside is not None,
             profile=settings.paths.profile,
+            failures=_failures(store, slots),
         )
 
     def _opened(self, settings: Settings) -> Store:
@@ -162,6 +167,19 @@ class Reader:
 def _slots(settings: Settings, store: Store, url: str, key: str | None) -> Mapping[str, SlotNow]:
     now = ledger_now(store, in_sandbox=settings.outside is not None)
     return in_line(settings, store, read_slots(settings, store, now, together_url=url, together_key=key))
+
+
+def _failures(store: Store, slots: Mapping[str, SlotNow]) -> dict[str, list[datetime]]:
+    """By circuit when its model failed in a row, as all who share the log have written it down."""
+    since = datetime.now(UTC) - _FAILURES
+    filled = [slot for slot in slots.values() if slot.closed is None]
+    filled += [slot.candidate.slot for slot in slots.values() if slot.candidate is not None]
+    found = {}
+    for slot in filled:
+        asked = AskedModel(slot.model_type, slot.model or "", slot.deployment_key)
+        if times := failed_in_a_row(store, asked, since, IN_A_ROW, NO_FAULT):
+            found[slot.circuit] = times
+    return found
 
 
 def ledger_now(store: Store, *, in_sandbox: bool) -> datetime:

@@ -208,6 +208,7 @@ class Gateway(Context):
 
     def snapshot(self) -> dict[str, Any]:
         """The figures of this worker, to be summed with those of others."""
+        self.read_failures()
         recorded = self.recorder.figures
         return {
             "figures": self.figures.snapshot(),

@@ -38,3 +38,9 @@ class Context:
     shadows: set[asyncio.Future[None]] = field(default_factory=set)
     shadow_calls: Counter[str] = field(default_factory=Counter)
     heartbeat_seconds: float = HEARTBEAT_SECONDS
+
+    def read_failures(self) -> None:
+        """Let circuits know what others who share the log met with."""
+        for name, times in self.book.view.failures.items():
+            if (circuit := self.circuits.get(name)) is not None:
+                circuit.failed_in_log(times)

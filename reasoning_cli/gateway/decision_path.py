@@ -19,7 +19,7 @@ from reasoning_cli.gateway.circuit import OPEN, Circuit
 from reasoning_cli.gateway.dialects.forms import Asked, Dialect, Json, Reply, Untranslatable
 from reasoning_cli.gateway.head import Use, judge, may_judge
 from reasoning_cli.gateway.log.capture import GATEWAY, Decision, place_of
-from reasoning_cli.gateway.model_client import FULL, NO_PROBABILITIES, NOT_RUNNING, UNSURE, Attempt, ask
+from reasoning_cli.gateway.model_client import FULL, NO_FAULT, NOT_RUNNING, Attempt, ask
 from reasoning_cli.gateway.routing import Route, route
 
 if TYPE_CHECKING:
@@ -273,6 +273,7 @@ def _circuit(context: Context, slot: SlotNow) -> Circuit:
         if circuit.of is not None:
             circuit.reset()
         circuit.of = slot.asked
+    context.read_failures()
     return circuit
 
 
@@ -313,7 +314,7 @@ def _written(decision: Decision, attempt: Attempt, write: Callable[[Decision, Re
 
 def _judge(circuit: Circuit, attempt: Attempt) -> None:
     """Tell the circuit. A model that doubts itself is not broken."""
-    if attempt.failure in (None, UNSURE, NO_PROBABILITIES):
+    if attempt.failure in (None, *NO_FAULT):
         circuit.succeeded()
     else:
         circuit.failed()

@@ -57,6 +57,7 @@ UNSURE = "not confident enough"
 OTHER_MODEL = "answered as another model"
 NO_PROBABILITIES = "tells no probabilities to be confident by"
 # Together's word for a deployment that is stopped; its ledger here may not know yet.
+NO_FAULT = (UNSURE, NO_PROBABILITIES)  # a model that doubts itself is not broken
 NOT_RUNNING = "refused: dedicated_endpoint_not_running"
 _LONGEST_ANSWER_BYTES = 2 * 1024 * 1024
 _LONGEST_STREAM_BYTES = 16 * 1024 * 1024  # each token in an event of its own

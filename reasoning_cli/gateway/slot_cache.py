@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.deploy.slots import SlotNow
@@ -21,7 +22,8 @@ class View:
 
     `token` is what callers have to show, None where everybody may come in; `hosts` are names it is called by beside
     those of this machine itself, None where any name will do; `redact_with` is the log's salt where decisions are
-    redacted before they are stored. `sandbox` and `profile` say whose account and log it works with.
+    redacted before they are stored. `failures` are by circuit when its model failed in a row, by the log. `sandbox` and
+    `profile` say whose account and log it works with.
     """
 
     slots: Mapping[str, SlotNow]
@@ -32,6 +34,7 @@ class View:
     hosts: frozenset[str] | None = frozenset()
     sandbox: bool = False
     profile: str | None = None
+    failures: Mapping[str, Sequence[datetime]] = field(default_factory=dict)
 
 
 class Book:

@@ -9,23 +9,29 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
+from reasoning_cli.gateway.circuit import Circuit
 from reasoning_cli.operations.gateway.presence import instance
 from reasoning_cli.operations.guard.lock import GUARD, cut_off_who_stands_still
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.instances import Instances, InstanceSeen
 from reasoning_cli.store.open import open_store
+from reasoning_cli.store.samples.training_log import Samples
+from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
+from reasoning_cli.store.serving.failures import AskedModel, failed_in_a_row
 from reasoning_cli.values import DatabaseAddress
 from tests.conftest import Run
 from tests.gateway import canned
 from tests.gateway.program import Program
 from tests.gateway.prompts import PATHS, PROMPTS, request
-from tests.gateway.provider import Provider
+from tests.gateway.provider import Answering, Provider, Received
+from tests.store.samples.test_training_log import sample
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -187,3 +193,87 @@ def test_a_lock_is_taken_from_who_stands_still_and_from_nobody_else(store: Store
         assert not hold.is_held()
         with store.alone(GUARD) as mine:
             assert mine is not None
+
+
+def test_a_model_that_fails_at_two_gateways_in_turn_is_left_alone_by_both(
+    address: DatabaseAddress, tmp_path: Path
+) -> None:
+    original, model = Provider(canned.original), Provider(canned.model)
+    fails = [False]
+
+    async def sometimes(received: Received, answering: Answering) -> None:
+        if fails[0]:
+            await answering.whole(500, {"error": {"message": "out of memory"}})
+        else:
+            await canned.model(received, answering)
+
+    model.handler = sometimes
+    with ExitStack() as ends:
+        ends.callback(original.close)
+        ends.callback(model.close)
+        gateways = []
+        for number in range(2):
+            home = tmp_path / f"host-{number}"
+            home.mkdir()
+            gateways.append(Program(home, original.url, model.url, environ_of(address, home)))
+            ends.callback(lambda each=gateways[-1]: each.process.poll() is None and each.kill())
+
+        def ask(gateway: Program, prompt: str = PROMPTS["planning"]) -> str:
+            answer = httpx.post(f"{gateway.url}{PATHS['chat']}", json=request("chat", prompt), timeout=60)
+            assert answer.status_code == 200
+            return answer.headers.get("x-reasoning-source", "original")
+
+        def circuit(gateway: Program) -> str:
+            found: str = httpx.get(f"{gateway.url}/stats", timeout=60).json()["slots"]["planning"]["circuit"]
+            return found
+
+        assert [ask(gateway) for gateway in gateways] == ["slot", "slot"]
+        fails[0] = True
+        assert [ask(gateways[turn % 2]) for turn in range(5)] == ["original"] * 5
+        until(lambda: [circuit(gateway) for gateway in gateways] == ["open", "open"], "both circuits to open")
+        assert len(model.received) == 7
+        assert [ask(gateway) for gateway in gateways] == ["original", "original"]
+        assert len(model.received) == 7
+
+
+def test_one_good_answer_between_is_no_row(tmp_path: Path) -> None:
+    """The log of a file counts over the workers of a gateway."""
+    asked, noon = AskedModel("planning", "acme/model", None), sample(0).created_at
+
+    def attempt(number: int, failure: str | None) -> AttemptRecord:
+        at = noon + timedelta(seconds=number)
+        said = ("planning", "live", "acme/model", None, None, None, failure, None, 5, None, None, "")
+        return AttemptRecord(sample(0).id, at, *said)
+
+    def row(failures: list[str | None]) -> int:
+        with open_store(tmp_path / f"{len(list(tmp_path.iterdir()))}.db") as log:
+            good = sample(1, model_type="planning", model="acme/model", source="slot", created_at=noon)
+            Samples(log).insert_many([sample(0), good])
+            Attempts(log).insert_many([attempt(number, failure) for number, failure in enumerate(failures, 1)])
+            times = failed_in_a_row(log, asked, noon, 5, ("not sure",))
+            Samples(log).insert_many(
+                [replace(good, id="between", created_at=noon + timedelta(seconds=len(failures) - 1))]
+            )
+            assert failed_in_a_row(log, asked, noon, 5, ("not sure",)) == []
+            return len(times)
+
+    assert row(["timeout"] * 5) == 5
+    assert row(["timeout"] * 4) == 0
+    assert row(["timeout"] * 9) == 5
+    assert row(["timeout"] * 4 + [None] + ["timeout"] * 4) == 0
+    assert row(["timeout"] * 4 + ["not sure"] + ["timeout"] * 4) == 0
+
+
+def test_a_circuit_counts_nothing_of_before_its_last_good_answer() -> None:
+    circuit = Circuit()
+    ago = [datetime.now(UTC) - timedelta(seconds=number) for number in range(1, 6)]
+    circuit.failed_in_log(ago)
+    assert circuit.state == "closed", "it has just begun"
+    later = [datetime.now(UTC) + timedelta(seconds=number) for number in range(1, 6)]
+    circuit.failed_in_log(later[:4])
+    assert circuit.state == "closed"
+    circuit.failed_in_log(later)
+    assert circuit.state == "open"
+    circuit.succeeded()
+    circuit.failed_in_log(ago)
+    assert circuit.state == "closed"
