@@ -86,8 +86,8 @@ Handler = Callable[[Received, Answering], Awaitable[None]]
 class Provider:
     """A server in a thread of its own. `handler` answers each request; `received` holds them in order."""
 
-    def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
-        self.handler, self._tls = handler, tls
+    def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+        self.handler, self._tls, self._host = handler, tls, host
         self.received: list[Received] = []
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
@@ -97,7 +97,7 @@ class Provider:
 
     @property
     def url(self) -> str:
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://{self._host}:{self.port}"
 
     def close(self) -> None:
         if self._thread.is_alive():
@@ -110,7 +110,7 @@ class Provider:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._connection, "127.0.0.1", 0, ssl=self._tls))
+        server = self._loop.run_until_complete(asyncio.start_server(self._connection, self._host, 0, ssl=self._tls))
         self.port: int = server.sockets[0].getsockname()[1]
         self._started.set()
         self._loop.run_forever()

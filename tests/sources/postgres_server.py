@@ -36,7 +36,8 @@ def is_there() -> bool:
 class Server:
     """A server with a new, empty database, which may be killed, started again, and stand still."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        self._address = address
         initdb, postgres = _program("initdb"), _program("postgres")
         assert initdb is not None
         assert postgres is not None
@@ -54,16 +55,18 @@ class Server:
             [initdb, "-D", folder / "data", "-U", "eliza", "-A", "trust", "-E", "UTF8", "--no-sync"],
             check=True, capture_output=True, cwd=folder, env=self._environ, **self._as_user,  # type: ignore[call-overload]
         )  # fmt: skip
+        with (folder / "data" / "pg_hba.conf").open("a") as file:
+            file.write(f"host all all {address}/24 trust\n")
         self.start()
 
     @property
     def url(self) -> str:
-        return f"postgresql://eliza@127.0.0.1:{self.port}/postgres"
+        return f"postgresql://eliza@{self._address}:{self.port}/postgres"
 
-    def start(self, addresses: str = "127.0.0.1") -> None:
+    def start(self) -> None:
         folder = self._folder
         settings = (
-            "fsync=off", f"listen_addresses={addresses}", f"port={self.port}", f"unix_socket_directories={folder}"
+            "fsync=off", f"listen_addresses={self._address}", f"port={self.port}", f"unix_socket_directories={folder}"
         )  # fmt: skip
         command = [self._postgres, "-D", str(folder / "data"), *(part for one in settings for part in ("-c", one))]
         self._process = subprocess.Popen(
