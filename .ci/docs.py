@@ -204,6 +204,7 @@ def files() -> str:
         ("prices of the original providers", paths.config_file.with_name("prices.toml")),
         ("samples, ledger, deployments, events (`store.path`, or `--db FILE` for one call)", paths.database),
         ("decisions that wait for a store on PostgreSQL that is away", f"{paths.database}.spool"),
+        ("what a gateway last saw of its slots in such a store", f"{paths.database}.slots"),
         ("the database before an upgrade", f"{paths.database}.schema-N.bak"),
         ("the database before `data restore`", f"{paths.database}.before-restore-TIME"),
         ("what has arrived of unfinished uploads, with signed addresses", f"{paths.uploads}/"),

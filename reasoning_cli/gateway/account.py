@@ -5,6 +5,7 @@ Used by the gateway's processes and by the library in process. Nothing here know
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING
 from reasoning_cli import settings as s
 from reasoning_cli.addresses import is_loopback
 from reasoning_cli.gateway.circuit import IN_A_ROW
+from reasoning_cli.gateway.last_seen import LastSeen
 from reasoning_cli.gateway.model_client import NO_FAULT
 from reasoning_cli.gateway.slot_cache import Book, View
 from reasoning_cli.gateway.waking import Notify
 from reasoning_cli.operations.deploy.heads import in_line
-from reasoning_cli.operations.deploy.slots import HEAD_TYPE, READY, SlotNow, closed_by, read_slots
+from reasoning_cli.operations.deploy.slots import HEAD_TYPE, READY, SlotNow, closed_by, read_slots, slots_of_settings
 from reasoning_cli.operations.evaluate.head_watch import Auditor
 from reasoning_cli.operations.sandbox import ORIGINAL_PATH, find_sandbox, stay_awake
 from reasoning_cli.paths import find_paths
@@ -118,6 +120,7 @@ class Reader:
         self._store: Store | None = None
         self._place: Path | DatabaseAddress | None = None
         self._salt: bytes | None = None
+        self._last_seen: LastSeen | None = None
         self._auditor = Auditor()
         self._touched = -_STAY_AWAKE_SECONDS
 
@@ -131,21 +134,49 @@ class Reader:
         slots = _slots(settings, store, url, key)
         if self._auditor.took_out(store, slots[HEAD_TYPE].head, datetime.now(UTC)):
             slots = _slots(settings, store, url, key)
-        redacts = settings.get(s.REDACT_ON_WRITE)
-        if redacts and self._salt is None:
+        if settings.get(s.REDACT_ON_WRITE) and self._salt is None:
             self._salt = log_salt(store)
         self._check(settings)
+        if isinstance(self._place, DatabaseAddress):
+            if self._last_seen is None:
+                self._last_seen = LastSeen(self._place)
+            self._last_seen.keep(slots)
+        return self._view(settings, slots, self._salt, _failures(store, slots))
+
+    def last_seen(self) -> View | None:
+        """What the settings say now, and what the store said of the slots when it last answered here; None where it
+        never did."""
+        account, settings = self._account, self._account.settings()
+        place = settings.place()
+        if not isinstance(place, DatabaseAddress):
+            return None
+        url, key = account.together(settings)
+        slots = LastSeen(place).fill(slots_of_settings(settings, together_url=url, together_key=key))
+        if slots is None:
+            return None
+        self._check(settings)
+        # The log's own salt is in the log: placeholders of now are like none there.
+        return self._view(settings, slots, secrets.token_bytes(32), {})
+
+    def _view(
+        self,
+        settings: Settings,
+        slots: Mapping[str, SlotNow],
+        salt: bytes | None,
+        failures: Mapping[str, Sequence[datetime]],
+    ) -> View:
+        account = self._account
         hosts = frozenset(filter(None, (settings.get(s.GATEWAY_HOSTS) or "").split(",")))
         return View(
             slots,
             account.upstream(settings, s.OPENAI_UPSTREAM),
             account.upstream(settings, s.ANTHROPIC_UPSTREAM),
             token=None if self._on_loopback else settings.get(s.GATEWAY_TOKEN),
-            redact_with=self._salt if redacts else None,
+            redact_with=salt if settings.get(s.REDACT_ON_WRITE) else None,
             hosts=hosts if self._on_loopback else None,
             sandbox=settings.outside is not None,
             profile=settings.paths.profile,
-            failures=_failures(store, slots),
+            failures=failures,
         )
 
     def _opened(self, settings: Settings) -> Store:
@@ -153,7 +184,7 @@ class Reader:
         place = settings.place()
         if self._store is None or self._place != place:
             self.close()
-            self._salt = None
+            self._salt = self._last_seen = None
             self._store, self._place = self._account.open_store(settings), place
         return self._store
 

@@ -197,7 +197,8 @@ def _serve_many(options: Options, door: socket.socket, workers: int, config: Cal
             door.close()
             super().terminate_all()
 
-    _reader(options)()  # what cannot work must not be tried by each of them again and again
+    reader = _reader(options)
+    Book(reader, reader.last_seen)  # what cannot work must not be tried by each of them again and again
     folder = Path(tempfile.mkdtemp(prefix="reasoning-gateway-"))
     os.environ[_OPTIONS_VARIABLE] = json.dumps(asdict(replace(options, siblings=str(folder), parent=os.getpid())))
     try:
@@ -238,7 +239,8 @@ def _make(options: Options) -> Gateway:
     # A cut answer is told in the log of calls; uvicorn would add a traceback.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     account = options.account
-    book = Book(_reader(options))
+    reader = _reader(options)
+    book = Book(reader, reader.last_seen)
     recorder = Recorder(account.open_log, alter=redaction(book), spool=account.spool())
     return Gateway(
         book,

@@ -11,6 +11,7 @@ from datetime import datetime
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.deploy.slots import SlotNow
 from reasoning_cli.redact import redact
+from reasoning_cli.store.database import UnavailableError
 
 _log = logging.getLogger(__name__)
 REFRESH_SECONDS = 1.0
@@ -38,13 +39,20 @@ class View:
 
 
 class Book:
-    """The newest view. A look that fails leaves the one before, and is told once. `watch` gets each view that was
+    """The newest view. A look that fails leaves the one before, and is told once; the first one that does, because the
+    store is away, what was `last_seen` of it. `watch` gets each view that was
     looked at, in the thread that did."""
 
-    def __init__(self, read: Callable[[], View]) -> None:
+    def __init__(self, read: Callable[[], View], last_seen: Callable[[], View | None] = lambda: None) -> None:
         self._read = read
-        self.view = read()
         self.problem: str | None = None
+        try:
+            self.view = read()
+        except UnavailableError as error:
+            if (view := last_seen()) is None:
+                raise
+            self.view, self.problem = view, redact(str(error))
+            _log.warning("slots are as they were last seen: %s", error)
         self.watch: Callable[[View], None] = lambda view: None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="slots", daemon=True)

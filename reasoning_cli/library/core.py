@@ -101,7 +101,7 @@ class Core:
 
         account = account_of(profile, db, sandbox=sandbox)
         reader = Reader(account, "127.0.0.1", lambda settings: None)
-        return cls(account, reader, Book(reader))
+        return cls(account, reader, Book(reader, reader.last_seen))
 
     def start(self) -> None:
         """Begin to serve in the running loop."""

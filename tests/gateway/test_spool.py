@@ -12,14 +12,17 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
 import pytest
 
 from reasoning_cli.gateway.account import Account
+from reasoning_cli.gateway.last_seen import LastSeen
 from reasoning_cli.gateway.log import recorder as recording
 from reasoning_cli.gateway.log.recorder import Recorder
+from reasoning_cli.operations.deploy.slots import DISABLED
 from reasoning_cli.store import postgres
 from reasoning_cli.store.database import Store, UnreachableError
 from reasoning_cli.store.open import open_store
@@ -33,6 +36,7 @@ from tests.gateway import canned
 from tests.gateway.program import Program
 from tests.gateway.prompts import PATHS, PROMPTS, request
 from tests.gateway.provider import Provider
+from tests.gateway.serving import open_slot
 from tests.sources.postgres_server import Server, is_there
 from tests.store.samples.test_training_log import NOON, sample
 from tests.waiting import until
@@ -310,33 +314,39 @@ def test_a_gateway_that_is_killed_with_a_full_spool_leaves_it_to_the_next(
     where = {"REASONING_STORE_URL": server.url, "REASONING_STORE_SCHEMA": address.schema}
     gateway = Program(home, original.url, model.url, where)
     try:
-        with httpx.Client(base_url=gateway.url, timeout=60, trust_env=False) as client:
 
-            def decide(count: int) -> None:
-                for _ in range(count):
-                    answer = client.post(PATHS["chat"], json=request("chat", PROMPTS["planning"]))
-                    assert (answer.status_code, answer.headers["x-reasoning-source"]) == (200, "slot")
+        def decide(count: int) -> None:
+            for _ in range(count):
+                url = f"{gateway.url}{PATHS['chat']}"
+                answer = httpx.post(url, json=request("chat", PROMPTS["planning"]), timeout=60, trust_env=False)
+                assert (answer.status_code, answer.headers["x-reasoning-source"]) == (200, "slot")
 
-            def recorded(name: str) -> int:
-                found: int = client.get("/stats").json()["recording"][name]
-                return found
+        def told() -> dict[str, Any]:
+            found: dict[str, Any] = httpx.get(f"{gateway.url}/stats", timeout=60, trust_env=False).json()
+            return found
 
-            decide(2)
-            until(lambda: recorded("stored") == 2, "the first two in the log")
-            server.kill()
-            decide(3)
-            until(lambda: recorded("spooled") == 3, "three in the spool")
-            assert "reasoning_gateway_spooled 3.0" in client.get("/metrics").text
-            for name, value in (where | {"REASONING_HOME": str(home), "REASONING_GATEWAY_PORT": gateway.port}).items():
-                monkeypatch.setenv(name, str(value))
-            assert "3 wait on this machine's disk" in reasoning("gateway", "status").stdout
+        decide(2)
+        until(lambda: told()["recording"]["stored"] == 2, "the first two in the log")
+        server.kill()
+        decide(3)
+        until(lambda: told()["recording"]["spooled"] == 3, "three in the spool")
+        assert "reasoning_gateway_spooled 3.0" in httpx.get(f"{gateway.url}/metrics", trust_env=False).text
+        for name, value in (where | {"REASONING_HOME": str(home), "REASONING_GATEWAY_PORT": gateway.port}).items():
+            monkeypatch.setenv(name, str(value))
+        assert "3 wait on this machine's disk" in reasoning("gateway", "status").stdout
         gateway.kill()
         seen = json.loads(reasoning("doctor", "--offline", "--json").stdout)
         assert any("3 decisions wait on this machine's disk" in check["detail"] for check in seen), seen
+        gateway.start(gateway.port)  # by what it last saw of the slots: the server is still away
+        assert "does not answer" in told()["problem"]
+        decide(1)
+        until(lambda: told()["recording"]["spooled"] == 4, "four in the spool")
+        assert all(path.stat().st_mode & 0o077 == 0 for path in home.iterdir() if path.is_file())
+        gateway.kill()
         server.start()
         gateway.start()
         with open_store(address) as store:
-            until(lambda: Samples(store).count() == 5, "all of them in the log")
+            until(lambda: Samples(store).count() == 6, "all of them in the log")
             assert Attempts(store).newest("planning") is None
         gateway.stop()
     finally:
@@ -344,6 +354,27 @@ def test_a_gateway_that_is_killed_with_a_full_spool_leaves_it_to_the_next(
             gateway.kill()
         original.close()
         model.close()
+
+
+def test_what_was_last_seen_of_slots_counts_for_the_same_store_and_no_key_is_written_down(tmp_path: Path) -> None:
+    place = DatabaseAddress("postgresql://ada:s3cr3t-pw@db.example/agents", "reasoning", tmp_path / "reasoning.db")
+    spent = open_slot("planning", "http://127.0.0.1:1", closed="the budget is spent")
+    served = open_slot("coding", "http://127.0.0.1:1", model="acme/coder", deployment_key="key-9")
+    LastSeen(place).keep({"planning": spent, "coding": served})
+    written = place.beside.with_name("reasoning.db.slots")
+    assert "s3cr3t-pw" not in written.read_text()
+    assert "model-key" not in written.read_text()
+    bare = {
+        "planning": open_slot("planning", "http://127.0.0.1:1", own_server=True, deployment_key=None),
+        "coding": open_slot("coding", "http://127.0.0.1:1", model=None, closed="no model", deployment_key=None),
+    }
+    found = LastSeen(place).fill(bare)
+    assert found == {"planning": replace(bare["planning"], closed="the budget is spent"), "coding": served}
+    disabled = {name: replace(slot, closed=DISABLED) for name, slot in bare.items()}
+    assert LastSeen(place).fill(disabled) == disabled
+    assert LastSeen(replace(place, schema="other")).fill(bare) is None
+    written.write_text("torn")
+    assert LastSeen(place).fill(bare) is None
 
 
 def test_beside_a_file_only_what_was_left_is_brought(home: Path) -> None:

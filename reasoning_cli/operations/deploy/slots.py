@@ -164,6 +164,13 @@ def read_slots(
     return {model_type: _with_candidate(store, slot) for model_type, slot in slots.items()}
 
 
+def slots_of_settings(settings: Settings, *, together_url: str, together_key: str | None) -> Mapping[str, SlotNow]:
+    """Every slot as far as the settings have it, without what the ledger knows of deployments and budgets."""
+    return {
+        model_type: _slot(settings, model_type, None, set(), together_url, together_key) for model_type in MODEL_TYPES
+    }
+
+
 def _with_candidate(store: Store, slot: SlotNow) -> SlotNow:
     """The slot with its canary. Each is then named so that its own deployment answers, and whose
     answer it was is known: where two share an endpoint, the split of that would choose."""
