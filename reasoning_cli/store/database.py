@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
@@ -202,6 +203,10 @@ class Store:
                 if self.connection.in_transaction:
                     self.connection.execute("ROLLBACK")
                 raise
+
+    def clock(self) -> datetime:
+        """The time by the clock that all have who share the store."""
+        return datetime.now(UTC)
 
     @contextmanager
     def alone(self, what: str) -> Iterator[Hold | None]:

@@ -453,6 +453,19 @@ CREATE TABLE instances(
 ) WITHOUT ROWID;
 """
 
+# What is promised to requests under way: `until` by the clock of the store, `seen_at` by the service's.
+_RESERVATIONS = """
+CREATE TABLE reservations(
+  key TEXT PRIMARY KEY,
+  subject TEXT NOT NULL,
+  model_type TEXT,
+  cents_per_hour INTEGER NOT NULL,
+  cents INTEGER NOT NULL,
+  seen_at INTEGER,
+  until INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
@@ -479,6 +492,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("whom a message may be meant for", _ADDRESSING),
     ("heads in line", _HEADS),
     ("gateways and guards at work", _INSTANCES),
+    ("what is reserved", _RESERVATIONS),
 )
 VERSION = len(STEPS)
 

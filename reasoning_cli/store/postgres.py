@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
@@ -32,6 +33,7 @@ from reasoning_cli.store.database import (
     UnreachableError,
 )
 from reasoning_cli.store.locks import Hold
+from reasoning_cli.store.timestamps import from_ms
 from reasoning_cli.values import DatabaseAddress, Patience
 
 if TYPE_CHECKING:
@@ -246,6 +248,9 @@ class PostgresStore(Store):
             session = self._connect()
             session.raw.execute(cast(Any, begin))
         return session
+
+    def clock(self) -> datetime:
+        return from_ms(self.number("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"))
 
     @contextmanager
     def alone(self, what: str) -> Iterator[Hold | None]:

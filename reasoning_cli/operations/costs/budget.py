@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from math import ceil
@@ -15,11 +15,13 @@ from reasoning_cli.operations.costs.slot_tokens import TokenSlot, cents_of_last_
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.reservations import Reservation, Reservations
 from reasoning_cli.store.train.fine_tunes import FineTunes
 from reasoning_cli.values import Period, spell_model_type
 
 # Nothing is billed in these states, and nothing starts again from them by itself.
 AT_REST = ("STOPPED", "FAILED", "DELETED")
+_WHOLE_SECONDS = timedelta(seconds=2)  # in which the service's clock comes, and one for a look that is dated late
 
 
 @dataclass(frozen=True)
@@ -144,10 +146,21 @@ def spending_rate(record: DeploymentRecord) -> int:
     return (record.price_cents_per_hour or 0) * max(record.ready_replicas, record.max_replicas)
 
 
+def rate_of(record: DeploymentRecord, reservations: Iterable[Reservation]) -> int:
+    """The same with what is reserved for it: a look that was not begun after what was seen of that may be older."""
+    reserved = [
+        reservation.cents_per_hour
+        for reservation in reservations
+        if reservation.subject == record.key
+        and (reservation.seen_at is None or record.state_at < reservation.seen_at + _WHOLE_SECONDS)
+    ]
+    return max([spending_rate(record), *reserved]) if record.deleted_at is None else 0
+
+
 def standing(store: Store, limits: Limits, at: datetime, model_type: str | None = None) -> Standing:
     """Where the money stands by what the store knows, asking nobody: all of it, or that of one model type.
 
-    Fine-tuning jobs count whole when they were made, as last seen.
+    Fine-tuning jobs count whole when they were made, as last seen. What is reserved counts as if it were spent.
     """
     start = period_start(limits.period, at)
     records = [record for record in Deployments(store).all() if model_type in (None, record.model_type)]
@@ -157,7 +170,10 @@ def standing(store: Store, limits: Limits, at: datetime, model_type: str | None 
         (used[record.key] for record in records if record.key in used), Usage(low_cents=tuned, high_cents=tuned)
     )
     usage += token_usage(store, limits.token_slots, start, model_type)
-    burns = sum(spending_rate(record) for record in records)
+    reservations = Reservations(store).standing()
+    once = Decimal(sum(found.cents for found in reservations if model_type in (None, found.model_type)))
+    usage += Usage(low_cents=once, high_cents=once)
+    burns = sum(rate_of(record, reservations) for record in records)
     by_token = cents_of_last_hour(store, limits.token_slots, at, model_type)
     return Standing(limits, at, start, usage, burns, model_type, by_token)
 
@@ -206,12 +222,3 @@ def check_deploy(standing: Standing, name: str, added_cents_per_hour: int) -> No
             f" `{name}` costs {price} an hour{beside}",
             f"raise it with `reasoning costs set-budget {enough}{whose}`, or stop something: `reasoning models status`",
         )
-
-
-def check_unwatched_start(store: Store, limits: Limits, record: DeploymentRecord, at: datetime) -> None:
-    """Refuse (LimitError) to start what nobody watches starting, if all it may scale to could not run for an hour."""
-    replicas = max(1, record.min_replicas, record.max_replicas)
-    careful = replace(limits, reserve_hours=max(limits.reserve_hours, Decimal(1)))
-    for standing in standings(store, careful, at):
-        if standing.model_type in (None, record.model_type):
-            check_deploy(standing, record.endpoint_name, (record.price_cents_per_hour or 0) * replicas)

@@ -296,6 +296,7 @@ def observe(
             Deployments(store).update(rider.key, state=look.state, state_at=look.at)
     return Deployments(store).update(
         record.key,
+        seen_at=look.at,
         state=look.state,
         ready_replicas=look.ready_replicas,
         min_replicas=seen.autoscaling.min_replicas,

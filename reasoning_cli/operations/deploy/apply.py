@@ -9,21 +9,22 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from reasoning_cli.engines.errors import BusyError, UnreachableError
-from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError
-from reasoning_cli.operations.costs.budget import check_deploy, standings
+from reasoning_cli.errors import NotFoundError, ReasoningError, RemoteError
 from reasoning_cli.operations.costs.ledger import observe
+from reasoning_cli.operations.costs.reserve import Reserved, check_added, reserve_replicas
 from reasoning_cli.operations.deploy.cutover import hand_over
 from reasoning_cli.operations.deploy.plan import Action, DeployPlan
 from reasoning_cli.operations.deploy.wait import Waiting, cost_warning, try_answer, wait_for
 from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import CREATING, DELETED, DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.reservations import Reservations
 from reasoning_cli.values import together_idle_minutes
 
 if TYPE_CHECKING:
@@ -97,8 +98,10 @@ def _create(client: Hosting, store: Store, plan: DeployPlan) -> DeploymentRecord
     record = plan.record
     if record is None:
         # Somebody who deploys the same at the same time may have been quicker: then it is theirs that goes on.
-        record = deployments.record_intent(_intent(plan, client.now()))
-        _check_again(store, plan, record, client.now())
+        intent = _intent(plan, client.now())
+        record = deployments.record_intent(
+            intent, lambda: check_added(store, plan.standing.limits, intent, plan.max_cents_per_hour, client.now())
+        )
         Events(store).add(Event(client.now(), "operator", "deploy", plan.endpoint_name, {"model": plan.model.name}))
     if record.deployment_id is not None and record.endpoint_id is not None:
         return _adjust(client, store, plan, record)
@@ -134,17 +137,6 @@ def _create(client: Hosting, store: Store, plan: DeployPlan) -> DeploymentRecord
     return observe(client, store, record)
 
 
-def _check_again(store: Store, plan: DeployPlan, record: DeploymentRecord, now: datetime) -> None:
-    """The money once more, now that this deploy is on record: of two at the same time each sees the other."""
-    try:
-        for standing in standings(store, plan.standing.limits, now):
-            if standing.model_type in (None, plan.model_type):
-                check_deploy(standing, plan.endpoint_name, 0)
-    except LimitError as refusal:
-        Deployments(store).update(record.key, state=DELETED, deleted_at=now, state_at=now, last_error=refusal.message)
-        raise
-
-
 def _take_back(client: Hosting, store: Store, record: DeploymentRecord, refusal: ReasoningError) -> None:
     """Refused for good: nothing half made is left, neither the empty endpoint nor the record of the intent."""
     live = Deployments(store).live()
@@ -166,13 +158,22 @@ def _adjust(client: Hosting, store: Store, plan: DeployPlan, record: DeploymentR
     assert record.endpoint_id is not None and record.deployment_id is not None
     ids = record.endpoint_id, record.deployment_id
     wanted = plan.min_replicas, plan.max_replicas
+    reserved: Reserved | None = None
     if plan.action is Action.RESTART or wanted != (record.min_replicas, record.max_replicas):
-        client.scale(*ids, *wanted)
+        if plan.action is Action.RESTART or wanted[1] > record.max_replicas:
+            reserved = reserve_replicas(store, plan.standing.limits, record, wanted[1], client.now())
+        with reserved.sending() if reserved is not None else nullcontext():
+            client.scale(*ids, *wanted)
+        if reserved is None:
+            Reservations(store).release_settled(record.key)
         replicas = {"min_replicas": wanted[0], "max_replicas": wanted[1]}
         Events(store).add(Event(client.now(), "operator", "scale", plan.endpoint_name, replicas))
     if together_idle_minutes(plan.idle_minutes) != record.idle_minutes:
         client.set_idle_stop(*ids, together_idle_minutes(plan.idle_minutes))
-    return observe(client, store, record)
+    record = observe(client, store, record)
+    if reserved is not None:
+        reserved.settle(record)
+    return record
 
 
 def _intent(plan: DeployPlan, now: datetime) -> DeploymentRecord:

@@ -19,6 +19,7 @@ from reasoning_cli.operations.inventory.lookup import find_live, find_made
 from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DELETED, DeploymentRecord, Deployments
+from reasoning_cli.store.deploy.reservations import Reservations
 from reasoning_cli.store.deploy.rollouts import Replacements
 from reasoning_cli.values import MODEL_TYPES, spell_model_type, together_idle_minutes
 
@@ -158,6 +159,7 @@ def run_stop_all(client: Hosting, store: Store, plans: list[StopPlan], wait: Wai
         if record.endpoint_id and record.deployment_id and record.state not in (*AT_REST, "STOPPING"):
             try:
                 client.scale(record.endpoint_id, record.deployment_id, 0, 0)
+                Reservations(store).release_settled(record.key)
             except ReasoningError as problem:
                 log.info("%s will be told again: %s", record.endpoint_name, problem.message)
     for plan in plans:
@@ -254,6 +256,7 @@ def _stop(client: Hosting, store: Store, record: DeploymentRecord, wait: Waiting
         return record
     if record.state != "STOPPING":
         client.scale(record.endpoint_id or "", record.deployment_id or "", 0, 0)
+        Reservations(store).release_settled(record.key)
     return wait_for(client, store, record, "STOPPED", wait)
 
 

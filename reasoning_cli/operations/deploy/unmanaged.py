@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,6 +14,7 @@ from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, Remo
 from reasoning_cli.operations.costs.billing_rules import BillingRules
 from reasoning_cli.operations.costs.budget import Limits, Standing, spending_rate, standing, standings, why_refused
 from reasoning_cli.operations.costs.ledger import Usage, integrate, observe, ready_since
+from reasoning_cli.operations.costs.reserve import check_added
 from reasoning_cli.operations.deploy.status import ModelStatus
 from reasoning_cli.operations.deploy.wait import Progress, Waiting
 from reasoning_cli.store.audit_log import Event, Events
@@ -100,14 +101,23 @@ def plan_adopt(client: Cloud, store: Store, limits: Limits, name: str, model_typ
 
 def run_adopt(client: Cloud, store: Store, plan: AdoptPlan) -> DeploymentRecord:
     """Put it into its slot and, from now on, into the ledger."""
-    record = take_over(client, store, replace(plan.record, model_type=plan.model_type))
+    ours = replace(plan.record, model_type=plan.model_type)
+    record = take_over(
+        client,
+        store,
+        ours,
+        lambda: check_added(store, plan.standing.limits, ours, spending_rate(ours), client.now()),
+    )
     Deployments(store).set_slot(plan.model_type, record.key, now=client.now())
     return record
 
 
-def take_over(client: Cloud, store: Store, record: DeploymentRecord) -> DeploymentRecord:
-    """Keep a foreign deployment on record as one of ours; what it cost before is not ours."""
-    record = Deployments(store).record_intent(record)
+def take_over(
+    client: Cloud, store: Store, record: DeploymentRecord, check: Callable[[], None] = lambda: None
+) -> DeploymentRecord:
+    """Keep a foreign deployment on record as one of ours, where `check` raises nothing; what it cost before is not
+    ours."""
+    record = Deployments(store).record_intent(record, check)
     if not Ledger(store).readings(record.key):
         price = record.price_cents_per_hour or 0
         Ledger(store).add_readings(

@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import NotFoundError
-from reasoning_cli.operations.costs.budget import AT_REST, Limits, check_unwatched_start
+from reasoning_cli.operations.costs.budget import AT_REST, Limits
 from reasoning_cli.operations.costs.ledger import observe
+from reasoning_cli.operations.costs.reserve import reserve_unwatched
 from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
@@ -54,13 +55,16 @@ def wake(client: Hosting, store: Store, limits: Limits, hours: Hours | None, mod
     if again is not None and at < again:
         return Woken(record, False, f"it was started lately: not before {again.astimezone():%H:%M}")
     low = max(1, record.min_replicas)
-    check_unwatched_start(store, limits, record, at)
+    reserved = reserve_unwatched(store, limits, record, at)
     name = spell_model_type(model_type)
     # Before the request: a start whose answer was lost counts all the same.
     why = {"why": "traffic", "text": f"a {name} decision came in"}
     Events(store).add(Event(at, ACTOR, WAKE, record.endpoint_name, why))
-    client.scale(record.endpoint_id, record.deployment_id, low, max(low, record.max_replicas))
-    return Woken(observe(client, store, record), True, f"started: a {name} decision came in")
+    with reserved.sending():
+        client.scale(record.endpoint_id, record.deployment_id, low, max(low, record.max_replicas))
+    record = observe(client, store, record)
+    reserved.settle(record)
+    return Woken(record, True, f"started: a {name} decision came in")
 
 
 def look(client: Hosting, store: Store, key: str) -> DeploymentRecord:

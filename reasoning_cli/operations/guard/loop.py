@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError
 from reasoning_cli.operations.costs.billing_rules import BillingRules
-from reasoning_cli.operations.costs.budget import AT_REST, Standing, check_unwatched_start, standings
+from reasoning_cli.operations.costs.budget import AT_REST, Standing, standings
 from reasoning_cli.operations.costs.ledger import observe, ready_since
+from reasoning_cli.operations.costs.reserve import Reserved, reserve_unwatched
 from reasoning_cli.operations.data.retention import Retention, plan_cleanup, run_cleanup
 from reasoning_cli.operations.deploy.status import refresh
 from reasoning_cli.operations.guard.policy import Rules, Verdict, Watched, Why, judge
@@ -22,6 +23,7 @@ from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.meter_readings import Ledger
+from reasoning_cli.store.deploy.reservations import Reservations
 from reasoning_cli.store.samples.training_log import Samples
 from reasoning_cli.store.serving.attempts import Attempts
 from reasoning_cli.values import spell_model_type
@@ -129,20 +131,25 @@ class Guard:
         record = verdict.record
         if record.endpoint_id is None or record.deployment_id is None:
             raise NotFoundError(f"`{record.endpoint_name}` is not known at Together yet", "`reasoning models status`")
+        reserved: Reserved | None = None
         if verdict.start:
             low = max(1, record.min_replicas)
-            check_unwatched_start(self.store, rules.limits, record, at)
-            client.scale(record.endpoint_id, record.deployment_id, low, max(low, record.max_replicas))
+            reserved = reserve_unwatched(self.store, rules.limits, record, at)
+            with reserved.sending():
+                client.scale(record.endpoint_id, record.deployment_id, low, max(low, record.max_replicas))
             self.warned.discard(record.key)
         elif record.state != "STOPPING":
             client.scale(record.endpoint_id, record.deployment_id, 0, 0)
+            Reservations(self.store).release_settled(record.key)
         if not (verdict.record.key in self.asked and not verdict.start):
             detail = {"why": str(verdict.why), "text": verdict.text}
             action = "start" if verdict.start else "stop"
             Events(self.store).add(Event(at, ACTOR, action, record.endpoint_name, detail))
         if not verdict.start:
             self.asked.add(record.key)
-        observe(client, self.store, record)
+        record = observe(client, self.store, record)
+        if reserved is not None:
+            reserved.settle(record)
 
     def _warnings(self, every: Sequence[Standing]) -> list[str]:
         """Budgets that passed their warning mark, each said once a period."""

@@ -21,6 +21,7 @@ from reasoning_cli.engines.errors import MissingError, QuotaError, RequestRefuse
 from reasoning_cli.errors import DataError, LimitError, ReasoningError, RemoteError
 from reasoning_cli.operations.costs.budget import Limits, standings
 from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
+from reasoning_cli.operations.costs.reserve import Reserved, reserve_price
 from reasoning_cli.operations.data.export.run import export_samples
 from reasoning_cli.operations.data.validate.file import check_file
 from reasoning_cli.operations.train.plan import TrainingPlan, check_price, with_salt
@@ -28,6 +29,7 @@ from reasoning_cli.operations.train.plan_record import job_request, request_of, 
 from reasoning_cli.paths import make_private_dir
 from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
+from reasoning_cli.store.train.fine_tunes import FineTunes
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
 from reasoning_cli.values import spell_model_type
 
@@ -302,9 +304,14 @@ class _Step:
         try:
             if not self._is_agreed(run, self._client.estimate_price(request)):
                 return
+            reserved = self._reserve(run)
             run = self._runs.update(run.number, at=self._context.now(), job_status=CREATING)
             self._notify(run, "creating the job")
-            self._created(run, self._make(run, request))
+            with reserved.sending():
+                job = self._make(run, request)
+            self._created(run, job)
+            if any(noted.id == job.id for noted in FineTunes(self._store).all()):
+                reserved.release()
         except (RequestRefusedError, MissingError) as problem:
             fail(self._store, run, f"Together refuses the job: {problem.message}", self._context)
 
@@ -339,13 +346,7 @@ class _Step:
                 f"Together asks ${Decimal(cents) / 100:.2f} for this, and does not let this account spend it{limit}",
                 f"add credit at together.ai, then go on: `{_same(run)}`",
             )
-        at = max(self._context.now(), self._client.now())
-        every = standings(self._store, self._context.limits, at)
-        check_price(
-            [standing for standing in every if standing.model_type in (None, run.model_type)],
-            run.model_type,
-            Decimal(cents),
-        )
+        self._check_budgets(run, cents)
         agreed = run.plan.get("agreed_cents")
         agreed_cents = agreed if isinstance(agreed, int) else None
         if agreed_cents is None or cents > agreed_cents:
@@ -361,6 +362,24 @@ class _Step:
         plan = {**run.plan, "agreed_cents": agreed_cents, "estimate_cents": cents, "estimate_source": "Together"}
         self._runs.update(run.number, at=self._context.now(), plan=plan)
         return True
+
+    def _check_budgets(self, run: TrainingRun, cents: int) -> None:
+        at = max(self._context.now(), self._client.now())
+        every = standings(self._store, self._context.limits, at)
+        check_price(
+            [standing for standing in every if standing.model_type in (None, run.model_type)],
+            run.model_type,
+            Decimal(cents),
+        )
+
+    def _reserve(self, run: TrainingRun) -> Reserved:
+        """What was agreed to, until the job is in the ledger."""
+        agreed = self._runs.get(run.number)
+        cents = (agreed or run).plan.get("estimate_cents")
+        assert isinstance(cents, int)
+        return reserve_price(
+            self._store, f"training run {run.number}", run.model_type, cents, lambda: self._check_budgets(run, cents)
+        )
 
     def _created(self, run: TrainingRun, job: Job) -> None:
         """A job that is there: in the run, the ledger and the history."""

@@ -6,6 +6,7 @@ know about it" leaves something to look for, and something that costs money is n
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 
@@ -78,11 +79,12 @@ class Deployments:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def record_intent(self, record: DeploymentRecord) -> DeploymentRecord:
-        """Remember a deployment before the first request for it is sent.
+    def record_intent(self, record: DeploymentRecord, check: Callable[[], None] = lambda: None) -> DeploymentRecord:
+        """Remember a deployment before the first request for it is sent; from then on what it may cost is counted.
 
         A live one of the same names is the same deployment, and is returned instead: two runs at once must not count,
-        and bill, one deployment twice.
+        and bill, one deployment twice. Otherwise `check` is called while nobody else writes, and what it raises keeps
+        the deployment from being remembered.
         """
         with self._store.transaction() as connection:
             row = connection.execute(
@@ -91,15 +93,21 @@ class Deployments:
             ).fetchone()
             if row is not None:
                 return _record(row)
+            check()
             connection.execute(_INSERT, _parameters(record))
         return record
 
-    def update(self, key: str, **changes: object) -> DeploymentRecord:
-        """Change fields of a deployment by their names; the record as it is now. NotFoundError when there is none."""
+    def update(self, key: str, *, seen_at: datetime | None = None, **changes: object) -> DeploymentRecord:
+        """Change fields of a deployment by their names; the record as it is now. NotFoundError when there is none.
+
+        What was seen at `seen_at` changes nothing where another look was later, and written down sooner.
+        """
         with self._store.transaction() as connection:
             row = connection.execute("SELECT * FROM deployments WHERE key=?", (key,)).fetchone()
             if row is None:
                 raise NotFoundError(f"no deployment `{key}` is on record", hint="`reasoning models list --all`")
+            if seen_at is not None and seen_at < _record(row).state_at:
+                return _record(row)
             # replace() refuses a name that is not a field; the types are the caller's word.
             record = replace(_record(row), **changes)  # type: ignore[arg-type]
             connection.execute(_UPDATE, _parameters(record))

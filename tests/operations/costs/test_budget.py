@@ -18,7 +18,6 @@ from reasoning_cli.operations.costs.budget import (
     Limits,
     Standing,
     check_deploy,
-    check_unwatched_start,
     period_end,
     period_start,
     read_limits,
@@ -27,6 +26,7 @@ from reasoning_cli.operations.costs.budget import (
     standings,
 )
 from reasoning_cli.operations.costs.ledger import Usage
+from reasoning_cli.operations.costs.reserve import reserve_unwatched
 from reasoning_cli.operations.deploy.status import refresh
 from reasoning_cli.paths import find_paths
 from reasoning_cli.settings import load_settings
@@ -359,7 +359,7 @@ def test_an_unwatched_start_must_pay_for_an_hour_of_all_it_may_scale_to(tmp_path
 
         def check(record: DeploymentRecord = failed, **changes: object) -> None:
             set_to = replace(NO_LIMITS, reserve_hours=Decimal(0), **changes)  # type: ignore[arg-type]
-            check_unwatched_start(store, set_to, record, AT)
+            reserve_unwatched(store, set_to, record, AT).release()
 
         check()
         check(budget_usd=Decimal("21.96"), hour_usd=Decimal("21.96"), by_type={"planning": Decimal("21.96")})
@@ -377,8 +377,8 @@ def test_an_unwatched_start_must_pay_for_an_hour_of_all_it_may_scale_to(tmp_path
         with pytest.raises(LimitError, match=r"costs \$10\.98 an hour"):
             check(replace(failed, min_replicas=2, max_replicas=0), hour_usd=Decimal(10))
         with pytest.raises(LimitError):
-            check_unwatched_start(store, limits("43.91", reserve="2"), failed, AT)
-        check_unwatched_start(store, limits("43.92", reserve="2"), failed, AT)
+            reserve_unwatched(store, limits("43.91", reserve="2"), failed, AT)
+        reserve_unwatched(store, limits("43.92", reserve="2"), failed, AT)
 
 
 def test_each_budget_stands_by_what_is_its_own(together: Service) -> None:

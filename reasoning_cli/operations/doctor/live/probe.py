@@ -26,6 +26,7 @@ from reasoning_cli.engines.errors import MissingError, RequestRefusedError
 from reasoning_cli.errors import LimitError, NotFoundError, ReasoningError, RemoteError
 from reasoning_cli.operations.costs.budget import AT_REST, Limits, check_deploy, standing
 from reasoning_cli.operations.costs.ledger import observe
+from reasoning_cli.operations.costs.reserve import check_added
 from reasoning_cli.operations.deploy.catalog import Hardware
 from reasoning_cli.operations.deploy.teardown import plan_stop, run_stop
 from reasoning_cli.operations.deploy.wait import Waiting
@@ -70,6 +71,7 @@ class ProbePlan:
     hardware: Hardware
     spend_cents: int
     idle_cents: int
+    limits: Limits
 
     @property
     def lasts(self) -> timedelta:
@@ -92,7 +94,8 @@ def plan_probe(client: Cloud, store: Store, limits: Limits, spend_usd: Decimal) 
             f" free (${price / 100:.2f} an hour)",
             f"give `--spend {Decimal(least) / 100}` or more",
         )
-    now = standing(store, replace(limits, reserve_hours=Decimal(0)), client.now())
+    limits = replace(limits, reserve_hours=Decimal(0))
+    now = standing(store, limits, client.now())
     check_deploy(now, NAME, price)
     if now.left_cents is not None and now.left_cents < spend_cents:
         raise LimitError(
@@ -101,7 +104,7 @@ def plan_probe(client: Cloud, store: Store, limits: Limits, spend_usd: Decimal) 
         )
     idle = _LONGEST_START + _BEFORE_LAST_CALL + timedelta(minutes=IDLE_MINUTES) + _IDLE_SLACK + _STOP_MARGIN
     idle_cents = math.ceil(price * (idle / timedelta(hours=1)))
-    return ProbePlan(model, hardware, spend_cents, idle_cents)
+    return ProbePlan(model, hardware, spend_cents, idle_cents, limits)
 
 
 def _cheapest(client: Cloud) -> tuple[Model, Hardware]:
@@ -252,7 +255,11 @@ class Probe:
         name = f"{NAME}-{secrets.token_hex(3)}"
         self.notify(f"deploying {name} on {plan.hardware.name}", "")
         now = client.now()
-        self._record = record = Deployments(self.store).record_intent(_intent(client, plan, name, now))
+        intent = _intent(client, plan, name, now)
+        self._record = record = Deployments(self.store).record_intent(
+            intent,
+            lambda: check_added(self.store, plan.limits, intent, plan.hardware.price_cents_per_hour, now),
+        )
         Events(self.store).add(Event(now, "operator", "deploy", name, {"why": "doctor --live"}))
         endpoint = client.create_endpoint(name)
         self._record = record = Deployments(self.store).update(
