@@ -9,9 +9,12 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.operations.killing import COMMANDS, MOMENTS, Command, Killing, Verdict
+from tests.sources.postgres_server import postgres_server
 
 HEAD = ("COMMAND", "CALLS", "KILLS", "DUPLICATES", "ORPHANS", "METER", "LEDGER", "WIDEST", "WRONG")
 FORM = "{:<18} {:>5} {:>5} {:>10} {:>7} {:>14} {:>14} {:>7} {:>5}"
@@ -24,21 +27,33 @@ def main() -> int:
     parser.add_argument("commands", nargs="*", metavar="COMMAND", help=", ".join(names))
     parser.add_argument("--moments", nargs="+", choices=MOMENTS, default=MOMENTS)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--store", choices=("sqlite", "postgresql"), default="sqlite")
     chosen = parser.parse_args()
     if unknown := set(chosen.commands) - set(names):
         parser.error(f"no such command: {', '.join(unknown)}")
     print(FORM.format(*HEAD), flush=True)
     wrong = 0
-    for command in COMMANDS:
-        if command.name in (chosen.commands or names):
-            wrong += kill_everywhere(command, chosen.moments, chosen.seed)
+    with database(chosen.store) as url:
+        for command in COMMANDS:
+            if command.name in (chosen.commands or names):
+                wrong += kill_everywhere(command, chosen.moments, chosen.seed, url)
     return 1 if wrong else 0
 
 
-def kill_everywhere(command: Command, moments: tuple[str, ...], seed: int) -> int:
+@contextmanager
+def database(engine: str) -> Iterator[str | None]:
+    """The address of a new PostgreSQL; None where stores are files."""
+    if engine == "sqlite":
+        yield None
+        return
+    with postgres_server() as url:
+        yield url
+
+
+def kill_everywhere(command: Command, moments: tuple[str, ...], seed: int, url: str | None = None) -> int:
     """The number of kills after which something was wrong."""
     with tempfile.TemporaryDirectory() as folder:
-        killing = Killing(Path(folder), command)
+        killing = Killing(Path(folder), command, url)
         calls = killing.calls()
         verdicts = [killing.kill(call, moment, seed) for call in calls for moment in moments]
     wrong = [verdict for verdict in verdicts if verdict.faults]

@@ -8,15 +8,15 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from hashlib import blake2b
 from pathlib import Path
 
 import httpx
@@ -28,6 +28,8 @@ from reasoning_cli.sandbox.server import SandboxServer
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.deploy.rollouts import Replacements
 from reasoning_cli.store.open import open_store
+from reasoning_cli.store.transfer import transfer
+from reasoning_cli.values import DatabaseAddress
 from tests.engines.together.service import KEY, MODELS, Service
 
 OLD, NEW = MODELS["planning"], "Qwen/Qwen3-8B"
@@ -109,10 +111,11 @@ class Verdict:
 class Killing:
     """A command, the world it begins in (made once, in `folder`), and that world after each kill."""
 
-    def __init__(self, folder: Path, command: Command) -> None:
+    def __init__(self, folder: Path, command: Command, url: str | None = None) -> None:
+        """With a `url` each world has a schema of that database in the place of a file."""
         self.command = command
-        self._folder = folder
-        with world_in(self._begin) as world:
+        self._folder, self._url = folder, url
+        with world_in(self._begin, url) as world:
             world.behave(provisioning_seconds=5, scaling_seconds=5, stopping_seconds=5)
             for typed in command.before:
                 code, _, err = type_in(self._begin, world, typed)
@@ -160,8 +163,11 @@ class Killing:
     def _copy(self, name: str) -> Iterator[tuple[Path, Service]]:
         home = self._folder / name
         shutil.copytree(self._begin, home)
+        if self._url is not None:
+            with open_store(place_of(self._begin, self._url)) as begin, open_store(place_of(home, self._url)) as store:
+                transfer(begin, store)
         try:
-            with world_in(home) as world:
+            with world_in(home, self._url) as world:
                 yield home, world
         finally:
             shutil.rmtree(home)
@@ -216,8 +222,8 @@ def _is_finished(world: Service) -> bool:
 def _unsaid(home: Path, world: Service) -> list[str]:
     """What is billed after a kill, and `models status` does not say; it looks through a copy of the store."""
     copy = home / "copy.db"
-    with closing(sqlite3.connect(home / "reasoning.db")) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
+    with open_store(copy) as store:
+        transfer(world.store, store)
     with standing_still(world):
         code, out, err = type_in(home, world, f"--db {copy} models status --json")
         spending = sum(one["burn_cents_per_hour"] for one in json.loads(out)) if code == 0 else None
@@ -249,15 +255,23 @@ def _compare(home: Path, world: Service) -> tuple[Decimal, Decimal, Decimal, int
     return meter, low, high, reported, wrong
 
 
+def place_of(home: Path, url: str | None) -> Path | DatabaseAddress:
+    """Where the store of a home is: in it, or in a schema of its own."""
+    path = home / "reasoning.db"
+    if url is None:
+        return path
+    return DatabaseAddress(url, f"home_{blake2b(str(home).encode(), digest_size=8).hexdigest()}", path)
+
+
 @contextmanager
-def world_in(home: Path) -> Iterator[Service]:
+def world_in(home: Path, url: str | None = None) -> Iterator[Service]:
     """The sandbox and the store that are in `home`, or fresh ones. The clock moves with requests only."""
     home.mkdir(exist_ok=True)
     with ExitStack() as stack:
         server = stack.enter_context(SandboxServer(home / "sandbox.json", speed=0, start=BEGIN))
         headers = {"authorization": f"Bearer {KEY}"}
         http = stack.enter_context(httpx.Client(base_url=server.url, headers=headers, timeout=60, trust_env=False))
-        store = stack.enter_context(open_store(home / "reasoning.db"))
+        store = stack.enter_context(open_store(place_of(home, url)))
         client = TogetherClient(server.url, KEY)
         stack.callback(client.close)
         world = Service(server.url, http, client, store, server)
@@ -274,7 +288,10 @@ def standing_still(world: Service) -> Iterator[None]:
 
 
 def _facts(home: Path, world: Service) -> dict[str, str]:
+    place = world.store.place
+    shared = isinstance(place, DatabaseAddress)
     return {
+        **({"REASONING_STORE_URL": place.url, "REASONING_STORE_SCHEMA": place.schema} if shared else {}),
         "REASONING_HOME": str(home),
         "TOGETHER_API_KEY": KEY,
         "TOGETHER_BASE_URL": world.url,

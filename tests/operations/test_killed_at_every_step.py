@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.operations.killing import COMMANDS, MOMENTS, Call, Command, Killing
+from tests.stores import Schemas
 
 OTHERS = 1  # of the requests that only ask, and of the moments, for each command
 TRIED = (
@@ -39,3 +40,17 @@ def test_killed_and_typed_again(tmp_path: Path, name: str) -> None:
         assert verdict.faults == (), verdict
         assert verdict.duplicates == verdict.orphans == 0, verdict
         assert verdict.low_cents == verdict.high_cents, "events tell the exact moments"
+
+
+def test_killed_and_typed_again_with_its_store_on_postgresql(tmp_path: Path, schemas: Schemas | None) -> None:
+    """Where a start is killed in the middle of what it reserved, the same again goes on, and the ledger is the
+    meter's."""
+    if schemas is None:
+        pytest.skip("there is no PostgreSQL here")
+    (command,) = (one for one in COMMANDS if one.name == "start")
+    killing = Killing(tmp_path, command, schemas.url)
+    scaled = next(call for call in killing.calls() if call.method == "PATCH")
+    for moment in ("before", "after_action"):
+        verdict = killing.kill(scaled, moment)
+        assert verdict.faults == (), verdict
+        assert verdict.low_cents == verdict.high_cents, verdict
