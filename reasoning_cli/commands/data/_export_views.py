@@ -15,18 +15,11 @@ _FAR_OFF = 0.02  # a share of all samples by which a split may miss what was ask
 
 def export_lines(report: ExportReport, differences: Sequence[str]) -> tuple[list[str], list[Fact]]:
     """What was exported where to, what stands out, and why some samples were left out."""
-    would = "would be " if report.dry_run else ""
-    where = report.files[0].path or ("a file" if report.dry_run else "stdout")
-    verb = f"{would}written to {where}" if len(report.files) == 1 else f"{would}written to {len(report.files)} files"
     lines = [
-        f"{counted(report.written, 'sample')} ({types_text(report.by_type)}) {verb}, {size(report.size_bytes)},"
-        f" about {counted(report.tokens, 'token')}"
+        f"{counted(report.written, 'sample')} ({types_text(report.by_type)}) {_written_to(report)},"
+        f" {size(report.size_bytes)}, about {counted(report.tokens, 'token')}"
     ]
-    if len(report.files) > 1:
-        for file in report.files:
-            share = percent(file.samples / report.written)
-            lines.append(f"{file.side}: {counted(file.samples, 'sample')} ({share}) in {file.path or 'a file'}")
-        lines += _split_remark(report)
+    lines += _sides(report)
     wanted = report.request.wanted
     if wanted.since or wanted.until:
         bounds = (f"from {moment(wanted.since)}" if wanted.since else "", _before(wanted.until))
@@ -50,6 +43,28 @@ def export_lines(report: ExportReport, differences: Sequence[str]) -> tuple[list
     return lines, reasons(report.left_out)
 
 
+def _written_to(report: ExportReport) -> str:
+    would = "would be " if report.dry_run else ""
+    if report.target:
+        shards = f", {counted(len(report.shards), 'shard')}" if report.shards else ""
+        return f"{would}written to {report.target}{shards}"
+    if len(report.files) > 1:
+        return f"{would}written to {len(report.files)} files"
+    return f"{would}written to {report.files[0].path or ('a file' if report.dry_run else 'stdout')}"
+
+
+def _sides(report: ExportReport) -> list[str]:
+    """What went into each file of a split."""
+    if len(report.files) == 1:
+        return []
+    lines = []
+    for file in report.files:
+        share = percent(file.samples / report.written)
+        place = file.path or (f"{file.side}-*.jsonl" if report.target else "a file")
+        lines.append(f"{file.side}: {counted(file.samples, 'sample')} ({share}) in {place}")
+    return lines + _split_remark(report)
+
+
 def export_record(report: ExportReport) -> dict[str, object]:
     """An export for machines."""
     first = report.files[0]
@@ -71,6 +86,7 @@ def export_record(report: ExportReport) -> dict[str, object]:
         "manifest": report.manifest,
         "files": [asdict(file) for file in report.files],
         "removed": list(report.removed),
+        **({"target": report.target, "shards": list(report.shards)} if report.target else {}),
     }
 
 

@@ -114,6 +114,17 @@ def export(
     preference: Annotated[
         bool, typer.Option("--preference", help="Corrected decisions as pairs for dpo: the correction, the answer.")
     ] = False,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--from",
+            metavar="ARCHIVE|log",
+            help="Not of the log, but of what `data archive` wrote in this folder or s3://…; log: and the log.",
+        ),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option("--engine", metavar="ENGINE", help="Who writes with --from: local, or ray://HOST:PORT.")
+    ] = "local",
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Write the summary as JSON.")] = False,
     dry_run: DryRunOption = False,
@@ -133,16 +144,11 @@ def export(
 
     session = session_of(ctx)
     terminal = session.terminal
-    if every and model_type:
-        raise UsageError("--all and --model-type contradict each other", "leave one of them out")
+    _refuse_contradictions(every and bool(model_type), preference, label, output)
     chosen, deduped = _format(fmt, output), parse_dedupe(dedupe)
     reader = _trainer(trainer, chosen)
     _refuse_nothing(max_tokens)
     refuse_names_alone(redact=redact, redact_names=redact_names)
-    if preference and label not in (None, "corrected"):
-        raise UsageError("preferences are made of corrected decisions alone", "leave --label out")
-    if output == "":
-        raise UsageError("the output has no name", "`-o FILE`, or `-o -` for stdout")
     label = "corrected" if preference else label
     wanted = replace(
         filter_of(session, model_type, agent, room, source, label, decision, since, until),
@@ -157,7 +163,11 @@ def export(
         balance=balance,
         split=parse_split(split) if split is not None else (),
         seed=seed or 0,
+        seeded=seed is not None,
     )
+    if sources or engine != "local":
+        _from_archives(session, sources or [], engine, output, request, (force, dry_run, json))
+        return
     now = session.now()
     to_stdout = output == "-"
     if to_stdout and terminal.out_is_closed:
@@ -189,6 +199,56 @@ def export(
         terminal.note(to_json(export_record(done)))
     else:
         terminal.json(export_record(done))
+
+
+def _from_archives(
+    session: Session,
+    sources: list[str],
+    engine: str,
+    output: str | None,
+    request: ExportRequest,
+    how: tuple[bool, bool, bool],
+) -> None:
+    """Write samples of archives as shards into a folder or a bucket."""
+    from reasoning_cli.commands._shared.sample_views import report
+    from reasoning_cli.commands.data._export_views import export_lines, export_record
+    from reasoning_cli.operations.data.export.archived import export_archived, open_sources
+    from reasoning_cli.operations.data.export.engines import parse_engine
+    from reasoning_cli.operations.data.export.files import target_name
+    from reasoning_cli.terminal.progress import Pace, waiting
+
+    terminal, (force, dry_run, json) = session.terminal, how
+    if not sources:
+        raise UsageError("an engine is for archives", "name one: `--from FOLDER`, or leave --engine out")
+    if request.rules.fmt != "jsonl" or output == "-" or Path(output or "").suffix == ".jsonl":
+        raise UsageError(
+            "of archives a folder of shards is written, in jsonl", "`-o FOLDER` or `-o s3://BUCKET/FOLDER`"
+        )
+    now = session.now()
+    target = output or Path(target_name(request.wanted, "jsonl", now.astimezone().date())).stem
+    try:
+        with waiting(terminal, "exporting") as shown:
+            pace = Pace()
+            done = export_archived(
+                session.store,
+                open_sources(session.store, sources),
+                target,
+                request,
+                now=now,
+                engine=parse_engine(engine),
+                overwrite=force,
+                dry_run=dry_run,
+                on_progress=lambda doing, count, total: shown.show(
+                    doing, pace.of(count, total, "samples" if doing == "rendering" else "days")
+                ),
+            )
+    except KeyboardInterrupt:
+        terminal.note("Interrupted. Shards that are done stay; the same command goes on with the others.")
+        raise
+    if json:
+        terminal.json(export_record(done))
+    else:
+        report(terminal, *export_lines(done, _differences(session, request, done.by_type)), to_out=True)
 
 
 def _format(text: str | None, output: str | None) -> DataFormat:
@@ -224,6 +284,16 @@ def _next_step(done: ExportReport) -> str:
     first, preference = done.files[0], done.request.rules.preference
     loading = how_to_load(trainer, str(first.path), first.size_bytes, preference=preference)
     return f"this is for {NAMES[trainer]}: {loading}; `reasoning data check` judges by Together's rules"
+
+
+def _refuse_contradictions(types: bool, preference: bool, label: str | None, output: str | None) -> None:
+    """UsageError for words that cannot be meant together; `types` are named beside all of them."""
+    if types:
+        raise UsageError("--all and --model-type contradict each other", "leave one of them out")
+    if preference and label not in (None, "corrected"):
+        raise UsageError("preferences are made of corrected decisions alone", "leave --label out")
+    if output == "":
+        raise UsageError("the output has no name", "`-o FILE`, or `-o -` for stdout")
 
 
 def _refuse_nothing(max_tokens: int | None) -> None:

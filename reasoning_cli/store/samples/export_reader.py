@@ -10,7 +10,7 @@ from collections.abc import Generator, Sequence
 from typing import Literal, cast
 
 from reasoning_cli.store.database import Parameters, Store
-from reasoning_cli.store.samples.training_log import SampleFilter, Samples, where
+from reasoning_cli.store.samples.training_log import SampleFilter, SampleReader, bounds_of, where
 
 Copies = Literal["exact", "near"]
 
@@ -40,11 +40,11 @@ TextRow = tuple[
 
 
 class ExportRows:
-    """The samples of one export in a store."""
+    """The samples of one export in a store, or of what was gathered of archives."""
 
-    def __init__(self, store: Store, wanted: SampleFilter) -> None:
-        self._store, self._wanted = store, wanted
-        self._conditions, self._parameters = Samples(store).bounds(wanted)
+    def __init__(self, store: SampleReader, wanted: SampleFilter) -> None:
+        self._store = store
+        self._conditions, self._parameters = bounds_of(store, wanted)
 
     def count(self) -> int:
         """How many match."""

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from itertools import chain
 from operator import attrgetter
+from typing import Any, Protocol
 
 from reasoning_cli.errors import DataError
-from reasoning_cli.store.database import Connection, Row, Store, Value
+from reasoning_cli.store.database import Connection, Parameters, Row, Store, Value
 from reasoning_cli.store.fingerprints import masked_hash, text_hash
 from reasoning_cli.store.timestamps import from_ms, to_ms
 
@@ -164,7 +165,7 @@ class Samples:
     def count(self, wanted: SampleFilter | None = None) -> int:
         """How many samples match."""
         wanted = wanted or SampleFilter()
-        conditions, parameters = _conditions(wanted)
+        conditions, parameters = conditions_of(wanted)
         found = self._store.number(f"SELECT count(*) FROM samples {where(conditions)}", parameters)
         return found if wanted.limit is None else min(found, wanted.limit)
 
@@ -179,20 +180,41 @@ class Samples:
 
     def bounds(self, wanted: SampleFilter) -> tuple[list[str], dict[str, Value]]:
         """The filter as SQL conditions and their parameters, the limit being the place of the oldest within it."""
-        conditions, parameters = _conditions(wanted)
-        if wanted.limit is None:
-            return conditions, parameters
-        if wanted.limit <= 0:
-            return [*conditions, "1 = 0"], parameters
-        first = self._store.row(
-            f"SELECT created_at, seq FROM samples {where(conditions)}"
-            " ORDER BY created_at DESC, seq DESC LIMIT 1 OFFSET :nth",
-            {**parameters, "nth": wanted.limit - 1},
-        )
-        if first is not None:
-            conditions.append("(created_at, seq) >= (:first_at, :first_seq)")
-            parameters |= {"first_at": first["created_at"], "first_seq": first["seq"]}
+        return bounds_of(self._store, wanted)
+
+
+class SampleReader(Protocol):
+    """What is asked of samples that stand in a table: a store, or what was gathered of archives."""
+
+    def rows(self, sql: str, parameters: Parameters = (), /) -> Iterator[Row]: ...
+
+    def tuples(
+        self, sql: str, parameters: Parameters = (), /, *, at_once: int = ...
+    ) -> Iterator[list[tuple[Any, ...]]]: ...
+
+    def row(self, sql: str, parameters: Parameters = (), /) -> Row | None: ...
+
+    def number(self, sql: str, parameters: Parameters = (), /) -> int: ...
+
+    def size_bytes(self) -> int: ...
+
+
+def bounds_of(reader: SampleReader, wanted: SampleFilter) -> tuple[list[str], dict[str, Value]]:
+    """The filter as SQL conditions and their parameters, the limit being the place of the oldest within it."""
+    conditions, parameters = conditions_of(wanted)
+    if wanted.limit is None:
         return conditions, parameters
+    if wanted.limit <= 0:
+        return [*conditions, "1 = 0"], parameters
+    first = reader.row(
+        f"SELECT created_at, seq FROM samples {where(conditions)}"
+        " ORDER BY created_at DESC, seq DESC LIMIT 1 OFFSET :nth",
+        {**parameters, "nth": wanted.limit - 1},
+    )
+    if first is not None:
+        conditions.append("(created_at, seq) >= (:first_at, :first_seq)")
+        parameters |= {"first_at": first[0], "first_seq": first[1]}
+    return conditions, parameters
 
 
 def _inserts(rows: Sequence[tuple[Value, ...]]) -> Iterator[tuple[str, tuple[Value, ...]]]:
@@ -239,7 +261,7 @@ def where(conditions: Sequence[str]) -> str:
     return f"WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
-def _conditions(wanted: SampleFilter) -> tuple[list[str], dict[str, Value]]:
+def conditions_of(wanted: SampleFilter) -> tuple[list[str], dict[str, Value]]:
     """The filter as SQL conditions and their parameters; the limit is not part of it."""
     conditions: list[str] = []
     parameters: dict[str, Value] = {}

@@ -243,3 +243,28 @@ def test_a_file_for_another_trainer_says_so(filled: Run, trainer: str, options: 
     assert json.loads(Path("a.jsonl.manifest.json").read_text())["trainer"] == trainer
     again = filled("data", "export", "--for", trainer, "-o", "-", "--json", *options)
     assert json.loads(again.stderr)["trainer"] == trainer
+
+
+def test_an_export_of_archives_as_it_is_typed(filled: Run) -> None:
+    pytest.importorskip("pyarrow")
+    pytest.importorskip("duckdb")
+    assert filled("data", "archive", "--older-than", "1", "-o", "archive", "--delete", "--yes").exit_code == 0
+    done = filled("data", "export", "--from", "archive", "--from", "log", "-o", "out", "--json")
+    record = json.loads(done.stdout)
+    assert record["target"] == str(Path("out").absolute())
+    assert record["shards"] == sorted(path.name for path in Path("out").glob("*.jsonl"))
+    lines = [line for path in Path("out").glob("*.jsonl") for line in path.read_text().splitlines()]
+    assert len(lines) == record["written"] > 0
+    again = filled("data", "export", "--from", "archive", "-o", "out")
+    assert (again.exit_code, "holds a dataset already" in again.stderr) == (1, True)
+    planned = filled("data", "export", "--from", "archive", "-o", "other", "--dry-run")
+    assert "would be written to " in planned.stdout and not Path("other").exists()
+    for words, said in (
+        (("--engine", "ray://x:1"), "an engine is for archives"),
+        (("--from", "archive", "-f", "csv"), "a folder of shards"),
+        (("--from", "archive", "-o", "-"), "a folder of shards"),
+        (("--from", "archive", "--engine", "spark"), "is not an engine"),
+        (("--from", "gs://x"), "cannot hold datasets"),
+    ):
+        refused = filled("data", "export", *words)
+        assert (refused.exit_code, said in refused.stderr) == (2, True), refused.stderr

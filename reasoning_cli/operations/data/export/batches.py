@@ -99,27 +99,24 @@ _KIND = itemgetter(2, 5)  # type and decision of a row
 Batch = tuple[Sequence[int], bytes]
 
 
-class Batcher:
-    """Renders batches of a store's samples by rules."""
+class LineMaker:
+    """Renders rows of samples by rules."""
 
-    def __init__(self, store: Store, rules: Rules, sides: int) -> None:
-        self._store, self._rules, self._sides = store, rules, sides
+    def __init__(self, rules: Rules, sides: int) -> None:
+        self._rules, self._sides = rules, sides
         self._renderer = Renderer(rules)
 
-    def render(self, numbers: Sequence[int], to: bytes) -> tuple[list[list[bytes]], Facts]:
-        """The pieces of each file, and what became of the batch.
-
-        Done column by column for all of its rows, of which a few only are looked at one by one.
-        """
+    def render_rows(
+        self, rows: Sequence[TextRow], places: Sequence[int] | None, numbers: Sequence[int], to: bytes
+    ) -> tuple[list[list[bytes]], Facts]:
+        """The pieces of each file, and what became of the rows; `places` are theirs in the batch, None: all."""
         renderer = self._renderer
-        rows = texts(self._store, numbers)
         pieces, sizes, kinds, reasons = self._lines(rows)
         tokens = [-(-size // BYTES_PER_TOKEN) for size in sizes]
         reasons |= self._too_long(kinds, tokens)
 
         facts = Facts([], dict(Counter(reasons.values())), dict(renderer.redactions))
         renderer.redactions.clear()
-        places = _places(rows, numbers)
         included = bytearray(b"\1") * len(rows)
         for place in reasons:
             included[place] = False
@@ -167,6 +164,22 @@ class Batcher:
             return {}
         found = (self._renderer.too_long(kind, count) for (kind, _), count in zip(kinds, tokens, strict=True))
         return {place: reason for place, reason in enumerate(found) if reason is not None}
+
+
+class Batcher(LineMaker):
+    """Renders batches of a store's samples by rules."""
+
+    def __init__(self, store: Store, rules: Rules, sides: int) -> None:
+        super().__init__(rules, sides)
+        self._store = store
+
+    def render(self, numbers: Sequence[int], to: bytes) -> tuple[list[list[bytes]], Facts]:
+        """The pieces of each file, and what became of the batch.
+
+        Done column by column for all of its rows, of which a few only are looked at one by one.
+        """
+        rows = texts(self._store, numbers)
+        return self.render_rows(rows, _places(rows, numbers), numbers, to)
 
 
 def _side_facts(lines: Sequence[bytes], tokens: Sequence[int], kinds: Iterable[_Kind]) -> SideFacts:

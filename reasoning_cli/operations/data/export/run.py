@@ -61,6 +61,7 @@ class ExportRequest:
     balance: bool = False
     split: tuple[float, ...] = ()
     seed: int = 0
+    seeded: bool = True  # whether the key of the placeholders is by the seed, or by chance
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ class ExportReport:
     newest: datetime
     dry_run: bool = False
     removed: tuple[Path, ...] = ()  # files of the export before, which this one has no place for
+    shards: tuple[str, ...] = ()  # of an export of archives, the files in `target`; each side is several
+    target: str = ""
 
 
 def export_samples(
@@ -238,7 +241,7 @@ class _Run:
                 if self._on_progress is not None:
                     self._on_progress(done, self._matching)
         if not sum(side.samples for side in self._facts.sides):
-            raise self._nothing()
+            raise nothing_usable(self._matching, self._facts.left_out)
         if rules.fmt == "json":
             self._end(streams)
         for stream in streams:
@@ -274,72 +277,89 @@ class _Run:
     def _report(
         self, paths: Sequence[Path | None], hashes: Sequence[str | None], manifest: Path | None
     ) -> ExportReport:
-        facts = self._facts
-        assert facts.oldest is not None
-        assert facts.newest is not None
-        names = SIDES if self._request.split else ("",)
-        files = tuple(
-            ExportedFile(path, name, side.samples, side.size_bytes, side.tokens, *_by_type(side.decisions), sha256)
-            for path, name, side, sha256 in zip(paths, names[: len(paths)], facts.sides, hashes, strict=True)
-        )
-        return ExportReport(
-            files=files,
-            manifest=manifest,
-            request=self._request,
-            written=sum(file.samples for file in files),
-            by_type=_summed(file.by_type for file in files),
-            left_out=_summed([facts.left_out]),
-            redactions=_summed([facts.redactions]),
-            size_bytes=sum(file.size_bytes for file in files),
-            tokens=sum(file.tokens for file in files),
-            longest=facts.longest,
-            largest_group=self._choice.largest_group,
-            oldest=from_ms(facts.oldest),
-            newest=from_ms(facts.newest),
-        )
+        files = list(zip(paths, hashes, strict=True))
+        return report_of(self._request, self._facts, files, manifest, self._choice.largest_group)
 
     def _manifest(self, report: ExportReport) -> dict[str, object]:
-        request, rules = self._request, self._request.rules
-        filters = {
-            name: _rfc3339(value) if isinstance(value, datetime) else value
-            for name, value in asdict(request.wanted).items()
-            if value is not None and value != ()
-        }
-        return {
-            "program": {"name": "reasoning", "version": __version__, "schema": migrations.VERSION},
-            "exported_at": _rfc3339(self._now),
-            "format": rules.fmt,
-            "trainer": rules.trainer,
-            "kind": "preference" if rules.preference else "conversational",
-            "filters": filters,
-            "prompt_form": dict(rules.forms),
-            "max_tokens": dict(rules.max_tokens),
-            "dedupe": request.dedupe,
-            "balance": request.balance,
-            "split": list(request.split),
-            "seed": request.seed,
-            "redaction": {"on": rules.salt is not None, "names": rules.redact_names, "counts": report.redactions},
-            "matching": self._matching,
-            "samples": report.written,
-            "left_out": report.left_out,
-            "date_range": self._date_range(),
-            "tokens_estimated": report.tokens,
-            "bytes_per_token": BYTES_PER_TOKEN,
-            "longest_sample_tokens": report.longest,
-            "files": [{**_file_record(file), "path": file.path.name if file.path else None} for file in report.files],
-        }
+        return manifest_record(report, self._matching, self._now)
 
     def _record(self, files: Sequence[tuple[str, str]], manifest: Mapping[str, object]) -> None:
         for (path, sha256), held in zip(files, self._held, strict=True):
             record_export(self._store, at=self._now, path=path, sha256=sha256, manifest=manifest, samples=held)
 
-    def _nothing(self) -> ReasoningError:
-        counts = _summed([self._facts.left_out])
-        reasons = ", ".join(f"{reason} ({count:,})" for reason, count in list(counts.items())[:3])
-        return ReasoningError(
-            f"none of the {self._matching:,} matching samples can be trained on: {reasons}",
-            hint="nothing was written; `reasoning data stats` shows what there is",
-        )
+
+def nothing_usable(matching: int, left_out: Mapping[str, int]) -> ReasoningError:
+    """The error for matching samples of which none can be trained on."""
+    reasons = ", ".join(f"{reason} ({count:,})" for reason, count in list(_summed([left_out]).items())[:3])
+    return ReasoningError(
+        f"none of the {matching:,} matching samples can be trained on: {reasons}",
+        hint="nothing was written; `reasoning data stats` shows what there is",
+    )
+
+
+def report_of(
+    request: ExportRequest,
+    facts: Facts,
+    files: Sequence[tuple[Path | None, str | None]],
+    manifest: Path | None,
+    largest_group: float,
+) -> ExportReport:
+    """The report on what was written: of each side the file and its hash."""
+    assert facts.oldest is not None
+    assert facts.newest is not None
+    names = SIDES if request.split else ("",)
+    made = tuple(
+        ExportedFile(path, name, side.samples, side.size_bytes, side.tokens, *_by_type(side.decisions), sha256)
+        for (path, sha256), name, side in zip(files, names[: len(files)], facts.sides, strict=True)
+    )
+    return ExportReport(
+        files=made,
+        manifest=manifest,
+        request=request,
+        written=sum(file.samples for file in made),
+        by_type=_summed(file.by_type for file in made),
+        left_out=_summed([facts.left_out]),
+        redactions=_summed([facts.redactions]),
+        size_bytes=sum(file.size_bytes for file in made),
+        tokens=sum(file.tokens for file in made),
+        longest=facts.longest,
+        largest_group=largest_group,
+        oldest=from_ms(facts.oldest),
+        newest=from_ms(facts.newest),
+    )
+
+
+def manifest_record(report: ExportReport, matching: int, now: datetime) -> dict[str, object]:
+    """What is told about an export beside its files."""
+    request, rules = report.request, report.request.rules
+    filters = {
+        name: _rfc3339(value) if isinstance(value, datetime) else value
+        for name, value in asdict(request.wanted).items()
+        if value is not None and value != ()
+    }
+    return {
+        "program": {"name": "reasoning", "version": __version__, "schema": migrations.VERSION},
+        "exported_at": _rfc3339(now),
+        "format": rules.fmt,
+        "trainer": rules.trainer,
+        "kind": "preference" if rules.preference else "conversational",
+        "filters": filters,
+        "prompt_form": dict(rules.forms),
+        "max_tokens": dict(rules.max_tokens),
+        "dedupe": request.dedupe,
+        "balance": request.balance,
+        "split": list(request.split),
+        "seed": request.seed,
+        "redaction": {"on": rules.salt is not None, "names": rules.redact_names, "counts": report.redactions},
+        "matching": matching,
+        "samples": report.written,
+        "left_out": report.left_out,
+        "date_range": {"start": _rfc3339(report.oldest), "end": _rfc3339(report.newest)},
+        "tokens_estimated": report.tokens,
+        "bytes_per_token": BYTES_PER_TOKEN,
+        "longest_sample_tokens": report.longest,
+        "files": [{**_file_record(file), "path": file.path.name if file.path else None} for file in report.files],
+    }
 
 
 def _by_type(decisions: Mapping[str, int]) -> tuple[dict[str, int], dict[str, dict[str, int]]]:

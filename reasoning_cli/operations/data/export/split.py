@@ -29,6 +29,8 @@ _LEFT_OUT = bytes([_COPY, _SURPLUS])
 _SIDE_OF = bytes(max(0, outcome - _FIRST_SIDE) for outcome in range(256))
 _ROOMS = 1 << 16
 _SHAPES = 1 << 12
+# Of an outcome, 0 when the sample is left out, else its file and 1.
+_MARKS = bytes(max(0, outcome - _FIRST_SIDE + 1) for outcome in range(256))
 REASONS = {_COPY: "a copy of another sample", _SURPLUS: "more of its decision than of the others"}
 
 
@@ -60,6 +62,13 @@ class Choice:
             decided = bytes([outcomes[number - first] for number in known])
             chosen = [number for number, outcome in zip(known, decided, strict=True) if outcome >= _FIRST_SIDE]
             yield chosen, decided.translate(_SIDE_OF, _LEFT_OUT)
+
+    def marks(self, numbers: Sequence[int]) -> bytes:
+        """For each of `numbers` 0 when it is not chosen, else its file and 1."""
+        if self.outcomes is None:
+            return b"\1" * len(numbers)
+        first, outcomes = self.first, self.outcomes
+        return bytes([outcomes[number - first] for number in numbers]).translate(_MARKS)
 
 
 def parse_split(text: str) -> tuple[float, ...]:
@@ -156,7 +165,9 @@ def _part(rows: ExportRows, first: int, outcomes: bytearray, split: Sequence[flo
                     nodes[place] = node
                     usables[node] += usable
                 if shared == before:
-                    parents[root(node)] = root(last)
+                    # The smaller becomes the root: in which order those of one hash come, no engine promises.
+                    mine, theirs = root(node), root(last)
+                    parents[max(mine, theirs)] = min(mine, theirs)
                 before, last = shared, node
     sizes: Counter[int] = Counter()
     for node, count in enumerate(usables):
