@@ -466,6 +466,9 @@ CREATE TABLE reservations(
 ) WITHOUT ROWID;
 """
 
+# The bound of a loop that learns heads, a share; NULL for one that trains at Together.
+_HEAD_LOOPS = "ALTER TABLE loops ADD COLUMN max_error REAL;\n"
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
@@ -493,6 +496,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("heads in line", _HEADS),
     ("gateways and guards at work", _INSTANCES),
     ("what is reserved", _RESERVATIONS),
+    ("loops that learn heads", _HEAD_LOOPS),
 )
 VERSION = len(STEPS)
 

@@ -16,7 +16,7 @@ from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.rollouts import Replacement, Replacements
 from reasoning_cli.store.promote.promotions import Promotion, Promotions
 from reasoning_cli.store.train.auto_loops import TRYING, Loops
-from reasoning_cli.values import MODEL_TYPES, Mode, PromptForm, TokenLimit
+from reasoning_cli.values import HEAD, MODEL_TYPES, Mode, PromptForm, TokenLimit
 
 if TYPE_CHECKING:
     from reasoning_cli.engines.head.model import Head
@@ -180,7 +180,7 @@ def _with_candidate(store: Store, slot: SlotNow) -> SlotNow:
     if slot.deployment_key is None:
         return slot
     loop = Loops(store).get(slot.model_type)
-    tried = loop is not None and loop.step in TRYING
+    tried = loop is not None and loop.engine != HEAD and loop.step in TRYING
     slot = replace(slot, watched=tried or (promotion is not None and promotion.stage == "watching"))
     going = Replacements(store).going(slot.model_type)
     if going is None or slot.deployment_key != going.old_key:

@@ -11,7 +11,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -43,11 +43,12 @@ _ABANDONED_SECONDS = 3600
 @dataclass(frozen=True)
 class HeadRequest:
     """Which decisions to learn from, how much of what the head answers may disagree (0 to 1), and what begins its
-    name."""
+    name. `typed` is what its run is known by."""
 
     wanted: SampleFilter
     max_error: float
     name: str = "should-respond"
+    typed: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def train_head(
     whole = TrainedHead(
         found, None, None, decisions, None if saved is None else saved * decisions * Decimal(str(found.share))
     )
-    return whole if rehearsed or not found.share else _stored(store, whole, folder, now)
+    return whole if rehearsed or not found.share else _stored(store, whole, request, folder, now)
 
 
 def _decisions(store: Store, request: HeadRequest, notify: Callable[[str, str], None]) -> Iterator[Decision]:
@@ -155,7 +156,7 @@ def _cents_a_decision(store: Store, prices: Mapping[str, TokenPrice], now: datet
     return comparison.original.cents_per_decision if comparison is not None and comparison.original else None
 
 
-def _stored(store: Store, whole: TrainedHead, folder: Path, now: datetime) -> TrainedHead:
+def _stored(store: Store, whole: TrainedHead, request: HeadRequest, folder: Path, now: datetime) -> TrainedHead:
     """The head in its file, its samples among the exports, and its run; each is found again where it is there."""
     runs, found = TrainingRuns(store), whole.found
     unnamed = replace(found.head, name="", facts={}).packed()
@@ -191,7 +192,7 @@ def _stored(store: Store, whole: TrainedHead, folder: Path, now: datetime) -> Tr
         files=files,
         base=HEAD,
         method=HEAD,
-        plan=_plan(found),
+        plan=_plan(found) | {"typed": dict(request.typed)},
         train_sha256=learned,
         validation_sha256=proven,
     )
@@ -210,7 +211,6 @@ def _sweep(folder: Path) -> None:
 def _plan(found: Trained) -> dict[str, object]:
     """What is kept of how it was found, with its run."""
     return {
-        "typed": {},
         "export": {"seed": 0},
         "samples": {"train": len(found.learned), "validation": len(found.proven_on)},
         "share": found.share,

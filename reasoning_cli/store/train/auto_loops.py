@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from reasoning_cli.store.database import Row, Store, Value
 from reasoning_cli.store.timestamps import from_ms, to_ms
+from reasoning_cli.values import HEAD, TOGETHER
 
 Step = Literal["resting", "training", "deploying", "evaluating", "comparing", "waiting", "promoting", "leaving"]
 STEPS: tuple[Step, ...] = get_args(Step)
@@ -24,7 +25,8 @@ class Loop:
     labelled or corrected, or (`counted` is `all`) any. It may cost `max_cost_cents`, its job and the hours of its model
     together. `run`, `evaluation` and `candidate_key` are those of the round, `outcome` is what came of it; `begun_at`
     is when it began, or the last one did, `ended_at` when that was over, `seen_seq` the newest sample of then. `line`
-    says in one line how it stands, `line_at` since when; `told` whether the guard has said so. `by` is who set it up.
+    says in one line how it stands, `line_at` since when; `told` whether the guard has said so. `by` is who set it
+    up. One with a `max_error` (a share) learns heads.
     """
 
     model_type: str
@@ -46,6 +48,12 @@ class Loop:
     evaluation: int | None = None
     candidate_key: str | None = None
     outcome: str | None = None
+    max_error: float | None = None
+
+    @property
+    def engine(self) -> str:
+        """Who trains: Together, or this process heads."""
+        return TOGETHER if self.max_error is None else HEAD
 
     @property
     def every(self) -> timedelta:
@@ -73,6 +81,7 @@ class Loops:
         counted: Counted,
         max_cost_cents: int,
         unattended: bool,
+        max_error: float | None,
         by: str,
         at: datetime,
     ) -> Loop:
@@ -84,6 +93,7 @@ class Loops:
             "counted": counted,
             "max_cost_cents": max_cost_cents,
             "unattended": unattended,
+            "max_error": max_error,
             "by": by,
         }
         new = {**values, "created_at": to_ms(at), "step": "resting", "line": "", "line_at": to_ms(at), "told": True}

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from math import ceil
+from typing import Literal
 
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.costs.budget import AT_REST
@@ -40,12 +41,14 @@ from reasoning_cli.store.locks import Hold
 from reasoning_cli.store.promote.promotions import WATCHED, Promotion, Promotions
 from reasoning_cli.store.serving.online_answers import decisions_since
 from reasoning_cli.store.train.auto_loops import Loop, Loops, Step
-from reasoning_cli.store.train.runs import TrainingRuns
-from reasoning_cli.values import spell_model_type
+from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
+from reasoning_cli.values import HEAD, TOGETHER, spell_model_type
 
 ACTOR = "loop"
 LOOK_AT_WAITING = timedelta(minutes=15)
 TYPED = {"auto": True}  # what a training run of the loop is known by
+# What of a run's samples is not new any more: a head is proven on its validation side, too.
+_SIDES: dict[str, tuple[Literal["train", "validation"], ...]] = {TOGETHER: ("train",), HEAD: ("train", "validation")}
 
 
 @dataclass(frozen=True)
@@ -93,12 +96,14 @@ def unmet(store: Store, loop: Loop, now: datetime) -> tuple[str, ...]:
 def rest(store: Store, loop: Loop, now: datetime) -> tuple[Loop | None, bool]:
     """A resting loop with what it waits for written down, and whether a round may begin. A training begun by hand
     counts as a round: what it was trained on is not new."""
-    latest = TrainingRuns(store).latest(loop.model_type)
+    latest = next(
+        (run for run in reversed(TrainingRuns(store).all(loop.model_type)) if _has_same_engine(run, loop)), None
+    )
     if latest is not None and latest.stage == "done" and not _is_own(latest.plan):
         since = loop.begun_at
         if since is None or latest.started_at > since:
-            seen = TrainingRuns(store).trained_on(latest.number)
-            newest = max(seen, default=0) if seen is not None else 0
+            sides = [TrainingRuns(store).trained_on(latest.number, side) for side in _SIDES[loop.engine]]
+            newest = max((max(seen, default=0) for seen in sides if seen is not None), default=0)
             changed = Loops(store).update(
                 loop.model_type, begun_at=latest.started_at, seen_seq=max(newest, loop.seen_seq)
             )
@@ -146,22 +151,33 @@ class Keeper:
 
 
 def take_steps(context: LoopContext, model_type: str) -> Loop | None:
-    """Go on with a loop until it waits for something; how it then stands, None where there is none.
+    """Go on with a loop until it waits for something; how it then stands, None where there is none."""
+    return run_steps(context.store, model_type, lambda loop: _step(context, loop), lambda: context.now, context.notify)
+
+
+def run_steps(
+    store: Store,
+    model_type: str,
+    step: Callable[[Loop], Loop | None],
+    now: Callable[[], datetime],
+    notify: Callable[[Loop], None],
+) -> Loop | None:
+    """Take one step after another until the loop waits for something; how it then stands, None where there is none.
 
     Raises what keeps it where it is, having written that down; the same again goes on.
     """
     while True:
-        loop = Loops(context.store).get(model_type)
+        loop = Loops(store).get(model_type)
         if loop is None:
             return None
         try:
-            after = _step(context, loop)
+            after = step(loop)
         except ReasoningError as problem:
-            _say(context.store, loop, f"{loop.step}: {problem.message}", context.now)
+            _say(store, loop, f"{loop.step}: {problem.message}", now())
             raise
         if after is None or after.step == loop.step or after.step == "resting":
             return after
-        context.notify(after)
+        notify(after)
 
 
 def _step(context: LoopContext, loop: Loop) -> Loop | None:
@@ -392,6 +408,11 @@ def _say(store: Store, loop: Loop, line: str, now: datetime, *, told: bool = Fal
     if line == loop.line:
         return loop
     return Loops(store).update(loop.model_type, line=line, line_at=now, told=told)
+
+
+def _has_same_engine(run: TrainingRun, loop: Loop) -> bool:
+    """Whether a run makes what the loop's make: a head, or a model."""
+    return (run.engine == HEAD) == (loop.engine == HEAD)
 
 
 def _is_own(plan: object) -> bool:
