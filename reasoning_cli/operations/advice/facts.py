@@ -27,9 +27,9 @@ from reasoning_cli.operations.costs.ways import (
 )
 from reasoning_cli.operations.deploy.own_server import OwnServer, own_server
 from reasoning_cli.operations.deploy.slots import HEAD_PLACE, HEAD_TYPE
-from reasoning_cli.operations.evaluate.gate_rules import read_gate
-from reasoning_cli.operations.promote.evidence import find_evidence, of_head
-from reasoning_cli.operations.promote.gate import Criterion, judge
+from reasoning_cli.operations.evaluate.gate_rules import Gate, read_gate
+from reasoning_cli.operations.promote.evidence import find_evidence, of_head, of_undeployed
+from reasoning_cli.operations.promote.gate import Criterion, Evidence, judge
 from reasoning_cli.operations.promote.plan import Candidate, PromoteRequest, find_candidate
 from reasoning_cli.settings import Setting, Settings
 from reasoning_cli.store.database import Store
@@ -270,7 +270,7 @@ def _server(
     return Server(
         server.model,
         _by_the_token(comparison, _prices_of_slot(settings, prices, server), server.model),
-        proof=_proof(store, settings, model_type, Candidate(server.model, None, None, server.model), now),
+        proof=_proof_of_server(store, settings, server, now),
         answers=_answers(found),
         speed=_speed(found),
         live=_is_live(settings, model_type, s.MODE[model_type]),
@@ -299,11 +299,23 @@ def _by_the_token(comparison: Comparison, prices: Mapping[str, TokenPrice], mode
 
 
 def _proof(store: Store, settings: Settings, model_type: str, candidate: Candidate, now: datetime) -> Proof:
-    """Whether a model meets the gate, by its newest evaluation and what live traffic says; how often it disagrees at
-    most by that evaluation, of decisions whose agreement is a share."""
+    """Whether a deployed model meets the gate, by its newest evaluation and what live traffic says."""
     gate = read_gate(None, model_type)
     evidence = find_evidence(store, model_type, candidate, None, gate, now)
-    criteria = judge(gate, evidence, model_type, candidate.name, settings.get(s.DEADLINE_MS[model_type]), now)
+    return _proof_by(settings, model_type, candidate.name, gate, evidence, now)
+
+
+def _proof_of_server(store: Store, settings: Settings, server: OwnServer, now: datetime) -> Proof:
+    """The same of what a server serves, where it was asked there, as its promotion wants it."""
+    model_type, model = server.model_type, server.model
+    gate = read_gate(None, model_type)
+    evidence = of_undeployed(store, model_type, model, server.place, None, gate, now)
+    return _proof_by(settings, model_type, model, gate, evidence, now)
+
+
+def _proof_by(settings: Settings, model_type: str, model: str, gate: Gate, evidence: Evidence, now: datetime) -> Proof:
+    """What the evidence comes to; how often a model disagrees at most, of decisions whose agreement is a share."""
+    criteria = judge(gate, evidence, model_type, model, settings.get(s.DEADLINE_MS[model_type]), now)
     at_most = None
     if model_type == HEAD_TYPE and evidence.agreement is not None:
         at_most = 1 - Decimal(str(evidence.agreement.low))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -55,8 +56,10 @@ def deployed(store: Store, at: datetime, *, ready: int = 1, cents: int = 549, mo
     )
 
 
-def evaluated(store: Store, at: datetime, *, agreed: int = 970, of: int = 1000, model: str = MODEL) -> None:
-    """An evaluation in which a model decided as the original so often."""
+def evaluated(
+    store: Store, at: datetime, *, agreed: int = 970, of: int = 1000, model: str = MODEL, server: str = ""
+) -> None:
+    """An evaluation in which a model, of a server where one is named, decided as the original so often."""
     latency = Figure(90.0, 80.0, 100.0, of)
     own = ModelReport(
         name=model,
@@ -73,8 +76,9 @@ def evaluated(store: Store, at: datetime, *, agreed: int = 970, of: int = 1000, 
     )
     report = EvaluationReport(TYPE, of, 0, {}, {}, 0, "accuracy", (own,), (), of - agreed, Weights(), 1)
     evaluations = Evaluations(store)
+    models = [("o", "[]"), (model, json.dumps([server] if server else []))]
     begun = evaluations.begin(
-        TYPE, arguments=model, fingerprint="f", plan={}, items=NumberSet(), models=[("o", "[]"), (model, "[]")], at=at
+        TYPE, arguments=f"{model} {server}", fingerprint="f", plan={}, items=NumberSet(), models=models, at=at
     )
     evaluations.finish(begun.number, report_record(report), at=at)
 

@@ -135,6 +135,17 @@ def test_a_server_here_is_ones_own_and_one_away_is_serverless(store: Store) -> N
     assert way(away, Kind.SERVERLESS).cents_a_month == 0 and way(away, Kind.OWN_SERVER).cents_a_month is None
 
 
+def test_what_another_server_showed_is_no_proof_of_this_one(store: Store) -> None:
+    decisions(store, NOW - timedelta(hours=3), 100)
+    here = "http://127.0.0.1:8080/v1"
+    slot = {"REASONING_SHOULD_RESPOND_MODEL": "local/m", "REASONING_SHOULD_RESPOND_PROVIDER_URL": here}
+    evaluated(store, NOW - timedelta(days=1), model="local/m", server="http://127.0.0.1:9090/v1")
+    assert not way(compared(store, **slot), Kind.OWN_SERVER).passes
+    evaluated(store, NOW - timedelta(days=1), model="local/m", server=here)
+    proven = way(compared(store, **slot), Kind.OWN_SERVER)
+    assert (proven.passes, proven.next) == (True, "reasoning train promote should-respond --to local/m")
+
+
 def test_what_is_assumed_takes_the_place_of_what_the_log_says(store: Store) -> None:
     decisions(store, NOW - timedelta(hours=3), 100)
     asked = Asked(decisions_per_hour=Decimal(30), tokens=(1000, 0), gpu_cents_per_hour=300, serverless="gpt-4.1-nano")
