@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from math import ceil
 from pathlib import Path
 
 from reasoning_cli.engines.serving import Deployment
@@ -31,6 +32,11 @@ def check_budget(settings: Settings, existing: ExistingStore, now: datetime) -> 
         yield warn("budget", "no budget is set", "reasoning costs set-budget 100")
     else:
         yield _budget(f"budget ${limits.budget_usd} {limits.period.spoken}", used.get(None), cap)
+    whole = used.get(None)
+    if whole is not None and whole.is_capped:
+        rate = whole.rate_cents_per_hour / 100
+        text = f"the last hour cost ${rate:.2f}, the cap is ${limits.hour_usd}: the baseline answers for paid tokens"
+        yield warn("budget", text, f"reasoning costs set-cap {ceil(rate) + 1}")
     for model_type, amount in limits.by_type.items():
         name = spell_model_type(model_type)
         yield _budget(f"budget for {name} ${amount} {limits.period.spoken}", used.get(model_type), "")

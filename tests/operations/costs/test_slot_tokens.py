@@ -163,8 +163,10 @@ def test_an_hour_that_reached_the_cap_leaves_the_slot_to_the_baseline_and_says_s
     if closed is not None:
         (first,) = json.loads(reasoning("costs", "outlook", "--json").stdout)["next"]
         assert (first["action"], first["why"]) == ("baseline", "cap")
-        refused = reasoning("costs", "set-cap", "10")
-        assert refused.exit_code == 0
+        checked = reasoning("doctor", "--offline").stdout
+        assert "the last hour cost $3.96, the cap is $3" in checked
+        assert "reasoning costs set-cap 5" in checked
+        assert reasoning("costs", "set-cap", "10").exit_code == 0
         assert slot(store).closed is None
 
 
