@@ -35,6 +35,7 @@ data label ID --good
 > data list --limit 3
 > data show ID
 > data search soup --limit 2
+> data search --index build
 > data stats
 > data export -m planning -o planning.jsonl
 > data check planning.jsonl

@@ -1,8 +1,9 @@
-"""What the dashboard costs: `python -m benchmarks.dashboard [--rows 1000000] [--ticks 3000] [--folder DIR]`.
+"""What the dashboard costs: `python -m benchmarks.dashboard [--rows 1000000] [--ticks 3000] [--day 24] [--folder DIR]`.
 
 Prints in one run: how long the server takes for a page, a filter and a search in a log of so many decisions; then, with
-a Chromium before it, first paint, the CPU of a tab that is left open, and what memory does over so many rounds of the
-reader, which come faster than every four seconds. A day has 21,600 rounds.
+a Chromium before it, first paint, the CPU of a tab that is left open, what calls through a gateway take with a page
+open and without, and what memory does: over so many rounds of the reader, which come faster than every four seconds
+(a day has 21,600), and over so many minutes of a sandbox at sixty times its clock.
 """
 
 from __future__ import annotations
@@ -35,11 +36,13 @@ _WORDS = ("tent", "radio", "river", "lamp", "garden", "bus", "rent", "film", "si
 SERVER = """
 import sys
 from reasoning_cli.dashboard import reader
-reader.Reader.__init__.__defaults__ = (float(sys.argv.pop(1)),)
+begin = reader.Reader.__init__
+begin.__defaults__ = (float(sys.argv.pop(1)), *begin.__defaults__[1:])
+reader.MOST_SHARE = 1000.0
 note = reader.Reader._notify
 def notify(self):
     note(self)
-    if self.rounds % 100 == 0:
+    if self.rounds and self.rounds % 100 == 0:
         print("round", self.rounds, flush=True)
 reader.Reader._notify = notify
 from reasoning_cli.__main__ import main
@@ -100,13 +103,20 @@ def measure_pages(rows: int) -> None:
         "one decision": ("data", "show", middle),
     }.items():
         print(f"  {what:20} {milliseconds(program, *words)}", flush=True)
-    began = time.perf_counter()
-    program.read("data", "search", "soup", *pages)
-    print(f"  {'index of the search':20} {time.perf_counter() - began:.0f} s, once", flush=True)
+    began, children = time.perf_counter(), os.times().children_user + os.times().children_system
+    subprocess.run(
+        [sys.executable, "-m", "reasoning_cli", "--sandbox", "data", "search", "--index", "build"], check=True
+    )
+    worked = os.times().children_user + os.times().children_system - children
+    print(
+        f"  {'index of the search':20} {time.perf_counter() - began:.0f} s, {worked:.0f} s of CPU, beside", flush=True
+    )
+    pages.append("--index=as-is")
     for what, words in {
         "search, common word": ("data", "search", "soup", *pages),
         "search, two words": ("data", "search", "soup", "lamp", *pages),
         "search, rare word": ("data", "search", f"{rows // 3}", *pages),
+        "state of the index": ("data", "search", "--index=show"),
     }.items():
         print(f"  {what:20} {milliseconds(program, *words)}", flush=True)
     spent = time.process_time()
@@ -118,7 +128,9 @@ def measure_pages(rows: int) -> None:
 
 
 def memory_mb(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    """What a process holds for itself: what it shares with others is there without it."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(int(size) for size in re.findall(r"^Private_\w+: +(\d+) kB", rollup, re.MULTILINE)) * 1024 / 1e6
 
 
 def cpu_seconds(pid: int) -> float:
@@ -162,10 +174,96 @@ def measure_browser(tick: float, ticks: int) -> None:
                 print(f"  CPU, five tabs open   {five * 100:.2f} % of a core, {(five - share) * 25:.2f} % a tab more")
             while ticks:
                 line = server.stdout.readline()
-                if (found := re.match(r"round (\d+)", line)) and int(found[1]) % max(100, ticks // 6) == 0:
+                if (found := re.match(r"round (\d+)", line)) and int(found[1]) % max(100, ticks // 600 * 100) == 0:
                     print(f"  round {found[1]:>6}          {memory_mb(server.pid):.0f} MB", flush=True)
                 if found and int(found[1]) >= ticks:
                     break
+            chromium.close()
+        server.terminate()
+
+
+def measure_gateway(turns: int = 20, calls: int = 50) -> None:
+    """The p50 of calls through a gateway, in turns with a page of the dashboard open and with none."""
+    import httpx
+    from playwright.sync_api import sync_playwright
+
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        "reasoning_cli",
+        "--sandbox",
+        "gateway",
+        "serve",
+        "--port",
+        "0",
+        "--dashboard",
+    ]
+    with tempfile.TemporaryFile("w+") as said:
+        gateway = subprocess.Popen([*command, "--dashboard-port", "0"], stdout=said, stderr=said)
+        try:
+            text = ""
+            while "/login" not in text:
+                time.sleep(0.1)
+                said.seek(0)
+                text = said.read()
+            base = re.findall(r"listening on (\S+)", text)[0]
+            link = re.findall(r"http\S+/login\S+", text)[0]
+            prompt = "# Received Message\nSam: shall we?\n\n# INSTRUCTIONS: Decide on behalf of Ada.\n"
+            body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": prompt}]}
+            with sync_playwright() as playwright, httpx.Client(base_url=base, timeout=60) as client:
+                chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+                page = chromium.new_page()
+                page.goto(link, timeout=120_000)
+                address = page.url
+                taken: dict[bool, list[float]] = {True: [], False: []}
+                ratios = []
+                for _ in range(turns):
+                    middles = {}
+                    for is_open in (False, True):
+                        page.goto(address if is_open else "about:blank", timeout=120_000)
+                        if is_open:
+                            page.wait_for_selector("h1[data-connected]", timeout=120_000)
+                        spans = []
+                        for _ in range(calls):
+                            began = time.perf_counter()
+                            client.post("/v1/chat/completions", json=body).read()
+                            spans.append((time.perf_counter() - began) * 1000)
+                        middles[is_open] = statistics.median(spans)
+                        taken[is_open] += spans
+                    ratios.append(middles[True] / middles[False])
+                chromium.close()
+            without, with_page = (statistics.median(taken[is_open]) for is_open in (False, True))
+            print(
+                f"  p50 of a call, no page {without:.1f} ms, with one {with_page:.1f} ms: {with_page / without:.2f};",
+                end="",
+            )
+            print(f" median of {turns} turns {statistics.median(ratios):.2f}", flush=True)
+        finally:
+            gateway.terminate()
+            gateway.wait(30)
+
+
+def measure_day(minutes: float) -> None:
+    """Memory and CPU of the dashboard while a page is open for so many minutes, at sixty times the sandbox's clock."""
+    from playwright.sync_api import sync_playwright
+
+    command = [sys.executable, "-m", "reasoning_cli", "--sandbox", "dashboard", "--no-open", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        link = next(line for line in server.stdout if "/login" in line).strip()
+        with sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            page = chromium.new_page()
+            page.goto(link, timeout=120_000)
+            page.wait_for_selector("[data-table=status] td", timeout=120_000)
+            began, worked = time.monotonic(), cpu_seconds(server.pid)
+            for piece in range(13):
+                time.sleep(max(0.0, began + piece * minutes * 5 - time.monotonic()))
+                share = (cpu_seconds(server.pid) - worked) / max(1.0, time.monotonic() - began)
+                hours = (time.monotonic() - began) / 60
+                line = f"{memory_mb(server.pid):.0f} MB, {share * 100:.2f} % of a core so far"
+                print(f"  after {hours:4.0f} hours      {line}", flush=True)
             chromium.close()
         server.terminate()
 
@@ -174,6 +272,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--ticks", type=int, default=3000)
+    parser.add_argument("--day", type=float, default=24.0, metavar="MINUTES", help="Sixty times faster than a day.")
     parser.add_argument("--folder", type=Path, help="Where a log of an earlier run is taken from, and kept.")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory() as own:
@@ -189,8 +288,14 @@ def main() -> None:
         measure_pages(wanted.rows)
         print("In the browser, a round every four seconds:", flush=True)
         measure_browser(4.0, 0)
-        print("In the browser, a round as soon as the last one is over:", flush=True)
-        measure_browser(0.05, wanted.ticks)
+        print("Beside a gateway:", flush=True)
+        measure_gateway()
+        if wanted.ticks:
+            print("In the browser, a round as soon as the last one is over:", flush=True)
+            measure_browser(0.05, wanted.ticks)
+        if wanted.day:
+            print("In the browser, a day at sixty times its speed:", flush=True)
+            measure_day(wanted.day)
         subprocess.run([*program, "sandbox", "stop"], check=False, stdout=subprocess.DEVNULL)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from reasoning_cli.dashboard.program import Answer, Program
 TICK_SECONDS = 4.0
 # What is older says so. A tick and the time that asking takes make less.
 FRESH_SECONDS = 5.0
+# No question takes more of a core: one that a long log makes expensive is asked less often, and shown with its age.
+MOST_SHARE = 0.05
 
 # What lies here first; what is asked over the network after it.
 QUESTIONS: Mapping[str, tuple[str, ...]] = {
@@ -45,10 +48,16 @@ class Seen:
 
 
 class Reader:
-    """Asks while there are `listeners`, each called after every round on the loop that `run` is on."""
+    """Asks while there are `listeners`, each called after every round on the loop that `run` is on.
 
-    def __init__(self, program: Program, tick_seconds: float = TICK_SECONDS) -> None:
-        self._program, self._tick = program, tick_seconds
+    `worked` says how many seconds of CPU the thread that calls it has taken.
+    """
+
+    def __init__(
+        self, program: Program, tick_seconds: float = TICK_SECONDS, worked: Callable[[], float] = time.thread_time
+    ) -> None:
+        self._program, self._tick, self._worked = program, tick_seconds, worked
+        self._due: dict[str, float] = {}
         self._thread = ThreadPoolExecutor(1, "reader")
         self._wanted = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -92,11 +101,16 @@ class Reader:
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
+        hurried = False
         while True:
             await self._wanted.wait()
             began = loop.time()
             for name, words in QUESTIONS.items():
-                self._note(name, await loop.run_in_executor(self._thread, self._program.read, *words))
+                if not hurried and loop.time() < self._due.get(name, 0.0):
+                    continue
+                answer, spent = await loop.run_in_executor(self._thread, self._ask, words)
+                self._note(name, answer)
+                self._due[name] = loop.time() + spent / MOST_SHARE
             self.rounds += 1
             async with self._round:
                 self._round.notify_all()
@@ -106,7 +120,14 @@ class Reader:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(self._tick / 8, self._tick - (loop.time() - began))):
                     await self._hurry.wait()
+            hurried = self._hurry.is_set()
             self._hurry.clear()
+
+    def _ask(self, words: tuple[str, ...]) -> tuple[Answer, float]:
+        """What a command says, and the CPU that took."""
+        before = self._worked()
+        answer = self._program.read(*words)
+        return answer, self._worked() - before
 
     def _note(self, name: str, answer: Answer) -> None:
         before = self.seen.get(name)

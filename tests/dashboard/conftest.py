@@ -213,7 +213,7 @@ def server(program: Program) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def state(server: Server) -> StorageState:
     """What a browser holds after the login: the link works once, and a process may begin a second browser."""
-    answer = httpx.get(server.links[0])
+    answer = httpx.get(server.links[0], timeout=PATIENCE_MS / 1000)
     assert answer.status_code == 303, answer.text
     (cookie,) = answer.cookies.jar
     return {

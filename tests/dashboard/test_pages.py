@@ -77,9 +77,12 @@ def test_decisions_are_paged_by_the_server_and_found_by_filter_and_words(
     until(lambda: message.inner_text() == " ".join(planned[0]["message"][:300].split()), "planning alone")
     page.get_by_label("words in it").fill("tent")
     page.get_by_label("words in it").press("Enter")
-    found = program.json("data", "search", "tent", "-m", "planning", "--limit", "25")
+    until(lambda: program.json("data", "search", "--index", "show")["whole"], "the index")
+    found = program.json("data", "search", "tent", "-m", "planning", "--limit", "25", "--index", "as-is")
+    # Its index is read by a process beside the pages, and then searched again.
     snippets = page.locator("[data-table=decisions] td[data-key=snippet]")
     until(lambda: snippets.count() == len(found) > 0, "what was found")
+    until(lambda: page.locator("[data-part=index]").inner_text() == "", "the index")
     page.get_by_role("button", name="Show").first.click()
     page.wait_for_selector("#decision")
     assert found[0]["id"] in page.locator("#decision").inner_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -29,6 +30,16 @@ from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.errors import UsageError
 from reasoning_cli.terminal.listing import Format
 from reasoning_cli.terminal.units import size
+
+
+class IndexUse(StrEnum):
+    """What a search does with its index."""
+
+    READ = "read"
+    AS_IS = "as-is"
+    BUILD = "build"
+    SHOW = "show"
+
 
 AfterOption = Annotated[str | None, typer.Option(metavar="DECISION", help="Go on behind this decision.")]
 
@@ -116,6 +127,13 @@ def search(
     until: UntilOption = None,
     limit: LimitOption = 20,
     after: AfterOption = None,
+    index: Annotated[
+        IndexUse,
+        typer.Option(
+            help="read: read what is new into the index first; as-is: search what it holds, and read a little at most;"
+            " build: only read; show: only say how far it is."
+        ),
+    ] = IndexUse.READ,
     drop_index: Annotated[
         bool, typer.Option("--drop-index", help="Take the search index away and give its space back.")
     ] = False,
@@ -125,11 +143,14 @@ def search(
 ) -> None:
     """Search what people wrote and what was answered, the newest first. The first search makes an index."""
     from reasoning_cli.commands.data._browse_views import hit_lines, hit_listing
-    from reasoning_cli.operations.data.search import search_samples
+    from reasoning_cli.operations.data.search import read_a_little, search_samples
     from reasoning_cli.store.samples.search import Search
 
     session = session_of(ctx)
     terminal, store = session.terminal, session.store
+    if index in (IndexUse.BUILD, IndexUse.SHOW):
+        _look_after_index(session, text, index, json=json)
+        return
     if drop_index:
         if text:
             raise UsageError("--drop-index takes no words to search for", "leave one of them out")
@@ -141,7 +162,10 @@ def search(
         raise UsageError("nothing to search for", 'for example `reasoning data search "good morning"`')
     typed = " ".join(f'"{word}"' if " " in word and '"' not in word else word for word in text)
     wanted = filter_of(session, model_type, agent, room, source, label, decision, since, until)
-    _read_the_new(session)
+    if index is IndexUse.AS_IS:
+        read_a_little(store)
+    else:
+        _read_the_new(session)
     found = search_samples(store, typed, wanted, after=after, limit=limit)
     fmt = chosen_format(fmt, json)
     if fmt is not Format.TABLE or quiet or not found.hits:
@@ -152,6 +176,25 @@ def search(
     if found.more:
         last = found.hits[-1].row.id[: found.id_chars]
         terminal.note(f"There are more: add --after {last}, or a higher --limit")
+
+
+def _look_after_index(session: Session, text: list[str] | None, wanted: IndexUse, *, json: bool) -> None:
+    """Read what is new into the search index, or say how far it is."""
+    from reasoning_cli.operations.data.search import index_state
+
+    if text:
+        raise UsageError(f"--index {wanted} takes no words to search for", "leave one of them out")
+    if wanted is IndexUse.BUILD:
+        _read_the_new(session)
+    state = index_state(session.store)
+    if json:
+        facts = {"made": state.is_made, "whole": state.is_whole, "share": round(state.share, 4)}
+        session.terminal.json({**facts, "decisions": state.decisions, "unread": state.unread})
+    elif not state.is_made:
+        session.terminal.say("There is no search index; the first search makes one.")
+    else:
+        held = state.decisions - state.unread
+        session.terminal.say(f"The search index holds {held:,} of {state.decisions:,} decisions.")
 
 
 def _read_the_new(session: Session) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fastapi import Request
-from nicegui import ui
+from nicegui import background_tasks, ui
 
+from reasoning_cli.dashboard.acts import Wish
 from reasoning_cli.dashboard.charts import Series, draw
 from reasoning_cli.dashboard.frame import BUILT_WITHIN, Context, Page
 from reasoning_cli.dashboard.parts import (
@@ -28,6 +30,9 @@ from reasoning_cli.terminal.units import percent
 from reasoning_cli.values import MODEL_TYPES, spell_model_type
 
 PAGE_ROWS = 25
+# What is not in the search index yet is read by a process of its own, which goes on where another one ended.
+INDEX = Wish("search index", ("data", "search", "--index", "build"))
+_INDEX_SECONDS = 1.0
 _SPANS = (("24h", "24 hours"), ("7d", "7 days"), ("30d", "30 days"))
 _PIECES = 12
 _ANY = ("", "any")
@@ -72,6 +77,9 @@ class DecisionsPage:
             self.words = Field("words in it", wide=True, on_change=self.begin)
             button("Look", self.begin, main=True)
         self.problem = box("div", role="status")
+        self.index = write("p", "", "quiet", role="status", data_part="index")
+        self.has_to_read, self.is_open = False, True
+        page.client.on_delete(self._leave)
         command = page.context.facts.command
         self.table = LiveTable(
             "Decisions, the newest first",
@@ -91,6 +99,9 @@ class DecisionsPage:
         self.charts = box("div")
         page.refresh = self.look
 
+    def _leave(self) -> None:
+        self.is_open = False
+
     async def begin(self) -> None:
         """From the newest on."""
         self.behind = []
@@ -104,7 +115,7 @@ class DecisionsPage:
     async def look(self) -> None:
         """Ask for one page, and show it."""
         words = self.words.value.strip()
-        typed = ["data", "search"] if words else ["data", "list"]
+        typed = ["data", "search", "--index=as-is"] if words else ["data", "list"]
         typed += self._filters()
         typed += ["--limit", str(PAGE_ROWS)]
         if self.behind:
@@ -112,11 +123,39 @@ class DecisionsPage:
         if words:
             typed += ["--", *words.split()]
         answer = await self.page.context.ask(*typed) if not words else await self._search(typed)
+        if words and not self.has_to_read and not (await self._index())["whole"]:
+            self._show(words, answer)
+            await self._have_index_read()
+            answer = await self._search(typed)
+        self._show(words, answer)
+
+    def _show(self, words: str, answer: Answer) -> None:
         records = answer.document or []
         self.last = records[-1]["id"] if records else None
         self.older.set_visibility(len(records) == PAGE_ROWS)
         rebuild(self.problem, lambda: self._show_problem(answer))
         self.table.show(table_of(records, _FOUND if words else _COLUMNS, self.page.look.zone))
+
+    async def _have_index_read(self) -> None:
+        """Let a process of its own read into the search index what is not in it yet, and say how far that is."""
+        acts, reading = self.page.context.acts, None
+        self.has_to_read = True
+        while self.is_open and not (state := await self._index())["whole"]:
+            if INDEX.object not in acts.going:
+                if reading is not None:  # it ended, and something is missing still
+                    self.index.set_text(f"The search index is not whole: {shown(reading.result().text, 600)}")
+                    break
+                reading = background_tasks.create(acts.do(INDEX))
+            held = f"{percent(state['share'])}, {state['decisions'] - state['unread']:,} of {state['decisions']:,}"
+            self.index.set_text(f"The search index is being built: {held} decisions, the newest first.")
+            await asyncio.sleep(_INDEX_SECONDS)
+        else:
+            self.index.set_text("")
+        self.has_to_read = False
+
+    async def _index(self) -> Mapping[str, Any]:
+        answer = await self.page.context.ask("data", "search", "--index=show")
+        return answer.document or {"whole": True}
 
     async def _search(self, typed: list[str]) -> Answer:
         """`--json` must stand before the words, which may begin with a dash."""

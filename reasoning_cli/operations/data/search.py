@@ -11,8 +11,8 @@ from reasoning_cli.errors import DataError, UsageError
 from reasoning_cli.operations.data.browse import find_sample
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.listing import Pages
-from reasoning_cli.store.samples.search import Hit, Search, spaced
-from reasoning_cli.store.samples.training_log import SampleFilter
+from reasoning_cli.store.samples.search import BATCH, Hit, Search, spaced
+from reasoning_cli.store.samples.training_log import SampleFilter, Samples
 
 # Of a text that is longer the beginning is searched.
 _MOST_CHARS = 20_000
@@ -30,11 +30,48 @@ class Found:
     id_chars: int
 
 
+@dataclass(frozen=True)
+class IndexState:
+    """How far the index is: whether it `is_made`, and how many of the decisions are `unread`, which is not in it."""
+
+    is_made: bool
+    decisions: int
+    unread: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a search reads what is missing by itself, without anybody waiting for it."""
+        return self.is_made and self.unread <= BATCH
+
+    @property
+    def share(self) -> float:
+        return 1 - self.unread / self.decisions if self.decisions else 1.0
+
+
+def index_state(store: Store) -> IndexState:
+    """How far the index is; reads nothing into it."""
+    search = Search(store)
+    decisions = Samples(store).count()
+    if not search.is_made:
+        return IndexState(False, decisions, decisions)
+    return IndexState(True, decisions, min(search.unread(), decisions))
+
+
+def read_a_little(store: Store) -> None:
+    """Read what is new where that takes some tens of milliseconds; more is left for `bring_up_to_date`. DataError where
+    there is no index."""
+    search = Search(store)
+    if not search.is_made:
+        raise DataError("there is no search index yet", "`reasoning data search --index build` makes it")
+    if store.read_only_for is None and search.unread() <= BATCH:
+        bring_up_to_date(store)
+
+
 def bring_up_to_date(store: Store, on_progress: Callable[[int, int], None] | None = None) -> int:
     """Make the index if there is none and read what is new; how many decisions were read.
 
-    `on_progress` gets how many of how many are read. Interrupted, it goes on from there the next time. Where nothing
-    can be written an index stays as it is, and DataError is raised where there is none.
+    The newest are read first. `on_progress` gets how many of how many are read. Interrupted, it goes on from there the
+    next time. Where nothing can be written an index stays as it is, and DataError is raised where there is none.
     """
     search = Search(store)
     if store.read_only_for is not None and search.is_made:

@@ -70,7 +70,7 @@ class Search:
         return self._store.number("SELECT count(*) FROM samples_unread")
 
     def read(self, words: Words) -> Iterator[int]:
-        """Read what was not read yet, a batch at a time, yielding how many were read so far."""
+        """Read what was not read yet, the newest first, a batch at a time, yielding how many were read so far."""
         done = 0
         while batch := self._read_batch(words):
             done += batch
@@ -81,10 +81,10 @@ class Search:
             (seq, version, *(spaced(text) for text in words(*texts)))
             for seq, version, *texts in self._store.rows(
                 "SELECT samples.seq, version, model_type, prompt, coalesce(corrected, output) FROM samples_unread"
-                " JOIN samples ON samples.seq = samples_unread.seq ORDER BY samples_unread.seq LIMIT ?",
+                " JOIN samples ON samples.seq = samples_unread.seq ORDER BY samples_unread.seq DESC LIMIT ?",
                 (BATCH,),
             )
-        ]
+        ][::-1]  # FTS5 writes its pages anew whenever a number is lower than the one before
         written = self._words.rows_of(rows)
         with self._store.transaction() as connection:
             # What was changed or deleted since it was read has another version, or none.
@@ -103,6 +103,19 @@ class Search:
         snippets = self._words.matching(expression, conditions, parameters, limit)
         found = sample_rows(self._store, list(snippets))
         return [Hit(row, snippets[row.seq].replace(_BREAK, "")) for row in found]
+
+
+# A word that stands in every third sample is found among the newest: all its places need not be read.
+_NEWEST = 5000
+_AMONG_NEWEST = """
+WITH newest AS MATERIALIZED (
+  SELECT seq, created_at FROM samples {where} ORDER BY created_at DESC, seq DESC LIMIT :newest
+)
+SELECT seq FROM newest WHERE seq IN (
+  SELECT rowid FROM samples_words WHERE samples_words MATCH :expression
+  AND rowid BETWEEN (SELECT min(seq) FROM newest) AND (SELECT max(seq) FROM newest)
+) ORDER BY created_at DESC, seq DESC LIMIT :page
+"""
 
 
 class _WordsInFile:
@@ -132,14 +145,12 @@ class _WordsInFile:
         self, expression: str, conditions: Sequence[str], parameters: Mapping[str, Value], limit: int
     ) -> dict[int, str]:
         """The newest samples that match, by number, with the words around what was searched for."""
-        within = [*conditions, "seq IN (SELECT rowid FROM samples_words WHERE samples_words MATCH :expression)"]
-        numbers = [
-            row["seq"]
-            for row in self._store.rows(
-                f"SELECT seq FROM samples {where(within)} ORDER BY created_at DESC, seq DESC LIMIT :page",
-                {**parameters, "expression": expression, "page": limit},
-            )
-        ]
+        values = {**parameters, "expression": expression, "page": limit, "newest": _NEWEST}
+        numbers = [row["seq"] for row in self._store.rows(_AMONG_NEWEST.format(where=where(conditions)), values)]
+        if not 0 <= limit <= len(numbers):
+            within = [*conditions, "seq IN (SELECT rowid FROM samples_words WHERE samples_words MATCH :expression)"]
+            query = f"SELECT seq FROM samples {where(within)} ORDER BY created_at DESC, seq DESC LIMIT :page"
+            numbers = [row["seq"] for row in self._store.rows(query, values)]
         snippets = {
             row[0]: row[1]
             for row in self._store.rows(

@@ -82,12 +82,16 @@ class Served:
 
 
 def served(store: Store, model_type: str) -> list[Served]:
-    """Every model whose answers the agents got, by deployment, the first answer first."""
+    """Every model whose answers the agents got, by deployment, the first answer first.
+
+    Of a log in which slots answered little only that little is read: `coalesce` keeps SQLite from the index by type.
+    """
     return [
         Served(key, model, count, from_ms(first), from_ms(last))
         for key, model, count, first, last in store.rows(
             "SELECT json_extract(metadata, '$.deployment') AS key, model, count(*), min(created_at), max(created_at)"
-            " FROM samples WHERE model_type=? AND source='slot' GROUP BY key, model ORDER BY min(created_at)",
+            " FROM samples WHERE coalesce(model_type, '')=? AND source='slot'"
+            " GROUP BY key, model ORDER BY min(created_at)",
             (model_type,),
         )
     ]

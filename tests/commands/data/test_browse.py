@@ -14,6 +14,7 @@ import pytest
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.labels import Labels
+from reasoning_cli.store.samples.search import Search
 from reasoning_cli.store.samples.training_log import Samples
 from tests.commands.data.test_review import ANSWERS, decision
 from tests.conftest import Run
@@ -210,6 +211,32 @@ def test_a_search_shows_the_words_around_each_hit(store: Store, reasoning: Run) 
     more = reasoning("data", "search", "message", "--limit", "1")
     assert "There are more: add --after 0001-dec" in more.stderr
     assert "given back" in reasoning("data", "search", "--drop-index").stdout
+
+
+def test_the_search_index_is_read_apart_and_what_it_holds_is_searched_meanwhile(
+    store: Store, reasoning: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def index(what: str) -> dict[str, object]:
+        return dict(json.loads(reasoning("data", "search", "--index", what, "--json").stdout))
+
+    assert index("show") == {"made": False, "whole": False, "share": 0, "decisions": 3, "unread": 3}
+    refused = reasoning("data", "search", "message", "--index", "as-is")
+    assert (refused.exit_code, "there is no search index yet" in refused.stderr) == (1, True)
+    monkeypatch.setattr("reasoning_cli.store.samples.search.BATCH", 1)
+    monkeypatch.setattr("reasoning_cli.operations.data.search.BATCH", 1)
+    search = Search(store)
+    search.make()
+    next(search.read(lambda *texts: (texts[1], texts[2])))  # broken off after one
+    assert index("show") == {"made": True, "whole": False, "share": 0.3333, "decisions": 3, "unread": 2}
+    found = reasoning("data", "search", "message", "--index", "as-is", "-q").stdout
+    assert found == "0003-decision\n", "what was added last is read first, and more is not read by who searches"
+    assert index("build") == {"made": True, "whole": True, "share": 1, "decisions": 3, "unread": 0}
+    assert reasoning("data", "search", "--index", "show").stdout == "The search index holds 3 of 3 decisions.\n"
+    every = reasoning("data", "search", "message", "--index", "as-is", "-q").stdout
+    assert len(every.splitlines()) == 3
+    monkeypatch.setattr("reasoning_cli.store.samples.search._NEWEST", 1)  # and what stands behind these is found
+    assert reasoning("data", "search", "message", "-q").stdout == every
+    assert reasoning("data", "search", "x", "--index", "build").exit_code == 2
 
 
 def test_labels_from_a_script(store: Store, reasoning: Run, tmp_path: Path) -> None:
