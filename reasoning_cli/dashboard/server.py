@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Callable
 from contextlib import asynccontextmanager
@@ -25,19 +26,22 @@ from reasoning_cli.dashboard.reader import Reader
 
 # The tab that logs out is on its way to another page: reloaded at once, it would not get there.
 _LEFT_ALONE_SECONDS = 2.0
+# How often one that was begun by another process looks whether that is there.
+_LOOK_SECONDS = 1.0
 _STYLE = Path(__file__).with_name("style.css")
 
 
 @dataclass(frozen=True)
 class Serving:
     """How the dashboard is served: `names` are what it may be called, the first of them in the link; `certificate` and
-    `key` are files, None without TLS."""
+    `key` are files, None without TLS. It ends when the process `beside`, which began it, does."""
 
     port: int
     names: tuple[str, ...]
     certificate: Path | None = None
     key: Path | None = None
     read_only: bool = False
+    beside: int | None = None
 
     @property
     def scheme(self) -> str:
@@ -76,7 +80,8 @@ def serve(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> Any:
-        tasks = [asyncio.create_task(context.reader.run()), asyncio.create_task(context.reader.watch_age())]
+        tasks = [asyncio.create_task(end_with(serving.beside))] if serving.beside is not None else []
+        tasks += [asyncio.create_task(context.reader.run()), asyncio.create_task(context.reader.watch_age())]
         offer(first=True)
         yield
         for task in tasks:
@@ -120,8 +125,15 @@ def serve(
         ssl_keyfile=serving.key,
         timeout_graceful_shutdown=2,
     )
+    server = uvicorn.Server(config)
+
+    async def end_with(parent: int) -> None:
+        while os.getppid() == parent:
+            await asyncio.sleep(_LOOK_SECONDS)
+        server.should_exit = True
+
     try:
-        uvicorn.Server(config).run(sockets=[door])
+        server.run(sockets=[door])
     finally:
         context.reader.close()
         context.thread.shutdown(wait=False, cancel_futures=True)

@@ -37,6 +37,9 @@ ModelTypeOption = Annotated[
     ),
 ]
 KeepOption = Annotated[bool, typer.Option("--keep", help="Only stop the model that goes; do not delete it.")]
+# Where the dashboard listens unless somebody says otherwise.
+DASHBOARD_PORT = 8010
+
 PrintSystemdOption = Annotated[bool, typer.Option("--print-systemd", help="Print a unit that keeps it running.")]
 OfflineOption = Annotated[bool, typer.Option("--offline", help="Do not try the key.")]
 

@@ -7,19 +7,18 @@ from typing import Annotated
 
 import typer
 
+from reasoning_cli.commands._shared.options import DASHBOARD_PORT
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.errors import ConfigurationError, UsageError
 
 app = typer.Typer(rich_markup_mode=None)
-
-PORT = 8010
 
 
 @app.command()
 def dashboard(
     ctx: typer.Context,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="PORT", help="0 = any free one.", min=0, max=65535)] = PORT,
+    port: Annotated[int, typer.Option(metavar="PORT", help="0 = any free one.", min=0, max=65535)] = DASHBOARD_PORT,
     allow_host: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="May be called so too (repeatable).")
     ] = None,
@@ -30,13 +29,16 @@ def dashboard(
         typer.Option("--open/--no-open", help="Open it in the browser; default: where this is a terminal."),
     ] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Show everything, and act on nothing.")] = False,
+    beside: Annotated[int | None, typer.Option(hidden=True, help="The process whose end is its end.")] = None,
 ) -> None:
     """A page in your browser: what runs, what it costs, what the guard does next, what waits for your yes.
 
     The link it prints logs in once, within ten minutes. Only this machine can reach it, unless `--host` says otherwise.
     """
+    from reasoning_cli.commands.dashboard._beside import require_library
+
     session = session_of(ctx)
-    _require_library()
+    require_library()
     from reasoning_cli.commands.dashboard._program import InProcess, run_words
     from reasoning_cli.dashboard.server import Serving, serve
     from reasoning_cli.gateway.http.certificate import Certificate
@@ -50,7 +52,7 @@ def dashboard(
     _ = session.settings  # what is wrong with them is said now, and not on the page alone
     root = ctx.find_root().command
     with listen(host, port) as door:
-        serving = Serving(door.getsockname()[1], _names(host, allow_host or []), tls_cert, tls_key, read_only)
+        serving = Serving(door.getsockname()[1], _names(host, allow_host or []), tls_cert, tls_key, read_only, beside)
         programs = InProcess(session, root), InProcess(session, root)
         wanted = session.terminal.err_is_terminal if open_ is None else open_
         session.terminal.goes_on = True
@@ -59,7 +61,8 @@ def dashboard(
             session.terminal.print(link)
             if not first:
                 return
-            session.terminal.note("This link logs in once, within ten minutes. Ctrl-C ends the dashboard.")
+            how = "Ctrl-C ends the dashboard." if beside is None else "The dashboard ends with the gateway."
+            session.terminal.note(f"This link logs in once, within ten minutes. {how}")
             if wanted:
                 import webbrowser
 
@@ -70,15 +73,6 @@ def dashboard(
         finally:
             for program in programs:
                 program.close()
-
-
-def _require_library() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("nicegui") is None:
-        raise ConfigurationError(
-            "the dashboard needs a library that is not installed", "`pip install 'reasoning[dashboard]'`"
-        )
 
 
 def _refuse_open_door(session: Session, host: str, certificate: Path | None) -> None:

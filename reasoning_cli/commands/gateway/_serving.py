@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Serving:
-    """How a gateway is to run; `host` and `port` None are those of the settings."""
+    """How a gateway is to run; `host` and `port` None are those of the settings, `dashboard` is the port of the one
+    beside it, None without one."""
 
     host: str | None
     port: int | None
@@ -31,6 +32,7 @@ class Serving:
     access_log: bool
     guard: bool
     wake: bool
+    dashboard: int | None = None
     hosts: tuple[str, ...] = ()
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -39,6 +41,7 @@ class Serving:
 def run_gateway(session: Session, wanted: Serving) -> None:
     """Open the port, then serve until told to stop. Raises before anything is started when it must not, or cannot."""
     from reasoning_cli.commands.costs.guard import guard_beside
+    from reasoning_cli.commands.dashboard._beside import dashboard_beside, refuse_dashboard
 
     _set_flags(session, wanted)
     session.terminal.goes_on = True
@@ -49,6 +52,8 @@ def run_gateway(session: Session, wanted: Serving) -> None:
     certificate = certificate_of(settings)
     if certificate is not None:
         certificate.context()
+    if wanted.dashboard is not None:
+        refuse_dashboard(wanted.dashboard)
     with listen(host, port) as door:
         port = door.getsockname()[1]
         options = _options(session, host, port, certificate, access_log=wanted.access_log)
@@ -64,7 +69,8 @@ def run_gateway(session: Session, wanted: Serving) -> None:
         if certificate is None and not is_loopback(host):
             session.terminal.warn("without TLS the token and every prompt come from other machines in clear")
             session.terminal.hint("`--tls-cert FILE --tls-key FILE`, or a proxy in front that speaks TLS")
-        with guard_beside(session) if wanted.guard else nullcontext():
+        pages = nullcontext() if wanted.dashboard is None else dashboard_beside(session, wanted.dashboard)
+        with pages, guard_beside(session) if wanted.guard else nullcontext():
             serve(options, door, wanted.workers, say=session.terminal.note)
 
 
@@ -101,6 +107,7 @@ def systemd_unit(session: Session, wanted: Serving) -> str:
     for setting, path in _files(wanted):
         words += [f"--{setting.name.partition('.')[2].replace('_', '-')}", str(path)]
     words += [f"--{name}" for name, on in _switches(wanted) if on]
+    words += ["--dashboard", "--dashboard-port", str(wanted.dashboard)] if wanted.dashboard is not None else []
     profile = session.settings.paths.profile
     unit = f"reasoning-gateway-{profile}" if profile else "reasoning-gateway"
     return f"""\

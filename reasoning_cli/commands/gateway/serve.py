@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reasoning_cli.commands._shared.options import PrintSystemdOption
+from reasoning_cli.commands._shared.options import DASHBOARD_PORT, PrintSystemdOption
 from reasoning_cli.commands._shared.session import session_of
 
 
@@ -31,6 +31,13 @@ def serve(
     wake: Annotated[
         bool, typer.Option("--wake", help="Let traffic start stopped models, as `TYPE.wake` does for one.")
     ] = False,
+    dashboard: Annotated[
+        bool,
+        typer.Option("--dashboard", help="Run the dashboard beside, for this machine, in a process of its own."),
+    ] = False,
+    dashboard_port: Annotated[
+        int, typer.Option(metavar="PORT", help="Where the dashboard is; 0 = any free one.", min=0, max=65535)
+    ] = DASHBOARD_PORT,
     print_systemd: PrintSystemdOption = False,
 ) -> None:
     """Answer the agent's decisions with your models, and hand everything else to the original provider."""
@@ -45,6 +52,7 @@ def serve(
         access_log=access_log,
         guard=guard,
         wake=wake,
+        dashboard=dashboard_port if dashboard else None,
         hosts=tuple(allow_host or ()),
         tls_cert=tls_cert,
         tls_key=tls_key,
