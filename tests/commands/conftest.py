@@ -40,7 +40,7 @@ def process() -> Run:
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            timeout=60,
+            timeout=240,
         )
         return Result(done.returncode, done.stdout, done.stderr)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +12,7 @@ from tests.gateway.model_server import ModelServer
 from tests.gateway.prompts import PATHS, PROMPTS, request
 from tests.gateway.provider import Answering, Received
 from tests.gateway.serving import Served
+from tests.waiting import until
 
 Json = dict[str, Any]
 SURE, UNSURE = -0.0001, -1.5
@@ -74,11 +74,17 @@ def test_a_caller_who_leaves_ends_the_work_at_the_server(gateway: Served) -> Non
 
 
 def at_once(gateway: Served, count: int) -> list[str]:
+    """One after the other, each when somebody has been asked for the one before."""
+
+    def arrived() -> int:
+        return len(gateway.model.received) + len(gateway.original.received)
+
     with ThreadPoolExecutor(count) as pool:
         asked = []
         for _ in range(count):
+            before = arrived()
             asked.append(pool.submit(ask, gateway))
-            time.sleep(0.3)
+            until(lambda before=before: arrived() > before, "the question to arrive")  # type: ignore[misc]
         return [answer.result() for answer in asked]
 
 

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
 from reasoning_cli.values import DatabaseAddress
 from tests.conftest import Run
 from tests.store.samples.test_training_log import NOON, sample
+from tests.waiting import until
 
 EVENT = "INSERT INTO events(at, actor, action, subject, detail) VALUES (1, 'a', 'b', 'c', '{}')"
 
@@ -349,8 +349,9 @@ def test_rows_are_streamed_while_others_are_read_and_written(address: DatabaseAd
 def ended(store: Store, admin: psycopg.Connection[tuple[object, ...]]) -> None:
     """All connections of ours are cut off by the server."""
     assert isinstance(store.place, DatabaseAddress)
-    admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'reasoning'")
-    time.sleep(0.1)
+    ours = "FROM pg_stat_activity WHERE application_name = 'reasoning'"
+    admin.execute(f"SELECT pg_terminate_backend(pid) {ours}")
+    until(lambda: admin.execute(f"SELECT 1 {ours}").fetchone() is None, "the connections to end")
 
 
 def test_a_connection_that_was_cut_off_while_idle_is_made_anew(
