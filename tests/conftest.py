@@ -1,4 +1,4 @@
-"""What every test stands on: a home of its own, the program as a function, and the sandbox over real HTTP."""
+"""What every test stands on: a home of its own, the program as a function, and the sandbox."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests import forking, once
+from tests import direct, forking, once
 
 # Typer decides about colour when it is imported; on CI these would force it.
 for _name in ("GITHUB_ACTIONS", "FORCE_COLOR", "PY_COLORS", "NO_COLOR"):
@@ -24,6 +24,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 once.share()
 forking.share()
+direct.share()
 
 # The same examples each time, however long they take: what a slow machine or a new seed finds is not an answer to
 # whether a change is sound. To look for more: `pytest --hypothesis-profile=default`.

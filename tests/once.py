@@ -15,6 +15,7 @@ from typing import Any
 import certifi
 import typer.main
 
+from reasoning_cli.light_httpx import httpx
 from reasoning_cli.store import migrations
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.postgres import PostgresStore
@@ -27,6 +28,7 @@ def share() -> None:
     """Make them once from now on."""
     _compiled_modules()
     _trusted_certificates()
+    _addresses()
     _parameters_of_commands()
     _empty_databases()
 
@@ -60,6 +62,12 @@ def _trusted_certificates() -> None:
         return kept[purpose, cafile]
 
     ssl.create_default_context = create_default_context  # type: ignore[assignment]
+
+
+def _addresses() -> None:
+    """httpx reads an address character by character, three times for each request: a fifth of it."""
+    read = functools.lru_cache(maxsize=4096)(httpx._urlparse.urlparse)
+    httpx._urlparse.urlparse = httpx._urls.urlparse = read  # type: ignore[assignment]
 
 
 def _parameters_of_commands() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from reasoning_cli.sandbox.server import SandboxServer
 from tests.conftest import SHARED
+from tests.direct import over_http
 from tests.sandbox.contract import CONTRACT_FILE, Contract, load_contract, load_legacy_contract
 
 PROJECT = "/v2/projects/proj_sandbox"
@@ -146,3 +147,10 @@ def api(server: SandboxServer) -> Iterator[Api]:
     api = Api(server.url, load_contract(SHARED) if (SHARED / CONTRACT_FILE).is_file() else None)
     with api.http:
         yield api
+
+
+@pytest.fixture(autouse=True)
+def connections() -> Iterator[None]:
+    """Real ones, which are what is tested here."""
+    with over_http():
+        yield

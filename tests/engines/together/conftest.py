@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.direct import over_http
 from tests.engines.together.service import Service, service
 
 
@@ -14,3 +15,10 @@ from tests.engines.together.service import Service, service
 def together(tmp_path: Path) -> Iterator[Service]:
     with service(tmp_path) as one:
         yield one
+
+
+@pytest.fixture(autouse=True)
+def connections() -> Iterator[None]:
+    """Real ones, which are what is tested here."""
+    with over_http():
+        yield
