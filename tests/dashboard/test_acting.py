@@ -175,12 +175,11 @@ def test_traffic_is_led(page: Page, server: Server, program: Program, request: p
         page.get_by_role("button", name="Go on …").click()
         page.wait_for_selector(f".ask:has-text('now: {known}')")  # of this moment, not of when the page was opened
         page.get_by_role("button", name="Yes", exact=True).click()
-        page.wait_for_selector(".said:has-text('should-respond is ')")
+        shown = {"canary": "canary 25 %", "shadow": "shadow", "off": "disabled"}[way]
+        page.wait_for_selector(f"[data-table=status] tr:has-text('should-respond') td:has-text('{shown}')")
         values = {each["name"]: each["value"] for each in program.json("config")}
         assert tuple(values[f"should_respond.{name}"] for name in ("enabled", "mode", "share_percent")) == after
         known = {"canary": "canary: the model", "shadow": "shadow: the baseline", "off": "off: the baseline"}[way]
-        shown = {"canary": "canary 25 %", "shadow": "shadow", "off": "disabled"}[way]
-        page.wait_for_selector(f"[data-table=status] tr:has-text('should-respond') td:has-text('{shown}')")
 
 
 def test_a_setting_is_checked_as_typed_and_put_on_record(
@@ -258,6 +257,7 @@ def test_what_waits_for_a_yes_is_approved_by_its_gate_or_refused(page: Page, ser
             counted="labelled",
             max_cost_cents=2000,
             unattended=False,
+            max_error=None,
             by="ada",
             at=datetime.now(UTC),
         )

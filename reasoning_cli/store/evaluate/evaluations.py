@@ -131,16 +131,13 @@ class Evaluations:
     def latest(self, model_type: str, model: str, server: str | None = None) -> EvaluationRecord | None:
         """The newest finished one of a type that a model took part in, by the name it is served or was asked for under,
         or by the id of the model or its deployment; with the address of a `server`, as that one serves it."""
+        is_known_by = "? IN (SELECT value FROM json_each(m.identity))"
         return self._first(
             "WHERE model_type = ? AND finished_at IS NOT NULL AND EXISTS(SELECT 1 FROM evaluation_models AS m"
-            " WHERE m.evaluation = evaluations.number AND m.place > 0 AND (m.name = ? OR ? IN"
-            " (SELECT value FROM json_each(m.identity))) AND (? IS NULL OR ? IN"
-            " (SELECT value FROM json_each(m.identity)))) ORDER BY finished_at DESC, number DESC LIMIT 1",
-            model_type,
-            model,
-            model,
-            server,
-            server,
+            f" WHERE m.evaluation = evaluations.number AND m.place > 0 AND (m.name = ? OR {is_known_by})"
+            f"{'' if server is None else f' AND {is_known_by}'}) ORDER BY finished_at DESC, number DESC LIMIT 1",
+            *(model_type, model, model),
+            *(() if server is None else (server,)),
         )
 
     def all(self, model_type: str | None = None) -> list[EvaluationRecord]:
@@ -246,7 +243,7 @@ class Evaluations:
             )
         }
 
-    def _first(self, tail: str, *parameters: str | int | None) -> EvaluationRecord | None:
+    def _first(self, tail: str, *parameters: str | int) -> EvaluationRecord | None:
         row = self._store.row(f"{_SELECT} {tail}", parameters)
         return _record(row) if row is not None else None
 

@@ -68,6 +68,8 @@ def test_it_goes_on_where_it_was_and_is_found_when_it_is_finished(store: Store) 
     assert evaluations.finished("a", "other") is None
     for name in ("one", "ml_1", "slug/one"):
         assert evaluations.latest("planning", name) == done
+        assert evaluations.latest("planning", name, "slug/one") == done
+        assert evaluations.latest("planning", name, "http://elsewhere/v1") is None
     assert evaluations.latest("planning", "original") is None
     assert evaluations.latest("coding", "one") is None
     assert evaluations.all("planning") == [done]

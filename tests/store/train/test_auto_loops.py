@@ -33,6 +33,7 @@ def set_loop(store: Store, *, counted: Counted = "labelled", min_new: int = 500)
         counted=counted,
         max_cost_cents=2000,
         unattended=False,
+        max_error=None,
         by="ben",
         at=AT,
     )
