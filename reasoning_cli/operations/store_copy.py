@@ -13,8 +13,9 @@ from reasoning_cli.operations.costs.ledger import usage_by_deployment
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.train.fine_tunes import FineTunes
+from reasoning_cli.store.train.runs import TrainingRuns
 from reasoning_cli.store.transfer import Progress, TableCopied, transfer
-from reasoning_cli.values import DatabaseAddress
+from reasoning_cli.values import HEAD_PREFIX, DatabaseAddress
 
 _EVER = datetime(1970, 1, 2, tzinfo=UTC)
 
@@ -35,7 +36,10 @@ class StoreInfo:
 
 @dataclass(frozen=True)
 class StoreCopied:
-    """What is in both stores now: rows by table with a hash of them all, and what the ledger comes to in dollars."""
+    """What is in both stores now: rows by table with a hash of them all, and what the ledger comes to in dollars.
+
+    `heads` are the files of the heads that it knows: they lie beside no store, and stay on this machine.
+    """
 
     source: str
     target: str
@@ -44,6 +48,7 @@ class StoreCopied:
     spent_usd: Decimal
     resumed: bool
     changed: int
+    heads: tuple[str, ...] = ()
 
 
 def describe(store: Store) -> StoreInfo:
@@ -66,9 +71,11 @@ def copy_store(
     target: Path | DatabaseAddress,
     realm: str,
     now: datetime,
+    heads: Path,
     on_progress: Progress = lambda doing, done, total: None,
 ) -> StoreCopied:
-    """Bring a store into another that is new, empty, or an interrupted copy of it. Raises DataError where the two come
+    """Bring a store into another that is new, empty, or an interrupted copy of it; `heads` is this machine's folder of
+    trained heads. Raises DataError where the two come
     to differ, and for what keeps either from being used."""
     with open_store(source, realm, create=False, or_read=True) as reading, open_store(target, realm) as writing:
         if reading.name == writing.name:
@@ -80,7 +87,14 @@ def copy_store(
                 f"the ledger says ${spent} in `{reading.name}` and ${copied} in `{writing.name}`",
                 "end what writes to the source, and give the same command again with an empty target",
             )
-        return StoreCopied(reading.name, writing.name, done.rows, done.tables, spent, done.resumed, done.changed)
+        files = _head_files(reading, heads)
+        return StoreCopied(reading.name, writing.name, done.rows, done.tables, spent, done.resumed, done.changed, files)
+
+
+def _head_files(store: Store, folder: Path) -> tuple[str, ...]:
+    """The files of the heads that were trained from this store, as far as they are here."""
+    trained = {(run.model_name or "").removeprefix(HEAD_PREFIX) for run in TrainingRuns(store).all()}
+    return tuple(str(file) for file in sorted(folder.glob("*.head")) if file.stem in trained)
 
 
 def _spent(store: Store, now: datetime) -> Decimal:

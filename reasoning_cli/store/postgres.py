@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import lru_cache, partial
@@ -31,6 +31,7 @@ from reasoning_cli.store.database import (
     StoreCheck,
     UnavailableError,
     UnreachableError,
+    Value,
 )
 from reasoning_cli.store.locks import Hold
 from reasoning_cli.store.timestamps import from_ms
@@ -417,6 +418,15 @@ class PostgresStore(Store):
             size_bytes=self.size_bytes(),
             problems=tuple(problems),
         )
+
+    def insert_rows(
+        self, connection: Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[Value]]
+    ) -> None:
+        session = self._in_transaction()
+        assert session is not None
+        with session.raw.cursor() as cursor, cursor.copy(f"COPY {table}({', '.join(columns)}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
 
     def number_after(self, connection: Connection, table: str, key: str, highest: int) -> None:
         sequence = f"pg_get_serial_sequence('{table}', '{key}')"

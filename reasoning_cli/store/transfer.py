@@ -8,7 +8,7 @@ comparison finds, and it is brought over.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from hashlib import blake2b
@@ -24,6 +24,9 @@ _OWN = ("realm", "last_seq", _MARK)  # what each store has for itself
 _NOT_COPIED = ("instances", "samples_words", "samples_unread", "_sqlite_migrations", "sqlite_")
 _AT_ONCE = 500
 _ROUNDS = 4
+
+
+_Row = tuple[Any, ...]  # the values of a table's columns, in their order
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,11 @@ class _Table:
     itself: str | None  # the column that refers to another row of the same table
 
     @property
+    def places(self) -> tuple[int, ...]:
+        """Where in a row the values of its key are."""
+        return tuple(self.columns.index(column) for column in self.key)
+
+    @property
     def insert(self) -> str:
         places = ", ".join(f":{column}" for column in self.columns)
         return f"INSERT INTO {self.name}({', '.join(self.columns)}) VALUES ({places}) ON CONFLICT DO NOTHING"
@@ -74,8 +82,11 @@ class _Table:
     def _this(self) -> str:
         return " AND ".join(f"{column} = :{column}" for column in self.key)
 
-    def key_of(self, row: Mapping[str, Value]) -> tuple[Any, ...]:
-        return tuple(row[column] for column in self.key)
+    def key_of(self, row: _Row) -> tuple[Any, ...]:
+        return tuple(row[place] for place in self.places)
+
+    def named(self, row: _Row) -> dict[str, Value]:
+        return dict(zip(self.columns, row, strict=True))
 
 
 def transfer(source: Store, target: Store, on_progress: Progress = lambda doing, done, total: None) -> Transferred:
@@ -97,7 +108,7 @@ def transfer(source: Store, target: Store, on_progress: Progress = lambda doing,
             done += target.number(f"SELECT count(*) FROM {table.name}")
         for batch in _batches(source, table, after):
             with target.transaction() as connection:
-                connection.executemany(table.insert, batch)
+                target.insert_rows(connection, table.name, table.columns, batch)
                 mark = {"source": source.name, "table": number, "after": _key_written(table.key_of(batch[-1]))}
                 connection.execute("UPDATE about SET value = ? WHERE name = ?", (json.dumps(mark), _MARK))
             done += len(batch)
@@ -160,7 +171,7 @@ def _tables(store: Store) -> list[_Table]:
     return found
 
 
-def _batches(store: Store, table: _Table, after: tuple[Any, ...] | None) -> Iterator[list[dict[str, Value]]]:
+def _batches(store: Store, table: _Table, after: tuple[Any, ...] | None = None) -> Iterator[list[_Row]]:
     """The rows of a table behind a key, in the order of keys. One whose rows refer to each other is one batch, what is
     referred to first."""
     columns, key = ", ".join(table.columns), ", ".join(table.key)
@@ -168,30 +179,30 @@ def _batches(store: Store, table: _Table, after: tuple[Any, ...] | None) -> Iter
     if table.name == "about":
         conditions.append(f"name NOT IN ({', '.join(repr(name) for name in _OWN)})")
     if table.itself is not None:
-        rows = store.rows(f"SELECT {columns} FROM {table.name} ORDER BY {table.itself} IS NOT NULL, {key}")
-        if batch := [dict(row) for row in rows]:
+        found = store.tuples(f"SELECT {columns} FROM {table.name} ORDER BY {table.itself} IS NOT NULL, {key}")
+        if batch := [row for rows in found for row in rows]:
             yield batch
         return
     places = ", ".join(f":key{number}" for number in range(len(table.key)))
     while True:
         behind = [f"({key}) > ({places})"] if after is not None else []
         values: dict[str, Value] = {f"key{number}": value for number, value in enumerate(after or ())}
-        rows = store.rows(
+        found = store.tuples(
             f"SELECT {columns} FROM {table.name} WHERE {' AND '.join([*conditions, *behind])} ORDER BY {key}"
             f" LIMIT {_AT_ONCE}",
             values,
+            at_once=_AT_ONCE,
         )
-        batch = [dict(row) for row in rows]
+        batch = [row for rows in found for row in rows]
         if not batch:
             return
         yield batch
         after = table.key_of(batch[-1])
 
 
-def _rows(store: Store, table: _Table) -> Iterator[tuple[tuple[Any, ...], dict[str, Value]]]:
-    for batch in _batches(store, table, None):
-        for row in sorted(batch, key=table.key_of) if table.itself is not None else batch:
-            yield table.key_of(row), row
+def _rows(store: Store, table: _Table) -> Iterator[_Row]:
+    for batch in _batches(store, table):
+        yield from sorted(batch, key=table.key_of) if table.itself is not None else batch
 
 
 def _compare(
@@ -202,17 +213,18 @@ def _compare(
     for table in tables:
         digest, count = blake2b(digest_size=16), 0
         changes: list[tuple[str, dict[str, Value]]] = []
-        for ours, theirs in _pairs(_rows(source, table), _rows(target, table)):
+        for ours, theirs in _pairs(_rows(source, table), _rows(target, table), table.key_of):
             if ours is None:
                 assert theirs is not None
-                changes.append((table.delete, {name: theirs[name] for name in table.key}))
+                gone = table.named(theirs)
+                changes.append((table.delete, {name: gone[name] for name in table.key}))
                 continue
-            digest.update(found := _hash(ours))
+            digest.update(repr(ours).encode("utf-8", "surrogatepass"))
             count += 1
             if theirs is None:
-                changes.append((table.insert, ours))
-            elif _hash(theirs) != found:
-                changes.append((table.update, ours))
+                changes.append((table.insert, table.named(ours)))
+            elif not _are_same(ours, theirs):
+                changes.append((table.update, table.named(ours)))
             if count % _AT_ONCE == 0:
                 on_progress("comparing", min(done + count, total), total)
         for start in range(0, len(changes), _AT_ONCE):
@@ -225,29 +237,26 @@ def _compare(
     return compared, differing
 
 
-_Row = tuple[tuple[Any, ...], dict[str, Value]]
+def _are_same(ours: _Row, theirs: _Row) -> bool:
+    """Whether two rows have the same values of the same types: 1 is not 1.0, and what is not a number is itself."""
+    return (ours == theirs and [*map(type, ours)] == [*map(type, theirs)]) or repr(ours) == repr(theirs)
 
 
 def _pairs(
-    ours: Iterator[_Row], theirs: Iterator[_Row]
-) -> Iterator[tuple[dict[str, Value] | None, dict[str, Value] | None]]:
+    ours: Iterator[_Row], theirs: Iterator[_Row], key_of: Callable[[_Row], tuple[Any, ...]]
+) -> Iterator[tuple[_Row | None, _Row | None]]:
     """The rows of two tables by key, None where one side has none of that key."""
     left, right = next(ours, None), next(theirs, None)
     while left is not None or right is not None:
-        if right is None or (left is not None and left[0] < right[0]):
-            assert left is not None
-            yield left[1], None
+        if right is None or (left is not None and key_of(left) < key_of(right)):
+            yield left, None
             left = next(ours, None)
-        elif left is None or right[0] < left[0]:
-            yield None, right[1]
+        elif left is None or key_of(right) < key_of(left):
+            yield None, right
             right = next(theirs, None)
         else:
-            yield left[1], right[1]
+            yield left, right
             left, right = next(ours, None), next(theirs, None)
-
-
-def _hash(row: Mapping[str, Value]) -> bytes:
-    return blake2b(repr(list(row.items())).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _number_on(source: Store, target: Store, tables: Sequence[_Table]) -> None:

@@ -27,6 +27,7 @@ from reasoning_cli.store.transfer import transfer
 from reasoning_cli.values import DatabaseAddress
 from tests import once
 from tests.conftest import Run
+from tests.operations.advice.scenes import HEAD, head_run
 from tests.store.samples.test_training_log import NOON, sample
 from tests.store.test_postgres import address as address  # a schema that is not there yet
 from tests.store.test_postgres import admin as admin
@@ -149,12 +150,18 @@ def test_the_commands(address: DatabaseAddress, reasoning: Run, home: Path, monk
     home.mkdir()
     with open_store(home / "reasoning.db") as store:
         fill(store)
+        head_run(store, NOON)
+    head = home / "heads" / f"{HEAD.removeprefix('head/')}.head"
+    head.parent.mkdir()
+    head.touch()
+    head.with_name("of-another-store.head").touch()
     monkeypatch.setenv("REASONING_STORE_SCHEMA", address.schema)
     before = reasoning("data", "stats", "--json").stdout
     found = json.loads(reasoning("store", "info", "--json").stdout)
     assert (found["engine"], found["rows"]["readings"]) == ("sqlite", 3)
     done = json.loads(reasoning("store", "copy", home / "reasoning.db", address.url, "--json").stdout)
     assert (done["spent_usd"], done["resumed"], done["rows"]) == ("10.06", False, sum(found["rows"].values()) - 2)
+    assert done["heads"] == [str(head)]
     monkeypatch.setenv("REASONING_STORE_URL", address.url)
     there = json.loads(reasoning("store", "info", "--json").stdout)
     assert there["engine"] == "postgresql"

@@ -37,7 +37,8 @@ def copy(
     if isinstance(places[0], Path) and not places[0].exists():
         raise NotFoundError(f"there is no file `{source}`", "name the store that is to be copied")
     with waiting(terminal, "copying") as shown:
-        done = copy_store(*places, "sandbox" if session.in_sandbox else "together", session.now(), _shows(shown))
+        realm = "sandbox" if session.in_sandbox else "together"
+        done = copy_store(*places, realm, session.now(), session.settings.paths.heads, _shows(shown))
     if json:
         terminal.json(asdict(done))
         return
@@ -47,6 +48,9 @@ def copy(
         f"{done.rows:,} rows are the same in {done.source} and {done.target}, row by row;"
         f" the ledger says ${done.spent_usd} in both.{went_on}{changed}"
     )
+    if done.heads:
+        folder = Path(done.heads[0]).parent
+        terminal.say(f"Trained heads are files and stay in {folder}: copy them to each host that is to answer by them.")
 
 
 def _place(session: Session, text: str) -> Path | DatabaseAddress:
