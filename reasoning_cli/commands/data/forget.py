@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from reasoning_cli.commands._shared.options import DryRunOption, JsonOption, YesOption
 from reasoning_cli.commands._shared.sample_views import STILL_READ
 from reasoning_cli.commands._shared.session import session_of
+from reasoning_cli.errors import DataError, NotFoundError
 
 if TYPE_CHECKING:
     from reasoning_cli.commands._shared.session import Session
@@ -26,6 +28,12 @@ def forget(
         str | None, typer.Option(metavar="TEXT", help="Every decision with this text, in small or capital letters.")
     ] = None,
     sample_id: Annotated[str | None, typer.Option("--id", metavar="DECISION", help="This one decision.")] = None,
+    gone: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ARCHIVE", help="This archive is deleted and is not looked for any more; may be repeated."
+        ),
+    ] = None,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
     json: JsonOption = False,
@@ -43,6 +51,7 @@ def forget(
     session = session_of(ctx)
     terminal = session.terminal
     request = Request(room=room, entity=entity, agent=agent, text=text, sample_id=sample_id)
+    _note_gone(session, gone or [])
     total, pace = Samples(session.store).count(), Pace()
     with waiting(terminal, "searching") as shown:
         plan = plan_forget(
@@ -54,13 +63,16 @@ def forget(
     if dry_run:
         show_dry_run(terminal, facts, record, json=json)
         return
-    if not plan.numbers:
+    if not plan.numbers and not plan.archives.count:
+        _refuse_what_is_left(session, plan.archives.out_of_reach)
         if json:
-            terminal.json({**record, "deleted": 0})
+            terminal.json({**record, "deleted": 0, "deleted_from_archives": 0})
         else:
             terminal.say("No decision fits; nothing was changed.")
         return
     what = counted(len(plan.numbers), "sample")
+    if plan.archives.count:
+        what += f" of the log and {counted(plan.archives.count, 'sample')} of archives"
     ask_about(terminal, facts, f"Delete {what} for good?", yes=yes, show=not json)
     try:
         with waiting(terminal, "deleting") as shown:
@@ -74,13 +86,38 @@ def forget(
         terminal.note("Interrupted. What was deleted is gone; the same command deletes the rest.")
         raise
     if json:
-        terminal.json({**record, "deleted": done.deleted})
+        terminal.json({**record, "deleted": done.deleted, "deleted_from_archives": done.archived})
     else:
-        terminal.say(f"Deleted {counted(done.deleted, 'sample')}.")
+        archived = f" and {counted(done.archived, 'sample')} from archives" if done.archived else ""
+        terminal.say(f"Deleted {counted(done.deleted, 'sample')}{archived}.")
     for line in _left_to_do(session, plan):
         terminal.hint(line)
     if not done.is_erased:
         terminal.warn(STILL_READ)
+    _refuse_what_is_left(session, done.left)
+
+
+def _note_gone(session: Session, addresses: list[str]) -> None:
+    """Look no more for archives that somebody deleted."""
+    from reasoning_cli.operations.data.archive.place import open_place
+    from reasoning_cli.store.samples.archives import drop_archive, known_archives
+
+    for address in addresses:
+        if not drop_archive(session.store, open_place(address).address):
+            known = ", ".join(known_archives(session.store)) or "none"
+            raise NotFoundError(f"nothing was archived to `{address}`", f"archives of this log: {known}")
+
+
+def _refuse_what_is_left(session: Session, left: Sequence[tuple[str, str]]) -> None:
+    """Error for archives that still hold what was to go: the command is not done."""
+    if not left:
+        return
+    for address, why in left:
+        session.terminal.warn(f"the archive in {address} may still hold it: {why}")
+    raise DataError(
+        f"{len(left)} {'archive' if len(left) == 1 else 'archives'} could not be cleared",
+        "the same command again when they are in reach; of one that is deleted: `--gone ARCHIVE`",
+    )
 
 
 def _facts(plan: ForgetPlan) -> list[tuple[str, str]]:
@@ -92,6 +129,13 @@ def _facts(plan: ForgetPlan) -> list[tuple[str, str]]:
     if plan.oldest is not None and plan.newest is not None:
         facts.append(("from", moment(plan.oldest)))
         facts.append(("to", moment(plan.newest)))
+    for archive in plan.archives.found:
+        if archive.count:
+            facts.append(
+                ("archive", f"{archive.address} holds {archive.count:,} more in {len(archive.files):,} partitions")
+            )
+    for address, why in plan.archives.out_of_reach:
+        facts.append(("archive", f"{address} cannot be looked into: {why}"))
     for export, held in plan.exports:
         facts.append(("export", f"{export.path or 'stdout'} of {moment(export.at)} holds {held:,} of them"))
     return facts
@@ -103,6 +147,11 @@ def _record(plan: ForgetPlan) -> dict[str, object]:
         "by_type": dict(plan.by_type),
         "oldest": plan.oldest,
         "newest": plan.newest,
+        "archives": [
+            {"address": archive.address, "samples": archive.count, "partitions": len(archive.files)}
+            for archive in plan.archives.found
+        ],
+        "archives_out_of_reach": [address for address, _ in plan.archives.out_of_reach],
         "exports": [
             {"path": export.path, "at": export.at, "sha256": export.sha256, "samples": held}
             for export, held in plan.exports

@@ -6,16 +6,18 @@ import json
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 
 from reasoning_cli.decisions.answers import escape
 from reasoning_cli.decisions.turns import texts_of
-from reasoning_cli.errors import UsageError
+from reasoning_cli.errors import ReasoningError, UsageError
+from reasoning_cli.operations.data.archive.erase import ArchivePart, Fits, erase_from_archive, find_in_archives
 from reasoning_cli.operations.data.ingest.chat_jsonl import ORIGIN as CHAT_FILE
 from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
+from reasoning_cli.store.samples.archives import known_archives
 from reasoning_cli.store.samples.exports import ExportRecord, exports_holding
 from reasoning_cli.store.samples.rewrite import beside, erasing
 from reasoning_cli.store.samples.tombstones import Forgotten
@@ -43,7 +45,8 @@ class Request:
 
 @dataclass(frozen=True)
 class ForgetPlan:
-    """The samples that go, by their `seq`, and the exports that hold some of them with how many."""
+    """The samples that go, by their `seq`, what goes of archives, and the exports that hold some of either with how
+    many."""
 
     request: Request
     numbers: Sequence[int]
@@ -51,14 +54,18 @@ class ForgetPlan:
     oldest: datetime | None
     newest: datetime | None
     exports: tuple[tuple[ExportRecord, int], ...]
+    archives: ArchivePart = field(default_factory=ArchivePart)
 
 
 @dataclass(frozen=True)
 class ForgetReport:
-    """How many samples are gone; `is_erased` is False while another program keeps the write-ahead log."""
+    """How many samples are gone from the log and from archives; `is_erased` is False while another program keeps the
+    write-ahead log. `left` are archives that it could not reach, with why."""
 
     deleted: int
     is_erased: bool
+    archived: int = 0
+    left: tuple[tuple[str, str], ...] = ()
 
 
 def plan_forget(
@@ -75,8 +82,12 @@ def plan_forget(
         by_type[sample.model_type] += 1
         oldest = sample.created_at if oldest is None else min(oldest, sample.created_at)
         newest = sample.created_at if newest is None else max(newest, sample.created_at)
-    exports = tuple((record, len(held)) for record, held in exports_holding(store, numbers)) if numbers else ()
-    return ForgetPlan(request, numbers, dict(by_type.most_common()), oldest, newest, exports)
+    archives = (
+        find_in_archives(store, _test(request), on_progress=on_progress) if known_archives(store) else ArchivePart()
+    )
+    every = {*numbers}.union(*(archive.numbers for archive in archives.found))
+    exports = tuple((record, len(held)) for record, held in exports_holding(store, every)) if every else ()
+    return ForgetPlan(request, numbers, dict(by_type.most_common()), oldest, newest, exports, archives)
 
 
 def run_forget(
@@ -99,6 +110,7 @@ def run_forget(
         detail["text"] = "not kept"
     detail |= {
         "samples": len(plan.numbers),
+        **({"archived": plan.archives.count} if plan.archives.count else {}),
         "by_type": dict(plan.by_type),
         "exports": [record.path for record, _ in plan.exports],
     }
@@ -107,7 +119,15 @@ def run_forget(
     forgotten.request(now, room=request.room, entity=request.entity, agent=request.agent)
     with erasing(store) as step:
         deleted = forgotten.delete(step, plan.numbers, now, on_progress)
-    return ForgetReport(deleted, store.is_log_cut())
+    archived, left = 0, list(plan.archives.out_of_reach)
+    for archive in plan.archives.found:
+        if not archive.files:
+            continue
+        try:
+            archived += erase_from_archive(store, archive, _test(request), now)
+        except ReasoningError as error:
+            left.append((archive.address, error.message))
+    return ForgetReport(deleted, store.is_log_cut(), archived, tuple(left))
 
 
 def _mark_heads(store: Store, plan: ForgetPlan, now: datetime) -> None:
@@ -172,7 +192,7 @@ def _matching(store: Store, request: Request, on_progress: Callable[[int], None]
         on_progress(looked_at)
 
 
-def _test(request: Request) -> Callable[[Sample, Sequence[str]], bool]:
+def _test(request: Request) -> Fits:
     wanted = request.text.casefold() if request.text is not None else None
     # In an answer's XML the same words may be written with entities.
     escaped = escape(wanted or "")

@@ -72,6 +72,15 @@ class Forgotten:
             on_progress(gone)
         return gone
 
+    def keep(self, rows: Iterable[tuple[str, str, bytes]], at: datetime) -> None:
+        """Keep that samples were to go that are not in the log: of each its id, its type and the hash of its prompt."""
+        marks = [
+            (mark, to_ms(at))
+            for sample_id, model_type, prompt_hash in rows
+            for mark in (self._hash("sample", sample_id), self._prompt(model_type, prompt_hash))
+        ]
+        self._store.write_many(_KEEP, marks)
+
     def among(self, found: Iterable[tuple[Sample, datetime | None]]) -> set[str]:
         """The ids of those that were forgotten; with each sample its time, None for one that tells none."""
         if not self._any:

@@ -121,6 +121,11 @@ _plain_of = attrgetter(*_PLAIN)
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
+def plain_columns() -> tuple[str, ...]:
+    """The columns that hold a field of a sample as it is."""
+    return _PLAIN
+
+
 class Samples:
     """The samples in a store."""
 

@@ -108,7 +108,7 @@ def run_archive(
         store.require_writable()
         index = read_index(plan.place, store.realm)
         checked(plan.place, index.files if index is not None else ())
-        _sweep(plan.place, index)
+        sweep(plan.place, index)
         note_archive(store, plan.place.address)
         taken_in = _take_in(store, plan, index) if plan.earlier else 0
         run = _Run(store, plan.place, log_of(store), to_ms(plan.before), delete=delete)
@@ -224,7 +224,7 @@ def _partitions(store: Store, before_ms: int, model_types: Sequence[str]) -> tup
     return tuple((name, day) for day, name in sorted(found))
 
 
-def _sweep(place: Place, index: Index | None) -> None:
+def sweep(place: Place, index: Index | None) -> None:
     """Delete files of ours that the index does not name: a run that was cut off left them, personal data and all."""
     named = {file.path for file in index.files} if index is not None else set()
     for name in place.left_over({name for name in place.sizes() if _OURS.fullmatch(name)} - named):
