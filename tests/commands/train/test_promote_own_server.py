@@ -194,6 +194,8 @@ def test_the_guard_goes_on_when_the_command_is_gone(house: House, reasoning: Run
     assert (left.exit_code, f"{NEW} stays where it is" in left.stderr) == (130, True)
     other = reasoning("train", "promote", "planning", "--to", "local/third", "--yes")
     assert (other.exit_code, f"`{NEW}` is on its way into planning" in other.stderr) == (1, True)
+    coming = f"COMING {NEW} into planning: 10 % of the users; `reasoning train promote planning` goes on with it"
+    assert coming in reasoning("status").stdout
     house.on_pause = lambda: None
     house.says[NEW] = JUNK
     for _ in range(20):
