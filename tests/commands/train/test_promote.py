@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from reasoning_cli.gateway.circuit import Circuit
+from reasoning_cli.paths import find_paths
+from reasoning_cli.settings import environment, write_settings
 from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.promote.promotions import Promotions
@@ -79,13 +81,13 @@ def test_one_that_turns_bad_goes_back_by_itself_and_no_agent_sees_it(
 ) -> None:
     # However slow the machine, the candidate's circuit tries it no more once it is open.
     monkeypatch.setattr("reasoning_cli.gateway.decision_path.Circuit", lambda: Circuit(clock=lambda: 0.0))
-    if bad == HANGS:
-        assert reasoning("config", "set", "planning.deadline_ms", "1500").exit_code == 0
     asked_before: list[int] = []
 
     def turn() -> None:
         if Promotions(serving.service.store).going("planning").step == 2:  # type: ignore[union-attr]
             serving.says[NEW] = bad
+            if bad == HANGS:  # what answers in time has all the time it needs until then
+                write_settings(find_paths(environment()), {"planning.deadline_ms": "1500"})
             asked_before.append(serving.asked_of(NEW))
 
     serving.on_pause = turn
