@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
+from reasoning_cli.paths import find_paths
+from reasoning_cli.store.open import open_store
+from tests import once
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"(?:<!-- (command|install): (\w+) -->\n)?```sh\n(.*?)```", re.DOTALL)
@@ -142,3 +147,20 @@ def test_the_tutorial_works_as_typed(clone: Path, tmp_path: Path) -> None:
     assert "x-reasoning-source: slot" in said
     assert "The sandbox is empty again." in said
     assert sorted(clone.rglob("*")) == before, "it leaves nothing in the clone"
+
+
+def test_the_guide_on_datasets_works_as_typed(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    pytest.importorskip("duckdb")
+    environ = shell(tmp_path, with_program=True)
+    folder = tmp_path / "typed"
+    folder.mkdir()
+    with open_store(find_paths(environ | {"REASONING_HOME": environ["HOME"]}).database) as store:
+        once.fill_log(store, 600, seed=3, prompt_bytes=600)
+    blocks = [text for _, _, text in blocks_of(ROOT / "docs" / "guides" / "datasets.md")]
+    said = type_all(blocks, folder, environ | {"REASONING_HOME": environ["HOME"]})
+    assert "samples written to " in said and "600 decisions" in said
+    manifest = json.loads((folder / "dataset" / "manifest.json").read_bytes())
+    assert {shard["path"].split("-")[0] for shard in manifest["shards"]} == {"train", "validation"}
+    lines = [line for path in (folder / "dataset").glob("*.jsonl") for line in path.read_text().splitlines()]
+    assert len(lines) == manifest["samples"] > 50

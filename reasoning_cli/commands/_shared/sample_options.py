@@ -38,6 +38,14 @@ LabelOption = Annotated[
 DecidedOption = Annotated[
     str | None, typer.Option("--decision", metavar="STOP|REPLY|…", help="Only where this was decided.")
 ]
+FromOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--from",
+        metavar="ARCHIVE|log",
+        help="Not of the log, but of what `data archive` wrote in this folder or s3://…; log: and the log.",
+    ),
+]
 IncludeForgottenOption = Annotated[
     bool, typer.Option("--include-forgotten", help="Also what `data forget` deleted; asks.")
 ]

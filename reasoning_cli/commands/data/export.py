@@ -14,6 +14,7 @@ from reasoning_cli.commands._shared.options import DryRunOption, NewestOption
 from reasoning_cli.commands._shared.sample_options import (
     AgentOption,
     DecidedOption,
+    FromOption,
     LabelOption,
     RoomOption,
     SourceOption,
@@ -114,14 +115,7 @@ def export(
     preference: Annotated[
         bool, typer.Option("--preference", help="Corrected decisions as pairs for dpo: the correction, the answer.")
     ] = False,
-    sources: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--from",
-            metavar="ARCHIVE|log",
-            help="Not of the log, but of what `data archive` wrote in this folder or s3://…; log: and the log.",
-        ),
-    ] = None,
+    sources: FromOption = None,
     engine: Annotated[
         str, typer.Option("--engine", metavar="ENGINE", help="Who writes with --from: local, or ray://HOST:PORT.")
     ] = "local",

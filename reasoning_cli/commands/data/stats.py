@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +19,7 @@ from reasoning_cli.commands._shared.options import (
 from reasoning_cli.commands._shared.sample_options import (
     AgentOption,
     DecidedOption,
+    FromOption,
     LabelOption,
     RoomOption,
     SourceOption,
@@ -26,6 +28,11 @@ from reasoning_cli.commands._shared.sample_options import (
 )
 from reasoning_cli.commands._shared.session import session_of
 from reasoning_cli.terminal.listing import Format
+
+if TYPE_CHECKING:
+    from reasoning_cli.commands._shared.session import Session
+    from reasoning_cli.operations.data.stats import SampleStatistics
+    from reasoning_cli.store.samples.training_log import SampleFilter
 
 
 def stats(
@@ -39,6 +46,7 @@ def stats(
     since: SinceOption = None,
     until: UntilOption = None,
     by_day: Annotated[bool, typer.Option("--by-day", help="A line a day, in your time zone.")] = False,
+    sources: FromOption = None,
     fmt: FormatOption = Format.TABLE,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -57,13 +65,15 @@ def stats(
     terminal = session.terminal
     fmt = chosen_format(fmt, json)
     is_rows = quiet or fmt not in (Format.TABLE, Format.JSON)
-    statistics = sample_statistics(
-        session.store,
-        session.now(),
-        wanted=filter_of(session, model_type, agent, room, source, label, decision, since, until),
-        windows={name: session.settings.get(setting) for name, setting in s.WINDOW_TOKENS.items()},
-        looked_at=0 if by_day or is_rows else LOOKED_AT,
-    )
+    wanted = filter_of(session, model_type, agent, room, source, label, decision, since, until)
+    windows = {name: session.settings.get(setting) for name, setting in s.WINDOW_TOKENS.items()}
+    looked_at = 0 if by_day or is_rows else LOOKED_AT
+    if sources:
+        statistics = _of_archives(session, sources, wanted, windows, looked_at)
+    else:
+        statistics = sample_statistics(
+            session.store, session.now(), wanted=wanted, windows=windows, looked_at=looked_at
+        )
     if by_day:
         terminal.show(days_listing(statistics.figures, terminal.width), fmt, quiet=quiet, empty="No decisions yet.")
         return
@@ -79,3 +89,23 @@ def stats(
         terminal.facts(stats_facts(statistics, terminal.width))
     else:
         terminal.hint("take in what your agent decided already: `reasoning data import FILE`")
+
+
+def _of_archives(
+    session: Session, sources: list[str], wanted: SampleFilter, windows: Mapping[str, int], looked_at: int
+) -> SampleStatistics:
+    from reasoning_cli.operations.data.export.archived import open_sources
+    from reasoning_cli.operations.data.export.archived_stats import archived_statistics
+    from reasoning_cli.terminal.progress import Pace, waiting
+
+    with waiting(session.terminal, "counting") as shown:
+        pace = Pace()
+        return archived_statistics(
+            session.store,
+            open_sources(session.store, sources),
+            session.now(),
+            wanted=wanted,
+            windows=windows,
+            looked_at=looked_at,
+            on_progress=lambda done, total: shown.show("counting", pace.of(done, total, "days")),
+        )

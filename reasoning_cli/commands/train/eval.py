@@ -27,6 +27,7 @@ from reasoning_cli.commands._shared.options import (
 from reasoning_cli.commands._shared.sample_options import (
     AgentOption,
     DecidedOption,
+    FromOption,
     LabelOption,
     RoomOption,
     SampleSeedOption,
@@ -65,6 +66,7 @@ def evaluate(
     dataset: Annotated[
         Path | None, typer.Option("--dataset", metavar="FILE", help="JSON lines as `data export` writes them.")
     ] = None,
+    sources: FromOption = None,
     limit: NewestOption = None,
     holdout: Annotated[
         bool, typer.Option("--holdout", help="The validation side of the first model's training run.")
@@ -119,6 +121,13 @@ def evaluate(
         return
     if model_type is None:
         raise UsageError("which decisions?", "`reasoning train eval planning`, should-respond or coding")
+    if sources:
+        filters = (since, until, agent, room, source, label, decision)
+        dataset, sample = (
+            _drawn(session, sources, parse_model_type(model_type), dataset, limit, sample, seed, filters),
+            None,
+        )
+        limit = since = until = agent = room = source = label = decision = None
     request = _request(
         session,
         parse_model_type(model_type),
@@ -149,6 +158,43 @@ def evaluate(
         cost = "at a price nobody here knows" if any(estimate.cents is None for estimate in paid) else _cost(plan)
         ask_about(terminal, [], f"Ask {' and '.join(estimate.candidate.name for estimate in paid)} {cost}?", yes=yes)
     _show(session, _run(session, plan, prices, concurrency, run_tests, again), chosen, disagreements)
+
+
+def _drawn(
+    session: Session,
+    sources: list[str],
+    model_type: str,
+    dataset: Path | None,
+    limit: int | None,
+    sample: int | None,
+    seed: int,
+    filters: tuple[str | None, ...],
+) -> Path:
+    """The file of the decisions that were drawn of archives. UsageError where a file was named, too."""
+    from dataclasses import replace
+
+    from reasoning_cli import settings as s
+    from reasoning_cli.commands._shared.sample_options import filter_of
+    from reasoning_cli.operations.evaluate.drawn import draw_dataset
+    from reasoning_cli.terminal.progress import Pace, waiting
+
+    if dataset is not None:
+        raise UsageError("--dataset and --from contradict each other", "leave one of them out")
+    since, until, agent, room, source, label, decision = filters
+    wanted = filter_of(session, [model_type], agent, room, source, label, decision, since, until)
+    with waiting(session.terminal, "drawing decisions") as shown:
+        pace = Pace()
+        return draw_dataset(
+            session.store,
+            session.settings.paths.data_dir / "drawn",
+            sources,
+            replace(wanted, limit=limit),
+            count=sample or 500,
+            seed=seed,
+            form=str(session.settings.get(s.PROMPT_FORM[model_type])),
+            now=session.now(),
+            on_progress=lambda doing, done, total: shown.show(doing, pace.of(done, total, "steps")),
+        )
 
 
 def evaluations(

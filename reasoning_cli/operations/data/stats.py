@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Literal
@@ -63,15 +63,20 @@ def sample_statistics(
     `windows` are the tokens each type's model reads; `looked_at` samples at most are searched for personal data.
     """
     figures = sample_figures(store, now - _DAY, wanted=wanted, windows=windows, zone=zone)
+    return judged(figures, _personal(store, wanted, looked_at), now, alone=len(wanted.model_types) == 1)
+
+
+def judged(figures: SampleFigures, personal: PersonalData, now: datetime, *, alone: bool) -> SampleStatistics:
+    """Figures with the verdict on them; `alone` when one type was asked for."""
     total, recent = figures.range.count, figures.last_day
     # Of one type alone it says nothing that others are missing: they were not asked for.
-    quality, reason = judge(total, recent, len(figures.by_type) if len(wanted.model_types) != 1 else 2)
+    quality, reason = judge(total, recent, 2 if alone else len(figures.by_type))
     return SampleStatistics(
         figures=figures,
-        personal=_personal(store, wanted, looked_at),
+        personal=personal,
         quality=quality,
         quality_reason=reason,
-        recommendations=tuple(_recommendations(figures, now, alone=len(wanted.model_types) == 1)),
+        recommendations=tuple(_recommendations(figures, now, alone=alone)),
     )
 
 
@@ -95,11 +100,16 @@ def judge(total: int, recent: int, types: int) -> tuple[Quality, str]:
 
 def _personal(store: Store, wanted: SampleFilter, most: int) -> PersonalData:
     """Search samples from all over the log for what an export would redact."""
+    return personal_data((sample.prompt, sample.output) for sample in spread_samples(store, wanted, most))
+
+
+def personal_data(texts: Iterable[tuple[str, str]]) -> PersonalData:
+    """Search prompts and outputs for what an export would redact."""
     redactor = Redactor(secrets.token_bytes(16))
     looked_at = holding = 0
-    for sample in spread_samples(store, wanted, most):
+    for pair in texts:
         before = redactor.counts.total()
-        for text in (sample.prompt, sample.output):
+        for text in pair:
             redactor.redact(text)
         looked_at += 1
         holding += redactor.counts.total() > before

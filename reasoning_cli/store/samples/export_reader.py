@@ -61,6 +61,13 @@ class ExportRows:
         for rows in self._store.tuples(sql, self._parameters, at_once=_NUMBERS):
             yield [number for (number,) in rows]
 
+    def drawn(self, count: int, seed: int) -> list[int]:
+        """The numbers of so many of the matching samples that can be used, by lot: in one pass, and the same ones for a
+        seed as long as none come or go. Of what was gathered alone."""
+        sql = f"SELECT seq FROM samples {where([*self._conditions, USABLE])} ORDER BY md5(id || :lot), seq LIMIT :drawn"
+        parameters = {**self._parameters, "lot": f" {seed}", "drawn": count}
+        return [row[0] for row in self._store.rows(sql, parameters)]
+
     def span(self) -> tuple[int, int]:
         """The smallest and the largest number in the table; 1 and 0 when it is empty."""
         row = self._store.row("SELECT (SELECT min(seq) FROM samples), (SELECT max(seq) FROM samples)")

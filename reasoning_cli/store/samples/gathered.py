@@ -69,6 +69,7 @@ class GatheredSamples:
             f"CREATE TABLE samples(seq BIGINT, log_seq BIGINT, part INTEGER, place INTEGER, {columns})"
         )
         self._count = 0
+        self.source_bytes = 0
 
     def __enter__(self) -> Self:
         return self
@@ -137,8 +138,8 @@ class GatheredSamples:
         return int(self.row(sql, parameters)[0] or 0)
 
     def size_bytes(self) -> int:
-        """What the samples take where they are is nothing that is known here."""
-        return 0
+        """What the files take that they were gathered of."""
+        return self.source_bytes
 
 
 def logged_rows(store: Store, since_ms: int, until_ms: int) -> Iterator[list[tuple[Any, ...]]]:

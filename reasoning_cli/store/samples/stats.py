@@ -8,7 +8,15 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta, tzinfo
 
 from reasoning_cli.store.database import Row, Store, Value
-from reasoning_cli.store.samples.training_log import EVERYTHING, Sample, SampleFilter, SampleRange, Samples
+from reasoning_cli.store.samples.training_log import (
+    EVERYTHING,
+    Sample,
+    SampleFilter,
+    SampleRange,
+    SampleReader,
+    Samples,
+    bounds_of,
+)
 from reasoning_cli.store.timestamps import from_ms, to_ms
 from reasoning_cli.times import midnight
 from reasoning_cli.values import MODEL_TYPES
@@ -99,7 +107,7 @@ def traffic(store: Store, since: datetime, until: datetime) -> list[Traffic]:
 
 
 def sample_figures(
-    store: Store,
+    store: SampleReader,
     day_ago: datetime,
     *,
     wanted: SampleFilter = EVERYTHING,
@@ -158,13 +166,13 @@ def spread_samples(store: Store, wanted: SampleFilter, most: int) -> Iterator[Sa
 class _Part:
     """What is counted of one model type: queries end in `where`, with its parameters."""
 
-    store: Store
+    store: SampleReader
     where: str
     parameters: Mapping[str, Value]
 
     @classmethod
-    def of(cls, store: Store, name: str, wanted: SampleFilter) -> _Part:
-        conditions, parameters = Samples(store).bounds(replace(wanted, model_types=()))
+    def of(cls, store: SampleReader, name: str, wanted: SampleFilter) -> _Part:
+        conditions, parameters = bounds_of(store, replace(wanted, model_types=()))
         return cls(store, " AND ".join(("model_type = :type", *conditions)), {**parameters, "type": name})
 
     def rows(self, columns: str, rest: str = "") -> Iterator[Row]:

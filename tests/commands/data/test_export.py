@@ -268,3 +268,8 @@ def test_an_export_of_archives_as_it_is_typed(filled: Run) -> None:
     ):
         refused = filled("data", "export", *words)
         assert (refused.exit_code, said in refused.stderr) == (2, True), refused.stderr
+    figures = [
+        json.loads(filled("data", "stats", *words, "--json").stdout)
+        for words in (("--from", "archive"), ("--from", "archive", "--from", "log"))
+    ]
+    assert figures[0]["total"] <= figures[1]["total"] == 600

@@ -306,6 +306,15 @@ def test_a_file_that_overlaps_the_training_is_found_out(
     kept = [one.output for group in Evaluations(service.store).answers(report["evaluation"]) for one in group]
     assert kept == [""] * 30  # what is not a sample's nobody could find to delete it
     assert reasoning("train", "eval", "should-respond", "--dataset", "none.jsonl").exit_code == 5
+    # Of archives some are drawn, and what was trained on is left out by the same lines.
+    pytest.importorskip("duckdb")
+    drawing = ("train", "eval", "should-respond", "--model", tuned, "--sample", "60", "--dry-run", "--json", "--from")
+    assert reasoning(*drawing, "archive").exit_code == 5
+    assert reasoning(*drawing, "archive", "--dataset", clean).exit_code == 2
+    assert reasoning("data", "archive", "--older-than", "1", "-o", "archive").exit_code == 0
+    drawn = json.loads(reasoning(*drawing, "archive", "--from", "log").stdout)
+    assert drawn["decisions"] + sum(drawn["left_out"].values()) == 60 and drawn["leaked"] > 0
+    assert json.loads(reasoning(*drawing, "archive", "--from", "log").stdout) == drawn
 
 
 def test_it_is_asked_in_the_form_it_was_trained_in_and_known_by_it(

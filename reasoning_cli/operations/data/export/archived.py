@@ -56,6 +56,7 @@ from reasoning_cli.store.timestamps import from_ms, to_ms
 
 MANIFEST = "manifest.json"
 LOG = "log"
+NOT_DRAWN = "not drawn"
 _STATE = f"{PROGRESS}/state.json"
 _DAY_MS = 86_400_000
 _SHARD_ROWS, _SHARD_BYTES = 50_000, 256_000_000
@@ -107,11 +108,13 @@ def gather(
     for part, (_, file) in enumerate(files):
         days.setdefault(file.day, []).append(part)
     if sources.with_log:
+        into.source_bytes += store.size_bytes()
         for moment in WholeRows(store).moments(1 << 62, wanted.model_types):
             days.setdefault(f"{from_ms(moment):%Y-%m-%d}", [])
     for number, (day, parts) in enumerate(sorted(days.items())):
         on_progress(number, len(days))
         tables = [_small_columns(*files[part], part) for part in parts]
+        into.source_bytes += sum(files[part][1].size_bytes for part in parts)
         into.add_day(tables, _of_log(store, day) if sources.with_log else None, wanted)
     return files
 
@@ -177,6 +180,7 @@ class _Run:
         )
         # Of a limit: the number of the oldest sample within it.
         self._oldest = 0 if request.wanted.limit is None else next(rows.numbers(), [0])[0]
+        self._drawn = None if request.drawn is None else frozenset(rows.drawn(request.drawn, request.seed))
         rules = request.rules
         self._rules = replace(
             rules,
@@ -186,6 +190,8 @@ class _Run:
         self._sides = len(request.split) or 1
         self._unread: list[int] = []
         self._facts = Facts([SideFacts() for _ in range(self._sides)], dict(self._choice.left_out))
+        if self._drawn is not None:
+            self._facts.left_out[NOT_DRAWN] = self._matching - len(self._drawn)
         # Numbers are this log's own for archives of this log alone.
         log = log_of(store) if store.read_only_for is None else ""
         self._is_ours = [
@@ -328,6 +334,8 @@ class _Run:
         marks = self._choice.marks(seqs)
         if self._oldest:
             marks = bytes(mark if seq >= self._oldest else 0 for seq, mark in zip(seqs, marks, strict=True))
+        if self._drawn is not None:
+            marks = bytes(mark if seq in self._drawn else 0 for seq, mark in zip(seqs, marks, strict=True))
         numbers = array("q", compress(log_seqs, marks))
         if part == _IN_LOG:
             return marks, numbers

@@ -62,6 +62,7 @@ class ExportRequest:
     split: tuple[float, ...] = ()
     seed: int = 0
     seeded: bool = True  # whether the key of the placeholders is by the seed, or by chance
+    drawn: int | None = None  # of archives, only so many, by lot
 
 
 @dataclass(frozen=True)

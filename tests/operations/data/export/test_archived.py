@@ -24,8 +24,11 @@ from reasoning_cli.operations.data.archive.place import OutOfReachError
 from reasoning_cli.operations.data.archive.run import plan_archive, run_archive
 from reasoning_cli.operations.data.export import archived, engines
 from reasoning_cli.operations.data.export.archived import export_archived, open_sources
+from reasoning_cli.operations.data.export.archived_stats import archived_statistics
 from reasoning_cli.operations.data.export.render import Rules
 from reasoning_cli.operations.data.export.run import ExportReport, ExportRequest, export_samples
+from reasoning_cli.operations.data.stats import sample_statistics
+from reasoning_cli.operations.evaluate.drawn import draw_dataset
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.exports import exports_holding
@@ -365,3 +368,40 @@ def test_from_a_bucket_into_a_bucket(
         replace(request, wanted=replace(request.wanted, until=NOW - timedelta(days=5))),
     )
     assert lines_of(tmp_path / "back") == lines_of(tmp_path / "folder")
+
+
+@pytest.mark.parametrize("wanted", [SampleFilter(), SampleFilter(model_types=("planning",), agent="Nova")])
+def test_the_statistics_are_those_of_one_log(town: tuple[Path, Path], whole: Store, wanted: SampleFilter) -> None:
+    windows = {"planning": 30, "coding": 10, "should_respond": 1000}
+    of_log = sample_statistics(whole, NOW, wanted=wanted, windows=windows)
+    archives = open_sources(whole, [str(town[0] / "everything")])
+    of_archive = archived_statistics(whole, archives, NOW, wanted=wanted, windows=windows, looked_at=50)
+    with open_store(town[0] / "half.db") as half:
+        both = open_sources(half, [str(town[1]), "log"])
+        of_both = archived_statistics(half, both, NOW, wanted=wanted, windows=windows, looked_at=50)
+    for found in (of_archive, of_both):
+        assert replace(found.figures, size_bytes=0) == replace(of_log.figures, size_bytes=0)
+        assert (found.quality, found.recommendations) == (of_log.quality, of_log.recommendations)
+        assert (found.personal.looked_at, found.personal.kinds) == (50, {"email": 50})
+
+
+def test_decisions_to_evaluate_on_are_drawn_by_lot(town: tuple[Path, Path], whole: Store, tmp_path: Path) -> None:
+    def draw(count: int, seed: int) -> set[str]:
+        path = draw_dataset(
+            whole,
+            tmp_path / "drawn",
+            [str(town[0] / "everything")],
+            SampleFilter(model_types=("should_respond",)),
+            count=count,
+            seed=seed,
+            form="exact",
+            now=NOW,
+        )
+        return set(path.read_text().splitlines())
+
+    some, more, others = draw(40, 0), draw(80, 0), draw(40, 1)
+    assert 30 < len(some) <= 40  # copies make the same line
+    assert some < more and some != others
+    made = sorted(path.stat().st_mtime_ns for path in (tmp_path / "drawn").rglob("*.jsonl"))
+    assert draw(40, 0) == some
+    assert sorted(path.stat().st_mtime_ns for path in (tmp_path / "drawn").rglob("*.jsonl")) == made
