@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _Kind = TypeVar("_Kind", bound=Answer)
 
+_OURS = ("slot", "head")  # whose answers are read in the short form, too
+
 
 def should_respond(request: Request, result: DecisionResult) -> ShouldRespondResult:
     """Raises UnusableAnswerError for a baseline's answer that says nothing of the kind."""
@@ -47,7 +49,7 @@ def code(request: Request, result: DecisionResult) -> CodingResult:
 
 def _read(request: Request, result: DecisionResult, kind: type[_Kind]) -> _Kind:
     model_type = result.model_type or ""
-    answer: Answer | InvalidAnswer | None = quick_answer(model_type, result.text) if result.source == "slot" else None
+    answer: Answer | InvalidAnswer | None = quick_answer(model_type, result.text) if result.source in _OURS else None
     answer = answer or read_answer(model_type, request.asked.text, result.text)
     if isinstance(answer, kind):
         return answer

@@ -43,6 +43,7 @@ from reasoning_cli.gateway.slot_cache import Book
 from reasoning_cli.gateway.waking import Waker
 from reasoning_cli.library.results import DecisionResult, ServiceClosedError
 from reasoning_cli.settings import environment, load_settings, naming_store
+from reasoning_cli.values import is_head
 
 _log = logging.getLogger(__name__)
 _SHADOW_SECONDS = 10.0  # that a service which closes waits for models that nobody waits for
@@ -216,7 +217,7 @@ def from_model(turn: Turn) -> DecisionResult:
         turn.decision.route.recognition.model_type,
         turn.reply.text,
         attempt.decision,
-        "slot",
+        "head" if is_head(attempt.slot.model) else "slot",
         turn.decision.route.reason,
         attempt.slot.model or "",
         attempt.confidence,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ModelType = Literal["should_respond", "planning", "coding"]
 TYPES: tuple[ModelType, ...] = ("should_respond", "planning", "coding")
-Source = Literal["slot", "fallback", "original"]
+Source = Literal["slot", "head", "fallback", "original"]
 
 
 class NoAnswerError(RemoteError):
@@ -44,11 +44,11 @@ class DecisionResult:
     """A decision as text.
 
     `text` is the answer in the form the prompt asks for; `decision` the few words it comes to (`RESPOND`, the actions,
-    a language), None where nobody can read it. `source` is who answered: the slot's model, the baseline after that
-    failed (`fallback`), or the baseline alone (`original`); `reason` says why. `confidence` is from 0 to 1, None where
-    the model tells none; `latency_ms` is what the caller waited. `sample_id` names the sample in the log, None where
-    the type is not collected. `model_type` is None for a prompt that asks for none of the three: that one goes to the
-    baseline, and is not recorded.
+    a language), None where nobody can read it. `source` is who answered: the slot's model, a head in line, the baseline
+    after a model failed (`fallback`), or the baseline alone (`original`); `reason` says why. `confidence` is from 0 to
+    1, None where the model tells none; `latency_ms` is what the caller waited. `sample_id` names the sample in the log,
+    None where the type is not collected. `model_type` is None for a prompt that asks for none of the three: that one
+    goes to the baseline, and is not recorded.
     """
 
     model_type: ModelType | None

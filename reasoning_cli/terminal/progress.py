@@ -24,7 +24,8 @@ QUIET_SECONDS = 10.0
 class Waiting:
     """What is going on right now. `show` may be called as often as the caller likes.
 
-    Away from a terminal a change of state is a line, and so is a state that has lasted ten seconds more.
+    Away from a terminal a change of state is a line, and so is a state that has lasted ten seconds more; where there is
+    nothing new to say of it, each time after twice as long.
     """
 
     def __init__(self, terminal: Terminal, status: Status | None, first: str) -> None:
@@ -32,6 +33,7 @@ class Waiting:
         self._status = status
         self._last = first
         self._said_at = time.monotonic()
+        self._line, self._quiet_seconds = "", QUIET_SECONDS
         self._is_paused = False
 
     def show(self, state: str, detail: str = "") -> None:
@@ -43,9 +45,12 @@ class Waiting:
             self._status.update(Text(line))
             return
         now = time.monotonic()
-        if state != self._last or now - self._said_at > QUIET_SECONDS:
+        if line != self._line:
+            self._quiet_seconds = QUIET_SECONDS
+        if state != self._last or now - self._said_at > self._quiet_seconds:
+            self._quiet_seconds *= 2 if line == self._line else 1
             self._terminal.note(state if state != self._last else line)
-            self._last, self._said_at = state, now
+            self._last, self._said_at, self._line = state, now, line
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:

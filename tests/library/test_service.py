@@ -369,7 +369,7 @@ def test_a_head_answers_what_names_alone_say_and_counts_as_a_model(home: Path) -
         answers = [service.should_respond(talk, agent="Nova", baseline=Baseline("IGNORE")) for _ in range(5)]
         here = [answer for answer in answers if answer.model == "head/should-respond"]
         assert here  # one of a hundred is audited
-        assert {(answer.decision, answer.source) for answer in here} == {("IGNORE", "slot")}
+        assert {(answer.decision, answer.source) for answer in here} == {("IGNORE", "head")}
         counted = service.status().types[0]
         assert (counted.by_model, counted.by_original) == (len(here), 5 - len(here))
         assert (counted.model, counted.mode, counted.off) == ("head/should-respond", "live", None)

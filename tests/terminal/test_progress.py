@@ -27,6 +27,23 @@ def test_a_log_gets_one_line_a_change(piped: MakePiped) -> None:
     assert made.stdout == ""
 
 
+def test_a_log_repeats_what_does_not_change_ever_less_often(piped: MakePiped, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, at = piped(), [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: at[0])
+    with waiting(made.terminal, "asking") as shown:
+        for _ in range(200):
+            at[0] += 1
+            shown.show("shadow", "0 of 50 decisions")
+        at[0] += 1
+        shown.show("shadow", "0 of 50 decisions")
+        before = made.stderr.count("0 of 50 decisions")
+        for number in range(1, 40):
+            at[0] += 1
+            shown.show("shadow", f"{number} of 50 decisions")
+    assert before == 4  # after 10, 20, 40 and 80 seconds
+    assert made.stderr.count(" of 50 decisions") > before + 2, "what changes is said as before"
+
+
 def test_a_terminal_shows_what_changes_and_cleans_up(screen: Screen, piped: MakePiped) -> None:
     made = piped()
     terminal = Terminal(out=made.out, err=screen.stream, input=screen.stream, environ={"TERM": "xterm"})

@@ -13,7 +13,7 @@ from reasoning_cli.commands._shared.session import Session
 from reasoning_cli.commands.train._views import head_hints
 from reasoning_cli.errors import DataError, ReasoningError, UsageError
 from reasoning_cli.terminal.units import counted, money, percent
-from reasoning_cli.values import DEFAULT_MAX_ERROR
+from reasoning_cli.values import DEFAULT_MAX_ERROR, head_training
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.train.head import TrainedHead
@@ -125,13 +125,16 @@ def _nothing_proven(trained: TrainedHead) -> ReasoningError:
     """That there is no head, and what would make one."""
     found = trained.found
     bound = percent(found.head.max_error)
-    wider = f"--max-error {max(5, 200 * found.head.max_error):g}"
+    wider = next((at for at in sorted(found.share_at) if at > found.head.max_error and found.share_at[at]), None)
+    proven = f"`{head_training(wider)}` would answer {percent(found.share_at[wider])}" if wider is not None else None
     missing = [group.rooms_missing for group in found.head.groups if group.rooms_missing]
     if missing:
         more = round(min(missing) / max(0.01, found.held_out / max(1, found.samples)))
-        hint = f"about {counted(more, 'more room')} in the log may be enough; or a wider bound: {wider}"
+        hint = f"about {counted(more, 'more room')} in the log may be enough"
     else:
-        hint = f"more rooms are not likely to help: a wider bound, {wider}; whom the agent answers, in the log"
+        hint = "more rooms are not likely to help; whom the agent answers, in the log, may"
+    if proven is not None:
+        hint = f"{proven}; at this bound {hint}"
     rooms = counted(found.held_out_rooms, "held-out room")
     return ReasoningError(f"no head: on {rooms} nothing is proven to disagree in at most {bound}", hint)
 
@@ -176,11 +179,19 @@ def head_facts(trained: TrainedHead) -> list[Fact]:
                 + (f", {_percent(scorer.disagreed)} of that against the log" if scorer.share else ""),
             )
         )
+    facts.append(("at other bounds", _other_bounds(trained)))
     facts += [
         (f"{group.label.lower()}, {'somebody' if group.named else 'nobody'} named", _group_text(trained, place))
         for place, group in enumerate(found.head.groups)
     ]
     return facts
+
+
+def _other_bounds(trained: TrainedHead) -> str:
+    """What would be answered if more, or less, of it might disagree."""
+    found = trained.found
+    shares = sorted((bound, share) for bound, share in found.share_at.items() if bound != found.head.max_error)
+    return "; ".join(f"{bound * 100:g} %: {percent(share) if share else 'nothing'}" for bound, share in shares)
 
 
 def _group_text(trained: TrainedHead, place: int) -> str:
@@ -239,6 +250,7 @@ def head_record(trained: TrainedHead) -> dict[str, object]:
         "majority": found.majority,
         "majority_share": found.majority_share,
         "share": found.share,
+        "share_at_bounds": {f"{bound:g}": share for bound, share in found.share_at.items()},
         "share_by_label": dict(found.share_by_label),
         "disagreed": found.proof.disagreed / found.proof.answered if found.proof.answered else None,
         "at_most": found.proof.at_most if found.share else None,

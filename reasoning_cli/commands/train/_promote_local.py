@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from reasoning_cli.store.promote.promotions import Promotion
 
 _LOOK_SECONDS = 2.0
+_LOOKS_IN_VAIN = 5  # after which somebody is told who would have to ask it
 _Facts = list[tuple[str, str]]
 
 
@@ -249,11 +250,19 @@ def _watch(session: Session, context: LocalContext, moves: Moves, promotion: Pro
     from reasoning_cli.terminal.progress import waiting
 
     terminal, name = session.terminal, spell_model_type(promotion.model_type)
+    looks_in_vain = 0
     try:
         with waiting(terminal, f"watching {promotion.model}") as shown:
             while promotion.finished_at is None:
                 seen = look(context, moves, promotion)
                 promotion = seen.promotion
+                looks_in_vain += seen.seen is not None and not seen.seen.asked
+                if looks_in_vain == _LOOKS_IN_VAIN:
+                    with shown.paused():
+                        terminal.hint(
+                            "nothing has asked it yet: does the gateway of this home run, and do its agents ask it?"
+                            " `reasoning gateway status`; Ctrl-C leaves it where it is"
+                        )
                 if seen.message is not None and promotion.stage != "promoted":
                     with shown.paused():
                         terminal.note(f"{seen.message}.")

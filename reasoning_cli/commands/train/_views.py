@@ -232,13 +232,13 @@ def trained_columns() -> list[Column[Trained]]:
             "state",
             lambda trained: trained.state,
             "STATE",
-            text=lambda trained: trained.state.replace("_", " "),
+            text=_state_text,
             kind=Kind.STATE,
             style=_style,
         ),
         Column("stage", lambda trained: trained.run.stage if trained.run else None),
         Column("samples", lambda trained: trained.samples, "SAMPLES", text=_count_text, kind=Kind.NUMBER, priority=4),
-        Column("base", lambda trained: trained.base, "BASE", gives_way=True, priority=3),
+        Column("base", lambda trained: trained.base, "BASE", text=_base_text, gives_way=True, priority=3),
         Column(
             "cost_cents",
             lambda trained: None if trained.cents is None else whole_cents(trained.cents),
@@ -253,8 +253,23 @@ def trained_columns() -> list[Column[Trained]]:
         Column("model", lambda trained: trained.run.model_name if trained.run else None),
         Column("adapter", lambda trained: trained.run.adapter_name if trained.run else None),
         Column("job", lambda trained: trained.job_id, "JOB", priority=6),
-        Column("problem", lambda trained: trained.run.problem if trained.run else None),
+        Column("problem", lambda trained: trained.problem),
     ]
+
+
+def _state_text(trained: Trained) -> str:
+    """The state; of a head what keeps it from being used."""
+    if trained.is_gone:
+        return "gone"
+    if trained.run is not None and trained.run.engine == HEAD and trained.problem is not None:
+        return trained.problem.partition(":")[0]
+    return trained.state.replace("_", " ")
+
+
+def _base_text(trained: Trained) -> str:
+    """What it started from; of a head, which starts from nothing, its name."""
+    run = trained.run
+    return (run.model_name if run is not None and run.engine == HEAD else trained.base) or "–"
 
 
 def trained_record(trained: Trained) -> dict[str, object]:
@@ -323,8 +338,8 @@ def trained_facts(trained: Trained) -> list[Fact]:
         facts.append(("model", f"{run.model_name} ({run.model_id})" if run.model_id else str(run.model_name)))
     if run.adapter_name and run.adapter_name != run.model_name:
         facts.append(("adapter", f"{run.adapter_name} ({run.adapter_id})"))
-    if run.problem:
-        facts.append(("problem", run.problem))
+    if trained.problem:
+        facts.append(("problem", trained.problem))
     return facts
 
 
@@ -337,13 +352,13 @@ def _trainer_facts(run: TrainingRun) -> list[Fact]:
     return [("command", str(run.plan["command"])), *places]
 
 
-def next_commands(run: TrainingRun) -> list[str]:
-    """What to type next, as hints."""
+def next_commands(run: TrainingRun, *, is_gone: bool = False) -> list[str]:
+    """What to type next, as hints; `is_gone` where the file of a head is not there any more."""
     name = spell_model_type(run.model_type)
     match run.stage:
         case "done" if run.method == HEAD:
             anew = f"once more: `{head_training(run.plan.get('max_error'))}`"
-            return [anew] if run.problem else head_hints(run.model_name or "")
+            return [anew] if run.problem or is_gone else head_hints(run.model_name or "")
         case "done" if run.engine != TOGETHER:
             return [
                 f"serve it, by that name: `reasoning config set {run.model_type}.provider_url URL`,"

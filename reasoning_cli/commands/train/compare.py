@@ -14,6 +14,7 @@ from reasoning_cli.commands._shared.options import IntervalOption, JsonOption, S
 from reasoning_cli.commands._shared.sample_options import filter_of
 from reasoning_cli.commands._shared.session import Session, session_of
 from reasoning_cli.commands.train.promote import GateOption
+from reasoning_cli.errors import NotFoundError
 from reasoning_cli.values import is_head, parse_duration, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
@@ -102,14 +103,22 @@ def _model_of_server(session: Session, model_type: str, in_slot: str, typed: str
 
 
 def _head_alone(session: Session, model_type: str) -> str | None:
-    """The head in line of a slot that no model was deployed for: what is meant where none is named."""
+    """The head in line of a slot that no model was deployed for: what is meant where none is named. Raises
+    NotFoundError where one is learned and was never let in."""
     from reasoning_cli.operations.deploy.heads import head_in_line
     from reasoning_cli.operations.deploy.slots import HEAD_TYPE
+    from reasoning_cli.operations.promote.head import waiting_head
     from reasoning_cli.store.deploy.deployments import Deployments
 
     if model_type != HEAD_TYPE or Deployments(session.store).serving(model_type) is not None:
         return None
-    return head_in_line(session.settings)
+    head = head_in_line(session.settings)
+    if head is None and (waiting := waiting_head(session.store)) is not None:
+        raise NotFoundError(
+            f"`{waiting.model_name}` is learned, and not in line: nothing was asked of it",
+            f"`reasoning models enable {waiting.model_name} --mode shadow` puts it beside the baseline",
+        )
+    return head
 
 
 def _compared(session: Session, request: CompareRequest, rules: Gate) -> LiveComparison:

@@ -42,7 +42,7 @@ def list_(
     """Every training run, and the account's jobs that were not started from here; newest first."""
     from reasoning_cli.commands._shared.training_context import training_context
     from reasoning_cli.commands.train._views import trained_columns
-    from reasoning_cli.operations.train.jobs import all_trained, refresh_commands, refresh_trained
+    from reasoning_cli.operations.train.jobs import all_trained, refresh_commands, refresh_trained, with_files
 
     session = session_of(ctx)
     wanted = None if model_type is None else parse_model_type(model_type)
@@ -50,7 +50,8 @@ def list_(
         refresh_commands(session.store, training_context(session))
     if not (offline or session.is_without_together):
         refresh_trained(session.client, session.store, training_context(session))
-    listing = Listing(trained_columns(), all_trained(session.store, wanted), id=lambda trained: trained.id)
+    rows = [with_files(trained, session.settings.paths) for trained in all_trained(session.store, wanted)]
+    listing = Listing(trained_columns(), rows, id=lambda trained: trained.id)
     empty = "Nothing was trained yet: `reasoning train init` says what to begin with."
     session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty=empty)
 
@@ -59,7 +60,7 @@ def show(ctx: typer.Context, run: RunArgument, json: JsonOption = False) -> None
     """Everything about one run: what it was trained on, with what, at which price, and what came of it."""
     from reasoning_cli.commands._shared.training_context import training_context
     from reasoning_cli.commands.train._views import next_commands, trained_facts, trained_record
-    from reasoning_cli.operations.train.jobs import find_trained, refresh_commands, refresh_trained
+    from reasoning_cli.operations.train.jobs import find_trained, refresh_commands, refresh_trained, with_files
     from reasoning_cli.store.train.runs import TrainingRuns
 
     session = session_of(ctx)
@@ -70,6 +71,7 @@ def show(ctx: typer.Context, run: RunArgument, json: JsonOption = False) -> None
         else:
             refresh_trained(session.client, session.store, training_context(session))
         found = find_trained(session.store, found.id)
+    found = with_files(found, session.settings.paths)
     if json:
         session.terminal.json(trained_record(found))
     else:
@@ -79,7 +81,7 @@ def show(ctx: typer.Context, run: RunArgument, json: JsonOption = False) -> None
     if found.run.over and found.run.seen_at is None:
         TrainingRuns(session.store).update(found.run.number, at=found.run.updated_at, seen_at=session.now())
     if not json:
-        for hint in next_commands(found.run):
+        for hint in next_commands(found.run, is_gone=found.is_gone):
             session.terminal.hint(hint)
 
 

@@ -76,14 +76,14 @@ def status(
     """What is being trained now, and what came of the last run of each type. Looks at Together and trainers first."""
     from reasoning_cli.commands.train._views import progress_texts, trained_columns
     from reasoning_cli.commands.train.auto import loop_line
-    from reasoning_cli.operations.train.jobs import newest_of_each
+    from reasoning_cli.operations.train.jobs import newest_of_each, with_files
     from reasoning_cli.operations.train.monitor import going
     from reasoning_cli.store.train.auto_loops import Loops
 
     session = session_of(ctx)
     terminal, chosen = session.terminal, chosen_format(fmt, json)
     seen = _look(session) if going(session.store) else []
-    rows = newest_of_each(session.store)
+    rows = [with_files(trained, session.settings.paths) for trained in newest_of_each(session.store)]
     empty = "Nothing was trained yet: `reasoning train init` says what to begin with."
     terminal.show(Listing(trained_columns(), rows, id=lambda trained: trained.id), chosen, quiet=quiet, empty=empty)
     if chosen is not Format.TABLE or quiet:

@@ -32,9 +32,10 @@ from reasoning_cli.errors import DataError
 if TYPE_CHECKING:
     from reasoning_cli.engines.head.fitting import Scores
 
-__all__ = ["MIN_SAMPLES", "Found", "Sample", "Trained", "train"]
+__all__ = ["BOUNDS", "MIN_SAMPLES", "Found", "Sample", "Trained", "train"]
 
 MIN_SAMPLES = 200
+BOUNDS = (0.01, 0.02, 0.05, 0.1)  # what would be answered at these is said beside what was asked for
 _FOLDS = 3
 _STEPS = 25  # thresholds a group is tried at
 _SCORERS: tuple[By, ...] = ("rule", "model")
@@ -63,8 +64,8 @@ class Trained:
     """A head and what was found while it was made.
 
     `learned` and `proven_on` are numbers of samples, `named_share` how many of the held-out messages name somebody,
-    `share` what it would answer of those, `proof` what is proven of that: the sums of its groups, the fewest rooms and
-    the highest bound among them.
+    `share` what it would answer of those, `share_at` what it would at other bounds, `proof` what is proven of that: the
+    sums of its groups, the fewest rooms and the highest bound among them.
     """
 
     head: Head
@@ -79,6 +80,7 @@ class Trained:
     majority_share: float
     named_share: float
     by_scorer: Mapping[By, Found]
+    share_at: Mapping[float, float]
     share: float
     share_by_label: Mapping[Label, float]
     proof: Proof
@@ -110,14 +112,31 @@ def train(
     return _reported(found, learn, prove, settled, max_error, name)
 
 
+_Kind = tuple[By, bool, Label]  # of a scorer's answers: whether somebody is named, and what it says
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What each scorer makes of the decisions: in cross-validation of those that are learned from (`crossed`), and of
+    the `held_out` ones. `agreeing` is the share of those learned from that it says as the log does, by whether somebody
+    is named; `rooms` how many held-out rooms there are for each that is learned from."""
+
+    crossed: Mapping[_Kind, Scored]
+    held_out: Mapping[_Kind, Scored]
+    agreeing: Mapping[tuple[By, bool], float]
+    rooms: float
+
+
 @dataclass(frozen=True)
 class _Settled:
-    """What was learned, which scorer answers messages with (True) and without a name, and what is proven of each."""
+    """What was learned, which scorer answers messages with (True) and without a name, and what is proven of each;
+    `share_at` what share of the held-out decisions would be answered at other bounds."""
 
     fitted: Fitted
     scorers: Mapping[bool, By]
     groups: Mapping[By, tuple[Group, ...]]
     held_out: Mapping[By, Scores]
+    share_at: Mapping[float, float]
 
 
 def _check(data: Data) -> None:
@@ -171,19 +190,40 @@ def _settled(learn: Data, prove: Data, max_error: float, notify: Callable[[str],
     crossed: dict[By, Scores] = {"rule": by_rule, "model": model_scores(fitted.linear, sums)}
     notify("proving")
     held_out = {by: fitted.scores(by, prove) for by in _SCORERS}
-    return _Settled(
-        fitted,
-        {named: _better(named, crossed, learn, len(set(prove.rooms)), max_error) for named in (True, False)},
-        {by: tuple(_groups(by, crossed[by], learn, held_out[by], prove, max_error)) for by in _SCORERS},
-        held_out,
+    judged = _judged(crossed, learn, held_out, prove)
+    groups = {by: tuple(_groups(by, judged, max_error)) for by in _SCORERS}
+    scorers = {named: _better(named, judged, max_error) for named in (True, False)}
+    share_at = {bound: _share_at(bound, judged, len(prove)) for bound in BOUNDS}
+    return _Settled(fitted, scorers, groups, held_out, share_at)
+
+
+def _judged(crossed: Mapping[By, Scores], learn: Data, held_out: Mapping[By, Scores], prove: Data) -> _Judged:
+    kinds = [(by, named, label) for by in _SCORERS for named in (True, False) for label in LABELS]
+
+    def agreeing(by: By, named: bool) -> float:
+        same = (crossed[by][0] == learn.decisions)[learn.named == named]
+        return float(same.mean()) if len(same) else 0.0
+
+    return _Judged(
+        {kind: _scored(crossed[kind[0]], learn, kind[2], kind[1]) for kind in kinds},
+        {kind: _scored(held_out[kind[0]], prove, kind[2], kind[1]) for kind in kinds},
+        {(by, named): agreeing(by, named) for by in _SCORERS for named in (True, False)},
+        len(set(prove.rooms)) / max(1, len(set(learn.rooms))),
     )
 
 
-def _groups(by: By, crossed: Scores, learn: Data, held_out: Scores, prove: Data, max_error: float) -> Iterable[Group]:
+def _share_at(bound: float, judged: _Judged, count: int) -> float:
+    """What share of the held-out decisions would be answered at another bound."""
+    scorers = {named: _better(named, judged, bound) for named in (True, False)}
+    groups = (group for by in set(scorers.values()) for group in _groups(by, judged, bound))
+    return sum(group.proof.answered for group in groups if group.proven and scorers[group.named] == group.by) / count
+
+
+def _groups(by: By, judged: _Judged, max_error: float) -> Iterable[Group]:
     """The four groups of a scorer, each proven on its own."""
     for named in (True, False):
         for label in LABELS:
-            known, scored = _scored(crossed, learn, label, named), _scored(held_out, prove, label, named)
+            known, scored = judged.crossed[by, named, label], judged.held_out[by, named, label]
             thresholds = _plan(known, _counted(scored), max_error)
             threshold, proof = proven(scored, thresholds, max_error)
             proof = proof or proof_of(scored, 0.0)
@@ -238,23 +278,21 @@ def _counted(scored: Scored, share: float = 1.0) -> Callable[[Sequence[float]], 
     return lambda thresholds: [round(len(rooms) * share) for rooms in by_threshold(scored, thresholds)]
 
 
-def _better(named: bool, crossed: Mapping[By, Scores], learn: Data, rooms: int, max_error: float) -> By:
+def _better(named: bool, judged: _Judged, max_error: float) -> By:
     """The scorer that would be let answer more, as far as cross-validation tells; that disagrees less if neither."""
-    share = rooms / max(1, len(set(learn.rooms)))
 
     def answered(by: By) -> tuple[int, float]:
         total = 0
         for label in LABELS:
-            known = _scored(crossed[by], learn, label, named)
-            thresholds = _plan(known, _counted(known, share), max_error)
+            known = judged.crossed[by, named, label]
+            thresholds = _plan(known, _counted(known, judged.rooms), max_error)
             likely: Rooms = {}
             for found in by_threshold(known, thresholds):
-                if not is_likely(found, round(len(found) * share), max_error):
+                if not is_likely(found, round(len(found) * judged.rooms), max_error):
                     break
                 likely = dict(found)
             total += sum(count for count, _ in likely.values())
-        agreeing = (crossed[by][0] == learn.decisions)[learn.named == named]
-        return total, float(agreeing.mean()) if len(agreeing) else 0.0
+        return total, judged.agreeing[by, named]
 
     return max(_SCORERS, key=answered)
 
@@ -291,6 +329,7 @@ def _reported(found: Read, learn: Data, prove: Data, settled: _Settled, max_erro
         majority_share=count / len(prove),
         named_share=float(prove.named.mean()),
         by_scorer={by: _found(settled, by, prove) for by in _SCORERS},
+        share_at=settled.share_at,
         share=sum(answered.values()),
         share_by_label=answered,
         proof=_together([proof for label in LABELS for proof in proofs[label]]),

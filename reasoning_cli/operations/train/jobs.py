@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Literal
 
 from reasoning_cli.errors import NotFoundError, ReasoningError, UsageError
 from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
+from reasoning_cli.operations.deploy.heads import head_path
 from reasoning_cli.operations.train.command.run import cancel_command, look_command
 from reasoning_cli.operations.train.monitor import look
 from reasoning_cli.operations.train.plan_record import job_request
 from reasoning_cli.operations.train.run import TrainingContext, alone_with, clear_away, fail
+from reasoning_cli.paths import Paths
 from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.train.fine_tunes import FineTuneRecord, FineTunes
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
-from reasoning_cli.values import COMMAND, MODEL_TYPES, TOGETHER, spell_model_type
+from reasoning_cli.values import COMMAND, HEAD, HEAD_PREFIX, MODEL_TYPES, TOGETHER, spell_model_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,10 +34,12 @@ KINDS: tuple[Kind, ...] = ("merged", "adapter")
 
 @dataclass(frozen=True)
 class Trained:
-    """One line of what was trained: a run of ours, or a job that somebody else started; `job` as last seen."""
+    """One line of what was trained: a run of ours, or a job that somebody else started; `job` as last seen. `is_gone`:
+    the file of a head is not where it was."""
 
     run: TrainingRun | None
     job: FineTuneRecord | None
+    is_gone: bool = False
 
     @property
     def id(self) -> str:
@@ -51,6 +55,13 @@ class Trained:
         if self.run is None:
             return self.job.status if self.job else ""
         return self.run.job_status or "training" if self.run.stage == "training" else self.run.stage
+
+    @property
+    def problem(self) -> str | None:
+        """Why it is of no use, or what keeps it from going on."""
+        if self.is_gone:
+            return "its file is gone: train it anew"
+        return self.run.problem if self.run else None
 
     @property
     def base(self) -> str | None:
@@ -75,6 +86,14 @@ class Trained:
     def at(self) -> datetime:
         assert self.run or self.job
         return self.run.started_at if self.run else self.job.created_at  # type: ignore[union-attr]
+
+
+def with_files(trained: Trained, paths: Paths) -> Trained:
+    """The same, with whether a head's file is there."""
+    run = trained.run
+    if run is None or run.engine != HEAD or not run.model_name:
+        return trained
+    return replace(trained, is_gone=not head_path(paths, run.model_name.removeprefix(HEAD_PREFIX)).exists())
 
 
 def all_trained(store: Store, model_type: str | None = None) -> list[Trained]:

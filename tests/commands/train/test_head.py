@@ -139,10 +139,18 @@ def test_where_nothing_is_proven_there_is_no_head_and_it_says_what_is_missing(ag
     assert "would answer nothing" in done.stdout
     error, hint = done.stderr.splitlines()[-2:]
     assert re.fullmatch(r"error: no head: on \d+ held-out rooms nothing is proven to disagree in at most 1\.0 %", error)
-    assert re.match(r"hint: about [\d,]+ more rooms in the log may be enough; or a wider bound: --max-error 5$", hint)
-    wider = reasoning("train", "start", "should-respond", "--engine", "head", "--max-error", "5.5", "--limit", "300")
-    assert (wider.exit_code, wider.stderr.splitlines()[-1].rpartition(" ")[2]) == (1, "11")
+    told = re.match(
+        r"hint: `(reasoning train start should-respond --engine head(?: --max-error 10)?)` would answer (\d+) %; at"
+        r" this bound about [\d,]+ more rooms in the log may be enough$",
+        hint,
+    )
+    assert told is not None, hint
     assert not (agent / "heads").exists()
+    wider = reasoning(*told[1].split()[1:], "--limit", "2000")
+    assert wider.exit_code == 0, wider.stderr
+    assert f"would answer {told[2]} % of decisions" in wider.stdout, "it is as it was said"
+    [bounds] = re.findall(r"^ *at other bounds +(.*)", wider.stdout, re.MULTILINE)
+    assert bounds.startswith("1 %: nothing; 2 %: ")
 
 
 def test_labels_count_before_what_the_baseline_answered(agent: Path, reasoning: Run, log: list[Sample]) -> None:
@@ -178,6 +186,38 @@ def test_a_head_that_learned_from_what_is_forgotten_is_stale(agent: Path, reason
     said = " ".join(reasoning("doctor", "--offline").stdout.split())
     assert "is damaged" in said
     assert "reasoning train start should-respond --engine head" in said
+
+
+def test_a_learned_head_is_listed_by_its_name_and_said_where_its_file_is_gone(agent: Path, reasoning: Run) -> None:
+    model = json.loads(reasoning(*TRAIN, "--json").stdout)["model"]
+    assert model in reasoning("train", "list", "--offline").stdout
+    asked = reasoning("train", "compare", "should-respond")
+    assert asked.exit_code == 5
+    assert asked.stderr.splitlines()[-2:] == [
+        f"error: `{model}` is learned, and not in line: nothing was asked of it",
+        f"hint: `reasoning models enable {model} --mode shadow` puts it beside the baseline",
+    ]
+    (agent / "heads" / f"{model.removeprefix('head/')}.head").unlink()
+    [listed] = json.loads(reasoning("train", "list", "--offline", "--json").stdout)
+    assert (listed["state"], listed["problem"]) == ("done", "its file is gone: train it anew")
+    assert re.search(r"^ +1 +should-respond +gone ", reasoning("train", "list", "--offline").stdout, re.MULTILINE)
+    shown = reasoning("train", "show", "1")
+    assert re.search(r"^ *problem +its file is gone", shown.stdout, re.MULTILINE), shown.stdout
+    assert shown.stderr.splitlines()[-1] == "hint: once more: `reasoning train start should-respond --engine head`"
+    assert "there is no head" in " ".join(reasoning("doctor", "--offline").stdout.split())
+
+
+def test_what_is_suggested_names_the_bound_of_the_head(agent: Path, reasoning: Run, log: list[Sample]) -> None:
+    assert reasoning("train", "start", "should-respond", "--engine", "head", "--max-error", "10").exit_code == 0
+    again = "`reasoning train start should-respond --engine head --max-error 10`"
+    forgotten = reasoning("data", "forget", "--room", log[0].room_id, "--yes")
+    for said in (
+        forgotten.stdout + forgotten.stderr,
+        reasoning("train", "show", "1").stderr,
+        reasoning("train", "promote", "should-respond", "--to", "1", "--yes").stderr,
+    ):
+        assert again in " ".join(said.split()), said
+    assert again.strip("`") in " ".join(reasoning("doctor", "--offline").stdout.split())
 
 
 def test_a_run_that_made_a_head_is_promoted_by_its_number(home: Path, reasoning: Run) -> None:
