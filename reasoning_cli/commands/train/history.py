@@ -8,9 +8,10 @@ import typer
 
 from reasoning_cli.commands._shared.model_options import OneTypeArgument
 from reasoning_cli.commands._shared.options import FormatOption, JsonOption, QuietOption, chosen_format
-from reasoning_cli.commands._shared.session import session_of
+from reasoning_cli.commands._shared.session import Session, session_of
+from reasoning_cli.errors import ReasoningError
 from reasoning_cli.terminal.listing import Format
-from reasoning_cli.values import MODEL_TYPES, is_head, parse_model_type, spell_model_type
+from reasoning_cli.values import HEAD_PREFIX, MODEL_TYPES, is_head, parse_model_type, spell_model_type
 
 if TYPE_CHECKING:
     from reasoning_cli.operations.promote.history import Tenure
@@ -32,9 +33,25 @@ def history(
     session = session_of(ctx)
     wanted = [parse_model_type(model_type)] if model_type else list(MODEL_TYPES)
     found = history(session.store, wanted, models_without_deployment(session.settings))
+    found = [_with_problem(session, tenure) for tenure in found]
     listing = Listing(history_columns(), found, id=lambda tenure: tenure.deployment_key or tenure.model)
     empty = "No model of yours has answered anything yet: `reasoning train promote TYPE` lets one in."
     session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty=empty)
+
+
+def _with_problem(session: Session, tenure: Tenure) -> Tenure:
+    """Of a head in line, whether its file can be used."""
+    from dataclasses import replace
+
+    from reasoning_cli.operations.deploy.heads import load_head
+
+    if not (tenure.now and is_head(tenure.model)):
+        return tenure
+    try:
+        load_head(session.settings.paths, tenure.model.removeprefix(HEAD_PREFIX))
+    except ReasoningError as error:
+        return replace(tenure, problem=error.message)
+    return tenure
 
 
 def history_columns() -> list[Column[Tenure]]:
@@ -87,6 +104,8 @@ def _until(tenure: Tenure) -> str:
 def _state(tenure: Tenure) -> str:
     """How it came, or went."""
     promotion = tenure.promotion
+    if tenure.problem is not None:
+        return "unusable"
     if tenure.out_why is not None:
         return "taken out"
     if promotion is None and is_head(tenure.model):
@@ -101,12 +120,12 @@ def _state(tenure: Tenure) -> str:
 
 
 def _why(tenure: Tenure) -> str | None:
-    return tenure.out_why or (tenure.promotion.why if tenure.promotion is not None else None)
+    return tenure.problem or tenure.out_why or (tenure.promotion.why if tenure.promotion is not None else None)
 
 
 def _style(tenure: Tenure) -> str:
     promotion = tenure.promotion
-    if tenure.out_why is not None:
+    if tenure.problem is not None or tenure.out_why is not None:
         return "bad"
     if promotion is None or promotion.stage == "promoted":
         return "good" if tenure.now else "dim"

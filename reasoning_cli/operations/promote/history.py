@@ -31,7 +31,7 @@ class Judged:
 class Tenure:
     """One model in a slot, or on its way there. `decisions` are answers of it that agents got, from `first` to `last`,
     None of both where there are none. `now`: the slot is its own, or the head's the line. `out_why` is why its audits
-    took a head out of that, None where it may answer."""
+    took a head out of that, None where it may answer; `problem` why the one in line cannot be used."""
 
     model_type: str
     model: str
@@ -44,6 +44,7 @@ class Tenure:
     evaluation: Judged | None = None
     promotion: Promotion | None = None
     out_why: str | None = None
+    problem: str | None = None
 
     @property
     def began(self) -> datetime | None:

@@ -197,7 +197,14 @@ def test_a_learned_head_is_listed_by_its_name_and_said_where_its_file_is_gone(ag
         f"error: `{model}` is learned, and not in line: nothing was asked of it",
         f"hint: `reasoning models enable {model} --mode shadow` puts it beside the baseline",
     ]
+    with open_store(agent / "reasoning.db") as store, store.transaction() as connection:
+        connection.execute("UPDATE samples SET source='slot', model=? WHERE seq=1", (model,))
+    assert reasoning("models", "enable", model, "--mode", "live").exit_code == 0
+    [tenure] = json.loads(reasoning("train", "history", "--json").stdout)
+    assert (tenure["model"], tenure["state"]) == (model, "in line")
     (agent / "heads" / f"{model.removeprefix('head/')}.head").unlink()
+    [tenure] = json.loads(reasoning("train", "history", "--json").stdout)
+    assert (tenure["state"], "there is no head" in tenure["why"]) == ("unusable", True)
     [listed] = json.loads(reasoning("train", "list", "--offline", "--json").stdout)
     assert (listed["state"], listed["problem"]) == ("done", "its file is gone: train it anew")
     assert re.search(r"^ +1 +should-respond +gone ", reasoning("train", "list", "--offline").stdout, re.MULTILINE)
