@@ -200,17 +200,17 @@ class Session:
 
     @property
     def is_without_together(self) -> bool:
-        """Whether there is no key of Together and nothing there, and models run on the operator's own servers or were
-        trained here: what would look at Together first, shows what is known here."""
+        """Whether there is no key of Together and nothing there, and models run on the operator's own servers, were
+        trained here, or are to be by themselves: what would look at Together first, shows what is known here."""
         from reasoning_cli.store.deploy.deployments import Deployments
+        from reasoning_cli.store.train.auto_loops import Loops
         from reasoning_cli.store.train.runs import TrainingRuns
         from reasoning_cli.values import TOGETHER
 
         if self.in_sandbox or self.settings.get(s.API_KEY) is not None or Deployments(self.store).live():
             return False
-        return any(use.provider_url for use in self.uses.values()) or any(
-            run.engine != TOGETHER for run in TrainingRuns(self.store).all()
-        )
+        trained = [*TrainingRuns(self.store).all(), *Loops(self.store).all()]
+        return any(use.provider_url for use in self.uses.values()) or any(who.engine != TOGETHER for who in trained)
 
     @property
     def models(self) -> dict[str, str]:

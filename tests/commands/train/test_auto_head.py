@@ -152,4 +152,6 @@ def test_a_log_that_proves_nothing_ends_the_round_and_says_so(
     set_up = reasoning(*AUTO, "--engine", "head", "--max-error", "2", "--min-new", "100", "--yes", "--once")
     assert set_up.exit_code == 0, set_up.stderr
     assert loop_of(home).outcome == "round over: no head: nothing is proven to disagree in at most 2 %"
+    guarded = reasoning("costs", "guard", "--once")
+    assert guarded.exit_code == 0, "it looks after the loop without a key of Together, before any head was learned"
     assert "rests: 0 of 100 new samples" in reasoning(*AUTO, "--once").stdout, "it is not tried again and again"
