@@ -130,13 +130,18 @@ def _usage(prompt: int, made: list[int]) -> Json:
     return {"prompt_tokens": prompt, "completion_tokens": len(made), "total_tokens": prompt + len(made)}
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
+    """What is typed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
     parser.add_argument("--name", required=True, help="what it is asked for by")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--threads", type=int, default=2)
-    chosen = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    chosen = parser().parse_args()
     Handler.model = Model(chosen.folder, chosen.name, chosen.threads)
     with ThreadingHTTPServer(("127.0.0.1", chosen.port), Handler) as server:
         print(f"{chosen.name} at http://127.0.0.1:{chosen.port}/v1", flush=True)

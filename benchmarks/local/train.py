@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
+    """What is typed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=float, default=1)
     parser.add_argument("--steps", type=int, default=-1, help="at most; default: by the epochs")
@@ -20,7 +21,11 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--layers", type=int, default=0, help="adapt the last so many; default: all")
-    chosen = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    chosen = parser().parse_args()
 
     import torch
     from datasets import load_dataset
