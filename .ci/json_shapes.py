@@ -50,6 +50,7 @@ data label ID --good
 > train watch 1
 > train show 1
 > train events 1
+> train events 1 --metrics
 > train status
 > train list
 models deploy MODEL --as should-respond --yes --idle-minutes 0

@@ -139,7 +139,7 @@ class Page:
         outcome = await self.context.acts.do(wish)
         with self.client:
             self.say(f"{wish.spoken}\n{outcome.text}", good=outcome.done)
-            self.refresh()
+            await self._show_anew()
 
     async def wish_setting(self, name: str, text: str | None, lines: Sequence[str]) -> None:
         """Ask once, write one setting, and show what that did."""
@@ -178,14 +178,17 @@ class Page:
         dialog.delete()
         return bool(answer)
 
+    async def _show_anew(self) -> None:
+        result = self.refresh()
+        if asyncio.iscoroutine(result):
+            await result
+
     async def _connected(self) -> None:
         """Take the viewer's zone; from then on what is shown stays in its place under a hand that reaches for it."""
         name = await self.client.run_javascript(_ZONE, timeout=BUILT_WITHIN)
         if self.look.zone.set(str(name)):
             with self.client:
-                result = self.refresh()
-                if asyncio.iscoroutine(result):
-                    await result
+                await self._show_anew()
         self._title.props["data-connected"] = "true"
         self._title.update()
 

@@ -306,6 +306,11 @@ def facts(pairs: Sequence[tuple[str, str]]) -> None:
             write("dd", shown(text, 2000))
 
 
+def is_under_way(row: Mapping[str, Any]) -> bool:
+    """Whether a model of `train history` is on its way into its slot, by its gate or forced against it."""
+    return str(row["state"]).partition(",")[0] in ("rolling out", "begun")
+
+
 def rebuild(place: ui.element, build: Callable[[], None]) -> None:
     """Build anew what stands in `place`."""
     place.clear()

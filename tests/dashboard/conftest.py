@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,18 +50,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass
 class Program:
-    """The program with an account and data of its own, as processes."""
+    """The program with an account and data of its own, as processes; `extra` stands in its environment besides."""
 
     home: Path
+    sandbox: bool = True
+    extra: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def environ(self) -> dict[str, str]:
         names = ("REASONING", "CUSTOM_REASONING", "TOGETHER", "ANTHROPIC", "OPENAI")
         own = {name: value for name, value in os.environ.items() if not name.startswith(names)}
-        return {**own, "REASONING_HOME": str(self.home), "TZ": "UTC", "COLUMNS": "200"}
+        return {**own, "REASONING_HOME": str(self.home), "TZ": "UTC", "COLUMNS": "200", **self.extra}
 
     def command(self, *words: str) -> list[str]:
-        return [sys.executable, "-m", "reasoning_cli", "--sandbox", *words]
+        return [sys.executable, "-m", "reasoning_cli", *(["--sandbox"] if self.sandbox else []), *words]
 
     def run(self, *words: str) -> Result:
         done = subprocess.run(

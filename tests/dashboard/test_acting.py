@@ -128,6 +128,43 @@ def test_two_tabs_stop_and_start_once(context: BrowserContext, page: Page, serve
     until(lambda: state(program, "planning") == "READY", "the model", seconds=PATIENCE_MS / 1000)
 
 
+def test_all_are_stopped_by_one_yes(
+    page: Page, server: Server, program: Program, request: pytest.FixtureRequest
+) -> None:
+    def start() -> None:
+        for name in ("planning", "should-respond"):
+            program.must("models", "start", name, "--yes")
+
+    request.addfinalizer(start)
+    open_page(page, server, "/")
+    page.get_by_role("button", name="Stop all").click()
+    asked = page.locator(".ask")
+    asked.wait_for()
+    assert all(name in asked.inner_text() for name in ("planning", "should-respond"))
+    page.get_by_role("button", name="Yes", exact=True).click()
+    said(page)
+    assert [state(program, name) for name in ("planning", "should_respond")] == ["STOPPED", "STOPPED"]
+    until(lambda: row(page, "planning").get_by_role("button", name="Start").count() == 1, "the page's next look")
+
+
+def test_what_is_on_its_way_into_its_slot_is_rolled_back(page: Page, server: Server, program: Program) -> None:
+    """Forced against its gate, it is under way like any other."""
+    shipped = "moonmakesmagic/DeepSeek-R1-Distill-Qwen-1.5B-shouldrespond"
+    left = program.run("train", "promote", "should-respond", "--to", shipped, "--force", "--yes", "--timeout", "1s")
+    assert "it goes on at Together" in left.stderr
+    open_page(page, server, "/")
+    page.wait_for_selector(f"li:has-text('{shipped} into should-respond: begun, forced')")
+    open_page(page, server, "/train")
+    page.locator("[data-table=history] tbody tr", has_text="begun, forced").get_by_role("button", name="Refuse").click()
+    asked = page.locator(".ask")
+    asked.wait_for()
+    assert shipped in asked.inner_text()
+    page.get_by_role("button", name="Yes", exact=True).click()
+    page.wait_for_selector(".said:has-text('answers should-respond again')")
+    page.wait_for_selector("[data-table=history] tr:has-text('sent back, forced')")
+    assert program.json("train", "history")[0]["state"] == "sent back, forced"
+
+
 def test_a_budget_is_set_once_and_put_on_record(
     page: Page, server: Server, program: Program, request: pytest.FixtureRequest
 ) -> None:

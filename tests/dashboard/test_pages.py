@@ -60,6 +60,19 @@ def test_money_is_that_of_the_bill(page: Page, server: Server, program: Program)
     page.get_by_text("ledger $").first.wait_for()
 
 
+def test_a_run_shows_its_loss_with_its_steps(page: Page, server: Server, program: Program) -> None:
+    measured = program.json("train", "events", "1", "--metrics")
+    open_page(page, server, "/train")
+    page.locator("[data-table=trained]").get_by_role("button", name="Show").first.click()
+    page.locator("[role=img][aria-label^='Loss.'] svg").wait_for()
+    page.get_by_text("Table: Loss").click()
+    table = page.get_by_role("region", name="Loss", exact=True)
+    shown = table.locator("td[data-key=train_loss]").all_inner_texts()
+    assert shown == [f"{step['train_loss']:.4f}" for step in measured]
+    assert len(shown) > 3
+    assert violations(page) == []
+
+
 def test_decisions_are_paged_by_the_server_and_found_by_filter_and_words(
     page: Page, server: Server, program: Program
 ) -> None:

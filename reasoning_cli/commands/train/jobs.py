@@ -25,6 +25,9 @@ from reasoning_cli.terminal.listing import Kind as ColumnKind
 from reasoning_cli.values import COMMAND, TOGETHER, parse_model_type
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reasoning_cli.engines.jobs import Metrics
     from reasoning_cli.operations.train.jobs import Kind, Trained
 
 
@@ -88,6 +91,9 @@ def show(ctx: typer.Context, run: RunArgument, json: JsonOption = False) -> None
 def events(
     ctx: typer.Context,
     run: RunArgument,
+    metrics: Annotated[
+        bool, typer.Option("--metrics", help="What was measured instead, step by step: the loss, and of what.")
+    ] = False,
     fmt: FormatOption = Format.TABLE,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -97,7 +103,12 @@ def events(
     from reasoning_cli.terminal.units import moment
 
     session = session_of(ctx)
-    job_id = _job_of(_find(session, run))
+    found = _find(session, run)
+    if metrics:
+        measured = _metrics_of(session, found)
+        session.terminal.show(measured, chosen_format(fmt, json), quiet=quiet, empty="Nothing was measured.")
+        return
+    job_id = _job_of(found)
     columns: list[Column[JobEvent]] = [
         Column(
             "at",
@@ -226,6 +237,40 @@ def _job_of(found: Trained) -> str:
     if found.job_id is None:
         raise NotFoundError(f"run {found.id} has no job yet", f"`reasoning train show {found.id}`")
     return found.job_id
+
+
+def _metrics_of(session: Session, found: Trained) -> Listing[Metrics]:
+    """What was measured while it trained: by Together, or by the trainer's own words, which name no steps."""
+    from reasoning_cli.commands._shared.training_context import training_context
+    from reasoning_cli.operations.train.command.run import trainer_of
+
+    if found.run is not None and found.run.engine == COMMAND:
+        trainer = trainer_of(session.store, found.run, training_context(session).folder)
+        rows: Sequence[Metrics] = [{"train/loss": loss} for loss in trainer.losses()]
+    else:
+        rows = session.client.job_metrics(_job_of(found))
+
+    def column(key: str, name: str, header: str, digits: int) -> Column[Metrics]:
+        return Column(
+            key,
+            lambda row: row.get(name),
+            header,
+            text=lambda row: f"{row[name]:,.{digits}f}" if name in row else "–",
+            kind=ColumnKind.NUMBER,
+        )
+
+    columns: list[Column[Metrics]] = [
+        Column(
+            "step",
+            lambda row: int(row["train/global_step"]) if "train/global_step" in row else None,
+            "STEP",
+            kind=ColumnKind.NUMBER,
+        ),
+        column("epoch", "train/epoch", "EPOCH", 2),
+        column("train_loss", "train/loss", "LOSS", 4),
+        column("eval_loss", "eval/loss", "VALIDATION", 4),
+    ]
+    return Listing(columns, rows, id=lambda row: f"{row.get('train/global_step', 0):.0f}")
 
 
 def _called(found: Trained) -> str:

@@ -11,7 +11,19 @@ from nicegui import ui
 
 from reasoning_cli.dashboard import wishes
 from reasoning_cli.dashboard.frame import BUILT_WITHIN, Context, Page
-from reasoning_cli.dashboard.parts import Button, LiveTable, Show, Tiles, box, button, rebuild, shown, table_of, write
+from reasoning_cli.dashboard.parts import (
+    Button,
+    LiveTable,
+    Show,
+    Tiles,
+    box,
+    button,
+    is_under_way,
+    rebuild,
+    shown,
+    table_of,
+    write,
+)
 from reasoning_cli.dashboard.reader import FRESH_SECONDS, Seen
 from reasoning_cli.terminal.units import duration, money, percent
 from reasoning_cli.values import spell_model_type
@@ -291,7 +303,7 @@ class NowPage:
             :3
         ]
         trained = [row for row in _rows(self.seen.get("trained")) if row.get("stage") in _GOING]
-        promotions = [row for row in _rows(self.seen.get("promotions")) if row["state"] in ("rolling out", "begun")]
+        promotions = [row for row in _rows(self.seen.get("promotions")) if is_under_way(row)]
         loops = [row for row in _rows(self.seen.get("loops")) if row["step"] not in ("resting", "waiting")]
         return acts, ended, trained, promotions, loops
 

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import Request
 from nicegui import ui
 
 from reasoning_cli.dashboard import wishes
+from reasoning_cli.dashboard.charts import Series, draw
 from reasoning_cli.dashboard.frame import BUILT_WITHIN, Context, Page
-from reasoning_cli.dashboard.parts import LiveTable, Show, box, button, facts, rebuild, shown, table_of, write
+from reasoning_cli.dashboard.parts import (
+    LiveTable,
+    Show,
+    box,
+    button,
+    facts,
+    is_under_way,
+    rebuild,
+    shown,
+    table_of,
+    write,
+)
 from reasoning_cli.dashboard.program import Answer
 from reasoning_cli.terminal.units import money, percent
 from reasoning_cli.values import spell_model_type
@@ -22,6 +34,18 @@ _GATE = (
     Show("wanted", "WANTED"),
     Show("found", "FOUND"),
     Show("help", "WHAT HELPS"),
+)
+
+
+def _loss(value: Any) -> str:
+    return "–" if value is None else f"{value:,.4f}"
+
+
+_MEASURED = (
+    Show("step", "STEP", number=True),
+    Show("epoch", "EPOCH", number=True, text=lambda value: "–" if value is None else f"{value:,.2f}"),
+    Show("train_loss", "LOSS", number=True, text=_loss),
+    Show("eval_loss", "VALIDATION", number=True, text=_loss),
 )
 
 
@@ -107,7 +131,7 @@ class TrainPage:
             made.append(("Gate", lambda: self._show_gate(row)))
         if row["promotion"] is not None and not self.page.context.read_only and row["state"].startswith("promoted"):
             made.append(("Roll back …", lambda: self.page.wish(*wishes.roll_back(row["model_type"]))))
-        if not self.page.context.read_only and row["state"] in ("rolling out", "begun"):
+        if not self.page.context.read_only and is_under_way(row):
             made.append(("Refuse, go back …", lambda: self.page.wish(*wishes.roll_back(row["model_type"]))))
         return made
 
@@ -128,7 +152,29 @@ class TrainPage:
     async def show_run(self, name: str) -> None:
         """A run whole: what it was trained on, with what, at which price, and what came of it."""
         answer = await self.page.context.describe("train", "show", name)
-        rebuild(self.run, lambda: self._notes(f"Run {name}", answer))
+        measured = (await self.page.context.ask("train", "events", name, "--metrics")).document or []
+
+        def build() -> None:
+            self._notes(f"Run {name}", answer)
+            if measured:
+                self._draw_loss(measured)
+
+        rebuild(self.run, build)
+
+    def _draw_loss(self, measured: Sequence[Mapping[str, Any]]) -> None:
+        """The loss by step; of the validation file where that was measured."""
+        both = [("training", "train_loss"), ("validation", "eval_loss")]
+        series = [Series(label, [row[key] for row in measured]) for label, key in both]
+        draw(
+            "Loss",
+            [str(number if row["step"] is None else row["step"]) for number, row in enumerate(measured, start=1)],
+            [each for each in series if any(value is not None for value in each.values)],
+            unit="loss",
+            table=table_of(measured, _MEASURED),
+            zone=self.page.look.zone,
+            across="step" if measured[0]["step"] is not None else "as the trainer said it, one after the other",
+            says=f"{len(measured):,} measurements, the last {_loss(measured[-1]['train_loss'])}",
+        )
 
     def _notes(self, title: str, answer: Answer) -> None:
         write("h2", title)
