@@ -64,7 +64,7 @@ ALLOWED_NAMES = (
     ("listen", "reasoning_cli/gateway/serving.py", "of a socket"),
     ("listen", "reasoning_cli/commands/gateway/_serving.py", "the same"),
     ("listen", "reasoning_cli/commands/dashboard/app.py", "the same"),
-    ("listen", "reasoning_cli/commands/dashboard/_beside.py", "the same"),
+    ("listen", "reasoning_cli/commands/_shared/dashboard.py", "the same"),
     ("tell", "reasoning_cli/sources/files.py", "of a file, Python's own"),
     ("rival", "benchmarks/gateway", "another gateway, measured side by side"),
     ("Rival", "benchmarks/gateway", "the same"),

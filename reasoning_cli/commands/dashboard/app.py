@@ -35,7 +35,7 @@ def dashboard(
 
     The link it prints logs in once, within ten minutes. Only this machine can reach it, unless `--host` says otherwise.
     """
-    from reasoning_cli.commands.dashboard._beside import require_library
+    from reasoning_cli.commands._shared.dashboard import require_library
 
     session = session_of(ctx)
     require_library()

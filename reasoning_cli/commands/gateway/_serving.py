@@ -40,8 +40,8 @@ class Serving:
 
 def run_gateway(session: Session, wanted: Serving) -> None:
     """Open the port, then serve until told to stop. Raises before anything is started when it must not, or cannot."""
+    from reasoning_cli.commands._shared.dashboard import dashboard_beside, refuse_dashboard
     from reasoning_cli.commands.costs.guard import guard_beside
-    from reasoning_cli.commands.dashboard._beside import dashboard_beside, refuse_dashboard
 
     _set_flags(session, wanted)
     session.terminal.goes_on = True
