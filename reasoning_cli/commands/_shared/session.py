@@ -209,8 +209,9 @@ class Session:
 
         if self.in_sandbox or self.settings.get(s.API_KEY) is not None or Deployments(self.store).live():
             return False
-        trained = [*TrainingRuns(self.store).all(), *Loops(self.store).all()]
-        return any(use.provider_url for use in self.uses.values()) or any(who.engine != TOGETHER for who in trained)
+        runs, loops = TrainingRuns(self.store).all(), Loops(self.store).all()
+        engines = {*(run.engine for run in runs), *(loop.engine for loop in loops)}
+        return any(use.provider_url for use in self.uses.values()) or bool(engines - {TOGETHER})
 
     @property
     def models(self) -> dict[str, str]:
