@@ -195,7 +195,7 @@ def test_a_lock_is_taken_from_who_stands_still_and_from_nobody_else(store: Store
             assert mine is not None
 
 
-def test_a_model_that_fails_at_two_gateways_in_turn_is_left_alone_by_both(
+def test_two_gateways_give_a_canary_the_same_people_and_leave_a_model_alone_that_fails_at_them_in_turn(
     address: DatabaseAddress, tmp_path: Path
 ) -> None:
     original, model = Provider(canned.original), Provider(canned.model)
@@ -215,8 +215,16 @@ def test_a_model_that_fails_at_two_gateways_in_turn_is_left_alone_by_both(
         for number in range(2):
             home = tmp_path / f"host-{number}"
             home.mkdir()
-            gateways.append(Program(home, original.url, model.url, environ_of(address, home)))
+            canary = {"REASONING_SHOULD_RESPOND_MODE": "canary", "REASONING_SHOULD_RESPOND_SHARE_PERCENT": "50"}
+            gateways.append(Program(home, original.url, model.url, canary | environ_of(address, home)))
             ends.callback(lambda each=gateways[-1]: each.process.poll() is None and each.kill())
+
+        def of_agents(gateway: Program) -> list[str | None]:
+            """Who answers each of twelve agents, as a canary answers half of them."""
+            asked = (PROMPTS["should_respond"].replace("Nova", f"Nova{number}") for number in range(12))
+            url = f"{gateway.url}{PATHS['chat']}"
+            answers = [httpx.post(url, json=request("chat", prompt), timeout=60) for prompt in asked]
+            return [answer.headers.get("x-reasoning-source") for answer in answers]
 
         def ask(gateway: Program, prompt: str = PROMPTS["planning"]) -> str:
             answer = httpx.post(f"{gateway.url}{PATHS['chat']}", json=request("chat", prompt), timeout=60)
@@ -227,13 +235,16 @@ def test_a_model_that_fails_at_two_gateways_in_turn_is_left_alone_by_both(
             found: str = httpx.get(f"{gateway.url}/stats", timeout=60).json()["slots"]["planning"]["circuit"]
             return found
 
+        assert (met := of_agents(gateways[0])) == of_agents(gateways[1])
+        assert len(set(met)) == 2
+        before = len(model.received)
         assert [ask(gateway) for gateway in gateways] == ["slot", "slot"]
         fails[0] = True
         assert [ask(gateways[turn % 2]) for turn in range(5)] == ["original"] * 5
         until(lambda: [circuit(gateway) for gateway in gateways] == ["open", "open"], "both circuits to open")
-        assert len(model.received) == 7
+        assert len(model.received) == before + 7
         assert [ask(gateway) for gateway in gateways] == ["original", "original"]
-        assert len(model.received) == 7
+        assert len(model.received) == before + 7
 
 
 def test_one_good_answer_between_is_no_row(tmp_path: Path) -> None:
