@@ -92,6 +92,7 @@ HOMES = {
     "brotli": {"gateway"},
     "sqlite3": {"store"},
     "psycopg": {"sources", "store"},
+    "duckdb": {"store"},
     "sqlite_utils": {"store"},
     "rich": {"terminal"},
     "wcwidth": {"terminal"},

@@ -98,8 +98,11 @@ def _on_ray(address: str, jobs: Iterator[ShardJob]) -> Iterator[tuple[ShardJob, 
     try:
         ray.init(address, ignore_reinit_error=True, logging_level="ERROR")
     except Exception as error:
+        # What a server of the cluster says is a traceback, with the reason at its end.
+        first, *rest = str(error).strip().splitlines() or ["no reason is given"]
+        why = f"{first} {rest[-1].strip()}" if rest and first.endswith(":") else first
         raise OutOfReachError(
-            f"the cluster at `{address}` cannot be used: {str(error).strip().splitlines()[0][:300]}",
+            f"the cluster at `{address}` cannot be used: {why[:300]}",
             "see that it runs (`ray status` there) with this version of Python and Ray",
         ) from None
     task = ray.remote(num_cpus=1, max_retries=_TRIES)(_shard_of)
