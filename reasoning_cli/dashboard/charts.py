@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +76,7 @@ def _options(
         "animation": False,
         "aria": {"enabled": False, "decal": {"show": True}},
         "color": list(COLORS),
-        "grid": {"left": 64, "right": 18, "top": 34, "bottom": 46},
+        "grid": {"left": 64, "right": 18, "top": 56 if len(series) > 1 else 34, "bottom": 46},
         "legend": {"show": len(series) > 1, "top": 0},
         "tooltip": {"trigger": "axis"},
         "xAxis": {
@@ -89,11 +90,18 @@ def _options(
         "yAxis": {
             "type": "value",
             "name": unit,
-            "max": highest * 1.1 if limit else None,
+            "max": _above(highest) if limit else None,
+            "nameTextStyle": {"align": "left"},
             "splitLine": {"lineStyle": {"color": _GREY, "opacity": 0.3}},
         },
         "series": drawn,
     }
+
+
+def _above(value: float) -> float:
+    """A round number above a value, for the end of an axis: room for the name of a line that stands at it."""
+    step = 10.0 ** math.floor(math.log10(value or 1.0)) / 2
+    return (math.floor(value / step) + 1) * step
 
 
 def _series(series: Series, number: int) -> dict[str, Any]:
@@ -102,6 +110,7 @@ def _series(series: Series, number: int) -> dict[str, Any]:
         "type": series.kind,
         "data": list(series.values),
         "connectNulls": False,
+        "barMaxWidth": 48,
         "lineStyle": {"type": _DASHES[number % len(_DASHES)], "width": 2},
         "showSymbol": len(series.values) < 40,
     }

@@ -230,7 +230,7 @@ class LiveTable:
                     number = "number" if table.numbers[place] else ""
                     write("th", table.headers[place], number, scope="col", role="columnheader")
                 if any(buttons):
-                    write("th", "do", scope="col", role="columnheader")
+                    write("th", "ACTIONS", scope="col", role="columnheader")
             with box("tbody", role="rowgroup"):
                 for row, line in enumerate(texts):
                     with box("tr", role="row"):

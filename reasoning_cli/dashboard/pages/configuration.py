@@ -18,16 +18,19 @@ _BY_COMMAND = {
     "budget.max_cost_per_hour_usd": ("costs", "set-cap"),
 }
 _KEY = "together.api_key"
+
+
+def _written(value: Any) -> str:
+    """A value as the file has it."""
+    return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 _COLUMNS = (
     Show("name", "SETTING"),
-    Show(
-        "value",
-        "VALUE",
-        text=lambda value: "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value),
-    ),
+    Show("value", "VALUE", text=_written),
     Show("source", "SOURCE"),
     Show("where", "WHERE"),
-    Show("default", "DEFAULT"),
+    Show("default", "DEFAULT", text=_written),
     Show("help", "MEANING"),
     Show("problem", "PROBLEM"),
 )
@@ -54,8 +57,8 @@ class ConfigurationPage:
     def __init__(self, page: Page) -> None:
         self.page, zone = page, page.look.zone
         self.rows: list[Mapping[str, Any]] = []
-        self.sought = Field("find", on_change=self.build)
-        with box("span"):
+        with box("div", "finder"):
+            self.sought = Field("find", on_change=self.build)
             button("Find", self.build)
             if not page.context.read_only:
                 button("Set the Together key …", self.set_key)

@@ -117,7 +117,9 @@ class MoneyPage:
             money(total["cost_cents"]),
             fact="days.total.cost_cents",
             value=total["cost_cents"],
-            more=f"between {money(total['cost_low_cents'])} and {money(total['cost_high_cents'])}",
+            more=f"between {money(total['cost_low_cents'])} and {money(total['cost_high_cents'])}"
+            if total["cost_low_cents"] != total["cost_high_cents"]
+            else "by our ledger",
         )
         limit = budget["limit_cents"]
         self.tiles.show(
