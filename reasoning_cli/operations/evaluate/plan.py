@@ -20,6 +20,7 @@ from reasoning_cli.operations.evaluate.sampling import EvaluateRequest, as_befor
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.evaluate.evaluations import EvaluationRecord, Evaluations
 from reasoning_cli.store.samples.exports import NumberSet
+from reasoning_cli.store.samples.training_log import SampleFilter, Samples
 from reasoning_cli.values import spell_model_type
 
 
@@ -107,7 +108,7 @@ def plan_evaluation(
         chosen = of_log(store, request, candidates) if going is None else as_before(store, going)
     if not chosen.count:
         name, left_out = spell_model_type(request.model_type), chosen.left_out
-        if not left_out and request.dataset is None:
+        if request.dataset is None and not Samples(store).count(SampleFilter((request.model_type,))):
             raise ReasoningError(
                 f"the log holds no decision to evaluate {name} on",
                 "`reasoning data import FILE` takes decisions in; those that pass through the gateway are recorded",
