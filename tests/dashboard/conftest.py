@@ -273,7 +273,11 @@ def picture(page: Page, name: str) -> None:
 
 
 def violations(page: Page) -> list[str]:
-    """What axe-core finds that keeps people out: serious and critical."""
+    """What axe-core finds that keeps people out, serious and critical, once nothing fades in or out any more."""
+    page.wait_for_function(
+        """() => !document.querySelector('[class*="-enter-"], [class*="-leave-"]')
+            && document.getAnimations().every(each => each.playState !== 'running')"""
+    )
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe-core")
     found = axe.Axe().run(page).response["violations"]
     return [
