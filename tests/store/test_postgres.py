@@ -30,6 +30,8 @@ from tests.conftest import Run
 from tests.store.samples.test_training_log import NOON, sample
 from tests.waiting import until
 
+pytestmark = pytest.mark.sqlite  # each test says itself which store is where
+
 EVENT = "INSERT INTO events(at, actor, action, subject, detail) VALUES (1, 'a', 'b', 'c', '{}')"
 
 
