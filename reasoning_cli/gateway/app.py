@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import platform
 import signal
-import socket
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -238,7 +238,7 @@ class Gateway(Context):
             "sandbox": self.book.view.sandbox,
             "profile": self.book.view.profile,
             "instance": self.hop,
-            "host": socket.gethostname(),
+            "host": platform.node(),
             "version": __version__,
             "workers": sum(worker["alive"] for worker in workers),
             **found,

@@ -324,7 +324,13 @@ def test_latencies_are_counted_by_their_seconds_over_all_workers() -> None:
         one.count("planning", "slot", "r", latency_ms)
     other.count("planning", "slot", "r", 100)
     one.add(other.snapshot())
-    record = {**one.record(), "slots": {}, "recording": {"stored": 0, "unreadable": 0, "dropped": 0}}
+    named = {"instance": "i", "host": "h", "version": "v"}
+    record = {
+        **named,
+        **one.record(),
+        "slots": {},
+        "recording": {"stored": 0, "unreadable": 0, "dropped": 0, "spooled": 0},
+    }
     for entry in record["model_types"].values():
         entry["models"] = []
     text = metrics_text(record).decode()

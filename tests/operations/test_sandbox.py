@@ -18,6 +18,7 @@ from reasoning_cli.engines.together.client import TogetherClient
 from reasoning_cli.errors import RemoteError
 from reasoning_cli.operations.sandbox import KEY, find_sandbox, start_sandbox, stop_sandbox
 from reasoning_cli.sandbox.server import SandboxServer
+from tests.forking import for_real
 
 # The server outlives who starts it: that is the point.
 pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
@@ -37,7 +38,7 @@ def servers_of(state: Path) -> list[int]:
 
 
 def test_starts_at_once_share_one_server(state: Path) -> None:
-    with ThreadPoolExecutor(3) as pool:
+    with for_real(), ThreadPoolExecutor(3) as pool:  # a program that is forked bears no command line of its own
         found = list(pool.map(lambda _: start_sandbox(state, Decimal(60)), range(3)))
     assert len({(one.url, one.pid) for one in found}) == 1
     assert servers_of(state) == [found[0].pid], "the slower ones are gone, and do not come up later"

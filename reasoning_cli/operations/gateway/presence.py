@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import socket
+import platform
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -26,7 +26,7 @@ def instance(
     kind: Kind, *, instance_id: str | None = None, pid: int | None = None, every: timedelta = BEAT
 ) -> Instance:
     """This process, or the one `pid` that started it, as others see it."""
-    return Instance(instance_id or uuid4().hex, kind, socket.gethostname(), pid or os.getpid(), __version__, every)
+    return Instance(instance_id or uuid4().hex, kind, platform.node(), pid or os.getpid(), __version__, every)
 
 
 class Presence:

@@ -233,8 +233,10 @@ def _who(part: _Part) -> tuple[dict[str, int], dict[str, int]]:
     """How many decisions of a type each source answered, and how many each agent had to take."""
     sources: Counter[str] = Counter()
     agents: Counter[str] = Counter()
-    groups = part.rows("agent_id, source, count(*), max(seq)", "GROUP BY agent_id, source")
-    for agent, source, count, seq in sorted(groups, key=lambda row: (row[0] or "", row[1])):
+    # An agent may change its name, and is called by the newest; who has no id is known by the name alone.
+    name = "CASE WHEN agent_id IS NULL THEN agent_name END"
+    groups = part.rows(f"agent_id, {name}, source, count(*), max(seq)", f"GROUP BY agent_id, {name}, source")
+    for agent, _, source, count, seq in sorted(groups, key=lambda row: (row[0] or "", row[1] or "", row[2])):
         row = part.store.row("SELECT agent_name FROM samples WHERE seq = ?", (seq,))
         sources[source] += count
         agents[(row[0] if row else None) or agent or "unknown"] += count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -159,11 +160,14 @@ def test_an_archive_does_not_bring_it_back(store: Store, tmp_path: Path) -> None
     folder, count = tmp_path / "archive", Samples(store).count()
     later = NOW + timedelta(days=3650)
     run_archive(store, plan_archive(store, later, 30, folder), later)
+    copy = shutil.copytree(folder, tmp_path / "copy")  # which nobody here knows of
     gone = stored(store)[0]
     assert forget(store, sample_id=gone.id) == 1
     back = unarchive(store, folder, NOW)
+    assert (back.read, back.added, back.forgotten) == (count - 1, 0, 0), "it is gone from there as well"
+    back = unarchive(store, copy, NOW)
     assert (back.read, back.added, back.forgotten) == (count, 0, 1)
-    back = unarchive(store, folder, NOW, include_forgotten=True)
+    back = unarchive(store, copy, NOW, include_forgotten=True)
     assert (back.added, back.forgotten, back.taken_back) == (1, 0, 1)
     assert gone.id in {sample.id for sample in stored(store)}
 
