@@ -118,7 +118,7 @@ def export(
     sources: FromOption = None,
     engine: Annotated[
         str,
-        typer.Option("--engine", metavar="ENGINE", help="Who writes with --from: one at ray://HOST:PORT or local."),
+        typer.Option("--engine", metavar="ENGINE", help="Who writes with --from: ray://HOST:PORT or local."),
     ] = "local",
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Write the summary as JSON.")] = False,
