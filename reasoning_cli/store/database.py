@@ -215,9 +215,9 @@ class Store:
         with hold_file(self.path.with_name(f"{self.path.name}.{what}")) as hold:
             yield hold
 
-    def cut_off(self, what: str) -> bool:
-        """Take the lock from whoever does `what` alone, because it stands still; whether there was anybody. A lock file
-        is not taken from anybody."""
+    def cut_off(self, what: str, name: str | None = None) -> bool:
+        """Take the lock from whoever does `what` alone, because it stands still; with the `name` of a hold from that
+        one, whoever has it by now. Whether there was anybody. A lock file is not taken from anybody."""
         return False
 
     def size_bytes(self) -> int:

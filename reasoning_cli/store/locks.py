@@ -14,9 +14,11 @@ from reasoning_cli.errors import DataError
 
 @dataclass(frozen=True)
 class Hold:
-    """A lock that this process has. Where it hangs on a connection, that may be lost, and the lock with it."""
+    """A lock that this process has. Where it hangs on a connection, that may be lost, and the lock with it; `name` is
+    then that of the connection, and of no other."""
 
     is_held: Callable[[], bool] = lambda: True
+    name: str | None = None
 
 
 @contextmanager

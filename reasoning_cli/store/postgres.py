@@ -16,6 +16,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 from urllib.parse import parse_qsl, urlsplit
+from uuid import uuid4
 
 from reasoning_cli.errors import ConfigurationError, DataError
 from reasoning_cli.redact import bare_address, hide, redact
@@ -260,19 +261,22 @@ class PostgresStore(Store):
             session = self._connect()
         try:
             with self._translated():
-                session.raw.execute(_HOLDING)
+                name = f"reasoning {uuid4().hex}"
+                session.raw.execute(cast(Any, f"{_HOLDING}; SET application_name = '{name}'"))
                 [taken] = session.raw.execute(cast(Any, f"SELECT pg_try_advisory_lock({key})")).fetchone() or (False,)
-            yield Hold(lambda: _is_alive(session)) if taken else None
+            yield Hold(lambda: _is_alive(session), name) if taken else None
         finally:
             session.raw.close()
 
-    def cut_off(self, what: str) -> bool:
+    def cut_off(self, what: str, name: str | None = None) -> bool:
         key = f"hashtextextended({_literal(f'reasoning {self.address.schema} {what}')}, 0)"
         return bool(
             self.number(
-                "SELECT count(*) FROM (SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
-                " AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-                f" AND (classid::bigint << 32 | objid::bigint) = {key}) AS ended"
+                "SELECT count(*) FROM (SELECT pg_terminate_backend(l.pid) FROM pg_locks AS l"
+                " JOIN pg_stat_activity AS a ON a.pid = l.pid WHERE l.locktype = 'advisory'"
+                f"{'' if name is None else f' AND a.application_name = {_literal(name)}'}"
+                " AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                f" AND (l.classid::bigint << 32 | l.objid::bigint) = {key}) AS ended"
             )
         )
 

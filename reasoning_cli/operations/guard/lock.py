@@ -107,6 +107,7 @@ class SharedLock:
         looked_ago = None if self._looked is None else time.monotonic() - self._looked
         return {
             "acts": self._hold is not None,
+            "hold": self._hold.name if self._hold is not None else None,
             "looked_ago": looked_ago,
             "interval": self._interval.total_seconds(),
         }
@@ -143,7 +144,9 @@ def cut_off_who_stands_still(store: Store, missed: int) -> bool:
     acting = [seen for seen in _guards(store) if seen.facts["acts"]]
     if any(not seen.is_gone for seen in acting) or (not acting and missed < _MOST_MISSED):
         return False
-    return store.cut_off(GUARD)
+    # Another that stands by may have done so already, and act: the lock is taken from the one that stands still alone.
+    names = [seen.facts.get("hold") for seen in acting] or [None]
+    return any(store.cut_off(GUARD, name) for name in names)
 
 
 def _guards(store: Store) -> list[InstanceSeen]:
