@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 from reasoning_cli.errors import DataError
@@ -22,8 +23,11 @@ class Hold:
 
 
 @contextmanager
-def hold_file(path: Path) -> Iterator[Hold | None]:
-    """The lock file at `path`, let go of by the kernel when the process dies; None while another process has it."""
+def locked_file(path: Path) -> Iterator[FileIO | None]:
+    """The file at `path`, made where there is none, locked until the block ends; None while another process has it.
+
+    The kernel lets go of the lock when the process dies. Raises DataError where the file cannot be opened.
+    """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -34,4 +38,11 @@ def hold_file(path: Path) -> Iterator[Hold | None]:
         except BlockingIOError:
             yield None
             return
-        yield Hold()
+        yield file
+
+
+@contextmanager
+def hold_file(path: Path) -> Iterator[Hold | None]:
+    """The lock that the file at `path` is; None while another process has it."""
+    with locked_file(path) as file:
+        yield Hold() if file is not None else None

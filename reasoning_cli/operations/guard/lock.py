@@ -15,11 +15,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from reasoning_cli.errors import DataError, ReasoningError
+from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.gateway.presence import Presence, everybody
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.instances import InstanceSeen
-from reasoning_cli.store.locks import Hold
+from reasoning_cli.store.locks import Hold, locked_file
 
 GUARD = "guard"  # what the lock in the database is called
 _MOST_MISSED = 3
@@ -76,20 +76,13 @@ class FileLock:
 @contextlib.contextmanager
 def hold_guard(database: Path) -> Iterator[GuardLock]:
     """Be the guard of this store. Raises ReasoningError when another one is."""
-    path = _path(database)
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise DataError(f"cannot open `{path}`: {error.strerror}", "`reasoning doctor`") from error
-    with os.fdopen(descriptor, "r+b", buffering=0) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with locked_file(_path(database)) as file:
+        if file is None:
             seen = find_guard(database)
             who = f" (process {seen.pid})" if seen else ""
             raise ReasoningError(
                 f"a guard is at work already{who}; two would get in each other's way", "`reasoning doctor` shows it"
-            ) from None
+            )
         yield FileLock(file)
 
 

@@ -7,7 +7,6 @@ store knows each decision by its id.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import sqlite3
@@ -21,6 +20,7 @@ from typing import Any
 import orjson
 
 from reasoning_cli.paths import make_private_dir
+from reasoning_cli.store.locks import hold_file
 from reasoning_cli.store.samples.training_log import Sample
 from reasoning_cli.store.serving.attempts import AttemptRecord
 from reasoning_cli.store.timestamps import from_ms, to_ms
@@ -114,14 +114,8 @@ class Spool:
     @contextlib.contextmanager
     def draining(self) -> Iterator[bool]:
         """Whether it may be emptied now: False while another process does."""
-        path = self.path.with_name(f"{self.path.name}.lock")
-        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            yield True
+        with hold_file(self.path.with_name(f"{self.path.name}.lock")) as hold:
+            yield hold is not None
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
