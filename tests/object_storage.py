@@ -15,10 +15,6 @@ BUCKET = "decisions"
 def object_storage() -> Iterator[Mapping[str, str]]:
     """A bucket, as the variables that lead to it. Skips where moto is not installed."""
     moto = pytest.importorskip("moto.server", reason="S3 is tested by moto's server: `pip install 'moto[server]'`")
-    from werkzeug.serving import WSGIRequestHandler
-
-    # Who sends `Expect: 100-continue`, as pyarrow does, waits a second for each object where nobody answers that.
-    WSGIRequestHandler.protocol_version = "HTTP/1.1"
     server: Any = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     try:
