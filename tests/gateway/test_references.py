@@ -171,6 +171,32 @@ def test_what_is_packed_in_ids_is_unpacked_up_to_a_limit_for_all_of_them(monkeyp
     assert [each["type"] for each in body["input"]] == ["message", "message", "item_reference"]
 
 
+NOT_OURS = b'{"type":"input_file","content":"' + b"x" * 1000 + b'"}'
+
+
+@pytest.mark.parametrize("made_up", [NOT_OURS, NOT_OURS[:-1], b'{"x":"' + b"y" * 20_000 + b'"}'])
+def test_what_holds_no_item_is_unpacked_up_to_that_limit_too(monkeypatch: pytest.MonkeyPatch, made_up: bytes) -> None:
+    """Of one that is never ours each id would else cost as much as all may: a short request, hours of all calls."""
+    monkeypatch.setattr(references, "LONGEST_RESTORED_BYTES", 2 * len(NOT_OURS) + 500)
+    items = [*[made_up] * 3, json.dumps({**SAID, "content": "x" * 600}).encode()]
+    assert restored({"input": [{"type": "item_reference", "id": id_holding(text)} for text in items]}) is None
+
+
+def test_of_very_many_ids_the_first_are_read() -> None:
+    items = [{"type": "item_reference", "id": id_holding(json.dumps(SAID).encode())}] * 20_000
+    body = restored({"input": items})
+    assert body is not None
+    assert [each["type"] for each in body["input"]].count("message") == 8 * 1024
+
+
+def test_no_more_objects_are_made_of_all_ids_than_of_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    item = {**SAID, "content": [[] for _ in range(40)]}
+    monkeypatch.setattr(references, "MOST_OBJECTS", 100)
+    body = restored({"input": [{"type": "item_reference", "id": id_holding(json.dumps(item).encode())}] * 3})
+    assert body is not None
+    assert [each["type"] for each in body["input"]] == ["message", "message", "item_reference"]
+
+
 SCRIPT = r"""
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';

@@ -198,14 +198,17 @@ def objects(value: object) -> list[Json]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
+def begun_in(content: bytes | str) -> int:
+    """How many objects and lists JSON may hold at the most."""
+    if isinstance(content, bytes):
+        return content.count(b"[") + content.count(b"{")
+    return content.count("[") + content.count("{")
+
+
 def json_of(content: bytes | str) -> Any:
     """JSON of others, of no more objects and lists than any of them has need of: while more are made, and looked at by
     the garbage collector, all calls wait. Raises ValueError."""
-    if isinstance(content, bytes):
-        begun = content.count(b"[") + content.count(b"{")
-    else:
-        begun = content.count("[") + content.count("{")
-    if begun > MOST_OBJECTS:
+    if begun_in(content) > MOST_OBJECTS:
         raise ValueError("too many objects")
     return orjson.loads(content)
 

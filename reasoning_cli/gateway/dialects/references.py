@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
 
 import orjson
 
-from reasoning_cli.gateway.dialects.forms import Json, json_of, new_id, objects
+from reasoning_cli.gateway.dialects.forms import MOST_OBJECTS, Json, begun_in, json_of, new_id, objects
 
 _MARK = "_own_"
 _RANDOM = 32  # as many digits as of any other id: two answers may say the same
 _KINDS = ("message", "function_call", "custom_tool_call")
-# What all items that one request names may come to: an id is short, and what is packed in it need not be.
+# What the ids of one request may unpack to, items of ours or not: an id is short, and what is packed in it need not be.
 LONGEST_RESTORED_BYTES = 8 * 1024 * 1024
+_LEAST_BYTES = 1024  # that an id counts for: to begin with one takes as long
+
+
+@dataclass(slots=True)
+class _Room:
+    """What is left for the ids of one request: anybody can make some up, and all calls wait while one is read."""
+
+    bytes: int
+    objects: int
 
 
 def with_id(item: Json, prefix: str, *, may_be_named: bool) -> Json:
@@ -35,32 +45,32 @@ def restored(body: Json) -> Json | None:
     if not any(_MARK in str(item.get("id", "")) for item in objects(given)):
         return None
     assert isinstance(given, list)
-    left = LONGEST_RESTORED_BYTES
+    room = _Room(LONGEST_RESTORED_BYTES, MOST_OBJECTS)
     items, changed = [], False
     for item in given:
-        held = _held(item.get("id"), left) if isinstance(item, dict) else None
-        if held is None:
+        named = _held(item.get("id"), room) if isinstance(item, dict) else None
+        if named is None:
             items.append(item)
             continue
         changed = True
-        named, size = held
-        left -= size
         is_named = item.get("type") == "item_reference"
         items.append(named if is_named else {name: value for name, value in item.items() if name != "id"})
     return {**body, "input": items} if changed else None
 
 
-def _held(id_: object, longest: int) -> tuple[Json, int] | None:
-    """The item that an id holds, and of how many bytes; None where it is another id."""
+def _held(id_: object, room: _Room) -> Json | None:
+    """The item that an id holds; None where it is another id, or nothing is left for it. What was unpacked is taken off
+    what is left, whatever it was."""
     before, mark, rest = str(id_).partition(_MARK)
-    if not mark or not before.isalpha():
+    if not mark or not before.isalpha() or room.bytes <= 0:
         return None
     packed = rest[_RANDOM + 1 :]
     unpacking = zlib.decompressobj()
     try:
-        # At the most one byte more than may be: 0 would be no limit.
-        text = unpacking.decompress(urlsafe_b64decode(packed + "=" * (-len(packed) % 4)), longest + 1)
-        item = json_of(text) if unpacking.eof and len(text) <= longest else None
+        text = unpacking.decompress(urlsafe_b64decode(packed + "=" * (-len(packed) % 4)), room.bytes)
+        room.bytes -= max(len(text), _LEAST_BYTES)
+        room.objects -= begun_in(text)
+        item = json_of(text) if unpacking.eof and room.objects >= 0 else None
     except (ValueError, zlib.error):
         return None
-    return (item, len(text)) if isinstance(item, dict) and item.get("type") in _KINDS else None
+    return item if isinstance(item, dict) and item.get("type") in _KINDS else None
