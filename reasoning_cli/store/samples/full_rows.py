@@ -21,6 +21,9 @@ WholeRow = dict[str, Value]
 # The columns of a sample that may be long.
 _LONG = ("system", "prompt", "output", "corrected", "conversation", "metadata")
 
+# A number beyond is nobody's: behind the highest that a database can hold there is none for the next row.
+_MOST_NUMBER = 1 << 53
+
 # Columns that name another row of their own table by its number.
 _OWN = {"labels": ("undoes",)}
 
@@ -119,11 +122,11 @@ class WholeRows:
 
     def _numbers(self, rows: Sequence[Mapping[str, Value]]) -> Iterator[tuple[str, str, int]]:
         """The highest number that rows bring along, by table and column."""
-        yield "samples", "seq", max((seq for row in rows if isinstance(seq := row["seq"], int)), default=0)
+        yield "samples", "seq", _highest(row["seq"] for row in rows)
         for child in self._children:
             texts = [text for row in rows if isinstance(text := row.get(child.table), str)]
             brought = [item[child.key] for text in texts for item in json.loads(text)]
-            yield child.table, child.key, max((key for key in brought if isinstance(key, int)), default=0)
+            yield child.table, child.key, _highest(brought)
 
     def drop(self, sample_id: str) -> None:
         """Delete a sample with what hangs on it."""
@@ -182,6 +185,15 @@ class WholeRows:
                 row[name] = renamed.get(row.get(name), row.get(name))
             added = connection.execute(_insert(child.table, row), row)
             renamed[number] = row.get(child.key) or added.lastrowid
+
+
+def _highest(numbers: Iterable[Value]) -> int:
+    """The highest of the numbers of rows. Raises ValueError for one that no row here can have."""
+    known = [number for number in numbers if isinstance(number, int)]
+    for number in known:
+        if not 0 < number <= _MOST_NUMBER:
+            raise ValueError(f"no row here has the number {number}")
+    return max(known, default=0)
 
 
 def hash_of(row: Mapping[str, Value]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -197,12 +198,34 @@ def test_a_partition_that_is_torn_or_edited_is_refused_by_its_name(store: Store,
         assert everything(store) == before
     assert unarchive(store, folder, NOW).added == 9
     index = folder / "index.json"
-    for change in (("planning", "else"), ('"rows": 3', '"rows": 4'), ("type=", "../type="), ("{", "")):
-        text = index.read_text()
+    text = index.read_text()
+    changes = [("planning", "else"), ('"rows": 3', '"rows": 4'), ("type=", "../type="), ("{", "")]
+    changes += [("2026-08-14", day) for day in ("9999-12-31", "20260814", "2026-08-14/10:00", "2026-08-14T00:00+05:00")]
+    for change in changes:
         index.write_text(text.replace(*change))
         with pytest.raises(DataError, match=r"the index of the archive in .* is damaged"):
             unarchive(store, folder, NOW)
         index.write_text(text)
+
+
+def test_an_index_with_a_name_that_is_no_text_is_damaged(store: Store, tmp_path: Path) -> None:
+    run(store, tmp_path / "archive")
+    index = tmp_path / "archive" / "index.json"
+    found = json.loads(index.read_text())
+    for name in ("path", "day", "sha256"):
+        partition = {**found["partitions"][0], name: 5}
+        index.write_text(json.dumps({**found, "partitions": [partition, *found["partitions"][1:]]}))
+        with pytest.raises(DataError, match=r"the index of the archive in .* is damaged"):
+            unarchive(store, tmp_path / "archive", NOW)
+
+
+@pytest.mark.parametrize("column", ["id", "metadata", "seq"])
+def test_a_file_without_what_tells_a_sample_is_refused(store: Store, tmp_path: Path, column: str) -> None:
+    run(store, tmp_path / "archive")
+    table = parquet.read_table(files(tmp_path / "archive")[0], partitioning=None)
+    write(tmp_path / "2026-01.parquet", table.drop_columns([column]))
+    with pytest.raises(DataError, match=f"cannot be read as an archive: there is no column `{column}`"):
+        unarchive(store, tmp_path / "2026-01.parquet", NOW)
 
 
 def test_a_run_that_is_cut_off_leaves_what_is_whole_and_goes_on(
@@ -422,6 +445,10 @@ def test_a_file_written_in_other_ways_than_ours_is_refused(store: Store, tmp_pat
         ("labels", '[{"number": 1, "by) SELECT 1, 1, 1, hex(value) FROM about --": 1}]'),
         ("labels", "[" * 100_000 + "]" * 100_000),
         ("labels", '[{"number": 99999999999999999999, "at": 1, "by": "x"}]'),
+        # Behind these there is no number for the next label, or the next decision.
+        ("labels", '[{"number": 9223372036854775806, "at": 1, "by": "x"}]'),
+        ("seq", 2**63 - 2),
+        ("seq", -5),
         ("labels", '[{"number": 1, "at": [1], "by": {"a": 1}}]'),
         ("labels", "5"),
         ("labels", "no JSON"),

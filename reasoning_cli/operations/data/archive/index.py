@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
@@ -94,7 +94,7 @@ def read_index(place: Place, realm: str) -> Index | None:
         index = Index(str(found["realm"]), str(found["log"]), {**found["columns"]}, files)
         if found["rows"] != index.rows or len({file.path for file in files}) != len(files):
             raise ValueError("its rows do not add up")
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
         raise DataError(
             f"the index of the archive in `{place.address}` is damaged: {error}",
             f"put `{INDEX}` back from a copy; the partitions beside it are as they were",
@@ -162,7 +162,11 @@ def _file(record: dict[str, Any]) -> PartitionFile:
     numbers = (file.rows, file.size_bytes, file.oldest, file.newest)
     if file.model_type not in MODEL_TYPES or not all(type(number) is int for number in numbers) or file.rows < 1:
         raise ValueError(f"`{file.path}` is described in a way nobody here knows")
+    if not all(isinstance(text, str) for text in (file.path, file.day, file.sha256)):
+        raise ValueError("a partition has a name, a day or a hash that is no text")
     if file.path.startswith("/") or ".." in file.path.split("/") or file.oldest > file.newest:
         raise ValueError(f"`{file.path}` cannot be the name of a partition")
+    if date.fromisoformat(file.day).isoformat() != file.day:
+        raise ValueError(f"`{file.day}` is not spelt as a day")
     day_bounds(file.day)
     return file
