@@ -78,10 +78,18 @@ class Pace:
         seconds = time.monotonic() - self._began
         parts = [f"{done:,} of {total:,} {noun}" if total else f"{done:,} {noun}"]
         if done and seconds >= 1:
-            parts.append(f"{done / seconds:,.0f} a second")
+            parts.append(_rate(done / seconds))
             if total and total > done:
                 parts.append(f"{duration(timedelta(seconds=seconds / done * (total - done)))} to go")
         return ", ".join(parts)
+
+
+def _rate(each_second: float) -> str:
+    """Of the shortest unit of time in which at least two are done."""
+    for seconds, unit in ((1, "a second"), (60, "a minute")):
+        if each_second * seconds >= 2:
+            return f"{each_second * seconds:,.0f} {unit}"
+    return f"{each_second * 3600:,.0f} an hour"
 
 
 def picture(terminal: Terminal, heading: str, table: list[str], below: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from reasoning_cli.terminal.console import Terminal
-from reasoning_cli.terminal.progress import picture, waiting, watching
+from reasoning_cli.terminal.progress import Pace, picture, waiting, watching
 from tests.terminal.conftest import Piped, Screen
 
 MakePiped = Callable[..., Piped]
@@ -96,3 +96,22 @@ def test_of_a_look_taller_than_the_screen_the_money_stays(rows: int, first: str,
     assert lines[0] == "now"
     assert lines[1].startswith(first)
     assert len(lines) == rows + 3
+
+
+@pytest.mark.parametrize(
+    ("done", "seconds", "says"),
+    [
+        (0, 30, "0 of 7,000 answers"),
+        (6000, 2, "6,000 of 7,000 answers, 3,000 a second, 0 s to go"),
+        (180, 60, "180 of 7,000 answers, 3 a second, "),
+        (12, 60, "12 of 7,000 answers, 12 a minute, "),
+        (1, 120, "1 of 7,000 answers, 30 an hour, "),
+    ],
+)
+def test_a_pace_is_a_number_that_says_something(
+    done: int, seconds: float, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pace = Pace()
+    begun = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: begun + seconds)
+    assert pace.of(done, 7000, "answers").startswith(says)

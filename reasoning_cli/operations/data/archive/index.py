@@ -163,7 +163,7 @@ def _file(record: dict[str, Any]) -> PartitionFile:
     if file.model_type not in MODEL_TYPES or not all(type(number) is int for number in numbers) or file.rows < 1:
         raise ValueError(f"`{file.path}` is described in a way nobody here knows")
     if not all(isinstance(text, str) for text in (file.path, file.day, file.sha256)):
-        raise ValueError("a partition has a name, a day or a hash that is no text")
+        raise ValueError("the name, the day or the hash of a partition is not a text")
     if file.path.startswith("/") or ".." in file.path.split("/") or file.oldest > file.newest:
         raise ValueError(f"`{file.path}` cannot be the name of a partition")
     if date.fromisoformat(file.day).isoformat() != file.day:
