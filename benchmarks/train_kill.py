@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.kill_every_call import database
 from tests.operations.killing import MOMENTS
 from tests.train.killing import COMMANDS, Command, Killing
 
@@ -25,21 +26,23 @@ def main() -> int:
     parser.add_argument("commands", nargs="*", metavar="COMMAND", help=", ".join(names))
     parser.add_argument("--moments", nargs="+", choices=MOMENTS, default=MOMENTS)
     parser.add_argument("--every", type=int, default=1, metavar="N", help="of what only asks, each Nth request")
+    parser.add_argument("--store", choices=("sqlite", "postgresql"), default="sqlite")
     chosen = parser.parse_args()
     if unknown := set(chosen.commands) - set(names):
         parser.error(f"no such command: {', '.join(unknown)}")
     print(FORM.format("COMMAND", "CALLS", "RUNS", "KILLED", "WRONG"), flush=True)
     wrong = 0
-    for command in COMMANDS:
-        if command.name in (chosen.commands or names):
-            wrong += kill_everywhere(command, chosen.moments, chosen.every)
+    with database(chosen.store) as url:
+        for command in COMMANDS:
+            if command.name in (chosen.commands or names):
+                wrong += kill_everywhere(command, chosen.moments, chosen.every, url)
     return 1 if wrong else 0
 
 
-def kill_everywhere(command: Command, moments: tuple[str, ...], every: int = 1) -> int:
+def kill_everywhere(command: Command, moments: tuple[str, ...], every: int = 1, url: str | None = None) -> int:
     """The number of kills after which something was wrong."""
     with tempfile.TemporaryDirectory() as folder:
-        killing = Killing(Path(folder), command)
+        killing = Killing(Path(folder), command, url)
         calls = killing.calls()
         chosen = [call for call in calls if call.writes or call.number % every == 0]
         verdicts = [killing.kill(call, moment) for call in chosen for moment in moments]

@@ -162,10 +162,7 @@ class Killing:
     @contextmanager
     def _copy(self, name: str) -> Iterator[tuple[Path, Service]]:
         home = self._folder / name
-        shutil.copytree(self._begin, home)
-        if self._url is not None:
-            with open_store(place_of(self._begin, self._url)) as begin, open_store(place_of(home, self._url)) as store:
-                transfer(begin, store)
+        copy_home(self._begin, home, self._url)
         try:
             with world_in(home, self._url) as world:
                 yield home, world
@@ -261,6 +258,14 @@ def place_of(home: Path, url: str | None) -> Path | DatabaseAddress:
     if url is None:
         return path
     return DatabaseAddress(url, f"home_{blake2b(str(home).encode(), digest_size=8).hexdigest()}", path)
+
+
+def copy_home(begin: Path, home: Path, url: str | None) -> None:
+    """A home with all that is in another, its store too where that is a schema of the database."""
+    shutil.copytree(begin, home)
+    if url is not None:
+        with open_store(place_of(begin, url)) as source, open_store(place_of(home, url)) as store:
+            transfer(source, store)
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from tests.engines.together.service import MODELS, Service
 from tests.operations.killing import (
     LOCAL_SECONDS,
     Call,
+    copy_home,
     run_until_held,
     standing_still,
     type_in,
@@ -78,12 +79,13 @@ class Verdict:
 class Killing:
     """A command, the world it begins in (made once, in `folder`), and that world after each kill."""
 
-    def __init__(self, folder: Path, command: Command) -> None:
+    def __init__(self, folder: Path, command: Command, url: str | None = None) -> None:
+        """With a `url` each world has a schema of that database in the place of a file."""
         self.command = command
-        self._folder = folder
+        self._folder, self._url = folder, url
         self._calls: list[Call] = []
         begin = folder / "begin"
-        with world_in(begin) as world:
+        with world_in(begin, url) as world:
             world.behave(provisioning_seconds=5, scaling_seconds=5, stopping_seconds=5)
             world.behave(file_check_seconds=2, queue_seconds=2, training_seconds=6, saving_seconds=2)
             log = begin / "log.jsonl"
@@ -148,9 +150,9 @@ class Killing:
     @contextmanager
     def _copy(self, name: str) -> Iterator[tuple[Path, Service]]:
         home = self._folder / name
-        shutil.copytree(self._folder / "begin", home)
+        copy_home(self._folder / "begin", home, self._url)
         try:
-            with world_in(home) as world, _traffic(home) if self.command.traffic else nullcontext():
+            with world_in(home, self._url) as world, _traffic(world) if self.command.traffic else nullcontext():
                 yield home, world
         finally:
             shutil.rmtree(home)
@@ -253,12 +255,12 @@ def _model(world: Service) -> str:
 
 
 @contextmanager
-def _traffic(home: Path) -> Iterator[None]:
+def _traffic(world: Service) -> Iterator[None]:
     """An agent that goes on getting answers of what was trained last, as the gateway writes them down."""
     ended = threading.Event()
 
     def decide() -> None:
-        with open_store(home / "reasoning.db") as store:
+        with open_store(world.store.place) as store:
             run = TrainingRuns(store).latest("should_respond")
             name = run.model_name if run is not None else ""
             (key,) = [one.key for one in Deployments(store).live() if one.model_name == name]
