@@ -411,10 +411,12 @@ def test_in_the_sandbox_the_sandbox_is_looked_at(process: Run, home: Path) -> No
     assert not (home / "sandbox").exists()
 
 
+@pytest.mark.both_engines
 @pytest.mark.parametrize(("labelled", "copied", "status"), [(49, False, None), (50, False, "warn"), (50, True, "ok")])
 def test_labels_without_a_copy_are_told(
-    reasoning: Run, home: Path, tmp_path: Path, labelled: int, copied: bool, status: str | None
+    reasoning: Run, home: Path, tmp_path: Path, store_engine: str, labelled: int, copied: bool, status: str | None
 ) -> None:
+    """But of a server nobody here sees how it is backed up, nor the disks of its other hosts."""
     home.mkdir()
     made = Sample("", datetime.now(UTC), "planning", "m", "original", "test", "p", "o", label="good")
     with open_store(home / "reasoning.db") as store:
@@ -422,7 +424,13 @@ def test_labels_without_a_copy_are_told(
     if copied:
         assert reasoning("data", "backup", tmp_path / "copy.db").exit_code == 0
     _, found = checks(reasoning, "--offline")
+    if store_engine == "postgresql" and status is not None:
+        status = "ok"
     assert [check["status"] for check in found.get("backup", [])] == ([status] if status else [])
+    if copied:
+        (tmp_path / "copy.db").unlink()
+        [check] = checks(reasoning, "--offline")[1]["backup"]
+        assert check["status"] == ("ok" if store_engine == "postgresql" else "warn"), check
 
 
 def test_what_others_put_into_the_database_is_a_failure_with_the_words_that_end_it(reasoning: Run, file: Path) -> None:

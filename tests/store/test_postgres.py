@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -29,6 +30,8 @@ from reasoning_cli.values import DatabaseAddress
 from tests.conftest import Run
 from tests.store.samples.test_training_log import NOON, sample
 from tests.waiting import until
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.sqlite  # each test says itself which store is where
 
@@ -256,16 +259,26 @@ def test_an_option_for_one_call_counts_before_a_setting(
 def test_what_only_a_file_can_is_refused_with_what_to_use_instead(
     address: DatabaseAddress, reasoning: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What the guide says is refused, and nothing else of what asks for a file."""
     with open_store(address) as store:
         Samples(store).insert_many([sample(1)])
     on_address(address, monkeypatch)
     assert reasoning("data", "backup", "copy.db").exit_code == 0
-    restored = reasoning("data", "restore", "copy.db", "--yes")
-    assert (restored.exit_code, "reasoning store copy copy.db postgresql://" in restored.stderr) == (2, True)
-    vacuumed = reasoning("data", "vacuum")
-    assert (vacuumed.exit_code, "VACUUM (FULL, ANALYZE)" in vacuumed.stderr) == (2, True)
-    printed = reasoning("costs", "guard", "--print-systemd")
-    assert (printed.exit_code, "config set store.url" in printed.stderr) == (2, True)
+    said = {
+        "data restore FILE": "reasoning store copy copy.db postgresql://",
+        "data vacuum": "VACUUM (FULL, ANALYZE)",
+        "costs guard --print-systemd": "config set store.url",
+        "costs guard --print-cron": "config set store.url",
+        "gateway serve --print-systemd": "config set store.url",
+    }
+    guide = (ROOT / "docs" / "guides" / "postgresql.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.+`) \| refused", guide, re.MULTILINE)
+    assert [command for row in rows for command in re.findall("`(.+?)`", row)] == list(said)
+    for command, hint in said.items():
+        done = reasoning(*command.replace("FILE", "copy.db").split())
+        assert (done.exit_code, hint in done.stderr) == (2, True), (command, done.stderr)
+    program = [path.read_text(encoding="utf-8") for path in (ROOT / "reasoning_cli").rglob("*.py")]
+    assert sum(text.count("= require_file(") for text in program) == 2, "what else wants a file is in the guide, too"
     monkeypatch.delenv("REASONING_STORE_URL")
     assert json.loads(reasoning("--db", "copy.db", "data", "stats", "--json").stdout)["total"] == 1
 

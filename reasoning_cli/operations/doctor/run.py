@@ -147,7 +147,7 @@ def _database(settings: Settings, existing: ExistingStore, now: datetime) -> Ite
             why = f"{said}, but can only be read: {unwritable.message}"
             fix = "reasoning config set store.path FILE" if in_file else unwritable.hint
             yield fail("database", why, fix, unwritable.exit_code)
-        yield from _copies(copied, labelled, now)
+        yield from _copies(copied, labelled, now, in_file=in_file)
         yield from map(_training, runs)
         yield from forms
         yield from heads
@@ -180,18 +180,23 @@ def _training(run: TrainingRun) -> Check:
     return ok("training", f"{what} goes on ({run.job_status or run.stage}): `reasoning train status`")
 
 
-def _copies(copied: BackupSeen | None, labelled: int, now: datetime) -> Iterator[Check]:
-    """Labels are people's work, and nothing brings them back: whether there is a copy of them."""
+def _copies(copied: BackupSeen | None, labelled: int, now: datetime, *, in_file: bool) -> Iterator[Check]:
+    """Labels are people's work, and nothing brings them back: whether there is a copy of them. A server may be copied
+    by its own means, and its hosts have a disk each: what is not seen here is not missing."""
     fix = "reasoning data backup FILE"
     if copied is None:
-        if labelled >= _WORTH_A_COPY:
+        if labelled >= _WORTH_A_COPY and in_file:
             yield warn("backup", f"{labelled:,} samples are labelled, and there is no copy of them", fix)
+        elif labelled >= _WORTH_A_COPY:
+            yield ok("backup", f"{labelled:,} samples are labelled; whether the server is backed up is not seen here")
         return
     days = (now - copied.at).days
     text = f"last copy {days} d ago: {copied.path}"
     if not Path(copied.path).is_file():
-        yield warn("backup", f"{text}, which is not there any more", fix)
-        return
+        if in_file:
+            yield warn("backup", f"{text}, which is not there any more", fix)
+            return
+        text += ", which is not on this host"
     yield warn("backup", text, fix) if labelled >= _WORTH_A_COPY and days > _OLD_COPY_DAYS else ok("backup", text)
 
 
