@@ -16,7 +16,6 @@ from reasoning_cli import settings as s
 from reasoning_cli.addresses import is_loopback
 from reasoning_cli.gateway.circuit import IN_A_ROW
 from reasoning_cli.gateway.last_seen import LastSeen
-from reasoning_cli.gateway.model_client import NO_FAULT
 from reasoning_cli.gateway.slot_cache import Book, View
 from reasoning_cli.gateway.waking import Notify
 from reasoning_cli.operations.deploy.heads import in_line
@@ -30,6 +29,7 @@ from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.deploy.meter_readings import Ledger
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.rewrite import log_salt
+from reasoning_cli.store.serving.attempts import NO_FAULT
 from reasoning_cli.store.serving.failures import AskedModel, failed_in_a_row
 from reasoning_cli.store.serving.spool import Recording, Spool, spool_of
 from reasoning_cli.values import IMPATIENT, DatabaseAddress, with_patience

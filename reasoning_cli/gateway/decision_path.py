@@ -19,8 +19,9 @@ from reasoning_cli.gateway.circuit import OPEN, Circuit
 from reasoning_cli.gateway.dialects.forms import Asked, Dialect, Json, Reply, Untranslatable
 from reasoning_cli.gateway.head import Use, judge, may_judge
 from reasoning_cli.gateway.log.capture import GATEWAY, Decision, place_of
-from reasoning_cli.gateway.model_client import FULL, NO_FAULT, NOT_RUNNING, Attempt, ask
+from reasoning_cli.gateway.model_client import FULL, NOT_RUNNING, Attempt, ask
 from reasoning_cli.gateway.routing import Route, route
+from reasoning_cli.store.serving.attempts import NO_FAULT
 
 if TYPE_CHECKING:
     from reasoning_cli.gateway.context import Context

@@ -15,10 +15,11 @@ from reasoning_cli.engines.head.features import named_in
 from reasoning_cli.engines.head.model import Verdict
 from reasoning_cli.engines.head.moment import Moment, moment_of
 from reasoning_cli.gateway.dialects.forms import Asked, Reply
-from reasoning_cli.gateway.model_client import UNSURE, Attempt
+from reasoning_cli.gateway.model_client import Attempt
 from reasoning_cli.gateway.routing import in_share
 from reasoning_cli.operations.data.head_facts import facts_from
 from reasoning_cli.operations.deploy.slots import HeadSlot
+from reasoning_cli.store.serving.attempts import UNSURE
 from reasoning_cli.values import Mode
 
 # A room that somebody filled with a book is read by nobody while others wait.

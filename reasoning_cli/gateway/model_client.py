@@ -50,14 +50,12 @@ from reasoning_cli.gateway.http.upstream import CutOff, Unreachable, UpstreamErr
 from reasoning_cli.gateway.routing import Route
 from reasoning_cli.operations.deploy.own_server import OwnServer, is_another_model
 from reasoning_cli.operations.deploy.slots import SlotNow
+from reasoning_cli.store.serving.attempts import NO_PROBABILITIES, UNSURE
 from reasoning_cli.values import PromptForm
 
 _log = logging.getLogger(__name__)
-UNSURE = "not confident enough"
 OTHER_MODEL = "answered as another model"
-NO_PROBABILITIES = "tells no probabilities to be confident by"
 # Together's word for a deployment that is stopped; its ledger here may not know yet.
-NO_FAULT = (UNSURE, NO_PROBABILITIES)  # a model that doubts itself is not broken
 NOT_RUNNING = "refused: dedicated_endpoint_not_running"
 _LONGEST_ANSWER_BYTES = 2 * 1024 * 1024
 _LONGEST_STREAM_BYTES = 16 * 1024 * 1024  # each token in an event of its own

@@ -163,10 +163,15 @@ def _lines(terminal: Terminal, found: LiveComparison, now: datetime) -> list[str
         columns.append(Column(header, itemgetter(place), header, kind=Kind.NUMBER, priority=1 if place < 4 else 4))
     table = terminal.table_lines(Listing(columns, rows, id=itemgetter(0)))
     beside = f" Asked the same, both agreed in {found.same:,} of {found.both:,}." if found.both else ""
+    left = "".join(
+        f" {side.name} left {figures.unsure:,} more to who is asked after it, not confident enough."
+        for side, figures in ((found.candidate, found.figures), (found.other, found.figures_of_other))
+        if figures.unsure
+    )
     percent = f"{found.alpha * 100:g}"
     foot = (
         f"Each answer is wrong in {percent} % of such comparisons at the most, however often one looks."
-        f" {found.decisions_per_day:,} decisions came in the last day.{beside}"
+        f" {found.decisions_per_day:,} decisions came in the last day.{left}{beside}"
     )
     return [*lines, "", *table, "", *textwrap.wrap(foot, width)]
 
@@ -247,6 +252,7 @@ def _figures(side: Side, figures: Figures) -> dict[str, object]:
     return {
         "name": side.name,
         "asked": figures.asked,
+        "unsure": figures.unsure,
         "valid": figures.valid,
         "compared_with_original": figures.compared,
         "alike": figures.agreed,

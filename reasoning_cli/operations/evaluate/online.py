@@ -19,6 +19,7 @@ from reasoning_cli.operations.statistics.sequential import Finding, Verdict, aga
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.deploy.rollouts import Replacements
+from reasoning_cli.store.serving.attempts import NO_FAULT
 from reasoning_cli.store.serving.online_answers import LiveAnswer, decisions_since, labels_of_original, live_answers
 from reasoning_cli.values import MIN_PRICED_DECISIONS, spell_model_type
 
@@ -49,9 +50,11 @@ class Side:
 @dataclass
 class Figures:
     """What was counted of one side. `alike` of `compared` decisions it decided as the original; `good` of `labelled`
-    answers of it that agents got. Milliseconds."""
+    answers of it that agents got. `unsure` counts the decisions that it left to who is asked after it, which are in no
+    other figure. Milliseconds."""
 
     asked: int = 0
+    unsure: int = 0
     valid: int = 0
     agreed: int = 0
     compared: int = 0
@@ -289,6 +292,9 @@ def _count(answers: Iterable[LiveAnswer], model_type: str, candidate: Side, othe
         if not mine and not (other.keys and _is_of(answer, other)):
             continue
         figures = counts.candidate if mine else counts.other
+        if answer.failure in NO_FAULT:
+            figures.unsure += 1
+            continue
         _add(figures, answer)
         if mine:
             _note_trials(counts, answer)

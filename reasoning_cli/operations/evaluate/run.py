@@ -35,6 +35,7 @@ from reasoning_cli.operations.evaluate.report import build_report, report_record
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.evaluate.evaluations import AnswerRecord, EvaluationRecord, Evaluations
 from reasoning_cli.store.evaluate.reader import AskedRow, EvaluationRows
+from reasoning_cli.store.serving.attempts import UNSURE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -345,7 +346,7 @@ def _of_head(question: _Question) -> _Reply:
     started = time.perf_counter()
     verdict = None if row is None else verdict_on(head, row)
     if verdict is None or verdict.label is None:
-        return _Reply(failure="not confident enough")
+        return _Reply(failure=UNSURE)
     answer = ShouldRespondAnswer(agent_name(question.prompt) or "", verdict.reason, verdict.label)
     return _Reply(render_answer(answer), None, round((time.perf_counter() - started) * 1000), 0, 0)
 

@@ -10,13 +10,12 @@ from math import log
 from reasoning_cli.operations.evaluate.gate_rules import Gate
 from reasoning_cli.operations.statistics.sequential import Finding, Verdict, against_floor, log_evidence
 from reasoning_cli.store.promote.promotions import Promotion
+from reasoning_cli.store.serving.attempts import NO_FAULT
 from reasoning_cli.store.serving.online_answers import LiveAnswer
 
 # What the gateway's circuit breaker calls broken; of a model whose answers are valid as often as they must be it is
 # one chance in three million.
 BROKEN_IN_A_ROW = 5
-# A model that doubts itself is not broken: the original answers, as the operator wanted it.
-_NO_FAULT = ("not confident enough", "tells no probabilities to be confident by")
 _MOST_DECISIONS = 5_000
 
 
@@ -72,7 +71,7 @@ def alpha_of_step(gate: Gate, steps: int) -> float:
 def watch(answers: Iterable[LiveAnswer], key: str | None, gate: Gate, steps: int) -> Watched:
     """Judge what a deployment was asked since its step began; with None, what has no deployment."""
     own = sorted((answer for answer in answers if answer.deployment_key == key), key=lambda answer: answer.at)
-    own = [answer for answer in own if answer.failure not in _NO_FAULT]
+    own = [answer for answer in own if answer.failure not in NO_FAULT]
     good = sum(answer.failure is None for answer in own)
     compared = [answer for answer in own if answer.agrees is not None]
     in_a_row = 0

@@ -9,6 +9,12 @@ from datetime import datetime
 from reasoning_cli.store.database import Store, Value
 from reasoning_cli.store.timestamps import from_ms, to_ms
 
+# Failures of a model that doubts itself. Who is asked after it answers, as the operator wanted it: that is no fault,
+# and no answer either.
+UNSURE = "not confident enough"
+NO_PROBABILITIES = "tells no probabilities to be confident by"
+NO_FAULT = (UNSURE, NO_PROBABILITIES)
+
 
 @dataclass(frozen=True)
 class AttemptRecord:

@@ -12,7 +12,7 @@ import pytest
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.samples.labels import Labelling, Labels
 from reasoning_cli.store.samples.training_log import Sample, Samples
-from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
+from reasoning_cli.store.serving.attempts import NO_PROBABILITIES, UNSURE, AttemptRecord, Attempts
 from tests.conftest import Run
 from tests.engines.together.service import MODELS, Service
 from tests.gateway import canned
@@ -186,3 +186,21 @@ def test_history_knows_who_answered_and_how_often(still: Service, log: Log, reas
     assert (one["model"], one["decisions"], one["state"]) == (MODELS["should_respond"], 7, "in the slot")
     assert "in the slot" in reasoning("train", "history").stdout
     assert reasoning("train", "history", "-q").stdout == f"{log.key}\n"
+
+
+def test_what_it_left_to_others_is_neither_an_answer_nor_a_fault(log: Log, reasoning: Run) -> None:
+    """A head in shadow abstains from half: the gate must not refuse for that what `gateway stats` finds to agree."""
+    for number in range(400):
+        sample = log.decide(label="good" if number < 30 else None)
+        sure = number % 2 == 0
+        log.beside(sample, agrees=True if sure else None, failure=None if sure else UNSURE)
+    for _ in range(40):
+        log.beside(log.decide(), agrees=None, failure=NO_PROBABILITIES)
+    found = compare(reasoning)
+    asked = {question["question"]: (question["verdict"], question["decisions"]) for question in found["questions"]}
+    assert asked == {"agreement": ("better", 200), "valid": ("better", 200), "right": ("undecided", 15)}
+    figures, original = found["models"]
+    assert (figures["asked"], figures["valid"], figures["alike"], figures["unsure"]) == (200, 200, 200, 240)
+    assert (original["asked"], original["unsure"]) == (200, 0)
+    said = " ".join(reasoning("train", "compare", "should-respond").stdout.split())
+    assert "left 240 more to who is asked after it, not confident enough." in said
