@@ -82,45 +82,82 @@ def test_a_store_in_a_file_loads_nothing_of_a_database_server() -> None:
     assert not [name for name in modules if name.startswith(others)]
 
 
+# Imports all of a package in one process, and writes each import in it of a module that is itself still being imported.
+# Where there is none, no module needs that another came before: whatever it imports is whole when it goes on. That is
+# so unless it finds a module by way of its package, which `import package.module` without a `from` allows.
+IMPORT_ALL = """
+import builtins, importlib, sys, traceback
+from importlib.util import resolve_name
+
+package, *modules = sys.argv[1:]
+usual = builtins.__import__
+
+
+def watched(name, globals=None, locals=None, fromlist=(), level=0):
+    found = usual(name, globals, locals, fromlist, level)
+    importing = (globals or {}).get("__name__", "")
+    if importing.partition(".")[0] != package:
+        return found
+    whole = resolve_name("." * level + name, globals["__package__"]) if level else name
+    if whole.partition(".")[0] == package and not fromlist:
+        print(importing, "imports without `from`", whole)
+    for one in (whole, *(f"{whole}.{member}" for member in fromlist or ())):
+        module = sys.modules.get(one)
+        if one != importing and one.partition(".")[0] == package and module and module.__spec__._initializing:
+            print(importing, "imports", one, "in the middle of its import")
+    return found
+
+
+builtins.__import__ = watched
+for name in modules:
+    try:
+        importlib.import_module(name)
+    except BaseException as error:
+        # An extra that tests install in an environment of its own, because of what it needs.
+        if getattr(error, "name", None) != "elizaos":
+            print(name, traceback.format_exc())
+"""
+
+
+def said_of_imports(package: Path) -> str:
+    names = [
+        ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
+        for path in sorted(package.rglob("*.py"))
+    ]
+    command = [sys.executable, "-c", IMPORT_ALL, package.name, *names]
+    done = subprocess.run(command, cwd=package.parent, capture_output=True, text=True, check=True, timeout=300)
+    assert done.stderr == ""
+    return done.stdout
+
+
 def test_every_module_can_be_the_first_one_imported() -> None:
     """An import cycle hides as long as somebody else loads its other half first."""
-    names = [
-        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
-        for path in sorted(PACKAGE.rglob("*.py"))
-    ]
-    import_all = f"""
-import contextlib, importlib, sys
-for name in {names!r}:
-    with contextlib.suppress(ImportError):
-        importlib.import_module(name)
-print(*sys.modules)
-"""
-    all_of_them = subprocess.run([sys.executable, "-c", import_all], capture_output=True, text=True, timeout=300)
-    others = [one for one in all_of_them.stdout.split() if one.partition(".")[0] != PACKAGE.name]
-    # What is not ours is loaded once, before the forks.
-    fork_each = f"""
-import contextlib, gc, importlib, os, sys, traceback
-for name in {others!r}:
-    with contextlib.suppress(ImportError):
-        importlib.import_module(name)
-gc.disable()  # a child is over before it would have much to collect, and would only copy what it looks through
-for name in {names!r}:
-    child = os.fork()
-    if child == 0:
-        try:
-            importlib.import_module(name)
-        except BaseException as error:
-            # An extra that tests install in an environment of its own, because of what it needs.
-            if getattr(error, "name", None) == "elizaos":
-                os._exit(0)
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    if os.waitpid(child, 0)[1] != 0:
-        print(name)
-"""
-    done = subprocess.run([sys.executable, "-c", fork_each], capture_output=True, text=True, check=True, timeout=300)
-    assert (done.stdout, done.stderr) == ("", "")
+    assert said_of_imports(PACKAGE) == ""
+
+
+@pytest.mark.parametrize(
+    ("imports", "said"),
+    [
+        ({"a": "from planted.b import B\nA = 1", "b": "import planted.a as a\nB = 1"}, "without `from` planted.a\n"),
+        ({"a": "from planted.b import B\nA = 1", "b": "from . import a\nB = 1"}, "planted.b imports planted.a in the"),
+        ({"a": "from .b import B", "b": "from .c import C\nB = 1", "c": "from planted.a import d"}, "planted.c "),
+        (
+            {"__init__": "from .a import A", "a": "from planted import b\nA = 1", "b": ""},
+            "planted.a imports planted in",
+        ),
+        ({"a": "import planted", "b": ""}, "planted.a imports without `from` planted\n"),
+        ({"a": "from .b import B", "b": ""}, "ImportError: cannot import name 'B'"),
+        ({"a": "def later():\n    from . import b", "b": "from . import a"}, ""),
+    ],
+)
+def test_a_module_that_cannot_is_found(tmp_path: Path, imports: dict[str, str], said: str) -> None:
+    folder = tmp_path / "planted"
+    folder.mkdir()
+    for name, text in {"__init__": "", **imports}.items():
+        (folder / f"{name}.py").write_text(text)
+    found = said_of_imports(folder)
+    assert said in found
+    assert bool(said) == bool(found)
 
 
 def test_asking_a_service_loads_none_of_what_draws_tables() -> None:
