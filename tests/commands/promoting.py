@@ -116,18 +116,15 @@ def world(service: Service, home: Path, upstream: str | None = None) -> Iterator
 @contextlib.contextmanager
 def gateway_at(home: Path, above: str, together_url: str) -> Iterator[tuple[Gateway, str]]:
     """A gateway that reads the real settings and slots of `home` whenever its book looks, and its address."""
-    database, stores = home / "reasoning.db", threading.local()
+    database = home / "reasoning.db"
 
     def read() -> View:
-        if not hasattr(stores, "store"):
-            stores.store = open_store(database)
         environ = environment()
         settings = load_settings(find_paths(environ), environ)
-        # The service's clock is ahead of ours.
-        seen = [one.state_at for one in Deployments(stores.store).live()]
-        slots = read_slots(
-            settings, stores.store, max([*seen, datetime.now(UTC)]), together_url=together_url, together_key="key"
-        )
+        with open_store(database) as store:
+            # The service's clock is ahead of ours.
+            at = max([*(one.state_at for one in Deployments(store).live()), datetime.now(UTC)])
+            slots = read_slots(settings, store, at, together_url=together_url, together_key="key")
         return View(slots, above, above)
 
     book = Book(read)

@@ -196,6 +196,7 @@ def test_where_all_is_served_elsewhere_nothing_of_together_is_missed(reasoning: 
         assert re.search(r"^planning +elsewhere ", shown.stdout, re.M)
 
 
+@pytest.mark.both_engines
 def test_the_total_has_a_row_for_models_that_are_gone_and_for_training(still: Service, reasoning: Run) -> None:
     for model_type in ("planning", "coding"):
         still.deploy(model_type)

@@ -80,17 +80,16 @@ def _live() -> list[Made]:
 @contextlib.contextmanager
 def town(service: Service, home: Path) -> Iterator[Town]:
     """An agent that decides through a gateway, around a service that stands still."""
-    database, stores = home / "reasoning.db", threading.local()
+    database = home / "reasoning.db"
     live = _live()
 
     def read() -> View:
-        if not hasattr(stores, "store"):
-            stores.store = open_store(database)
         environ = environment()
         settings = load_settings(find_paths(environ), environ)
-        seen = [one.state_at for one in Deployments(stores.store).live()]  # the service's clock is ahead of ours
-        at = max([*seen, datetime.now(UTC)])
-        slots = read_slots(settings, stores.store, at, together_url=service.url, together_key=KEY)
+        with open_store(database) as store:
+            seen = [one.state_at for one in Deployments(store).live()]  # the service's clock is ahead of ours
+            at = max([*seen, datetime.now(UTC)])
+            slots = read_slots(settings, store, at, together_url=service.url, together_key=KEY)
         return View(slots, original, original)
 
     with original_provider(live) as original:

@@ -168,6 +168,7 @@ def test_after_five_failures_in_a_row_the_model_is_left_alone(gateway: Served) -
     assert reasons["original"]["reasons"] == {"its circuit is open": 3}
 
 
+@pytest.mark.both_engines
 def test_a_shadow_is_asked_beside_the_original_and_never_delays_it(gateway: Served) -> None:
     gateway.change("should_respond", mode=Mode.SHADOW)
     assert ask(gateway, "messages", PROMPTS["should_respond"]).text == canned.ORIGINAL_SAYS["should_respond"]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.operations.killing import Call
+from tests.stores import Schemas
 from tests.train.killing import COMMANDS, Command, Killing
 
 TRIED = {"train start": 1, "deploy beside": 1, "train eval": 1, "train promote": 2, "train auto": 1}
@@ -31,3 +32,15 @@ def test_killed_and_typed_again(tmp_path: Path, name: str) -> None:
         verdict = killing.kill(call, "after_action")
         assert verdict.was_killed
         assert verdict.faults == (), verdict
+
+
+def test_killed_and_typed_again_with_its_store_on_postgresql(tmp_path: Path, schemas: Schemas | None) -> None:
+    """Between the job at Together and what the store knows of it."""
+    if schemas is None:
+        pytest.skip("there is no PostgreSQL here")
+    (command,) = (one for one in COMMANDS if one.name == "train start")
+    killing = Killing(tmp_path, command, schemas.url)
+    begun = next(call for call in killing.calls() if (call.method, call.path) == ("POST", "/v1/fine-tunes"))
+    verdict = killing.kill(begun, "after_action")
+    assert verdict.was_killed
+    assert verdict.faults == (), verdict

@@ -87,6 +87,7 @@ def test_a_bill_that_is_not_exact_says_so(still: Service, reasoning: Run) -> Non
     assert "Known to ±$2.7" in shown.stdout
 
 
+@pytest.mark.both_engines
 def test_a_bill_by_day_by_type_and_of_a_fine_tune(still: Service, reasoning: Run) -> None:
     still.deploy("planning")
     still.advance(30 * 3600)

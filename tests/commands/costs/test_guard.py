@@ -92,7 +92,7 @@ def test_only_one_acts_and_after_kill_9_together_still_stops_what_is_idle(still:
         assert json.loads(guard.stdout.readline())["running"] == ["planning"]
         second = reasoning("costs", "guard", "--once")
         assert second.exit_code == 1
-        assert second.stderr.startswith(f"error: a guard is at work already (process {guard.pid})")
+        assert second.stderr.startswith(f"error: a guard is at work already (process {guard.pid}")
         guard.kill()
         guard.wait(60)
     still.advance(29 * 60)

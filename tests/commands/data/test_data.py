@@ -76,6 +76,7 @@ def test_import_says_what_became_of_every_row(reasoning: Run) -> None:
     assert sum(int(reason.split()[0]) for reason in reasons) == 10
 
 
+@pytest.mark.both_engines
 def test_importing_again_adds_nothing(filled: Run) -> None:
     once_more = filled("data", "import", ROWS)
     assert (once_more.exit_code, once_more.stdout) == (
@@ -136,6 +137,7 @@ def test_broken_lines_are_named_and_do_not_keep_the_rest_out(reasoning: Run, tmp
 # --- export ---
 
 
+@pytest.mark.both_engines
 @pytest.mark.parametrize(("model_type", "count"), TRAINABLE.items())
 def test_each_type_is_a_file_of_its_own(filled: Run, model_type: str, count: int) -> None:
     target = Path("train.jsonl")
@@ -240,6 +242,7 @@ def test_dates_bound_what_is_exported(filled: Run, dates: list[str], count: int)
     assert len(conversations(filled("data", "export", *dates, "-o", "-").stdout)) == count
 
 
+@pytest.mark.both_engines
 def test_one_agents_decisions_by_name_or_id(filled: Run) -> None:
     whole = filled("data", "export", "-o", "-").stdout
     assert filled("data", "export", "--agent", "agent-1", "-o", "-").stdout == whole

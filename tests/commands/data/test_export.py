@@ -26,6 +26,7 @@ def filled(reasoning: Run, home: Path) -> Run:
     return reasoning
 
 
+@pytest.mark.both_engines
 def test_a_split_names_its_files_shares_and_manifest(filled: Run) -> None:
     done = filled("data", "export", "-o", "a.jsonl", "--split", "0.8/0.2", "--dedupe", "near", "--seed", "1")
     assert done.exit_code == 0
@@ -106,6 +107,7 @@ def test_what_makes_no_sense_is_refused(filled: Run, options: list[str], said: s
     assert done.stderr.startswith(f"error: {said}\n")
 
 
+@pytest.mark.both_engines
 def test_filters_by_label_source_and_confidence(filled: Run) -> None:
     def written(*options: str) -> int:
         return int(

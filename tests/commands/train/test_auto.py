@@ -223,6 +223,7 @@ def test_a_round_that_costs_too_much_is_ended(filled: Town, typed: Run) -> None:
     assert len(filled.service.deployments()) == 1
 
 
+@pytest.mark.both_engines
 def test_the_first_model_of_a_slot_stands_in_the_shadow(agents: Town, typed: Run, tmp_path: Path) -> None:
     typed("data", "import", log_file(tmp_path, 400, seed=1))
     typed(*AUTO, "--min-new", "100", "--count", "all", "--yes")

@@ -132,6 +132,7 @@ def test_a_coin_flip_is_not_known(log: Log, reasoning: Run) -> None:
     assert (found["verdict"], found["question"]) == ("undecided", "right")
 
 
+@pytest.mark.both_engines
 def test_in_a_canary_labels_of_both_are_held_against_each_other(log: Log, reasoning: Run) -> None:
     for number in range(80):
         log.decide(source="slot", key=log.key, label="bad" if number % 2 else "good")
@@ -174,6 +175,7 @@ def test_with_nothing_to_compare_it_says_what_to_do(still: Service, reasoning: R
     assert "Not yet known: no decision shows it." in reasoning("train", "compare", "coding").stdout
 
 
+@pytest.mark.both_engines
 def test_history_knows_who_answered_and_how_often(still: Service, log: Log, reasoning: Run) -> None:
     empty = reasoning("train", "history", "coding")
     assert (empty.stdout, empty.stderr) == (

@@ -98,6 +98,7 @@ def model(report: dict[str, Any], number: int = 1) -> dict[str, Any]:
 # --- one model ---
 
 
+@pytest.mark.both_engines
 def test_a_weak_model_is_told_as_such(reasoning: Run, weak: Service) -> None:
     done = reasoning("train", "eval", "should-respond")
     assert done.exit_code == 0, done.stderr

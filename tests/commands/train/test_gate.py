@@ -41,6 +41,7 @@ def serve(reasoning: Run, first: str, beside: str) -> None:
     assert done.exit_code == 0, done.stderr
 
 
+@pytest.mark.both_engines
 def test_the_trained_one_passes_the_gate_over_the_weak_one(tuned: str, reasoning: Run) -> None:
     serve(reasoning, WEAK, tuned)
     shown = reasoning("train", "promote", "should-respond", "--dry-run")

@@ -106,6 +106,7 @@ def test_one_that_turns_bad_goes_back_by_itself_and_no_agent_sees_it(
     assert all(GOOD[:20] in text or "model" in text for text in serving.texts)
 
 
+@pytest.mark.both_engines
 def test_one_that_decides_the_contrary_goes_back(agents: World, reasoning: Run) -> None:
     agents.says[NEW] = CONTRARY
     done = reasoning(*PROMOTE)

@@ -47,6 +47,7 @@ def files(service: Service) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.both_engines
 def test_from_the_log_to_a_model_in_one_command(reasoning: Run, trained: Service, home: Path) -> None:
     assert reasoning("costs", "set-budget", "100").exit_code == 0
     done = reasoning(*START)
@@ -508,6 +509,7 @@ def test_a_result_that_is_registered_late_is_waited_for(reasoning: Run, trained:
     assert "waiting for the model to be registered" in watched.stderr
 
 
+@pytest.mark.both_engines
 def test_forgetting_names_the_training_that_sent_a_sample_away(reasoning: Run, trained: Service) -> None:
     assert reasoning(*START).exit_code == 0
     held = TrainingRuns(trained.store).trained_on(1)

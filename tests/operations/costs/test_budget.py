@@ -381,6 +381,7 @@ def test_an_unwatched_start_must_pay_for_an_hour_of_all_it_may_scale_to(tmp_path
         reserve_unwatched(store, limits("43.92", reserve="2"), failed, AT)
 
 
+@pytest.mark.both_engines
 def test_each_budget_stands_by_what_is_its_own(together: Service) -> None:
     tune(together, 3, "planning")
     tune(together, 4, "coding")

@@ -183,6 +183,7 @@ def test_a_deployment_that_still_runs(together: Service) -> None:
     assert_equals_the_meter(together)
 
 
+@pytest.mark.both_engines
 def test_replicas_that_come_and_go(together: Service) -> None:
     together.deploy(max_replicas=3)
     for low, high in ((3, 3), (1, 1), (2, 4), (1, 2)):
@@ -460,6 +461,7 @@ def assert_equals_the_meter_of_nothing(together: Service) -> None:
     assert only_usage(together) == Usage()
 
 
+@pytest.mark.both_engines
 def test_a_service_clock_that_goes_back_makes_no_time_pass_twice(together: Service) -> None:
     """Hosts of one service disagree by some seconds: each answer may be older than the one before."""
     record = together.deploy().record

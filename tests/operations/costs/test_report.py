@@ -165,6 +165,7 @@ def test_what_is_gone_and_cost_nothing_is_not_on_the_bill(together: Service) -> 
     assert len(Deployments(together.store).all()) == 1
 
 
+@pytest.mark.both_engines
 @pytest.mark.parametrize("by", By)
 def test_every_grouping_adds_up_to_the_same(together: Service, by: By) -> None:
     together.ask("POST", "/_sandbox/fine-tunes", {"model": MODEL, "totalPriceNanoDollars": 4_123_456_789})
@@ -237,6 +238,7 @@ def test_a_decision_is_that_of_the_deployment_it_names(together: Service) -> Non
     assert [one.decisions for one in bill(together, By.DAY).lines] == [9]
 
 
+@pytest.mark.both_engines
 def test_of_deployments_under_one_name_it_is_the_one_that_was_ready(together: Service) -> None:
     together.deploy("planning")
     Samples(together.store).insert_many([sample(1, together.client.now() + timedelta(minutes=1))])

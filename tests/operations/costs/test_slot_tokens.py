@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -29,14 +30,14 @@ EACH = Decimal("0.20") * 400 / 10_000 + Decimal("0.60") * 40 / 10_000  # cents o
 
 
 @pytest.fixture
-def store(home: Path, reasoning: Run) -> Store:
+def store(home: Path, reasoning: Run) -> Iterator[Store]:
     """A log of ten decisions that the slot's model answered at a provider elsewhere, this month."""
     home.mkdir(mode=0o700)
     for name, value in (("provider_url", "https://models.example/v1"), ("model", MODEL)):
         assert reasoning("config", "set", f"should_respond.{name}", value).exit_code == 0
-    opened = open_store(home / "reasoning.db")
-    Samples(opened).insert_many(answered(10, "n"))
-    return opened
+    with open_store(home / "reasoning.db") as opened:
+        Samples(opened).insert_many(answered(10, "n"))
+        yield opened
 
 
 def answered(count: int, name: str, **changes: object) -> list[object]:
@@ -62,6 +63,7 @@ def report(reasoning: Run) -> tuple[str, list[dict[str, object]]]:
     return shown.stdout + shown.stderr, json.loads(record.stdout)["by_token"]
 
 
+@pytest.mark.both_engines
 def test_tokens_times_the_price_are_in_report_and_budget(store: Store, reasoning: Run) -> None:
     reasoning("config", "set", "should_respond.token_price", "0.20/0.60")
     assert spent(store) == (EACH * 10, EACH * 10)
@@ -71,6 +73,7 @@ def test_tokens_times_the_price_are_in_report_and_budget(store: Store, reasoning
     assert (Decimal(str(line["cost_low_cents"])), line["uncounted"]) == (EACH * 10, 0)
 
 
+@pytest.mark.both_engines
 def test_what_is_new_is_added_and_what_is_deleted_stays_spent(store: Store, reasoning: Run) -> None:
     reasoning("config", "set", "should_respond.token_price", "0.20/0.60")
     assert spent(store)[0] == EACH * 10
@@ -170,6 +173,7 @@ def test_an_hour_that_reached_the_cap_leaves_the_slot_to_the_baseline_and_says_s
         assert slot(store).closed is None
 
 
+@pytest.mark.both_engines
 def test_what_a_promotion_brings_in_or_took_out_is_paid_for_too(store: Store, reasoning: Run) -> None:
     """Of whichever model the settings name: the others took tokens of the same slot."""
     reasoning("config", "set", "should_respond.token_price", "0.20/0.60")

@@ -81,6 +81,7 @@ def spent(together: Service) -> Decimal:
 # --- money ---
 
 
+@pytest.mark.both_engines
 def test_a_budget_is_stopped_before_it_breaks_and_stays_stopped(together: Service) -> None:
     together.deploy()
     seen = rounds(together, Guard(together.store), rules(budget("1.00")), 20)
@@ -99,6 +100,7 @@ def test_a_budget_of_one_type_stops_that_type_alone(together: Service) -> None:
     assert states(together) == {"planning": "STOPPED", "should-respond": "READY"}
 
 
+@pytest.mark.both_engines
 def test_what_was_fine_tuned_is_spent_and_warns_and_stops(together: Service) -> None:
     together.deploy("planning")
     together.deploy("should_respond")
