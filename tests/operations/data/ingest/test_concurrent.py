@@ -10,10 +10,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from reasoning_cli.operations.data.ingest.elizaos_logs import read_row
 from reasoning_cli.operations.data.ingest.pipeline import BATCH_ROWS
+from reasoning_cli.store.database import Store
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Sample, Samples
+from reasoning_cli.values import DatabaseAddress
 from tests.operations.taking_in import import_file
 
 ROWS = Path(__file__).parents[3] / "data" / "elizaos-logs.jsonl"
@@ -24,11 +28,13 @@ import sys
 from pathlib import Path
 from reasoning_cli.store.open import open_store
 from reasoning_cli.operations.data.ingest import pipeline
+from reasoning_cli.values import DatabaseAddress
 from tests.operations.taking_in import import_file
 pipeline.BATCH_ROWS = int(sys.argv[3])
 print("ready", flush=True)
 sys.stdin.readline()
-with open_store(Path(sys.argv[1])) as store:
+path = Path(sys.argv[1])
+with open_store(DatabaseAddress(*sys.argv[4:], path) if len(sys.argv) > 4 else path) as store:
     report = import_file(Path(sys.argv[2]), store, on_progress=lambda report: print("batch", flush=True))
 print(report.added, report.already_there, report.bad)
 """
@@ -43,9 +49,10 @@ def exported(folder: Path, count: int) -> Path:
     return path
 
 
-def started(database: Path, rows: Path, batch: int) -> subprocess.Popen[str]:
+def started(store: Store, rows: Path, batch: int) -> subprocess.Popen[str]:
+    shared = [store.place.url, store.place.schema] if isinstance(store.place, DatabaseAddress) else []
     process = subprocess.Popen(
-        [sys.executable, "-c", IMPORT, str(database), str(rows), str(batch)],
+        [sys.executable, "-c", IMPORT, str(store.path), str(rows), str(batch), *shared],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -56,6 +63,7 @@ def started(database: Path, rows: Path, batch: int) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.both_engines
 def test_two_imports_of_one_file_and_a_gateway_at_once(tmp_path: Path) -> None:
     batch = 100  # what they get into each other's way with is how often they write
     database, total = tmp_path / "reasoning.db", batch * 8
@@ -63,7 +71,7 @@ def test_two_imports_of_one_file_and_a_gateway_at_once(tmp_path: Path) -> None:
     sample = read_row(json.loads(ROWS.read_text(encoding="utf-8").splitlines()[1]))
     assert isinstance(sample, Sample)
     with open_store(database) as store:
-        importers = [started(database, rows, batch) for _ in range(2)]
+        importers = [started(store, rows, batch) for _ in range(2)]
         for importer in importers:
             assert importer.stdin is not None
             importer.stdin.write("go\n")

@@ -234,6 +234,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(store: Store) -> Non
     assert import_file(io.BytesIO(lines), store).added == 2
 
 
+@pytest.mark.sqlite  # another process opens the file
 def test_killing_an_import_loses_no_stored_row_and_running_it_again_completes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
