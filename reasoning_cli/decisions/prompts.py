@@ -63,7 +63,12 @@ def received_message(prompt: str) -> str | None:
     end = prompt.rfind(_FOCUS)
     if end < 0:
         return None
-    starts = [found.end() for found in re.finditer(f"^{_RECEIVED}", prompt[:end], re.MULTILINE)]
+    starts = []
+    start = prompt.find(_RECEIVED, 0, end)
+    while start >= 0:
+        if start == 0 or prompt[start - 1] == "\n":
+            starts.append(start + len(_RECEIVED))
+        start = prompt.find(_RECEIVED, start + 1, end)
     if not starts:
         return None
     for start in starts:

@@ -74,7 +74,7 @@ def read(samples: Iterable[Sample]) -> Read:
     import numpy as np
     from scipy.sparse import csr_matrix
 
-    places, values, ends = array("i"), array("f"), array("q", [0])
+    places, values, counts, ends = array("i"), array("f"), array("i"), array("q", [0])
     situations: list[str] = []
     named, decisions, rooms, people, numbers = array("b"), [], [], [], array("q")
     seen: dict[int, Counter[str]] = {}
@@ -85,8 +85,8 @@ def read(samples: Iterable[Sample]) -> Read:
         signs = signs_of(sample.moment)
         places.extend(signs.structure)
         places.extend(signs.words)
-        values.extend([STRUCTURE_WEIGHT] * len(signs.structure))
-        values.extend([signs.words_value] * len(signs.words))
+        values.extend((STRUCTURE_WEIGHT, signs.words_value))
+        counts.extend((len(signs.structure), len(signs.words)))
         ends.append(len(places))
         situations.append(known.setdefault(signs.situation, signs.situation))
         named.append(signs.named)
@@ -99,7 +99,11 @@ def read(samples: Iterable[Sample]) -> Read:
         said = hash((sample.room, sample.person, sample.moment.message))
         seen.setdefault(said, Counter())[sample.decision] += 1
     matrix = csr_matrix(
-        (np.frombuffer(values, np.float32), np.frombuffer(places, np.int32), np.frombuffer(ends, np.int64)),
+        (
+            np.repeat(np.frombuffer(values, np.float32), np.frombuffer(counts, np.int32)),
+            np.frombuffer(places, np.int32),
+            np.frombuffer(ends, np.int64),
+        ),
         shape=(len(numbers), SIZE),
     )
     data = Data(

@@ -2,15 +2,19 @@
 
 Names never get into a sign: the agent's own and those of others are masked, so that what is learned of one person holds
 for another.
+
+The facts of a moment's structure are gathered in groups of those that go together. A group has few forms, which come
+again and again, so that each is spelled and hashed once.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import sqrt
 from zlib import crc32
 
@@ -22,6 +26,7 @@ _MASK = SIZE - 1
 # How much a group of signs weighs: of many words together as much as of a few facts.
 STRUCTURE_WEIGHT = 0.5
 WORDS_WEIGHT = 1.5
+_FORMS = 2048  # of a group of facts; of most there are some dozens
 _LONGEST_TEXT = 600  # characters of a message that are read
 _WORD = re.compile(r"@?\w+(?:'\w+)?|[^\w\s]")
 _LONG_WORD = re.compile(r"[^\W\d_]{5,}")
@@ -70,9 +75,8 @@ class Signs:
 def signs_of(moment: Moment) -> Signs:
     """All that a head looks at."""
     named = named_in(moment)
-    facts = tuple(_structure(moment, named))
     return Signs(
-        structure=tuple(_place(f"F{fact}") for fact in facts),
+        structure=tuple(chain.from_iterable(map(_places, _structure(moment, named)))),
         words=_words(named.words),
         situation=situation_of(moment, named),
         named=named.somebody,
@@ -106,18 +110,15 @@ class _Names:
 def _named(text: str, names: _Names) -> Named:
     called = {(found[1] or found[2]).casefold() for found in _CALLED.finditer(text)} - _INTERJECTIONS
     tokens = _WORD.findall(text.lower())
+    known = names.agent | names.sender | names.people | called
     words, places = [], []
     for place, token in enumerate(tokens):
         bare = token.removeprefix("@").removesuffix("'s")
-        if bare in names.agent:
-            whom = AGENT
-        elif bare in names.sender and not token.startswith("@"):
-            whom = NOBODY
-        elif bare in names.people or bare in called:
-            whom = OTHER
-        else:
+        if bare not in known:
             words.append(token)
             continue
+        is_sender = bare in names.sender and not token.startswith("@")
+        whom = AGENT if bare in names.agent else NOBODY if is_sender else OTHER
         words.append(f"<{whom}>")
         if whom != NOBODY:
             places.append((whom, _where(token, place, len(tokens))))
@@ -153,171 +154,260 @@ def _answered_sender(moment: Moment) -> bool | None:
     return moment.recent[place - 1].is_by(moment.sender, moment.sender_id)
 
 
-def _structure(moment: Moment, named: Named) -> Iterator[str]:
+Facts = tuple[str, ...]  # that go together
+
+
+def _structure(moment: Moment, named: Named) -> Iterator[Facts]:
     """Who spoke when and to whom, in words."""
-    recent, text = moment.recent, moment.message[:_LONGEST_TEXT]
-    before = [_who(moment, spoken) for spoken in reversed(recent[-3:])] + ["none"] * 3
-    last, second, third = before[:3]
-    yield f"named {named.whom}"
-    yield f"names {named.where}"
-    yield f"reply {moment.replies_to_agent}"
-    yield f"direct {moment.direct}"
-    yield f"question {'?' in text[-3:]}"
-    yield f"you {_YOU.search(text.lower()) is not None}"
-    yield f"length {_step(len(text), (5, 15, 40, 100))}"
-    yield f"burst {len(moment.burst)}"
-    yield f"before {last}"
-    yield f"before {last} {second}"
-    yield f"before {last} {second} {third}"
-    yield from _of_the_agent(moment, named, last)
-    yield from _of_the_sender(moment, named, last)
+    around = _around(moment, named)
+    yield from _of_the_message(moment, named, around)
+    yield from _of_the_agent(moment, around)
+    yield from _of_the_sender(moment, around)
+    yield from _of_the_room(moment, around)
+    yield from _of_the_exchange(moment, around)
+    yield from _of_the_other(moment, around)
 
 
-def _of_the_agent(moment: Moment, named: Named, last: str) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What several groups are about. `own`, `agents` and `to_sender` are places among the recent messages: of the
+    sender's, the agent's, and the agent's answers to the sender. `after` is what came since the sender's last message,
+    `first` who began it, `last` who wrote the newest message of all; `word` is the first of the message received."""
+
+    own: Sequence[int]
+    agents: Sequence[int]
+    to_sender: Sequence[int]
+    after: Sequence[Spoken]
+    first: str
+    last: str
+    followed: str
+    waiting: bool
+    whom: str
+    word: str
+
+
+def _around(moment: Moment, named: Named) -> _Around:
+    recent = moment.recent
+    own = [place for place, spoken in enumerate(recent) if spoken.is_by(moment.sender, moment.sender_id)]
+    agents = [place for place, spoken in enumerate(recent) if spoken.by_agent]
+    to_sender = [place for place in agents if moment.is_sender(recent[place].answered)]
+    newest_own = own[-1] if own else -1
+    after = recent[newest_own + 1 :]
+    by_agent = bool(agents) and agents[-1] > newest_own
+    by_others = any(not spoken.by_agent for spoken in after)
+    return _Around(
+        own,
+        agents,
+        to_sender,
+        after,
+        first="never" if not own else _who(moment, after[0]) if after else "none",
+        last=_who(moment, recent[-1]) if recent else "none",
+        followed=f"{by_agent} {by_others}",
+        waiting=bool(to_sender) and to_sender[-1] > newest_own,
+        whom=named.whom,
+        word=named.words[0] if named.words else "",
+    )
+
+
+def _of_the_message(moment: Moment, named: Named, around: _Around) -> Iterator[Facts]:
+    """Whom it names, what it looks like, and who wrote the three before it."""
+    text = moment.message[:_LONGEST_TEXT]
+    before = [_who(moment, spoken) for spoken in reversed(moment.recent[-3:])] + ["none"] * 3
+    yield _naming(named.whom, named.where, moment.replies_to_agent, moment.direct)
+    you = _YOU.search(text.lower()) is not None
+    yield _shape("?" in text[-3:], you, _step(len(text), (5, 15, 40, 100)), len(moment.burst))
+    yield _before(around.last, before[1], before[2])
+
+
+@lru_cache(_FORMS)
+def _naming(whom: str, where: str, replies: bool | None, direct: bool | None) -> Facts:
+    return f"named {whom}", f"names {where}", f"reply {replies}", f"direct {direct}"
+
+
+@lru_cache(_FORMS)
+def _shape(question: bool, you: bool, length: int, burst: int) -> Facts:
+    return f"question {question}", f"you {you}", f"length {length}", f"burst {burst}"
+
+
+@lru_cache(_FORMS)
+def _before(last: str, second: str, third: str) -> Facts:
+    return f"before {last}", f"before {last} {second}", f"before {last} {second} {third}"
+
+
+def _of_the_agent(moment: Moment, around: _Around) -> Iterator[Facts]:
     """When the agent spoke, whom it answered, and whom it named."""
     recent = moment.recent
-    place = _last_of_agent(recent)
-    if place is None:
-        yield "agent never"
+    if not around.agents:
+        yield ("agent never",)
         return
+    place = around.agents[-1]
     spoken = recent[place]
     since = _step(len(recent) - place, (2, 3, 4, 6, 9))
     ago = _step(minutes_between(spoken.minute, moment.minute), (1, 2, 5, 15))
     answered = _tri(moment.answered_sender, "answered")
-    spoke_before = "none" if place == 0 else str(recent[place - 1].is_by(moment.sender, moment.sender_id))
-    named_sender = _contains_name(spoken.text, moment.sender)
+    spoke_before = "none" if place == 0 else str(place - 1 in around.own)
     own = _content(moment.message)
     others = [message.text for message in recent if not message.by_agent][-3:]
-    to_agent = len(own & _content(spoken.text))
-    to_others = max((len(own & _content(text)) for text in others), default=0)
+    to_agent = len(own & _content(spoken.text)) if own else 0
+    to_others = max([len(own & _content(text)) for text in others], default=0) if own else 0
+    more = (to_agent > to_others) - (to_others > to_agent)
     asked, they_asked = "?" in spoken.text, any("?" in text for text in others)
-    yield f"since {since}"
-    yield f"ago {ago}"
-    yield f"agent {answered}"
-    yield f"agent {answered} {last} {since} {named.whom}"
-    yield f"agent after sender {spoke_before}"
-    yield f"agent after sender {spoke_before} {since} {last}"
-    yield f"agent after sender {spoke_before} {ago} {last}"
-    yield f"agent named sender {named_sender}"
-    yield f"shares {min(to_agent, 2)}"
-    yield f"shares more {(to_agent > to_others) - (to_others > to_agent)}"
-    yield f"asked {asked} {they_asked} {since}"
-    yield f"first word {named.words[0] if named.words else ''} {asked} {they_asked}"
+    yield _spoke(since, ago, answered, spoke_before, around.last, around.whom)
+    yield _said(_contains_name(spoken.text, moment.sender), min(to_agent, 2), more, asked, they_asked, since)
+    yield (f"first word {around.word} {asked} {they_asked}",)
 
 
-def _of_the_sender(moment: Moment, named: Named, last: str) -> Iterator[str]:
+@lru_cache(_FORMS)
+def _spoke(since: int, ago: int, answered: str, before: str, last: str, whom: str) -> Facts:
+    return (
+        f"since {since}",
+        f"ago {ago}",
+        f"agent {answered}",
+        f"agent {answered} {last} {since} {whom}",
+        f"agent after sender {before}",
+        f"agent after sender {before} {since} {last}",
+        f"agent after sender {before} {ago} {last}",
+    )
+
+
+@lru_cache(_FORMS)
+def _said(named_sender: bool, shares: int, more: int, asked: bool, they_asked: bool, since: int) -> Facts:
+    return (
+        f"agent named sender {named_sender}",
+        f"shares {shares}",
+        f"shares more {more}",
+        f"asked {asked} {they_asked} {since}",
+    )
+
+
+def _of_the_sender(moment: Moment, around: _Around) -> Iterator[Facts]:
     """What came of the sender's earlier messages."""
     recent = moment.recent
-    own = [place for place, spoken in enumerate(recent) if spoken.is_by(moment.sender, moment.sender_id)]
-    if own:
-        after = recent[own[-1] + 1 :]
-        gap = _step(minutes_between(recent[own[-1]].minute, moment.minute), (1, 2, 5, 15))
-        first = "none" if not after else _who(moment, after[0])
-        named_agent = str(_contains_name(recent[own[-1]].text, moment.agent))
+    if around.own:
+        newest = recent[around.own[-1]]
+        gap = _step(minutes_between(newest.minute, moment.minute), (1, 2, 5, 15))
+        named_agent = str(_contains_name(newest.text, moment.agent))
     else:
-        after, gap, first, named_agent = recent, 9, "never", "never"
-    followed = f"{any(spoken.by_agent for spoken in after)} {any(not spoken.by_agent for spoken in after)}"
-    waiting = any(spoken.by_agent and moment.is_sender(spoken.answered) for spoken in after)
-    others_named = any(not spoken.by_agent and _contains_name(spoken.text, moment.sender) for spoken in after)
-    yield f"after {followed}"
-    yield f"first {first}"
-    yield f"gap {gap}"
-    yield f"carry {named_agent}"
-    yield f"carry {named_agent} {others_named}"
-    yield f"waiting {waiting}"
-    yield f"waiting {waiting} {last} {followed}"
-    yield f"waiting {waiting} {named.whom}"
-    yield f"waiting {waiting} {first} {last}"
-    yield f"named {named.whom} {last}"
-    yield f"named {named.whom} {first} {last}"
-    yield from _of_the_room(moment, own, f"{first} {followed}", last, waiting)
-    yield from _of_the_exchange(moment, named, own, last)
-    yield from _of_the_other(moment, own, waiting)
+        gap, named_agent = 9, "never"
+    others_named = any(not spoken.by_agent and _contains_name(spoken.text, moment.sender) for spoken in around.after)
+    yield _carried(around.followed, gap, named_agent, others_named)
+    yield _waited(around.waiting, around.first, around.last, around.followed, around.whom)
 
 
-def _of_the_room(moment: Moment, own: Sequence[int], since: str, last: str, waiting: bool) -> Iterator[str]:
+@lru_cache(_FORMS)
+def _carried(followed: str, gap: int, named_agent: str, others_named: bool) -> Facts:
+    return f"after {followed}", f"gap {gap}", f"carry {named_agent}", f"carry {named_agent} {others_named}"
+
+
+@lru_cache(_FORMS)
+def _waited(waiting: bool, first: str, last: str, followed: str, whom: str) -> Facts:
+    return (
+        f"first {first}",
+        f"waiting {waiting}",
+        f"waiting {waiting} {last} {followed}",
+        f"waiting {waiting} {whom}",
+        f"waiting {waiting} {first} {last}",
+        f"named {whom} {last}",
+        f"named {whom} {first} {last}",
+    )
+
+
+def _of_the_room(moment: Moment, around: _Around) -> Iterator[Facts]:
     """How often the agent and the sender speak with each other."""
-    recent = moment.recent
-    agents = [place for place, spoken in enumerate(recent) if spoken.by_agent]
-    partner = _often([recent[place - 1].is_by(moment.sender, moment.sender_id) for place in agents if place])
-    known = _often([moment.is_sender(recent[place].answered) for place in agents if recent[place].answered is not None])
-    answers = _often([recent[place + 1].by_agent for place in own if place + 1 < len(recent)])
-    yield f"partner {partner}"
-    yield f"partner {partner} {since}"
-    yield f"partner {partner} {last}"
-    yield f"known {known}"
-    yield f"known {known} {last} {waiting}"
-    yield f"next {answers}"
-    yield f"people {len({spoken.speaker for spoken in recent})}"
+    recent, agents = moment.recent, around.agents
+    partner = _often([place - 1 in around.own for place in agents if place])
+    known = _often([place in around.to_sender for place in agents if recent[place].answered is not None])
+    answers = _often([recent[place + 1].by_agent for place in around.own if place + 1 < len(recent)])
+    yield _partner(partner, around.first, around.followed, around.last)
+    yield _known(known, around.last, around.waiting, answers, len({spoken.speaker for spoken in recent}))
 
 
-def _of_the_exchange(moment: Moment, named: Named, own: Sequence[int], last: str) -> Iterator[str]:
+@lru_cache(_FORMS)
+def _partner(partner: str, first: str, followed: str, last: str) -> Facts:
+    return f"partner {partner}", f"partner {partner} {first} {followed}", f"partner {partner} {last}"
+
+
+@lru_cache(_FORMS)
+def _known(known: str, last: str, waiting: bool, answers: str, people: int) -> Facts:
+    return f"known {known}", f"known {known} {last} {waiting}", f"next {answers}", f"people {people}"
+
+
+def _of_the_exchange(moment: Moment, around: _Around) -> Iterator[Facts]:
     """How the agent's own conversation with the sender stands: what it answered, and what came after that."""
-    recent = moment.recent
-    to_sender = [place for place, spoken in enumerate(recent) if spoken.by_agent and moment.is_sender(spoken.answered)]
+    recent, own = moment.recent, around.own
     pattern = "".join(
-        "a" if any(begin < place < end for place in to_sender) else "n"
-        for begin, end in pairwise([*own[-4:], len(recent)])
+        [
+            "a" if any(begin < place < end for place in around.to_sender) else "n"
+            for begin, end in pairwise([*own[-4:], len(recent)])
+        ]
     )
-    yield f"history {pattern}"
-    yield f"history {pattern} {last}"
-    yield f"history {pattern[-2:]} {named.whom}"
-    if not to_sender:
-        yield f"exchange none {len(own)}"
+    yield _history(pattern, around.last, around.whom)
+    if not around.to_sender:
+        yield (f"exchange none {len(own)}",)
         return
-    place = to_sender[-1]
-    spoken, since = recent[place], sum(own_place > place for own_place in own)
+    place = around.to_sender[-1]
+    spoken = recent[place]
+    since = min(3, sum([own_place > place for own_place in own]))
     ago = _step(minutes_between(spoken.minute, moment.minute), (1, 2, 5, 15))
-    people = {message.speaker for message in recent[place + 1 :] if not message.by_agent}
-    own_words = _content(moment.message)
-    shared = len(own_words & _content(spoken.text))
-    rest = max((len(own_words & _content(other.text)) for other in recent[-6:] if not _is(other, spoken)), default=0)
+    people = len({message.speaker for message in recent[place + 1 :] if not message.by_agent})
+    words = _content(moment.message)
+    shared = len(words & _content(spoken.text)) if words else 0
+    others = [other for other in recent[-6:] if other is not spoken] if words else []
+    rest = max([len(words & _content(other.text)) for other in others], default=0)
     asked = "?" in spoken.text
-    yield f"exchange {min(since, 3)}"
-    yield f"exchange {min(since, 3)} {last} {len(people)}"
-    yield f"exchange {min(since, 3)} {ago}"
-    yield f"exchange {min(since, 3)} {asked} {'?' in moment.message}"
-    yield f"exchange shares {min(since, 2)} {(shared > rest) - (rest > shared)}"
-    yield f"exchange word {named.words[0] if named.words else ''} {min(since, 2)} {asked}"
-    yield f"exchange length {_step(len(recent) - place, (2, 3, 4, 6, 9))} {min(since, 2)}"
+    yield _since(since, around.last, people, ago)
+    more, length = (shared > rest) - (rest > shared), _step(len(recent) - place, (2, 3, 4, 6, 9))
+    yield _exchanged(since, asked, "?" in moment.message, more, length)
+    yield (f"exchange word {around.word} {min(since, 2)} {asked}",)
 
 
-def _is(first: Spoken, second: Spoken) -> bool:
-    return first is second
+@lru_cache(_FORMS)
+def _history(pattern: str, last: str, whom: str) -> Facts:
+    return f"history {pattern}", f"history {pattern} {last}", f"history {pattern[-2:]} {whom}"
 
 
-def _of_the_other(moment: Moment, own: Sequence[int], waiting: bool) -> Iterator[str]:
+@lru_cache(_FORMS)
+def _since(since: int, last: str, people: int, ago: int) -> Facts:
+    return f"exchange {since}", f"exchange {since} {last} {people}", f"exchange {since} {ago}"
+
+
+@lru_cache(_FORMS)
+def _exchanged(since: int, asked: bool, asks: bool, more: int, length: int) -> Facts:
+    few = min(since, 2)
+    return f"exchange {since} {asked} {asks}", f"exchange shares {few} {more}", f"exchange length {length} {few}"
+
+
+def _of_the_other(moment: Moment, around: _Around) -> Iterator[Facts]:
     """The person who spoke last beside the sender: whether they speak with each other."""
-    recent = moment.recent
-    other = next(
-        (place for place in range(len(recent) - 1, -1, -1) if not recent[place].by_agent and place not in own),
-        None,
-    )
-    if other is None:
-        yield f"other none {waiting}"
+    recent, own = moment.recent, around.own
+    neither = [place for place in range(len(recent)) if not recent[place].by_agent and place not in own]
+    if not neither:
+        yield (f"other none {around.waiting}",)
         return
-    speaker = recent[other].speaker
-    near = _often(
-        [
-            any(0 <= place + step < len(recent) and recent[place + step].speaker == speaker for step in (-1, 1))
-            for place in own
-        ]
+    other = neither[-1]
+    speaker, whom = recent[other].speaker, (recent[other].speaker, recent[other].speaker_id)
+    spoke = [place for place, spoken in enumerate(recent) if spoken.speaker == speaker]
+    near = _often([place - 1 in spoke or place + 1 in spoke for place in own])
+    agents = _often([place in spoke or recent[place].answered in whom for place in around.agents])
+    newer = min(2, sum([place > (own[-1] if own else -1) for place in spoke]))
+    names, asked = _contains_name(recent[other].text, moment.sender), "?" in recent[other].text
+    yield _near(near, agents, newer, around.waiting)
+    yield _other(_step(len(recent) - other, (2, 3, 5)), names, asked, newer, around.waiting)
+
+
+@lru_cache(_FORMS)
+def _near(near: str, agents: str, newer: int, waiting: bool) -> Facts:
+    return (
+        f"other near {near} {waiting}",
+        f"other agents {agents} {waiting}",
+        f"other newer {newer} {waiting}",
+        f"other newer {newer} {waiting} {near} {agents}",
     )
-    agents = _often(
-        [
-            recent[place].speaker == speaker or recent[place].answered in (speaker, recent[other].speaker_id)
-            for place in range(len(recent))
-            if recent[place].by_agent
-        ]
-    )
-    newer = sum(place > (own[-1] if own else -1) for place in range(len(recent)) if recent[place].speaker == speaker)
-    names = _contains_name(recent[other].text, moment.sender)
-    yield f"other near {near} {waiting}"
-    yield f"other agents {agents} {waiting}"
-    yield f"other newer {min(newer, 2)} {waiting}"
-    yield f"other newer {min(newer, 2)} {waiting} {near} {agents}"
-    yield f"other ago {_step(len(recent) - other, (2, 3, 5))} {waiting} {names}"
-    yield f"other asked {'?' in recent[other].text} {waiting} {min(newer, 2)}"
+
+
+@lru_cache(_FORMS)
+def _other(ago: int, names: bool, asked: bool, newer: int, waiting: bool) -> Facts:
+    return f"other ago {ago} {waiting} {names}", f"other asked {asked} {waiting} {newer}"
 
 
 def _often(hits: Sequence[bool]) -> str:
@@ -327,7 +417,7 @@ def _often(hits: Sequence[bool]) -> str:
 def spelled(moment: Moment) -> Iterator[tuple[str, int, float]]:
     """The signs of a moment as a person reads them, each with its place in the weights and what it counts."""
     named = named_in(moment)
-    for fact in _structure(moment, named):
+    for fact in chain.from_iterable(_structure(moment, named)):
         yield fact, _place(f"F{fact}"), STRUCTURE_WEIGHT
     signs = {_place(sign): sign for sign in _word_signs(named.words)}
     for place, sign in signs.items():
@@ -345,13 +435,19 @@ def _word_signs(words: Sequence[str]) -> Iterator[str]:
     yield from (f"p{first} {second}" for first, second in pairwise(found))
 
 
+@lru_cache(_FORMS)
+def _places(facts: Facts) -> tuple[int, ...]:
+    return tuple([_place(f"F{fact}") for fact in facts])
+
+
 @lru_cache(maxsize=8192)  # few of them make up most
 def _place(sign: str) -> int:
     return crc32(sign.encode("utf-8", "replace")) & _MASK
 
 
 def _step(value: float, cuts: Sequence[float]) -> int:
-    return sum(value >= cut for cut in cuts)
+    """How many of the cuts, which rise, it has reached."""
+    return bisect_right(cuts, value)
 
 
 def _tri(known: bool | None, name: str) -> str:
@@ -368,7 +464,8 @@ def _last_of_agent(recent: Sequence[Spoken]) -> int | None:
     return next((place for place in range(len(recent) - 1, -1, -1) if recent[place].by_agent), None)
 
 
-def _name_words(names: Sequence[str]) -> frozenset[str]:
+@lru_cache(maxsize=2048)  # those of a room
+def _name_words(names: tuple[str, ...]) -> frozenset[str]:
     """The words people call somebody by: the whole name, and each longer word of it."""
     words: set[str] = set()
     for name in names:
@@ -383,6 +480,6 @@ def _contains_name(text: str, name: str) -> bool:
     return name.casefold() in text.casefold()
 
 
-@lru_cache(maxsize=512)  # the messages of a room are looked at again with each that follows
+@lru_cache(maxsize=4096)  # the messages of a room are looked at again with each that follows, and rooms by turns
 def _content(text: str) -> frozenset[str]:
     return frozenset(_LONG_WORD.findall(text[:_LONGEST_TEXT].lower()))

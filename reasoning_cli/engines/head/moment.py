@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from reasoning_cli.decisions.prompts import agent_name, conversation, current_message, received_message
 
@@ -50,9 +52,8 @@ class Facts:
 NOTHING_KNOWN = Facts()
 
 
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """A message of the conversation, several of one person in a row as one.
+class Spoken(NamedTuple):
+    """A message of the conversation, several of one person in a row as one. There are many of them, hence a tuple.
 
     `minute` is the minute of the day, where the prompt says it; `answered` whom a message of the agent answered, by id
     or name.
@@ -139,15 +140,17 @@ def moment_of(prompt: str, system: str | None = None, facts: Facts = NOTHING_KNO
 def _spoken(text: str, agent: str) -> Iterator[Spoken]:
     """The messages of a conversation, oldest first, without what the runtime notes between them."""
     text = _ASIDE.sub("", text)
-    marks = list(_MARKED.finditer(text)) or list(_UNMARKED.finditer(text))
+    marks = list(_MARKED.finditer(text))
+    is_marked = bool(marks)
+    marks = marks or list(_UNMARKED.finditer(text))
     ends = [*(mark.start() for mark in marks), len(text)][1:]
     for mark, end in zip(marks, ends, strict=True):
-        found = mark.groupdict()
-        name, said = (found["name"] or "").strip(), text[mark.end() : end].strip()
+        hour, minutes, speaker_id, name = mark.groups() if is_marked else (None, None, None, mark[1])
+        name, said = (name or "").strip(), text[mark.end() : end].strip()
         if not name or not said:
             continue  # the agent's note that it ignored a message
-        minute = int(found["hour"]) * 60 + int(found["minute"]) if found.get("hour") else None
-        yield Spoken(name, found.get("id"), name == agent, said, minute)
+        minute = int(hour) * 60 + int(minutes) if hour and minutes else None
+        yield Spoken(name, speaker_id, name == agent, said, minute)
 
 
 def _goes_on(spoken: Spoken, sender: str, sender_id: str | None, minute: int | None) -> bool:
@@ -168,7 +171,7 @@ def _merged(spoken: list[Spoken]) -> list[Spoken]:
     for message in spoken:
         last = merged[-1] if merged else None
         if last is not None and last.is_by(message.speaker, message.speaker_id):
-            merged[-1] = replace(message, text=f"{last.text}\n{message.text}")
+            merged[-1] = message._replace(text=f"{last.text}\n{message.text}")
         else:
             merged.append(message)
     return merged
@@ -180,7 +183,7 @@ def _with_answered(recent: list[Spoken], answered: tuple[str | None, ...]) -> li
     for place in range(len(marked) - 1, -1, -1):
         spoken = marked[place]
         if spoken.by_agent:
-            marked[place] = replace(spoken, answered=next(targets, None))
+            marked[place] = spoken._replace(answered=next(targets, None))
     return marked
 
 
@@ -190,8 +193,12 @@ def _people(prompt: str, agent: str, recent: list[Spoken], sender: str) -> tuple
     start = prompt.find(_PEOPLE)
     if start >= 0:
         end = prompt.find("\n\n\n", start)
-        section = prompt[start : end if end >= 0 else len(prompt)]
-        for listed in _LISTED.finditer(section):
-            names.update(dict.fromkeys([listed[1], *_QUOTED.findall(listed[2])]))
+        names.update(dict.fromkeys(_listed(prompt[start : end if end >= 0 else len(prompt)])))
     names.pop(agent, None)
     return tuple(name for name in names if name != sender)
+
+
+@lru_cache(maxsize=64)  # the people of a room are the same with each of its messages
+def _listed(section: str) -> tuple[str, ...]:
+    """All names of the people that a prompt lists."""
+    return tuple(name for listed in _LISTED.finditer(section) for name in (listed[1], *_QUOTED.findall(listed[2])))
