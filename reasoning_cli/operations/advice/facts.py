@@ -197,9 +197,11 @@ def _head(store: Store, settings: Settings, model_type: str, since: datetime, no
     if name is None or is_out or audits is None or not _is_live(settings, model_type, s.HEAD_MODE):
         return head if head.share else None
     head = replace(head, in_line=True, speed=_speed(measured(store, model_type, since, now)))
-    if audits.since <= since and audited < 1 and (of := measured(store, model_type, since, now).answered):
+    if audits.since <= since and (of := measured(store, model_type, since, now).answered):
+        # What was audited is counted, not reckoned: of how much it was drawn may have changed meanwhile.
         answered = measured(store, model_type, since, now, source="slot", model=model).answered
-        head = replace(head, share=Decimal(answered) / of / (1 - audited), share_is_measured=True)
+        answered += Heads(store).withheld(model_type, model, since, now)
+        head = replace(head, share=Decimal(answered) / of, share_is_measured=True)
     return head
 
 

@@ -73,3 +73,10 @@ class Heads:
             (model_type, to_ms(since), model, after),
         ):
             yield Audited(number, None if agrees is None else bool(agrees), None if named is None else bool(named))
+
+    def withheld(self, model_type: str, model: str, since: datetime, until: datetime) -> int:
+        """How many decisions a head was sure of and did not answer: it was audited, or only compared."""
+        return self._store.number(
+            "SELECT count(*) FROM attempts WHERE model_type=? AND at>=? AND at<? AND model=? AND failure IS NULL",
+            (model_type, to_ms(since), to_ms(until), model),
+        )

@@ -159,19 +159,53 @@ def test_what_is_assumed_takes_the_place_of_what_the_log_says(store: Store) -> N
 def test_a_head_in_line_has_what_it_answered_measured(store: Store) -> None:
     head_run(store, NOW - timedelta(days=3))
     in_line = {"REASONING_SHOULD_RESPOND_LINE": "head, together", "REASONING_SHOULD_RESPOND_HEAD": HEAD[5:]}
-    decisions(store, NOW - timedelta(hours=3), 140)
-    decisions(store, NOW - timedelta(hours=3), 60, source="slot", model=HEAD)
+    decisions(store, NOW - timedelta(hours=3), 143)
+    decisions(store, NOW - timedelta(hours=3), 57, source="slot", model=HEAD)
+    audited(store, NOW - timedelta(hours=3), 3)
     Heads(store).put_in_line(HEAD, NOW - timedelta(days=2))
     shadow = way(compared(store, **in_line), Kind.HEAD)
     assert not shadow.is_now and not shadow.share_is_measured
     live = compared(store, **in_line, REASONING_SHOULD_RESPOND_HEAD_MODE="live")
     assert way(live, Kind.HEAD).is_now and not way(live, Kind.BASELINE).is_now
-    assert (way(live, Kind.HEAD).share, way(live, Kind.HEAD).share_is_measured) == (Decimal("0.3"), True)
-    assert way(live, Kind.HEAD).cents_a_month == GPT_4O_CENTS * 140 * 730 / 24
+    assert (way(live, Kind.HEAD).share, way(live, Kind.HEAD).share_is_measured) == (Decimal("0.285"), True)
+    assert way(live, Kind.HEAD).cents_a_month == GPT_4O_CENTS * 143 * 730 / 24
     assert way(live, Kind.HEAD).speed is not None
     assert way(live, Kind.BASELINE).next == f"reasoning models disable {HEAD}"
     Heads(store).put_in_line(HEAD, NOW - timedelta(hours=1))
     assert not way(compared(store, **in_line, REASONING_SHOULD_RESPOND_HEAD_MODE="live"), Kind.HEAD).share_is_measured
+
+
+def test_what_a_head_answers_does_not_hang_on_how_much_of_it_was_audited_before(store: Store) -> None:
+    head_run(store, NOW - timedelta(days=3))
+    at = NOW - timedelta(hours=3)
+    decisions(store, at, 170)
+    decisions(store, at, 30, source="slot", model=HEAD)
+    audited(store, at, 30)  # half of what it was sure of, until the share was set to 5 %
+    audited(store, at, 20, first=30, failure="not confident enough")
+    Heads(store).put_in_line(HEAD, NOW - timedelta(days=2))
+    found = compared(
+        store,
+        REASONING_SHOULD_RESPOND_LINE="head, together",
+        REASONING_SHOULD_RESPOND_HEAD=HEAD[5:],
+        REASONING_SHOULD_RESPOND_HEAD_MODE="live",
+    )
+    assert (found.known.head and found.known.head.share, way(found, Kind.HEAD).share) == (
+        Decimal("0.3"),
+        Decimal("0.285"),
+    )
+
+
+def audited(store: Store, at: datetime, count: int, *, first: int = 0, failure: str | None = None) -> None:
+    """So many of the hour's decisions, which the original answered, were drawn to audit the head."""
+    agrees = True if failure is None else None
+    Attempts(store).insert_many(
+        [
+            AttemptRecord(
+                f"{at:%d%H}--{number}", at, TYPE, "live", HEAD, None, "IGNORE", agrees, failure, 0.99, 0, 0, 0, ""
+            )
+            for number in range(first, first + count)
+        ]
+    )
 
 
 def test_a_head_that_its_audits_took_out_is_not_advised(store: Store) -> None:
