@@ -15,7 +15,8 @@ from reasoning_cli.decisions.prompts import newest_lines, speaker_id
 # Messages of which it is known that they were answered; of a busy agent some days.
 _REMEMBERED_MESSAGES = 20_000
 _PEOPLE = "\n# People in the Room\n"
-_PERSON = re.compile(r'"(?P<name>[^"\n]{1,80})"[^\n]*\nID: (?P<id>\S+)')
+# From the first quote of a line: a line of nothing but quotes is not read to its end from each of them.
+_PERSON = re.compile(r'^[^"\n]*+"(?P<name>[^"\n]{1,80})"[^\n]*+\nID: (?P<id>\S+)', re.MULTILINE)
 # What actions a plan that says nothing may have.
 _SILENT = frozenset({"", "IGNORE", "NONE", "STOP"})
 

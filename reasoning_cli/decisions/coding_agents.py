@@ -40,7 +40,8 @@ _TOOL_TYPE = re.compile(r"(?:bash|text_editor)_")
 # Code's first block is a line for its vendor's bills.
 BILLING = "x-anthropic-billing-header:"
 _ASIDE = re.compile(
-    rf"\s*(?:{BILLING}[^\n]*\s+)?"
+    # Nothing of the line is given back: of a long one each space would be tried as its end, with all that follow.
+    rf"\s*+(?:{BILLING}[^\n]*+\n\s*+)?"
     r"(?:You are (?:a|an) [^.\n]{0,60}?(?:title|tasked with summari[sz]ing|summari[sz]e)"
     r"|(?:Please )?(?:generate|write|create) an? [^.\n]{0,40}?(?:title|summary) (?:for|of) th(?:is|e) "
     r"(?:conversation|session|chat)"

@@ -25,6 +25,8 @@ _PROVIDERS = re.compile(
 )
 _PROVIDER = re.compile(r"^- \*\*([^*\n]+)\*\*", re.MULTILINE)
 _RECEIVED = "# Received Message\n"
+# A message is compared whole where its end is the same; not as often as somebody may write that line.
+_SURE_CHARS, _MOST_COMPARED = 64, 100
 _CURRENT = "\n# Current Message\n"
 _FOCUS = "\n\n\n# Focus your response"
 _PROVIDERS_END = "\n</providers>"
@@ -71,12 +73,25 @@ def received_message(prompt: str) -> str | None:
         start = prompt.find(_RECEIVED, start + 1, end)
     if not starts:
         return None
+    last, compared = _without_space(prompt, end), 0
     for start in starts:
-        message = prompt[start:end]
         # The conversation above ends with the same message, which settles where a message that quotes begins.
-        if prompt[: start - len(_RECEIVED)].rstrip().endswith(message.rstrip()):
-            return message
+        above, length = _without_space(prompt, start - len(_RECEIVED)), max(0, last - start)
+        if length > above or not prompt.endswith(prompt[max(start, last - _SURE_CHARS) : last], 0, above):
+            continue
+        compared += 1
+        if compared > _MOST_COMPARED:
+            break
+        if prompt.startswith(prompt[start:last], above - length):
+            return prompt[start:end]
     return prompt[starts[-1] : end]
+
+
+def _without_space(text: str, end: int) -> int:
+    """Where a text ends before `end` without the space in front of that."""
+    while end > 0 and text[end - 1].isspace():
+        end -= 1
+    return end
 
 
 def current_message(prompt: str) -> str | None:

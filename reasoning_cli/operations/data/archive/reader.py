@@ -14,9 +14,10 @@ REALM = b"reasoning.realm"
 # How the database calls columns of times.
 _MOMENT = "_at"
 # What has been in every file from the first version on, and tells which sample a row is.
-_NEEDED = frozenset(
-    "seq id created_at model_type model source origin agent_id agent_name room_id entity_id metadata prompt output".split()
-)
+_NEEDED = {
+    *("seq", "id", "created_at", "model_type", "model", "source", "origin", "agent_id", "agent_name", "room_id"),
+    *("entity_id", "metadata", "prompt", "output"),
+}
 HINT = "give what `reasoning data archive` wrote"
 
 
@@ -62,7 +63,7 @@ def _check_columns(path: Path, schema: Any, columns: Mapping[str, str]) -> None:
             f"`{path}` holds columns this database does not know: {', '.join(unknown[:5])}",
             "it was written by a newer `reasoning`: upgrade it with `pip install --upgrade reasoning`",
         )
-    if missing := sorted(_NEEDED - set(schema.names)):
+    if missing := sorted(_NEEDED.difference(schema.names)):
         raise PageError(f"there is no column `{missing[0]}`")
     if len(schema.names) != len(set(schema.names)):
         raise PageError("a column stands there twice")
