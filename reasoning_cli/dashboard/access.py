@@ -115,7 +115,22 @@ class Access:
             await _answer(send, 200, _page("You are logged out", _HOW), [self._set_cookie("", 0)])
             return
         scope.setdefault("state", {})["session"] = name
-        await self.app(scope, receive, _guarded(scope, send) if scope["type"] == "http" else send)
+        if scope["type"] == "http":
+            await self.app(scope, receive, _guarded(scope, send))
+        else:
+            await self.app(scope, self._of_open_session(name, receive), send)
+
+    def _of_open_session(self, name: str, receive: Receive) -> Receive:
+        """`receive` of a socket that was opened in this session: what comes when that is over is not looked at, be it
+        that the page does not go when it is asked to."""
+
+        async def received() -> Message:
+            while True:
+                message = await receive()
+                if message["type"] != "websocket.receive" or self.keys.is_open(name):
+                    return message
+
+        return received
 
     def _refusal(self, scope: Scope) -> tuple[int, bytes] | None:
         """Why a call is not looked at: it names another host, or comes from another page."""

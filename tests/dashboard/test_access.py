@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -61,6 +62,30 @@ class Door:
         answer = self.ask(f"/login?key={self.keys.new_link()}")
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
         return str(answer.headers["set-cookie"])
+
+    def said_in_socket(self, cookie: str, *events: Callable[[], None]) -> list[int]:
+        """Which of these messages come through a socket: before each something happens."""
+        coming, came = iter(enumerate(events)), list[int]()
+
+        async def receive() -> Any:
+            number, event = next(coming, (None, None))
+            if event is None:
+                return {"type": "websocket.disconnect"}
+            event()
+            return {"type": "websocket.receive", "text": str(number)}
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            while (message := await receive())["type"] == "websocket.receive":
+                came.append(int(message["text"]))
+
+        async def send(message: Any) -> None:
+            raise AssertionError(message)
+
+        self.access.app = app
+        headers = [(b"host", b"127.0.0.1:8010"), (b"origin", ORIGIN.encode()), (b"cookie", cookie.encode())]
+        scope = {"type": "websocket", "path": "/socket", "scheme": "ws", "headers": headers, "query_string": b""}
+        run_apart(self.access(scope, receive, send))
+        return came
 
     def socket(self, **headers: str) -> str:
         sent: list[Any] = []
@@ -141,6 +166,22 @@ def test_what_acts_comes_from_this_page_alone() -> None:
     assert door.socket(host=host, cookie=cookie, origin="http://evil.example") == "websocket.close"
     assert door.socket(host=host, origin=ORIGIN) == "websocket.close"
     assert door.socket(host=host, cookie=cookie, origin=ORIGIN) == "websocket.accept"
+
+
+@pytest.mark.parametrize("end", ["it is old", "it was logged out"])
+def test_nothing_is_done_through_a_socket_whose_session_is_over(end: str) -> None:
+    """A page is asked to go; one that was changed, or a program, stays."""
+    door = Door()
+    cookie = door.log_in().split(";")[0]
+    [name] = door.keys.sessions
+
+    def over() -> None:
+        if end == "it is old":
+            door.clock.now += SESSION_SECONDS + 1
+        else:
+            door.keys.log_out(name)
+
+    assert door.said_in_socket(cookie, lambda: None, lambda: None, over, lambda: None) == [0, 1]
 
 
 def test_a_page_is_kept_to_itself() -> None:

@@ -1,4 +1,4 @@
-"""However somebody floods a text, it is read in a time in proportion to its length: a gateway answers nobody meanwhile."""
+"""However somebody floods a text, it is read in a time in proportion to its length: all calls wait meanwhile."""
 
 from __future__ import annotations
 
