@@ -124,7 +124,7 @@ def _promote(
     before_it_begins: Callable[[], None] = lambda: None,
 ) -> None:
     """Hold a plan against the gate, ask, begin and watch; or go on with the promotion under way."""
-    from reasoning_cli.commands.train._promote_views import promotion_record
+    from reasoning_cli.commands.train._promote_views import show_going_on
     from reasoning_cli.errors import ReasoningError
     from reasoning_cli.operations.promote.controller import in_hand
     from reasoning_cli.operations.promote.stepping import another_goes, begin
@@ -134,9 +134,7 @@ def _promote(
     if going is not None and request.to not in (None, going.model, str(going.run)):
         raise another_goes(going)
     if going is not None and agreed.dry_run and plan is None:
-        show_dry_run(
-            terminal, [("goes on", f"{going.model}, begun by {going.by}")], promotion_record(going), json=agreed.json
-        )
+        show_going_on(terminal, going, json=agreed.json)
         return
     if going is not None and not agreed.dry_run:
         terminal.note(f"Going on with the promotion of {going.model}, begun by {going.by}.")

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from reasoning_cli.commands._shared.confirm import show_dry_run
 from reasoning_cli.terminal.units import counted, money
 from reasoning_cli.values import spell_model_type
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from reasoning_cli.operations.promote.plan import PromotionPlan
     from reasoning_cli.operations.promote.rollback import BackPlan
     from reasoning_cli.store.promote.promotions import Promotion
+    from reasoning_cli.terminal.console import Terminal
 
 _MARKS = {True: "✓", False: "✗", None: "–"}
 
@@ -159,6 +161,12 @@ def promotion_record(promotion: Promotion) -> dict[str, object]:
         "why": promotion.why,
         "gate": list(promotion.gate),
     }
+
+
+def show_going_on(terminal: Terminal, going: Promotion, *, json: bool) -> None:
+    """What the same command typed again would do: nothing is begun anew. For a dry run."""
+    facts = [("goes on", f"{going.model}, begun by {going.by}")]
+    show_dry_run(terminal, facts, promotion_record(going), json=json)
 
 
 def back_facts(plan: BackPlan) -> list[tuple[str, str]]:

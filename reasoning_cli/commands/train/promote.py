@@ -81,7 +81,7 @@ def promote(
     While it is rolled out it is watched, and goes back by itself when it breaks. Typed again, it goes on. The guard
     goes on with it when this command is gone.
     """
-    from reasoning_cli.commands.train._promote_views import promise_lines
+    from reasoning_cli.commands.train._promote_views import promise_lines, show_going_on
     from reasoning_cli.operations.promote.controller import in_hand
     from reasoning_cli.operations.promote.own_server import goes_to_own_server
     from reasoning_cli.store.promote.promotions import WATCHED, Promotions
@@ -97,8 +97,12 @@ def promote(
     if goes_to_own_server(session.settings, chosen, going, server):
         promote_on_server(session, request, gate, going, server, force=force, yes=yes, dry_run=dry_run, json=json)
         return
-    if dry_run and (going is None or going.stage not in WATCHED):
-        _begin(session, request, gate, limit, going, force=force, yes=yes, dry_run=True, json=json)
+    if dry_run:
+        if going is not None and going.stage in WATCHED:
+            _refuse_another(session, request, going)
+            show_going_on(session.terminal, going, json=json)
+        else:
+            _begin(session, request, gate, limit, going, force=force, yes=yes, dry_run=True, json=json)
         return
     with in_hand(session.store, chosen) as mine:
         if not mine:

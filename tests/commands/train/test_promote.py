@@ -271,6 +271,10 @@ def test_one_on_its_way_is_sent_back_by_hand(serving: World, reasoning: Run) -> 
     serving.on_pause = closed
     assert reasoning(*PROMOTE).exit_code == 130
     serving.on_pause = lambda: None
+    before = promotion(serving)
+    planned = reasoning("train", "promote", "planning", "--dry-run", "--json")
+    assert (planned.exit_code, json.loads(planned.stdout)["dry_run"]) == (0, True), planned.stderr
+    assert promotion(serving) == before, "a plan looks at no step, and goes on to none"
     other = reasoning("train", "promote", "planning", "--to", "acme/other", "--yes")
     assert (other.exit_code, f"`{NEW}` is on its way into planning" in other.stderr) == (1, True)
     dry = reasoning("train", "rollback", "planning", "--dry-run")
