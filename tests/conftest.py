@@ -61,6 +61,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "sqlite: what is tested is the file, or how SQLite works")
 
 
+def pytest_xdist_setupnodes() -> None:
+    forking.share_among_processes()
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     forking.end()
 

@@ -4,7 +4,8 @@ each of them took a quarter of the suite's CPU.
 `subprocess.Popen` of this process asks that one, and is in all else Python's own: the program has the arguments,
 environment, folder, files, session and signals it was to have. Python itself is started for what a fork would not do
 the same: other options of Python, other modules than ours, an environment that imports look at; inside `for_real`; and
-for everything where there is no such process.
+for everything where there is no such process. One serves all processes of the suite, and inside `further` the programs
+that were forked, where they start one of ours.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import inspect
 import os
 import pickle
+import select
+import signal
 import socket
 import subprocess
 import sys
@@ -24,27 +27,39 @@ from typing import Any
 from tests import forked
 
 PACKAGES = {"reasoning_cli"}
-# What starting Python looks at, or importing what we use; all else in an environment is read when it is needed.
-_READ_AT_START = (
-    *("PYTHON", "LC_", "LANG", "LD_", "MALLOC", "GLIBC", "OPENSSL", "SSLKEYLOGFILE"),
-    *("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TERMINAL_WIDTH", "TYPER", "_TYPER", "AIOHTTP", "HTTPX"),
-)
-_NO_MATTER = {"PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}  # the first is seen to in the fork
+_ADDRESS = "TESTS_FORK_AT"  # how processes of the suite learn where
 _ENDS = "p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite"
 _CHILD_ENDS = "p2cread", "c2pwrite", "errwrite"
 
 _usual = subprocess.Popen
+_further = False
 forks: Forks | None = None
 
 
 def share() -> None:
     """Fork from now on, where that can be done."""
     global forks
+    address = os.environ.pop(_ADDRESS, None)
     try:
         os.close(os.pidfd_open(os.getpid()))
     except (AttributeError, OSError):  # not Linux, or one where this is not allowed
         return
-    forks = Forks()
+    forks = Forks() if address is None else Forks(bytes.fromhex(address))
+    subprocess.Popen = Popen  # type: ignore[misc]
+
+
+def share_among_processes() -> None:
+    """Let processes of the suite that this one is about to start fork from the same, begun when one needs it."""
+    if forks is not None:
+        os.environ[_ADDRESS] = forks.begin_when_called().hex()
+
+
+def share_further(address: bytes, packages: list[str]) -> None:
+    """Fork what this process, a program, starts in turn."""
+    global forks, _further
+    forks, _further = Forks(address), True
+    PACKAGES.clear()
+    PACKAGES.update(packages)
     subprocess.Popen = Popen  # type: ignore[misc]
 
 
@@ -65,57 +80,80 @@ def for_real() -> Iterator[None]:
             subprocess.Popen = Popen  # type: ignore[misc]
 
 
-class Forks:
-    """The process that forks. It is started when it is first needed, and ends with this one."""
+@contextmanager
+def further() -> Iterator[None]:
+    """What is started inside has what it starts itself forked as well, for a test that does not look for these
+    processes: by the system they are no children of the program, and have another command line."""
+    global _further
+    before, _further = _further, True
+    try:
+        yield
+    finally:
+        _further = before
 
-    def __init__(self) -> None:
+
+class Forks:
+    """The process that forks: where it is, or one of this process's own, begun when it is needed. That ends with it."""
+
+    def __init__(self, address: bytes | None = None) -> None:
         self.process: subprocess.Popen[bytes] | None = None
+        self._address = address
         self._starting = threading.Lock()
         self._owner = os.getpid()
-        self._environ: dict[str, str] = {}
+        self._life: socket.socket | None = None
 
-    def can(self, environ: dict[str, str]) -> bool:
-        """Whether there is one, in which all is as it would be in a Python started with this environment."""
-        if os.getpid() != self._owner:
-            return False
-        with self._starting:
-            if self.process is None:
-                self._start()
-        assert self.process is not None
-        return self.process.poll() is None and _read_at_start(environ) == self._environ
+    def begin_when_called(self) -> bytes:
+        """Where it will be called, which begins it."""
+        calls, theirs = self._listen()
 
-    def _start(self) -> None:
-        self._environ = _read_at_start(os.environ.copy())
-        self._calls, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            command = [sys.executable, forked.__file__, str(theirs.fileno())]
-            self.process = _usual(command, stdin=subprocess.DEVNULL, cwd="/", pass_fds=[theirs.fileno()])
+        def wait() -> None:
+            if calls in select.select([calls, theirs], [], [])[0]:
+                self._begin(calls, theirs)
+
+        threading.Thread(target=wait, daemon=True).start()
+        assert self._address is not None
+        return self._address
 
     def fork(self, start: forked.Start, files: list[int]) -> tuple[int, socket.socket] | None:
         """The process of the program, and where its status will come; None where it could not be forked."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if os.getpid() != self._owner:
+            return None
+        with self._starting:
+            if self._address is None:
+                self._begin(*self._listen())
+        assert self._address is not None
+        call = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            with theirs:
-                message = pickle.dumps(tuple(start))
-                if len(message) < forked.MOST_BYTES:
-                    socket.send_fds(self._calls, [message], [theirs.fileno(), *files])
-            if answer := ours.recv(64):
-                return int(answer), ours
+            call.connect(self._address)
+            message = pickle.dumps(tuple(start))
+            if len(message) < forked.MOST_BYTES:
+                socket.send_fds(call, [message], files)
+                if answer := call.recv(64):
+                    return int(answer), call
         except OSError:  # nobody there, or a file that is closed
             pass
-        ours.close()
+        call.close()
         return None
 
     def end(self) -> None:
-        if self.process is not None and os.getpid() == self._owner:
-            self._calls.close()
-            self.process.wait()
+        if self._life is not None and os.getpid() == self._owner:
+            self._life.close()
+            if self.process is not None:
+                self.process.wait()
 
+    def _listen(self) -> tuple[socket.socket, socket.socket]:
+        calls = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        calls.bind(f"\0tests-fork-at-{self._owner}-{os.urandom(8).hex()}")
+        calls.listen(128)
+        self._address = calls.getsockname()
+        self._life, theirs = socket.socketpair()
+        return calls, theirs
 
-def _read_at_start(environ: dict[str, str]) -> dict[str, str]:
-    return {
-        name: value for name, value in environ.items() if name.startswith(_READ_AT_START) and name not in _NO_MATTER
-    }
+    def _begin(self, calls: socket.socket, life: socket.socket) -> None:
+        numbers = [life.fileno(), calls.fileno()]
+        command = [sys.executable, forked.__file__, *map(str, numbers)]
+        with calls, life:
+            self.process = _usual(command, stdin=subprocess.DEVNULL, cwd="/", pass_fds=numbers)
 
 
 class Popen(_usual):  # type: ignore[type-arg, valid-type, misc]
@@ -174,7 +212,7 @@ def _to_fork(named: dict[str, Any]) -> tuple[forked.Start, list[int]] | None:
         return None
     if b"tests." in prepare or not os.access(folder, os.X_OK):
         return None
-    if forks is None or not forks.can(environ):
+    if any(signal.getsignal(one) is signal.SIG_IGN for one in (signal.SIGINT, signal.SIGTERM)):  # it would be there too
         return None
     streams = [named[end] if named[end] >= 0 else usual for usual, end in enumerate(_CHILD_ENDS)]
     start = forked.Start(
@@ -185,6 +223,8 @@ def _to_fork(named: dict[str, Any]) -> tuple[forked.Start, list[int]] | None:
         in_new_session=named["start_new_session"],
         process_group=named["process_group"] if named["process_group"] >= 0 else None,
         prepare=prepare,
+        belongs_to=(os.getsid(0), os.getpgrp()),
+        packages=sorted(PACKAGES) if _further else [],
     )
     return start, [*streams, *named["pass_fds"]]
 
@@ -199,4 +239,6 @@ def _module(command: object) -> dict[str, Any] | None:
     if words[: len(begin)] != begin or words[len(begin)].partition(".")[0] not in PACKAGES:
         return None
     module, *arguments = words[len(begin) :]
+    if "--beside" in arguments:  # it watches its parent
+        return None
     return {"command": words, "module": module, "arguments": arguments, "is_safe_path": is_safe_path}

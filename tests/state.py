@@ -6,6 +6,7 @@ import json
 import locale
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -57,6 +58,21 @@ def state() -> dict[str, object]:
     }
 
 
+def _line() -> list[str]:
+    return Path("/proc/self/cmdline").read_text().split("\0")
+
+
+def _two(options: dict[str, Any]) -> list[dict[str, object]]:
+    """The state of this one and of another that it starts, with the command lines that the system knows of them."""
+    asked = [sys.executable, "-m", "tests.state", "0", "line"]
+    inner = subprocess.run(asked, stdout=subprocess.PIPE, check=True, **options)
+    return [state() | {"line": _line()}, json.loads(inner.stdout)]
+
+
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(state()))
-    sys.exit(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
+    code, *words = sys.argv[1:] or ["0"]
+    if words[:1] == ["within"]:
+        sys.stdout.write(json.dumps(_two(json.loads(words[1]))))
+    else:
+        sys.stdout.write(json.dumps(state() | ({"line": _line()} if words == ["line"] else {})))
+    sys.exit(int(code))

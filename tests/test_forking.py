@@ -40,10 +40,9 @@ def both(run: Callable[[], Any]) -> Any:
     return forked
 
 
-def is_forked(process: subprocess.Popen[Any]) -> bool:
-    assert forking.forks is not None
-    parent = forking.forks.process.pid if forking.forks.process else 0
-    return f"PPid:\t{parent}\n" in Path(f"/proc/{process.pid}/status").read_text()
+def is_forked(pid: int) -> bool:
+    """It has the command line of what it was forked from."""
+    return forking.forked.__file__ in Path(f"/proc/{pid}/cmdline").read_text().split("\0")
 
 
 # --- the state of Python ---
@@ -81,6 +80,28 @@ def test_python_is_in_the_state_of_one_that_was_started(
     if "env" in options:
         options = {**options, "env": {**usual, **options["env"]}}
     both(lambda: state(**options))
+
+
+@pytest.mark.parametrize("options", [{}, {"start_new_session": True}, {"process_group": 0}], ids=str)
+def test_what_a_program_starts_in_turn_is_in_that_state_too(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forking, "PACKAGES", {"tests"})
+    asked = [sys.executable, "-m", "tests.state", "7", "within", json.dumps(options)]
+
+    def run() -> list[dict[str, Any]]:
+        with forking.further():
+            done = subprocess.run(asked, cwd=ROOT, stdout=subprocess.PIPE, env=dict(os.environ))
+        assert done.returncode == 7
+        found: list[dict[str, Any]] = json.loads(done.stdout)
+        return found
+
+    forked = run()
+    with forking.for_real():
+        started = run()
+    lines = [one.pop("line") for one in (*forked, *started)]
+    assert [forking.forked.__file__ in line for line in lines] == [True, True, False, False]
+    assert forked == started
 
 
 def test_files_are_handed_on_under_their_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +184,7 @@ def waiting() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 )
 def test_signals_end_it(number: int, code: int, waiting: Callable[..., subprocess.Popen[bytes]]) -> None:
     process = waiting()
-    assert is_forked(process)
+    assert is_forked(process.pid)
     assert process.poll() is None
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.01)
@@ -184,7 +205,7 @@ def test_signals_end_it(number: int, code: int, waiting: Callable[..., subproces
 def test_python_is_started_for_what_a_fork_would_not_do_the_same(
     options: dict[str, Any], waiting: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
-    assert not is_forked(waiting(**options))
+    assert not is_forked(waiting(**options).pid)
 
 
 def test_python_is_started_where_there_is_nothing_to_fork(monkeypatch: pytest.MonkeyPatch) -> None:

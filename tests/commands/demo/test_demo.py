@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from reasoning_cli.commands.demo.app import HEAD, STEPS, steps_of
 from reasoning_cli.terminal.console import Terminal
+from tests import forking
 from tests.waiting import until
 
 
@@ -26,32 +28,47 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-@pytest.fixture
-def tour(folder: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
+@contextmanager
+def touring(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     """A tour under way, both streams in one; its process group is its own, as in an interactive shell."""
     with subprocess.Popen(
-        [sys.executable, "-m", "reasoning_cli", "demo"],
+        [sys.executable, "-m", "reasoning_cli", "demo", *options],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
         env={**os.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1", "TOGETHER_API_KEY": "the-operators-own-key"},
-        start_new_session=True,
+        process_group=0,
     ) as process:
         yield process
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
+@pytest.fixture
+def tour(folder: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
+    """A tour that is ended on its way, perhaps while Python starts what it shows."""
+    with touring(folder) as process:
+        yield process
+
+
+@pytest.fixture
+def whole_tour(folder: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
+    """A tour that nobody interrupts."""
+    with forking.further(), touring(folder) as process:
+        yield process
+
+
 def processes_of(folder: Path) -> list[str]:
-    """Command lines of processes that have to do with `folder`."""
+    """Command lines of processes that have to do with `folder`: that name it, or are in it."""
     found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+    for entry in Path("/proc").glob("[0-9]*"):
         try:
-            command = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            within = str((entry / "cwd").readlink())
         except OSError:
             continue  # it has ended meanwhile
-        if str(folder) in command:
+        if str(folder) in command or within.startswith(str(folder)):
             found.append(command)
     return found
 
@@ -63,9 +80,11 @@ def leaves_nothing(folder: Path, home: Path) -> None:
     assert list(Path().iterdir()) == []
 
 
-def test_every_step_is_shown_with_what_it_really_says(tour: subprocess.Popen[str], folder: Path, home: Path) -> None:
-    shown, _ = tour.communicate(timeout=300)
-    assert tour.returncode == 0, shown
+def test_every_step_is_shown_with_what_it_really_says(
+    whole_tour: subprocess.Popen[str], folder: Path, home: Path
+) -> None:
+    shown, _ = whole_tour.communicate(timeout=300)
+    assert whole_tour.returncode == 0, shown
     parts = {}
     for part in shown.split("\n# ")[1:]:
         heading, command, *output = part.split("\n")

@@ -6,14 +6,16 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from reasoning_cli.commands.demo.full import steps
-from tests.commands.demo.test_demo import leaves_nothing
+from tests import forking
+from tests.commands.demo.test_demo import leaves_nothing, touring
+
+FULL = "--full", "--speed", "900"
 
 
 @pytest.fixture
@@ -25,23 +27,19 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tour(folder: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "reasoning_cli", "demo", "--full", "--speed", "900"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        env={**os.environ, "TMPDIR": str(folder), "PYTHONUNBUFFERED": "1", "TOGETHER_API_KEY": "the-operators-own-key"},
-        start_new_session=True,
-    ) as process:
+    with touring(folder, *FULL) as process:
         yield process
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
 
 
-def test_from_the_log_to_a_better_model(tour: subprocess.Popen[str], folder: Path, home: Path) -> None:
-    shown, _ = tour.communicate(timeout=600)
-    assert tour.returncode == 0, shown
+@pytest.fixture
+def whole_tour(folder: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
+    with forking.further(), touring(folder, *FULL) as process:
+        yield process
+
+
+def test_from_the_log_to_a_better_model(whole_tour: subprocess.Popen[str], folder: Path, home: Path) -> None:
+    shown, _ = whole_tour.communicate(timeout=600)
+    assert whole_tour.returncode == 0, shown
     assert "Traceback" not in shown
     model = re.search(r"sandbox/should-respond-r1-[0-9a-f]{8}", shown)
     assert model is not None
