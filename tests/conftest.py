@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -61,6 +63,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "sqlite: what is tested is the file, or how SQLite works")
 
 
+def pytest_collection_finish() -> None:
+    gc.freeze()  # thousands of tests stay to the end; nobody need look through them for what may go
+
+
 def pytest_xdist_setupnodes() -> None:
     forking.share_among_processes()
 
@@ -114,6 +120,18 @@ class Result:
 
 
 Run = Callable[..., Result]
+
+
+_folders = itertools.count()
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty folder of this test's own. pytest's has the name of the test and a link to the newest of that name, and
+    makes both anew for each of thousands."""
+    folder = tmp_path_factory.getbasetemp() / f"{next(_folders)}"
+    folder.mkdir(mode=0o700)
+    return folder
 
 
 @pytest.fixture(autouse=True)

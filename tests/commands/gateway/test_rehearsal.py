@@ -12,9 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import anthropic
 import httpx
-import openai
 import pytest
 
 from reasoning_cli.commands.demo.synthetic_agent import planning_prompt
@@ -65,6 +63,9 @@ def rehearsing() -> Iterator[tuple[str, list[str]]]:
 def test_what_no_model_answers_gets_the_stand_in(nothing_outside: None) -> None:
     with rehearsing() as (url, said):
         assert any("the sandbox's stand-in for your agent's provider answers" in line for line in said), said
+        import anthropic  # these take long to load: not while tests are collected
+        import openai
+
         chat = openai.OpenAI(api_key="theirs", base_url=f"{url}/v1", max_retries=0)
         messages = anthropic.Anthropic(api_key="theirs", base_url=url, max_retries=0)
 

@@ -66,6 +66,14 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Gene
         yield store, generator
 
 
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A smaller one, for what is exported time and again."""
+    with open_store(tmp_path_factory.mktemp("few") / "reasoning.db") as store:
+        fill(store, Generator(900, seed=7, prompt_bytes=1500, until=NOW, copies=60, secrets=60))
+        yield store
+
+
 def decision(number: int, **changes: object) -> Sample:
     made = Sample(
         id=f"s{number}",
@@ -266,15 +274,14 @@ def test_balance_drops_the_surplus_alone(store: Store, out: Path) -> None:
 
 @pytest.mark.parametrize("fmt", ["jsonl", "json", "csv"])
 def test_several_processes_write_what_one_writes(
-    busy: tuple[Store, Generator], out: Path, fmt: Format, monkeypatch: pytest.MonkeyPatch
+    few: Store, out: Path, fmt: Format, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, _ = busy
     monkeypatch.setattr("reasoning_cli.operations.data.export.batches.BATCH", 100)
     monkeypatch.setattr("reasoning_cli.operations.data.export.run.WORTH_WORKERS", 1)
     for split in ((), (0.7, 0.3)):
         request = ExportRequest(rules=Rules(fmt, salt=SALT), dedupe="near", split=split)
-        alone = export(store, out / f"a.{fmt}", request, workers=1)
-        together = export(store, out / f"b.{fmt}", request, workers=3)
+        alone = export(few, out / f"a.{fmt}", request, workers=1)
+        together = export(few, out / f"b.{fmt}", request, workers=3)
         assert [one.sha256 for one in alone.files] == [one.sha256 for one in together.files]
         assert (alone.left_out, alone.redactions, alone.tokens) == (
             together.left_out,
@@ -443,17 +450,16 @@ def test_parquet_holds_the_same_samples(busy: tuple[Store, Generator], out: Path
         assert report.files[0].size_bytes == (out / "a.parquet").stat().st_size
 
 
-def test_the_vendors_own_check_and_ours_take_every_file(busy: tuple[Store, Generator], out: Path) -> None:
+def test_the_vendors_own_check_and_ours_take_every_file(few: Store, out: Path) -> None:
     from together.lib.utils.files import check_file as vendors_check
 
-    store, _ = busy
     for name, request in {
         "plain": ExportRequest(),
         "compact": ExportRequest(rules=Rules(forms=dict.fromkeys(EXAMPLES, "compact"))),
         "split": ExportRequest(rules=Rules(salt=SALT, redact_names=True), split=(0.8, 0.1, 0.1)),
         "dpo": ExportRequest(SampleFilter(label="corrected"), Rules(preference=True)),
     }.items():
-        for one in export(store, out / f"{name}.jsonl", request).files:
+        for one in export(few, out / f"{name}.jsonl", request).files:
             assert one.path is not None
             told = vendors_check(one.path)
             assert told["is_check_passed"], told

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMessageParam
 from pydantic import TypeAdapter
 
 from reasoning_cli.decisions.examples import EXAMPLES
@@ -169,6 +168,8 @@ def test_openai_takes_tools_with_calls_whose_arguments_are_text(store: Store, tm
     first, called, _ = lines(tmp_path / "a.jsonl")
     assert first == {"messages": [*BEFORE, said(SAID)], "tools": TOOLS, "parallel_tool_calls": True}
     assert called["messages"][-1] == said("", call("c2", "Bash", BASH["arguments"]))
+    from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMessageParam
+
     messages = TypeAdapter(list[ChatCompletionMessageParam])
     for one in (first, called):
         messages.validate_python(one["messages"])
