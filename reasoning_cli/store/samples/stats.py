@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import astuple, dataclass, field, replace
 from datetime import date, datetime, timedelta, tzinfo
 
 from reasoning_cli.store.database import Row, Store, Value
@@ -85,25 +85,89 @@ class SampleFigures:
 
 
 def traffic(store: Store, since: datetime, until: datetime) -> list[Traffic]:
-    """Who answered how much from `since` to `until`, the most first."""
+    """Who answered how much from `since` to `until`, the most first.
+
+    A process that asks again and again from the same time on, as a page that is left open does, reads what came since,
+    as long as what it read before is still there and nothing was added to it.
+    """
+    key, end = (store.name, to_ms(since)), to_ms(until)
+    if key not in _SETTLED:  # most ask once
+        if len(_SETTLED) >= _MOST_SETTLED:
+            _SETTLED.clear()
+        _SETTLED[key] = None
+        return _by_size(_counted(store, to_ms(since), end))
+    settled = _SETTLED[key]
+    if settled is None or not settled.holds(store, end):
+        settled = _SETTLED[key] = _Settled.of(store, to_ms(since), max(to_ms(since), end - _LATE_MS))
+    return _by_size([*settled.traffic, *_counted(store, settled.end, end)])
+
+
+_LATE_MS = 10 * 60 * 1000  # after which a decision is in the log, if it ever is
+_HOUR_MS = 60 * 60 * 1000
+_MOST_SETTLED = 16
+
+
+@dataclass(frozen=True)
+class _Settled:
+    """The traffic of a time that is over, and how many samples of which numbers that were."""
+
+    begin: int
+    end: int
+    samples: tuple[int, int]
+    traffic: tuple[Traffic, ...]
+
+    @classmethod
+    def of(cls, store: Store, begin: int, end: int) -> _Settled:
+        samples = _numbers(store, begin, end)  # first: a sample that comes between is missed by these, and read anew
+        return cls(begin, end, samples, tuple(_counted(store, begin, end)))
+
+    def holds(self, store: Store, until: int) -> bool:
+        """Whether it is the most of what a look up to `until` reads, and the samples are the same."""
+        return self.end <= until < self.end + _HOUR_MS and self.samples == _numbers(store, self.begin, self.end)
+
+
+_SETTLED: dict[tuple[str, int], _Settled | None] = {}
+
+
+def _numbers(store: Store, begin: int, end: int) -> tuple[int, int]:
+    """How many samples there are of a time, and the sum of their numbers."""
+    row = store.row(
+        "SELECT count(*), coalesce(sum(seq), 0) FROM samples WHERE created_at >= ? AND created_at < ?", (begin, end)
+    )
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
+def _counted(store: Store, begin: int, end: int) -> list[Traffic]:
     known = "prompt_tokens IS NOT NULL AND completion_tokens IS NOT NULL"
     rows = store.rows(
-        f"SELECT model_type, source, model, count(*) AS decisions, sum(CASE WHEN {known} THEN 1 ELSE 0 END),"
+        f"SELECT model_type, source, model, count(*), sum(CASE WHEN {known} THEN 1 ELSE 0 END),"
         f" sum(CASE WHEN {known} THEN prompt_tokens ELSE 0 END),"
         f" sum(CASE WHEN {known} THEN completion_tokens ELSE 0 END),"
         f" sum(CASE WHEN {known} THEN 0 ELSE prompt_chars + coalesce(length(system), 0) END),"
         f" sum(CASE WHEN {known} THEN 0 ELSE output_chars END)"
-        " FROM samples WHERE created_at >= ? AND created_at < ? GROUP BY model_type, source, model"
-        " ORDER BY decisions DESC, model_type, source, model",
-        (to_ms(since), to_ms(until)),
+        " FROM samples WHERE created_at >= ? AND created_at < ? GROUP BY model_type, source, model",
+        (begin, end),
     )
     cached = store.rows(
         "SELECT model_type, source, model, sum(cached_tokens) FROM samples"
         " WHERE cached_tokens > 0 AND created_at >= ? AND created_at < ? GROUP BY model_type, source, model",
-        (to_ms(since), to_ms(until)),
+        (begin, end),
     )
     tokens = {tuple(row)[:3]: row[3] for row in cached}
     return [replace(Traffic(*row), cached_tokens=tokens.get(tuple(row)[:3], 0)) for row in rows]
+
+
+def _by_size(found: Iterable[Traffic]) -> list[Traffic]:
+    """One for each type, source and model, the most first."""
+    added: dict[tuple[str, str, str], Traffic] = {}
+    for part in found:
+        name = (part.model_type, part.source, part.model)
+        if name in added:
+            pairs = zip(astuple(added[name])[3:], astuple(part)[3:], strict=True)
+            part = Traffic(*name, *(mine + theirs for mine, theirs in pairs))
+        added[name] = part
+    return sorted(added.values(), key=lambda part: (-part.decisions, part.model_type, part.source, part.model))
 
 
 def sample_figures(
