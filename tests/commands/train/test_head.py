@@ -73,13 +73,18 @@ def database(log: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture
-def agent(home: Path, database: Path) -> Path:
+def agent(home: Path, database: Path, log: list[Sample], store_engine: str) -> Path:
     """A home with the log of 4,000 decisions."""
     home.mkdir(mode=0o700)
-    shutil.copy(database, home / "reasoning.db")
+    if store_engine == "sqlite":
+        shutil.copy(database, home / "reasoning.db")
+        return home
+    with open_store(home / "reasoning.db") as store:
+        Samples(store).insert_many(log)
     return home
 
 
+@pytest.mark.both_engines
 def test_a_head_is_learned_proven_stored_and_said_of(agent: Path, reasoning: Run, log: list[Sample]) -> None:
     done = reasoning(*TRAIN)
     assert done.exit_code == 0, done.stderr
