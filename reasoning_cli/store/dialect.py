@@ -14,8 +14,9 @@ from functools import lru_cache
 from typing import Any
 
 # A code point that Unicode promises never to assign.
-_ESCAPE = "\U0010fffe"
-_ESCAPE_BYTES = _ESCAPE.encode()
+ESCAPE = "\U0010fffe"
+_ESCAPE_BYTES = ESCAPE.encode()
+ESCAPE_BYTE = _ESCAPE_BYTES[:1]  # in a text of people's hardly ever, and found much faster than all four
 _ESCAPED_NUL_IN_JSON = re.compile(r"((?<!\\)(?:\\\\)*)\\u0000")
 
 _TEXT_COLUMNS = frozenset({"model_type", "id", "sample_id"})
@@ -111,16 +112,21 @@ def _list_of(numbers: str) -> str:
 
 def encoded(text: str) -> bytes:
     """A text as it is stored."""
-    if "\0" in text or "\\u0000" in text or _ESCAPE in text:
-        text = text.replace(_ESCAPE, f"{_ESCAPE}e").replace("\0", f"{_ESCAPE}0")
-        text = _ESCAPED_NUL_IN_JSON.sub(rf"\1{_ESCAPE}u", text)
+    if "\0" in text or "\\u0000" in text or ESCAPE in text:
+        text = text.replace(ESCAPE, f"{ESCAPE}e").replace("\0", f"{ESCAPE}0")
+        text = _ESCAPED_NUL_IN_JSON.sub(rf"\1{ESCAPE}u", text)
     return text.encode()
 
 
 def decoded(content: bytes) -> bytes:
     """The bytes of a text that was stored."""
-    if _ESCAPE_BYTES in content:
+    if ESCAPE_BYTE in content and _ESCAPE_BYTES in content:
         first, *rest = content.split(_ESCAPE_BYTES)
         meant = {b"e": _ESCAPE_BYTES, b"0": b"\0", b"u": b"\\u0000"}
         content = first + b"".join(meant.get(part[:1], part[:1]) + part[1:] for part in rest)
     return content
+
+
+def meant(text: str) -> str:
+    """A text as it was before it was stored."""
+    return decoded(text.encode()).decode()

@@ -10,9 +10,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from functools import lru_cache, partial
+from itertools import islice, repeat
+from operator import contains
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -43,11 +45,18 @@ if TYPE_CHECKING:
 
 _LOCK_SECONDS = 30
 _OLDEST_SERVER = 140000
+_CHUNK = 1000  # rows that the server's answer is taken in at once
+_TEXT, _VARCHAR = 25, 1043  # types by their numbers, which no server changes
+# What a text has, as it came, where some of it is stored as other characters.
+_MARKS: dict[int, str | bytes] = {_TEXT: dialect.ESCAPE, _VARCHAR: dialect.ESCAPE_BYTE}
 _STEPS = "reasoning_steps"
 _GRANTS = "the page on PostgreSQL in the documentation says which rights are needed"
 _SESSION = (
     "SET lock_timeout = '{lock}s'; SET search_path TO {schema}; SET client_encoding TO 'UTF8';"
-    " SET default_transaction_isolation TO 'read committed'"
+    " SET default_transaction_isolation TO 'read committed';"
+    # Of a long text the server's own way takes as long as the rest of a row that is written; not every server has this.
+    " SELECT set_config(name, 'lz4', false) FROM pg_settings"
+    " WHERE name = 'default_toast_compression' AND 'lz4' = ANY(enumvals)"
 )
 
 # The server notices within half a minute that the host of a lock has gone, and takes no offence at its silence.
@@ -118,8 +127,9 @@ class _Session:
         cursor.executemany(cast(Any, query), [dialect.arguments(names, values) for values in parameters])
         return _Result(cursor)
 
-    def stream(self, sql: str, parameters: Parameters, at_once: int, *, named: bool) -> Iterator[Any]:
-        """The rows as the server sends them, so many at a time."""
+    def stream(self, sql: str, parameters: Parameters, at_once: int, *, named: bool) -> Iterator[list[Any]]:
+        """The rows as the server sends them, so many at a time; their values as libpq gives them, put right by the
+        column where any was stored as another: our own loaders would be called for each value."""
         from psycopg import capabilities
         from psycopg.rows import tuple_row
 
@@ -127,8 +137,13 @@ class _Session:
         with self.raw.cursor() as cursor:
             if not named:
                 cursor.row_factory = tuple_row
-            size = at_once if capabilities.has_stream_chunked() else 1
-            yield from cursor.stream(cast(Any, query), dialect.arguments(names, parameters) or None, size=size)
+            for name, loader in _stream_loaders().items():
+                cursor.adapters.register_loader(name, loader)
+            size = min(at_once, _CHUNK) if capabilities.has_stream_chunked() else 1
+            found: Any = cursor.stream(cast(Any, query), dialect.arguments(names, parameters) or None, size=size)
+            with closing(found):
+                while rows := list(islice(found, at_once)):
+                    yield _restored(rows, [column.type_code for column in cursor.description or ()])
 
 
 class PostgresStore(Store):
@@ -162,35 +177,31 @@ class PostgresStore(Store):
     # --- reading ---
 
     def rows(self, sql: str, parameters: Parameters = ()) -> Iterator[Row]:
-        return self._streamed(sql, parameters, 200, named=True)
+        for batch in self._streamed(sql, parameters, 200, named=True):
+            yield from batch
 
     def tuples(self, sql: str, parameters: Parameters = (), *, at_once: int = 1000) -> Iterator[list[tuple[Any, ...]]]:
-        batch: list[tuple[Any, ...]] = []
-        for row in self._streamed(sql, parameters, min(at_once, 1000), named=False):
-            batch.append(row)
-            if len(batch) == at_once:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
+        return self._streamed(sql, parameters, at_once, named=False)
 
     def row(self, sql: str, parameters: Parameters = ()) -> Row | None:
         with self._translated():
             return cast(Row | None, self._run(sql, parameters).fetchone())
 
-    def _streamed(self, sql: str, parameters: Parameters, at_once: int, *, named: bool) -> Iterator[Any]:
+    def _streamed(self, sql: str, parameters: Parameters, at_once: int, *, named: bool) -> Iterator[list[Any]]:
         with self._translated():
             if (mine := self._in_transaction()) is not None:
                 found = mine.execute(sql, parameters).fetchall()  # another statement may follow before the last row
-                yield from found if named else map(tuple, found)
+                for start in range(0, len(found), at_once):
+                    some = found[start : start + at_once]
+                    yield some if named else [*map(tuple, some)]
                 return
             session, is_new = self._borrow()
             begun = False
             try:
                 try:
-                    for row in session.stream(sql, parameters, at_once, named=named):
+                    for rows in session.stream(sql, parameters, at_once, named=named):
                         begun = True
-                        yield row
+                        yield rows
                     return
                 except Exception:
                     if begun or is_new or not session.had_gone:
@@ -684,6 +695,34 @@ def _dumpers() -> dict[type, Any]:
             return dialect.encoded(obj)
 
     return {int: Number, bool: Number, str: Text, bytes: BytesBinaryDumper}
+
+
+@lru_cache(maxsize=1)
+def _stream_loaders() -> dict[str, Any]:
+    """Those that give texts as they came."""
+    from psycopg.adapt import Loader
+    from psycopg.types.string import TextLoader
+
+    class AsItCame(Loader):
+        load: Any = bytes  # itself, so that nothing of ours runs
+
+    return {"text": TextLoader, "varchar": AsItCame}
+
+
+def _restored(rows: list[Any], types: Sequence[int]) -> list[Any]:
+    """The rows with the texts they were given, where some are stored as others."""
+    amiss = {}
+    for place, (kind, column) in enumerate(zip(types, zip(*rows, strict=True), strict=True)):
+        mark = _MARKS.get(kind)
+        if mark is not None and any(map(contains, filter(None, column), repeat(mark))):
+            amiss[place] = dialect.meant if kind == _TEXT else dialect.decoded
+    if not amiss:
+        return rows
+    row_type = type(rows[0])
+    return [
+        row_type(amiss[place](value) if place in amiss and value else value for place, value in enumerate(row))
+        for row in rows
+    ]
 
 
 @lru_cache(maxsize=1)

@@ -23,6 +23,7 @@ from reasoning_cli.operations.train.auto.controller import loop_in_hand
 from reasoning_cli.store import dialect, migrations
 from reasoning_cli.store.database import MissingStoreError, Store, UnreachableError
 from reasoning_cli.store.open import open_store
+from reasoning_cli.store.samples.export_reader import texts
 from reasoning_cli.store.samples.labels import Labelling, Labels
 from reasoning_cli.store.samples.training_log import SampleFilter, Samples
 from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
@@ -309,6 +310,44 @@ def test_what_sqlite_holds_postgresql_holds(address: DatabaseAddress) -> None:
         with pytest.raises(OverflowError):
             Samples(store).insert_many([sample(99, prompt_tokens=1 << 64)])
         assert Samples(store).count() == len(odd)
+        # Of those that come by the thousand some are stored as others, in some columns.
+        columns = "seq, prompt, CAST(output AS BLOB), label, prompt_hash"
+        read = [row for rows in store.tuples(f"SELECT {columns} FROM samples ORDER BY seq", at_once=4) for row in rows]
+        assert [row[1:4] for row in read] == [(text, text.encode(), None) for text in odd]
+        assert [
+            (row["prompt"], row["prompt_hash"]) for row in store.rows(f"SELECT {columns} FROM samples ORDER BY seq")
+        ] == [(row[1], row[4]) for row in read]
+
+
+def test_nothing_of_ours_runs_for_each_value_that_an_export_reads(address: DatabaseAddress) -> None:
+    many = 1000
+    with open_store(address) as store:
+        Samples(store).insert_many([sample(number, system="s", metadata={"é": "日"}) for number in range(many)])
+        calls = 0
+
+        def count(frame: object, event: str, argument: object) -> None:
+            nonlocal calls
+            calls += event == "call"
+
+        sys.setprofile(count)
+        try:
+            found = texts(store, range(1, many + 1))
+        finally:
+            sys.setprofile(None)
+        assert len(found) == many
+        assert calls < 4 * many, f"{calls / many} calls for a row"
+
+
+def test_long_texts_are_packed_by_what_takes_the_server_least(
+    address: DatabaseAddress, admin: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    known = admin.execute("SELECT enumvals FROM pg_settings WHERE name = 'default_toast_compression'").fetchone()
+    assert known is not None
+    with open_store(address) as store:
+        Samples(store).insert_many([sample(1, prompt="a word and another " * 300)])
+        row = store.row("SELECT pg_column_compression(prompt) FROM samples")
+        assert row is not None
+        assert row[0] == ("lz4" if "lz4" in str(known[0]) else "pglz")
 
 
 @pytest.mark.parametrize(
