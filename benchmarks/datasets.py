@@ -1,16 +1,18 @@
 """Exports of archives of a million rows and more: `python -m benchmarks.datasets FOLDER --rows 1000000 5000000`.
 
-Makes an archive of so many decisions (a thousand real ones of `generate_log` a type, each many times with ids, times,
-rooms and hashes of its own; 2 % are copies), and exports it with `--dedupe exact --no-redact`, each run a process of
-its own: wall and CPU seconds, and the peak memory of the process that asks and of the largest worker. Beside it in the
-same run, DuckDB chooses the same rows by id first and writes their plain texts. `--ray 1 2` has clusters of so many
-nodes on this host do it, too.
+Makes an archive of so many decisions (three thousand of `generate_log`, each many times with an id, a time, a room and
+hashes of its own; 2 % are copies), and exports it with `--dedupe exact`, each run a process of its own: wall and CPU
+seconds, when it had chosen and when it began to render, and the peak memory of the process that asks and of the largest
+worker. Beside it in the same run, DuckDB chooses the same rows by id first and writes their plain texts. `--short` cuts
+prompts to 120 characters, so that fifty million rows fit on a disk. `--ray 1 2` has clusters of so many nodes on this
+host do it, too; what connecting to them and starting their workers takes is said apart.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import shutil
 import socket
@@ -18,9 +20,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +42,27 @@ TYPES = {"should_respond": 0.60, "planning": 0.32, "coding": 0.08}
 DAYS = 60
 BEGIN = datetime(2026, 8, 1, tzinfo=UTC)
 _BASE = 3000
+_FILE_ROWS, _GROUP_ROWS = 200_000, 20_000  # as `data archive` writes them
+_SHORT = 120
+_MESSAGE = "# Received Message"
+_SALT = "00" * 16
+_UP_WITHIN = 600  # seconds that a cluster may take to start on a busy machine
 
 EXPORT = """
 import resource, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
 from reasoning_cli.operations.data.export.archived import export_archived, open_sources
+from reasoning_cli.operations.data.export.render import Rules
 from reasoning_cli.operations.data.export.run import ExportRequest
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import SampleFilter
 if __name__ == "__main__":
-    home, source, out, engine, workers, kinds = sys.argv[1:]
+    home, source, out, engine, workers, kinds, salt = sys.argv[1:]
     began = time.monotonic()
     marks = {}
     with open_store(Path(home) / "reasoning.db") as store:
-        request = ExportRequest(SampleFilter(tuple(kinds.split())), dedupe="exact")
+        request = ExportRequest(SampleFilter(tuple(kinds.split())), Rules(salt=salt or None), dedupe="exact")
         done = export_archived(
             store, open_sources(store, [source]), out, request, now=datetime.now(UTC),
             engine=engine, workers=int(workers) or None,
@@ -59,7 +70,34 @@ if __name__ == "__main__":
         )
     mine, theirs = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     cpu = sum(usage.ru_utime + usage.ru_stime for usage in (mine, theirs))
-    print(done.written, done.size_bytes, marks.get("rendering", 0), cpu, mine.ru_maxrss / 1e6, theirs.ru_maxrss / 1e6)
+    print(
+        done.written, sum(file.size_bytes for file in done.files), marks["gathering, by day"], marks["choosing"],
+        marks["rendering"], time.monotonic() - began - marks["rendering"], cpu, mine.ru_maxrss / 1e6,
+        theirs.ru_maxrss / 1e6,
+    )
+"""
+# Reaches a cluster however long it takes to start, and has each of its workers import what renders.
+START = """
+import sys, time
+import ray
+def ready(number):
+    import reasoning_cli.operations.data.export.shards
+    time.sleep(1)
+    return number
+if __name__ == "__main__":
+    began = time.monotonic()
+    while True:
+        try:
+            ray.init(sys.argv[1], logging_level="CRITICAL")
+            break
+        except Exception:
+            if time.monotonic() - began > float(sys.argv[2]):
+                raise
+            time.sleep(2)
+    connected = time.monotonic()
+    task = ray.remote(num_cpus=1)(ready)
+    ray.get([task.remote(number) for number in range(int(ray.cluster_resources()["CPU"]))])
+    print(connected - began, time.monotonic() - connected - 1)
 """
 DUCKDB = """
 import resource, sys, time
@@ -83,64 +121,92 @@ if __name__ == "__main__":
 """
 
 
-def make_archive(folder: Path, rows: int) -> Path:
+def make_archive(folder: Path, rows: int, *, short: bool) -> Path:
     """An archive of so many rows, with the empty log that it is of beside it; the one that is there already."""
-    made = folder / f"archive-{rows}"
+    made = folder / f"archive-{rows}{'-short' if short else ''}"
     if (made / "index.json").exists():
         return made
-    import numpy
-    import pyarrow
-    from pyarrow import parquet
-
     with open_store(folder / "base.db") as base:
         if not base.number("SELECT count(*) FROM samples"):
             fill(base, Generator(_BASE))
-        whole = WholeRows(base)
-        read = [row for batch in whole.read(-(1 << 60), 1 << 60, (), 1 << 60) for row in batch]
-        columns = whole.columns
-    schema = pyarrow.schema(list(types_of(columns).items()), metadata={REALM: b"together"})
-    tables = {
-        kind: pyarrow.Table.from_pylist([row for row in read if row["model_type"] == kind], schema) for kind in TYPES
-    }
-    drawn, files, seq = numpy.random.default_rng(1), [], 1
-    for day in range(DAYS):
-        begin = BEGIN + timedelta(days=day)
-        for kind, share in TYPES.items():
-            count = round(rows * share / DAYS)
-            if not count:
-                continue
-            table = tables[kind].take(pyarrow.array(drawn.integers(0, tables[kind].num_rows, count)))
-            hashes = drawn.integers(0, 256, (count, 16), dtype=numpy.uint8)
-            copies = numpy.flatnonzero(drawn.random(count) < 0.02)
-            hashes[copies] = hashes[drawn.integers(0, count, len(copies))]
-            prompt_hash = pyarrow.array([row.tobytes() for row in hashes])
-            moments = numpy.sort(drawn.integers(0, 86_400_000, count)) + to_ms(begin)
-            new = {
-                "seq": pyarrow.array(range(seq, seq + count)),
-                "id": pyarrow.array([f"{number:032x}" for number in range(seq, seq + count)]),
-                "created_at": pyarrow.array(moments).cast(pyarrow.timestamp("ms", tz="UTC")),
-                "prompt_hash": prompt_hash,
-                "shape_hash": prompt_hash,
-                "room_id": pyarrow.array([f"room-{room}" for room in drawn.integers(0, max(1, rows // 200), count)]),
-            }
-            for name, column in new.items():
-                table = table.set_column(table.column_names.index(name), name, column)
-            seq += count
-            path = made / f"type={kind}" / f"day={begin:%Y-%m-%d}" / "new.parquet"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            short = [name for name in columns if name not in LONG]
-            parquet.write_table(
-                table.cast(schema), path, compression="zstd", use_dictionary=short, row_group_size=15_000
-            )
-            sha256 = hash_of_file(path)
-            name = f"type={kind}/day={begin:%Y-%m-%d}/{sha256[:20]}.parquet"
-            path.rename(made / name)
-            size = (made / name).stat().st_size
-            times = int(moments[0]), int(moments[-1])
-            files.append(PartitionFile(f"{begin:%Y-%m-%d}", kind, *times, name, count, size, sha256))
+        columns = WholeRows(base).columns
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), multiprocessing.get_context("spawn")) as pool:
+        days = pool.map(_make_day, range(DAYS), repeat(folder), repeat(made), repeat(rows), repeat(short))
+        files = [file for day in days for file in day]
     with open_store(folder / "reasoning.db") as store:
         write_index(open_place(made), None, Index("together", log_of(store), columns, tuple(sorted(files))))
     return made
+
+
+def _make_day(day: int, folder: Path, made: Path, rows: int, short: bool) -> list[PartitionFile]:
+    """The files of a day, by the same means whichever process makes them."""
+    import numpy
+    import pyarrow
+    from pyarrow import compute, parquet
+
+    columns, tables = _originals(folder, short)
+    drawn, begin, files = numpy.random.default_rng([1, day]), BEGIN + timedelta(days=day), []
+    hexadecimal = numpy.array([f"{byte:02x}" for byte in range(256)], "S2")
+
+    seq = 1 + day * (rows // DAYS + len(TYPES))
+    for kind, share in TYPES.items():
+        left = round(rows * share / DAYS)
+        moments = numpy.sort(drawn.integers(0, 86_400_000, left)) + to_ms(begin)
+        while left:
+            count = min(left, _FILE_ROWS)
+            mine, moments, left = moments[:count], moments[count:], left - count
+            path = made / f"type={kind}" / f"day={begin:%Y-%m-%d}" / "new.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            dictionary = [name for name in columns if name not in LONG]
+            schema = tables[kind].schema
+            with parquet.ParquetWriter(path, schema, compression="zstd", use_dictionary=dictionary) as writer:
+                for first in range(0, count, _GROUP_ROWS):
+                    many = min(_GROUP_ROWS, count - first)
+                    table = tables[kind].take(pyarrow.array(drawn.integers(0, tables[kind].num_rows, many)))
+                    hashes = drawn.integers(0, 256, (many, 16), dtype=numpy.uint8)
+                    copies = numpy.flatnonzero(drawn.random(many) < 0.02)
+                    hashes[copies] = hashes[drawn.integers(0, many, len(copies))]
+                    ids = hexadecimal[drawn.integers(0, 256, (many, 16), dtype=numpy.uint8)].view("S32").ravel()
+                    buffer = pyarrow.py_buffer(hashes.tobytes())
+                    prompt_hash = pyarrow.FixedSizeBinaryArray.from_buffers(pyarrow.binary(16), many, [None, buffer])
+                    prompt_hash = prompt_hash.cast(pyarrow.binary())
+                    rooms = pyarrow.array(drawn.integers(0, max(1, rows // 200), many)).cast(pyarrow.string())
+                    new = {
+                        "seq": pyarrow.array(numpy.arange(seq, seq + many)),
+                        "id": pyarrow.array(ids).cast(pyarrow.string()),
+                        "created_at": pyarrow.array(mine[first : first + many]).cast(pyarrow.timestamp("ms", tz="UTC")),
+                        "prompt_hash": prompt_hash,
+                        "shape_hash": prompt_hash,
+                        "room_id": compute.binary_join_element_wise("room", rooms, "-"),
+                    }
+                    for name, column in new.items():
+                        table = table.set_column(table.column_names.index(name), schema.field(name), column)
+                    writer.write_table(table)
+                    seq += many
+            sha256, size = hash_of_file(path), path.stat().st_size
+            name = f"type={kind}/day={begin:%Y-%m-%d}/{sha256[:20]}.parquet"
+            path.rename(made / name)
+            times = int(mine[0]), int(mine[-1])
+            files.append(PartitionFile(f"{begin:%Y-%m-%d}", kind, *times, name, count, size, sha256))
+    return files
+
+
+@cache
+def _originals(folder: Path, short: bool) -> tuple[Mapping[str, str], dict[str, Any]]:
+    """The decisions of which all others are made, by type, and the columns of the database."""
+    import pyarrow
+
+    with open_store(folder / "base.db") as base:
+        whole = WholeRows(base)
+        read = [row for batch in whole.read(-(1 << 60), 1 << 60, (), 1 << 60) for row in batch]
+    if short:
+        for row in read:
+            begin = max(0, row["prompt"].find(_MESSAGE))
+            row["prompt"] = row["prompt"][begin : begin + _SHORT]
+    schema = pyarrow.schema(list(types_of(whole.columns).items()), metadata={REALM: b"together"})
+    return whole.columns, {
+        kind: pyarrow.Table.from_pylist([row for row in read if row["model_type"] == kind], schema) for kind in TYPES
+    }
 
 
 def timed(script: str, *arguments: str) -> tuple[float, list[float]]:
@@ -175,42 +241,54 @@ def cluster(nodes: int) -> Iterator[str]:
         made.shutdown()
 
 
-def measure(folder: Path, archive: Path, engine: str, workers: int, kinds: str) -> dict[str, float]:
+def measure(folder: Path, archive: Path, engine: str, workers: int, kinds: str, salt: str) -> dict[str, float]:
     """Figures of one export, which is deleted again."""
     out = folder / "out"
     shutil.rmtree(out, ignore_errors=True)
-    wall, found = timed(EXPORT, str(folder), str(archive), str(out), engine, str(workers), kinds)
+    wall, found = timed(EXPORT, str(folder), str(archive), str(out), engine, str(workers), kinds, salt)
     shutil.rmtree(out)
-    names = ("lines", "bytes", "chosen_after_s", "cpu_s", "asking_gb", "worker_gb")
-    return {"wall_s": wall, **dict(zip(names, found, strict=True))}
+    names = ("lines", "bytes", "gathering_after_s", "choosing_after_s", "rendering_after_s", "rendering_s", "cpu_s")
+    return {"wall_s": wall, **dict(zip((*names, "asking_gb", "worker_gb"), found, strict=True))}
 
 
 def main() -> None:
     """Print a record a line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000])
-    parser.add_argument("--workers", type=int, nargs="+", default=[0])
-    parser.add_argument("--ray", type=int, nargs="*", default=[])
+    parser.add_argument("--short", action="store_true", help="prompts of 120 characters")
+    parser.add_argument("--workers", type=int, nargs="*", default=[0], help="processes of this machine, 0: all it has")
+    parser.add_argument("--ray", type=int, nargs="*", default=[], help="clusters of so many nodes of one CPU")
     parser.add_argument("--types", nargs="*", default=[], choices=list(TYPES), help="export these alone")
+    parser.add_argument("--redact", action="store_true", help="with placeholders for personal data")
+    parser.add_argument("--no-duckdb", action="store_true", help="leave out what it is compared with")
     options = parser.parse_args()
-    kinds = " ".join(options.types)
+    kinds, salt = " ".join(options.types), _SALT if options.redact else ""
     options.folder.mkdir(parents=True, exist_ok=True)
     for rows in options.rows:
         began = time.monotonic()
-        archive = make_archive(options.folder, rows)
+        archive = make_archive(options.folder, rows, short=options.short)
         size = sum(path.stat().st_size for path in archive.rglob("*.parquet"))
         say(what="archive", rows=rows, gb=size / 1e9, wall_s=time.monotonic() - began)
-        out = options.folder / "plain.txt"
-        wall, [lines, cpu, gb] = timed(DUCKDB, str(archive), str(out), kinds)
-        say(what="duckdb", rows=rows, wall_s=wall, lines=lines, cpu_s=cpu, asking_gb=gb, gb=out.stat().st_size / 1e9)
-        out.unlink()
+        plain = None if options.no_duckdb else by_duckdb(options.folder / "plain.txt", archive, kinds, rows)
         for workers in options.workers:
-            figures = measure(options.folder, archive, "local", workers, kinds)
-            say(what="local", workers=workers, rows=rows, against_duckdb=figures["wall_s"] / wall, **figures)
+            figures = measure(options.folder, archive, "local", workers, kinds, salt)
+            against = {} if plain is None else {"against_duckdb": figures["wall_s"] / plain}
+            say(what="local", workers=workers, rows=rows, redacted=options.redact, **against, **figures)
         for nodes in options.ray:
             with cluster(nodes) as address:
-                say(what="ray", nodes=nodes, rows=rows, **measure(options.folder, archive, address, 0, kinds))
+                _, [connected, started] = timed(START, address, str(_UP_WITHIN))
+                say(what="cluster", nodes=nodes, connected_after_s=connected, workers_start_s=started)
+                figures = measure(options.folder, archive, address, 0, kinds, salt)
+                say(what="ray", nodes=nodes, rows=rows, redacted=options.redact, **figures)
+
+
+def by_duckdb(out: Path, archive: Path, kinds: str, rows: int) -> float:
+    """The plain texts that DuckDB writes, which are deleted again; wall seconds."""
+    wall, [lines, cpu, gb] = timed(DUCKDB, str(archive), str(out), kinds)
+    say(what="duckdb", rows=rows, wall_s=wall, lines=lines, cpu_s=cpu, asking_gb=gb, gb=out.stat().st_size / 1e9)
+    out.unlink()
+    return wall
 
 
 def say(**record: object) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -90,6 +90,20 @@ def _rate(each_second: float) -> str:
         if each_second * seconds >= 2:
             return f"{each_second * seconds:,.0f} {unit}"
     return f"{each_second * 3600:,.0f} an hour"
+
+
+class Phases:
+    """What is going on, one thing after the other, each with a pace of its own."""
+
+    def __init__(self, shown: Waiting, counted: Mapping[str, str]) -> None:
+        self._shown, self._counted = shown, counted
+        self._phase, self._pace = "", Pace()
+
+    def __call__(self, doing: str, done: int, total: int) -> None:
+        """So much of so much is done of it, of 0 where nobody can say; `counted` names what, by phase."""
+        if doing != self._phase:
+            self._phase, self._pace = doing, Pace()
+        self._shown.show(doing, self._pace.of(done, total, self._counted[doing]) if total else "")
 
 
 def picture(terminal: Terminal, heading: str, table: list[str], below: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from reasoning_cli.terminal.console import Terminal
-from reasoning_cli.terminal.progress import Pace, picture, waiting, watching
+from reasoning_cli.terminal.progress import Pace, Phases, picture, waiting, watching
 from tests.terminal.conftest import Piped, Screen
 
 MakePiped = Callable[..., Piped]
@@ -42,6 +42,31 @@ def test_a_log_repeats_what_does_not_change_ever_less_often(piped: MakePiped, mo
             shown.show("shadow", f"{number} of 50 decisions")
     assert before == 4  # after 10, 20, 40 and 80 seconds
     assert made.stderr.count(" of 50 decisions") > before + 2, "what changes is said as before"
+
+
+def test_each_phase_has_a_pace_of_its_own(piped: MakePiped, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, at = piped(), [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: at[0])
+    with waiting(made.terminal, "exporting") as shown:
+        phases = Phases(shown, {"gathering": "days", "rendering": "samples"})
+        for seconds, doing, done, total in (
+            (0, "gathering", 0, 60),
+            (200, "gathering", 50, 60),
+            (10, "choosing", 0, 0),
+            (300, "choosing", 0, 0),
+            (0, "rendering", 0, 100_000),
+            (11, "rendering", 22_000, 100_000),
+        ):
+            at[0] += seconds
+            phases(doing, done, total)
+    assert made.stderr.splitlines() == [
+        "gathering",
+        "gathering  50 of 60 days, 15 a minute, 40 s to go",
+        "choosing",
+        "choosing",
+        "rendering",
+        "rendering  22,000 of 100,000 samples, 2,000 a second, 39 s to go",
+    ]
 
 
 def test_a_terminal_shows_what_changes_and_cleans_up(screen: Screen, piped: MakePiped) -> None:

@@ -207,10 +207,10 @@ def _from_archives(
     """Write samples of archives as shards into a folder or a bucket."""
     from reasoning_cli.commands._shared.sample_views import report
     from reasoning_cli.commands.data._export_views import export_lines, export_record
-    from reasoning_cli.operations.data.export.archived import export_archived, open_sources
+    from reasoning_cli.operations.data.export.archived import PHASES, export_archived, open_sources
     from reasoning_cli.operations.data.export.engines import parse_engine
     from reasoning_cli.operations.data.export.files import target_name
-    from reasoning_cli.terminal.progress import Pace, waiting
+    from reasoning_cli.terminal.progress import Phases, waiting
 
     terminal, (force, dry_run, json) = session.terminal, how
     if not sources:
@@ -223,7 +223,6 @@ def _from_archives(
     target = output or Path(target_name(request.wanted, "jsonl", now.astimezone().date())).stem
     try:
         with waiting(terminal, "exporting") as shown:
-            pace = Pace()
             done = export_archived(
                 session.store,
                 open_sources(session.store, sources),
@@ -233,9 +232,7 @@ def _from_archives(
                 engine=parse_engine(engine),
                 overwrite=force,
                 dry_run=dry_run,
-                on_progress=lambda doing, count, total: shown.show(
-                    doing, pace.of(count, total, "samples" if doing == "rendering" else "days")
-                ),
+                on_progress=Phases(shown, PHASES),
             )
     except KeyboardInterrupt:
         terminal.note("Interrupted. Shards that are done stay; the same command goes on with the others.")

@@ -175,15 +175,15 @@ def _drawn(
 
     from reasoning_cli import settings as s
     from reasoning_cli.commands._shared.sample_options import filter_of
+    from reasoning_cli.operations.data.export.archived import PHASES
     from reasoning_cli.operations.evaluate.drawn import draw_dataset
-    from reasoning_cli.terminal.progress import Pace, waiting
+    from reasoning_cli.terminal.progress import Phases, waiting
 
     if dataset is not None:
         raise UsageError("--dataset and --from contradict each other", "leave one of them out")
     since, until, agent, room, source, label, decision = filters
     wanted = filter_of(session, [model_type], agent, room, source, label, decision, since, until)
     with waiting(session.terminal, "drawing decisions") as shown:
-        pace = Pace()
         return draw_dataset(
             session.store,
             session.settings.paths.data_dir / "drawn",
@@ -193,7 +193,7 @@ def _drawn(
             seed=seed,
             form=str(session.settings.get(s.PROMPT_FORM[model_type])),
             now=session.now(),
-            on_progress=lambda doing, done, total: shown.show(doing, pace.of(done, total, "steps")),
+            on_progress=Phases(shown, PHASES),
         )
 
 

@@ -7,7 +7,9 @@ samples numbered in the order of their times, so that nothing is ever sorted who
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -54,7 +56,7 @@ class GatheredSamples:
             raise ReasoningError(
                 "reading archives needs duckdb, which is not installed", "`pip install 'reasoning[datasets]'`"
             ) from None
-        self._errors = duckdb.Error
+        self._errors, self._folder = duckdb.Error, folder
         self._connection = duckdb.connect(
             str(folder / "samples.duckdb"),
             config={
@@ -97,10 +99,8 @@ class GatheredSamples:
             f" seq, part, place, {named} FROM ({' UNION ALL '.join(sources)}) AS found {where(conditions)}"
             " ORDER BY created_at, found.seq, id"
         )
-        try:
+        with self._explained():
             self._connection.execute(sql, list(arguments(names, parameters)))
-        except self._errors as error:
-            raise DataError(f"samples could not be gathered: {error}", "free some space for temporary files") from error
         self._count = self.number("SELECT count(*) FROM samples")
         for name in [
             *(f"part_{number}" for number, _ in enumerate(tables)),
@@ -110,11 +110,12 @@ class GatheredSamples:
 
     def of_part(self, part: int) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
         """The samples of a file (of the log: -1) in their order: places in it, numbers here, numbers in the log."""
-        found = self._connection.cursor().execute(
-            "SELECT place, seq, log_seq FROM samples WHERE part = ? ORDER BY seq", [part]
-        )
-        rows = found.fetchall()
-        return tuple(zip(*rows, strict=True)) if rows else ((), (), ())  # type: ignore[return-value]
+        columns = array("q"), array("q"), array("q")
+        sql = "SELECT place, seq, log_seq FROM samples WHERE part = :part ORDER BY seq"
+        for rows in self.tuples(sql, {"part": part}):
+            for column, values in zip(columns, zip(*rows, strict=True), strict=True):
+                column.extend(values)
+        return columns
 
     def rows(self, sql: str, parameters: Parameters = ()) -> Iterator[Row]:
         """The rows of a query."""
@@ -123,19 +124,34 @@ class GatheredSamples:
 
     def tuples(self, sql: str, parameters: Parameters = (), *, at_once: int = 4000) -> Iterator[list[Any]]:
         """The rows of a query, so many at once."""
-        written, names = statement(sql)
-        found = self._connection.cursor().execute(written, list(arguments(names, parameters)))
-        while part := found.fetchmany(at_once):
-            yield part
+        with self._explained():
+            found = self._found(sql, parameters)
+            while part := found.fetchmany(at_once):
+                yield part
 
     def row(self, sql: str, parameters: Parameters = ()) -> Any:
         """The first row, None where there is none."""
-        written, names = statement(sql)
-        return self._connection.cursor().execute(written, list(arguments(names, parameters))).fetchone()
+        with self._explained():
+            return self._found(sql, parameters).fetchone()
 
     def number(self, sql: str, parameters: Parameters = ()) -> int:
         """The one number of a query."""
         return int(self.row(sql, parameters)[0] or 0)
+
+    def _found(self, sql: str, parameters: Parameters) -> Any:
+        written, names = statement(sql)
+        return self._connection.cursor().execute(written, list(arguments(names, parameters)))
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Whatever statement it is that finds no room: sorting takes some, too."""
+        try:
+            yield
+        except self._errors as error:
+            raise DataError(
+                f"samples could not be gathered: {error}",
+                f"free some space in `{self._folder.parent}`, or name another folder: `TMPDIR=FOLDER`",
+            ) from error
 
     def size_bytes(self) -> int:
         """What the files take that they were gathered of."""

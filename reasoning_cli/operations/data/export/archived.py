@@ -24,7 +24,7 @@ from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.operations.data.archive.index import Index, PartitionFile, checked, damaged, log_of, need_index
 from reasoning_cli.operations.data.archive.place import Place, open_place
 from reasoning_cli.operations.data.export.batches import BATCH, WORTH_WORKERS, Batcher, Facts, SideFacts
-from reasoning_cli.operations.data.export.engines import LOCAL, rendered
+from reasoning_cli.operations.data.export.engines import LOCAL, connected, rendered
 from reasoning_cli.operations.data.export.files import type_name
 from reasoning_cli.operations.data.export.render import head_of
 from reasoning_cli.operations.data.export.run import (
@@ -57,6 +57,9 @@ from reasoning_cli.store.timestamps import from_ms, to_ms
 MANIFEST = "manifest.json"
 LOG = "log"
 NOT_DRAWN = "not drawn"
+# What an export does, one after the other where it can be counted, and what is counted.
+GATHERING, RENDERING = "gathering, by day", "rendering"
+PHASES = {GATHERING: "days", RENDERING: "samples"}
 _STATE = f"{PROGRESS}/state.json"
 _DAY_MS = 86_400_000
 _SHARD_ROWS, _SHARD_BYTES = 50_000, 256_000_000
@@ -134,20 +137,25 @@ def export_archived(
 ) -> ExportReport:
     """Write the matching samples of archives as shards of JSON lines into a folder or a bucket, with one manifest.
 
-    `on_progress` gets what is going on, and how much of how much is done. Cut off, the same export goes on. A dry run
-    renders nothing: it says what would be chosen.
+    `on_progress` gets what is going on, and how much of how much is done, 0 of 0 where nobody can say. Cut off, the
+    same export goes on. A dry run renders nothing: it says what would be chosen.
     """
     out = open_place(target)
     if not dry_run:
         store.require_writable()
-    with tempfile.TemporaryDirectory(prefix="reasoning-") as made, GatheredSamples(Path(made)) as gathered:
+    with (
+        connected(LOCAL if dry_run else engine, lambda: on_progress(f"waiting for the cluster at {engine}", 0, 0)),
+        tempfile.TemporaryDirectory(prefix="reasoning-") as made,
+        GatheredSamples(Path(made)) as gathered,
+    ):
         files = gather(
             store,
             sources,
             request.wanted,
             gathered,
-            on_progress=lambda done, total: on_progress("choosing, by day", done, total),
+            on_progress=lambda done, total: on_progress(GATHERING, done, total),
         )
+        on_progress("choosing", 0, 0)
         run = _Run(store, sources, request, now, gathered, files, out)
         if dry_run:
             return run.planned()
@@ -235,9 +243,9 @@ class _Run:
 
         def take(number: int, shard: Shard, chosen: Sequence[bytes], numbers: Sequence[array[int]]) -> None:
             nonlocal done
-            done += sum(map(len, numbers))
+            done += sum(len(marks) - marks.count(0) for marks in chosen)
             shards[number], held[number] = shard, _held(shard, chosen, numbers)
-            on_progress("rendering", done, total)
+            on_progress(RENDERING, done, total)
 
         def missing() -> Iterator[ShardJob]:
             for job, numbers in self._jobs():
@@ -247,6 +255,7 @@ class _Run:
                 else:
                     take(job.number, known, [part.chosen for part in job.parts], numbers)
 
+        on_progress(RENDERING, 0, total)
         if workers is None and engine == LOCAL and total < WORTH_WORKERS:
             workers = 1
         for job, shard in rendered(engine, missing(), workers=workers):

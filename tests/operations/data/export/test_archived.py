@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import random
 import shutil
 import signal
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,6 +37,7 @@ from reasoning_cli.operations.evaluate.drawn import draw_dataset
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.exports import exports_holding
+from reasoning_cli.store.samples.gathered import GatheredSamples
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
 from tests.object_storage import BUCKET, object_storage
 
@@ -172,7 +178,11 @@ def test_the_lines_are_the_same_whichever_engine_the_log_is_on(
 
 @pytest.mark.filterwarnings("ignore")  # ray leaves files open
 def test_the_lines_are_the_same_on_a_cluster(
-    town: tuple[Path, Path], whole: Store, expected: dict[str, dict[str, list[str]]], tmp_path: Path
+    town: tuple[Path, Path],
+    whole: Store,
+    expected: dict[str, dict[str, list[str]]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("ray", reason="a cluster is tested with ray: `pip install 'reasoning[ray]'`")
     with cluster() as address:
@@ -185,8 +195,56 @@ def test_the_lines_are_the_same_on_a_cluster(
         first.write_bytes(first.read_bytes()[:4] + b"\0" + first.read_bytes()[5:])
         with pytest.raises(DataError, match=f"the partition `{first.relative_to(torn).as_posix()}`"):
             export(whole, [str(torn)], tmp_path / "out", REQUESTS["plain"], engine=address)
-    with pytest.raises(OutOfReachError, match=r"the cluster at `ray://127\.0\.0\.1:1` cannot be used"):
-        export(whole, [str(town[1])], tmp_path / "out", REQUESTS["plain"], engine="ray://127.0.0.1:1")
+    monkeypatch.setattr(engines, "_STARTS_WITHIN", 0.0)
+    doing: list[str] = []
+    with pytest.raises(OutOfReachError, match=r"ray://127\.0\.0\.1:1` cannot be used: connection refused") as refused:
+        export(
+            whole,
+            [str(town[1])],
+            tmp_path / "out",
+            REQUESTS["plain"],
+            engine="ray://127.0.0.1:1",
+            on_progress=lambda what, *_: doing.append(what),
+        )
+    assert "`ray start --head`" in str(refused.value.hint)
+    assert doing == ["waiting for the cluster at ray://127.0.0.1:1"]  # before anything is gathered
+
+
+def test_a_cluster_that_is_just_starting_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """First nobody listens, then the client server gives up starting a server for this client; another version is
+    not waited for."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    listening: list[socket.socket] = []
+    answers: list[Exception | None] = []
+    asked: list[str] = []
+
+    def init(address: str, **_: object) -> None:
+        asked.append(address)
+        if (answer := answers.pop(0)) is not None:
+            raise answer
+
+    def comes_up() -> None:
+        waited.append(len(asked))
+        if len(waited) == 3:
+            listening.append(socket.create_server(("127.0.0.1", port)))
+
+    ray = SimpleNamespace(init=init, shutdown=lambda: asked.append("shut down"))
+    monkeypatch.setattr(engines, "import_module", lambda name: ray)
+    monkeypatch.setattr(engines, "_ASK_AGAIN", 0.0)
+    waited: list[int] = []
+    address = f"ray://127.0.0.1:{port}"
+    try:
+        answers += [ConnectionError("ray client connection timeout"), ConnectionAbortedError("Starting failed"), None]
+        with engines.connected(address, comes_up):
+            assert (waited, asked) == ([0, 0, 0, 1, 2], [address] * 3)
+        assert asked[-1] == "shut down"
+        answers += [RuntimeError("Version mismatch: The cluster runs Ray 2.40")]
+        with pytest.raises(OutOfReachError, match="Version mismatch"), engines.connected(address):
+            pass
+    finally:
+        for server in listening:
+            server.close()
 
 
 @contextmanager
@@ -312,6 +370,72 @@ def test_a_worker_that_is_killed_is_begun_again(
     assert killed
     assert lines_of(tmp_path / "out") == lines_of(tmp_path / "alone")
     assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".part-")]
+
+
+def test_who_renders_ends_at_once_at_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shard may take a minute, and nobody waits for it."""
+    monkeypatch.setattr(engines, "render_shard", time.sleep)
+
+    def interrupted() -> Iterator[Any]:
+        yield from (600, 600)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(engines.rendered("local", interrupted(), workers=2))
+    assert not multiprocessing.active_children()
+
+
+_KILLED = """
+import multiprocessing, os, signal, time
+from reasoning_cli.operations.data.export import engines
+def jobs():
+    yield 600
+    while not (found := multiprocessing.active_children()):
+        time.sleep(0.01)
+    yield 600
+    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+if __name__ == "__main__":
+    engines.render_shard = time.sleep
+    list(engines.rendered("local", jobs(), workers=2))
+"""
+
+
+def test_who_renders_ends_where_who_asked_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "killed.py").write_text(_KILLED)
+    # Its children hold the pipe as well, so it is closed when the last of them has ended.
+    done = subprocess.run([sys.executable, tmp_path / "killed.py"], stdout=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    assert len(done.stdout.split()) == 2
+
+
+def test_an_archive_of_another_log_is_exported_too(town: tuple[Path, Path], whole: Store, tmp_path: Path) -> None:
+    """And what is going on is said from the first to the last."""
+    said: list[tuple[str, int, int]] = []
+    done = export(
+        whole,
+        [str(town[1])],
+        tmp_path / "out",
+        REQUESTS["exact, split"],
+        on_progress=lambda doing, count, total: said.append((doing, count, total)),
+    )
+    with open_store(town[0] / "half.db") as half:
+        export(half, [str(town[1])], tmp_path / "own", REQUESTS["exact, split"])
+    assert lines_of(tmp_path / "out") == lines_of(tmp_path / "own")
+    assert list(dict.fromkeys(doing for doing, _, _ in said)) == [archived.GATHERING, "choosing", archived.RENDERING]
+    rendering = [(count, total) for doing, count, total in said if doing == archived.RENDERING]
+    total = rendering[0][1]
+    assert (rendering[0][0], rendering[-1][0]) == (0, total)
+    assert total >= done.written
+
+
+def test_no_room_to_sort_is_said(tmp_path: Path) -> None:
+    with GatheredSamples(tmp_path) as gathered:
+        list(gathered.rows("SET memory_limit = '20MB'"))
+        list(gathered.rows("SET max_temp_directory_size = '1MB'"))
+        with pytest.raises(DataError, match="samples could not be gathered") as full:
+            list(gathered.rows("SELECT range, md5(range::varchar) FROM range(400000) ORDER BY 2"))
+    assert "TMPDIR" in str(full.value.hint)
 
 
 def test_a_partition_that_is_torn_or_edited_ends_it(town: tuple[Path, Path], whole: Store, tmp_path: Path) -> None:
