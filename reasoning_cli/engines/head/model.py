@@ -210,7 +210,7 @@ class Head:
                     _TRAIN,
                 )
             return cls._of(found, weights)
-        except (ValueError, LookupError, TypeError, AttributeError, zlib.error) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, zlib.error) as error:
             raise DataError(f"`{name}` is whole, and not as this program writes a head", _TRAIN) from error
 
     @classmethod
@@ -223,7 +223,7 @@ class Head:
             scorers={True: found["scorers"]["named"], False: found["scorers"]["unnamed"]},
             groups=tuple(Group(**{**group, "proof": Proof(**group["proof"])}) for group in found["groups"]),
             rules={situation: Rule(**rule) for situation, rule in found["rules"].items()},
-            linear=dict(_linears(found["linear"], zlib.decompress(weights))),
+            linear=dict(_linears(found["linear"], weights)),
             facts=found["facts"],
         )
 
@@ -238,9 +238,15 @@ def probable_label(linear: Mapping[Label, Linear], signs: Signs) -> tuple[Label,
     return ("IGNORE", ignore) if ignore >= respond else ("RESPOND", respond)
 
 
-def _linears(found: Mapping[str, Any], weights: bytes) -> list[tuple[Label, Linear]]:
+def _linears(found: Mapping[str, Any], packed: bytes) -> list[tuple[Label, Linear]]:
+    """Raises ValueError for more weights than there are signs, or fewer: none is unpacked that is not wanted."""
+    labels = [label for label in found if label in LABELS]
+    unpacking, size = zlib.decompressobj(), len(labels) * SIZE * 4
+    weights = unpacking.decompress(packed, size + 1)
+    if len(weights) != size or not unpacking.eof:
+        raise ValueError("it has not a weight for each sign")
     linears: list[tuple[Label, Linear]] = []
-    for number, label in enumerate(label for label in found if label in LABELS):
+    for number, label in enumerate(labels):
         values = array("f")
         values.frombytes(weights[number * SIZE * 4 : (number + 1) * SIZE * 4])
         if sys.byteorder == "big":

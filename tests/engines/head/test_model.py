@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,8 +54,14 @@ def test_a_head_is_the_same_after_it_was_stored(trained: Trained, samples: list[
         (lambda content: _resealed(content.replace(b'"schema": 1', b'"schema": 7')), "signs of version 7"),
         (lambda content: _resealed(content.replace(b'"schema": 1', b'"scheme": 1')), "not as this program writes"),
         (lambda content: _resealed(content[:-7]), "not as this program writes"),
+        (lambda content: _with_weights(content, 4), "not as this program writes"),
+        (lambda content: _with_weights(content, -4), "not as this program writes"),
+        (lambda content: _resealed(content.replace(b'"facts": ', b'"facts": ' + b"[" * 100_000)), "not as this"),
     ],
-    ids=["version", "cut", "half", "empty", "other file", "schema", "without a schema", "cut, and sealed"],
+    ids=[
+        *("version", "cut", "half", "empty", "other file", "schema", "without a schema", "cut, and sealed"),
+        *("a weight too many", "a weight too few", "nested"),
+    ],
 )
 def test_a_file_that_is_not_a_whole_head_of_this_version_is_refused(
     trained: Trained, tmp_path: Path, change: object, message: str
@@ -79,6 +86,13 @@ def test_serving_a_head_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def _with_weights(content: bytes, more: int) -> bytes:
+    """The file with so many bytes of weights more or fewer."""
+    opening, header, packed = content.split(b"\n", 2)
+    weights = zlib.decompress(packed)
+    return _resealed(b"\n".join((opening, header, zlib.compress((weights + bytes(4))[: len(weights) + more]))))
 
 
 def _resealed(content: bytes) -> bytes:
