@@ -8,6 +8,7 @@ import pytest
 
 from reasoning_cli.engines import errors
 from reasoning_cli.engines.openai.problems import explain as explain_server
+from reasoning_cli.engines.openai.stream import StreamedAnswer
 from reasoning_cli.engines.together.problems import explain as explain_together
 from reasoning_cli.errors import ReasoningError
 
@@ -66,3 +67,19 @@ def test_engines_call_the_same_trouble_by_the_same_name(status: int, kind: type[
 def test_how_long_a_server_wants_to_be_left_alone_is_known() -> None:
     waits = [explain_server("http://box/v1", 503, b"", said) for said in ("7", "600", "soon", "")]
     assert [wait.wait_seconds for wait in waits if isinstance(wait, errors.BusyError)] == [7, 60, None, None]
+
+
+@pytest.mark.parametrize("body", ['{"n_ctx": %s}', '{"error": {"message": "the context size is %s tokens"}}'])
+def test_a_context_of_thousands_of_digits_is_none(body: str) -> None:
+    """Python makes no number of so many."""
+    known = explain_server("http://server", 400, (body % "4096").encode(), "")
+    odd = explain_server("http://server", 400, (body % ("9" * 5000)).encode(), "")
+    assert isinstance(known, errors.RequestRefusedError) and isinstance(odd, errors.RequestRefusedError)
+    assert (known.context_tokens, odd.context_tokens) == (4096, None)
+
+
+def test_a_piece_of_an_answer_that_is_nested_deeply_brings_no_text() -> None:
+    answer = StreamedAnswer()
+    assert not answer.add_line("data: " + "[" * 100_000)
+    assert answer.add_line('data: {"choices": [{"delta": {"content": "hi"}}]}')
+    assert answer.texts == ["hi"]

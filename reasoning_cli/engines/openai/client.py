@@ -255,7 +255,7 @@ def _object(response: httpx.Response) -> dict[str, object]:
     """The JSON object of a response; an empty one for anything else."""
     try:
         payload = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return payload if isinstance(payload, dict) else {}
 

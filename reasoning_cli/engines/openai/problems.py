@@ -15,8 +15,8 @@ from reasoning_cli.engines.errors import (
 from reasoning_cli.errors import ReasoningError
 
 _LONGEST_WAIT_SECONDS = 60.0
-_CONTEXT_IN_WORDS = re.compile(r"context (?:length|size|window)\D{0,40}?(\d[\d,]*)", re.IGNORECASE)
-_NUMBER_OF_CONTEXT = re.compile(rb'"n_ctx"\s*:\s*(\d+)')
+_CONTEXT_IN_WORDS = re.compile(r"context (?:length|size|window)\D{0,40}?(\d[\d,]{0,15})(?![\d,]*\d)", re.IGNORECASE)
+_NUMBER_OF_CONTEXT = re.compile(rb'"n_ctx"\s*:\s*(\d{1,15})(?!\d)')
 
 
 def explain(url: str, status: int, body: bytes, retry_after: str) -> ReasoningError:

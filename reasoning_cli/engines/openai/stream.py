@@ -29,7 +29,7 @@ class StreamedAnswer:
         self.events += 1
         try:
             chunk = json.loads(line.removeprefix("data:"))
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
         return isinstance(chunk, dict) and self.add(chunk, "delta")
 
