@@ -14,6 +14,8 @@ from reasoning_cli.dashboard.program import Table
 
 # Okabe and Ito's, those that stand out on light and dark alike.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8f7700", "#56b4e9")
+# Of what they are held against: a colour and a width that no series has.
+_LIMIT = "#a06cd5"
 _DASHES = ("solid", "dashed", "dotted")
 _GREY = "#8a8f96"
 
@@ -67,7 +69,7 @@ def _options(
         drawn[0]["markLine"] = {
             "symbol": "none",
             "silent": True,
-            "lineStyle": {"color": COLORS[1], "width": 2, "type": "dashed"},
+            "lineStyle": {"color": _LIMIT, "width": 3, "type": "solid"},
             "label": {"formatter": limit.name, "position": "insideEndTop"},
             "data": [{"yAxis": limit.value}],
         }

@@ -216,7 +216,9 @@ class LiveTable:
         if isinstance(value, str) and _MOMENT.fullmatch(text):
             text = self._zone.moment(value)
         style = table.styles[row][place] if table.styles else ""
-        return shown(f"{_SIGNS[style]} {text}" if style in _SIGNS and text != "–" else text, _MOST_IN_CELL, but="")
+        # A sign and its word stay on one line.
+        signed = f"{_SIGNS[style]}\N{NO-BREAK SPACE}{text}" if style in _SIGNS and text != "–" else text
+        return shown(signed, _MOST_IN_CELL, but="")
 
     def _build(
         self, table: Table, places: Sequence[int], texts: Sequence[Sequence[str]], buttons: Sequence[Sequence[Button]]

@@ -12,6 +12,8 @@ import pytest
 from reasoning_cli.dashboard.acts import Acts, Wish, agreed
 from reasoning_cli.dashboard.program import Outcome
 from reasoning_cli.store.open import open_store
+from reasoning_cli.store.promote.promotions import Promotions
+from reasoning_cli.store.samples.training_log import Sample, Samples
 from reasoning_cli.store.train.auto_loops import Loops
 from reasoning_cli.terminal.units import money
 from tests.dashboard.conftest import (
@@ -55,6 +57,53 @@ def state(program: Program, name: str) -> str:
     return next(str(each["state"]) for each in program.json("models", "status") if each["name"] == name)
 
 
+def waiting_loop(program: Program, model_type: str, line: str) -> None:
+    """A type that trains itself, with a candidate that waits for a yes."""
+    (database,) = program.home.rglob("reasoning.db")
+    with open_store(database, "sandbox") as store:
+        loops, every = Loops(store), timedelta(days=7)
+        loops.set(
+            model_type,
+            every=every,
+            min_new=500,
+            counted="labelled",
+            max_cost_cents=2000,
+            unattended=False,
+            max_error=None,
+            by="ada",
+            at=datetime.now(UTC),
+        )
+        loops.update(model_type, step="waiting", line=line)
+
+
+def answer_once(program: Program, model_type: str) -> None:
+    """One decision that the candidate answers in its step, as a gateway writes it down."""
+    (database,) = program.home.rglob("reasoning.db")
+    with open_store(database, "sandbox") as store:
+        promotions = Promotions(store)
+
+        def begun() -> bool:
+            latest = promotions.latest(model_type)
+            return latest is not None and latest.step_at is not None
+
+        until(begun, "its step", seconds=PATIENCE_MS / 1000)
+        promotion = promotions.latest(model_type)
+        assert promotion is not None and promotion.step_at is not None
+        sample = Sample(
+            f"{promotion.number:032x}",
+            promotion.step_at + timedelta(milliseconds=1),
+            model_type,
+            promotion.model,
+            "slot",
+            "gateway",
+            "write it",
+            "print(1)",
+            latency_ms=5,
+            metadata={"deployment": promotion.model_key},
+        )
+        Samples(store).insert_many([sample])
+
+
 # --- without a browser ---
 
 
@@ -83,6 +132,16 @@ def test_a_plan_is_the_same_while_only_time_passes() -> None:
     plan = {"name": "a", "state": "READY", "budget_left_cents": 10}
     assert agreed({**plan, "budget_left_cents": 9}) == agreed(plan)
     assert agreed({**plan, "state": "STOPPED"}) != agreed(plan)
+
+
+def test_what_goes_back_is_the_last_promotion_of_its_type_alone() -> None:
+    pytest.importorskip("nicegui")
+    from reasoning_cli.dashboard.pages.train import newest_promotions
+
+    rows = [{"model_type": "planning", "promotion": number, "state": "promoted"} for number in (None, 3, 1)] + [
+        {"model_type": "coding", "promotion": 2, "state": "promoted"}
+    ]
+    assert newest_promotions(rows) == {"planning": 3, "coding": 2}
 
 
 # --- in the browser ---
@@ -155,7 +214,9 @@ def test_what_is_on_its_way_into_its_slot_is_rolled_back(page: Page, server: Ser
     open_page(page, server, "/")
     page.wait_for_selector(f"li:has-text('{shipped} into should-respond: begun, forced')")
     open_page(page, server, "/train")
-    page.locator("[data-table=history] tbody tr", has_text="begun, forced").get_by_role("button", name="Refuse").click()
+    page.locator("[data-table=history] tbody tr", has_text="begun, forced").get_by_role(
+        "button", name="Refuse, go back"
+    ).click()
     asked = page.locator(".ask")
     asked.wait_for()
     assert shipped in asked.inner_text()
@@ -163,6 +224,47 @@ def test_what_is_on_its_way_into_its_slot_is_rolled_back(page: Page, server: Ser
     page.wait_for_selector(".said:has-text('answers should-respond again')")
     page.wait_for_selector("[data-table=history] tr:has-text('sent back, forced')")
     assert program.json("train", "history")[0]["state"] == "sent back, forced"
+
+
+def test_a_yes_promotes_and_another_one_takes_back_what_is_finished(
+    page: Page, server: Server, program: Program
+) -> None:
+    """From what waits for a yes, through its gate's step, to what answered before."""
+    candidate = "Qwen/Qwen3-8B"
+    begin = ("train", "promote", "coding", "--to", candidate, "--mode", "live", "--hold-decisions", "1")
+    left = program.run(*begin, "--force", "--yes", "--timeout", "1s")
+    assert "it goes on at Together" in left.stderr
+    waiting_loop(program, "coding", f"{candidate} waits for a person")
+    open_page(page, server, "/train")
+    loop = page.locator("[data-table=loops] tbody tr", has_text="coding")
+    history = page.locator("[data-table=history] tbody tr", has_text=candidate)
+    loop.get_by_role("button", name="Approve").click()
+    asked = page.locator(".ask")
+    asked.wait_for()
+    assert candidate in asked.inner_text() and "cost: nothing more: it is up already" in asked.inner_text()
+    page.get_by_role("button", name="Yes", exact=True).click()
+    answer_once(program, "coding")
+    page.wait_for_selector(f".said:has-text('{candidate} answers coding.')")
+    history.filter(has_text="promoted, forced").wait_for()
+    history.get_by_role("button", name="Gate").click()
+    page.get_by_role("region", name="Its rules").get_by_text("an evaluation").wait_for()
+    assert "against the gate" in page.inner_text("body")
+    history.get_by_role("button", name="Roll back").click()
+    asked.wait_for()
+    assert "back to: the original" in asked.inner_text() and f"{candidate} is stopped" in asked.inner_text()
+    assert "train rollback coding" in asked.inner_text()
+    page.get_by_role("button", name="Yes", exact=True).click()
+    page.wait_for_selector(f".said:has-text('the original answers coding again; {candidate} is gone.')")
+    history.filter(has_text="taken back").wait_for()
+    assert history.get_by_role("button", name="Roll back").count() == 0
+    latest = next(each for each in program.json("train", "history") if each["model"] == candidate)
+    assert (latest["state"], state(program, "coding")) == ("taken back", "off")
+    event = program.events("roll_back")[0]
+    assert (event["subject"], event["detail"]["to"]) == ("coding", "the original")
+    loop.get_by_role("button", name="Switch off").click()
+    page.get_by_role("button", name="Yes", exact=True).click()
+    page.wait_for_selector(".said:has-text('trains itself no longer')")
+    assert program.json("train", "auto") == []
 
 
 def test_a_budget_is_set_once_and_put_on_record(
@@ -284,21 +386,7 @@ def test_a_page_that_only_shows_offers_nothing_to_do(browser: Browser, program: 
 
 def test_what_waits_for_a_yes_is_approved_by_its_gate_or_refused(page: Page, server: Server, program: Program) -> None:
     """The gate that holds it back is said; what is refused trains itself no longer."""
-    (database,) = program.home.rglob("reasoning.db")
-    with open_store(database, "sandbox") as store:
-        loops, every = Loops(store), timedelta(days=7)
-        loops.set(
-            "should_respond",
-            every=every,
-            min_new=500,
-            counted="labelled",
-            max_cost_cents=2000,
-            unattended=False,
-            max_error=None,
-            by="ada",
-            at=datetime.now(UTC),
-        )
-        loops.update("should_respond", step="waiting", line="run 1 passes the gate; waits for a person")
+    waiting_loop(program, "should_respond", "run 1 passes the gate; waits for a person")
     open_page(page, server, "/")
     waits = page.locator("[data-part=waits]")
     waits.wait_for()

@@ -120,8 +120,9 @@ class ReviewPage:
                 button("Accept", lambda: self._label("good", "--good"), main=True)
                 button("Reject", lambda: self._label("bad", "--bad"))
                 if look["model_type"] in ("should_respond", "planning"):
-                    for name in self.offered[:12]:
-                        button(shown(name, 60), lambda name=name: self._label("corrected", f"--decision={name}"))
+                    with box("span", data_part="decisions"):
+                        for name in self.offered[:12]:
+                            button(shown(name, 60), lambda name=name: self._label("corrected", f"--decision={name}"))
                 button("Edit …", self._edit)
                 button("Skip", self._skip)
                 button("Undo", self._undo)
@@ -190,9 +191,7 @@ class ReviewPage:
 
     def _pick(self) -> None:
         """Move to the actions, which Tab and Enter choose among."""
-        self.page.client.run_javascript(
-            "document.querySelectorAll('button.do:not(.main)')[3]?.focus()"  # the first action behind Reject
-        )
+        self.page.client.run_javascript("document.querySelector('[data-part=decisions] button')?.focus()")
 
     def _edit(self) -> None:
         look = self.look

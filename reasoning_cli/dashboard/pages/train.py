@@ -30,10 +30,9 @@ from reasoning_cli.values import spell_model_type
 _PASSED = {True: "✓", False: "✗", None: "–"}
 _GATE = (
     Show("passed", "", text=lambda value: _PASSED[value]),
-    Show("rule", "RULE"),
+    Show("text", "RULE"),
     Show("wanted", "WANTED"),
     Show("found", "FOUND"),
-    Show("help", "WHAT HELPS"),
 )
 
 
@@ -56,10 +55,12 @@ def register(context: Context) -> None:
 
 
 class TrainPage:
-    """The page in one tab: read when it is opened, and when somebody asks."""
+    """The page in one tab: read when it is opened, and when somebody asks. `newest` is the last promotion of each type:
+    what goes back is that alone, so no other row offers it."""
 
     def __init__(self, page: Page) -> None:
         self.page, zone, command = page, page.look.zone, page.context.facts.command
+        self.newest: dict[str, int] = {}
         with box("p"):
             button("Look again", self.build)
         write("h2", "Runs")
@@ -115,8 +116,10 @@ class TrainPage:
             answer = await ask(*words)
             if answer.problem is not None:
                 self.page.say("\n".join(filter(None, (answer.problem, answer.hint))), good=False)
-            else:
-                table.show(answer.table)
+                continue
+            if table is self.history:
+                self.newest = newest_promotions(answer.document or [])
+            table.show(answer.table)
 
     def _loop_buttons(self, row: Mapping[str, Any]) -> list[Any]:
         name = row["type"]
@@ -129,9 +132,11 @@ class TrainPage:
         made: list[Any] = []
         if row["gate"]:
             made.append(("Gate", lambda: self._show_gate(row)))
-        if row["promotion"] is not None and not self.page.context.read_only and row["state"].startswith("promoted"):
+        if self.page.context.read_only or row["promotion"] != self.newest.get(row["model_type"]):
+            return made
+        if row["state"].startswith("promoted"):
             made.append(("Roll back …", lambda: self.page.wish(*wishes.roll_back(row["model_type"]))))
-        if not self.page.context.read_only and is_under_way(row):
+        if is_under_way(row):
             made.append(("Refuse, go back …", lambda: self.page.wish(*wishes.roll_back(row["model_type"]))))
         return made
 
@@ -145,7 +150,7 @@ class TrainPage:
             if row["forced_by"]:
                 write("p", shown(f"Went on against the gate: {row['forced_by']}", 200), "warning")
             rules = [each for each in row["gate"] if isinstance(each, Mapping)]
-            LiveTable("Its rules", self.page.look.zone, empty="No rules.", row_id="rule").show(table_of(rules, _GATE))
+            LiveTable("Its rules", self.page.look.zone, empty="No rules.", row_id="key").show(table_of(rules, _GATE))
 
         rebuild(self.promotion, build)
 
@@ -206,6 +211,15 @@ class TrainPage:
                     write("li", shown(_difference(each), 400))
 
         rebuild(self.evaluation, build)
+
+
+def newest_promotions(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """The number of the last promotion of each type in `train history`."""
+    found: dict[str, int] = {}
+    for row in rows:
+        if row["promotion"] is not None:
+            found[row["model_type"]] = max(row["promotion"], found.get(row["model_type"], 0))
+    return found
 
 
 def _side_by_side(document: Mapping[str, Any]) -> list[dict[str, Any]]:
