@@ -54,6 +54,7 @@ class FileSource:
         self._start = bytearray()
         self._last = b""
         self._is_lines = False
+        self._unpacking: _Unpacking | None = None
         self.file = source if isinstance(source, Path) else None
         if isinstance(source, Path):
             self._look_at(source)
@@ -76,6 +77,7 @@ class FileSource:
                     yield from self._read(raw, after)
             else:
                 yield from self._read(self._source, after)
+            self._refuse_damage()
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise DataError(f"{self.name} is damaged: {error}", hint=_WHAT_STAYS) from error
         except OSError as error:
@@ -90,6 +92,16 @@ class FileSource:
             "start": [len(self._start), _digest(self._start)],
             "last": [len(self._last), _digest(self._last)],
         }
+
+    def _refuse_damage(self) -> None:
+        """Raise what ended the unpacking before its time, once everything before that was read."""
+        if self._is_damaged:
+            assert self._unpacking is not None and self._unpacking.damage is not None
+            raise self._unpacking.damage
+
+    @property
+    def _is_damaged(self) -> bool:
+        return self._unpacking is not None and self._unpacking.damage is not None
 
     # --- from bytes to text ---
 
@@ -131,9 +143,11 @@ class FileSource:
         magic = _take(raw, 4)
         stream = _pushed(magic, raw)
         if magic.startswith(_GZIP):
-            return io.BufferedReader(gzip.GzipFile(fileobj=stream), BUFFER), True
-        if magic == _ZSTD:
-            return io.BufferedReader(_unzstd(stream, self.name), BUFFER), True
+            self._unpacking = _Unpacking(gzip.GzipFile(fileobj=stream))
+        elif magic == _ZSTD:
+            self._unpacking = _Unpacking(_unzstd(stream, self.name))
+        if self._unpacking is not None:
+            return io.BufferedReader(self._unpacking, BUFFER), True
         if magic.startswith(_OTHER_PACKERS):
             raise DataError(f"{self.name} is compressed", hint="unpack it first; gzip and zstd are read as they are")
         return stream, False
@@ -168,6 +182,7 @@ class FileSource:
         if can_seek:
             stream.seek(0)
             return stream
+        self._refuse_damage()
         raise DataError(
             f"{self.name} is not the file it was when its import began", hint="add --again to read all of it"
         )
@@ -186,6 +201,8 @@ class FileSource:
             else:
                 value, why = parsed(line)
                 if why is not None and not line.endswith(b"\n"):
+                    if self._is_damaged:
+                        return
                     # It may be half of a line that somebody is writing right now: the next import looks again.
                     self.done = self._offset + length if raw is None else _place(raw)
                     yield Row(self._number + 1, None, line, f"{why}, and cut off at the end of the file")
@@ -208,10 +225,31 @@ class FileSource:
                 self._number, self.done = number, _place(raw)
                 yield Row(number, value)
         except BrokenDocument as error:
+            self._refuse_damage()
             yield Row(self._number + 1, None, error.rest, f"not JSON from here on: {error}")
 
 
 _WHAT_STAYS = "what was read before that is stored"
+
+
+class _Unpacking(io.RawIOBase):
+    """What a packed stream holds up to where it is damaged, and then its end: who reads in large pieces would lose what
+    stands before the damage of the last one. The `damage` is there to be raised by then."""
+
+    def __init__(self, stream: io.BufferedIOBase) -> None:
+        self._stream = stream
+        self.damage: EOFError | zlib.error | gzip.BadGzipFile | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            chunk = b"" if self.damage is not None else self._stream.read1(len(buffer))
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            self.damage, chunk = error, b""
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
 
 
 class _Recoded(io.RawIOBase):
@@ -317,7 +355,7 @@ def _digest(content: bytes | bytearray) -> str:
     return blake2b(content, digest_size=16).hexdigest()
 
 
-def _unzstd(stream: IO[bytes], name: str) -> io.RawIOBase:
+def _unzstd(stream: IO[bytes], name: str) -> io.BufferedIOBase:
     try:
         import zstandard
     except ImportError:
@@ -326,16 +364,13 @@ def _unzstd(stream: IO[bytes], name: str) -> io.RawIOBase:
             "`pip install 'reasoning[zstd]'`, or unpack it with `zstd -d`",
         ) from None
 
-    class Unpacked(io.RawIOBase):
+    class Unpacked(io.BufferedIOBase):
         def __init__(self) -> None:
             self._reader = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
 
-        def readable(self) -> bool:
-            return True
-
-        def readinto(self, buffer: Any) -> int:
+        def read1(self, size: int = -1, /) -> bytes:
             try:
-                return int(self._reader.readinto(buffer))
+                return bytes(self._reader.read1(size))
             except zstandard.ZstdError as error:
                 raise EOFError(str(error)) from error
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reasoning_cli.errors import DataError
-from reasoning_cli.operations.data.ingest.pipeline import BATCH_ROWS, ImportReport
+from reasoning_cli.errors import DataError, RemoteError
+from reasoning_cli.gateway.log.recorded_call import read_exchange
+from reasoning_cli.operations.data.ingest.pipeline import BATCH_ROWS, ImportReport, import_decisions
 from reasoning_cli.sources import documents, files, rows
 from reasoning_cli.sources.files import FileSource
+from reasoning_cli.sources.rows import Position, Row
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Samples
@@ -212,6 +214,32 @@ def test_a_damaged_archive_gives_what_can_be_unpacked(store: Store, tmp_path: Pa
     path.write_bytes(packed)
     assert import_file(path, store).went_on
     assert Samples(store).count() == BATCH_ROWS * 3
+
+
+@pytest.mark.parametrize("packer", ["gzip", "zstd"])
+@pytest.mark.parametrize("form", ["lines", "document", "UTF-16"])
+def test_all_that_stands_before_the_damage_is_stored(store: Store, tmp_path: Path, form: str, packer: str) -> None:
+    """Of a small log as well, which is one piece to whoever reads in large ones."""
+    path, count = tmp_path / "rows", 50
+    text = numbered(count) if form != "document" else "[" + ",".join(numbered(count).splitlines()) + "]"
+    content = text.encode("utf-16" if form == "UTF-16" else "utf-8")
+    no_frame = b"\x28\xb5\x2f\xfd" + b"\xff" * 100
+    path.write_bytes(gzip.compress(content)[:-8] if packer == "gzip" else zstd(content) + no_frame)
+    with pytest.raises(DataError, match="is damaged") as raised:
+        import_file(path, store)
+    assert raised.value.hint == "what was read before that is stored"
+    assert Samples(store).count() == count
+
+
+def test_what_a_server_sent_before_it_broke_off_is_stored(store: Store) -> None:
+    class Broken(FileSource):
+        def rows(self, after: Position | None = None) -> Generator[Row, None, None]:
+            yield from super().rows(after)
+            raise RemoteError("cannot read it: the connection is closed", "what was read before that is stored")
+
+    with pytest.raises(RemoteError):
+        import_decisions(Broken(io.BytesIO(numbered(3).encode())), store, read_exchange=read_exchange)
+    assert Samples(store).count() == 3
 
 
 def test_a_row_of_twenty_megabytes_is_read_in_both_forms(store: Store, tmp_path: Path) -> None:

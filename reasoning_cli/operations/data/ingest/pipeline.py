@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -192,12 +192,20 @@ class _Import:
     def _read_rows(self, after: Mapping[str, object] | None) -> None:
         with contextlib.closing(self._rejects):
             with contextlib.closing(self._source.rows(after)) as rows:
-                for row in rows:
+                for row in self._each(rows):
                     self._take(row)
                     if self._options.limit is not None and self._new >= self._options.limit:
                         self._is_whole = False
                         break
             self._store_batch()
+
+    def _each(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """The rows of the source. Where it breaks off, what was read before is stored, as its error says."""
+        try:
+            yield from rows
+        except ReasoningError:
+            self._store_batch()
+            raise
 
     def _take(self, row: Row) -> None:
         if self._begun is None:
