@@ -288,8 +288,34 @@ def test_a_budget_is_set_once_and_put_on_record(
     assert (event["actor"], len(earlier)) == ("operator", before)
 
 
+def test_a_cap_and_the_budget_of_a_type_are_set_from_money(
+    page: Page, server: Server, program: Program, request: pytest.FixtureRequest
+) -> None:
+    def unset() -> None:
+        for name in ("budget.max_cost_per_hour_usd", "coding.budget_usd"):
+            program.must("config", "unset", name)
+
+    request.addfinalizer(unset)
+    open_page(page, server, "/money")
+    for whose, amount, question, name in (
+        ("an hour", "60", "Let everything running cost $60 an hour?", "budget.max_cost_per_hour_usd"),
+        ("coding", "40", "Set the budget for coding to $40?", "coding.budget_usd"),
+    ):
+        page.get_by_role("button", name="Budget or cap …").click()
+        page.get_by_label("for").select_option(label=whose)
+        page.get_by_label("dollars, or none").fill(amount)
+        page.get_by_role("button", name="Go on …").click()
+        page.wait_for_selector(f".ask:has-text('{question}')")
+        page.get_by_role("button", name="Yes", exact=True).click()
+        page.wait_for_selector(f".said:has-text('${amount}.00')")
+        assert float({each["name"]: each["value"] for each in program.json("config")}[name]) == float(amount)
+
+
 def test_what_makes_no_sense_is_said_as_the_command_says_it(page: Page, server: Server, program: Program) -> None:
     open_page(page, server, "/")
+    page.get_by_role("button", name="Budget …").click()
+    page.get_by_role("button", name="Leave it").click()
+    page.get_by_label("dollars, or none").wait_for(state="detached")
     page.get_by_role("button", name="Budget …").click()
     page.get_by_label("dollars, or none").fill("lots")
     page.get_by_role("button", name="Go on …").click()
@@ -340,6 +366,34 @@ def test_a_setting_is_checked_as_typed_and_put_on_record(
     event = program.events("set")[0]
     assert (event["subject"], event["detail"]["value"]) == ("deploy.idle_minutes", "45")
     until(lambda: "deploy.idle_minutes" in page.locator("[data-table=changes]").inner_text(), "the record")
+    for click, after in (("Leave it", None), ("Take it out of the file …", "deploy.idle_minutes is no longer set.")):
+        settings.get_by_role("button", name="Change").click()
+        page.get_by_role("button", name=click, exact=True).click()
+        if after is not None:
+            page.get_by_role("button", name="Yes", exact=True).click()
+            page.wait_for_selector(f".said:has-text('{after}')")
+        page.get_by_label("value").wait_for(state="detached")
+    event = program.events("unset")[0]
+    assert (event["actor"], event["subject"]) == ("operator", "deploy.idle_minutes")
+    (profile,) = program.json("config", "profiles")
+    assert profile["name"] in page.locator("[data-table=profiles] tbody tr").inner_text()
+
+
+def test_the_key_of_the_account_is_typed_hidden_and_the_command_has_the_last_word(
+    page: Page, server: Server, program: Program
+) -> None:
+    """A sandbox has one of its own, and says so."""
+    open_page(page, server, "/configuration")
+    page.get_by_role("button", name="Set the Together key …").click()
+    key = "a-key-that-nobody-sees-0815"
+    field = page.get_by_label("key", exact=True)
+    assert field.get_attribute("type") == "password"
+    field.fill(key)
+    page.get_by_role("button", name="Set it …", exact=True).click()
+    page.get_by_role("button", name="Yes", exact=True).click()
+    page.wait_for_selector(".said.bad-end:has-text('the sandbox has a key of its own')")
+    assert key not in page.content()
+    assert key not in program.must("costs", "events")
 
 
 def test_a_key_can_be_set_and_is_never_shown(

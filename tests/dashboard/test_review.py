@@ -55,6 +55,9 @@ def test_an_answer_is_edited_and_refused_where_the_agent_could_not_use_it(
     open_page(page, server, "/review")
     shown = chosen(page)
     sample = shown.get_attribute("data-decision")
+    page.keyboard.press("e")
+    page.get_by_role("button", name="Leave it").click()
+    page.get_by_label("the answer as it should have been").wait_for(state="detached")
     page.get_by_role("button", name="Edit …").click()
     page.get_by_label("the answer as it should have been").fill("no answer at all")
     page.get_by_role("button", name="Store it").click()
@@ -65,3 +68,35 @@ def test_an_answer_is_edited_and_refused_where_the_agent_could_not_use_it(
     page.get_by_role("button", name="Store it").click()
     until(lambda: shown.get_attribute("data-decision") != sample, "the next decision")
     assert program.json("data", "show", str(sample))[0]["corrected_answer"]["action"] == "STOP"
+
+
+def test_buttons_do_what_the_keys_do(page: Page, server: Server, program: Program) -> None:
+    """Each label by its button, taken back again; a key leads to the first of the actions that may be picked."""
+    open_page(page, server, "/review")
+    page.get_by_label("type").select_option("planning")
+    page.wait_for_selector("[data-decision][data-chosen=planning]")
+    shown = page.locator("[data-decision]")
+    decisions = page.locator("[data-part=decisions] button")
+
+    def label_of(sample: str | None) -> str | None:
+        found: str | None = program.json("data", "show", str(sample))[0]["label"]
+        return found
+
+    for click, label in (("Accept", "good"), ("Reject", "bad"), (None, "corrected"), ("Skip", None)):
+        sample = shown.get_attribute("data-decision")
+        if click is None:
+            page.locator("body").click(position={"x": 5, "y": 5})
+            page.keyboard.press("p")
+            until(lambda: decisions.first.evaluate("each => each === document.activeElement"), "the first action")
+            page.keyboard.press("Enter")
+        else:
+            page.get_by_role("button", name=click, exact=True).click()
+        until(lambda sample=sample: shown.get_attribute("data-decision") != sample, "the next decision")
+        if label is None:
+            assert label_of(sample) is None
+            continue
+        # What was decided already is accepted.
+        assert label_of(sample) in (label, "good")
+        page.get_by_role("button", name="Undo", exact=True).click()
+        until(lambda sample=sample: shown.get_attribute("data-decision") == sample, "it again")
+        assert label_of(sample) is None
