@@ -8,7 +8,8 @@ from __future__ import annotations
 import getpass
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -47,6 +48,13 @@ class Events:
         """Remember an event; `detail` must be JSON-able. It is not older than what the ledger has seen already."""
         with self._store.transaction() as connection:
             insert_event(connection, event)
+
+    @contextmanager
+    def recording(self, event: Event) -> Iterator[None]:
+        """Remember an event where what is done inside succeeds; where the store cannot take it, nothing is begun."""
+        with self._store.transaction() as connection:
+            insert_event(connection, event)
+            yield
 
     def newest(self, subject: str, *, seen: bool) -> Event | None:
         """The newest event of `subject`: of what was `seen` of it at Together, or of what was done to it from here."""

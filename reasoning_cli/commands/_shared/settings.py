@@ -18,12 +18,12 @@ def change_settings(
     """Write settings that money depends on, remember who did it to what, and say when a variable hides one."""
     from reasoning_cli.store.audit_log import Event, Events
 
-    for setting, text in changes:
-        s.write_setting(session.settings.paths, setting, text)
+    detail = {setting.name: text for setting, text in changes}
+    with Events(session.store).recording(Event(session.ledger_now, "operator", action, subject, detail)):
+        s.write_settings(session.settings.paths, detail)
+    for setting, _ in changes:
         if (hiding := s.overrides(session.settings, setting)) is not None:
             session.terminal.warn(f"{hiding} says otherwise, and wins over the settings file")
-    detail = {setting.name: text for setting, text in changes}
-    Events(session.store).add(Event(session.ledger_now, "operator", action, subject, detail))
     session.read_settings_again()
 
 

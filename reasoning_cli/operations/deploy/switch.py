@@ -49,7 +49,6 @@ def apply(switch: Switch, settings: Settings, store: Store, at: datetime, *, ask
     `asked_by` is whom it was done for, where that is not whoever runs the program. Raises UsageError for a value that
     makes no sense.
     """
-    s.write_settings(settings.paths, {setting.name: text for setting, text in switch.changes.items()})
     detail = {
         setting.name.partition(".")[2]: text
         for setting, text in switch.changes.items()
@@ -57,6 +56,7 @@ def apply(switch: Switch, settings: Settings, store: Store, at: datetime, *, ask
     }
     if asked_by:
         detail["asked_by"] = asked_by
-    Events(store).add(Event(at, "operator", switch.action, switch.model_type, detail))
+    with Events(store).recording(Event(at, "operator", switch.action, switch.model_type, detail)):
+        s.write_settings(settings.paths, {setting.name: text for setting, text in switch.changes.items()})
     hiding = (s.overrides(settings, setting) for setting in switch.changes)
     return [variable for variable in hiding if variable is not None]

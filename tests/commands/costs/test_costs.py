@@ -211,3 +211,30 @@ def test_minutes_that_together_would_refuse_are_refused(still: Service, reasonin
     assert (shown.exit_code, shown.stdout) == (2, "")
     assert shown.stderr.endswith("hint: for example --idle-minutes 30\n")
     assert still.journal() == []
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("costs", "set-budget", "5", "--period", "day"),
+        ("costs", "clear-budget"),
+        ("costs", "set-cap", "7"),
+        ("costs", "auto-shutdown", "--idle-minutes", "60"),
+        ("costs", "schedule", "planning", "18:00-23:00"),
+        ("models", "disable", "planning"),
+    ],
+    ids=" ".join,
+)
+def test_what_ends_in_an_error_has_changed_no_limit(
+    home: Path, still: Service, reasoning: Run, typed: tuple[str, ...]
+) -> None:
+    """The store takes no event, as that of a role which may only read: the setting was changed all the same."""
+    assert reasoning("costs", "set-budget", "100").exit_code == 0
+    file = home / "config.toml"
+    before = file.read_bytes()
+    with still.store.transaction() as connection:
+        connection.execute("DROP TABLE events")
+    done = reasoning(*typed)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["error", "hint"]
+    assert file.read_bytes() == before
