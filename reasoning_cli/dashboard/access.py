@@ -52,6 +52,11 @@ class Keys:
         self.links = {_hash(token): self.now() + LINK_SECONDS}
         return token
 
+    @property
+    def has_link(self) -> bool:
+        """Whether there is a link that logs in."""
+        return any(until >= self.now() for until in self.links.values())
+
     def log_in(self, token: str) -> str | None:
         """The session that a link opens; None for one that was used, is too old, or never was."""
         until = self.links.pop(_hash(token), None)
@@ -156,7 +161,7 @@ class Access:
             return
         session = self.keys.log_in(token)
         if session is None:
-            if time.monotonic() - self._offered > _OFFER_SECONDS:
+            if not self.keys.has_link and time.monotonic() - self._offered > _OFFER_SECONDS:
                 self._offered = time.monotonic()
                 self.offer()
             await _answer(send, 403, _page("This link does not work any more", _HOW))

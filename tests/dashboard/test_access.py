@@ -117,6 +117,14 @@ def test_a_link_logs_in_once_and_not_after_ten_minutes() -> None:
     assert token not in str(door.keys) and late not in str(door.keys)
 
 
+def test_who_knocks_with_a_made_up_key_does_not_end_the_link_on_the_terminal() -> None:
+    door = Door()
+    token = door.keys.new_link()
+    assert door.ask("/login?key=made-up").status_code == 403
+    assert door.offers == 0, "each new link ends those before it"
+    assert door.ask(f"/login?key={token}").status_code == 303
+
+
 def test_only_the_newest_link_works() -> None:
     door = Door()
     older, newer = door.keys.new_link(), door.keys.new_link()
