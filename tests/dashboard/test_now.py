@@ -46,6 +46,10 @@ def row_of(record: dict[str, Any]) -> dict[str, Any]:
     return known
 
 
+def cents(text: str) -> int:
+    return 0 if text == "–" else round(float(text.strip("$").replace(",", "")) * 100)
+
+
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -107,20 +111,34 @@ def test_the_models_are_those_of_status(page: Page, server: Server, program: Pro
         "what the command says",
     )
 
+    def spent() -> list[int]:
+        return [cents(cell["cost_cents"]) for cell in cells(page, "status")]
+
+    least = [record["cost_cents"] for record in known]  # money goes on being spent meanwhile
+    until(lambda: all(low <= shown for low, shown in zip(least, spent(), strict=True)), "the next look")
+    seen = spent()
+    most = [record["cost_cents"] for record in program.json("status")]
+    assert all(low <= shown <= high for low, shown, high in zip(least, seen, most, strict=True)), (least, seen, most)
+
 
 def test_events_and_the_outlook_are_those_of_their_commands(page: Page, server: Server, program: Program) -> None:
     open_page(page, server, "/")
     page.wait_for_selector("[data-table=events] td")
     known = program.json("costs", "events", "--limit", "10")
     # The viewer is in Kathmandu, five hours and three quarters east of Greenwich.
-    expected = [(event["action"].replace("_", " "), (int(event["at"][14:16]) + 45) % 60) for event in known]
+    expected = [
+        (event["action"].replace("_", " "), event["subject"], (int(event["at"][14:16]) + 45) % 60) for event in known
+    ]
 
-    def events() -> list[tuple[str, int]]:
-        return [(row["action"], int(row["at"][-2:])) for row in cells(page, "events")]
+    def events() -> list[tuple[str, str, int]]:
+        return [(row["action"], row["subject"], int(row["at"][-2:])) for row in cells(page, "events")]
 
     until(lambda: events() == expected, "the last events")
-    ahead = [each["why"] for each in program.json("costs", "outlook")["next"]]
-    until(lambda: [row["why"] for row in cells(page, "outlook")] == ahead, "what the guard would do")
+    names = ("name", "action", "why", "text")
+    outlook = program.json("costs", "outlook")
+    ahead = [[each[name] for name in names] for each in outlook["next"]]
+    until(lambda: [[row[name] for name in names] for row in cells(page, "outlook")] == ahead, "what the guard would do")
+    assert (outlook["guard"]["looked_at"], page.get_by_text("None was ever seen").count()) == (None, 1)
 
 
 @pytest.mark.parametrize("size", ["desktop", "phone"])

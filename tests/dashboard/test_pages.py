@@ -56,6 +56,7 @@ def test_money_is_that_of_the_bill(page: Page, server: Server, program: Program)
     days = program.json("costs", "report", "--offline", "--by", "day")["lines"]
     table = page.get_by_role("region", name="Spent by day")
     assert table.locator("tbody tr").count() == len(days)
+    page.get_by_role("button", name="Look again").click()
     page.get_by_role("button", name="Compare with Together's bill").click()
     page.get_by_text("ledger $").first.wait_for()
 
@@ -101,9 +102,39 @@ def test_decisions_are_paged_by_the_server_and_found_by_filter_and_words(
     assert found[0]["id"] in page.locator("#decision").inner_text()
     page.get_by_role("button", name="The prompt as it was").click()
     page.wait_for_selector("text=/prompt, .* characters/")
+    page.get_by_role("button", name="Newest").click()
+    page.wait_for_selector("text=is not a", state="detached")
     page.get_by_label("since (7d, 2026-11-01)").fill("never")
     page.get_by_role("button", name="Look", exact=True).click()
     page.wait_for_selector("text=is not a")
+
+
+def test_who_answered_is_drawn_when_it_is_asked_for(page: Page, server: Server, program: Program) -> None:
+    """Everything came in by an import a week ago or more: gaps stay gaps, and the figures are those of the command."""
+    open_page(page, server, "/decisions")
+    page.get_by_label("who answered, of the last").select_option("30d")
+    page.get_by_role("button", name="Draw").click()
+    page.locator("[role=img][aria-label='Who answered'] svg").wait_for()
+    known = program.json("gateway", "stats", "--since", "30d")["model_types"]
+    counts = [f"{part['count']:,}" for entry in known.values() for part in entry["by_source"].values()]
+    assert page.locator("[data-table=stats] td[data-key=count]").all_inner_texts() == counts
+    page.get_by_text("Table: Who answered").click()
+    assert page.get_by_role("region", name="Who answered", exact=True).locator("tbody tr").count() == 12
+    assert violations(page) == []
+
+
+def test_an_evaluation_is_shown_side_by_side(page: Page, server: Server, program: Program) -> None:
+    (made,) = program.json("train", "evals")
+    report = program.json("train", "eval", "should-respond", "--show", str(made["evaluation"]))
+    open_page(page, server, "/train")
+    page.locator("[data-table=evals]").get_by_role("button", name="Show").click()
+    table = page.get_by_role("region", name="Side by side, with intervals")
+    table.locator("th").first.wait_for()
+    heads = [text.lower() for text in table.locator("th").all_inner_texts()]
+    assert heads == ["figure", *(model["name"].lower() for model in report["models"])]
+    assert table.locator("tbody tr", has_text="valid").count() == 1
+    page.get_by_role("button", name="Look again").click()
+    assert violations(page) == []
 
 
 def test_what_users_of_agents_wrote_is_text(page: Page, server: Server, program: Program) -> None:
