@@ -276,11 +276,17 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=2000)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--apart", action="store_true", help="the server on one processor, all else on the others")
     parser.add_argument("--folder", type=Path, help="for the files; by default the system's")
     chosen = parser.parse_args()
     wanted = chosen.what or ["gateway", "export", "start"]
     amiss = 0
     server = Server()
+    if chosen.apart:  # as if it ran on another host: what is started later is where its parent is
+        first, *others = sorted(os.sched_getaffinity(0))
+        for pid in server.processes():
+            os.sched_setaffinity(pid, {first})
+        os.sched_setaffinity(0, others)
     try:
         with tempfile.TemporaryDirectory(dir=chosen.folder) as name:
             folder = Path(name)

@@ -88,18 +88,18 @@ class Server:
 
     def kill(self) -> None:
         """As when its machine goes: whoever is connected is cut off."""
-        for pid in self._processes():
+        for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._ended()
 
     def freeze(self) -> None:
         """Connections stay, and new ones are taken by the system; nobody answers."""
-        for pid in self._processes():
+        for pid in self.processes():
             os.kill(pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
-        for pid in self._processes():
+        for pid in self.processes():
             os.kill(pid, signal.SIGCONT)
 
     def stop(self) -> None:
@@ -112,7 +112,7 @@ class Server:
         self._rest.join(60)
         self._process.stderr.close()
 
-    def _processes(self) -> list[int]:
+    def processes(self) -> list[int]:
         """The one that starts the others first: it must not start them anew meanwhile."""
         own = self._process.pid
         found = [own]
