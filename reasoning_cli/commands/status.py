@@ -111,6 +111,8 @@ def _guard_line(session: Session) -> str:
     age = duration(datetime.now(UTC) - seen.at)
     if seen.running:
         others = f"; standing by on {', '.join(seen.standing_by)}" if seen.standing_by else ""
+        if seen.problem is not None:
+            return f"GUARD  sees nothing, {seen.name}, last tried {age} ago: {seen.problem}{others}"
         return f"GUARD  at work, {seen.name}, last look {age} ago{others}"
     return f"GUARD  none at work; the last look was {age} ago: `reasoning costs guard`"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from reasoning_cli.errors import ExitCode
 from reasoning_cli.operations.guard.lock import hold_guard
 from tests.commands.models.test_models import program
 from tests.conftest import Run
@@ -223,3 +224,30 @@ def test_a_disabled_type_is_off_and_says_so(still: Service, reasoning: Run) -> N
     reasoning("models", "disable", "planning")
     said = "OFF    planning is disabled, the original answers: `reasoning models enable planning`"
     assert said in reasoning("status").stdout
+
+
+def test_a_guard_that_sees_nothing_is_not_said_to_be_at_work(
+    still: Service, reasoning: Run, session_facts: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a key it looks every minute, in vain, and whoever trusts it finds out by the bill."""
+
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    still.deploy("planning", idle_minutes=0)
+    with monkeypatch.context() as patch:
+        patch.delenv("TOGETHER_API_KEY")
+        patch.setitem(session_facts, "sleep", interrupted)
+        assert reasoning("costs", "guard").exit_code == ExitCode.INTERRUPTED
+    with hold_guard(still.store.path) as lock:
+        why = "no Together API key is set"
+        line = rf"^GUARD  sees nothing, process {os.getpid()}, last tried \d s ago: {why}$"
+        assert re.search(line, reasoning("status").stdout, re.M)
+        assert "sees nothing (no Together API key is set)" in reasoning("costs", "outlook").stderr
+        assert json.loads(reasoning("costs", "outlook", "--json").stdout)["guard"]["problem"]
+        done = reasoning("doctor", "--json")
+        (found,) = [check for check in json.loads(done.stdout) if check["name"] == "guard"]
+        assert (done.exit_code, found["status"]) == (1, "fail")
+        assert f"the guard (process {os.getpid()}) cannot look: no Together API key is set" in found["detail"]
+        lock.sign(60)
+        assert "GUARD  at work" in reasoning("status").stdout

@@ -208,7 +208,7 @@ def _act(session: Session, lock: GuardLock, interval: timedelta, *, once: bool, 
         _tend(session, keeper, fmt)
 
     def on_error(problem: ReasoningError) -> None:
-        lock.sign(interval.total_seconds())
+        lock.sign(interval.total_seconds(), problem.message)
         terminal.error(problem)
         _post(session, {"problem": problem.message, "hint": problem.hint})
         lock.check()

@@ -68,12 +68,13 @@ def _columns() -> list[Column[Expected]]:
 def _guard_record(seen: GuardSeen | None) -> dict[str, object]:
     """The guard's last sign of life, on our clock."""
     if seen is None:
-        return {"running": False, "pid": None, "looked_at": None, "interval_seconds": None}
+        return {"running": False, "pid": None, "looked_at": None, "interval_seconds": None, "problem": None}
     return {
         "running": seen.running,
         "pid": seen.pid,
         "looked_at": seen.at,
         "interval_seconds": seen.interval_seconds,
+        "problem": seen.problem,
     }
 
 
@@ -82,6 +83,9 @@ def _say_who_watches(session: Session, seen: GuardSeen | None) -> None:
 
     if seen is not None and seen.running:
         ago = duration(datetime.now(UTC) - seen.at)
+        if seen.problem is not None:
+            session.terminal.warn(f"the guard, process {seen.pid}, sees nothing ({seen.problem}): none of this happens")
+            return
         session.terminal.note(f"A guard is at work, process {seen.pid}; its last look was {ago} ago.")
         return
     session.terminal.warn("no guard is at work: none of this happens until one is")

@@ -78,23 +78,29 @@ def check_guard(
         return
     seen = _find_guard(database, existing)
     age = max(now - seen.at, timedelta()) if seen else None
-    if seen is not None and age is not None and age <= MOST_INTERVALS * timedelta(seconds=seen.interval_seconds):
+    is_fresh = age is not None and seen is not None and age <= MOST_INTERVALS * timedelta(seconds=seen.interval_seconds)
+    if seen is not None and age is not None and is_fresh and seen.problem is None:
         where = f" ({seen.name} acts)" if seen.host is not None else ""
         yield ok("guard", f"a guard looked {_spoken(age)} ago{where}")
         return
     watched = _as_last_seen(existing) if running is None else _as_running(running)
     if not watched:
         return
-    who = "no guard was ever seen here"
-    if seen is not None and age is not None:
-        who = f"the guard ({seen.name}) " if seen.running else "the last guard "
-        who += f"has not looked for {_spoken(age)}" if seen.running else f"looked {_spoken(age)} ago"
+    who = "no guard was ever seen here" if seen is None or age is None else _absent(seen, age, is_fresh=is_fresh)
     fix = "reasoning costs guard --print-systemd"
     endless = [name for name, stops in watched.items() if not stops]
     if endless:
         yield fail("guard", f"nothing stops {', '.join(endless)}: no idle stop at Together, and {who}", fix)
     else:
         yield warn("guard", f"{', '.join(watched)}: only Together's idle stop watches, {who}", fix)
+
+
+def _absent(seen: GuardSeen, age: timedelta, *, is_fresh: bool) -> str:
+    """Why a guard that was seen does not count as one."""
+    who = f"the guard ({seen.name})" if seen.running else "the last guard"
+    if is_fresh:
+        return f"{who} {'cannot' if seen.running else 'could not'} look: {seen.problem}"
+    return f"{who} {f'has not looked for {_spoken(age)}' if seen.running else f'looked {_spoken(age)} ago'}"
 
 
 def _find_guard(database: Path, existing: ExistingStore) -> GuardSeen | None:

@@ -23,12 +23,15 @@ from reasoning_cli.store.locks import Hold, locked_file
 
 GUARD = "guard"  # what the lock in the database is called
 _MOST_MISSED = 3
+_SIGN_BYTES = 1000  # of a sign of life in a file; what is left of them are spaces
+_MOST_CHARS = 120  # of a problem; each of them may take six bytes
 
 
 @dataclass(frozen=True)
 class GuardSeen:
     """The last sign of life of the guard that acts: when it looked, on our clock, and whether it still runs. `host` is
-    where, None on this machine; `standing_by` are hosts where others would take over."""
+    where, None on this machine; `standing_by` are hosts where others would take over; `problem` is what kept it from
+    seeing anything when it last looked."""
 
     pid: int
     at: datetime
@@ -36,6 +39,7 @@ class GuardSeen:
     running: bool
     host: str | None = None
     standing_by: tuple[str, ...] = ()
+    problem: str | None = None
 
     @property
     def name(self) -> str:
@@ -50,8 +54,8 @@ class TakenOverError(Exception):
 class GuardLock(Protocol):
     """Held by the guard that acts. It is let go of when the process dies, however it dies."""
 
-    def sign(self, interval_seconds: float) -> None:
-        """Leave a sign of life."""
+    def sign(self, interval_seconds: float, problem: str | None = None) -> None:
+        """Leave a sign of life, with what kept it from seeing anything."""
 
     def check(self) -> None:
         """Raise TakenOverError where it is held no longer."""
@@ -66,11 +70,16 @@ class FileLock:
     def check(self) -> None:
         """It is held as long as we live."""
 
-    def sign(self, interval_seconds: float) -> None:
+    def sign(self, interval_seconds: float, problem: str | None = None) -> None:
         """Leave a sign of life: in place, because the file is the lock."""
-        facts = {"pid": os.getpid(), "at": datetime.now(UTC).isoformat(), "interval_seconds": interval_seconds}
+        facts = {
+            "pid": os.getpid(),
+            "at": datetime.now(UTC).isoformat(),
+            "interval_seconds": interval_seconds,
+            "problem": _short(problem),
+        }
         with contextlib.suppress(OSError):  # a full disk must not end the guard
-            os.pwrite(self._file.fileno(), f"{json.dumps(facts):<200}\n".encode(), 0)
+            os.pwrite(self._file.fileno(), f"{json.dumps(facts):<{_SIGN_BYTES - 1}}\n".encode(), 0)
 
 
 @contextlib.contextmanager
@@ -92,6 +101,7 @@ class SharedLock:
     def __init__(self, interval: timedelta) -> None:
         self._hold: Hold | None = None
         self._looked: float | None = None
+        self._problem: str | None = None
         self._interval = interval
         self.presence: Presence | None = None
 
@@ -102,12 +112,13 @@ class SharedLock:
             "acts": self._hold is not None,
             "hold": self._hold.name if self._hold is not None else None,
             "looked_ago": looked_ago,
+            "problem": self._problem,
             "interval": self._interval.total_seconds(),
         }
 
-    def sign(self, interval_seconds: float) -> None:
-        """Tell others that it has looked."""
-        self._looked = time.monotonic()
+    def sign(self, interval_seconds: float, problem: str | None = None) -> None:
+        """Tell others that it has looked, and what kept it from seeing anything."""
+        self._looked, self._problem = time.monotonic(), _short(problem)
         self._notify()
 
     def check(self) -> None:
@@ -156,7 +167,10 @@ def _acting_guard(store: Store) -> GuardSeen | None:
     at = datetime.now(UTC) - best.ago - timedelta(seconds=looked_ago)
     others = tuple(seen.instance.host for seen in found[1:] if not seen.is_gone)
     running = not best.is_gone and bool(best.facts["acts"])
-    return GuardSeen(best.instance.pid, at, float(best.facts["interval"]), running, best.instance.host, others)
+    return GuardSeen(
+        *(best.instance.pid, at, float(best.facts["interval"]), running, best.instance.host, others),
+        problem=best.facts.get("problem"),
+    )
 
 
 def find_guard(database: Path, store: Store | None = None) -> GuardSeen | None:
@@ -166,7 +180,7 @@ def find_guard(database: Path, store: Store | None = None) -> GuardSeen | None:
     path = _path(database)
     try:
         with path.open("rb") as file:
-            facts = json.loads(file.read(400) or b"null")
+            facts = json.loads(file.read(_SIGN_BYTES) or b"null")
             running = False
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -175,9 +189,14 @@ def find_guard(database: Path, store: Store | None = None) -> GuardSeen | None:
         if not isinstance(facts, dict):
             return None
         at = datetime.fromisoformat(str(facts["at"]))
-        return GuardSeen(int(facts["pid"]), at, float(facts["interval_seconds"]), running)
+        problem = facts.get("problem")
+        return GuardSeen(int(facts["pid"]), at, float(facts["interval_seconds"]), running, problem=problem)
     except (OSError, ValueError, KeyError):
         return None
+
+
+def _short(problem: str | None) -> str | None:
+    return problem if problem is None or len(problem) <= _MOST_CHARS else f"{problem[: _MOST_CHARS - 1]}…"
 
 
 def _path(database: Path) -> Path:
