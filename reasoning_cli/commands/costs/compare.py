@@ -75,7 +75,7 @@ def compare(
 
     session = session_of(ctx)
     terminal, chosen = session.terminal, chosen_format(fmt, json)
-    only = parse_model_type(model_type) if model_type else None
+    only = parse_model_type(model_type) if model_type is not None else None
     assumed = (tokens, gpu_per_hour, serverless)
     _refuse_halves(since, decisions_per_hour, assumed, only)
     now, prices = session.now(), read_prices(prices_file(session))
@@ -84,10 +84,10 @@ def compare(
             raise NotFoundError(f"`{model}` has no price in your table", "`reasoning costs prices` shows what has one")
     asked = Asked(
         parse_bounds(since, None, now)[0],
-        typed(_parse_rate, decisions_per_hour, "--decisions-per-hour 30") if decisions_per_hour else None,
-        typed(_parse_tokens, tokens, "--tokens 1500/100") if tokens else None,
+        typed(_parse_rate, decisions_per_hour, "--decisions-per-hour 30") if decisions_per_hour is not None else None,
+        typed(_parse_tokens, tokens, "--tokens 1500/100") if tokens is not None else None,
         baseline,
-        typed(_parse_cents, gpu_per_hour, "--gpu-per-hour 5.49") if gpu_per_hour else None,
+        typed(_parse_cents, gpu_per_hour, "--gpu-per-hour 5.49") if gpu_per_hour is not None else None,
         serverless,
     )
     found = side_by_side(session.store, session.settings, prices, now, asked, only)

@@ -56,7 +56,9 @@ def guard(
     if fmt not in (Format.TABLE, Format.JSONL):
         raise UsageError(f"the guard cannot write {fmt}", "use --format table or --format jsonl")
     seconds = session.settings.get(s.GUARD_INTERVAL)
-    pause = typed(parse_duration, interval, "--interval 60s") if interval else timedelta(seconds=float(seconds))
+    pause = (
+        typed(parse_duration, interval, "--interval 60s") if interval is not None else timedelta(seconds=float(seconds))
+    )
     _run(session, pause, once=once, fmt=fmt)
 
 

@@ -40,7 +40,7 @@ def set_budget(
     session = session_of(ctx)
     terminal = session.terminal
     wanted = None if amount.strip().lower() == "none" else typed(parse_usd, amount, "`reasoning costs set-budget 100`")
-    chosen = parse_model_type(model_type) if model_type else None
+    chosen = parse_model_type(model_type) if model_type is not None else None
     changes: list[tuple[s.Setting[object], str | None]] = []
     if period is not None:
         changes.append((s.BUDGET_PERIOD, typed(parse_period, period, "--period month")))
@@ -62,7 +62,7 @@ def set_budget(
 def clear_budget(ctx: typer.Context, model_type: ModelTypeOption = None) -> None:
     """Take a budget away; the hourly cap stays."""
     session = session_of(ctx)
-    chosen = parse_model_type(model_type) if model_type else None
+    chosen = parse_model_type(model_type) if model_type is not None else None
     setting = s.TYPE_BUDGET[chosen] if chosen else s.BUDGET_LIMIT
     change_settings(session, "clear_budget", [(setting, None)], chosen or "budget")
     session.terminal.say(f"There is no budget{f' for {spell_model_type(chosen)}' if chosen else ''} now.")
@@ -104,7 +104,7 @@ def auto_shutdown(
     if minutes is None:
         raise UsageError("after how many idle minutes?", "for example --idle-minutes 30; 0 = never")
     wanted = typed(parse_idle_minutes, minutes, "--idle-minutes 30")
-    chosen = parse_model_type(model_type) if model_type else None
+    chosen = parse_model_type(model_type) if model_type is not None else None
     setting: s.Setting[object] = s.TYPE_IDLE[chosen] if chosen else s.IDLE_MINUTES
     change_settings(session, "auto_shutdown", [(setting, str(wanted))], chosen or "all models")
     changed = set_idle_stop(lambda: session.client, session.store, wanted, chosen)

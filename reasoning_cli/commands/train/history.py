@@ -31,7 +31,7 @@ def history(
     from reasoning_cli.terminal.listing import Listing
 
     session = session_of(ctx)
-    wanted = [parse_model_type(model_type)] if model_type else list(MODEL_TYPES)
+    wanted = [parse_model_type(model_type)] if model_type is not None else list(MODEL_TYPES)
     found = history(session.store, wanted, models_without_deployment(session.settings))
     found = [_with_problem(session, tenure) for tenure in found]
     listing = Listing(history_columns(), found, id=lambda tenure: tenure.deployment_key or tenure.model)

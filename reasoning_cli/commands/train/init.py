@@ -35,7 +35,7 @@ def init(
 
     session = session_of(ctx)
     terminal, now = session.terminal, session.now()
-    name = parse_model_type(model_type) if model_type else fullest_type(session.store, now)
+    name = parse_model_type(model_type) if model_type is not None else fullest_type(session.store, now)
     form, window = slot_form(session, name), window_of(session, name)
     export = ExportRequest(
         wanted=SampleFilter(model_types=(name,)),

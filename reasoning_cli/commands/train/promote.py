@@ -178,7 +178,7 @@ def _request(
         shares = (100,)
     elif mode is Mode.SHADOW and shares[:1] != (SHADOW_SHARE,):
         shares = (SHADOW_SHARE, *shares)
-    pause = typed(parse_duration, interval, "--interval 30m") if interval else timedelta()
+    pause = typed(parse_duration, interval, "--interval 30m") if interval is not None else timedelta()
     return PromoteRequest(model_type, to, shares, HOLD if hold is None else hold, pause, keep_loser)
 
 

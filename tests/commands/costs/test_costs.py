@@ -238,3 +238,27 @@ def test_what_ends_in_an_error_has_changed_no_limit(
     assert (done.exit_code, done.stdout) == (1, "")
     assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["error", "hint"]
     assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("costs", "set-budget", "5", "-m", ""),
+        ("costs", "clear-budget", "--model-type", ""),
+        ("costs", "auto-shutdown", "--idle-minutes", "60", "-m", ""),
+        ("costs", "compare", ""),
+        ("costs", "compare", "planning", "--decisions-per-hour", ""),
+        ("costs", "compare", "planning", "--decisions-per-hour", "9", "--tokens", ""),
+        ("costs", "compare", "planning", "--decisions-per-hour", "9", "--gpu-per-hour", ""),
+        ("costs", "guard", "--once", "--interval", ""),
+    ],
+    ids=" ".join,
+)
+def test_an_empty_word_is_not_one_that_was_left_out(home: Path, reasoning: Run, typed: tuple[str, ...]) -> None:
+    """A shell's variable that nobody set: the budget of one type would be that of all."""
+    assert reasoning("costs", "set-budget", "100").exit_code == 0
+    before = (home / "config.toml").read_bytes()
+    done = reasoning(*typed)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: `` is not ")
+    assert (home / "config.toml").read_bytes() == before
