@@ -469,6 +469,8 @@ CREATE TABLE reservations(
 # The bound of a loop that learns heads, a share; NULL for one that trains at Together.
 _HEAD_LOOPS = "ALTER TABLE loops ADD COLUMN max_error REAL;\n"
 
+_OWN_IDLE = "ALTER TABLE deployments ADD COLUMN own_idle_minutes INTEGER;\n"
+
 STEPS: tuple[tuple[str, str], ...] = (
     ("deployments, ledger and events", _LEDGER),
     ("training log", _TRAINING_LOG),
@@ -497,6 +499,7 @@ STEPS: tuple[tuple[str, str], ...] = (
     ("gateways and guards at work", _INSTANCES),
     ("what is reserved", _RESERVATIONS),
     ("loops that learn heads", _HEAD_LOOPS),
+    ("idle minutes of a deployment's own", _OWN_IDLE),
 )
 VERSION = len(STEPS)
 

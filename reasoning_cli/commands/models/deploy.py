@@ -89,8 +89,9 @@ def deploy(
     request = DeployRequest(
         target=target,
         models=session.models,
-        idle_minutes=_idle_minutes(session, idle_minutes),
-        idle_by_type={} if idle_minutes is not None else session.idle_by_type,
+        idle_minutes=session.settings.get(s.IDLE_MINUTES),
+        idle_by_type=session.idle_by_type,
+        own_idle_minutes=None if idle_minutes is None else typed(parse_idle_minutes, idle_minutes, "--idle-minutes 30"),
         model_type=parse_model_type(as_type) if as_type else None,
         endpoint=endpoint,
         hardware=hardware,
@@ -165,9 +166,3 @@ def _warn_about_form(session: Session, plan: DeployPlan | AttachPlan) -> None:
     trained = run.plan.get("prompt_form") if run is not None else None
     if isinstance(trained, str) and trained != asked:
         session.terminal.warn(session.terminal.as_called(other_form(plan.model_type, trained, asked)))
-
-
-def _idle_minutes(session: Session, text: str | None) -> int:
-    if text is None:
-        return session.settings.get(s.IDLE_MINUTES)
-    return typed(parse_idle_minutes, text, "--idle-minutes 30")

@@ -170,6 +170,8 @@ def _adjust(client: Hosting, store: Store, plan: DeployPlan, record: DeploymentR
         Events(store).add(Event(client.now(), "operator", "scale", plan.endpoint_name, replicas))
     if together_idle_minutes(plan.idle_minutes) != record.idle_minutes:
         client.set_idle_stop(*ids, together_idle_minutes(plan.idle_minutes))
+    if plan.own_idle_minutes != record.own_idle_minutes:
+        record = Deployments(store).update(record.key, own_idle_minutes=plan.own_idle_minutes)
     record = observe(client, store, record)
     if reserved is not None:
         reserved.settle(record)
@@ -198,6 +200,7 @@ def _intent(plan: DeployPlan, now: datetime) -> DeploymentRecord:
         ready_replicas=0,
         created_at=now,
         state_at=now,
+        own_idle_minutes=plan.own_idle_minutes,
     )
 
 

@@ -198,6 +198,7 @@ def _request_of_base(
             config=carrier.config,
             hardware=None,
             idle_minutes=carrier.idle_minutes,
+            own_idle_minutes=carrier.own_idle_minutes,
             idle_by_type={},
         )
     return replace(wanted, target=base.name, for_adapters=True)

@@ -45,6 +45,7 @@ class DeployRequest:
     models: dict[str, str]  # model type to the model set for it
     idle_minutes: int
     idle_by_type: Mapping[str, int] = field(default_factory=dict)  # what is set for a type wins over `idle_minutes`
+    own_idle_minutes: int | None = None  # what is asked of this deployment alone wins over both
     model_type: str | None = None
     endpoint: str | None = None
     hardware: str | None = None
@@ -78,6 +79,7 @@ class DeployPlan:
     replaces: DeploymentRecord | None = None  # what serves in its place until it can
     retires: DeploymentRecord | None = None  # the adapter that serves until it can, and is detached then
     refusal: LimitError | None = None
+    own_idle_minutes: int | None = None
 
     @property
     def max_cents_per_hour(self) -> int:
@@ -137,7 +139,12 @@ def plan_deploy(
         choice=choice,
         min_replicas=min_replicas,
         max_replicas=max_replicas,
-        idle_minutes=request.idle_by_type.get(model_type, request.idle_minutes),
+        idle_minutes=(
+            request.idle_by_type.get(model_type, request.idle_minutes)
+            if request.own_idle_minutes is None
+            else request.own_idle_minutes
+        ),
+        own_idle_minutes=request.own_idle_minutes,
         standing=standing(store, limits, client.now()),
         record=record,
         replaces=replaces,
@@ -188,6 +195,7 @@ def plan_start(client: Cloud, store: Store, limits: Limits, name: str) -> Deploy
         target=record.model_id or record.model_name,
         models={},
         idle_minutes=record.idle_minutes,
+        own_idle_minutes=record.own_idle_minutes,
         model_type=record.model_type,
         endpoint=record.endpoint_name,
         config=record.config,

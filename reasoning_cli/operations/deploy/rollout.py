@@ -160,6 +160,7 @@ def _plan_to(
         target=wanted.model_id or wanted.model_name,
         models={},
         idle_minutes=wanted.idle_minutes,
+        own_idle_minutes=wanted.own_idle_minutes,
         model_type=model_type,
         endpoint=serving.endpoint_name if shifts else wanted.endpoint_name,
         config=wanted.config,
@@ -167,7 +168,8 @@ def _plan_to(
     if wanted.rides_on is None:
         return plan_deploy(client, store, limits, request)
     base = Deployments(store).get(wanted.rides_on)
-    request = replace(request, idle_minutes=base.idle_minutes if base else 0)
+    if base is not None:
+        request = replace(request, idle_minutes=base.idle_minutes, own_idle_minutes=base.own_idle_minutes)
     return plan_attach(client, store, limits, request, client.model(wanted.model_id or ""), model_type)
 
 

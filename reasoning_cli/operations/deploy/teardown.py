@@ -246,7 +246,7 @@ def set_idle_stop(
         except MissingError:
             observe(client, store, record)
             continue
-        Deployments(store).update(record.key, idle_minutes=rounded)
+        Deployments(store).update(record.key, idle_minutes=rounded, own_idle_minutes=None)
         changed.append(record.endpoint_name)
     return changed
 

@@ -40,7 +40,9 @@ class Rules:
     retention: Retention | None = None
 
     def idle(self, record: DeploymentRecord) -> timedelta:
-        """How long a deployment may stand idle; zero is for ever."""
+        """How long a deployment may stand idle, as was asked of it alone or else is set; zero is for ever."""
+        if record.own_idle_minutes is not None:
+            return timedelta(minutes=record.own_idle_minutes)
         return timedelta(minutes=self.idle_minutes.get(record.model_type or "", self.default_idle_minutes))
 
 

@@ -27,6 +27,9 @@ class DeploymentRecord:
 
     A rider is a LoRA adapter attached to another deployment: `rides_on` is the key of that one, which has the hardware
     and the bill. A rider has neither price nor readings nor an id of a deployment, but an `adapter_id` (`dad_…`).
+
+    `idle_minutes` are those after which Together stops it, 0 for never; `own_idle_minutes` what was asked of this
+    deployment alone, which wins over the settings.
     """
 
     key: str
@@ -53,6 +56,7 @@ class DeploymentRecord:
     last_error: str | None = None
     rides_on: str | None = None
     adapter_id: str | None = None
+    own_idle_minutes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,30 @@ def test_a_webhook_that_is_gone_does_not_keep_it_from_stopping(
     assert state(still) == "STOPPING"
 
 
+def test_idle_minutes_asked_of_a_deployment_alone_win_over_those_that_are_set(still: Service, reasoning: Run) -> None:
+    def looked() -> str:
+        for _ in range(2):
+            done = reasoning("costs", "guard", "--once")
+            assert done.exit_code == 0, done.stderr
+        return state(still)
+
+    def expected() -> list[str]:
+        return [entry["why"] for entry in json.loads(reasoning("costs", "outlook", "--json").stdout)["next"]]
+
+    reasoning("models", "deploy", "planning", "--idle-minutes", "0", "--no-wait", "--yes")
+    still.advance(600)
+    assert looked() == "READY"
+    assert expected() == []
+    still.advance(3600)
+    assert looked() == "READY"
+    reasoning("models", "deploy", "planning", "--idle-minutes", "120", "--yes")
+    still.advance(1800)
+    assert looked() == "READY"
+    assert expected() == ["idle"]
+    reasoning("costs", "auto-shutdown", "--idle-minutes", "60")
+    assert "60 idle minutes" in reasoning("costs", "outlook").stdout
+
+
 def test_only_one_acts_and_after_kill_9_together_still_stops_what_is_idle(still: Service, reasoning: Run) -> None:
     still.deploy(idle_minutes=30)
     with program("costs", "guard", "--interval", "0.2s", "--format", "jsonl") as guard:
