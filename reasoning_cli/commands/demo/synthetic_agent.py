@@ -246,16 +246,15 @@ def make_decisions(
         yield Made("should_respond", at, run, room.id, sender, message, prompt, decided, situation.action)
         if action != "RESPOND":
             continue
-        at += timedelta(seconds=2)
+        answered = at + timedelta(seconds=2)
         plan = situation.plan if situation.action == "RESPOND" else ("REPLY",)
         said = f"About {thing}: I will see to it, {sender}."
         if planning:
             planned = PlanningAnswer(why, plan, (situation.provider,) if situation.provider else (), said)
-            prompt = _prompt(_PLAN, room, at, others)
-            yield Made(
-                "planning", at, run, room.id, sender, message, prompt, render_answer(planned), ",".join(situation.plan)
-            )
-        room.said.append((at, AGENT, said))
+            prompt = _prompt(_PLAN, room, answered, others)
+            right = ",".join(situation.plan)
+            yield Made("planning", answered, run, room.id, sender, message, prompt, render_answer(planned), right)
+        room.said.append((answered, AGENT, said))
 
 
 def planning_prompt(text: str) -> str:

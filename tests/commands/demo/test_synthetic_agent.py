@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -68,3 +68,11 @@ def test_the_log_has_a_row_a_decision_each_with_an_id_of_its_own() -> None:
     assert len({row["id"] for row in rows}) == len(rows) == len(made)
     assert len({row["room_id"] for row in rows}) > 3
     assert all(datetime.fromisoformat(row["created_at"]) < NOW.replace(hour=13) for row in rows)
+
+
+def test_no_decision_of_a_log_is_made_after_its_end() -> None:
+    """Each plan moved all after it by two seconds: the log of the tour ended a quarter of an hour from now."""
+    ends = datetime(2026, 11, 1, tzinfo=UTC)
+    made = list(make_decisions(300, until=ends))
+    assert [decision.at for decision in made if decision.model_type == "should_respond"][-1] == ends
+    assert max(decision.at for decision in made) <= ends + timedelta(seconds=2)
