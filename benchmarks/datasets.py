@@ -105,7 +105,7 @@ import duckdb
 if __name__ == "__main__":
     source, out, kinds = sys.argv[1:]
     kinds = tuple([*(kinds.split() or ["should_respond", "planning", "coding"]), ""])
-    base = duckdb.connect(config={"memory_limit": "1GB", "threads": "2", "temp_directory": out + ".spill"})
+    base = duckdb.connect(config={"memory_limit": "4GB", "threads": "2", "temp_directory": out + ".spill"})
     files = f"read_parquet('{source}/type=*/day=*/*.parquet', hive_partitioning=false)"
     base.execute(
         f"CREATE TABLE ids AS SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY model_type, prompt_hash"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from reasoning_cli.operations.train.command.run import without_secrets
 from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.training_log import Samples
@@ -59,6 +60,14 @@ def started(command: str, *more: str) -> subprocess.Popen[bytes]:
 def folder(home: Path, number: int = 1) -> Path:
     found = next(home.rglob("trainer.log")).parent
     return found.with_name(str(number))
+
+
+def test_a_trainer_gets_none_of_our_addresses_with_a_password() -> None:
+    others = {"REASONING_STORE_SCHEMA": "reasoning", "REASONING_DATABASE_URL": "", "THEIRS": "ftp://me:secret@host"}
+    with_host = {"REASONING_STORE_URL": "postgresql://host/decisions"}
+    with_password = {"REASONING_STORE_URL": "postgresql://me:secret@host/decisions"}
+    assert without_secrets(others | with_host) == others | with_host
+    assert without_secrets(others | with_password) == others
 
 
 def test_a_trainer_gets_the_split_and_what_it_makes_is_registered(

@@ -29,6 +29,7 @@ from reasoning_cli.operations.train.run import (
     folder_of,
     is_file_of,
 )
+from reasoning_cli.redact import without_passwords
 from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
@@ -169,9 +170,14 @@ def variables(store: Store, run: TrainingRun, folder: Path) -> dict[str, str]:
 
 
 def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment without the keys that are ours: a trainer has no use for them."""
-    ours = {name for setting in s.ALL if setting.secret for name in setting.variables}
-    return {name: value for name, value in environ.items() if name not in ours}
+    """An environment without our keys, and our addresses with a password: a trainer has no use for them."""
+    keys = {name for setting in s.ALL if setting.secret for name in setting.variables}
+    ours = {name for setting in s.ALL for name in setting.variables}
+    return {
+        name: value
+        for name, value in environ.items()
+        if name not in keys and (name not in ours or without_passwords(value) == value)
+    }
 
 
 def model_name(run: TrainingRun) -> str:
