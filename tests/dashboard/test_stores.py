@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +16,7 @@ from tests.sources.postgres_server import is_there, postgres_server
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 PLACES = ("/money", "/train", "/configuration")
 
@@ -35,6 +37,25 @@ def lonely(request: pytest.FixtureRequest, chromium_path: str, tmp_path: Path) -
         yield server
 
 
+def guard_and_gateway(page: Page, program: Program) -> None:
+    """What the first page says of a guard that has no key to look with, and of who shares a log on PostgreSQL."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        program.must("config", "set", "gateway.port", str(probe.getsockname()[1]))
+    with ExitStack() as stack:
+        for words in (("costs", "guard"), ("gateway", "serve")):
+            command = program.command(*words)
+            started = subprocess.Popen(command, env=program.environ, cwd=program.home, stderr=subprocess.DEVNULL)
+            stack.callback(started.wait, 60)
+            stack.callback(started.terminate)
+        page.wait_for_selector(":text('sees nothing'):text('no Together API key is set')")
+        page.wait_for_selector("[data-fact='gateway.requests']")
+        if "REASONING_STORE_URL" in program.environ:
+            page.wait_for_selector("[data-part=fleet] :text('gateway on'):text(': at work')")
+            page.wait_for_selector("[data-part=fleet] :text('guard on'):text(': acts')")
+        else:
+            assert not page.locator("[data-part=fleet]").count()
+
+
 def test_without_a_key_what_lies_here_is_shown_found_and_labelled(browser: Browser, lonely: Server) -> None:
     context = browser.new_context(viewport=DESKTOP)
     context.set_default_timeout(PATIENCE_MS)
@@ -44,6 +65,7 @@ def test_without_a_key_what_lies_here_is_shown_found_and_labelled(browser: Brows
         page.wait_for_selector("h1[data-connected]")
         page.wait_for_selector("[data-table=status] td")
         assert "nothing here is real" not in page.inner_text("body")
+        guard_and_gateway(page, program)
         assert page.locator("[data-table=status] tbody tr").count() == 3
         page.wait_for_selector("[data-part=age]:has-text('no Together API key is set')")
         for place in PLACES:

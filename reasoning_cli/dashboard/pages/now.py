@@ -240,6 +240,9 @@ class NowPage:
         command = self.page.context.facts.command
         if guard is None or guard["looked_at"] is None:
             write("p", f"▲ None was ever seen; none of this happens until one is: `{command} costs guard`", "warning")
+        elif guard["running"] and guard["problem"]:
+            text = f"▲ Process {guard['pid']} sees nothing, {guard['ago']} after its last look: {guard['problem']}"
+            write("p", shown(text, 400), "warning")
         elif guard["running"]:
             write("p", f"✓ At work, process {guard['pid']}; its last look was {guard['ago']} ago.", "good")
         else:
@@ -278,7 +281,8 @@ class NowPage:
             name: (slot["mode"], slot["share_percent"], slot["model"], slot["closed"], slot["circuit"])
             for name, slot in record["slots"].items()
         }
-        return {"slots": slots, "types": _answered(record), "problem": record["problem"]}
+        fleet = [_presence(each) for each in record.get("fleet", ())]
+        return {"slots": slots, "types": _answered(record), "problem": record["problem"], "fleet": fleet}
 
     def _show_gateway(self, state: Mapping[str, Any] | None) -> None:
         command = self.page.context.facts.command
@@ -294,6 +298,11 @@ class NowPage:
                 sign = "–" if closed else "✓" if circuit == "closed" else "✗"
                 style = "dim" if closed else "good" if circuit == "closed" else "bad"
                 write("li", shown(f"{sign} {spell_model_type(name)}: {text}{state['types'].get(name, '')}", 400), style)
+        if state["fleet"]:
+            write("p", "Who shares this log:")
+            with box("ul", "plain", data_part="fleet"):
+                for text, style in state["fleet"]:
+                    write("li", shown(text, 400), style)
 
     # --- under way, and waiting ---
 
@@ -359,6 +368,14 @@ def _rows(seen: Seen | None) -> Sequence[Mapping[str, Any]]:
 
 def _is_old(row: Mapping[str, Any]) -> bool:
     return False if row["seen_at"] is None else bool(row.get("not_known"))
+
+
+def _presence(record: Mapping[str, Any]) -> tuple[str, str]:
+    """A gateway or guard of the hosts that share a log, and how good it is that it is so."""
+    does = {None: "at work", True: "acts", False: "stands by"}[record["acts"]]
+    state = "gone" if record["gone"] else does
+    text = f"{record['kind']} on {record['host']} (process {record['pid']}), {record['version']}: {state}"
+    return (f"✗ {text}", "bad") if record["gone"] else (f"✓ {text}", "good")
 
 
 def _no_gateway(seen: Seen) -> bool:
