@@ -56,17 +56,20 @@ def _everything(session: Session, at: datetime, online: bool) -> list[str]:
 def _advice_lines(session: Session) -> list[str]:
     """Where another way to have decisions answered costs less and has proven itself: which, how much less, how."""
     from reasoning_cli.commands._shared.prices import prices_file
-    from reasoning_cli.commands._shared.way_views import plain_name
     from reasoning_cli.errors import ReasoningError
     from reasoning_cli.operations.advice.unasked import advice
     from reasoning_cli.operations.costs.token_prices import read_prices
-    from reasoning_cli.terminal.units import money
-    from reasoning_cli.values import spell_model_type
 
     try:
         found = advice(session.store, session.settings, read_prices(prices_file(session)), session.now())
     except ReasoningError:  # a table of prices that cannot be read: `costs compare` says so
         return []
+    if not found:
+        return []
+    from reasoning_cli.commands._shared.way_views import plain_name
+    from reasoning_cli.terminal.units import money
+    from reasoning_cli.values import spell_model_type
+
     return [
         session.terminal.as_called(
             f"ADVICE {spell_model_type(advised.model_type)}: {plain_name(advised.way)} would cost"
@@ -78,8 +81,7 @@ def _advice_lines(session: Session) -> list[str]:
 
 def _head_lines(session: Session) -> list[str]:
     """The head in line, where it cannot answer: why, and what to type; else one that waits to be let in."""
-    from reasoning_cli.operations.deploy.heads import head_in_line, head_status
-    from reasoning_cli.operations.promote.head import waiting_head
+    from reasoning_cli.operations.deploy.heads import head_in_line, head_status, waiting_head
     from reasoning_cli.store.train.runs import TrainingRuns
     from reasoning_cli.values import head_training
 

@@ -61,18 +61,21 @@ def money_lines(session: Session, at: datetime, online: bool = True) -> list[str
 
 def _coming_lines(session: Session) -> list[str]:
     """Each model of the operator's own server that is on its way into a slot: no row of its own stands for it."""
-    from reasoning_cli.operations.promote.transitions import step_text
     from reasoning_cli.store.promote.promotions import Promotions
     from reasoning_cli.values import MODEL_TYPES
 
-    found = [Promotions(session.store).going(model_type) for model_type in MODEL_TYPES]
+    found = list(filter(None, (Promotions(session.store).going(model_type) for model_type in MODEL_TYPES)))
+    if not found:
+        return []
+    from reasoning_cli.operations.promote.transitions import step_text
+
     return [
         session.terminal.as_called(
             f"COMING {promotion.model} into {name}: {step_text(promotion.percent)}; `reasoning train promote {name}`"
             " goes on with it"
         )
         for promotion in found
-        if promotion is not None and promotion.server is not None
+        if promotion.server is not None
         for name in (spell_model_type(promotion.model_type),)
     ]
 

@@ -105,9 +105,8 @@ def _model_of_server(session: Session, model_type: str, in_slot: str, typed: str
 def _head_alone(session: Session, model_type: str) -> str | None:
     """The head in line of a slot that no model was deployed for: what is meant where none is named. Raises
     NotFoundError where one is learned and was never let in."""
-    from reasoning_cli.operations.deploy.heads import head_in_line
+    from reasoning_cli.operations.deploy.heads import head_in_line, waiting_head
     from reasoning_cli.operations.deploy.slots import HEAD_TYPE
-    from reasoning_cli.operations.promote.head import waiting_head
     from reasoning_cli.store.deploy.deployments import Deployments
 
     if model_type != HEAD_TYPE or Deployments(session.store).serving(model_type) is not None:

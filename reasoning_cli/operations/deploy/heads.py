@@ -18,8 +18,10 @@ from reasoning_cli.operations.deploy.switch import Switch, enabling
 from reasoning_cli.paths import Paths
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
+from reasoning_cli.store.promote.promotions import Promotions
 from reasoning_cli.store.serving.heads import Heads
-from reasoning_cli.values import HEAD_PREFIX, MODEL_TYPES, Mode, PromptForm, spell_model_type
+from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
+from reasoning_cli.values import HEAD, HEAD_PREFIX, MODEL_TYPES, Mode, PromptForm, spell_model_type
 
 # The newest file of each path that was read, known by its place on the disk, size and time.
 _Identity = tuple[int, int, int]
@@ -180,3 +182,13 @@ def _loaded(path: Path) -> Head | ReasoningError:
         from reasoning_cli.errors import DataError
 
         return DataError(f"`{path}` is damaged: {type(error).__name__}")
+
+
+def waiting_head(store: Store) -> TrainingRun | None:
+    """The run of the newest head, where nobody has put it in line or begun to yet, and nothing speaks against it."""
+    runs = [run for run in TrainingRuns(store).all(HEAD_TYPE) if run.method == HEAD and run.model_name]
+    if not runs or runs[-1].problem is not None:
+        return None
+    name = runs[-1].model_name or ""
+    seen = Heads(store).get(name) is not None
+    return None if seen or any(promotion.model == name for promotion in Promotions(store).all(HEAD_TYPE)) else runs[-1]

@@ -31,10 +31,10 @@ from reasoning_cli.operations.promote.stepping import (
 from reasoning_cli.operations.promote.transitions import criterion_record
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.promote.promotions import Promotion, Promotions
+from reasoning_cli.store.promote.promotions import Promotion
 from reasoning_cli.store.serving.heads import Heads
-from reasoning_cli.store.train.runs import TrainingRun, TrainingRuns
-from reasoning_cli.values import HEAD, HEAD_PREFIX, Mode, head_training
+from reasoning_cli.store.train.runs import TrainingRuns
+from reasoning_cli.values import HEAD_PREFIX, Mode, head_training
 
 _SETTINGS: tuple[s.Setting[object], ...] = (s.LINE, s.HEAD, s.HEAD_MODE, s.HEAD_SHARE)
 
@@ -63,16 +63,6 @@ def plan_head(store: Store, settings: Settings, request: PromoteRequest, gate: G
     criteria = judge(gate, evidence, HEAD_TYPE, model, settings.get(s.DEADLINE_MS[HEAD_TYPE]), now)
     before = {setting.name: settings.find(setting)[0] for setting in _SETTINGS}
     return LocalPlan(request, model, run, gate, criteria, evidence.evaluation, before)
-
-
-def waiting_head(store: Store) -> TrainingRun | None:
-    """The run of the newest head, where nobody has put it in line or begun to yet, and nothing speaks against it."""
-    runs = [run for run in TrainingRuns(store).all(HEAD_TYPE) if run.method == HEAD and run.model_name]
-    if not runs or runs[-1].problem is not None:
-        return None
-    name = runs[-1].model_name or ""
-    seen = Heads(store).get(name) is not None
-    return None if seen or any(promotion.model == name for promotion in Promotions(store).all(HEAD_TYPE)) else runs[-1]
 
 
 def begin_head(context: LocalContext, plan: LocalPlan, *, by: str, forced: bool) -> Promotion:
