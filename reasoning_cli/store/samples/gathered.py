@@ -42,7 +42,7 @@ SMALL: dict[str, str] = {
     "completion_tokens": "BIGINT",
     "conversation": "BOOLEAN",
 }
-_MEMORY = "700MB"
+_MEMORY = "600MB"
 _THREADS = 2
 
 

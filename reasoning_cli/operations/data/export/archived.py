@@ -116,9 +116,13 @@ def gather(
             days.setdefault(f"{from_ms(moment):%Y-%m-%d}", [])
     for number, (day, parts) in enumerate(sorted(days.items())):
         on_progress(number, len(days))
-        tables = [_small_columns(*files[part], part) for part in parts]
         into.source_bytes += sum(files[part][1].size_bytes for part in parts)
-        into.add_day(tables, _of_log(store, day) if sources.with_log else None, wanted)
+        # Without a name here, so that a day is gone before the next one is read.
+        into.add_day(
+            [_small_columns(*files[part], part) for part in parts],
+            _of_log(store, day) if sources.with_log else None,
+            wanted,
+        )
     return files
 
 
