@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from tests.dashboard.conftest import DESKTOP, PATIENCE_MS, ROOT, Program, Server, end, open_page, serve
+from tests.dashboard.test_now import facts
+from tests.gateway import canned
+from tests.gateway.prompts import PATHS, PROMPTS, request
+from tests.gateway.provider import Provider
 from tests.sources.postgres_server import is_there, postgres_server
 from tests.waiting import until
 
@@ -38,17 +44,40 @@ def lonely(request: pytest.FixtureRequest, chromium_path: str, tmp_path: Path) -
 
 
 def guard_and_gateway(page: Page, program: Program) -> None:
-    """What the first page says of a guard that has no key to look with, and of who shares a log on PostgreSQL."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        program.must("config", "set", "gateway.port", str(probe.getsockname()[1]))
+    """What the first page says of a guard that has no key to look with, of a gateway that is asked, and of who shares a
+    log on PostgreSQL."""
     with ExitStack() as stack:
+        original = stack.enter_context(closing(Provider(canned.original)))
+        with socket.create_server(("127.0.0.1", 0)) as probe, socket.create_server(("127.0.0.1", 0)) as nobody:
+            ports = [each.getsockname()[1] for each in (probe, nobody)]
+        program.must("config", "set", "gateway.port", str(ports[0]))
+        program.must("config", "set", "gateway.openai_upstream", f"{original.url}/v1")
+        program.must("config", "set", "gateway.anthropic_upstream", f"http://127.0.0.1:{ports[1]}")
         for words in (("costs", "guard"), ("gateway", "serve")):
             command = program.command(*words)
             started = subprocess.Popen(command, env=program.environ, cwd=program.home, stderr=subprocess.DEVNULL)
             stack.callback(started.wait, 60)
             stack.callback(started.terminate)
-        page.wait_for_selector(":text('sees nothing'):text('no Together API key is set')")
         page.wait_for_selector("[data-fact='gateway.requests']")
+        page.wait_for_selector(":text('sees nothing'):text('no Together API key is set')")
+        pid = program.json("costs", "outlook")["guard"]["pid"]
+        assert page.get_by_text(f"Process {pid} sees nothing").count() == 1
+        with httpx.Client(base_url=f"http://127.0.0.1:{ports[0]}", trust_env=False) as agent:
+            for _ in range(3):
+                body = request("chat", PROMPTS["should_respond"])
+                assert agent.post(PATHS["chat"], json=body).status_code == 200
+            assert agent.post(PATHS["messages"], json=request("messages", PROMPTS["planning"])).status_code == 502
+
+        def as_the_command_says() -> bool:
+            said, shown = program.json("gateway", "status"), facts(page)
+            sums = said["requests"], said["recording"]["stored"], sum(said["upstream_errors"].values())
+            names = "gateway.requests", "gateway.recording.stored", "gateway.sum.upstream_errors"
+            return sums == (4, 3, 1) == tuple(shown[name][0] for name in names)
+
+        until(as_the_command_says, "what was asked")
+        counted = program.json("gateway", "status")["model_types"]["should_respond"]["by_source"]["original"]["count"]
+        assert page.get_by_text(f"(original {counted}").count() == 1
+        assert re.search(r"\n\d+ a minute$", page.locator("[data-fact='gateway.requests']").locator("..").inner_text())
         if "REASONING_STORE_URL" in program.environ:
             page.wait_for_selector("[data-part=fleet] :text('gateway on'):text(': at work')")
             page.wait_for_selector("[data-part=fleet] :text('guard on'):text(': acts')")
