@@ -61,9 +61,10 @@ class Person:
         os.write(self._keyboard, keys.encode())
 
     def sees(self, *texts: str) -> str:
-        """Wait until all of this is on the screen at once; the screen. What comes next must come after that."""
+        """Wait until all of this is on the screen at once, wherever its lines break; the screen. What comes next must
+        come after that."""
         end = time.monotonic() + _PATIENCE_SECONDS
-        while not all(text in self._screen() for text in texts):
+        while not all(text in (shown := self._screen()) or text in " ".join(shown.split()) for text in texts):
             ready, _, _ = select.select([self._keyboard], [], [], max(0.0, end - time.monotonic()))
             assert ready, f"{texts} did not come; there is:\n{self._screen()}"
             self._seen += self._decoder.decode(self._read())
