@@ -234,6 +234,11 @@ def test_a_yes_promotes_and_another_one_takes_back_what_is_finished(
     begin = ("train", "promote", "coding", "--to", candidate, "--mode", "live", "--hold-decisions", "1")
     left = program.run(*begin, "--force", "--yes", "--timeout", "1s")
     assert "it goes on at Together" in left.stderr
+
+    def is_up() -> bool:
+        return any(row["model"] == candidate and row["state"] == "READY" for row in program.json("models", "list"))
+
+    until(is_up, "the candidate")
     waiting_loop(program, "coding", f"{candidate} waits for a person")
     open_page(page, server, "/train")
     loop = page.locator("[data-table=loops] tbody tr", has_text="coding")
