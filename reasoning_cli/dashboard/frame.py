@@ -29,6 +29,8 @@ PLACES = (
 # Seconds that a page may take to be built: a busy machine is slow, and an error would help nobody.
 BUILT_WITHIN = 60.0
 _ZONE = "return Intl.DateTimeFormat().resolvedOptions().timeZone"
+# Says at once, and whenever that changes, whether anybody can see the page.
+_LOOKS = "(document.onvisibilitychange = () => emitEvent('seen', !document.hidden))()"
 
 
 @dataclass
@@ -97,7 +99,8 @@ class Page:
         self.client.on_delete(lambda: context.reader.unsubscribe(self.client.id))
 
     def live(self, refresh: Callable[[], Any]) -> None:
-        """Call `refresh` now, and after every round of the reader for as long as the page is open."""
+        """Call `refresh` now, and after every round of the reader for as long as the page is open and can be seen: a
+        tab in the background asks nothing."""
 
         def round_is_over() -> None:
             if not self.context.keys.is_open(self.session):
@@ -106,9 +109,19 @@ class Page:
             with self.client:
                 refresh()
 
+        def is_seen(event: Any) -> None:
+            reader = self.context.reader
+            if not event.args:
+                reader.unsubscribe(self.client.id)
+            elif not reader.is_subscribed(self.client.id):
+                reader.subscribe(self.client.id, round_is_over)
+                reader.look_now()
+
         self.refresh = refresh
         refresh()
         self.context.reader.subscribe(self.client.id, round_is_over)
+        ui.on("seen", is_seen)
+        self.client.on_connect(lambda: self.client.run_javascript(_LOOKS))
 
     def say(self, text: str, *, good: bool = True) -> None:
         """How something ended, until something else does."""

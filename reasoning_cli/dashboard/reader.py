@@ -1,4 +1,5 @@
-"""One reader for all tabs: it asks the same commands every few seconds, and only while somebody looks."""
+"""One reader for all tabs: it asks the same commands every few seconds, less often while nothing happens, and only
+while somebody looks."""
 
 from __future__ import annotations
 
@@ -9,12 +10,16 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from reasoning_cli.dashboard.program import Answer, Program
 
 TICK_SECONDS = 4.0
 # What is older says so. A tick and the time that asking takes make less.
 FRESH_SECONDS = 5.0
+# After so many rounds in which nothing happened it waits that many ticks, and says so: a page that is left open asks
+# an account for days.
+CALM_ROUNDS, CALM_TICKS = 3, 3
 # No question takes more of a core: one that a long log makes expensive is asked less often, and shown with its age.
 MOST_SHARE = 0.05
 
@@ -63,8 +68,24 @@ class Reader:
         self._hurry = asyncio.Event()
         self._round = asyncio.Condition()
         self._listeners: dict[object, Callable[[], None]] = {}
+        self._quiet_rounds = 0
         self.seen: dict[str, Seen] = {}
         self.rounds = 0
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether nothing happened for a while."""
+        return self._quiet_rounds >= CALM_ROUNDS
+
+    @property
+    def every_seconds(self) -> float:
+        """How long it waits from round to round now."""
+        return self._tick * (CALM_TICKS if self.is_calm else 1)
+
+    @property
+    def fresh_seconds(self) -> float:
+        """What is older than this is older than the page says."""
+        return self.every_seconds + FRESH_SECONDS - TICK_SECONDS
 
     def subscribe(self, key: object, listener: Callable[[], None]) -> None:
         self._listeners[key] = listener
@@ -75,11 +96,15 @@ class Reader:
         if not self._listeners:
             self._wanted.clear()
 
+    def is_subscribed(self, key: object) -> bool:
+        return key in self._listeners
+
     async def fresh(self, seconds: float) -> None:
         """Wait until there is something to show that is not old, so long at the most."""
         if self.seen and all(seen.age_seconds() < FRESH_SECONDS for seen in self.seen.values()):
             return
         self._wanted.set()
+        self.look_now()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds), self._round:
                 await self._round.wait()
@@ -92,7 +117,7 @@ class Reader:
         """Let listeners say how old it is while a round takes long, as where the database is locked."""
         while True:
             await asyncio.sleep(FRESH_SECONDS / 2)
-            if any(seen.age_seconds() > FRESH_SECONDS for seen in self.seen.values()):
+            if any(seen.age_seconds() > self.fresh_seconds for seen in self.seen.values()):
                 self._notify()
 
     def _notify(self) -> None:
@@ -104,7 +129,7 @@ class Reader:
         hurried = False
         while True:
             await self._wanted.wait()
-            began = loop.time()
+            began, before = loop.time(), self._happened()
             for name, words in QUESTIONS.items():
                 if not hurried and loop.time() < self._due.get(name, 0.0):
                     continue
@@ -112,16 +137,25 @@ class Reader:
                 self._note(name, answer)
                 self._due[name] = loop.time() + spent / MOST_SHARE
             self.rounds += 1
+            self._quiet_rounds = self._quiet_rounds + 1 if self._happened() == before and not hurried else 0
             async with self._round:
                 self._round.notify_all()
             self._notify()
             if not self._listeners:  # somebody asked for one round only
                 self._wanted.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(self._tick / 8, self._tick - (loop.time() - began))):
+                async with asyncio.timeout(max(self._tick / 8, self.every_seconds - (loop.time() - began))):
                     await self._hurry.wait()
             hurried = self._hurry.is_set()
             self._hurry.clear()
+
+    def _happened(self) -> object:
+        """What is another after something happened, and not for time alone that went by."""
+        known: dict[str, Any] = {name: seen.good.document for name, seen in self.seen.items()}
+        states = [(row["name"], row["state"], row["ready_replicas"]) for row in known.get("status") or ()]
+        requests = (known.get("gateway") or {}).get("requests")
+        rest = [known.get(name) for name in ("events", "trained", "loops", "promotions")]
+        return states, requests, rest, [seen.problem for seen in self.seen.values()]
 
     def _ask(self, words: tuple[str, ...]) -> tuple[Answer, float]:
         """What a command says, and the CPU that took."""

@@ -4,6 +4,7 @@ round so that it reads otherwise than it is."""
 from __future__ import annotations
 
 import re
+from functools import cache
 
 # Controls of terminals (C0, DEL and C1, of which U+009B alone begins an escape), what breaks lines, and what sets the
 # direction of text.
@@ -21,7 +22,12 @@ _IN_JSON = re.compile(f"[\x7f-\x9f{re.escape(''.join(map(chr, _INVISIBLE)))}]")
 
 def visible(text: str, but: str = "") -> str:
     """What a terminal would obey spelt out, but for the characters in `but`."""
-    return text.translate({code: shown for code, shown in _SPELT.items() if chr(code) not in but})
+    return text.translate(_spelt_but(but))
+
+
+@cache
+def _spelt_but(but: str) -> dict[int, str]:
+    return {code: shown for code, shown in _SPELT.items() if chr(code) not in but}
 
 
 def drawn(text: str) -> str:

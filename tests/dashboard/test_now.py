@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import sqlite3
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reasoning_cli.dashboard.reader import CALM_TICKS, TICK_SECONDS
 from reasoning_cli.operations.sandbox import find_sandbox
 from reasoning_cli.terminal.units import money
 from tests.dashboard.conftest import BUDGET_CENTS, PHONE, Program, Server, fits, open_page, picture, violations
@@ -175,6 +177,27 @@ def test_a_locked_database_leaves_the_last_figures_with_their_age(page: Page, se
         other.execute("ROLLBACK")
     until(lambda: facts(page)["report.total.cost_cents"][0] != float(program_says or "nan"), "the next look")
     page.wait_for_selector("[data-part=age]:has-text('locked')", state="detached")
+
+
+def test_a_tab_in_the_background_asks_nothing_and_looks_as_soon_as_it_is_seen(page: Page, server: Server) -> None:
+    open_page(page, server, "/")
+    page.wait_for_selector("[data-table=status] td")
+    turn = """is_hidden => {
+        Object.defineProperty(document, 'hidden', {get: () => is_hidden, configurable: true});
+        document.dispatchEvent(new Event('visibilitychange'));
+    }"""
+
+    def as_of() -> str:
+        return page.locator("[data-part=as-of]").inner_text()
+
+    page.evaluate(turn, True)
+    page.wait_for_timeout(1000 * TICK_SECONDS)  # a round that was under way may still be shown
+    before = as_of()
+    assert re.fullmatch(r"As of \d\d:\d\d:\d\d, looked at every \d+ seconds( while nothing happens)?\.", before)
+    page.wait_for_timeout(1000 * TICK_SECONDS * (CALM_TICKS + 0.25))
+    assert as_of() == before
+    page.evaluate(turn, False)
+    until(lambda: as_of() != before, "a look")
 
 
 def test_together_out_of_reach_leaves_what_is_known_here(page: Page, server: Server, program: Program) -> None:

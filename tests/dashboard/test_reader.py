@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -48,3 +49,49 @@ def test_what_a_long_log_makes_expensive_is_asked_less_often_but_at_once_after_s
     often, events = run_apart(rounds(Slow()))
     assert often == 1
     assert events >= 5
+
+
+def test_while_nothing_happens_it_looks_less_often_and_says_so() -> None:
+    """Money that runs up is no event; an event, a call, another state and whoever did something are."""
+    pytest.importorskip("nicegui")
+    from reasoning_cli.dashboard.program import Answer, Program
+    from reasoning_cli.dashboard.reader import CALM_ROUNDS, CALM_TICKS, QUESTIONS, Reader
+
+    known: dict[str, Any] = {
+        "status": [{"name": "planning", "state": "READY", "ready_replicas": 1, "cost_cents": 0}],
+        "gateway": {"requests": 7, "uptime_seconds": 0},
+        "events": [],
+    }
+
+    class Still:
+        def read(self, *words: str) -> Answer:
+            (name,) = (name for name, asked in QUESTIONS.items() if asked == words)
+            known["status"][0]["cost_cents"] += 1
+            known["gateway"]["uptime_seconds"] += 1
+            return Answer(datetime.now(UTC), copy.deepcopy(known.get(name, [])))
+
+    async def paces() -> list[float]:
+        reader = Reader(cast("Program", Still()), 0.001, lambda: 0.0)
+        reader.subscribe("a tab", lambda: None)
+        task = asyncio.create_task(reader.run())
+
+        async def rounds(count: int) -> float:
+            until = reader.rounds + count
+            while reader.rounds < until:
+                await asyncio.sleep(0)
+            return reader.every_seconds
+
+        found = [await rounds(CALM_ROUNDS), await rounds(1)]  # the first round is news
+        for happens in (
+            lambda: known["events"].append({"action": "stop"}),
+            lambda: known["gateway"].update(requests=8),
+            lambda: known["status"][0].update(state="STOPPED"),
+            reader.look_now,
+        ):
+            happens()
+            found += [await rounds(2), await rounds(CALM_ROUNDS)]
+        task.cancel()
+        reader.close()
+        return found
+
+    assert run_apart(paces()) == [0.001, 0.001 * CALM_TICKS] * 5

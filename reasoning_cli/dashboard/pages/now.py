@@ -24,7 +24,7 @@ from reasoning_cli.dashboard.parts import (
     table_of,
     write,
 )
-from reasoning_cli.dashboard.reader import FRESH_SECONDS, Seen
+from reasoning_cli.dashboard.reader import Seen
 from reasoning_cli.terminal.units import duration, money, percent
 from reasoning_cli.values import spell_model_type
 
@@ -45,6 +45,7 @@ class NowPage:
     def __init__(self, page: Page) -> None:
         self.page, self.seen = page, page.context.reader.seen
         zone = page.look.zone
+        self.as_of = write("p", "", "quiet", data_part="as-of")
         self.old = box("div", aria_live="polite")
         self.waiting = box("div")
         self.tiles = Tiles()
@@ -111,7 +112,12 @@ class NowPage:
     # --- how old it is ---
 
     def _show_age(self) -> None:
+        reader = self.page.context.reader
         lines = []
+        if self.seen:
+            newest = self.page.look.zone.moment(max(seen.good.at for seen in self.seen.values()), "%H:%M:%S")
+            every = f"looked at every {reader.every_seconds:.0f} seconds"
+            self.as_of.set_text(f"As of {newest}, {every}{' while nothing happens' if reader.is_calm else ''}.")
         for name, seen in self.seen.items():
             if name == "gateway" and _no_gateway(seen):
                 continue  # shown below as what it is
@@ -119,7 +125,7 @@ class NowPage:
                 age = f", {duration(timedelta(seconds=seen.age_seconds()))} old" if seen.good is not seen.last else ""
                 hint = f" ({seen.last.hint})" if seen.last.hint else ""
                 lines.append(f"{_NAMES[name]}{age}: {seen.problem}{hint}")
-            elif seen.age_seconds() > FRESH_SECONDS:
+            elif seen.age_seconds() > reader.fresh_seconds:
                 lines.append(f"{_NAMES[name]}: {duration(timedelta(seconds=seen.age_seconds()))} old")
         if not self.seen:
             lines.append("Nothing was read yet.")
