@@ -236,7 +236,7 @@ def test_a_yes_promotes_and_another_one_takes_back_what_is_finished(
     assert "it goes on at Together" in left.stderr
 
     def is_up() -> bool:
-        return any(row["model"] == candidate and row["state"] == "READY" for row in program.json("models", "list"))
+        return any(row["model"] == candidate and row["state"] == "READY" for row in program.json("status"))
 
     until(is_up, "the candidate")
     waiting_loop(program, "coding", f"{candidate} waits for a person")
