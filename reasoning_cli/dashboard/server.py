@@ -52,8 +52,8 @@ class Serving:
 
 
 class _Server(uvicorn.Server):
-    """One that wakes when it is to end. The library's own looks ten times a second whether it is to, which costs more than
-    all else does while nothing happens."""
+    """One that wakes when it is to end. The library's own looks ten times a second whether it is to, which costs more
+    than all else does while nothing happens."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

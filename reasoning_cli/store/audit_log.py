@@ -35,6 +35,11 @@ class Event:
 
 
 TOGETHER = "together"
+# What is done to a deployment. Its endpoint mostly has the name of its slot, whose events these are not: a budget that
+# is set for a slot, or a training that begins, leaves what was stopped as stopped as it was, and by whom.
+DONE_TO_DEPLOYMENTS = (
+    *("adopt", "attach", "deploy", "detach", "rollback", "scale", "shift", "start", "stop", "undeploy", "wake"),
+)
 _BY = "by"  # kept with the detail
 
 
@@ -57,10 +62,12 @@ class Events:
             yield
 
     def newest(self, subject: str, *, seen: bool) -> Event | None:
-        """The newest event of `subject`: of what was `seen` of it at Together, or of what was done to it from here."""
+        """The newest event of the deployment `subject`: of what was `seen` of it at Together, or of what was done to it
+        from here."""
+        done = f"actor != ? AND action IN ({', '.join('?' * len(DONE_TO_DEPLOYMENTS))})"
         row = self._store.row(
-            f"SELECT * FROM events WHERE subject = ? AND actor {'=' if seen else '!='} ? ORDER BY seq DESC LIMIT 1",
-            (subject, TOGETHER),
+            f"SELECT * FROM events WHERE subject = ? AND {'actor = ?' if seen else done} ORDER BY seq DESC LIMIT 1",
+            (subject, TOGETHER, *(() if seen else DONE_TO_DEPLOYMENTS)),
         )
         return None if row is None else _event(row)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from math import floor
 
 _SPARKS = "▁▂▃▄▅▆▇█"
 
@@ -72,8 +73,13 @@ def counted(count: int, noun: str) -> str:
 
 
 def percent(share: float) -> str:
-    """`0.614` as `61 %`; below ten with one decimal."""
+    """`0.614` as `61 %`; below ten, and close to a hundred, with one decimal: what is not all is not `100 %`, and what
+    is not nothing not `0.0 %`."""
     value = share * 100
+    if 0 < value < 0.05:
+        return "< 0.1 %"
+    if 99.5 <= value < 100:
+        return f"{floor(value * 10) / 10:.1f} %"
     return f"{value:.1f} %" if 0 < value < 10 else f"{value:.0f} %"
 
 

@@ -56,7 +56,20 @@ def test_sizes(count: int, shown: str) -> None:
     assert units.size(count) == shown
 
 
-@pytest.mark.parametrize(("share", "shown"), [(0, "0 %"), (0.004, "0.4 %"), (0.614, "61 %"), (1, "100 %")])
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [
+        (0, "0 %"),
+        (0.0004, "< 0.1 %"),
+        (0.004, "0.4 %"),
+        (0.614, "61 %"),
+        (0.994, "99 %"),
+        (0.995, "99.5 %"),
+        (0.99999, "99.9 %"),
+        (1, "100 %"),
+        (1.002, "100 %"),
+    ],
+)
 def test_shares(share: float, shown: str) -> None:
     assert units.percent(share) == shown
 

@@ -54,6 +54,8 @@ def test_who_asked_for_a_stop_is_its_reason(still: Service, reasoning: Run, monk
     assert stopped["detail"] == {"was": "STOPPING", "why": "the operator (ada) asked for it"}
     reasoning("models", "start", "planning", "--yes")
     reasoning("models", "undeploy", "planning", "--yes")
+    reasoning("costs", "set-budget", "10", "-m", "planning")  # an event of the slot, and none of what was deleted
+    assert events(reasoning)[0]["subject"] == "planning"
     shown = reasoning("models", "status").stdout
     assert "OFF    planning is off since" in shown
     assert "the operator (ada) undeployed it: `reasoning models deploy planning`" in shown

@@ -23,7 +23,7 @@ from reasoning_cli.operations.data.retention import Retention
 from reasoning_cli.operations.guard.lock import find_guard, hold_guard
 from reasoning_cli.operations.guard.loop import Guard, Round, run_guard
 from reasoning_cli.operations.guard.policy import Rules, Why
-from reasoning_cli.store.audit_log import Events
+from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.training_log import Sample, Samples
 from reasoning_cli.store.service_facts import ServiceFact, ServiceFacts
@@ -291,6 +291,23 @@ def test_out_of_hours_it_is_stopped_and_started_again_inside_them(
     assert (done(seen), [one.start for look in seen for one in look.done]) == ([("planning", Why.HOURS)], [True])
     rounds(together, guard, kept, 6)
     assert states(together) == {"planning": "READY"}
+
+
+@pytest.mark.parametrize(
+    ("actor", "action"), [("operator", "set_budget"), ("guard", "auto_ask"), ("operator", "shadow")]
+)
+def test_what_was_done_to_its_slot_at_night_does_not_keep_it_off_by_day(
+    together: Service, actor: str, action: str
+) -> None:
+    """A slot's events bear the name that its endpoint has, too."""
+    together.deploy()
+    now = together.client.now().astimezone()
+    hours = {"planning": parse_daily_hours(f"{now + timedelta(minutes=10):%H:%M}-{now + timedelta(hours=2):%H:%M}")}
+    guard = Guard(together.store)
+    assert done(rounds(together, guard, rules(hours=hours), 3)) == [("planning", Why.HOURS)]
+    Events(together.store).add(Event(together.client.now(), actor, action, "planning", {"why": "of the slot's own"}))
+    seen = rounds(together, guard, rules(hours=hours), 14)
+    assert [one.start for look in seen for one in look.done] == [True]
 
 
 def test_what_the_operator_stopped_is_not_started_by_the_hours(together: Service) -> None:
