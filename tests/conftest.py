@@ -60,7 +60,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "both_engines: what is tested runs on SQLite and on PostgreSQL")
-    config.addinivalue_line("markers", "sqlite: what is tested is the file, or how SQLite works")
+    config.addinivalue_line("markers", "sqlite(why): what is tested is the file, or how SQLite works")
+    config.addinivalue_line("markers", "says_which_store: the test itself says which store is where")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With `--store postgresql` what is of the file alone is skipped, and listed with the reason."""
+    for item in items:
+        if marked := item.get_closest_marker("sqlite"):
+            (why,) = marked.args
+            if config.getoption("--store") == "postgresql":
+                item.add_marker(pytest.mark.skip(reason=f"SQLite only: {why}"))
 
 
 def pytest_collection_finish() -> None:
@@ -77,7 +87,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marked = metafunc.definition.get_closest_marker
-    if marked("sqlite"):
+    if marked("sqlite") or marked("says_which_store"):
         return
     if (only := metafunc.config.getoption("--store")) is not None:
         metafunc.parametrize("store_engine", [only], indirect=True)

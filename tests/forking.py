@@ -107,8 +107,9 @@ class Forks:
         calls, theirs = self._listen()
 
         def wait() -> None:
-            if calls in select.select([calls, theirs], [], [])[0]:
-                self._begin(calls, theirs)
+            with calls, theirs:
+                if calls in select.select([calls, theirs], [], [])[0]:
+                    self._begin(calls, theirs)
 
         threading.Thread(target=wait, daemon=True).start()
         assert self._address is not None

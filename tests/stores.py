@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from reasoning_cli.store import migrations
 from reasoning_cli.store import open as opening
 from reasoning_cli.store.database import MissingStoreError, Store
 from reasoning_cli.store.postgres import PostgresStore, open_postgres
+from reasoning_cli.store.samples import stats
 from reasoning_cli.values import DatabaseAddress
 from tests.sources.postgres_server import is_there, postgres_server
 
@@ -68,6 +70,7 @@ class Schemas:
 
     def give_back(self, folder: Path) -> None:
         """After a test, those of paths in its folder: all are wiped, and those it changed the shape of are gone."""
+        stats._SETTLED.clear()  # the next store of this name has samples with the same numbers
         for path in [path for path in self._taken if path.is_relative_to(folder)]:
             schema, steps = self._taken.pop(path)
             tables = self._admin.execute(
@@ -85,6 +88,19 @@ class Schemas:
 _FIRST_STEPS = migrations.STEPS
 
 
+def is_database(path: Path) -> bool:
+    """Whether there is a file of SQLite's."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(15) == b"SQLite format 3"
+
+
+def spelt(store: Store) -> str:
+    """For a program that opens the same store, as an argument: `open_store(pickle.loads(bytes.fromhex(argument)))`."""
+    return pickle.dumps(store.place).hex()
+
+
 @contextmanager
 def in_place_of_files(schemas: Schemas, monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[None]:
     """Inside, whoever opens a path gets the schema of it, and programs that are started find that of the home."""
@@ -93,7 +109,8 @@ def in_place_of_files(schemas: Schemas, monkeypatch: pytest.MonkeyPatch, home: P
 
     def open_file(path: Path, realm: str, *, create: bool, or_read: bool) -> Store:
         path = path.absolute()
-        if path.suffix == ".part":  # what becomes a file in any case
+        # What becomes a file in any case, and what was written as one: a backup, a copy.
+        if path.suffix == ".part" or (not schemas.is_taken(path) and is_database(path)):
             return usual_file(path, realm, create=create, or_read=or_read)
         if not create and not schemas.is_taken(path):
             raise MissingStoreError(f"there is no database at `{path}`", "`reasoning setup` makes one")

@@ -1,5 +1,5 @@
-"""Work that is killed, for real, right before each thing it writes: a COMMIT of SQLite (until which nothing is
-written), a file that is opened to be written, renamed or deleted, a folder that is made.
+"""Work that is killed, for real, right before each thing it writes: a COMMIT (until which nothing is written), a file
+that is opened to be written, renamed or deleted, a folder that is made.
 
 What is killed is a fork of this process, so that what it takes to get there is there already."""
 
@@ -13,6 +13,8 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 _FILES = ("os.rename", "os.remove", "os.mkdir", "os.truncate")
 _MOST = 200
@@ -86,3 +88,10 @@ def _watch(number: int, home: str, writing: int) -> None:
         return connection
 
     sqlite3.connect = watched  # type: ignore[assignment]
+    execute = psycopg.Connection.execute
+
+    def executed(self: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+        statement(query)
+        return execute(self, query, *arguments, **options)
+
+    psycopg.Connection.execute = executed  # type: ignore[method-assign]

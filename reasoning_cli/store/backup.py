@@ -52,7 +52,7 @@ def copy_database(
     It is read by a connection of its own, or by the one that is open where another could not be. Raises DataError when
     the copy is not sound, and for what keeps it from being written.
     """
-    with _draft_of(out) as draft:
+    with draft_of(out) as draft:
         require_space(out.parent, _size(source), f"a copy of `{source}`")
         reading = closing(opened(source)) if connection is None else nullcontext(connection)
         with reading as reader, closing(_raw(draft)) as writer:
@@ -75,7 +75,7 @@ def compact_database(path: Path, on_progress: Progress = silent) -> None:
 
     Needs as much space again as its content takes. Raises DataError while anybody else has it open.
     """
-    with alone(path) as connection, _draft_of(path) as draft:
+    with alone(path) as connection, draft_of(path) as draft:
         size, free, used = (
             int(connection.execute(f"PRAGMA {name}").fetchone()[0])
             for name in ("page_size", "freelist_count", "page_count")
@@ -97,7 +97,7 @@ def put_in_place(copy: Path, path: Path, aside: Path, on_progress: Progress = si
     """
     with ExitStack() as held:
         present = held.enter_context(alone(path)) if path.exists() else None
-        draft = held.enter_context(_draft_of(path))
+        draft = held.enter_context(draft_of(path))
         size = _size(copy)
         require_space(path.parent, size, f"a copy of `{copy}`")
         with copy.open("rb") as source, draft.open("wb") as target:
@@ -233,8 +233,9 @@ def _notified(connection: sqlite3.Connection, notify: Callable[[], None]) -> Ite
 
 
 @contextmanager
-def _draft_of(out: Path) -> Iterator[Path]:
-    """A private file beside `out` that takes its name when the block ends well, and is gone otherwise."""
+def draft_of(out: Path) -> Iterator[Path]:
+    """A private file beside `out` that takes its name when the block ends well, and is gone otherwise. What a store
+    that is opened there says of it is said of `out`."""
     draft = out.with_name(f".{out.name}.{os.urandom(4).hex()}.part")
     try:
         os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -244,8 +245,12 @@ def _draft_of(out: Path) -> Iterator[Path]:
             with draft.open("rb+") as file:
                 os.fsync(file.fileno())
             draft.replace(out)
+        except DataError as error:
+            if str(draft) not in error.message:
+                raise
+            raise DataError(error.message.replace(str(draft), str(out)), error.hint) from error
         finally:
-            for end in ("", "-wal", "-shm", "-journal"):
+            for end in ("", "-wal", "-shm", "-journal", ".lock", ".new", ".new-wal", ".new-shm"):
                 draft.with_name(f"{draft.name}{end}").unlink(missing_ok=True)
     except OSError as error:
         raise DataError(

@@ -204,6 +204,17 @@ class Store:
                     self.connection.execute("ROLLBACK")
                 raise
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that this thread reads inside is of one moment, however much others write meanwhile; nothing is written
+        inside."""
+        with self._writing, translated(self.path):
+            self.connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self.connection.execute("ROLLBACK")
+
     def clock(self) -> datetime:
         """The time by the clock that all have who share the store."""
         return datetime.now(UTC)

@@ -232,9 +232,20 @@ class PostgresStore(Store):
     @contextmanager
     def transaction(self, *, exclusive: bool = True) -> Iterator[Connection]:
         self.require_writable()
+        alone = f"; SELECT pg_advisory_xact_lock({self._lock_key})" if exclusive else ""
+        with self._within(f"BEGIN{alone}") as session:
+            yield session
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        with self._within("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"):
+            yield
+
+    @contextmanager
+    def _within(self, begin: str) -> Iterator[_Session]:
         assert self._in_transaction() is None, "a transaction within a transaction"
         with self._translated():
-            session = self._begin(exclusive)
+            session = self._begin(begin)
             self._mine.session = session
             try:
                 yield session
@@ -247,8 +258,7 @@ class PostgresStore(Store):
                 self._mine.session = None
                 self._give_back(session)
 
-    def _begin(self, exclusive: bool) -> _Session:
-        begin = f"BEGIN; SELECT pg_advisory_xact_lock({self._lock_key})" if exclusive else "BEGIN"
+    def _begin(self, begin: str) -> _Session:
         session, is_new = self._borrow()
         try:
             session.raw.execute(cast(Any, begin))

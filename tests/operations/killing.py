@@ -260,10 +260,10 @@ def place_of(home: Path, url: str | None) -> Path | DatabaseAddress:
     return DatabaseAddress(url, f"home_{blake2b(str(home).encode(), digest_size=8).hexdigest()}", path)
 
 
-def copy_home(begin: Path, home: Path, url: str | None) -> None:
-    """A home with all that is in another, its store too where that is a schema of the database."""
+def copy_home(begin: Path, home: Path, url: str | None = None) -> None:
+    """A home with all that is in another, its store too where that is no file in it."""
     shutil.copytree(begin, home)
-    if url is not None:
+    if not (home / "reasoning.db").exists():
         with open_store(place_of(begin, url)) as source, open_store(place_of(home, url)) as store:
             transfer(source, store)
 

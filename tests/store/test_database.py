@@ -15,7 +15,7 @@ from reasoning_cli.store import migrations
 from reasoning_cli.store.open import open_store
 from tests import once
 
-pytestmark = pytest.mark.sqlite
+pytestmark = pytest.mark.sqlite("how the file is made, opened, upgraded and checked")
 
 OPEN_AND_WRITE = """
 import sys

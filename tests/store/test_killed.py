@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.kill_log import MODES, run
 
-pytestmark = pytest.mark.sqlite
+pytestmark = pytest.mark.sqlite("that pages of the file are not torn")
 
 
 @pytest.mark.parametrize("mode", MODES)

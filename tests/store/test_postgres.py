@@ -34,7 +34,7 @@ from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.sqlite  # each test says itself which store is where
+pytestmark = pytest.mark.says_which_store
 
 EVENT = "INSERT INTO events(at, actor, action, subject, detail) VALUES (1, 'a', 'b', 'c', '{}')"
 

@@ -21,7 +21,7 @@ from reasoning_cli.store.samples.training_log import Samples
 from tests import once
 from tests.conftest import Result
 
-pytestmark = pytest.mark.sqlite
+pytestmark = pytest.mark.sqlite("a file on a disk that is full or cannot be written")
 
 Program = Callable[..., Result]
 

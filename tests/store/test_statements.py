@@ -15,7 +15,7 @@ import reasoning_cli.store
 from reasoning_cli.store import dialect
 from tests.stores import Schemas
 
-pytestmark = pytest.mark.sqlite  # it asks PostgreSQL itself
+pytestmark = pytest.mark.says_which_store
 
 ASKED_BY = {"execute", "executemany", "number", "row", "rows", "tuples", "write"}
 OF_FILES = {

@@ -33,7 +33,7 @@ from tests.store.test_postgres import address as address  # a schema that is not
 from tests.store.test_postgres import admin as admin
 from tests.store.test_postgres import server as server
 
-pytestmark = pytest.mark.sqlite
+pytestmark = pytest.mark.says_which_store
 
 
 def fill(store: Store) -> None:

@@ -17,6 +17,7 @@ from reasoning_cli.store.backup import (
     compact_database,
     copy_database,
     copy_facts,
+    draft_of,
     put_in_place,
     refuse_if_used,
     remember_backup,
@@ -72,20 +73,13 @@ def back_up(
 
 
 def _back_up_rows(store: Store, out: Path, now: datetime, on_progress: Progress) -> CopyFacts:
-    """A file with all that is in a database of another kind, compared with it row by row before it takes its name."""
-    draft = out.with_name(f".{out.name}.part")
-    leftovers = [draft.with_name(f"{draft.name}{end}") for end in ("", "-wal", "-shm", ".lock")]
-    for file in leftovers:
-        file.unlink(missing_ok=True)
-    try:
-        with open_store(draft, store.realm) as target:
+    """A file with all that a database of another kind holds at one moment, compared with it row by row before it takes
+    its name."""
+    with draft_of(out) as draft:
+        with open_store(draft, store.realm) as target, store.snapshot():
             transfer(store, target, lambda doing, done, total: on_progress(doing, done / max(1, total)))
             target.shorten_log()
         check_copy(draft, on_progress)
-        draft.replace(out)
-    finally:
-        for file in leftovers:
-            file.unlink(missing_ok=True)
     if store.read_only_for is None:
         remember_backup(store, BackupSeen(now, out.absolute()))
     return copy_facts(out)

@@ -142,7 +142,7 @@ def test_it_ends_with_ctrl_c_and_takes_new_limits_while_it_runs(still: Service, 
     assert "Traceback" not in err
 
 
-@pytest.mark.sqlite  # what is printed would hold a password, and is refused
+@pytest.mark.sqlite("with an address from the environment it is refused: a password would be printed")
 def test_what_keeps_it_running_knows_where_home_is(reasoning: Run, home: Path) -> None:
     unit = reasoning("costs", "guard", "--print-systemd")
     assert unit.exit_code == 0

@@ -125,7 +125,7 @@ def test_an_archive_and_back(reasoning: Run, database: Path) -> None:
     assert json.loads(reasoning("data", "stats", "--json").stdout)["by_type"]["planning"]["labels"] == {"good": 10}
 
 
-@pytest.mark.sqlite
+@pytest.mark.sqlite("`data restore` puts a file in the place of a file")
 def test_a_copy_and_back(reasoning: Run, database: Path) -> None:
     done = reasoning("data", "backup", "copy.db")
     assert done.stdout.startswith("120 samples and the ledger copied to copy.db, ")
@@ -144,7 +144,7 @@ def test_a_copy_and_back(reasoning: Run, database: Path) -> None:
     assert len(list(database.parent.glob("reasoning.db.before-restore-*"))) == 1
 
 
-@pytest.mark.sqlite
+@pytest.mark.sqlite("`data vacuum` writes the file anew")
 def test_writing_anew_needs_the_database_alone(reasoning: Run, database: Path) -> None:
     with open_store(database) as store:
         store.number("SELECT count(*) FROM samples")
@@ -155,7 +155,6 @@ def test_writing_anew_needs_the_database_alone(reasoning: Run, database: Path) -
     assert total(reasoning) == 120
 
 
-@pytest.mark.sqlite
 def test_a_home_that_cannot_be_written_is_told(reasoning: Run, database: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for command in (("backup", tmp_path / "file" / "copy.db"), ("backup", tmp_path / "none" / "copy.db")):

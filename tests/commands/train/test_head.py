@@ -317,7 +317,6 @@ def learn(agent: Path) -> Trained:
         return train(head._decisions(store, request, lambda what, detail: None), max_error=0.05)
 
 
-@pytest.mark.sqlite  # whose commits are seen
 def test_killed_before_each_write_the_same_command_does_what_is_left(
     agent: Path, reasoning: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,8 +25,14 @@ from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.search import Search
 from reasoning_cli.store.samples.tombstones import Forgotten
 from reasoning_cli.store.samples.training_log import Sample, Samples
+from tests.stores import spelt
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+pytestmark = pytest.mark.both_engines
+restores = pytest.mark.sqlite("`data restore` puts a file in the place of a file")
+compacts = pytest.mark.sqlite("`data vacuum` writes the file anew")
+keeps_a_copy = pytest.mark.sqlite("of a file a copy is kept beside it before it is upgraded")
 
 
 @pytest.fixture
@@ -61,7 +67,7 @@ def test_a_copy_is_private_checked_and_remembered(store: Store, tmp_path: Path) 
     facts = back_up(store, out, NOW, on_progress=lambda doing, share: seen.append((doing, share)))
     assert (facts.samples, facts.realm, facts.schema_version) == (300, "together", migrations.VERSION)
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
-    assert {doing for doing, _ in seen} == {"copying", "checking"}
+    assert {doing for doing, _ in seen} - {"comparing"} == {"copying", "checking"}
     assert all(0 <= share <= 1 for _, share in seen)
     remembered = last_backup(store)
     assert remembered is not None and (remembered.at, remembered.path) == (NOW, out)
@@ -70,13 +76,12 @@ def test_a_copy_is_private_checked_and_remembered(store: Store, tmp_path: Path) 
 
 
 WRITER = """
-import sys
+import pickle, sys
 from datetime import UTC, datetime
-from pathlib import Path
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.tombstones import Forgotten
 from reasoning_cli.store.samples.training_log import Sample, Samples
-with open_store(Path(sys.argv[1])) as store:
+with open_store(pickle.loads(bytes.fromhex(sys.argv[1]))) as store:
     number = 0
     while True:
         sample = Sample(f"w{number}", datetime.now(UTC), "planning", "m", "original", "t", "x" * 2000, "o")
@@ -89,7 +94,7 @@ with open_store(Path(sys.argv[1])) as store:
 def test_a_copy_ends_though_another_program_writes_all_the_time(store: Store, tmp_path: Path) -> None:
     """It is the state of one moment: all that was written before the copying began, and no gaps after it."""
     add(store, 300, 3000)
-    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(store.path)], stdout=subprocess.PIPE, text=True)
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, spelt(store)], stdout=subprocess.PIPE, text=True)
     try:
         assert writer.stdout is not None
         first = [writer.stdout.readline() for _ in range(50)]
@@ -105,6 +110,7 @@ def test_a_copy_ends_though_another_program_writes_all_the_time(store: Store, tm
 def test_what_cannot_be_written_over_is_refused(store: Store, tmp_path: Path) -> None:
     (tmp_path / "there").write_text("mine")
     os.mkfifo(tmp_path / "pipe")
+    store.path.touch()  # what is there of a store in a file is refused for one elsewhere, too
     (tmp_path / "link").symlink_to(store.path)
     for name in ("", "there", "pipe", "reasoning.db", "reasoning.db-wal", "link"):
         with pytest.raises(UsageError):
@@ -116,6 +122,7 @@ def test_what_cannot_be_written_over_is_refused(store: Store, tmp_path: Path) ->
     assert len(ids(tmp_path / "there")) == 300
 
 
+@restores
 def test_a_copy_comes_back_and_what_was_there_is_kept(path: Path, tmp_path: Path) -> None:
     out = tmp_path / "copy.db"
     with open_store(path) as store:
@@ -137,6 +144,7 @@ def test_a_copy_comes_back_and_what_was_there_is_kept(path: Path, tmp_path: Path
     assert out.read_bytes() == before
 
 
+@restores
 def test_what_was_forgotten_since_stays_so_unless_it_is_wanted(path: Path, tmp_path: Path) -> None:
     out = tmp_path / "copy.db"
     with open_store(path) as store:
@@ -159,6 +167,7 @@ def test_what_was_forgotten_since_stays_so_unless_it_is_wanted(path: Path, tmp_p
     assert len(ids(path)) == 10
 
 
+@restores
 def test_a_copy_comes_back_where_there_is_nothing(store: Store, tmp_path: Path) -> None:
     back_up(store, tmp_path / "copy.db", NOW)
     elsewhere = tmp_path / "new" / "home" / "reasoning.db"
@@ -168,6 +177,7 @@ def test_a_copy_comes_back_where_there_is_nothing(store: Store, tmp_path: Path) 
     assert len(ids(elsewhere)) == 300
 
 
+@restores
 def test_what_is_no_copy_of_ours_is_refused(store: Store, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no database at all, but long enough to be looked at as one" * 100)
     with closing(sqlite3.connect(tmp_path / "other")) as other:
@@ -190,6 +200,7 @@ def test_what_is_no_copy_of_ours_is_refused(store: Store, tmp_path: Path) -> Non
         assert not target.exists()
 
 
+@compacts
 def test_a_database_is_written_anew_without_gaps(path: Path) -> None:
     with open_store(path) as store:
         add(store, 0, 400)
@@ -206,22 +217,30 @@ def test_a_database_is_written_anew_without_gaps(path: Path) -> None:
         assert store.row("PRAGMA journal_mode")[0] == "wal"  # type: ignore[index]
 
 
-def test_ctrl_c_in_the_middle_leaves_everything_as_it_was(path: Path, tmp_path: Path) -> None:
+def test_ctrl_c_in_the_middle_leaves_everything_as_it_was(store: Store, tmp_path: Path) -> None:
+    before = sorted(one.name for one in tmp_path.iterdir())
+    with pytest.raises(KeyboardInterrupt):
+        back_up(store, tmp_path / "copy.db", NOW, on_progress=stop)
+    assert sorted(one.name for one in tmp_path.iterdir()) == before
+    assert len(ids(store.path)) == 300
+
+
+@compacts
+def test_ctrl_c_in_the_middle_of_writing_it_anew_leaves_it_as_it_was(path: Path, tmp_path: Path) -> None:
     with open_store(path) as store:
         add(store, 0, 3000)
-
-    def stop(doing: str, share: float) -> None:
-        raise KeyboardInterrupt
-
     before = sorted(one.name for one in tmp_path.iterdir())
     with pytest.raises(KeyboardInterrupt):
         vacuum(path, "together", stop)
-    with open_store(path) as store, pytest.raises(KeyboardInterrupt):
-        back_up(store, tmp_path / "copy.db", NOW, on_progress=stop)
     assert sorted(one.name for one in tmp_path.iterdir()) == before
     assert len(ids(path)) == 3000
 
 
+def stop(doing: str, share: float) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.sqlite("how long a copy of a file gets is known before")
 def test_a_disk_without_room_is_seen_before_anything_is_written(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,14 +251,14 @@ def test_a_disk_without_room_is_seen_before_anything_is_written(
 
 
 FULL = """
-import resource, signal, sys
+import pickle, resource, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.data.backup import back_up
 from reasoning_cli.store.open import open_store
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-with open_store(Path(sys.argv[1])) as store:
+with open_store(pickle.loads(bytes.fromhex(sys.argv[1]))) as store:
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
     try:
         back_up(store, Path(sys.argv[3]), datetime.now(UTC))
@@ -252,7 +271,7 @@ with open_store(Path(sys.argv[1])) as store:
 def test_a_disk_that_gets_full_leaves_no_half_copy(store: Store, tmp_path: Path, limit: int) -> None:
     out = tmp_path / "copy.db"
     done = subprocess.run(
-        [sys.executable, "-c", FULL, str(store.path), str(limit), str(out)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", FULL, spelt(store), str(limit), str(out)], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stderr
     assert str(out) in done.stdout, done.stdout
@@ -260,6 +279,7 @@ def test_a_disk_that_gets_full_leaves_no_half_copy(store: Store, tmp_path: Path,
     assert store.check().problems == ()
 
 
+@keeps_a_copy
 def test_an_upgrade_keeps_a_copy_of_what_it_changes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     older = migrations.VERSION - 1
     with monkeypatch.context() as past:
@@ -285,6 +305,7 @@ def test_an_upgrade_keeps_a_copy_of_what_it_changes(path: Path, monkeypatch: pyt
     assert not stale.exists()
 
 
+@keeps_a_copy
 def test_an_upgrade_of_an_empty_database_needs_no_copy(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as past:
         past.setattr(migrations, "STEPS", migrations.STEPS[:3])
@@ -294,6 +315,7 @@ def test_an_upgrade_of_an_empty_database_needs_no_copy(path: Path, monkeypatch: 
     assert [one.name for one in path.parent.iterdir() if "bak" in one.name] == []
 
 
+@keeps_a_copy
 def test_an_upgrade_without_room_for_its_copy_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as past:
         past.setattr(migrations, "STEPS", migrations.STEPS[:3])
@@ -325,6 +347,7 @@ FOREIGN = {
 }
 
 
+@restores
 @pytest.mark.parametrize("what", FOREIGN)
 def test_a_copy_with_something_of_others_in_it_does_not_come_back(what: str, path: Path, tmp_path: Path) -> None:
     """A trigger would run with the next import; each is refused by its name, and what is there stays."""
@@ -345,6 +368,7 @@ def test_a_copy_with_something_of_others_in_it_does_not_come_back(what: str, pat
     assert not plan.aside.exists()
 
 
+@restores
 def test_a_view_in_the_place_of_a_table_is_not_asked(path: Path, tmp_path: Path) -> None:
     """To count the samples of a file is to run what stands in it for the table."""
     out = tmp_path / "copy.db"
@@ -359,6 +383,7 @@ def test_a_view_in_the_place_of_a_table_is_not_asked(path: Path, tmp_path: Path)
         plan_restore(path, "together", out, NOW)
 
 
+@restores
 @pytest.mark.parametrize("version", range(2, migrations.VERSION + 1))
 def test_a_copy_of_an_older_program_is_ours(
     path: Path, tmp_path: Path, version: int, monkeypatch: pytest.MonkeyPatch

@@ -124,7 +124,7 @@ def test_doing_it_again_changes_nothing_and_other_feedback_stays(store: Store) -
     assert outcomes(store)[SPOKEN[0].id] == "thumbs up"
 
 
-@pytest.mark.sqlite
+@pytest.mark.sqlite("the plan of a question is SQLite's")
 def test_a_room_is_read_by_its_index(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, object]] = []
     rows = store.rows

@@ -179,7 +179,7 @@ def test_an_interrupted_cleanup_goes_on(store: Store, store_engine: str) -> None
         assert store.number("PRAGMA wal_autocheckpoint") == 1000
 
 
-@pytest.mark.sqlite
+@pytest.mark.sqlite("a reader keeps its write-ahead log from being cut")
 def test_cutting_the_log_does_not_wait_for_a_reader(store: Store) -> None:
     """Else everybody who writes would wait with it."""
     add(store, 300, 40)

@@ -256,7 +256,6 @@ def promote_to_the_end(database: Path) -> None:
             until_over(context, promotion)
 
 
-@pytest.mark.sqlite  # whose commits are seen
 def test_killed_before_each_write_the_same_command_ends_the_same(database: Path, home: Path) -> None:
     written = []
     for what in kills(home, lambda: promote_to_the_end(database)):
@@ -276,7 +275,6 @@ def test_killed_before_each_write_the_same_command_ends_the_same(database: Path,
     assert sum("os.rename" in what for what in written) == 3
 
 
-@pytest.mark.sqlite  # whose commits are seen
 def test_a_way_back_that_is_killed_before_each_write_is_gone_to_its_end(database: Path, home: Path) -> None:
     def back() -> None:
         with open_store(database) as store:

@@ -12,7 +12,7 @@ from benchmarks.generate_log import Generator, fill
 from reasoning_cli.store.train.fine_tunes import FineTunes
 from reasoning_cli.store.train.runs import TrainingRuns
 from tests.engines.together.service import Service
-from tests.operations.killing import Call, run_until_held, standing_still, type_in, world_in
+from tests.operations.killing import Call, copy_home, run_until_held, standing_still, type_in, world_in
 
 TRAIN = "train start should-respond --yes --base Qwen/Qwen3-8B"
 
@@ -52,7 +52,7 @@ class TrainingKills:
     @contextmanager
     def _copy(self, name: str) -> Iterator[tuple[Path, Service]]:
         home = self._folder / name
-        shutil.copytree(self._begin, home)
+        copy_home(self._begin, home)
         try:
             with world_in(home) as world:
                 yield home, world

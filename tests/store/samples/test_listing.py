@@ -69,7 +69,7 @@ def test_pages_together_are_everything_newest_first(store: Store, wanted: Sample
 
 
 @pytest.mark.parametrize("wanted", FILTERS)
-@pytest.mark.sqlite
+@pytest.mark.sqlite("the plan of a question is SQLite's")
 def test_a_page_is_read_in_the_order_of_an_index(store: Store, wanted: SampleFilter) -> None:
     statements: list[str] = []
     store.connection.set_trace_callback(statements.append)

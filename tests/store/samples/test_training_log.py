@@ -181,7 +181,16 @@ def test_an_empty_log_has_empty_figures(store: Store) -> None:
     assert figures.by_type == {}
 
 
-@pytest.mark.sqlite
+def test_what_is_read_in_a_snapshot_is_of_one_moment(store: Store) -> None:
+    Samples(store).insert_many([sample(1)])
+    with open_store(store.path) as other, store.snapshot():
+        assert Samples(store).count() == 1
+        Samples(other).insert_many([sample(2)])
+        assert (Samples(store).count(), Samples(other).count()) == (1, 2)
+    assert Samples(store).count() == 2
+
+
+@pytest.mark.sqlite("the plan of a question is SQLite's")
 def test_reading_and_counting_use_the_indexes(store: Store) -> None:
     """Not a timing: the plan of the heavy questions must not fall back to sorting or reading whole rows."""
     seen: list[str] = []

@@ -259,7 +259,7 @@ def test_each_recorded_decision_stands_for_one_of_the_log(store: Store) -> None:
     assert take(store, *twice, {**row, "id": "third"}).added == 0
 
 
-@pytest.mark.sqlite  # its plan
+@pytest.mark.sqlite("the plan of a question is SQLite's")
 def test_a_recorded_decision_is_looked_for_by_its_prompt_and_its_minutes(store: Store) -> None:
     values = {"type": "planning", "prompt": b"", "since": 0, "until": 1, "at": 0}
     plan = [row["detail"] for row in store.rows(f"EXPLAIN QUERY PLAN {RECORDED}", values)]

@@ -23,14 +23,16 @@ from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.stats import sample_figures
 from reasoning_cli.store.samples.training_log import Samples
 from tests.operations.taking_in import import_file
+from tests.stores import spelt
 
 ROWS = Path(__file__).parents[3] / "data" / "elizaos-logs.jsonl"
 DUMP = Path(__file__).parents[4].parent / "shared" / "traffic" / "elizaos-logs.jsonl"
 
 IMPORT = """
-import sys
+import pickle, sys
 from pathlib import Path
 from tests.operations.taking_in import import_file
+from tests.stores import spelt
 from reasoning_cli.operations.data.ingest import pipeline
 from reasoning_cli.store.open import open_store
 pipeline.BATCH_ROWS = int(sys.argv[3])
@@ -38,7 +40,7 @@ def told(report):
     print(report.added, flush=True)
     if report.added >= int(sys.argv[4]):
         sys.stdin.read()
-with open_store(Path(sys.argv[1])) as store:
+with open_store(pickle.loads(bytes.fromhex(sys.argv[1]))) as store:
     import_file(Path(sys.argv[2]), store, on_progress=told)
 """
 
@@ -234,20 +236,19 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(store: Store) -> Non
     assert import_file(io.BytesIO(lines), store).added == 2
 
 
-@pytest.mark.sqlite  # another process opens the file
 def test_killing_an_import_loses_no_stored_row_and_running_it_again_completes_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = 50  # rows; nothing depends on how many
     monkeypatch.setattr(pipeline, "BATCH_ROWS", batch)
     total = batch * 30
-    export, path = tmp_path / "export.jsonl", tmp_path / "reasoning.db"
+    export = tmp_path / "export.jsonl"
     model = row(1)
     with export.open("w", encoding="utf-8") as lines:
         for number in range(total):
             lines.write(json.dumps({**model, "id": f"row-{number}"}) + "\n")
     # Killed somewhere between its third batch and its last but one, where it would wait.
-    command = [sys.executable, "-c", IMPORT, str(path), str(export), str(batch), str(total - batch)]
+    command = [sys.executable, "-c", IMPORT, spelt(store), str(export), str(batch), str(total - batch)]
     importer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[4])
     assert importer.stdin is not None
     assert importer.stdout is not None
@@ -258,16 +259,15 @@ def test_killing_an_import_loses_no_stored_row_and_running_it_again_completes_it
     importer.stdin.close()
     assert importer.wait() == -signal.SIGKILL
     acknowledged = int(rest[-1]) if rest else acknowledged
-    with open_store(path) as store:
-        survived = Samples(store).count()
-        assert acknowledged <= survived < total
-        assert survived % batch == 0
-        assert store.check().problems == ()
-        report = import_file(export, store)
-        assert report.went_on
-        assert (report.added, report.read) == (total - survived, total - survived + report.already_there)
-        assert report.already_there in (0, batch)  # killed between a batch and the note that it was read
-        assert Samples(store).count() == total
+    survived = Samples(store).count()
+    assert acknowledged <= survived < total
+    assert survived % batch == 0
+    assert store.check().problems == ()
+    report = import_file(export, store)
+    assert report.went_on
+    assert (report.added, report.read) == (total - survived, total - survived + report.already_there)
+    assert report.already_there in (0, batch)  # killed between a batch and the note that it was read
+    assert Samples(store).count() == total
 
 
 def test_progress_grows_with_each_batch(store: Store, tmp_path: Path) -> None:
