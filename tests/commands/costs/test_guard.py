@@ -128,12 +128,13 @@ def test_only_one_acts_and_after_kill_9_together_still_stops_what_is_idle(still:
 
 def test_it_ends_with_ctrl_c_and_takes_new_limits_while_it_runs(still: Service, reasoning: Run) -> None:
     still.deploy()
-    still.advance(3600)
+    still.advance(1200)  # not so long that it would be stopped for being idle
+    still.forget_journal()
     with program("costs", "guard", "--interval", "0.1s") as guard:
-        until(lambda: any("analytics" in one["path"] or one["method"] == "GET" for one in still.journal()[-3:]))
-        assert reasoning("costs", "set-budget", "2").exit_code == 0
+        until(lambda: still.journal("GET"), "its first look")
+        assert reasoning("costs", "set-budget", "1").exit_code == 0
         assert guard.stdout is not None
-        assert guard.stdout.readline().endswith("stopping planning: the budget is used up: $5.49 of $2.00\n")
+        assert guard.stdout.readline().endswith("stopping planning: the budget is used up: $1.83 of $1.00\n")
         until(lambda: state(still) == "STOPPING")
         still.advance(60)
         guard.send_signal(signal.SIGINT)
