@@ -84,8 +84,8 @@ def _spelled(value: object) -> str:
         case bool():
             return "yes" if value else "no"
         case list():
-            return " ".join(map(_spelled, value))
+            return " ".join(map(_spelled, value)) or "none"
         case dict():
-            return " ".join(f"{name} {_spelled(item)}" for name, item in value.items())
+            return " ".join(f"{name} {_spelled(item)}" for name, item in value.items()) or "none"
         case _:
             return str(value)

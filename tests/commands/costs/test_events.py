@@ -132,3 +132,13 @@ def test_a_sandbox_that_was_left_for_days_has_one_clock_all_the_same(
     reasoning("costs", "set-budget", "100")
     reasoning("models", "disable", "planning")
     assert {one["at"] for one in events(reasoning)} == {iso(deployed)}
+
+
+def test_what_an_event_has_none_of_is_said_to_be_none(reasoning: Run, home: Path) -> None:
+    """A line that ends in a name without a value says nothing."""
+    detail = {"agent": "Ada", "samples": 1, "exports": [], "by_type": {}}
+    with open_store(home / "reasoning.db") as store:
+        Events(store).add(Event(datetime.now(UTC), "operator", "forget", "training log", detail))
+    assert events(reasoning)[0]["detail"] == detail
+    shown = " ".join(reasoning("costs", "events").stdout.split())
+    assert shown.endswith(" agent Ada, by type none, exports none, samples 1")
