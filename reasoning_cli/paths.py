@@ -20,6 +20,7 @@ from reasoning_cli.errors import DataError, UsageError
 
 HOME_VARIABLE = "REASONING_HOME"
 PROFILE_VARIABLE = "REASONING_PROFILE"
+HEAD_SUFFIX = ".head"
 DEFAULT_PROFILE = "default"  # what is used where no profile is named; it lives beside `profiles`, not in it
 
 _PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -52,6 +53,10 @@ class Paths:
     def heads(self) -> Path:
         """The heads that were trained, a file each."""
         return self.data_dir / "heads"
+
+    def head(self, name: str) -> Path:
+        """Where the head of this name is stored."""
+        return self.heads / f"{name}{HEAD_SUFFIX}"
 
     @property
     def sandbox_state(self) -> Path:

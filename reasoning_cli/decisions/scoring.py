@@ -14,6 +14,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import pairwise
 from typing import Literal
 
@@ -43,6 +44,14 @@ MAIN: Mapping[str, str] = {"should_respond": "accuracy", "planning": "actions_f1
 _ALONE = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"[{_ALONE}]|[^\W{_ALONE}]+")
 _CODE_WORD = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a decision to speak where silence was right costs beside the reverse, as the operator weighs them."""
+
+    wrong_respond: Decimal = Decimal(1)
+    wrong_ignore: Decimal = Decimal(1)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from reasoning_cli.operations.data.stats import PersonalData, SampleStatistics
 from reasoning_cli.operations.deploy.activity import Activity
 from reasoning_cli.operations.deploy.status import ModelStatus
 from reasoning_cli.operations.promote.history import Tenure
-from reasoning_cli.operations.train.jobs import Trained
+from reasoning_cli.operations.train.trained import Trained
 from reasoning_cli.store.audit_log import Event
 from reasoning_cli.store.deploy.deployments import DeploymentRecord
 from reasoning_cli.store.evaluate.evaluations import EvaluationRecord

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from reasoning_cli.operations.costs.report import By
 from reasoning_cli.terminal.listing import Column, Kind
 from reasoning_cli.terminal.units import bar, counted, duration, hours, moment, money, percent, whole_cents
 from reasoning_cli.values import Period, spell_model_type
@@ -14,7 +13,7 @@ from reasoning_cli.values import Period, spell_model_type
 if TYPE_CHECKING:
     from reasoning_cli.operations.costs.budget import Standing
     from reasoning_cli.operations.costs.ledger import Usage
-    from reasoning_cli.operations.costs.report import CostLine, CostReport
+    from reasoning_cli.operations.costs.report import By, CostLine, CostReport
     from reasoning_cli.operations.costs.slot_tokens import TokenCost
     from reasoning_cli.store.samples.stats import Traffic
 
@@ -106,6 +105,8 @@ def cost_columns(by: By) -> list[Column[CostLine]]:
         text=lambda line: spark(line.days),
         priority=5,
     )
+    from reasoning_cli.operations.costs.report import By
+
     match by:
         case By.MODEL:
             return [*_deployment_columns(), *amounts, days, _model_column(), *_deployment_ids(), *bounds]
@@ -329,6 +330,8 @@ def report_record(report: CostReport, lines: Sequence[dict[str, object]]) -> dic
 
 
 def _lines_record(report: CostReport, lines: Sequence[dict[str, object]]) -> dict[str, object]:
+    from reasoning_cli.operations.costs.report import By
+
     if report.by is not By.MODEL:
         return {"by": report.by, "lines": list(lines)}
     by_kind = [(line.job is not None, record) for line, record in zip(report.lines, lines, strict=True)]

@@ -37,7 +37,7 @@ def start_command(
 ) -> None:
     """Plan it, ask, export, run the trainer and follow it; or go on with the run that does so already."""
     from reasoning_cli.commands.train._views import going_facts, trained_record
-    from reasoning_cli.operations.train.jobs import find_trained
+    from reasoning_cli.operations.train.trained import find_trained
 
     if going is not None and dry_run:
         record = trained_record(find_trained(session.store, str(going.number)))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def show_end(session: Session, run: TrainingRun, *, json: bool, hints: list[str]) -> None:
     """Where a run stands, with an exit code of 1 for one that failed."""
     from reasoning_cli.commands.train._views import trained_record
-    from reasoning_cli.operations.train.jobs import find_trained
+    from reasoning_cli.operations.train.trained import find_trained
     from reasoning_cli.store.train.runs import TrainingRuns
     from reasoning_cli.terminal.units import money
 

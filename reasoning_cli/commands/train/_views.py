@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reasoning_cli.commands._shared.cost_views import budget_text
-from reasoning_cli.operations.train.jobs import Trained
-from reasoning_cli.operations.train.plan import TrainingPlan
 from reasoning_cli.terminal.listing import Column, Kind
 from reasoning_cli.terminal.units import clock_duration, counted, duration, moment, money, percent, spark, whole_cents
 from reasoning_cli.values import COMMAND, HEAD, TOGETHER, head_training, spell_model_type
 
 if TYPE_CHECKING:
+    from reasoning_cli.operations.train.plan import TrainingPlan
     from reasoning_cli.operations.train.run import Asked, Progress
+    from reasoning_cli.operations.train.trained import Trained
     from reasoning_cli.store.train.runs import TrainingRun
 
 Fact = tuple[str, str]
@@ -30,6 +29,8 @@ _METHODS = {"sft": "examples (sft)", "dpo": "preferences (dpo)"}
 
 def plan_facts(plan: TrainingPlan) -> list[Fact]:
     """A training as a person decides on it."""
+    from reasoning_cli.commands._shared.cost_views import budget_text
+
     figures, export = plan.figures, plan.export
     left_out = sum(export.left_out.values())
     facts = [

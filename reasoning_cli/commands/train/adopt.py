@@ -38,7 +38,7 @@ def adopt(
     """
     from reasoning_cli.commands.train._views import next_commands, trained_record
     from reasoning_cli.operations.train.adopt import adopt_model
-    from reasoning_cli.operations.train.jobs import find_trained
+    from reasoning_cli.operations.train.trained import find_trained
 
     session = session_of(ctx)
     chosen = None if model_type is None else parse_model_type(model_type)

@@ -306,8 +306,9 @@ def _request(
 
     from reasoning_cli import settings as s
     from reasoning_cli.commands._shared.sample_options import filter_of
+    from reasoning_cli.decisions.scoring import Weights
     from reasoning_cli.operations.deploy.own_server import own_servers, server_at
-    from reasoning_cli.operations.evaluate.sampling import EvaluateRequest, Weights
+    from reasoning_cli.operations.evaluate.sampling import EvaluateRequest
 
     limit, sample, seed, holdout = which
     since, until, agent, room, source, label, decision = filters

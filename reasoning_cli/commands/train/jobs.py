@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reasoning_cli.engines.jobs import Metrics
-    from reasoning_cli.operations.train.jobs import Kind, Trained
+    from reasoning_cli.operations.train.jobs import Kind
+    from reasoning_cli.operations.train.trained import Trained
 
 
 def list_(
@@ -43,27 +44,35 @@ def list_(
     quiet: QuietOption = False,
 ) -> None:
     """Every training run, and the account's jobs that were not started from here; newest first."""
-    from reasoning_cli.commands._shared.training_context import training_context
     from reasoning_cli.commands.train._views import trained_columns
-    from reasoning_cli.operations.train.jobs import all_trained, refresh_commands, refresh_trained, with_files
+    from reasoning_cli.operations.train.trained import all_trained, with_files
 
     session = session_of(ctx)
     wanted = None if model_type is None else parse_model_type(model_type)
     if not offline:
-        refresh_commands(session.store, training_context(session))
-    if not (offline or session.is_without_together):
-        refresh_trained(session.client, session.store, training_context(session))
+        _refresh(session)
     rows = [with_files(trained, session.settings.paths) for trained in all_trained(session.store, wanted)]
     listing = Listing(trained_columns(), rows, id=lambda trained: trained.id)
     empty = "Nothing was trained yet: `reasoning train init` says what to begin with."
     session.terminal.show(listing, chosen_format(fmt, json), quiet=quiet, empty=empty)
 
 
+def _refresh(session: Session) -> None:
+    """Look at all that is trained, wherever that is."""
+    from reasoning_cli.commands._shared.training_context import training_context
+    from reasoning_cli.operations.train.jobs import refresh_commands, refresh_trained
+
+    refresh_commands(session.store, training_context(session))
+    if not session.is_without_together:
+        refresh_trained(session.client, session.store, training_context(session))
+
+
 def show(ctx: typer.Context, run: RunArgument, json: JsonOption = False) -> None:
     """Everything about one run: what it was trained on, with what, at which price, and what came of it."""
     from reasoning_cli.commands._shared.training_context import training_context
     from reasoning_cli.commands.train._views import next_commands, trained_facts, trained_record
-    from reasoning_cli.operations.train.jobs import find_trained, refresh_commands, refresh_trained, with_files
+    from reasoning_cli.operations.train.jobs import refresh_commands, refresh_trained
+    from reasoning_cli.operations.train.trained import find_trained, with_files
     from reasoning_cli.store.train.runs import TrainingRuns
 
     session = session_of(ctx)
@@ -218,7 +227,7 @@ def download(
 def _find(session: Session, name: str) -> Trained:
     """What is meant; of a job unknown here, Together is asked."""
     from reasoning_cli.operations.costs.fine_tunes import note_fine_tunes
-    from reasoning_cli.operations.train.jobs import find_trained
+    from reasoning_cli.operations.train.trained import find_trained
 
     try:
         return find_trained(session.store, name)

@@ -406,8 +406,8 @@ def _go_on(session: Session, run: TrainingRun, request: TrainRequest) -> Trainin
 def _show_plan(session: Session, request: TrainRequest, going: TrainingRun | None, *, json: bool) -> None:
     """What a run would do, or do next."""
     from reasoning_cli.commands.train._views import going_facts, plan_facts, plan_record, trained_record
-    from reasoning_cli.operations.train.jobs import find_trained
     from reasoning_cli.operations.train.plan import why_refused
+    from reasoning_cli.operations.train.trained import find_trained
 
     if going is not None:
         record = trained_record(find_trained(session.store, str(going.number)))

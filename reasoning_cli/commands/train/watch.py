@@ -42,8 +42,8 @@ def watch(
     from reasoning_cli.commands.train._run import show_end
     from reasoning_cli.commands.train._views import next_commands
     from reasoning_cli.commands.train.start import follow
-    from reasoning_cli.operations.train.jobs import find_trained
     from reasoning_cli.operations.train.monitor import going
+    from reasoning_cli.operations.train.trained import find_trained
 
     session = session_of(ctx)
     if run is None:
@@ -76,8 +76,8 @@ def status(
     """What is being trained now, and what came of the last run of each type. Looks at Together and trainers first."""
     from reasoning_cli.commands.train._views import progress_texts, trained_columns
     from reasoning_cli.commands.train.auto import loop_line
-    from reasoning_cli.operations.train.jobs import newest_of_each, with_files
     from reasoning_cli.operations.train.monitor import going
+    from reasoning_cli.operations.train.trained import newest_of_each, with_files
     from reasoning_cli.store.train.auto_loops import Loops
 
     session = session_of(ctx)

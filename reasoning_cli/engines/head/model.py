@@ -33,7 +33,6 @@ LABELS: tuple[Label, ...] = ("IGNORE", "RESPOND")
 
 FORMAT = 1  # how the file is written
 SCHEMA = 1  # what the signs mean: a head reads moments as those it was trained on
-SUFFIX = ".head"
 PREFIX = "head/"  # of the names of such models
 _MAGIC = "reasoning head"
 _MOST_BYTES = 64 * 1024 * 1024

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from reasoning_cli import settings as s
-from reasoning_cli.engines.head.model import SUFFIX, Head
+from reasoning_cli.engines.head.model import Head
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.costs.ledger import Usage
 from reasoning_cli.operations.deploy.own_server import engine_name, own_server
@@ -28,14 +28,9 @@ _Identity = tuple[int, int, int]
 _read: dict[Path, tuple[_Identity, Head | ReasoningError]] = {}
 
 
-def head_path(paths: Paths, name: str) -> Path:
-    """Where the head of this name is stored."""
-    return paths.heads / f"{name}{SUFFIX}"
-
-
 def load_head(paths: Paths, name: str) -> Head:
     """The head of this name. Raises NotFoundError where there is none, DataError for a file that cannot be used."""
-    return Head.load(head_path(paths, name))
+    return Head.load(paths.head(name))
 
 
 def head_in_line(settings: Settings) -> str | None:
@@ -92,7 +87,7 @@ def head_status(settings: Settings, store: Store) -> ModelStatus:
     """The head in line as a line of `models`."""
     name, mode = settings.get(s.HEAD), settings.get(s.HEAD_MODE)
     in_line = Heads(store).get(f"{HEAD_PREFIX}{name}") if name else None
-    problem = _load(head_path(settings.paths, name))[1] if name else "no head is chosen"
+    problem = _load(settings.paths.head(name))[1] if name else "no head is chosen"
     if problem is None and in_line is not None and in_line.out_at is not None:
         problem = f"taken out: {in_line.why}"
     share = settings.get(s.HEAD_SHARE) if mode is Mode.CANARY else None
@@ -115,7 +110,7 @@ def find_head(settings: Settings, store: Store, slot: SlotNow) -> HeadSlot:
     get = settings.get
     name = get(s.HEAD)
     model = f"{HEAD_PREFIX}{name}" if name else None
-    path = head_path(settings.paths, name) if name else None
+    path = settings.paths.head(name) if name else None
     in_line = Heads(store).get(model) if model else None
     head, problem, at = _load(path)
     closed = None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from reasoning_cli.errors import NotFoundError, ReasoningError, UsageError
 from reasoning_cli.operations.costs.token_prices import TokenPrice
 from reasoning_cli.operations.deploy.own_server import OwnServer, named_server
+from reasoning_cli.paths import HEAD_SUFFIX
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
 from reasoning_cli.store.samples.exports import NumberSet
@@ -204,9 +205,9 @@ def _unknown(store: Store, name: str) -> NotFoundError:
 
 
 def _of_head(store: Store, name: str, model_type: str, folder: Path) -> Candidate:
-    from reasoning_cli.engines.head.model import SUFFIX, Head
+    from reasoning_cli.engines.head.model import Head
 
-    head = Head.load(folder / f"{name.removeprefix(HEAD_PREFIX)}{SUFFIX}")
+    head = Head.load(folder / f"{name.removeprefix(HEAD_PREFIX)}{HEAD_SUFFIX}")
     if head.model_type != model_type:
         raise UsageError(
             f"`{name}` decides {spell_model_type(head.model_type)}",

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reasoning_cli.engines.head.features import signs_of, spelled
-from reasoning_cli.engines.head.model import SUFFIX, Head, Label, probable_label
+from reasoning_cli.engines.head.model import Head, Label, probable_label
 from reasoning_cli.engines.head.moment import Moment, moment_of
 from reasoning_cli.errors import DataError, UsageError
 from reasoning_cli.operations.data.head_facts import facts_of
+from reasoning_cli.paths import HEAD_SUFFIX
 from reasoning_cli.store.samples.training_log import Sample
 from reasoning_cli.values import HEAD_PREFIX, is_head
 
@@ -48,7 +49,7 @@ def explain_head(sample: Sample, folder: Path, model: str | None) -> HeadExplana
         raise UsageError(
             f"`{sample.model}` answered that decision, and no head", "`--model head/NAME` asks one what it makes of it"
         )
-    head = Head.load(folder / f"{model.removeprefix(HEAD_PREFIX)}{SUFFIX}")
+    head = Head.load(folder / f"{model.removeprefix(HEAD_PREFIX)}{HEAD_SUFFIX}")
     moment = moment_of(sample.prompt, sample.system, facts_of(sample))
     if moment is None:
         raise DataError(

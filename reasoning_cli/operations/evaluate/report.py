@@ -17,9 +17,8 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
 
 from reasoning_cli.decisions.answers import ACTIONS
-from reasoning_cli.decisions.scoring import MAIN
+from reasoning_cli.decisions.scoring import MAIN, Weights
 from reasoning_cli.operations.evaluate.candidates import ORIGINAL, Candidate
-from reasoning_cli.operations.evaluate.sampling import Weights
 from reasoning_cli.operations.statistics.intervals import (
     Figure,
     Moments,

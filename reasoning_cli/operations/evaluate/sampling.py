@@ -6,12 +6,12 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reasoning_cli.decisions.scoring import Weights
 from reasoning_cli.errors import ReasoningError, UsageError
 from reasoning_cli.operations.data.export.render import BYTES_PER_TOKEN
 from reasoning_cli.operations.deploy.own_server import OwnServer
@@ -32,14 +32,6 @@ if TYPE_CHECKING:
 OURS = "answered by your own model, and not labelled"
 TWICE = "a near-copy of another"
 LONG = "longer than the slot's window"
-
-
-@dataclass(frozen=True)
-class Weights:
-    """What a decision to speak where silence was right costs beside the reverse, as the operator weighs them."""
-
-    wrong_respond: Decimal = Decimal(1)
-    wrong_ignore: Decimal = Decimal(1)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from reasoning_cli import settings as s
 from reasoning_cli.errors import NotFoundError, ReasoningError
-from reasoning_cli.operations.deploy.heads import disabling_head, enabling_head, head_path
+from reasoning_cli.operations.deploy.heads import disabling_head, enabling_head
 from reasoning_cli.operations.deploy.slots import HEAD_PLACE, HEAD_TYPE
 from reasoning_cli.operations.evaluate.gate_rules import Gate
 from reasoning_cli.operations.promote.evidence import of_head
@@ -53,7 +53,7 @@ def plan_head(store: Store, settings: Settings, request: PromoteRequest, gate: G
         raise NotFoundError(
             "a head decides should-respond only", f"`reasoning train promote should-respond --to {model}`"
         )
-    Head.load(head_path(settings.paths, name))
+    Head.load(settings.paths.head(name))
     run = TrainingRuns(store).of_model(model)
     if run is not None and run.problem is not None:
         raise ReasoningError(f"`{model}` is {run.problem}", f"`{head_training(run.plan.get('max_error'))}` learns anew")

@@ -18,13 +18,14 @@ from pathlib import Path
 
 from reasoning_cli.decisions.answers import InvalidAnswer, decision_of, parse_answer
 from reasoning_cli.engines.head.dataset import Sample as Decision
-from reasoning_cli.engines.head.model import SUFFIX, Head
+from reasoning_cli.engines.head.model import Head
 from reasoning_cli.engines.head.moment import moment_of
 from reasoning_cli.engines.head.training import Trained, train
 from reasoning_cli.errors import UsageError
 from reasoning_cli.operations.costs.breakeven import compare
 from reasoning_cli.operations.costs.token_prices import TokenPrice
 from reasoning_cli.operations.data.head_facts import facts_of
+from reasoning_cli.paths import HEAD_SUFFIX
 from reasoning_cli.store.audit_log import Event
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.exports import Exported, NumberSet
@@ -170,7 +171,7 @@ def _stored(store: Store, whole: TrainedHead, request: HeadRequest, folder: Path
             "named": found.named_share,
         },
     )
-    path = folder / f"{head.name}{SUFFIX}"
+    path = folder / f"{head.name}{HEAD_SUFFIX}"
     _sweep(folder)
     head.save(path)
     whole = replace(whole, found=replace(found, head=head), path=path)
@@ -202,7 +203,7 @@ def _stored(store: Store, whole: TrainedHead, request: HeadRequest, folder: Path
 def _sweep(folder: Path) -> None:
     """Delete what trainings that were killed left of a file; one that writes now is done long before."""
     with suppress(OSError):
-        for left in folder.glob(f".*{SUFFIX}.*.part"):
+        for left in folder.glob(f".*{HEAD_SUFFIX}.*.part"):
             with suppress(OSError):
                 if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
                     left.unlink()

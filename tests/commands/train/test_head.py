@@ -37,6 +37,8 @@ from tests.conftest import Run
 from tests.heads import ruled_head, store_head
 from tests.writes import kills
 
+# What a head saves is reckoned from the traffic of the last days.
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 TRAIN = ("train", "start", "should-respond", "--engine", "head", "--max-error", "5")
 
 
@@ -44,7 +46,7 @@ TRAIN = ("train", "start", "should-respond", "--engine", "head", "--max-error", 
 def log() -> list[Sample]:
     addresser = Addresser()
     samples = []
-    for number, made in enumerate(make_decisions(4000, planning=False, until=datetime(2026, 11, 29, tzinfo=UTC))):
+    for number, made in enumerate(make_decisions(4000, planning=False, until=TODAY)):
         answer = parse_answer("should_respond", made.output)
         assert isinstance(answer, ShouldRespondAnswer)
         sample = Sample(

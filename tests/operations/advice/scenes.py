@@ -6,8 +6,8 @@ import json
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from reasoning_cli.decisions.scoring import Weights
 from reasoning_cli.operations.evaluate.report import EvaluationReport, ModelReport, report_record
-from reasoning_cli.operations.evaluate.sampling import Weights
 from reasoning_cli.operations.statistics.intervals import Figure, proportion
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
