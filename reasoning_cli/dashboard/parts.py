@@ -122,6 +122,10 @@ class Zone:
         changed, self._zone = zone != self._zone, zone
         return changed
 
+    @property
+    def name(self) -> str:
+        return str(self._zone)
+
     def moment(self, at: str | datetime, form: str = "%Y-%m-%d %H:%M") -> str:
         """A time as the viewer's clocks show it."""
         found = datetime.fromisoformat(at) if isinstance(at, str) else at
@@ -280,13 +284,24 @@ class Tiles:
             if self._tiles.pop(name, None) is not None:
                 self._boxes.pop(name).delete()
 
-    def show(self, name: str, text: str, *, fact: str, value: object, more: str = "", style: str = "") -> None:
-        """`fact` is `command.path` of what stands in the JSON of the command, `value` what stands there."""
+    def show(
+        self,
+        name: str,
+        text: str,
+        *,
+        fact: str,
+        value: object,
+        more: str = "",
+        more_fact: str = "",
+        style: str = "",
+    ) -> None:
+        """`fact` is `command.path` of what stands in the JSON of the command, `value` what stands there; `more_fact` is
+        where the numbers in `more` are from."""
         if name not in self._tiles:
             with self._list, box("div", "tile") as tile:
                 self._boxes[name] = tile
                 write("dt", name)
-                self._tiles[name] = write("dd"), write("dd", "", "more")
+                self._tiles[name] = write("dd"), write("dd", "", "more", data_fact=more_fact)
         figure, below = self._tiles[name]
         if figure.text != text:
             figure.set_text(text)

@@ -20,6 +20,7 @@ from reasoning_cli.gateway.http.headers import HOP_HEADER
 from reasoning_cli.gateway.log.recorder import Recorder
 from reasoning_cli.gateway.pipeline import decide
 from reasoning_cli.gateway.slot_cache import Book
+from reasoning_cli.gateway.stats.figures import LastMinute
 from reasoning_cli.gateway.stats.siblings import Siblings, worst
 from reasoning_cli.gateway.stats.summing import of_one_host, published, summed
 from reasoning_cli.gateway.target import target_of
@@ -62,7 +63,7 @@ class Gateway(Context):
         self._published: Mapping[str, Any] | None = None
         self.presence = presence(self.hop, lambda: self._published) if presence is not None else None
         self.access_log, self.siblings, self.parent = access_log, siblings, parent
-        self.models_asked = Tallies()
+        self.models_asked, self.last_minute = Tallies(), LastMinute()
         self.started_at = datetime.now(UTC)
         recorder.on_recorded = self._recorded
         self.held = Held()
@@ -134,6 +135,7 @@ class Gateway(Context):
         )
         error = target.dialect.error if target.dialect is not None else None
         self.figures.requests += 1
+        self.last_minute.count()
         self.figures.in_flight += 1
         try:
             if (refused := refusal(call, view, shown)) is not None:
@@ -225,6 +227,7 @@ class Gateway(Context):
                 "last_error": recorded.last_error,
             },
             "waking": dict(self.waker.said) if self.waker is not None else {},
+            "requests_last_minute": self.last_minute.total(),
             "alive": True,
         }
 
@@ -241,6 +244,7 @@ class Gateway(Context):
             "host": platform.node(),
             "version": __version__,
             "workers": sum(worker["alive"] for worker in workers),
+            "requests_last_minute": sum(worker["requests_last_minute"] for worker in workers if worker["alive"]),
             **found,
             "slots": {
                 model_type: {

@@ -61,6 +61,7 @@ async def relay(context: Context, call: Call, target: Target, body: bytes | None
             raise CallerLeft from None
         await _refuse_unreached(context, call, target, decision, error)
         return
+    context.figures.reached(target.url)
     end = answer.close
     try:
         await _pass_back(call, answer, decision, certain=target.url.startswith("https:"))
@@ -72,7 +73,7 @@ async def relay(context: Context, call: Call, target: Target, body: bytes | None
         call.note("caller left at the end of its answer")
         end = partial(context.upstream.finish, answer)
     except UpstreamError as error:
-        _note_cut(context, call, answer, decision, error)
+        _note_cut(context, call, target.url, answer, decision, error)
     finally:
         end()
 
@@ -87,7 +88,7 @@ async def _refuse_unreached(
 ) -> None:
     """Tell the caller that the original provider cannot be reached, in the stream where one was begun."""
     kind = type(error).__name__
-    context.figures.upstream_errors[kind] += 1
+    context.figures.reached(target.url or "", kind)
     call.note(f"the original provider cannot be reached: {kind}")
     if decision is not None:
         decision.lost = "no answer"
@@ -98,10 +99,12 @@ async def _refuse_unreached(
     await call.refuse(502, why, dialect.error if dialect else None)  # unless the answer was begun
 
 
-def _note_cut(context: Context, call: Call, answer: Answer, decision: Decision | None, error: UpstreamError) -> None:
+def _note_cut(
+    context: Context, call: Call, url: str, answer: Answer, decision: Decision | None, error: UpstreamError
+) -> None:
     """Note an answer that was cut at the original. The head is out: all that can be told is that this is not the end.
     The server cuts the connection."""
-    context.figures.upstream_errors[type(error).__name__] += 1
+    context.figures.reached(url, type(error).__name__)
     call.note(f"the original provider's answer was cut: {type(error).__name__}")
     if decision is not None and not _is_over(decision, answer):
         decision.broken = "broken off at the original"

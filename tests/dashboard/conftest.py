@@ -175,8 +175,8 @@ def browser(chromium_path: str) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def program(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """An account and data of this process, begun as a copy of what one process has made for all."""
+def first_day(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of an account on which a day was spent, which one process has made for all: to be copied."""
     folder = tmp_path_factory.getbasetemp()
     first = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "dashboard-first"
     first.mkdir(exist_ok=True)
@@ -185,8 +185,14 @@ def program(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         if not (first / "whole").exists():
             spend_a_day(Program(first / "home"))
             (first / "whole").touch()
+    return first / "home"
+
+
+@pytest.fixture(scope="session")
+def program(first_day: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """An account and data of this process."""
     made = Program(tmp_path_factory.mktemp("dashboard"))
-    shutil.copytree(first / "home", made.home, dirs_exist_ok=True)
+    shutil.copytree(first_day, made.home, dirs_exist_ok=True)
     yield made
     made.run("sandbox", "stop")
 
@@ -214,6 +220,10 @@ def server(program: Program) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def state(server: Server) -> StorageState:
+    return logged_in(server)
+
+
+def logged_in(server: Server) -> StorageState:
     """What a browser holds after the login: the link works once, and a process may begin a second browser."""
     answer = httpx.get(server.links[0], timeout=PATIENCE_MS / 1000)
     assert answer.status_code == 303, answer.text

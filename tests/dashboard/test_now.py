@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 COMMANDS = {"report": ("costs", "report", "--offline"), "status": ("status",)}
-FACTS = "[...document.querySelectorAll('[data-fact]')].map(e => [e.dataset.fact, e.dataset.value, e.innerText])"
+FACTS = (
+    "[...document.querySelectorAll('[data-fact][data-value]')].map(e => [e.dataset.fact, e.dataset.value, e.innerText])"
+)
 
 
 def facts(page: Page) -> dict[str, tuple[Any, str]]:
@@ -72,18 +74,18 @@ def said(program: Program, fact: str) -> Any:
 def test_every_figure_is_what_the_command_says(page: Page, server: Server, program: Program) -> None:
     """Money goes on being spent between two looks: a figure lies between what is said before it and after it."""
     open_page(page, server, "/")
-    page.wait_for_selector("[data-fact='report.total.cost_cents']")
+    page.wait_for_selector("[data-fact='report.budget.used_cents']")
     names = list(facts(page))
     assert set(names) >= {
-        "report.budget.burn_cents_per_hour",
-        "report.total.cost_cents",
+        "report.budget.rate_cents_per_hour",
+        "report.budget.used_cents",
         "report.budget.limit_cents",
         "report.budget.left_cents",
         "status.sum.ready_replicas",
     }
     before = {name: said(program, name) for name in names}
-    seen_before = facts(page)["report.total.cost_cents"]
-    until(lambda: facts(page)["report.total.cost_cents"] != seen_before, "the next look")
+    seen_before = facts(page)["report.budget.used_cents"]
+    until(lambda: facts(page)["report.budget.used_cents"] != seen_before, "the next look")
     seen = facts(page)
     after = {name: said(program, name) for name in names}
     for name in names:
@@ -173,9 +175,9 @@ def test_a_locked_database_leaves_the_last_figures_with_their_age(page: Page, se
         other.execute("BEGIN IMMEDIATE")
         page.wait_for_selector("[data-part=age]:has-text(' old')")
         assert page.locator("[data-table=status] tbody tr").count() == 3
-        program_says = page.locator("[data-fact='report.total.cost_cents']").get_attribute("data-value")
+        program_says = page.locator("[data-fact='report.budget.used_cents']").get_attribute("data-value")
         other.execute("ROLLBACK")
-    until(lambda: facts(page)["report.total.cost_cents"][0] != float(program_says or "nan"), "the next look")
+    until(lambda: facts(page)["report.budget.used_cents"][0] != float(program_says or "nan"), "the next look")
     page.wait_for_selector("[data-part=age]:has-text('locked')", state="detached")
 
 

@@ -18,7 +18,7 @@ from reasoning_cli.gateway.decision_path import MOST_SHADOWED
 from reasoning_cli.gateway.dialects import chat, messages, responses
 from reasoning_cli.gateway.dialects.events import read_events
 from reasoning_cli.gateway.dialects.forms import CapturedResponse
-from reasoning_cli.gateway.stats.figures import Figures
+from reasoning_cli.gateway.stats.figures import Figures, LastMinute
 from reasoning_cli.gateway.stats.metrics import metrics_text
 from reasoning_cli.values import Mode
 from tests.gateway import canned
@@ -317,6 +317,42 @@ def complaints_about(text: str) -> list[str]:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", family.name):
             found.append(f"{family.name}: not in snake case")
     return found
+
+
+def test_calls_of_the_last_minute_are_those_of_sixty_seconds() -> None:
+    times = [0.0]
+    calls = LastMinute(lambda: times[-1])
+    assert calls.total() == 0
+    for at in (0.0, 0.9, 30.0, 59.9):
+        times.append(at)
+        calls.count()
+    assert calls.total() == 4
+    times.append(60.0)
+    assert calls.total() == 2
+    calls.count()
+    assert calls.total() == 3
+    times.append(500.0)
+    assert calls.total() == 0
+
+
+def test_an_original_is_reachable_where_it_answered_last_whichever_worker_saw_that() -> None:
+    one, other = Figures(), Figures()
+    one.reached("https://name:secret@api.example.com/v1/chat/completions")
+    other.reached("https://api.example.com/v1/models", "Unreachable")
+    one.reached("http://127.0.0.1:9/v1", "TooSlow")
+    one.add(other.snapshot())
+    one.add({**other.snapshot(), "originals": [["127.0.0.1:9", 0.0, None, None]]})
+    found = {host["host"]: (host["reachable"], host["failure"]) for host in one.record()["baseline"]}
+    assert found == {"api.example.com": (False, "Unreachable"), "127.0.0.1:9": (False, "TooSlow")}
+    assert one.record()["upstream_errors"] == {"Unreachable": 2, "TooSlow": 1}
+    one.reached("https://api.example.com/v1/models")
+    (host,) = (host for host in one.record()["baseline"] if host["host"] == "api.example.com")
+    assert host["reachable"] and host["answered_at"] >= host["failed_at"]
+    for number in range(40):
+        one.reached(f"http://host-{number}/")
+    assert len(one.record()["baseline"]) == 16
+    before = {name: value for name, value in Figures().snapshot().items() if name != "originals"}
+    one.add(before)
 
 
 def test_latencies_are_counted_by_their_seconds_over_all_workers() -> None:

@@ -89,6 +89,7 @@ def _more(shown: Sequence[Column[ModelStatus]], now: datetime) -> list[Column[Mo
         Column("cost_cents", lambda status: whole_cents(status.usage.cents)),
         Column("requests_last_hour", lambda status: status.activity.requests if status.activity else None),
         Column("quiet_seconds", lambda status: _quiet(status, now)),
+        Column("is_known", lambda status: status.is_known),
         Column("ours", lambda status: status.ours),
         Column("traffic_percent", lambda status: status.traffic_percent),
         Column("mode", lambda status: status.mode),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from fastapi import Request
@@ -29,6 +30,9 @@ from reasoning_cli.terminal.units import duration, money, percent
 from reasoning_cli.values import spell_model_type
 
 _NEXT = (Show("name", "NAME"), Show("action", "WHAT"), Show("at", "AT"), Show("why", "RULE"), Show("text", "WHY"))
+_PERIODS = {"month": "This month", "day": "Today", "total": "In total"}
+# Where in a command's JSON the numbers of a line stand (empty where it has none), the line, and its style.
+Line = tuple[str, str, str]
 _GOING = ("training", "planned", "exported", "uploaded", "validated")
 
 
@@ -49,23 +53,20 @@ class NowPage:
         self.old = box("div", aria_live="polite")
         self.waiting = box("div")
         self.tiles = Tiles()
+        write("h2", "Models")
+        self.models = LiveTable(
+            "Slots, and what else was deployed from here",
+            zone,
+            empty=f"Nothing is known yet: `{page.context.facts.command} models deploy planning` begins.",
+            buttons=None if page.context.read_only else self._buttons,
+            name="status",
+        )
+        if not page.context.read_only:
+            with box("p"):
+                button("Stop all …", lambda: page.wish(*wishes.stop_all()))
+                button("Budget …", lambda: wishes.ask_budget(page))
+        self.off, self.by_token = box("div"), box("div")
         with box("div", "columns"):
-            with box("div"):
-                write("h2", "Models")
-                self.models = LiveTable(
-                    "Slots, and what else was deployed from here",
-                    zone,
-                    empty=f"Nothing is known yet: `{page.context.facts.command} models deploy planning` begins.",
-                    buttons=None if page.context.read_only else self._buttons,
-                    name="status",
-                )
-                if not page.context.read_only:
-                    with box("p"):
-                        button("Stop all …", lambda: page.wish(*wishes.stop_all()))
-                        button("Budget …", lambda: wishes.ask_budget(page))
-                self.off = box("div")
-                write("h2", "Gateway")
-                self.gateway = box("div")
             with box("div"):
                 write("h2", "The guard")
                 self.guard = box("div")
@@ -75,15 +76,16 @@ class NowPage:
                     empty="No rule reaches what is deployed.",
                     name="outlook",
                 )
+                write("h2", "Gateway")
+                self.gateway = box("div")
                 write("h2", "Under way")
                 self.going = box("div")
+            with box("div"):
                 write("h2", "Last events")
                 self.events = LiveTable(
                     "The newest first", zone, empty="Nothing was done yet.", row_id="at", name="events"
                 )
         self._built: dict[str, object] = {}
-        self._before: tuple[datetime, int] | None = None
-        self._rate: float | None = None
         page.live(self.refresh)
 
     def refresh(self) -> None:
@@ -96,18 +98,25 @@ class NowPage:
             self.next.show(table_of(outlook["next"], _NEXT, self.page.look.zone))
         if (events := self.seen.get("events")) is not None:
             self.events.show(events.good.table)
+        models, report = _rows(self.seen.get("status")), _document(self.seen.get("report"))
         self._rebuild("guard", self.guard, self._guard_state(), self._show_guard)
-        self._rebuild("off", self.off, [row.get("off_why") for row in _rows(self.seen.get("status"))], self._show_off)
+        self._show_lines("off", self.off, [self._off(row) for row in models if row["off_why"]])
+        by_token = report["by_token"] if isinstance(report, Mapping) else []
+        self._show_lines("by token", self.by_token, [_tokens(number, cost) for number, cost in enumerate(by_token)])
         self._rebuild("gateway", self.gateway, self._gateway_state(), self._show_gateway)
-        self._rebuild("going", self.going, self._under_way(), self._show_going)
+        self._show_lines("going", self.going, self._under_way())
         self._rebuild("waiting", self.waiting, self._waits(), self._show_waiting)
 
     def _rebuild(self, name: str, place: ui.element, state: Any, show: Any) -> None:
-        """Build a part anew where what it shows is another."""
-        if name in self._built and self._built[name] == state:
+        """Build a part anew where what it shows is another, or is shown in another zone."""
+        state_here = state, self.page.look.zone.name
+        if self._built.get(name) == state_here:
             return
-        self._built[name] = state
+        self._built[name] = state_here
         rebuild(place, lambda: show(state))
+
+    def _show_lines(self, name: str, place: ui.element, lines: Sequence[Line]) -> None:
+        self._rebuild(name, place, lines, _list)
 
     # --- how old it is ---
 
@@ -129,9 +138,19 @@ class NowPage:
                 lines.append(f"{_NAMES[name]}: {duration(timedelta(seconds=seen.age_seconds()))} old")
         if not self.seen:
             lines.append("Nothing was read yet.")
-        if not lines and (unknown := [row["name"] for row in _rows(self.seen.get("status")) if _is_old(row)]):
-            lines.append(f"As last seen: {', '.join(unknown)}")
+        if (as_seen := self._as_last_seen()) is not None:
+            lines.append(as_seen)
         self._rebuild("old", self.old, tuple(lines), self._show_old)
+
+    def _as_last_seen(self) -> str | None:
+        """Of models that could not be looked at, and of money that is counted from looks at them, how old that is."""
+        seen = [row["seen_at"] for row in _rows(self.seen.get("status")) if not row["is_known"]]
+        if not seen:
+            return None
+        at = max(map(datetime.fromisoformat, seen))
+        text = f"Models, costs and what the guard does next are as last seen at {self.page.look.zone.moment(at)}"
+        # The sandbox's clock is not ours.
+        return text if self.page.context.facts.sandbox else f"{text}, {duration(datetime.now(UTC) - at)} ago"
 
     def _show_old(self, lines: Sequence[str]) -> None:
         if lines:
@@ -151,44 +170,40 @@ class NowPage:
         running = self.seen.get("gateway")
         if running is not None and running.problem is None and isinstance(gateway, Mapping):
             self.tiles.hide("Gateway")
-            self._gateway_tiles(gateway, running.good.at)
+            self._gateway_tiles(gateway)
         elif running is not None:
             self.tiles.hide("Calls", "Baseline errors", "Decisions logged")
-            self._before = self._rate = None
             self.tiles.show("Gateway", "none runs", fact="", value=None, style="dim")
 
     def _money_tiles(self, report: Mapping[str, Any]) -> None:
-        budget, total = report["budget"], report["total"]
-        rate = budget["burn_cents_per_hour"]
+        budget = report["budget"]
+        self._rate_tile(budget)
+        used, low, high = (budget[name] for name in ("used_cents", "used_low_cents", "used_high_cents"))
+        for period, name in _PERIODS.items():
+            if period != budget["period"]:
+                self.tiles.hide(name)
         self.tiles.show(
-            "Spending now",
-            f"{money(rate)}/h",
-            fact="report.budget.burn_cents_per_hour",
-            value=rate,
-            more="all replicas that may run",
-            style="warning" if rate else "",
-        )
-        spent = total["cost_cents"]
-        doubt = total["cost_high_cents"] - total["cost_low_cents"]
-        self.tiles.show(
-            "This month",
-            money(spent),
-            fact="report.total.cost_cents",
-            value=spent,
-            more=f"{money(total['cost_low_cents'])} to {money(total['cost_high_cents'])}" if doubt else "by our ledger",
+            _PERIODS[budget["period"]],
+            money(used),
+            fact="report.budget.used_cents",
+            value=used,
+            more=f"{money(low)} to {money(high)}" if low != high else "by our ledger",
+            more_fact="report.budget.doubt",
         )
         limit = budget["limit_cents"]
         if limit is None:
+            self.tiles.hide("Left")
             self.tiles.show("Budget", "none set", fact="report.budget.limit_cents", value=None, style="warning")
             return
-        used = budget["used_share"] or 0
+        share = budget["used_share"] or 0
         self.tiles.show(
             "Budget",
             money(limit),
             fact="report.budget.limit_cents",
             value=limit,
-            more=f"{percent(used)} used",
-            style="bad" if used >= 1 else "",
+            more=f"{percent(share)} used",
+            more_fact="report.budget.used_share",
+            style="bad" if share >= 1 else "",
         )
         self.tiles.show(
             "Left",
@@ -196,6 +211,26 @@ class NowPage:
             fact="report.budget.left_cents",
             value=budget["left_cents"],
             more=self._ends(budget),
+            more_fact="report.budget.ends",
+        )
+
+    def _rate_tile(self, budget: Mapping[str, Any]) -> None:
+        rate, cap, by_token = (
+            budget[name] for name in ("rate_cents_per_hour", "cap_cents_per_hour", "token_cents_last_hour")
+        )
+        what = "all replicas that may run"
+        if Decimal(by_token):
+            replicas = money(budget["burn_cents_per_hour"])
+            what = f"{replicas} for replicas, {money(Decimal(by_token))} by the token in the last hour"
+        limit = "no cap" if cap is None else f"cap {money(cap)}/h{' is reached' if budget['is_capped'] else ''}"
+        self.tiles.show(
+            "Spending now",
+            f"{money(rate)}/h",
+            fact="report.budget.rate_cents_per_hour",
+            value=rate,
+            more=f"{what}; {limit}",
+            more_fact="report.budget.rate",
+            style="bad" if budget["is_capped"] else "warning" if rate else "",
         )
 
     def _ends(self, budget: Mapping[str, Any]) -> str:
@@ -204,23 +239,26 @@ class NowPage:
         lasts = budget["lasts_seconds"]
         return "nothing is being spent" if lasts is None else f"lasts {duration(timedelta(seconds=lasts))}"
 
-    def _gateway_tiles(self, record: Mapping[str, Any], at: datetime) -> None:
-        requests = record["requests"]
-        if self._before is not None and self._before[0] < at:
-            passed = (at - self._before[0]).total_seconds()
-            self._rate = max(0, requests - self._before[1]) * 60 / passed
-        self._before = at, requests
-        rate = "" if self._rate is None else f"{self._rate:,.0f} a minute"
-        self.tiles.show("Calls", f"{requests:,}", fact="gateway.requests", value=requests, more=rate)
-        errors = sum(record["upstream_errors"].values())
+    def _gateway_tiles(self, record: Mapping[str, Any]) -> None:
+        self.tiles.show(
+            "Calls",
+            f"{record['requests']:,}",
+            fact="gateway.requests",
+            value=record["requests"],
+            more="" if (rate := record.get("requests_last_minute")) is None else f"{rate:,} in the last minute",
+            more_fact="gateway.requests_last_minute",
+        )
+        errors, hosts = record["upstream_errors"], _hosts(record)
+        count, kinds = sum(errors.values()), ", ".join(f"{kind} {number:,}" for kind, number in errors.items())
+        away = any(not host["reachable"] for host in hosts)
         self.tiles.show(
             "Baseline errors",
-            f"{errors:,}",
+            f"{count:,}",
             fact="gateway.sum.upstream_errors",
-            value=errors,
-            more=", ".join(f"{kind} {count:,}" for kind, count in record["upstream_errors"].items())
-            or "the baseline answers",
-            style="bad" if errors else "good",
+            value=count,
+            more=shown(kinds or "none since it began", 300),
+            more_fact="gateway.upstream_errors",
+            style="bad" if away else "warning" if count else "good" if hosts else "",
         )
         stored = record["recording"]["stored"]
         lost = record["recording"]["dropped"] + record["recording"]["unreadable"]
@@ -230,6 +268,7 @@ class NowPage:
             fact="gateway.recording.stored",
             value=stored,
             more=f"{lost:,} lost" if lost else "none lost",
+            more_fact="gateway.recording.lost",
         )
 
     # --- guard ---
@@ -248,11 +287,17 @@ class NowPage:
             write("p", f"▲ None was ever seen; none of this happens until one is: `{command} costs guard`", "warning")
         elif guard["running"] and guard["problem"]:
             text = f"▲ Process {guard['pid']} sees nothing, {guard['ago']} after its last look: {guard['problem']}"
-            write("p", shown(text, 400), "warning")
+            write("p", shown(text, 400), "warning", data_fact="outlook.guard")
         elif guard["running"]:
-            write("p", f"✓ At work, process {guard['pid']}; its last look was {guard['ago']} ago.", "good")
+            write(
+                "p",
+                f"✓ At work, process {guard['pid']}; its last look was {guard['ago']} ago.",
+                "good",
+                data_fact="outlook.guard",
+            )
         else:
-            write("p", f"▲ None at work; the last look was {guard['ago']} ago: `{command} costs guard`", "warning")
+            text = f"▲ None at work; the last look was {guard['ago']} ago: `{command} costs guard`"
+            write("p", text, "warning", data_fact="outlook.guard")
 
     # --- models ---
 
@@ -267,84 +312,73 @@ class NowPage:
             made.append(("Traffic …", lambda: wishes.ask_traffic(page, row)))
         return made
 
-    def _show_off(self, _: object) -> None:
-        rows = [row for row in _rows(self.seen.get("status")) if row.get("off_why")]
-        if not rows:
-            return
-        with box("ul", "plain"):
-            for row in rows:
-                since = self.page.look.zone.moment(row["off_since"])
-                write("li", shown(f"{spell_model_type(row['model_type'])}: off since {since}: {row['off_why']}", 400))
+    def _off(self, row: Mapping[str, Any]) -> Line:
+        since = self.page.look.zone.moment(row["off_since"])
+        text = f"{spell_model_type(row['model_type'])}: off since {since}: {row['off_why']}"
+        return f"status.{row['name']}.off", text, ""
 
     # --- gateway ---
 
-    def _gateway_state(self) -> Any:
+    def _gateway_state(self) -> tuple[str | None, Sequence[Line], Sequence[Line]] | None:
+        """What is wrong with it, its slots and the baseline, and who shares its log; None where none runs."""
         seen = self.seen.get("gateway")
         if seen is None or seen.problem is not None or not isinstance(seen.good.document, Mapping):
             return None
         record = seen.good.document
-        slots = {
-            name: (slot["mode"], slot["share_percent"], slot["model"], slot["closed"], slot["circuit"])
-            for name, slot in record["slots"].items()
-        }
-        fleet = [_presence(each) for each in record.get("fleet", ())]
-        return {"slots": slots, "types": _answered(record), "problem": record["problem"], "fleet": fleet}
+        slots = [line for name, slot in record["slots"].items() for line in _slot_lines(name, slot, record)]
+        slots += [self._baseline(number, each) for number, each in enumerate(_hosts(record))]
+        fleet = [_presence(number, each) for number, each in enumerate(record.get("fleet", ()))]
+        return record["problem"], slots, fleet
 
-    def _show_gateway(self, state: Mapping[str, Any] | None) -> None:
-        command = self.page.context.facts.command
+    def _baseline(self, number: int, host: Mapping[str, Any]) -> Line:
+        """An original provider, and whether it answered when it was asked last."""
+        at = self.page.look.zone.moment(host["answered_at"] if host["reachable"] else host["failed_at"])
+        said = f"answered at {at}" if host["reachable"] else f"did not answer at {at}: {host['failure']}"
+        text = f"{'✓' if host['reachable'] else '✗'} the baseline, {host['host']}, {said}"
+        return f"gateway.baseline.{number}", text, "good" if host["reachable"] else "bad"
+
+    def _show_gateway(self, state: tuple[str | None, Sequence[Line], Sequence[Line]] | None) -> None:
         if state is None:
-            write("p", f"None answers on its port: `{command} gateway serve`", "quiet")
+            write("p", f"None answers on its port: `{self.page.context.facts.command} gateway serve`", "quiet")
             return
-        if state["problem"]:
-            write("p", f"✗ {shown(state['problem'], 400)}", "bad")
-        with box("ul", "plain"):
-            for name, (mode, share, model, closed, circuit) in state["slots"].items():
-                way = f"canary {share} %" if mode == "canary" else mode
-                text = closed or f"{way}, {model}" + ("" if circuit == "closed" else f", circuit {circuit}")
-                sign = "–" if closed else "✓" if circuit == "closed" else "✗"
-                style = "dim" if closed else "good" if circuit == "closed" else "bad"
-                write("li", shown(f"{sign} {spell_model_type(name)}: {text}{state['types'].get(name, '')}", 400), style)
-        if state["fleet"]:
+        problem, slots, fleet = state
+        if problem:
+            write("p", f"✗ {shown(problem, 400)}", "bad", data_fact="gateway.problem")
+        _list(slots)
+        if fleet:
             write("p", "Who shares this log:")
-            with box("ul", "plain", data_part="fleet"):
-                for text, style in state["fleet"]:
-                    write("li", shown(text, 400), style)
+            with box("div", data_part="fleet"):
+                _list(fleet)
 
     # --- under way, and waiting ---
 
-    def _under_way(self) -> Any:
-        acts = [(act.wish.spoken, None) for act in self.page.context.acts.going.values()]
-        ended = [(act.wish.spoken, act.outcome.done if act.outcome else False) for act in self.page.context.acts.ended][
-            :3
-        ]
-        trained = [row for row in _rows(self.seen.get("trained")) if row.get("stage") in _GOING]
-        promotions = [row for row in _rows(self.seen.get("promotions")) if is_under_way(row)]
-        loops = [row for row in _rows(self.seen.get("loops")) if row["step"] not in ("resting", "waiting")]
-        return acts, ended, trained, promotions, loops
-
-    def _show_going(self, state: Any) -> None:
-        acts, ended, trained, promotions, loops = state
-        with box("ul", "plain"):
-            for spoken, _ in acts:
-                write("li", f"◦ {spoken} …", "going")
-            for row in trained:
+    def _under_way(self) -> list[Line]:
+        acts = self.page.context.acts
+        lines: list[Line] = [("acts", f"◦ {act.wish.spoken} …", "going") for act in acts.going.values()]
+        for row in _rows(self.seen.get("trained")):
+            if row["stage"] in _GOING:
                 name = spell_model_type(row["model_type"] or "–")
-                write("li", shown(f"◦ training run {row['run']} for {name}: {row['state']}", 300), "going")
-            for row in promotions:
-                write("li", shown(f"◦ {row['model']} into {spell_model_type(row['model_type'])}: {row['state']}", 300))
-            for row in loops:
-                write("li", shown(f"◦ {spell_model_type(row['type'])}: {row['line']}", 300))
-            for spoken, done in ended:
-                write("li", f"{'✓' if done else '✗'} {spoken}", "good" if done else "bad")
-            if not any((acts, ended, trained, promotions, loops)):
-                write("li", "Nothing is trained, promoted or done from here now.", "quiet")
+                fact = f"trained.{row['run']}"
+                lines.append(
+                    (fact, f"◦ training run {row['run']} for {name}: {row['state'].replace('_', ' ')}", "going")
+                )
+        for row in filter(is_under_way, _rows(self.seen.get("promotions"))):
+            text = f"◦ {row['model']} into {spell_model_type(row['model_type'])}: {row['state']}"
+            lines.append((f"promotions.{row['promotion']}", text, ""))
+        for row in _rows(self.seen.get("loops")):
+            if row["step"] not in ("resting", "waiting"):
+                lines.append((f"loops.{row['type']}", f"◦ {spell_model_type(row['type'])}: {row['line']}", ""))
+        for act in list(acts.ended)[:3]:
+            done = act.outcome is not None and act.outcome.done
+            lines.append(("acts", f"{'✓' if done else '✗'} {act.wish.spoken}", "good" if done else "bad"))
+        return lines or [("", "Nothing is trained, promoted or done from here now.", "quiet")]
 
     def _waits(self) -> Any:
         return [(row["type"], row["line"]) for row in _rows(self.seen.get("loops")) if row["step"] == "waiting"]
 
     def _show_waiting(self, waits: Sequence[tuple[str, str]]) -> None:
         for model_type, line in waits:
-            with box("div", "banner", data_part="waits"):
+            with box("div", "banner", data_part="waits", data_fact=f"loops.{model_type}"):
                 write("span", shown(f"Waits for your yes: {spell_model_type(model_type)}: {line} ", 600))
                 if not self.page.context.read_only:
                     button("Approve …", lambda name=model_type: self.page.wish(*wishes.promote(name)), main=True)
@@ -372,27 +406,85 @@ def _rows(seen: Seen | None) -> Sequence[Mapping[str, Any]]:
     return document if isinstance(document, list) else []
 
 
-def _is_old(row: Mapping[str, Any]) -> bool:
-    return False if row["seen_at"] is None else bool(row.get("not_known"))
+def _list(lines: Sequence[Line]) -> None:
+    if not lines:
+        return
+    with box("ul", "plain"):
+        for fact, text, style in lines:
+            item = write("li", shown(text, 400), style)
+            if fact:
+                item.props["data-fact"] = fact
 
 
-def _presence(record: Mapping[str, Any]) -> tuple[str, str]:
+def _tokens(number: int, cost: Mapping[str, Any]) -> Line:
+    """What a slot that is paid for by the token took this month, and what that cost."""
+    low, high = cost["cost_low_cents"], cost["cost_high_cents"]
+    if low is None:
+        price = "no price is known, and nothing of it is in any sum"
+    else:
+        price = f"{money(Decimal(low))}{'' if low == high else f' to {money(Decimal(high))}'} by the token"
+    uncounted = f", {cost['uncounted']:,} answers whose tokens nobody counted" if cost["uncounted"] else ""
+    tokens = f"{cost['prompt_tokens']:,} tokens in, {cost['completion_tokens']:,} out{uncounted}"
+    text = f"{spell_model_type(cost['model_type'])}: {cost['model']} took {tokens} this month: {price}"
+    return f"report.by_token.{number}", text, "warning" if low is None else ""
+
+
+def _hosts(record: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The original providers; a gateway that was started before they were noted says nothing of them."""
+    return record.get("baseline") or ()
+
+
+def _slot_lines(name: str, slot: Mapping[str, Any], record: Mapping[str, Any]) -> list[Line]:
+    """A slot as the gateway serves it and who answered its decisions; the head before it, and what is to follow it."""
+    entry = record["model_types"].get(name)
+    spelled, answered = spell_model_type(name), "" if entry is None else _answered(entry)
+    lines = [_place(f"gateway.slots.{name}", spelled, slot, answered)]
+    if (head := slot.get("head")) is not None:
+        asked = "" if entry is None else _asked(entry)
+        audited = f", {head['audit_percent']} % audited{asked}"
+        closed = head["problem"] or head["closed"]
+        lines.append(_place(f"gateway.slots.{name}.head", f"{spelled}, before it", {**head, "closed": closed}, audited))
+    if (coming := slot["challenger"]) is not None:
+        as_canary = {**coming, "mode": "canary", "share_percent": coming["percent"], "closed": None}
+        lines.append(_place(f"gateway.slots.{name}.candidate", f"{spelled}, coming in", as_canary))
+    if slot["closed"] and slot["waking"]:
+        lines.append((f"gateway.slots.{name}.waking", f"◦ {spelled}: {slot['waking']}", "going"))
+    return lines
+
+
+def _place(fact: str, name: str, place: Mapping[str, Any], more: str = "") -> Line:
+    """Who may answer there, and for how many."""
+    if place["closed"]:
+        return fact, f"– {name}: {place['closed']}{more}", "dim"
+    way = f"canary {place['share_percent']} %" if place["mode"] == "canary" else place["mode"]
+    if place["circuit"] != "closed":
+        return fact, f"✗ {name}: {way}, {place['model']}, circuit {place['circuit']}{more}", "bad"
+    return fact, f"✓ {name}: {way}, {place['model']}{more}", "good"
+
+
+def _answered(entry: Mapping[str, Any]) -> str:
+    """Who answered the decisions of a type so far."""
+    parts = [f"{source} {part['count']:,}" for source, part in entry["by_source"].items()]
+    agreed = "" if entry["agreement"] is None else f"; agrees in {percent(entry['agreement'])}"
+    return f" ({', '.join(parts)}{agreed})" if parts else ""
+
+
+def _asked(entry: Mapping[str, Any]) -> str:
+    """What came of asking the head of a type so far."""
+    if (head := entry["head"]) is None:
+        return ""
+    compared = f"; {head['disagreed']:,} of {head['compared']:,} compared disagree" if head["compared"] else ""
+    return f" (asked {head['asked']:,}{compared})"
+
+
+def _presence(number: int, record: Mapping[str, Any]) -> Line:
     """A gateway or guard of the hosts that share a log, and how good it is that it is so."""
     does = {None: "at work", True: "acts", False: "stands by"}[record["acts"]]
-    state = "gone" if record["gone"] else does
+    ago = duration(timedelta(seconds=record["seen_seconds_ago"]))
+    state = f"gone, last seen {ago} ago" if record["gone"] else does
     text = f"{record['kind']} on {record['host']} (process {record['pid']}), {record['version']}: {state}"
-    return (f"✗ {text}", "bad") if record["gone"] else (f"✓ {text}", "good")
+    return f"gateway.fleet.{number}", f"{'✗' if record['gone'] else '✓'} {text}", "bad" if record["gone"] else "good"
 
 
 def _no_gateway(seen: Seen) -> bool:
     return (seen.problem or "").startswith("no gateway answers")
-
-
-def _answered(record: Mapping[str, Any]) -> dict[str, str]:
-    """Who answered the decisions of each type so far, in words."""
-    found = {}
-    for name, entry in record["model_types"].items():
-        parts = [f"{source} {part['count']:,}" for source, part in entry["by_source"].items()]
-        agreed = "" if entry["agreement"] is None else f"; agrees in {percent(entry['agreement'])}"
-        found[name] = f" ({', '.join(parts)}{agreed})" if parts else ""
-    return found

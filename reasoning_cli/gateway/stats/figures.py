@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from statistics import quantiles
 from typing import Any
+from urllib.parse import urlsplit
 
 _REMEMBERED_LATENCIES = 2000
 # Upper bounds in seconds of what `/metrics` counts latencies by; a decision of a large model takes some of them.
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 # An answer's texts cannot make counters grow without end.
 _MOST_REASONS = 200
+_MINUTE_SECONDS = 60
+# An agent may name any path, and settings another provider; what was reached long ago goes first.
+_MOST_HOSTS = 16
 
 
 @dataclass
@@ -29,12 +35,59 @@ class Durations:
         self.sum_ms += latency_ms
 
 
+class LastMinute:
+    """How many calls came in the sixty seconds before now, by whole seconds; `clock` never goes back."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seconds: deque[list[int]] = deque()
+
+    def count(self) -> None:
+        second = int(self._clock())
+        if self._seconds and self._seconds[-1][0] == second:
+            self._seconds[-1][1] += 1
+            return
+        self._seconds.append([second, 1])
+        while self._seconds[0][0] <= second - _MINUTE_SECONDS:
+            self._seconds.popleft()
+
+    def total(self) -> int:
+        oldest = int(self._clock()) - _MINUTE_SECONDS
+        return sum(count for second, count in self._seconds if second > oldest)
+
+
+@dataclass
+class Reached:
+    """When an original provider answered last, and when and why it last did not, in seconds since 1970."""
+
+    answered: float | None = None
+    failed: float | None = None
+    failure: str | None = None
+
+    def add(self, answered: float | None, failed: float | None, failure: str | None) -> None:
+        """What another worker saw of it."""
+        self.answered = max(filter(None, (self.answered, answered)), default=None)
+        if failed is not None and failed >= (self.failed or 0.0):
+            self.failed, self.failure = failed, failure
+
+    def record(self, host: str) -> dict[str, Any]:
+        """For machines; it is reachable where it answered last."""
+        return {
+            "host": host,
+            "reachable": self.answered is not None and self.answered >= (self.failed or 0.0),
+            "answered_at": _moment(self.answered),
+            "failed_at": _moment(self.failed),
+            "failure": self.failure,
+        }
+
+
 @dataclass
 class Figures:
     """Counters and recent latencies. Milliseconds; `agreements` are of shadows with the original, `head_agreements`
     those of the head in line. `heads` counts what came of asking it.
 
-    `not_asked_beside` counts, by type, what a shadow was not asked, since it had enough to answer.
+    `not_asked_beside` counts, by type, what a shadow was not asked, since it had enough to answer. `originals` are the
+    providers that agents called before, by host.
     """
 
     requests: int = 0
@@ -48,6 +101,7 @@ class Figures:
     head_agreements: Counter[tuple[str, bool]] = field(default_factory=Counter)
     shadows_skipped: Counter[str] = field(default_factory=Counter)
     upstream_errors: Counter[str] = field(default_factory=Counter)
+    originals: dict[str, Reached] = field(default_factory=dict)
     in_flight: int = 0
 
     def count(self, model_type: str, source: str, reason: str, latency_ms: int) -> None:
@@ -60,6 +114,20 @@ class Figures:
             known = self.latencies[model_type, source] = deque(maxlen=_REMEMBERED_LATENCIES)
         known.append(latency_ms)
         self.durations.setdefault((model_type, source), Durations()).count(latency_ms)
+
+    def reached(self, url: str, failure: str | None = None) -> None:
+        """The original provider at `url` answered, or did not for this reason, which is an error of it."""
+        host = urlsplit(url).netloc.rpartition("@")[2]
+        if (known := self.originals.pop(host, None)) is None:
+            known = Reached()
+            while len(self.originals) >= _MOST_HOSTS:
+                self.originals.pop(next(iter(self.originals)))
+        self.originals[host] = known
+        if failure is None:
+            known.answered = time.time()
+        else:
+            known.failed, known.failure = time.time(), failure
+            self.upstream_errors[failure] += 1
 
     def head(self, model_type: str, outcome: str) -> None:
         """The head in line was asked for one decision, and this came of it."""
@@ -80,6 +148,7 @@ class Figures:
             "head_agreements": [[*key, count] for key, count in self.head_agreements.items()],
             "not_asked_beside": dict(self.shadows_skipped),
             "upstream_errors": dict(self.upstream_errors),
+            "originals": [[host, seen.answered, seen.failed, seen.failure] for host, seen in self.originals.items()],
         }
 
     def add(self, other: Mapping[str, Any]) -> None:
@@ -105,6 +174,8 @@ class Figures:
             known.sum_ms += sum_ms
         self.shadows_skipped.update(other["not_asked_beside"])
         self.upstream_errors.update(other["upstream_errors"])
+        for host, *seen in other.get("originals", ()):  # a gateway of another host may be of before these were noted
+            self.originals.setdefault(host, Reached()).add(*seen)
 
     def record(self) -> dict[str, Any]:
         """The figures for machines, by model type."""
@@ -138,6 +209,7 @@ class Figures:
             "in_flight": self.in_flight,
             "model_types": types,
             "upstream_errors": dict(self.upstream_errors),
+            "baseline": [seen.record(host) for host, seen in sorted(self.originals.items())],
         }
 
     def _head(self, model_type: str) -> dict[str, Any] | None:
@@ -152,6 +224,10 @@ class Figures:
             "compared": agreed + disagreed,
             "disagreed": disagreed,
         }
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _percentiles(numbers: list[int]) -> tuple[int | None, int | None]:

@@ -64,11 +64,18 @@ def test_the_bill_of_what_ran_and_what_runs(still: Service, reasoning: Run) -> N
         "cost_high_cents": 3294,
     }
     assert {key: value for key, value in bill["budget"].items() if key != "ends_at"} == {
+        "period": "month",
+        "used_cents": 3294,
+        "used_low_cents": 3294,
+        "used_high_cents": 3294,
         "limit_cents": 10_000,
         "left_cents": 6706,
         "used_share": 0.3294,
         "burn_cents_per_hour": 549,
         "token_cents_last_hour": "0",
+        "rate_cents_per_hour": 549,
+        "cap_cents_per_hour": 4000,
+        "is_capped": False,
         "lasts_seconds": 6706 * 3600 // 549,
     }
     assert bill["total"]["cost_cents"] == int(still.ask("GET", "/_sandbox/meter")["totalCents"])

@@ -94,6 +94,7 @@ def test_status_of_what_runs(still: Service, reasoning: Run) -> None:
         "rides_on": None,
         "adapter_id": None,
         "idle_minutes": 0,
+        "is_known": True,
         "ours": True,
         "traffic_percent": None,
         "mode": "live",
