@@ -249,8 +249,7 @@ def test_a_run_that_made_a_head_is_promoted_by_its_number(home: Path, reasoning:
 def test_doctor_says_when_the_agent_was_renamed(agent: Path, reasoning: Run, log: list[Sample]) -> None:
     assert reasoning(*TRAIN).exit_code == 0
     with open_store(agent / "reasoning.db") as store:
-        now = datetime(2026, 11, 30, tzinfo=UTC)
-        Samples(store).insert_many([replace(log[0], id="eva", agent_name="Eva", created_at=now)])
+        Samples(store).insert_many([replace(log[0], id="eva", agent_name="Eva", created_at=datetime.now(UTC))])
     said = " ".join(reasoning("doctor", "--offline").stdout.split())
     assert "decides for Ada, and the newest decision is Eva's" in said
 
