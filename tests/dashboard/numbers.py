@@ -19,8 +19,7 @@ from zoneinfo import ZoneInfo
 from reasoning_cli.dashboard.reader import QUESTIONS
 from reasoning_cli.terminal.units import duration, money, percent, whole_cents
 from reasoning_cli.values import spell_model_type
-from tests.dashboard.conftest import Program
-from tests.waiting import PATIENCE_SECONDS
+from tests.dashboard.conftest import PATIENCE_MS, Program
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -29,7 +28,7 @@ Said = Mapping[str, Any]
 Place = tuple[str, ...]
 ZONE = "Asia/Kathmandu"
 # Seconds that may pass between a look of the reader and its being read on the page, on a busy machine too.
-_LATE_SECONDS = 20
+_LATE_SECONDS = 40
 _SHOWN = """() => {
   const text = each => [...each.childNodes].filter(node => node.tagName !== 'BUTTON').map(node => node.textContent)
     .join('').trim();
@@ -44,7 +43,7 @@ _UNMARKED = """() => {
   const walker = document.createTreeWalker(page, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const node = walker.currentNode;
-    const where = '[data-fact]:not([data-fact=""]), td[data-key], [data-part=age], style, script';
+    const where = '[data-fact]:not([data-fact=""]), td[data-key], [data-part=age], [data-part=as-of], style, script';
     if (/\\d/.test(node.data) && !node.parentElement.closest(where)) found.push(node.data);
   }
   return found;
@@ -73,7 +72,7 @@ def ask(program: Program) -> dict[str, Any]:
 def compare(program: Program, page: Page) -> tuple[Said, list[tuple[str, str]]]:
     """What the commands say and what the page shows at the same moment, as soon as that is the same; where that never
     comes, as both were at last."""
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    give_up_at = time.monotonic() + PATIENCE_MS / 1000
     while True:
         said, seen = ask(program), shown(page)
         if not mismatches(said, seen) or time.monotonic() > give_up_at:

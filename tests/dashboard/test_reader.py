@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -95,3 +95,35 @@ def test_while_nothing_happens_it_looks_less_often_and_says_so() -> None:
         return found
 
     assert run_apart(paces()) == [0.001, 0.001 * CALM_TICKS] * 5
+
+
+def test_nothing_is_older_than_the_page_says() -> None:
+    """All is of the oldest answer that is fresh, each that is older has a line with its age; what could not be looked
+    at, and what counts from looks, is of the last one, however new the answer."""
+    pytest.importorskip("nicegui")
+    from reasoning_cli.dashboard.pages.now import ages
+    from reasoning_cli.dashboard.parts import Zone
+    from reasoning_cli.dashboard.program import Answer
+    from reasoning_cli.dashboard.reader import Seen
+
+    now, zone = datetime.now(UTC), Zone("Asia/Kathmandu")
+
+    def seen(seconds: float, document: object = (), problem: str | None = None) -> Seen:
+        answer = Answer(
+            now - timedelta(seconds=seconds), document, problem=problem, hint="set a key" if problem else None
+        )
+        return Seen(answer, answer)
+
+    assert ages({}, 5, zone, sandbox=False) == (None, ["Nothing was read yet."])
+    fresh = {"report": seen(2), "events": seen(4), "status": seen(1, [{"seen_at": None, "is_known": True}])}
+    assert ages(fresh, 5, zone, sandbox=False) == (now - timedelta(seconds=4), [])
+    as_of, lines = ages({**fresh, "report": seen(8)}, 5, zone, sandbox=False)
+    assert as_of == now - timedelta(seconds=4) and lines in (["Costs: 8 s old"], ["Costs: 9 s old"])
+    away = [{"seen_at": "2026-11-29T21:00:00.000Z", "is_known": False}]
+    told = "Models, costs and what the guard does next are as last seen at 2026-11-30 02:45"
+    _, (why, when) = ages({**fresh, "status": seen(0, away, "Together is out of reach")}, 5, zone, sandbox=False)
+    assert why == "Models: Together is out of reach (set a key)"
+    assert when.startswith(f"{told}, ") and when.endswith(" ago")
+    assert ages({**fresh, "status": seen(0, away)}, 5, zone, sandbox=True)[1] == [told]
+    lost = Seen(seen(0, None, "the database is locked").last, seen(30).last)
+    assert "Costs, 30 s old: the database is locked (set a key)" in ages({"report": lost}, 5, zone, sandbox=True)[1]

@@ -17,6 +17,7 @@ from reasoning_cli.dashboard.parts import (
     LiveTable,
     Show,
     Tiles,
+    Zone,
     box,
     button,
     is_under_way,
@@ -121,36 +122,12 @@ class NowPage:
     # --- how old it is ---
 
     def _show_age(self) -> None:
-        reader = self.page.context.reader
-        lines = []
-        if self.seen:
-            newest = self.page.look.zone.moment(max(seen.good.at for seen in self.seen.values()), "%H:%M:%S")
-            every = f"looked at every {reader.every_seconds:.0f} seconds"
-            self.as_of.set_text(f"As of {newest}, {every}{' while nothing happens' if reader.is_calm else ''}.")
-        for name, seen in self.seen.items():
-            if name == "gateway" and _no_gateway(seen):
-                continue  # shown below as what it is
-            if seen.problem is not None:
-                age = f", {duration(timedelta(seconds=seen.age_seconds()))} old" if seen.good is not seen.last else ""
-                hint = f" ({seen.last.hint})" if seen.last.hint else ""
-                lines.append(f"{_NAMES[name]}{age}: {seen.problem}{hint}")
-            elif seen.age_seconds() > reader.fresh_seconds:
-                lines.append(f"{_NAMES[name]}: {duration(timedelta(seconds=seen.age_seconds()))} old")
-        if not self.seen:
-            lines.append("Nothing was read yet.")
-        if (as_seen := self._as_last_seen()) is not None:
-            lines.append(as_seen)
+        reader, look = self.page.context.reader, self.page.look
+        as_of, lines = ages(self.seen, reader.fresh_seconds, look.zone, sandbox=self.page.context.facts.sandbox)
+        if as_of is not None:
+            at, every = look.zone.moment(as_of, "%H:%M:%S"), f"looked at every {reader.every_seconds:.0f} seconds"
+            self.as_of.set_text(f"As of {at}, {every}{' while nothing happens' if reader.is_calm else ''}.")
         self._rebuild("old", self.old, tuple(lines), self._show_old)
-
-    def _as_last_seen(self) -> str | None:
-        """Of models that could not be looked at, and of money that is counted from looks at them, how old that is."""
-        seen = [row["seen_at"] for row in _rows(self.seen.get("status")) if not row["is_known"]]
-        if not seen:
-            return None
-        at = max(map(datetime.fromisoformat, seen))
-        text = f"Models, costs and what the guard does next are as last seen at {self.page.look.zone.moment(at)}"
-        # The sandbox's clock is not ours.
-        return text if self.page.context.facts.sandbox else f"{text}, {duration(datetime.now(UTC) - at)} ago"
 
     def _show_old(self, lines: Sequence[str]) -> None:
         if lines:
@@ -395,6 +372,33 @@ _NAMES = {
     "loops": "Training loops",
     "promotions": "Promotions",
 }
+
+
+def ages(
+    seen: Mapping[str, Seen], fresh_seconds: float, zone: Zone, *, sandbox: bool
+) -> tuple[datetime | None, list[str]]:
+    """Of when all is that is shown, but for what is older than `fresh_seconds` or has a problem: a line for each of
+    those."""
+    lines, fresh = [], []
+    for name, each in seen.items():
+        if name == "gateway" and _no_gateway(each):
+            continue  # shown as what it is
+        old = f"{duration(timedelta(seconds=each.age_seconds()))} old"
+        if each.problem is not None:
+            hint = f" ({each.last.hint})" if each.last.hint else ""
+            lines.append(f"{_NAMES[name]}{f', {old}' if each.good is not each.last else ''}: {each.problem}{hint}")
+        elif each.age_seconds() > fresh_seconds:
+            lines.append(f"{_NAMES[name]}: {old}")
+        else:
+            fresh.append(each.good.at)
+    if not seen:
+        lines.append("Nothing was read yet.")
+    if unknown := [row["seen_at"] for row in _rows(seen.get("status")) if not row["is_known"]]:
+        at = max(map(datetime.fromisoformat, unknown))
+        text = f"Models, costs and what the guard does next are as last seen at {zone.moment(at)}"
+        # The sandbox's clock is not ours.
+        lines.append(text if sandbox else f"{text}, {zone.ago(at, datetime.now(UTC))}")
+    return min(fresh, default=None), lines
 
 
 def _document(seen: Seen | None) -> Any:

@@ -343,6 +343,8 @@ def test_the_key_of_another_project_closes_nothing(
     shown = reasoning("models", "status")
     assert (shown.exit_code, "not known, was READY" in shown.stdout) == (4, True)
     assert "may be running there" in shown.stderr
+    known = {row["name"]: row["is_known"] for row in json.loads(reasoning("models", "status", "--json").stdout)}
+    assert known == {"should_respond": True, "planning": False, "coding": True}
     monkeypatch.delenv("TOGETHER_PROJECT_ID")
     assert "READY" in reasoning("models", "status").stdout
 
