@@ -120,6 +120,14 @@ def store_engine(request: pytest.FixtureRequest, home: Path, monkeypatch: pytest
         yield engine
 
 
+@pytest.fixture
+def no_address(store_engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable says where the store is, for what looks at where settings come from; programs that are started have
+    a file then."""
+    for name in ("REASONING_STORE_URL", "REASONING_STORE_SCHEMA"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @dataclass(frozen=True)
 class Result:
     """What a command did: exit code and both streams, whole."""

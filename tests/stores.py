@@ -37,6 +37,12 @@ BEGIN
 END $$
 """
 
+_SHAPE = """
+SELECT (SELECT count(*) FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid WHERE c.relnamespace = n.oid),
+  (SELECT count(*) FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid WHERE c.relnamespace = n.oid)
+FROM pg_namespace AS n WHERE nspname = '{schema}'
+"""
+
 
 class Schemas:
     """The schemas of one server: which path has which, and which are free."""
@@ -46,6 +52,7 @@ class Schemas:
         self._admin = psycopg.connect(url, autocommit=True)
         self._free: list[str] = []
         self._taken: dict[Path, tuple[str, tuple[object, ...]]] = {}
+        self._shape: object = None
         self._count = 0
 
     def close(self) -> None:
@@ -62,6 +69,8 @@ class Schemas:
                 self._count += 1
                 schema = f"test_{self._count}"
                 open_postgres(DatabaseAddress(self.url, schema, path), path, realm).close()
+                if steps == _FIRST_STEPS:
+                    self._shape = self._shape_of(schema)
             self._taken[path] = schema, steps
         return DatabaseAddress(self.url, self._taken[path][0], path)
 
@@ -73,16 +82,15 @@ class Schemas:
         stats._SETTLED.clear()  # the next store of this name has samples with the same numbers
         for path in [path for path in self._taken if path.is_relative_to(folder)]:
             schema, steps = self._taken.pop(path)
-            tables = self._admin.execute(
-                f"SELECT to_regclass('{schema}.samples_words') IS NULL AND (SELECT max(number) FROM"
-                f" {schema}.reasoning_steps) = {migrations.VERSION}"
-            ).fetchone()
-            assert tables is not None
-            if steps == _FIRST_STEPS and tables[0]:
+            if steps == _FIRST_STEPS and self._shape_of(schema) == self._shape:
                 self._admin.execute(_WIPE.format(schema=schema))
                 self._free.append(schema)
             else:
-                self._admin.execute(f"DROP SCHEMA {schema} CASCADE")
+                self._admin.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+
+    def _shape_of(self, schema: str) -> object:
+        """How many columns and triggers it has."""
+        return self._admin.execute(_SHAPE.format(schema=schema)).fetchone()
 
 
 _FIRST_STEPS = migrations.STEPS

@@ -194,8 +194,8 @@ class Store:
         `exclusive` adds rows that nobody else writes: an engine that can lets others write at the same time."""
         self.require_writable()
         with self._writing, translated(self.path):
-            self.connection.execute("BEGIN IMMEDIATE")
-            try:
+            try:  # Ctrl-C may come when it has begun
+                self.connection.execute("BEGIN IMMEDIATE")
                 yield self.connection
                 self.connection.execute("COMMIT")
             except BaseException:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from reasoning_cli.store.database import Store
+from reasoning_cli.store.timestamps import from_ms, to_ms
 
 Kind = Literal["gateway", "guard"]
 
@@ -74,6 +75,26 @@ class Instances:
         with self._store.transaction(exclusive=False) as connection:
             gone = f"DELETE FROM instances WHERE id = :id OR seen_at < {_NOW} - {_FORGET_MS}"
             connection.execute(gone, {"id": instance_id})
+
+    def record_last(self, instance: Instance, ago: timedelta, facts: Mapping[str, Any]) -> None:
+        """Remember what one that ends did `ago`, as the last of its kind."""
+        at = to_ms(self._store.clock() - ago)
+        every_ms = int(instance.every.total_seconds() * 1000)
+        value = {**vars(instance), "every": every_ms, "at": at, "facts": dict(facts)}
+        self._store.write(
+            "INSERT INTO about(name, value) VALUES (?, ?) ON CONFLICT(name) DO UPDATE SET value = excluded.value",
+            (f"last_{instance.kind}", json.dumps(value)),
+        )
+
+    def last(self, kind: Kind) -> InstanceSeen | None:
+        """The last of a kind that ended as it should; its age is that of what it did last."""
+        row = self._store.row("SELECT value FROM about WHERE name = ?", (f"last_{kind}",))
+        if row is None:
+            return None
+        value = json.loads(row[0])
+        ago = max(timedelta(), self._store.clock() - from_ms(value.pop("at")))
+        facts, every = value.pop("facts"), timedelta(milliseconds=value.pop("every"))
+        return InstanceSeen(Instance(**value, every=every), ago, ago, facts)
 
     def all(self) -> list[InstanceSeen]:
         """Everybody on the list, by kind and host."""

@@ -39,7 +39,8 @@ def open_store(
     if isinstance(place, DatabaseAddress):
         from reasoning_cli.store.postgres import open_postgres
 
-        make_private_dir(place.beside.parent)
+        if create:
+            make_private_dir(place.beside.parent)
         return open_postgres(place, place.beside, realm, create=create, or_read=or_read)
     return _open_file(place, realm, create=create, or_read=or_read)
 

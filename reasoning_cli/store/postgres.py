@@ -245,9 +245,16 @@ class PostgresStore(Store):
     def _within(self, begin: str) -> Iterator[_Session]:
         assert self._in_transaction() is None, "a transaction within a transaction"
         with self._translated():
-            session = self._begin(begin)
-            self._mine.session = session
-            try:
+            session, is_new = self._borrow()
+            try:  # Ctrl-C may come when the server has begun, and so holds the lock
+                try:
+                    session.raw.execute(cast(Any, begin))
+                except Exception:
+                    if is_new or not session.had_gone:
+                        raise
+                    session = self._connect()
+                    session.raw.execute(cast(Any, begin))
+                self._mine.session = session
                 yield session
                 session.raw.execute("COMMIT")
             except BaseException:
@@ -257,20 +264,6 @@ class PostgresStore(Store):
             finally:
                 self._mine.session = None
                 self._give_back(session)
-
-    def _begin(self, begin: str) -> _Session:
-        session, is_new = self._borrow()
-        try:
-            session.raw.execute(cast(Any, begin))
-        except Exception:
-            if is_new or not session.had_gone:
-                with suppress(Exception):
-                    session.raw.execute("ROLLBACK")
-                self._give_back(session)
-                raise
-            session = self._connect()
-            session.raw.execute(cast(Any, begin))
-        return session
 
     def clock(self) -> datetime:
         return from_ms(self.number("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"))

@@ -20,7 +20,7 @@ from reasoning_cli.store.database import Store, Value
 Progress = Callable[[str, int, int], None]  # what is done, how many rows of how many
 
 _MARK = "copy"  # in `about` of the target, until it is whole
-_OWN = ("realm", "last_seq", _MARK)  # what each store has for itself
+_OWN = ("realm", "last_seq", "last_guard", _MARK)  # what each store has for itself
 _NOT_COPIED = ("instances", "samples_words", "samples_unread", "_sqlite_migrations", "sqlite_")
 _AT_ONCE = 500
 _ROUNDS = 4

@@ -12,12 +12,14 @@ from pathlib import Path
 
 from reasoning_cli.values import MODEL_TYPES
 
+_KEPT = ("PATH", "HOME", "PYTHONPATH", "LANG", "REASONING_STORE_URL", "REASONING_STORE_SCHEMA")
+
 
 class Program:
     """One gateway with all it keeps under `home`, with the slots at `model` and everything else at `original`."""
 
     def __init__(self, home: Path, original: str, model: str | None, environ: Mapping[str, str] | None = None) -> None:
-        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "PYTHONPATH", "LANG")}
+        kept = {name: value for name, value in os.environ.items() if name in _KEPT}
         self._environ = {**kept, "REASONING_HOME": str(home), **(environ or {})}
         self._home, self.database = home, home / "reasoning.db"
         lines = ["[gateway]", f'openai_upstream = "{original}/v1"', f'anthropic_upstream = "{original}/v1"']

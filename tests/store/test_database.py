@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import stat
 import subprocess
 import sys
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reasoning_cli.errors import DataError
 from reasoning_cli.store import migrations
+from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.open import open_store
 from tests import once
 
@@ -185,6 +190,27 @@ def test_what_fails_inside_a_transaction_is_undone(path: Path) -> None:
             connection.execute("INSERT INTO events(at, actor, action, subject, detail) VALUES (1,'a','b','c','{}')")
             raise RuntimeError
         assert store.number("SELECT count(*) FROM events") == 0
+
+
+def test_ctrl_c_while_a_transaction_begins_leaves_none_open(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes while the lock is waited for, and is seen when that was given."""
+    comes = []
+
+    class Interrupted(sqlite3.Connection):
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            cursor = super().execute(sql, *values)
+            if comes and sql.startswith("BEGIN"):
+                signal.raise_signal(comes.pop())
+            return cursor
+
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Interrupted))
+    with open_store(path) as store:
+        comes.append(signal.SIGINT)
+        try:
+            store.write("DELETE FROM events")
+        except KeyboardInterrupt:  # as commands do, which then put on record how far they came
+            Events(store).add(Event(datetime.now(UTC), "ann", "start", "planning"))
+        assert len(Events(store).list()) == 1
 
 
 def test_a_folder_or_a_path_below_a_file_is_refused(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -20,7 +22,7 @@ from reasoning_cli.gateway.log.recorder import Recorder
 from reasoning_cli.operations.data.search import bring_up_to_date, search_samples
 from reasoning_cli.operations.promote.controller import in_hand
 from reasoning_cli.operations.train.auto.controller import loop_in_hand
-from reasoning_cli.store import dialect, migrations
+from reasoning_cli.store import dialect, migrations, postgres
 from reasoning_cli.store.database import MissingStoreError, Store, UnreachableError
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.export_reader import texts
@@ -431,6 +433,44 @@ def test_one_that_is_cut_off_in_a_transaction_writes_nothing(
             ended(store, admin)
             connection.execute(EVENT)
         assert store.number("SELECT count(*) FROM events") == 0
+
+
+def test_ctrl_c_while_a_transaction_begins_leaves_nothing_locked(
+    address: DatabaseAddress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes when the server has given the lock, and before we know of it."""
+    execute = psycopg.Connection.execute
+
+    def interrupted(connection: Any, query: Any, *values: Any, **options: Any) -> Any:
+        result = execute(connection, query, *values, **options)
+        if str(query).startswith("BEGIN"):
+            signal.raise_signal(signal.SIGINT)
+        return result
+
+    monkeypatch.setattr(postgres, "_LOCK_SECONDS", 1)
+    with open_store(address) as store:
+        monkeypatch.setattr(psycopg.Connection, "execute", interrupted)
+        try:
+            store.write(EVENT)
+        except KeyboardInterrupt:  # as commands do, which then put on record how far they came
+            monkeypatch.setattr(psycopg.Connection, "execute", execute)
+            store.write(EVENT)
+        assert store.number("SELECT count(*) FROM events") == 1
+
+
+def test_doctor_names_a_table_that_is_not_there(
+    address: DatabaseAddress,
+    admin: psycopg.Connection[tuple[object, ...]],
+    reasoning: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    open_store(address).close()
+    admin.execute(f"DROP TABLE {address.schema}.imports")
+    on_address(address, monkeypatch)
+    done = reasoning("doctor", "--offline", "--json")
+    (check,) = [check for check in json.loads(done.stdout) if check["name"] == "database"]
+    assert (done.exit_code, check["status"]) == (1, "fail")
+    assert "the table `imports` is missing" in check["detail"]
 
 
 def test_a_recorder_keeps_what_a_server_that_is_away_cannot_take(

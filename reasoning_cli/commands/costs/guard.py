@@ -159,7 +159,7 @@ def _run_among_others(session: Session, interval: timedelta, *, once: bool, fmt:
                 session.store.require_writable()
                 with session.store.alone(GUARD) as hold:
                     if hold is not None:
-                        with lock.held_by(hold) as held:
+                        with lock.held_by(hold, session.store) as held:
                             _act(session, held, interval, once=once, fmt=fmt)
                         return
                 missed += 1

@@ -13,15 +13,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Final, Protocol
 
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.gateway.presence import Presence, everybody
 from reasoning_cli.store.database import Store
-from reasoning_cli.store.instances import InstanceSeen
+from reasoning_cli.store.instances import Instances, InstanceSeen
 from reasoning_cli.store.locks import Hold, locked_file
 
-GUARD = "guard"  # what the lock in the database is called
+GUARD: Final = "guard"  # what the lock in the database is called
 _MOST_MISSED = 3
 _SIGN_BYTES = 1000  # of a sign of life in a file; what is left of them are spaces
 _MOST_CHARS = 120  # of a problem; each of them may take six bytes
@@ -127,8 +127,9 @@ class SharedLock:
             raise TakenOverError
 
     @contextlib.contextmanager
-    def held_by(self, hold: Hold) -> Iterator[GuardLock]:
-        """Act for as long as the block runs."""
+    def held_by(self, hold: Hold, store: Store) -> Iterator[GuardLock]:
+        """Act for as long as the block runs. When it last looked is found in `store` afterwards, too: a guard that
+        looks once is on the list for that long alone."""
         self._hold = hold
         self._notify()
         try:
@@ -136,6 +137,10 @@ class SharedLock:
         finally:
             self._hold = None
             self._notify()
+            if self._looked is not None and self.presence is not None:
+                ago = timedelta(seconds=time.monotonic() - self._looked)
+                with contextlib.suppress(ReasoningError):  # it may be why we end
+                    Instances(store).record_last(self.presence.who, ago, self.facts() | {"looked_ago": 0.0})
 
     def _notify(self) -> None:
         if self.presence is not None:
@@ -158,17 +163,28 @@ def _guards(store: Store) -> list[InstanceSeen]:
 
 
 def _acting_guard(store: Store) -> GuardSeen | None:
-    """The guard that acts, else the last one that did."""
-    found = sorted(_guards(store), key=lambda seen: (seen.is_gone, not seen.facts["acts"], seen.ago))
-    if not found:
+    """The guard that acts, else the last one that looked."""
+
+    def acts(seen: InstanceSeen) -> bool:
+        return not seen.is_gone and bool(seen.facts["acts"])
+
+    def looked_ago(seen: InstanceSeen) -> timedelta:
+        return seen.ago + timedelta(seconds=seen.facts["looked_ago"] or 0.0)
+
+    found, last = _guards(store), Instances(store).last(GUARD)
+    known = [seen for seen in found if acts(seen) or seen.facts["looked_ago"] is not None]
+    known += [] if last is None else [last]
+    if not known:
         return None
-    best = found[0]
-    looked_ago = best.facts["looked_ago"] or 0.0
-    at = datetime.now(UTC) - best.ago - timedelta(seconds=looked_ago)
-    others = tuple(seen.instance.host for seen in found[1:] if not seen.is_gone)
-    running = not best.is_gone and bool(best.facts["acts"])
+    best = min(known, key=lambda seen: (not acts(seen), looked_ago(seen)))
+    others = tuple(seen.instance.host for seen in found if seen is not best and not seen.is_gone)
     return GuardSeen(
-        *(best.instance.pid, at, float(best.facts["interval"]), running, best.instance.host, others),
+        best.instance.pid,
+        datetime.now(UTC) - looked_ago(best),
+        float(best.facts["interval"]),
+        acts(best),
+        best.instance.host,
+        others,
         problem=best.facts.get("problem"),
     )
 

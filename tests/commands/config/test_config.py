@@ -147,7 +147,9 @@ def test_a_broken_file_is_told_after_what_is_known(reasoning: Run, file: Path) -
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120])
-def test_names_are_whole_at_every_width(columns: int, reasoning: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_are_whole_at_every_width(
+    columns: int, reasoning: Run, monkeypatch: pytest.MonkeyPatch, no_address: None
+) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     lines = reasoning("config").stdout.splitlines()
     assert all(len(line) <= columns for line in lines)
@@ -379,7 +381,9 @@ def test_a_change_made_meanwhile_is_not_lost(reasoning: Run, file: Path, editor:
     assert file.with_name("config.rejected.toml").read_text() == "[gateway]\nport = 9001\n"
 
 
-def test_a_new_file_starts_as_a_list_of_all_settings(reasoning: Run, file: Path, editor: Path) -> None:
+def test_a_new_file_starts_as_a_list_of_all_settings(
+    reasoning: Run, file: Path, editor: Path, no_address: None
+) -> None:
     edit_with(editor, r'cp "$file" offered; sed -i "s/^#\([a-z_]* = \)/\1/; /^[a-z_]* = \"\"$/d" "$file"')
     done = reasoning("config", "edit")
     assert (done.exit_code, done.stderr) == (0, f"{file} is changed.\n")

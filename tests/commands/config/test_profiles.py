@@ -54,7 +54,7 @@ def test_a_profile_that_may_be_mistyped_is_told_until_it_is_used(reasoning: Run)
 
 
 def test_a_key_of_the_shell_is_not_the_key_of_a_profile(
-    reasoning: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+    reasoning: Run, home: Path, monkeypatch: pytest.MonkeyPatch, no_address: None
 ) -> None:
     with SandboxServer() as server:
         monkeypatch.setenv("TOGETHER_BASE_URL", server.url)

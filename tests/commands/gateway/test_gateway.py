@@ -304,13 +304,18 @@ def test_names_it_may_be_called_by(still: Service, original: Provider, home: Pat
 
 
 def test_the_guard_runs_inside_and_only_one_acts(still: Service, original: Provider, process: Run) -> None:
+    def acting() -> str | None:
+        seen = find_guard(still.store.path, still.store)
+        return seen.name if seen is not None and seen.running else None
+
     with serving("--guard") as gateway:
-        until(lambda: (seen := find_guard(still.store.path)) is not None and seen.running, "the guard's sign of life")
+        until(acting, "the guard's sign of life")
         other = process("costs", "guard", "--once")
         assert (other.exit_code, other.stderr.splitlines()[0]) == (
             1,
-            f"error: a guard is at work already (process {gateway.process.pid}); two would get in each other's way",
+            f"error: a guard is at work already ({acting()}); two would get in each other's way",
         )
+        assert str(acting()).startswith(f"process {gateway.process.pid}")
         assert gateway.end()[0] == 0
     assert process("costs", "guard", "--once").exit_code == 0
 
@@ -410,7 +415,9 @@ def test_what_it_did_is_told_while_it_runs_and_afterwards(
         gateway.ask("should_respond")
         monkeypatch.setenv("REASONING_GATEWAY_PORT", str(gateway.port))
         until(lambda: Samples(still.store).count() == 4, "the decisions to be kept")
-        until(lambda: "'answered': 3" in str(gateway.stats()["model_types"]), "the model's answers to be told")
+        until(
+            lambda: "'answered': 3" in reasoning("gateway", "stats", "--json").stdout.replace('"', "'"), "its answers"
+        )
         live = json.loads(reasoning("gateway", "stats", "--json").stdout)["model_types"]
         shown = reasoning("gateway", "stats").stdout
         status = reasoning("gateway", "status").stdout
@@ -464,6 +471,7 @@ def test_a_person_who_starts_it_is_told_what_to_type_next(home: Path) -> None:
     assert "lead an agent here: `reasoning --profile shop gateway env`; see what comes:" in " ".join(said.split())
 
 
+@pytest.mark.sqlite("with an address from the environment it is refused: a password would be printed")
 def test_a_unit_that_starts_it_as_wanted(reasoning: Run, home: Path) -> None:
     shown = reasoning("gateway", "serve", "--print-systemd", "--guard", "--port", "9001", "--workers", "2")
     command = f"{sys.executable} -m reasoning_cli gateway serve --port 9001 --workers 2 --guard"

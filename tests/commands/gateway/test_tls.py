@@ -92,7 +92,7 @@ def test_its_own_commands_find_it(
         monkeypatch.setenv("REASONING_GATEWAY_TLS_CERT", str(pem / "certificate.pem"))
         monkeypatch.setenv("REASONING_GATEWAY_TLS_KEY", str(pem / "key.pem"))
         assert "1 call: 1 decision" in reasoning("gateway", "status").stdout
-        assert json.loads(reasoning("gateway", "stats", "--json").stdout)["requests"] == 1
+        until(lambda: json.loads(reasoning("gateway", "stats", "--json").stdout)["requests"] == 1, "its answer")
         assert f"a gateway runs on port {gateway.port}: 1 decisions" in reasoning("doctor").stdout
         assert "GATEWAY  on port" in reasoning("status").stdout
         env = reasoning("gateway", "env")
@@ -169,6 +169,7 @@ def test_beyond_this_machine_without_tls_it_says_what_travels_in_clear(
         assert gateway.end() == (0, "")
 
 
+@pytest.mark.sqlite("with an address from the environment it is refused: a password would be printed")
 def test_a_unit_names_the_files_wherever_it_starts(reasoning: Run, pem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(pem)
     shown = reasoning(

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from reasoning_cli.operations.guard.lock import hold_guard
 from reasoning_cli.sandbox.server import SandboxServer
 from tests.conftest import Run
 from tests.engines.together.service import KEY, PROJECT, Service, service
+from tests.guards import guard_at_work
 from tests.waiting import until
 
 CODING = "moonmakesmagic/DeepSeek-Llama-67B-coding"
@@ -248,7 +248,7 @@ def test_a_plan_says_when_the_schedule_would_stop_it(still: Service, reasoning: 
     reasoning("costs", "schedule", "planning", hours)
     shown = reasoning("models", "deploy", "planning", "--dry-run").stdout
     assert f"  hours      {said.format(day=day)}, but none is at work: `reasoning costs guard`\n" in shown
-    with hold_guard(still.store.path) as lock:
+    with guard_at_work(still.store) as lock:
         lock.sign(60)
         shown = reasoning("models", "deploy", "planning", "--dry-run").stdout
     assert f"  hours      {said.format(day=day)}\n" in shown
