@@ -22,6 +22,7 @@ import pytest
 
 from reasoning_cli.errors import ExitCode
 from reasoning_cli.store import database
+from reasoning_cli.store.open import open_store
 from tests.conftest import Result, Run
 
 ROWS = Path(__file__).parents[1] / "data" / "elizaos-logs.jsonl"
@@ -75,7 +76,11 @@ def filled(shell: Shell, reasoning: Run, home: Path) -> Iterator[Shell]:
 
 
 def samples(home: Path) -> int:
-    """How many samples the log holds, read past our own code; the file must be sound."""
+    """How many samples the log holds, read past our own code where it is in a file; it must be sound."""
+    if not (home / "reasoning.db").exists():
+        with open_store(home / "reasoning.db") as store:
+            assert store.check().problems == ()
+            return store.number("SELECT count(*) FROM samples")
     with contextlib.closing(sqlite3.connect(home / "reasoning.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         return int(connection.execute("SELECT count(*) FROM samples").fetchone()[0])
@@ -260,6 +265,7 @@ def test_a_full_disk_leaves_the_old_export(shell: Shell, reasoning: Run, tmp_pat
     assert [(one.name, one.read_text()) for one in target.parent.iterdir()] == [("train.jsonl", "old")]
 
 
+@pytest.mark.sqlite("a file that cannot grow any more")
 def test_a_full_disk_keeps_what_was_imported_before(filled: Shell, home: Path, tmp_path: Path) -> None:
     done = filled("data", "import", many_rows(tmp_path / "rows.jsonl", 400), before=small_files)
     assert str(home / "reasoning.db") in refused(done, ExitCode.FAILED)
@@ -274,6 +280,7 @@ def test_a_stdout_that_takes_nothing(filled: Shell) -> None:
 # --- the database ---
 
 
+@pytest.mark.sqlite("a lock on the file itself")
 def test_a_locked_database(
     filled: Shell, reasoning: Run, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -317,6 +324,7 @@ def change_hands(path: Path) -> None:
         connection.execute("PRAGMA application_id = 1")
 
 
+@pytest.mark.sqlite("what is wrong with the file")
 @pytest.mark.parametrize(
     ("spoil", "error"),
     [

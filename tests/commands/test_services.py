@@ -19,6 +19,8 @@ COMMANDS = [
     ("costs", "guard", "--print-cron"),
 ]
 
+refused = pytest.mark.sqlite("with an address from the environment it is refused: a password would be printed")
+
 
 def unit_words(line: str) -> list[str]:
     """The words of a line as systemd.service(5) and systemd.unit(5) read them."""
@@ -86,6 +88,7 @@ def test_what_was_typed_is_kept(command: tuple[str, ...], reasoning: Run, home: 
     assert words[: 3 + len(kept)] == [sys.executable, "-m", "reasoning_cli", *kept]
 
 
+@refused
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 @pytest.mark.parametrize("place", ["environment", ".env"])
 def test_the_database_of_a_variable_is_kept(
@@ -110,6 +113,7 @@ def test_signs_with_a_meaning_of_their_own_are_escaped(
     assert words[3:5] == ["--db", str(home / "100%.db")]
 
 
+@refused
 def test_folders_of_the_desktop_are_kept(reasoning: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REASONING_HOME")
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
@@ -118,6 +122,7 @@ def test_folders_of_the_desktop_are_kept(reasoning: Run, tmp_path: Path, monkeyp
     assert variables == {name: str(tmp_path / name) for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME")}
 
 
+@refused
 def test_how_often_to_look_is_kept_and_lingering_is_said(reasoning: Run) -> None:
     printed = reasoning("costs", "guard", "--print-systemd", "--interval", "30s").stdout
     assert words_of(printed)[1][-2:] == ["--interval", "30s"]

@@ -144,6 +144,7 @@ def test_json_nested_without_end_is_a_bad_line_everywhere(
                 assert "unexpected" not in done.stderr, (command, line[:60], done.stderr)
 
 
+@pytest.mark.sqlite("`data restore` puts a file in the place of a file")
 def test_what_stands_in_a_copied_database_does_not_come_in(reasoning: Run, home: Path, tmp_path: Path) -> None:
     """The trigger that deleted all other samples with the next import."""
     rows = Path(__file__).parents[1] / "data" / "elizaos-logs.jsonl"

@@ -6,13 +6,13 @@ import http.client
 import itertools
 import json
 import random
-import sqlite3
 import threading
 import time
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from reasoning_cli.store.database import MissingStoreError
+from reasoning_cli.store.open import open_store
 from tests.gateway import canned
 from tests.gateway.program import Program
 from tests.gateway.prompts import PATHS, PROMPTS, request
@@ -99,9 +99,9 @@ class Killing:
 
     def _kept(self) -> int:
         try:
-            with closing(sqlite3.connect(f"{self._program.database.as_uri()}?mode=ro", 60, uri=True)) as database:
-                return int(database.execute("SELECT count(*) FROM samples").fetchone()[0])
-        except sqlite3.OperationalError:
+            with open_store(self._program.database, create=False) as store:
+                return store.number("SELECT count(*) FROM samples")
+        except MissingStoreError:
             return 0  # nothing was written yet
 
     def _again(self) -> Verdict:
@@ -121,10 +121,10 @@ class Killing:
         """Every answer of before the end is in the log, whole, once."""
         self._answered |= load.answered
         verdict.answered = len(load.answered)
-        with closing(sqlite3.connect(self._program.database)) as database:
-            rows = database.execute("SELECT prompt, output, decision, source FROM samples").fetchall()
-            if (check := database.execute("PRAGMA quick_check").fetchone()[0]) != "ok":
-                verdict.faults.append(f"the database is corrupt: {check}")
+        with open_store(self._program.database) as store:
+            rows = list(store.rows("SELECT prompt, output, decision, source FROM samples"))
+            if problems := store.check().problems:
+                verdict.faults.append(f"the database is corrupt: {problems[0]}")
         kept: set[str] = set()
         for prompt, output, decision, source in rows:
             mark = prompt.partition("Sam: [")[2].partition("]")[0]

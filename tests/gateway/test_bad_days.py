@@ -43,6 +43,7 @@ def answered(gateway: Served, count: int = 1) -> None:
         assert (answer.status_code, answer.headers["x-reasoning-source"]) == (200, "slot")
 
 
+@pytest.mark.sqlite("a lock on the file itself")
 def test_a_locked_database_delays_nobody_and_loses_nothing(gateway: Served) -> None:
     with closing(sqlite3.connect(gateway.database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -54,6 +55,7 @@ def test_a_locked_database_delays_nobody_and_loses_nothing(gateway: Served) -> N
     assert gateway.gateway.recorder.figures.dropped == 0
 
 
+@pytest.mark.sqlite("a file that cannot grow any more")
 def test_a_full_disk_costs_samples_not_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

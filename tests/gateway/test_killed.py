@@ -11,8 +11,9 @@ from tests.gateway.killing import Killing
 
 
 @pytest.fixture
-def killing(tmp_path: Path) -> Iterator[Killing]:
-    running = Killing(tmp_path)
+def killing(home: Path) -> Iterator[Killing]:
+    home.mkdir()
+    running = Killing(home)
     yield running
     running.close()
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -155,6 +155,7 @@ def test_the_sandbox_does_not_end_while_a_gateway_is_on_it(home: Path, monkeypat
     with SandboxServer(speed=0) as server:
         server.service.last_request_at -= 1700
         gateway = make_reader(Options("127.0.0.1", 8001, server.url, "sandbox-key"))
-        view = gateway()
+        with closing(gateway):
+            view = gateway()
         assert time.monotonic() - server.service.last_request_at < 60
         assert view.openai_upstream == f"{server.url}/_original/v1"
