@@ -50,12 +50,28 @@ def draw(
     limit: Limit | None = None,
     says: str = "",
     across: str = "",
+    below: str = "",
+    levels: Sequence[str] = (),
+    empty: str = "Nothing to draw yet.",
 ) -> None:
-    """A chart and, folded below it, the table of what it is made of. `says` is for who does not see it."""
+    """A chart and, folded below it, the table of what it is made of.
+
+    `says` is for who does not see it, `below` what its axes have no room for. With `levels` a value is the number of
+    one of them. Where there is nothing to be seen, `empty` says why.
+    """
     write("h2", title)
-    label = f"{title}. {says}" if says else title
-    with box("div", role="img", aria_label=label):
-        ui.echart(_options(places, series, unit, limit, across), renderer="svg").classes("chart")
+    if not limit and not any(value or (levels and value is not None) for each in series for value in each.values):
+        write("p", empty, "quiet")
+    else:
+        label = f"{title}. {says}" if says else title
+        with box("div", role="img", aria_label=label):
+            options = _options(places, series, unit, limit, across)
+            if levels:
+                options["yAxis"] |= {"type": "category", "data": list(levels)}
+                options["grid"] |= {"left": 12, "containLabel": True}
+            ui.echart(options, renderer="svg").classes("chart")
+        if below:
+            write("p", below, "quiet")
     with box("details"):
         write("summary", f"Table: {title}")
         LiveTable(title, zone, empty="Nothing yet.", row_id=table.keys[0] if table.keys else "name").show(table)
@@ -70,7 +86,8 @@ def _options(
             "symbol": "none",
             "silent": True,
             "lineStyle": {"color": _LIMIT, "width": 3, "type": "solid"},
-            "label": {"formatter": limit.name, "position": "insideEndTop"},
+            # Without an outline, which is white and blots a name on dark.
+            "label": {"formatter": limit.name, "position": "insideEndTop", "textBorderColor": "transparent"},
             "data": [{"yAxis": limit.value}],
         }
     highest = max([limit.value if limit else 0.0, *(value or 0.0 for each in series for value in each.values)])
@@ -114,7 +131,8 @@ def _series(series: Series, number: int) -> dict[str, Any]:
         "connectNulls": False,
         "barMaxWidth": 48,
         "lineStyle": {"type": _DASHES[number % len(_DASHES)], "width": 2},
-        "showSymbol": len(series.values) < 40,
+        # What is measured now and then stands between gaps, where no line is drawn.
+        "showSymbol": sum(value is not None for value in series.values) < 40,
     }
     if series.stack:
         made["stack"] = series.stack

@@ -138,7 +138,7 @@ class Page:
         lines = list(facts)
         if wish.plan is not None:
             answer = await self.context.describe(*wish.plan, "--dry-run")
-            lines += [note for note in answer.notes if note != "Nothing was changed."]
+            lines += [self.look.zone.respelled(note) for note in answer.notes if note != "Nothing was changed."]
             if answer.problem is not None:
                 self.say("\n".join(filter(None, [*lines, answer.problem, answer.hint])), good=False)
                 return
@@ -151,7 +151,7 @@ class Page:
         self.say(f"`{wish.spoken}` is under way …")
         outcome = await self.context.acts.do(wish)
         with self.client:
-            self.say(f"{wish.spoken}\n{outcome.text}", good=outcome.done)
+            self.say(f"{wish.spoken}\n{self.look.zone.respelled(outcome.text)}", good=outcome.done)
             await self._show_anew()
 
     async def wish_setting(self, name: str, text: str | None, lines: Sequence[str]) -> None:

@@ -22,7 +22,7 @@ Button = tuple[str, Handler]
 
 # Of a text that others wrote so much is shown in a cell, and in a text of its own.
 _MOST_IN_CELL, MOST_IN_TEXT = 400, 20_000
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d")
+_MOMENT = re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d\b(?!:)")
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 # Beside the colour of a state stands a sign: not everybody sees colours.
 _SIGNS = {"good": "✓", "bad": "✗", "warning": "▲", "going": "◦", "dim": "–"}
@@ -130,6 +130,10 @@ class Zone:
         """A time as the viewer's clocks show it."""
         found = datetime.fromisoformat(at) if isinstance(at, str) else at
         return found.astimezone(self._zone).strftime(form)
+
+    def respelled(self, text: str) -> str:
+        """What a command told a person on this machine, its times as the viewer's clocks show them."""
+        return _MOMENT.sub(lambda found: self.moment(datetime.strptime(found[0], "%Y-%m-%d %H:%M").astimezone()), text)
 
     def ago(self, at: str | datetime, now: datetime) -> str:
         found = datetime.fromisoformat(at) if isinstance(at, str) else at

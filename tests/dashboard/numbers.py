@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from reasoning_cli.dashboard.reader import QUESTIONS
-from reasoning_cli.terminal.units import duration, money, percent, whole_cents
+from reasoning_cli.terminal.units import counted, duration, money, percent, whole_cents
 from reasoning_cli.values import spell_model_type
 from tests.dashboard.conftest import PATIENCE_MS, Program
 
@@ -139,7 +139,7 @@ def _rate(said: Said, _: Place) -> str:
     assert budget["rate_cents_per_hour"] == whole_cents(budget["burn_cents_per_hour"] + tokens)
     what = "all replicas that may run"
     if tokens:
-        what = f"{money(budget['burn_cents_per_hour'])} for replicas, {money(tokens)} by the token in the last hour"
+        what = f"{money(budget['burn_cents_per_hour'])} for replicas, {money(tokens)} by the token"
     limit = "no cap" if cap is None else f"cap {money(cap)}/h" + (" is reached" if budget["is_capped"] else "")
     return f"{what}; {limit}"
 
@@ -164,9 +164,9 @@ def _tokens(said: Said, names: Place) -> str:
     price = "no price is known, and nothing of it is in any sum"
     if low is not None and high is not None:
         price = f"{money(low)} by the token" if low == high else f"{money(low)} to {money(high)} by the token"
-    uncounted = f", {cost['uncounted']:,} answers whose tokens nobody counted" if cost["uncounted"] else ""
+    uncounted = f", and {counted(cost['uncounted'], 'answer')} without a count" if cost["uncounted"] else ""
     tokens = f"{cost['prompt_tokens']:,} tokens in, {cost['completion_tokens']:,} out{uncounted}"
-    return f"{spell_model_type(cost['model_type'])}: {cost['model']} took {tokens} this month: {price}"
+    return f"{spell_model_type(cost['model_type'])}: this month {cost['model']} took {tokens}: {price}"
 
 
 def _off(said: Said, names: Place) -> str:

@@ -17,6 +17,8 @@ from tests.dashboard.conftest import (
     DESKTOP,
     PATIENCE_MS,
     PHONE,
+    Program,
+    Server,
     end,
     fits,
     logged_in,
@@ -27,6 +29,7 @@ from tests.dashboard.conftest import (
 )
 from tests.dashboard.numbers import NUMBERS, ZONE, compare, mismatches, pattern_of, unmarked
 from tests.dashboard.world import World, still_world
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -41,6 +44,8 @@ NOT_NUMBERS = {"gateway.problem", "gateway.slots.*.waking", "acts"}
 class Looked:
     """The page as it was, and what the commands said then."""
 
+    program: Program
+    server: Server
     page: Page
     said: Mapping[str, Any]
     seen: list[tuple[str, str]]
@@ -62,7 +67,7 @@ def looked(world: World, browser: Browser) -> Iterator[Looked]:
         open_page(page, server, "/")
         page.wait_for_selector("[data-table=status] td")
         page.wait_for_selector("[data-fact='gateway.requests']")
-        yield Looked(page, *compare(world.program, page))
+        yield Looked(world.program, server, page, *compare(world.program, page))
     finally:
         context.close()
         end(server)
@@ -121,3 +126,22 @@ def test_with_all_of_it_the_page_fits_and_keeps_nobody_out(looked: Looked, dark:
         fits(page)
         assert violations(page) == []
         picture(page, f"numbers-{name}{'-dark' if dark else ''}")
+
+
+def test_who_answered_over_time_is_what_the_gateway_wrote_down(looked: Looked) -> None:
+    page = looked.page.context.new_page()
+    open_page(page, looked.server, "/decisions")
+    page.get_by_role("button", name="Draw").click()
+    page.get_by_text("Agreement of shadows with the baseline").wait_for()
+    known = looked.program.json("gateway", "stats", "--since", "24h")["model_types"]
+    counts = [f"{part['count']:,}" for entry in known.values() for part in entry["by_source"].values()]
+    assert page.locator("[data-table=stats] td[data-key=count]").all_inner_texts() == counts != []
+    names = page.locator("[role=img][aria-label='Who answered'] svg text")
+    until(lambda: {"head", "model", "baseline", "fallback"} <= set(names.all_text_contents()), "the chart")
+    page.get_by_text("Table: Who answered").click()
+    rows = page.get_by_role("region", name="Who answered", exact=True).locator("tbody tr")
+    assert rows.count() == 12
+    cells = rows.locator(", ".join(f"td[data-key={source}]" for source in ("head", "slot", "original", "fallback")))
+    drawn = [int(text) for text in cells.all_inner_texts() if text.isdigit()]
+    assert sum(drawn) == sum(map(int, counts))
+    page.close()

@@ -51,7 +51,13 @@ def test_money_is_that_of_the_bill(page: Page, server: Server, program: Program)
     shown = float(page.locator("[data-fact='days.total.cost_cents']").get_attribute("data-value") or "nan")
     high = program.json("costs", "report", "--offline")
     assert low["total"]["cost_cents"] <= shown <= high["total"]["cost_cents"]
-    until(lambda: f"budget {money(BUDGET_CENTS)}" in page.locator("svg").first.inner_html(), "the budget as a line")
+    until(
+        lambda: f"budget {money(BUDGET_CENTS)} a month" in page.locator("svg").first.inner_html(),
+        "the budget as a line",
+    )
+    names = page.locator("[role=img][aria-label^='Ready and stopped'] svg text").all_text_contents()
+    assert {"planning", "should-respond"} <= set(names) and "0.5" not in names
+    assert page.get_by_text("Models of yours answered no decision in the last seven days.").count() == 1
     page.get_by_text("Table: Spent by day").click()
     days = program.json("costs", "report", "--offline", "--by", "day")["lines"]
     table = page.get_by_role("region", name="Spent by day")
@@ -72,6 +78,15 @@ def test_a_run_shows_its_loss_with_its_steps(page: Page, server: Server, program
     assert shown == [f"{step['train_loss']:.4f}" for step in measured]
     assert len(shown) > 3
     assert violations(page) == []
+
+
+def test_what_is_measured_now_and_then_is_drawn_as_points() -> None:
+    """Between gaps there is no line: the validation of a long run was in the legend, and nowhere to be seen."""
+    pytest.importorskip("nicegui")
+    from reasoning_cli.dashboard.charts import Series, _series
+
+    assert _series(Series("validation", [None] * 50 + [0.5] + [None] * 50), 1)["showSymbol"]
+    assert not _series(Series("training", [0.5] * 101), 0)["showSymbol"]
 
 
 def test_decisions_are_paged_by_the_server_and_found_by_filter_and_words(
@@ -110,17 +125,42 @@ def test_decisions_are_paged_by_the_server_and_found_by_filter_and_words(
 
 
 def test_who_answered_is_drawn_when_it_is_asked_for(page: Page, server: Server, program: Program) -> None:
-    """Everything came in by an import a week ago or more: gaps stay gaps, and the figures are those of the command."""
+    """Everything came in by an import, but for what other tests let a gateway write down: the figures are those of the
+    command, and where there are none a sentence stands there."""
     open_page(page, server, "/decisions")
     page.get_by_label("who answered, of the last").select_option("30d")
     page.get_by_role("button", name="Draw").click()
-    page.locator("[role=img][aria-label='Who answered'] svg").wait_for()
+    page.get_by_text("Agreement of shadows with the baseline").wait_for()
     known = program.json("gateway", "stats", "--since", "30d")["model_types"]
     counts = [f"{part['count']:,}" for entry in known.values() for part in entry["by_source"].values()]
     assert page.locator("[data-table=stats] td[data-key=count]").all_inner_texts() == counts
+    assert page.locator("[role=img][aria-label='Who answered']").count() == bool(known)
+    assert page.get_by_text("No decision came through a gateway in that time.").count() == (not known)
     page.get_by_text("Table: Who answered").click()
     assert page.get_by_role("region", name="Who answered", exact=True).locator("tbody tr").count() == 12
     assert violations(page) == []
+
+
+def test_over_time_the_head_is_drawn_too_and_each_type_is_as_fast_as_its_own_model() -> None:
+    """The last type's figures stood for all of them, and what a head answered alone was a gap."""
+    pytest.importorskip("nicegui")
+    from reasoning_cli.dashboard.pages.decisions import _piece
+
+    def part(count: int, p50: int) -> dict[str, object]:
+        return {"count": count, "p50_ms": p50, "p95_ms": 2 * p50}
+
+    types = {
+        "should_respond": {"by_source": {"head": part(3, 1), "slot": part(2, 40)}},
+        "planning": {"by_source": {"slot": part(5, 900), "original": part(4, 700)}},
+    }
+    found = _piece({"types": types}, "now")
+    assert {name: found[name] for name in ("head", "slot", "original", "fallback")} == {
+        "head": 3, "slot": 7, "original": 4, "fallback": 0,
+    }  # fmt: skip
+    assert (found["p50 should_respond"], found["p95 planning"]) == (40, 1800)
+    alone = _piece({"types": {"should_respond": {"by_source": {"head": part(3, 1)}}}}, "now")
+    assert (alone["head"], alone["slot"]) == (3, 0)
+    assert _piece({"types": {}}, "now")["head"] is None
 
 
 def test_an_evaluation_is_shown_side_by_side(page: Page, server: Server, program: Program) -> None:

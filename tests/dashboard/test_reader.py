@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -127,3 +128,18 @@ def test_nothing_is_older_than_the_page_says() -> None:
     assert ages({**fresh, "status": seen(0, away)}, 5, zone, sandbox=True)[1] == [told]
     lost = Seen(seen(0, None, "the database is locked").last, seen(30).last)
     assert "Costs, 30 s old: the database is locked (set a key)" in ages({"report": lost}, 5, zone, sandbox=True)[1]
+
+
+def test_times_in_what_a_command_told_are_those_of_the_viewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run's page said when it began by the clock of the machine, below a table that said so by the viewer's."""
+    pytest.importorskip("nicegui")
+    from reasoning_cli.dashboard.parts import Zone
+
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    try:
+        told = Zone("Asia/Kathmandu").respelled("begun 2026-11-29 23:39, at 2026-11-29 23:39:10, 2026-11-29T23:39Z")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert told == "begun 2026-11-30 05:24, at 2026-11-29 23:39:10, 2026-11-29T23:39Z"

@@ -42,7 +42,10 @@ _CHANGES = (
     Show("subject", "TO"),
     Show("said", "DETAIL"),
 )
-_CHANGING = ("set", "unset", "set_budget", "clear_budget", "set_cap", "auto_shutdown", "schedule", "enable", "disable")
+_CHANGING = (
+    *("set", "unset", "set_budget", "clear_budget", "set_cap", "auto_shutdown", "schedule"),
+    *("enable", "disable", "enable_head", "disable_head"),
+)
 
 
 def register(context: Context) -> None:
@@ -85,7 +88,9 @@ class ConfigurationPage:
         self.rows = config.document or []
         sought = self.sought.value.strip().lower()
         wanted = [row for row in self.rows if sought in f"{row['name']} {row['help']}".lower()]
-        self.settings.show(table_of(wanted, _COLUMNS))
+        # A column of dashes would take its room from the others.
+        columns = [column for column in _COLUMNS if column.key != "problem" or any(row["problem"] for row in wanted)]
+        self.settings.show(table_of(wanted, columns))
         events = (await ask("costs", "events", "--limit", "200")).document or []
         changes = [{**event, "said": _said(event["detail"])} for event in events if event["action"] in _CHANGING]
         self.changes.show(table_of(changes[:20], _CHANGES, self.page.look.zone))

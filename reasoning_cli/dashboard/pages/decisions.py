@@ -35,6 +35,7 @@ INDEX = Wish("search index", ("data", "search", "--index", "build"))
 _INDEX_SECONDS = 1.0
 _SPANS = (("24h", "24 hours"), ("7d", "7 days"), ("30d", "30 days"))
 _PIECES = 12
+_WHO = {"head": "head", "slot": "model", "original": "baseline", "fallback": "fallback"}
 _ANY = ("", "any")
 _TYPES = (_ANY, *((name, spell_model_type(name)) for name in MODEL_TYPES))
 _LABELS = (_ANY, *((name, name) for name in ("none", "good", "bad", "corrected")))
@@ -231,20 +232,20 @@ class DecisionsPage:
         zone = self.page.look.zone
         rows = [_piece(piece, zone.moment(piece["begin"], "%b %d %H:%M")) for piece in pieces]
         places = [row["begin"] for row in rows]
-        answered = [
-            Series(name, [row[key] for row in rows], kind="bar", stack="who")
-            for key, name in (("slot", "model"), ("original", "baseline"), ("fallback", "fallback"))
-        ]
+        answered = [Series(name, [row[key] for row in rows], kind="bar", stack="who") for key, name in _WHO.items()]
+        types = [name for name in MODEL_TYPES if any(row.get(f"p50 {name}") is not None for row in rows)]
+        spans = [(f"{part} {name}", f"{part} {spell_model_type(name)}") for name in types for part in ("p50", "p95")]
         columns = (
             Show("begin", "FROM"),
-            *(Show(key, key.upper(), number=True) for key in ("slot", "original", "fallback")),
-            Show("p50", "P50 MS", number=True),
-            Show("p95", "P95 MS", number=True),
+            *(Show(key, name.upper(), number=True) for key, name in _WHO.items()),
+            *(Show(key, f"{name.upper()} MS", number=True) for key, name in spans),
         )
         table = table_of(rows, columns)
-        draw("Who answered", places, answered, unit="decisions", table=table, zone=zone)
-        speeds = [Series("p50", [row["p50"] for row in rows]), Series("p95", [row["p95"] for row in rows])]
-        draw("How fast models answered", places, speeds, unit="milliseconds", table=table, zone=zone)
+        nothing = "No decision came through a gateway in that time."
+        draw("Who answered", places, answered, unit="decisions", table=table, zone=zone, empty=nothing)
+        speeds = [Series(name, [row.get(key) for row in rows]) for key, name in spans]
+        nothing = "No model of yours answered in that time."
+        draw("How fast models answered", places, speeds, unit="milliseconds", table=table, zone=zone, empty=nothing)
         write("h2", "Who answered, and why not your model")
         command = self.page.context.facts.command
         LiveTable(
@@ -315,16 +316,16 @@ def _agreement(document: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _piece(piece: Mapping[str, Any], begin: str) -> dict[str, Any]:
-    """A piece of time: how many each source answered, and how fast the models did; nothing where nothing came."""
-    found: dict[str, Any] = {"begin": begin, "slot": 0, "original": 0, "fallback": 0, "p50": None, "p95": None}
-    for entry in piece["types"].values():
+    """A piece of time: how many each source answered, and how fast the model of each type did; nothing where nothing
+    came."""
+    found: dict[str, Any] = {"begin": begin}
+    for name, entry in piece["types"].items():
         for source, part in entry["by_source"].items():
             found[source] = found.get(source, 0) + part["count"]
             if source == "slot":
-                found["p50"], found["p95"] = part["p50_ms"], part["p95_ms"]
-    if not any(found[source] for source in ("slot", "original", "fallback")):
-        found |= {"slot": None, "original": None, "fallback": None}
-    return found
+                found |= {f"p50 {name}": part["p50_ms"], f"p95 {name}": part["p95_ms"]}
+    came = any(source in found for source in _WHO)
+    return dict.fromkeys(_WHO, 0 if came else None) | found
 
 
 def show_decision(look: Mapping[str, Any], page: Page) -> None:

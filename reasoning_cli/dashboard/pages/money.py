@@ -14,7 +14,7 @@ from reasoning_cli.dashboard import wishes
 from reasoning_cli.dashboard.charts import Limit, Series, draw
 from reasoning_cli.dashboard.frame import BUILT_WITHIN, Context, Page
 from reasoning_cli.dashboard.parts import LiveTable, Show, Tiles, box, button, rebuild, shown, table_of, write
-from reasoning_cli.terminal.units import money, percent
+from reasoning_cli.terminal.units import counted, money, percent
 from reasoning_cli.values import spell_model_type
 
 _STATES = ("ready", "stopped", "stopping", "failed", "degraded", "deleted")
@@ -57,6 +57,7 @@ _BREAKEVEN = (
     Show("saved_cents_per_hour", "SAVES AN HOUR", number=True, text=cents),
     Show("busy_hours", "BUSY HOURS"),
 )
+_OF = {"month": " a month", "day": " a day", "total": " in total"}
 _HOURS = (Show("hour", "HOUR"), Show("decisions", "DECISIONS AN HOUR", number=True, text=lambda value: f"{value:,.1f}"))
 _RECONCILED = (
     Show("date", "DAY (UTC)"),
@@ -130,11 +131,11 @@ class MoneyPage:
             more=f"{percent(budget['used_share'] or 0)} used" if limit is not None else "",
         )
         ends = zone.moment(budget["ends_at"]) if budget["ends_at"] else "not in this period at this rate"
-        rate = budget["burn_cents_per_hour"]
+        rate = budget["rate_cents_per_hour"]
         self.tiles.show(
             "Spending now",
             f"{money(rate)}/h",
-            fact="days.budget.burn_cents_per_hour",
+            fact="days.budget.rate_cents_per_hour",
             value=rate,
             more=f"the budget ends: {ends}" if limit is not None else "",
         )
@@ -145,7 +146,7 @@ class MoneyPage:
                 f"up to {money(unsettled['rounding_cents'])} more",
                 fact="days.unsettled.rounding_cents",
                 value=unsettled["rounding_cents"],
-                more=f"how a begun minute is billed, {unsettled['starts']:,} starts",
+                more=f"how a begun minute is billed, {counted(unsettled['starts'], 'start')}",
             )
 
     def _show_days(self, report: Mapping[str, Any]) -> None:
@@ -157,7 +158,9 @@ class MoneyPage:
             [_day(line["begin"], "%b %d") for line in lines],
             [Series("of the day", spent, kind="bar"), Series("since the month began", list(accumulate(spent)))],
             unit="dollars",
-            limit=None if limit is None else Limit(f"budget {money(limit)}", limit / 100),
+            limit=None
+            if limit is None
+            else Limit(f"budget {money(limit)}{_OF[report['budget']['period']]}", limit / 100),
             table=table_of(lines, _DAYS),
             zone=zone,
             says=f"{len(lines)} days, {money(report['total']['cost_cents'])} together",
@@ -192,14 +195,16 @@ class MoneyPage:
             if event["subject"] in values:
                 ready[event["subject"]] = event["action"] in ("ready", "degraded")
             for place, name in enumerate(names):
-                values[name].append(place + 1.0 if ready.get(name) else None)
+                values[name].append(float(place) if ready.get(name) else None)
         draw(
             "Ready and stopped",
             [zone.moment(event["at"], "%b %d %H:%M") for event in ordered],
             [Series(name, values[name], step=True) for name in names],
-            unit="model, a line each",
+            unit="model",
             table=table_of(changes, _STATE_CHANGES, zone),
             zone=zone,
+            levels=names,
+            empty="No model was ready yet: `reasoning models deploy planning` begins.",
             says="a line stands where a model was ready, and none where it was not",
         )
 
@@ -221,7 +226,9 @@ class MoneyPage:
             limit=Limit(f"pays from {min(pays):,}", float(min(pays))) if pays else None,
             table=table_of(rows, _HOURS),
             zone=zone,
-            across="hour of the day, your zone, mean of seven days, decisions that models of yours answered",
+            across="hour of the day, in your zone",
+            below="The mean of seven days, of decisions that models of yours answered.",
+            empty="Models of yours answered no decision in the last seven days.",
         )
         LiveTable("Break-even of each type", zone, empty="Nothing to compare yet.", row_id="model_type").show(
             table_of(compared, _BREAKEVEN, zone)

@@ -27,7 +27,7 @@ from reasoning_cli.dashboard.parts import (
     write,
 )
 from reasoning_cli.dashboard.reader import Seen
-from reasoning_cli.terminal.units import duration, money, percent
+from reasoning_cli.terminal.units import counted, duration, money, percent
 from reasoning_cli.values import spell_model_type
 
 _NEXT = (Show("name", "NAME"), Show("action", "WHAT"), Show("at", "AT"), Show("why", "RULE"), Show("text", "WHY"))
@@ -198,7 +198,7 @@ class NowPage:
         what = "all replicas that may run"
         if Decimal(by_token):
             replicas = money(budget["burn_cents_per_hour"])
-            what = f"{replicas} for replicas, {money(Decimal(by_token))} by the token in the last hour"
+            what = f"{replicas} for replicas, {money(Decimal(by_token))} by the token"
         limit = "no cap" if cap is None else f"cap {money(cap)}/h{' is reached' if budget['is_capped'] else ''}"
         self.tiles.show(
             "Spending now",
@@ -427,9 +427,9 @@ def _tokens(number: int, cost: Mapping[str, Any]) -> Line:
         price = "no price is known, and nothing of it is in any sum"
     else:
         price = f"{money(Decimal(low))}{'' if low == high else f' to {money(Decimal(high))}'} by the token"
-    uncounted = f", {cost['uncounted']:,} answers whose tokens nobody counted" if cost["uncounted"] else ""
+    uncounted = f", and {counted(cost['uncounted'], 'answer')} without a count" if cost["uncounted"] else ""
     tokens = f"{cost['prompt_tokens']:,} tokens in, {cost['completion_tokens']:,} out{uncounted}"
-    text = f"{spell_model_type(cost['model_type'])}: {cost['model']} took {tokens} this month: {price}"
+    text = f"{spell_model_type(cost['model_type'])}: this month {cost['model']} took {tokens}: {price}"
     return f"report.by_token.{number}", text, "warning" if low is None else ""
 
 

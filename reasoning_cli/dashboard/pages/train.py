@@ -185,7 +185,8 @@ class TrainPage:
         write("h2", title)
         if answer.problem is not None:
             write("p", shown(answer.problem, 600), "bad")
-        facts([(name, text) for name, _, text in (note.partition(": ") for note in answer.notes)])
+        notes = [self.page.look.zone.respelled(note).partition(": ") for note in answer.notes]
+        facts([(name, text) for name, _, text in notes])
 
     async def show_evaluation(self, row: Mapping[str, Any]) -> None:
         """Models side by side, each figure with its interval, and what differs for certain."""
