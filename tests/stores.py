@@ -109,6 +109,16 @@ def spelt(store: Store) -> str:
     return pickle.dumps(store.place).hex()
 
 
+def shared_place(request: pytest.FixtureRequest, path: Path) -> Path | DatabaseAddress:
+    """Where a store is that several tests share: at the path, or with `--store postgresql` in a schema of its own."""
+    if request.config.getoption("--store") != "postgresql":
+        return path
+    found: Schemas | None = request.getfixturevalue("schemas")
+    if found is None:
+        pytest.skip("there is no PostgreSQL here")
+    return found.address(path)
+
+
 @contextmanager
 def in_place_of_files(schemas: Schemas, monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[None]:
     """Inside, whoever opens a path gets the schema of it, and programs that are started find that of the home."""

@@ -189,12 +189,27 @@ def first_day(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope="session")
-def program(first_day: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+def program(
+    first_day: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Program]:
     """An account and data of this process."""
     made = Program(tmp_path_factory.mktemp("dashboard"))
     shutil.copytree(first_day, made.home, dirs_exist_ok=True)
+    if request.config.getoption("--store") == "postgresql":
+        if (found := request.getfixturevalue("schemas")) is None:
+            pytest.skip("there is no PostgreSQL here")
+        put_into(found.url, made)
     yield made
     made.run("sandbox", "stop")
+
+
+def put_into(url: str, made: Program) -> None:
+    """Take what an account holds to a server, where its store is from now on."""
+    made.must("config", "set", "store.schema", "dashboard")
+    made.must("store", "copy", str(made.home / "sandbox" / "reasoning.db"), url)
+    made.must("config", "set", "store.url", url)
+    for file in (made.home / "sandbox").glob("reasoning.db*"):
+        file.unlink()
 
 
 def spend_a_day(made: Program) -> None:

@@ -166,6 +166,7 @@ def test_dark_keeps_nobody_out_either(page: Page, server: Server) -> None:
     page.get_by_role("button", name="Dark or light").click()
 
 
+@pytest.mark.sqlite("a lock on the file itself")
 def test_a_locked_database_leaves_the_last_figures_with_their_age(page: Page, server: Server, program: Program) -> None:
     """What is seen cannot be written down meanwhile; the page says how old what it shows is."""
     open_page(page, server, "/")

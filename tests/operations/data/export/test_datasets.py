@@ -35,6 +35,7 @@ from reasoning_cli.store.fingerprints import masked_hash
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.samples.exports import NumberSet, exports_holding, seeded_salt
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
+from tests.stores import shared_place, spelt
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SALT = "5a" * 16
@@ -57,18 +58,18 @@ def out(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Generator]]:
+def busy(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[tuple[Store, Generator]]:
     """A log of 3,000 decisions with planted copies and secrets."""
     generator = Generator(3000, seed=7, prompt_bytes=1500, until=NOW, copies=200, secrets=100)
-    with open_store(tmp_path_factory.mktemp("busy") / "reasoning.db") as store:
+    with open_store(shared_place(request, tmp_path_factory.mktemp("busy") / "reasoning.db")) as store:
         fill(store, generator)
         yield store, generator
 
 
 @pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def few(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Store]:
     """A smaller one, for what is exported time and again."""
-    with open_store(tmp_path_factory.mktemp("few") / "reasoning.db") as store:
+    with open_store(shared_place(request, tmp_path_factory.mktemp("few") / "reasoning.db")) as store:
         fill(store, Generator(900, seed=7, prompt_bytes=1500, until=NOW, copies=60, secrets=60))
         yield store
 
@@ -325,14 +326,14 @@ def test_a_process_that_dies_ends_the_export_and_leaves_nothing(
 def test_no_room_for_the_file_leaves_none(busy: tuple[Store, Generator], out: Path) -> None:
     store, _ = busy
     code = f"""
-import resource, sys
+import pickle, resource, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from reasoning_cli.errors import DataError
 from reasoning_cli.operations.data.export import run
 from reasoning_cli.store.open import open_store
 run.WORTH_WORKERS = 1
-with open_store(Path({str(store.path)!r})) as store:
+with open_store(pickle.loads(bytes.fromhex({spelt(store)!r}))) as store:
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
     for workers in (1, 2):
         try:
@@ -415,6 +416,8 @@ def test_a_dry_run_tells_the_same_and_writes_nothing(busy: tuple[Store, Generato
 
 def test_the_database_a_folder_and_a_pipe_are_no_files_to_write(store: Store, out: Path) -> None:
     Samples(store).insert_many([decision(1)])
+    store.path.parent.mkdir(exist_ok=True)
+    store.path.touch()  # what is there of a store in a file is refused for one elsewhere, too
     for name in ("reasoning.db", "reasoning.db-wal"):
         with pytest.raises(DataError, match="is the database"):
             export(store, store.path.with_name(name))
