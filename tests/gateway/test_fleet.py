@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -264,6 +265,7 @@ def test_two_gateways_give_a_canary_the_same_people_and_leave_a_model_alone_that
 def test_one_good_answer_between_is_no_row(tmp_path: Path) -> None:
     """The log of a file counts over the workers of a gateway."""
     asked, noon = AskedModel("planning", "acme/model", None), sample(0).created_at
+    paths = (tmp_path / f"{number}.db" for number in itertools.count())
 
     def attempt(number: int, failure: str | None) -> AttemptRecord:
         at = noon + timedelta(seconds=number)
@@ -271,7 +273,7 @@ def test_one_good_answer_between_is_no_row(tmp_path: Path) -> None:
         return AttemptRecord(sample(0).id, at, *said)
 
     def row(failures: list[str | None]) -> int:
-        with open_store(tmp_path / f"{len(list(tmp_path.iterdir()))}.db") as log:
+        with open_store(next(paths)) as log:
             good = sample(1, model_type="planning", model="acme/model", source="slot", created_at=noon)
             Samples(log).insert_many([sample(0), good])
             Attempts(log).insert_many([attempt(number, failure) for number, failure in enumerate(failures, 1)])

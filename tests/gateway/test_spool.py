@@ -378,6 +378,7 @@ def test_what_was_last_seen_of_slots_counts_for_the_same_store_and_no_key_is_wri
     assert LastSeen(place).fill(bare) is None
 
 
+@pytest.mark.sqlite("a store in a file has no spool")
 def test_beside_a_file_only_what_was_left_is_brought(home: Path) -> None:
     account = Account()
     assert account.spool() is None
