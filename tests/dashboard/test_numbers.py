@@ -113,6 +113,8 @@ def test_the_world_has_what_is_to_be_seen(looked: Looked) -> None:
     budget = looked.said["report"]["budget"]
     assert budget["used_low_cents"] < budget["used_high_cents"] and budget["ends_at"] and budget["cap_cents_per_hour"]
     assert looked.said["outlook"]["next"] and looked.said["outlook"]["guard"]["running"]
+    head = looked.said["gateway"]["model_types"]["should_respond"]["head"]
+    assert (head["asked"], head["compared"], head["disagreed"]) == (2, 2, 1)
     reachable = [host["reachable"] for host in looked.said["gateway"]["baseline"]]
     assert sorted(reachable) == [False, True]
 

@@ -3,6 +3,7 @@ say, one after the other, is the same."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import subprocess
@@ -63,9 +64,10 @@ def still_world(home: Path, day: Path) -> Iterator[World]:
             "coding.provider_url": f"{own.url}/v1",
             "coding.model": OWN_MODEL,
             "coding.token_price": "150/600",
+            "should_respond.audit_percent": 100,
         }.items():
             program.must("config", "set", name, str(value))
-        ruled_head(AGENT).save(_heads(program) / "should-respond.head")
+        ruled_head(AGENT, labels=("IGNORE", "RESPOND")).save(_heads(program) / "should-respond.head")
         program.must("models", "stop", "should-respond", "--yes")
         program.must("models", "enable", "planning", "--mode", "shadow")
         program.must("models", "enable", "coding", "--mode", "live")
@@ -160,21 +162,26 @@ def _put_under_way(database: Path, own: str) -> None:
 
 
 def _ask(program: Program, port: int) -> None:
-    """What an agent asks: of each type something, and once what a provider that is out of reach would answer."""
-    other = next(each for each in make_decisions(60, seed=2, planning=False) if ", did you see" in each.message)
-    prompts = [other.prompt, PROMPTS["planning"], PROMPTS["planning"], PROMPTS["coding"], PROMPTS["coding"]]
+    """What an agent asks: of each type something, of the head what the original agrees with and what not, and once what
+    a provider that is out of reach would answer."""
+    made = list(make_decisions(60, seed=2, planning=False))
+    other = next(each.prompt for each in made if ", did you see" in each.message)  # the original disagrees
+    own = next(each.prompt for each in made if each.right == "RESPOND")
+    prompts = [other, own, PROMPTS["planning"], PROMPTS["planning"], PROMPTS["coding"], PROMPTS["coding"]]
 
-    def is_up() -> bool:
-        return program.run("gateway", "status", "--json").exit_code == 0
+    def record() -> Any:
+        said = program.run("gateway", "status", "--json").stdout
+        return json.loads(said) if said.strip() else None
 
-    until(is_up, "the gateway", seconds=PATIENCE_MS / 1000)
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=PATIENCE_MS / 1000) as agent:
-        for prompt in prompts:
-            assert agent.post(PATHS["chat"], json=request("chat", prompt)).status_code == 200
-        assert agent.post(PATHS["messages"], json=request("messages", PROMPTS["other"])).status_code == 502
+    def ask(agent: httpx.Client, prompt: str, face: str = "chat") -> int:
+        return agent.post(PATHS[face], json=request(face, prompt)).status_code
 
     def is_written_down() -> bool:
-        record = program.json("gateway", "status")
-        return record["recording"]["stored"] == len(prompts) and record["in_flight"] == 0
+        said = record()
+        return said["recording"]["stored"] == len(prompts) and said["in_flight"] == 0
 
+    until(record, "the gateway", seconds=PATIENCE_MS / 1000)
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=PATIENCE_MS / 1000) as agent:
+        assert [ask(agent, prompt) for prompt in prompts] == [200] * len(prompts)
+        assert ask(agent, PROMPTS["other"], "messages") == 502
     until(is_written_down, "the log", seconds=PATIENCE_MS / 1000)
