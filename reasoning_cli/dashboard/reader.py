@@ -23,7 +23,7 @@ CALM_ROUNDS, CALM_TICKS = 3, 3
 # No question takes more of a core: one that a long log makes expensive is asked less often, and shown with its age.
 MOST_SHARE = 0.05
 
-# What lies here first; what is asked over the network after it.
+# In a first round in this order: what lies here first; what is asked over the network after it.
 QUESTIONS: Mapping[str, tuple[str, ...]] = {
     "report": ("costs", "report", "--offline"),
     "outlook": ("costs", "outlook"),
@@ -130,7 +130,7 @@ class Reader:
         while True:
             await self._wanted.wait()
             began, before = loop.time(), self._happened()
-            for name, words in QUESTIONS.items():
+            for name, words in self._in_order():
                 if not hurried and loop.time() < self._due.get(name, 0.0):
                     continue
                 answer, spent = await loop.run_in_executor(self._thread, self._ask, words)
@@ -148,6 +148,11 @@ class Reader:
                     await self._hurry.wait()
             hurried = self._hurry.is_set()
             self._hurry.clear()
+
+    def _in_order(self) -> list[tuple[str, tuple[str, ...]]]:
+        """The questions of a round. In the first, what lies here is there at once; then the one that looks comes before
+        those that count from its look: money would be of the look before, a round older than the rest."""
+        return sorted(QUESTIONS.items(), key=lambda question: self.rounds > 0 and question[0] != "status")
 
     def _happened(self) -> object:
         """What is another after something happened, and not for time alone that went by."""

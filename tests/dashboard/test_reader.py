@@ -98,6 +98,35 @@ def test_while_nothing_happens_it_looks_less_often_and_says_so() -> None:
     assert run_apart(paces()) == [0.001, 0.001 * CALM_TICKS] * 5
 
 
+def test_what_is_counted_from_a_look_is_of_the_look_of_the_same_round() -> None:
+    """Money was counted from the look before: up to a whole round older than what stood beside it."""
+    pytest.importorskip("nicegui")
+    from reasoning_cli.dashboard.program import Answer, Program
+    from reasoning_cli.dashboard.reader import QUESTIONS, Reader
+
+    class Looking:
+        looks = 0
+
+        def read(self, *words: str) -> Answer:
+            self.looks += words == QUESTIONS["status"]
+            found = [] if words == QUESTIONS["status"] else {"look": self.looks}
+            return Answer(datetime.now(UTC), found)
+
+    async def after(rounds: int) -> tuple[object, object, int]:
+        program = Looking()
+        reader = Reader(cast("Program", program), 0.001, lambda: 0.0)
+        reader.subscribe("a tab", lambda: None)
+        task = asyncio.create_task(reader.run())
+        while reader.rounds < rounds:
+            await asyncio.sleep(0)
+        task.cancel()
+        reader.close()
+        return reader.seen["report"].good.document, reader.seen["outlook"].good.document, program.looks
+
+    assert run_apart(after(1)) == ({"look": 0}, {"look": 0}, 1)
+    assert run_apart(after(3)) == ({"look": 3}, {"look": 3}, 3)
+
+
 def test_nothing_is_older_than_the_page_says() -> None:
     """All is of the oldest answer that is fresh, each that is older has a line with its age; what could not be looked
     at, and what counts from looks, is of the last one, however new the answer."""
