@@ -12,7 +12,7 @@ from reasoning_cli.sandbox.http.requests import Reply, Request
 
 Handler = Callable[..., Reply]
 Methods = Mapping[str, Handler | str]
-Routes = list[tuple[list[str], Methods]]
+Routes = dict[int, list[tuple[list[str], Methods]]]  # by how many segments a path has
 
 # The host that takes parts of weights, and files, under other paths of this server.
 STORAGE = "/_storage/"
@@ -27,13 +27,17 @@ def compile_routes(table: Mapping[str, Methods]) -> Routes:
     Segments, not regular expressions: compiling those would be most of the time the server needs to start. For the
     same reason a function may be given as `folder.module.name`: it is imported when it is first asked for.
     """
-    return [(path.split("/"), methods) for path, methods in table.items()]
+    routes: Routes = {}
+    for path, methods in table.items():
+        pattern = path.split("/")
+        routes.setdefault(len(pattern), []).append((pattern, methods))
+    return routes
 
 
 def match_route(routes: Routes, request: Request) -> tuple[Handler, dict[str, str]] | None:
     """The function and the segments by name; None for a path that is not there. Raises ApiError: 405 wrong method."""
     given = request.path.split("/")
-    for pattern, methods in routes:
+    for pattern, methods in routes.get(len(given), ()):
         names = _match(pattern, given)
         if names is None:
             continue
@@ -61,8 +65,6 @@ def resolve(handler: Handler | str) -> Handler:
 
 
 def _match(pattern: list[str], given: list[str]) -> dict[str, str] | None:
-    if len(pattern) != len(given):
-        return None
     names: dict[str, str] = {}
     for wanted, segment in zip(pattern, given, strict=True):
         if wanted.startswith("{") and segment:
