@@ -21,8 +21,10 @@ from reasoning_cli.gateway.slot_cache import Book, View
 from reasoning_cli.operations.deploy.slots import read_slots
 from reasoning_cli.paths import find_paths
 from reasoning_cli.settings import environment, load_settings
+from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.open import open_store
+from reasoning_cli.store.promote.promotions import Promotions
 from tests.engines.together.service import Service
 from tests.gateway import canned
 from tests.gateway.prompts import PATHS, PROMPTS, request
@@ -74,11 +76,12 @@ class World(Agents):
     decisions_a_pause: int = 10
 
     def pause(self, seconds: float) -> None:
-        """What happens while the program sleeps: Together's clock goes on, and agents decide."""
+        """What happens while the program sleeps: Together's clock goes on, and agents decide, seldom where no decision
+        brings a promotion further."""
         self.service.advance(30)
         self.on_pause()
         self.gateway.book.look()
-        self.ask(self.decisions_a_pause)
+        self.ask(self.decisions_a_pause if is_watched(self.service.store) else min(1, self.decisions_a_pause))
 
     def asked_of(self, model: str) -> int:
         """How often a model was asked under a name of its deployment alone."""
@@ -87,16 +90,23 @@ class World(Agents):
         return sum(one.json.get("model") in names for one in self.model.received)
 
 
+def is_watched(store: Store) -> bool:
+    """Whether a promotion goes on by what agents decide now."""
+    return any(one.stage == "watching" for one in Promotions(store).all())
+
+
 @contextlib.contextmanager
 def world(service: Service, home: Path, upstream: str | None = None) -> Iterator[World]:
     """Agents, gateway, original (unless there is another at `upstream`) and models around a service that stands
     still."""
     says: dict[str, str] = {}
-    database = home / "reasoning.db"
+    stores: list[Store] = []
 
     async def handler(received: Received, answering: Answering) -> None:
+        if not stores:
+            stores.append(open_store(home / "reasoning.db"))
         name = str(received.json.get("model"))
-        said = says.get(_model_of(database, name), GOOD)
+        said = says.get(_model_of(stores[0], name), GOOD)
         if said == HANGS:
             await answering.until_caller_leaves()
         elif said.isdigit():
@@ -111,6 +121,8 @@ def world(service: Service, home: Path, upstream: str | None = None) -> Iterator
     finally:
         original.close()
         model.close()
+        for store in stores:
+            store.close()
 
 
 @contextlib.contextmanager
@@ -144,13 +156,13 @@ def gateway_at(home: Path, above: str, together_url: str) -> Iterator[tuple[Gate
         thread.join(60)
 
 
-def _model_of(database: Path, name: str) -> str:
+def _model_of(store: Store, name: str) -> str:
     """The model that a name leads to: of one deployment, or of an endpoint with one."""
-    with open_store(database) as store:
-        for one in reversed([*Deployments(store).live()]):
-            if name == f"{one.serving_name}/{one.deployment_name}":
-                return one.model_name
-        for one in Deployments(store).live():
-            if name == one.serving_name:
-                return one.model_name
+    live = [*Deployments(store).live()]
+    for one in reversed(live):
+        if name == f"{one.serving_name}/{one.deployment_name}":
+            return one.model_name
+    for one in live:
+        if name == one.serving_name:
+            return one.model_name
     return name

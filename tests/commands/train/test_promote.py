@@ -16,7 +16,7 @@ from reasoning_cli.settings import environment, write_settings
 from reasoning_cli.store.audit_log import Events
 from reasoning_cli.store.deploy.deployments import Deployments
 from reasoning_cli.store.promote.promotions import Promotions
-from tests.commands.promoting import CONTRARY, GOOD, HANGS, JUNK, World, world
+from tests.commands.promoting import CONTRARY, GOOD, HANGS, JUNK, World, is_watched, world
 from tests.conftest import Run
 from tests.engines.together.service import MODELS, Service
 from tests.waiting import until
@@ -239,7 +239,7 @@ def test_killed_anywhere_the_same_command_goes_on(serving: World, monkeypatch: p
             going = Promotions(store).going("planning")
             if bad and going is not None and going.step == 1:
                 serving.says[NEW] = "500"
-            serving.ask(5)
+            serving.ask(5 if is_watched(store) else 1)
             return happened() or process.poll() is not None
 
         until(once, moment)
