@@ -74,7 +74,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    gc.freeze()  # thousands of tests stay to the end; nobody need look through them for what may go
+    # Thousands of tests stay to the end: nobody need look through them for what may go, nor for it all the time.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_xdist_setupnodes() -> None:

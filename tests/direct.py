@@ -61,7 +61,7 @@ def _handle(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response
         return _usual(self, request)
     path, _, query = request.url.raw_path.decode("ascii").partition("?")
     queries = tuple(parse_qsl(query, keep_blank_values=True))
-    headers = {name.lower(): value for name, value in request.headers.items()}
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in request.headers.raw}
     put = Request(
         request.method, unquote(path), dict(queries), request.read(), server.url, headers.get("range", ""), queries
     )

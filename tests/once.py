@@ -10,6 +10,7 @@ import os
 import sqlite3
 import ssl
 import sys
+from pathlib import Path
 from typing import Any
 
 import certifi
@@ -17,6 +18,7 @@ import typer.main
 
 from reasoning_cli.light_httpx import httpx
 from reasoning_cli.store import migrations
+from reasoning_cli.store import open as opening
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.postgres import PostgresStore
 from reasoning_cli.values import DatabaseAddress
@@ -29,6 +31,7 @@ def share() -> None:
     _compiled_modules()
     _trusted_certificates()
     _addresses()
+    _cookies()
     _parameters_of_commands()
     _empty_databases()
 
@@ -70,30 +73,39 @@ def _addresses() -> None:
     httpx._urlparse.urlparse = httpx._urls.urlparse = read  # type: ignore[assignment]
 
 
+def _cookies() -> None:
+    """httpx makes two requests of urllib's of each of its own to see whether a cookie is set: a fifth of it."""
+    extract = httpx.Cookies.extract_cookies
+
+    def extract_cookies(self: httpx.Cookies, response: httpx.Response) -> None:
+        if "set-cookie" in response.headers:
+            extract(self, response)
+
+    httpx.Cookies.extract_cookies = extract_cookies  # type: ignore[method-assign]
+
+
 def _parameters_of_commands() -> None:
     """Typer reads the signatures of all commands of a group whenever one is typed: most of what a command takes."""
     read = functools.cache(typer.main.get_params_from_function)  # type: ignore[attr-defined]
     typer.main.get_params_from_function = lambda func: dict(read(func))  # type: ignore[attr-defined]
 
 
-migrate = migrations.migrate
+fill = opening._fill
 
 
 def _empty_databases() -> None:
-    """A database is made in many steps; a copy of the first that was made with the same ones holds the same."""
-    kept: dict[object, sqlite3.Connection] = {}
+    """A database is made in many steps, on a disk; the file that came of the same ones holds the same."""
+    kept: dict[object, bytes] = {}
 
-    def migrated(connection: sqlite3.Connection) -> None:
-        if connection.execute("SELECT EXISTS(SELECT 1 FROM sqlite_schema)").fetchone()[0]:
-            migrate(connection)
-        elif first := kept.get(migrations.STEPS):
-            first.backup(connection)
+    def filled(draft: Path, realm: str) -> None:
+        key = migrations.STEPS, realm
+        if key in kept:
+            draft.write_bytes(kept[key])
         else:
-            migrate(connection)
-            kept[migrations.STEPS] = sqlite3.connect(":memory:", check_same_thread=False)
-            connection.backup(kept[migrations.STEPS])
+            fill(draft, realm)
+            kept[key] = draft.read_bytes()
 
-    migrations.migrate = migrated
+    opening._fill = filled
 
 
 _logs: dict[object, sqlite3.Connection] = {}

@@ -149,19 +149,24 @@ def _create(path: Path, realm: str) -> None:
         for leftover in (*family(draft), *family(path)):
             leftover.unlink(missing_ok=True)
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        connection = connect(draft)
-        try:
-            # These two count only before the first table.
-            connection.execute("PRAGMA page_size=4096")
-            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute(f"PRAGMA application_id={migrations.APPLICATION_ID}")
-            migrations.migrate(connection)
-            connection.execute("INSERT INTO about(name, value) VALUES ('realm', ?)", (realm,))
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        finally:
-            connection.close()
+        _fill(draft, realm)
         draft.replace(path)
+
+
+def _fill(draft: Path, realm: str) -> None:
+    """Make an empty file a database of ours that holds nothing, with no log beside it."""
+    connection = connect(draft)
+    try:
+        # These two count only before the first table.
+        connection.execute("PRAGMA page_size=4096")
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA application_id={migrations.APPLICATION_ID}")
+        migrations.migrate(connection)
+        connection.execute("INSERT INTO about(name, value) VALUES ('realm', ?)", (realm,))
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.close()
 
 
 @contextmanager

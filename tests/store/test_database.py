@@ -17,6 +17,7 @@ import pytest
 from reasoning_cli.errors import DataError
 from reasoning_cli.store import migrations
 from reasoning_cli.store.audit_log import Event, Events
+from reasoning_cli.store import open as opening
 from reasoning_cli.store.open import open_store
 from tests import once
 
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.sqlite("how the file is made, opened, upgraded and chec
 OPEN_AND_WRITE = """
 import sys
 from pathlib import Path
+from reasoning_cli.store import open as opening
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.audit_log import Event, Events
 from datetime import datetime, UTC
@@ -37,7 +39,7 @@ with open_store(Path(sys.argv[1])) as store:
 @pytest.fixture(autouse=True)
 def _made_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """How a database is made is what is tested here: no copy of one."""
-    monkeypatch.setattr(migrations, "migrate", once.migrate)
+    monkeypatch.setattr(opening, "_fill", once.fill)
 
 
 @pytest.fixture
