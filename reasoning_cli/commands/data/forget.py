@@ -63,7 +63,7 @@ def forget(
     if dry_run:
         show_dry_run(terminal, facts, record, json=json)
         return
-    if not plan.numbers and not plan.archives.count:
+    if not plan.numbers and not plan.archives.count and not plan.archives.unnamed:
         _refuse_what_is_left(session, plan.archives.out_of_reach)
         if json:
             terminal.json({**record, "deleted": 0, "deleted_from_archives": 0})
@@ -73,6 +73,8 @@ def forget(
     what = counted(len(plan.numbers), "sample")
     if plan.archives.count:
         what += f" of the log and {counted(plan.archives.count, 'sample')} of archives"
+    if plan.archives.unnamed:
+        what += f" and {counted(plan.archives.unnamed, 'file')} that no index names"
     ask_about(terminal, facts, f"Delete {what} for good?", yes=yes, show=not json)
     try:
         with waiting(terminal, "deleting") as shown:
@@ -134,6 +136,8 @@ def _facts(plan: ForgetPlan) -> list[tuple[str, str]]:
             facts.append(
                 ("archive", f"{archive.address} holds {archive.count:,} more in {len(archive.files):,} partitions")
             )
+        if archive.unnamed:
+            facts.append(("archive", f"{archive.address} holds {archive.unnamed:,} files that its index does not name"))
     for address, why in plan.archives.out_of_reach:
         facts.append(("archive", f"{address} cannot be looked into: {why}"))
     for export, held in plan.exports:

@@ -119,15 +119,16 @@ def run_forget(
     forgotten.request(now, room=request.room, entity=request.entity, agent=request.agent)
     with erasing(store) as step:
         deleted = forgotten.delete(step, plan.numbers, now, on_progress)
+    is_erased = store.is_log_cut()  # what is noted of archives from here on has no text
     archived, left = 0, list(plan.archives.out_of_reach)
     for archive in plan.archives.found:
-        if not archive.files:
+        if not archive.files and not archive.unnamed:
             continue
         try:
             archived += erase_from_archive(store, archive, _test(request), now)
         except ReasoningError as error:
             left.append((archive.address, error.message))
-    return ForgetReport(deleted, store.is_log_cut(), archived, tuple(left))
+    return ForgetReport(deleted, is_erased, archived, tuple(left))
 
 
 def _mark_heads(store: Store, plan: ForgetPlan, now: datetime) -> None:

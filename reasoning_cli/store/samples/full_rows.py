@@ -22,7 +22,7 @@ WholeRow = dict[str, Value]
 _LONG = ("system", "prompt", "output", "corrected", "conversation", "metadata")
 
 # A number beyond is nobody's: behind the highest that a database can hold there is none for the next row.
-_MOST_NUMBER = 1 << 53
+MOST_NUMBER = 1 << 53
 
 # Columns that name another row of their own table by its number.
 _OWN = {"labels": ("undoes",)}
@@ -191,7 +191,7 @@ def _highest(numbers: Iterable[Value]) -> int:
     """The highest of the numbers of rows. Raises ValueError for one that no row here can have."""
     known = [number for number in numbers if isinstance(number, int)]
     for number in known:
-        if not 0 < number <= _MOST_NUMBER:
+        if not 0 < number <= MOST_NUMBER:
             raise ValueError(f"no row here has the number {number}")
     return max(known, default=0)
 

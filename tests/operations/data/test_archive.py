@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,14 +17,17 @@ import pytest
 
 from reasoning_cli.errors import DataError, NotFoundError, UsageError
 from reasoning_cli.operations.data import parquet_pages
+from reasoning_cli.operations.data.archive import place as places
 from reasoning_cli.operations.data.archive import reader
 from reasoning_cli.operations.data.archive import run as archiving
 from reasoning_cli.operations.data.archive.index import need_index, read_index
-from reasoning_cli.operations.data.archive.place import open_place
+from reasoning_cli.operations.data.archive.place import OutOfReachError, open_place
 from reasoning_cli.operations.data.archive.restore import unarchive
 from reasoning_cli.operations.data.archive.run import plan_archive, run_archive
+from reasoning_cli.operations.data.erasure import Request, plan_forget
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.open import open_store
+from reasoning_cli.store.samples.archives import known_archives, note_archive
 from reasoning_cli.store.samples.full_rows import WholeRows
 from reasoning_cli.store.samples.training_log import Sample, Samples
 
@@ -199,7 +203,8 @@ def test_a_partition_that_is_torn_or_edited_is_refused_by_its_name(store: Store,
     assert unarchive(store, folder, NOW).added == 9
     index = folder / "index.json"
     text = index.read_text()
-    changes = [("planning", "else"), ('"rows": 3', '"rows": 4'), ("type=", "../type="), ("{", "")]
+    changes = [("planning", "else"), ('"rows": 3', '"rows": 4'), ("type=", "../type="), ("type=", "./type="), ("{", "")]
+    changes += [("type=planning/day=2026-08-14/", ""), ("day=2026-08-14/", "day=2026-08-13/")]
     changes += [("2026-08-14", day) for day in ("9999-12-31", "20260814", "2026-08-14/10:00", "2026-08-14T00:00+05:00")]
     for change in changes:
         index.write_text(text.replace(*change))
@@ -264,11 +269,56 @@ def test_a_run_that_is_cut_off_leaves_what_is_whole_and_goes_on(
 
 def test_another_log_s_archive_is_left_alone(store: Store, tmp_path: Path) -> None:
     run(store, tmp_path / "archive")
+    before = {path: path.read_bytes() for path in (tmp_path / "archive").rglob("*.*")}
     with open_store(tmp_path / "other.db") as other:
         add(other, 50)
         with pytest.raises(UsageError, match="another training log"):
             run(other, tmp_path / "archive", delete=True)
         assert Samples(other).count() == 3
+        # It is no archive of this log's from then on either, of which `data forget` would delete.
+        assert known_archives(other) == []
+        note_archive(other, str(tmp_path / "archive"))  # as the version before did
+        [(_, why)] = plan_forget(other, Request(text="prompt")).archives.out_of_reach
+        assert "another training log" in why
+    assert {path: path.read_bytes() for path in (tmp_path / "archive").rglob("*.*")} == before
+
+
+def test_an_archive_whose_index_is_lost_loses_nothing_more(store: Store, tmp_path: Path) -> None:
+    """Its rows are in the log no more: what no index names is not left over of a run that was cut off."""
+    folder = tmp_path / "archive"
+    run(store, folder, delete=True)
+    (folder / "index.json").rename(tmp_path / "index.json")
+    before = files(folder)
+    add(store, 50)
+    with pytest.raises(DataError, match=r"holds 3 partition files, and no `index\.json`"):
+        run(store, folder, delete=True)
+    assert (files(folder), Samples(store).count()) == (before, 6)
+    (tmp_path / "index.json").rename(folder / "index.json")
+    assert run(store, folder, delete=True) == (3, 0, 3)
+    assert unarchive(store, folder, NOW).added == 12
+
+
+def test_two_runs_do_not_write_archives_of_one_log_at_once(store: Store, tmp_path: Path) -> None:
+    with open_store(tmp_path / "reasoning.db") as other, other.alone("archive") as alone:
+        assert alone is not None
+        with pytest.raises(DataError, match="are being written now"):
+            run(store, tmp_path / "archive", delete=True)
+    assert run(store, tmp_path / "archive", delete=True) == (9, 0, 9)
+
+
+def test_an_index_that_is_no_file_or_without_end_is_not_waited_for(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "archive"
+    run(store, folder)
+    monkeypatch.setattr(places, "_MOST_BYTES", 100)
+    with pytest.raises(OutOfReachError, match=r"`index\.json` has more than"):
+        unarchive(store, folder, NOW)
+    (folder / "index.json").unlink()
+    os.mkfifo(folder / "index.json")
+    for use in (lambda: unarchive(store, folder, NOW), lambda: run(store, folder)):
+        with pytest.raises(OutOfReachError, match=r"`index\.json` is not a file"):
+            use()
 
 
 @pytest.mark.parametrize(
@@ -276,7 +326,17 @@ def test_another_log_s_archive_is_left_alone(store: Store, tmp_path: Path) -> No
     [
         ("gs://bucket/x", "cannot hold datasets"),
         ("s3://key:secret@bucket/x", "keys do not belong"),
+        ("s3://key:sec/secret@bucket/x", "keys do not belong"),
         ("s3:///x", "cannot hold"),
+        ("s3://[", "cannot hold"),
+        ("s3://../x", "cannot hold"),
+        ("s3://bucket/a/../x", "leads through"),
+        ("s3://bucket/./x", "leads through"),
+        ("s3://bucket/a//x", "leads through"),
+        ("s3:bucket/x", "neither a folder nor a bucket"),
+        ("s3://bucket/\x1b[31m", "that nobody sees"),
+        (" ", "is empty"),
+        ("", "is empty"),
     ],
 )
 def test_addresses_that_are_no_place(store: Store, address: str, words: str) -> None:

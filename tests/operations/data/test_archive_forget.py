@@ -109,6 +109,19 @@ def test_one_that_is_cut_off_goes_on(store: Store, tmp_path: Path, monkeypatch: 
     assert len(archived(tmp_path / "archive")) == 8
 
 
+def test_what_could_not_be_deleted_is_deleted_by_the_next_request(store: Store, tmp_path: Path) -> None:
+    """A store may refuse to delete the file that was there before: no index names it, and it holds all of it."""
+    [first, *_] = sorted((tmp_path / "archive" / "type=planning").rglob("*.parquet"))
+    before = first.read_bytes()
+    found = forget(store, room="room-1")
+    assert found.is_erased  # nobody else reads the log
+    first.write_bytes(before)
+    plan = plan_forget(store, Request(room="room-1"))
+    assert (len(plan.numbers), plan.archives.count, plan.archives.unnamed) == (0, 0, 1)
+    assert run_forget(store, plan, NOW).left == ()
+    assert len(archived(tmp_path / "archive")) == 8
+
+
 def test_an_archive_out_of_reach_is_named_and_the_command_fails(reasoning: Run, home: Path, tmp_path: Path) -> None:
     home.mkdir(exist_ok=True)
     with open_store(home / "reasoning.db") as store:

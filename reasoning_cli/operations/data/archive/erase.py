@@ -9,11 +9,18 @@ from datetime import datetime
 from typing import Any
 
 from reasoning_cli.errors import DataError, ReasoningError
-from reasoning_cli.operations.data.archive.index import PartitionFile, checked, damaged, need_index, write_index
+from reasoning_cli.operations.data.archive.index import (
+    PartitionFile,
+    check_log,
+    checked,
+    damaged,
+    need_index,
+    write_index,
+)
 from reasoning_cli.operations.data.archive.partition import partition_rows, write_partition
 from reasoning_cli.operations.data.archive.place import Folder, OutOfReachError, Place, open_place
 from reasoning_cli.operations.data.archive.restore import earlier_files
-from reasoning_cli.operations.data.archive.run import sweep
+from reasoning_cli.operations.data.archive.run import changing, sweep, unnamed
 from reasoning_cli.operations.data.parquet_pages import pyarrow_of
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.archives import known_archives
@@ -30,11 +37,13 @@ _BESIDE = {"labels": ("answer", "was_answer", "note"), "attempts": ("output",), 
 
 @dataclass(frozen=True)
 class ArchivedMatches:
-    """What of an archive is to go: its partition files that hold any, with how many, and the numbers in the log."""
+    """What of an archive is to go: its partition files that hold any, with how many, and the numbers in the log.
+    `unnamed` are files that its index no longer names, of an earlier run that could not delete them."""
 
     address: str
     files: tuple[tuple[PartitionFile, int], ...]
     numbers: tuple[int, ...]
+    unnamed: int = 0
 
     @property
     def count(self) -> int:
@@ -53,6 +62,10 @@ class ArchivePart:
     def count(self) -> int:
         return sum(archive.count for archive in self.found)
 
+    @property
+    def unnamed(self) -> int:
+        return sum(archive.unnamed for archive in self.found)
+
 
 def find_in_archives(
     store: Store, fits: Fits, *, on_progress: Callable[[int], None] = lambda looked_at: None
@@ -64,6 +77,7 @@ def find_in_archives(
             pyarrow_of()
             place = open_place(address)
             index = need_index(place, store.realm)
+            check_log(place, index, store)
             checked(place, index.files)
             if isinstance(place, Folder) and earlier_files(place.folder):
                 raise DataError("it holds files of an earlier version, which `reasoning data archive` takes in first")
@@ -75,7 +89,7 @@ def find_in_archives(
                 if rows:
                     files.append((file, len(rows)))
                     numbers += [int(row["seq"] or 0) for row in rows]
-            found.append(ArchivedMatches(address, tuple(files), tuple(numbers)))
+            found.append(ArchivedMatches(address, tuple(files), tuple(numbers), len(unnamed(place, index))))
         except ReasoningError as error:
             out_of_reach.append((address, error.message))
     return ArchivePart(tuple(found), tuple(out_of_reach))
@@ -86,9 +100,12 @@ def erase_from_archive(store: Store, found: ArchivedMatches, fits: Fits, now: da
     forgotten. Cut off, the archive is as before or as after; the same again goes on."""
     place = open_place(found.address)
     gone = 0
-    with place.locked():
+    with changing(store, place):
         before = index = need_index(place, store.realm)
+        check_log(place, index, store)
         sweep(place, index)
+        if still := unnamed(place, index):
+            raise OutOfReachError(f"`{still[0]}` of `{place.address}` could not be deleted", "delete it by hand")
         columns = WholeRows(store).columns
         for model_type, day in dict.fromkeys((file.model_type, file.day) for file, _ in found.files):
             going = list[tuple[str, str, bytes]]()

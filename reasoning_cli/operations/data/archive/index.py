@@ -7,13 +7,14 @@ does not name belongs to nobody: a run that was cut off left it, or one that was
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
-from reasoning_cli.errors import DataError, NotFoundError
+from reasoning_cli.errors import DataError, NotFoundError, UsageError
 from reasoning_cli.operations.data.archive.place import Place
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.rewrite import log_salt
@@ -22,6 +23,7 @@ from reasoning_cli.values import MODEL_TYPES
 INDEX = "index.json"
 _FORMAT = "reasoning archive"
 VERSION = 1
+_OURS = re.compile(r"type=\w+/day=\d{4}-\d{2}-\d{2}/[0-9a-f]{20}\.parquet")
 
 
 @dataclass(frozen=True, order=True)
@@ -151,6 +153,19 @@ def log_of(store: Store) -> str:
     return blake2b(b"archive", key=log_salt(store), digest_size=12).hexdigest()
 
 
+def is_ours(path: str) -> bool:
+    """Whether that is the name of a partition's file."""
+    return _OURS.fullmatch(path) is not None
+
+
+def check_log(place: Place, index: Index, store: Store) -> None:
+    """Raise UsageError for the archive of another training log."""
+    if index.log != log_of(store):
+        raise UsageError(
+            f"`{place.address}` is the archive of another training log", "name another folder: one log, one archive"
+        )
+
+
 def day_bounds(day: str) -> tuple[datetime, datetime]:
     """The first moment of a day, and the first after it."""
     begin = datetime.fromisoformat(day).replace(tzinfo=UTC)
@@ -164,7 +179,9 @@ def _file(record: dict[str, Any]) -> PartitionFile:
         raise ValueError(f"`{file.path}` is described in a way nobody here knows")
     if not all(isinstance(text, str) for text in (file.path, file.day, file.sha256)):
         raise ValueError("the name, the day or the hash of a partition is not a text")
-    if file.path.startswith("/") or ".." in file.path.split("/") or file.oldest > file.newest:
+    # A name of ours and no other: of what an index names, files are read, and deleted when they are written anew.
+    is_named = is_ours(file.path) and file.path.startswith(f"type={file.model_type}/day={file.day}/")
+    if not is_named or file.oldest > file.newest:
         raise ValueError(f"`{file.path}` cannot be the name of a partition")
     if date.fromisoformat(file.day).isoformat() != file.day:
         raise ValueError(f"`{file.day}` is not spelt as a day")

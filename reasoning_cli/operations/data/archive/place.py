@@ -6,10 +6,12 @@ is made beside where it goes; object storage makes an object visible when all of
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -25,10 +27,15 @@ from reasoning_cli.paths import make_private_dir, replacing
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _SPOOL = ".part-"
+_SPOOLED = re.compile(r"\.part-[a-z0-9_]{8}")  # as `tempfile` names them
 _CHUNK = 8 << 20
+# What is read whole: an index of some hundred thousand files is below it, and an endless file is not.
+_MOST_BYTES = 256 << 20
 # What nobody refers to is taken for left over only when nobody can still be at work on it.
 _AT_WORK_SECONDS = 3600.0
 _CONNECT_SECONDS, _ANSWER_SECONDS = 10.0, 60.0
+_BUCKET = re.compile(r"(?!\.+$)[A-Za-z0-9._-]+")
+_GIVE = "give a folder, or a bucket as `s3://BUCKET/FOLDER`"
 _CREDENTIALS = (
     "set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and, for a store that is not Amazon's, AWS_ENDPOINT_URL"
 )
@@ -44,7 +51,7 @@ class Place(Protocol):
     address: str
 
     def read(self, name: str) -> bytes | None:
-        """What a small file holds; None where there is none."""
+        """What a small file holds; None where there is none. OutOfReachError for one that is not small, or no file."""
 
     def write(self, name: str, content: bytes) -> None:
         """Put a small file there, or replace it: whole or not at all, and lasting."""
@@ -80,16 +87,23 @@ class Place(Protocol):
 def open_place(address: str | Path, *, retries: int = 3) -> Place:
     """The place of that address; nothing is made or reached yet. UsageError for a scheme nobody here knows."""
     text = str(address)
+    if not text.strip() or any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
+        raise UsageError("the address of a folder or bucket is empty, or holds characters that nobody sees", _GIVE)
+    if text.lower().startswith("s3:") and not _SCHEME.match(text):
+        raise UsageError(f"`{text}` is neither a folder nor a bucket", _GIVE)
     if not _SCHEME.match(text):
         return Folder(Path(text).absolute())
-    parts = urlsplit(text)
-    if parts.scheme.lower() != "s3" or not parts.hostname or parts.query or parts.fragment:
-        raise UsageError(
-            f"`{parts.scheme}://…` cannot hold datasets", "give a folder, or a bucket as `s3://BUCKET/FOLDER`"
-        )
-    if parts.username or parts.password:
+    scheme, _, rest = text.partition("://")
+    bucket, _, path = rest.partition("/")
+    if set("@:") & set(bucket):
         raise UsageError("keys do not belong into an address, which is shown and stored", _CREDENTIALS)
-    return Bucket(f"{parts.netloc}/{parts.path.strip('/')}".strip("/"), retries)
+    if scheme.lower() != "s3" or not _BUCKET.fullmatch(bucket) or set("?#") & set(path):
+        raise UsageError(f"`{scheme}://…` cannot hold datasets", _GIVE)
+    folders = path.strip("/").split("/") if path.strip("/") else []
+    # A store takes these for names, and libraries on the way there do not: what is written is not found again.
+    if {"", ".", ".."} & set(folders):
+        raise UsageError(f"`{text}` leads through a folder without a name, `.` or `..`", _GIVE)
+    return Bucket("/".join((bucket, *folders)), retries)
 
 
 class Folder:
@@ -101,9 +115,14 @@ class Folder:
     def read(self, name: str) -> bytes | None:
         with self._explained():
             try:
-                return (self.folder / name).read_bytes()
+                # Of a pipe nobody writes to, opening alone would wait for ever.
+                descriptor = os.open(self.folder / name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             except (FileNotFoundError, NotADirectoryError):
                 return None
+            with os.fdopen(descriptor, "rb") as file:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise OSError(errno.EINVAL, f"`{name}` is not a file")
+                return _small(file, name)
 
     def write(self, name: str, content: bytes) -> None:
         with self._explained():
@@ -174,7 +193,8 @@ class Folder:
                     f"somebody else is writing to `{self.address}`", "wait for it, and run the command again"
                 ) from None
             for left in self.folder.glob(f"{_SPOOL}*"):  # of one that was killed
-                shutil.rmtree(left, ignore_errors=True)
+                if _SPOOLED.fullmatch(left.name):
+                    shutil.rmtree(left, ignore_errors=True)
             yield
         finally:
             os.close(descriptor)
@@ -230,8 +250,7 @@ class Bucket:
         with self._explained():
             try:
                 with self._store.open_input_stream(self._path(name)) as stream:
-                    content: bytes = stream.read()
-                    return content
+                    return _small(stream, name)
             except FileNotFoundError:
                 return None
 
@@ -302,10 +321,18 @@ class Bucket:
             yield
         except FileNotFoundError:
             raise
-        except OSError as error:
+        except (OSError, ValueError) as error:  # it calls a wrong address a wrong value
             # The library's text names the call and what the store said of it; its first line is for people.
             said = str(error).partition("\n")[0][:300]
             raise OutOfReachError(f"cannot read or write `{self.address}`: {said}", _CREDENTIALS) from error
+
+
+def _small(file: Any, name: str) -> bytes:
+    """What is in a stream. OSError where that is more than a small file has."""
+    content: bytes = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise OSError(errno.EFBIG, f"`{name}` has more than {_MOST_BYTES >> 20} MB")
+    return content
 
 
 def hash_of_file(path: Path) -> str:

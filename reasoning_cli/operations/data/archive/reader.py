@@ -50,17 +50,18 @@ def types_of(columns: Mapping[str, str]) -> dict[str, Any]:
 def _archive(path: Path, columns: Mapping[str, str]) -> Iterator[Any]:
     try:
         with opened(path, OURS) as file:
-            _check_columns(path, file.schema, columns)
+            check_columns(str(path), file.schema, columns)
             yield file
     except PageError as error:
         raise DataError(f"`{path}` cannot be read as an archive: {error}", HINT) from None
 
 
-def _check_columns(path: Path, schema: Any, columns: Mapping[str, str]) -> None:
+def check_columns(name: str, schema: Any, columns: Mapping[str, str]) -> None:
+    """DataError for columns of a later version, PageError for those of a file that is none of ours."""
     unknown = sorted(set(schema.names) - set(columns))
     if unknown:
         raise DataError(
-            f"`{path}` holds columns this database does not know: {', '.join(unknown[:5])}",
+            f"`{name}` holds columns this database does not know: {', '.join(unknown[:5])}",
             "it was written by a newer `reasoning`: upgrade it with `pip install --upgrade reasoning`",
         )
     if missing := sorted(_NEEDED.difference(schema.names)):

@@ -7,19 +7,22 @@ are in place and were read back, and never before.
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from reasoning_cli.errors import UsageError
+from reasoning_cli.errors import DataError, UsageError
 from reasoning_cli.operations.data.archive.index import (
+    INDEX,
     Index,
     PartitionFile,
+    check_log,
     checked,
     day_bounds,
+    is_ours,
     log_of,
     read_index,
     write_index,
@@ -38,7 +41,6 @@ from reasoning_cli.store.samples.retention import small_steps
 from reasoning_cli.store.timestamps import from_ms, to_ms
 from reasoning_cli.values import MODEL_TYPES
 
-_OURS = re.compile(r"type=\w+/day=\d{4}-\d{2}-\d{2}/[0-9a-f]{20}\.parquet")
 _BATCH_BYTES = 32_000_000
 # What is written before the index names it and rows leave the log: for so much a run that is killed begins again.
 _PENDING_ROWS, _PENDING_PARTITIONS = 200_000, 64
@@ -104,11 +106,15 @@ def run_archive(
     `on_progress` gets the day and the samples done so far. Stopping keeps what the index names; running it again goes
     on from there.
     """
-    with plan.place.locked():
-        store.require_writable()
+    store.require_writable()
+    with changing(store, plan.place):
         index = read_index(plan.place, store.realm)
-        checked(plan.place, index.files if index is not None else ())
-        sweep(plan.place, index)
+        if index is not None:
+            check_log(plan.place, index, store)
+            checked(plan.place, index.files)
+            sweep(plan.place, index)
+        elif plan.partitions or plan.earlier:
+            index = _begin(store, plan.place)
         note_archive(store, plan.place.address)
         taken_in = _take_in(store, plan, index) if plan.earlier else 0
         run = _Run(store, plan.place, log_of(store), to_ms(plan.before), delete=delete)
@@ -142,10 +148,6 @@ class _Run:
         found = read_index(place, store.realm)
         self._found = found
         self._index = found or Index(store.realm, log, {})
-        if self._index.log != log:
-            raise UsageError(
-                f"`{place.address}` is the archive of another training log", "name another folder: one log, one archive"
-            )
         self._pending: list[_Partition] = []
         self.files: list[str] = []
         self.written = self.already = self.deleted = 0
@@ -224,10 +226,38 @@ def _partitions(store: Store, before_ms: int, model_types: Sequence[str]) -> tup
     return tuple((name, day) for day, name in sorted(found))
 
 
-def sweep(place: Place, index: Index | None) -> None:
+@contextmanager
+def changing(store: Store, place: Place) -> Iterator[None]:
+    """For the time of a `with`, nobody else changes archives of this log: in a bucket nobody sees who else is at work,
+    and two that each write an index would lose what the other's names."""
+    with place.locked(), store.alone("archive") as alone:
+        if alone is None:
+            raise DataError("archives of this log are being written now", "wait for it, and run the command again")
+        yield
+
+
+def _begin(store: Store, place: Place) -> Index:
+    """An index of nothing, before the first file is there: files without an index are those of one that was lost, and
+    in the log their rows may be no more."""
+    files = [name for name in place.sizes() if is_ours(name)]
+    if files:
+        raise DataError(
+            f"`{place.address}` holds {len(files):,} partition files, and no `{INDEX}` that names them",
+            f"put `{INDEX}` back from a copy, or bring each back with `reasoning data unarchive FILE` and archive anew",
+        )
+    index = Index(store.realm, log_of(store), WholeRows(store).columns)
+    write_index(place, None, index)
+    return index
+
+
+def unnamed(place: Place, index: Index) -> list[str]:
+    """Files of ours that the index does not name and nobody is at work on."""
+    return place.left_over({name for name in place.sizes() if is_ours(name)} - {file.path for file in index.files})
+
+
+def sweep(place: Place, index: Index) -> None:
     """Delete files of ours that the index does not name: a run that was cut off left them, personal data and all."""
-    named = {file.path for file in index.files} if index is not None else set()
-    for name in place.left_over({name for name in place.sizes() if _OURS.fullmatch(name)} - named):
+    for name in unnamed(place, index):
         place.delete(name)
 
 

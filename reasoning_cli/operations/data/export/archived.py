@@ -12,7 +12,7 @@ import json
 import secrets
 import tempfile
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
@@ -23,6 +23,7 @@ from typing import Any
 from reasoning_cli.errors import DataError, ReasoningError
 from reasoning_cli.operations.data.archive.index import Index, PartitionFile, checked, damaged, log_of, need_index
 from reasoning_cli.operations.data.archive.place import Place, open_place
+from reasoning_cli.operations.data.archive.reader import check_columns
 from reasoning_cli.operations.data.export.batches import BATCH, WORTH_WORKERS, Batcher, Facts, SideFacts
 from reasoning_cli.operations.data.export.engines import LOCAL, connected, rendered
 from reasoning_cli.operations.data.export.files import type_name
@@ -40,6 +41,7 @@ from reasoning_cli.operations.data.export.shards import (
     Rendered,
     Shard,
     ShardJob,
+    is_shard,
     progress_name,
     write_shard,
 )
@@ -49,7 +51,7 @@ from reasoning_cli.operations.data.parquet_pages import pyarrow_of
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.samples.export_reader import ExportRows
 from reasoning_cli.store.samples.exports import NumberSet, record_export
-from reasoning_cli.store.samples.full_rows import WholeRows
+from reasoning_cli.store.samples.full_rows import MOST_NUMBER, WholeRows
 from reasoning_cli.store.samples.gathered import SMALL, GatheredSamples, logged_rows
 from reasoning_cli.store.samples.training_log import SampleFilter
 from reasoning_cli.store.timestamps import from_ms, to_ms
@@ -104,7 +106,7 @@ def gather(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[tuple[Place, PartitionFile]]:
     """Put the small columns of what is wanted into a table; the files they are of, by `part`."""
-    files = sources.files(wanted)
+    files, columns = sources.files(wanted), WholeRows(store).columns
     for place, _ in sources.archives:
         checked(place, [file for where, file in files if where is place])
     days: dict[str, list[int]] = {}
@@ -119,7 +121,7 @@ def gather(
         into.source_bytes += sum(files[part][1].size_bytes for part in parts)
         # Without a name here, so that a day is gone before the next one is read.
         into.add_day(
-            [_small_columns(*files[part], part) for part in parts],
+            [_small_columns(*files[part], part, columns) for part in parts],
             _of_log(store, day) if sources.with_log else None,
             wanted,
         )
@@ -200,7 +202,9 @@ class _Run:
             every_tools=needs_every_tools(rules.trainer, preference=rules.preference) and rows.has_conversations(),
         )
         self._sides = len(request.split) or 1
+        self._highest = store.highest_number("samples", "seq")
         self._unread: list[int] = []
+        self._there: dict[str, int] | None = None
         self._facts = Facts([SideFacts() for _ in range(self._sides)], dict(self._choice.left_out))
         if self._drawn is not None:
             self._facts.left_out[NOT_DRAWN] = self._matching - len(self._drawn)
@@ -233,8 +237,7 @@ class _Run:
             )
         if self._request.rules.salt is not None and not self._request.seeded:
             # What was rendered has placeholders of this key; the rest is to have the same.
-            content = self._out.read(_STATE)
-            salt = json.loads(content)["salt"] if content else self._request.rules.salt
+            salt = _salt_of(self._out.read(_STATE)) or self._request.rules.salt
             self._rules = replace(self._rules, salt=salt)
             self._out.write(_STATE, json.dumps({"salt": salt}).encode())
 
@@ -248,7 +251,7 @@ class _Run:
         def take(number: int, shard: Shard, chosen: Sequence[bytes], numbers: Sequence[array[int]]) -> None:
             nonlocal done
             done += sum(len(marks) - marks.count(0) for marks in chosen)
-            shards[number], held[number] = shard, _held(shard, chosen, numbers)
+            shards[number], held[number] = shard, _held(shard, chosen, numbers, self._highest)
             on_progress(RENDERING, done, total)
 
         def missing() -> Iterator[ShardJob]:
@@ -283,12 +286,19 @@ class _Run:
             target=self._out.address,
             shards=tuple(file.path for file in files),
         )
+        sizes = self._out.sizes()
+        for file in files:
+            if sizes.get(file.path) != file.size_bytes:
+                raise DataError(
+                    f"`{file.path}` of `{self._out.address}` is not there as it was written",
+                    "run the same command again",
+                )
         manifest = manifest_record(report, self._matching, self._now)
         sources = [{"address": place.address, "rows": index.rows} for place, index in self._sources.archives]
         sources += [{"address": LOG, "rows": None}] if self._sources.with_log else []
         whole = {**manifest, "sources": sources, "shards": [asdict(file) for file in files]}
         self._out.write(MANIFEST, json.dumps(whole, indent=2, ensure_ascii=False).encode() + b"\n")
-        self._clear({file.path for file in files})
+        self._clear(sizes, {file.path for file in files})
         for number, shard in enumerate(shards):
             for file in shard.files:
                 where = f"{self._out.address}/{file.path}"
@@ -302,11 +312,10 @@ class _Run:
                 )
         return report
 
-    def _clear(self, names: set[str]) -> None:
+    def _clear(self, there: Iterable[str], names: set[str]) -> None:
         """Delete what an export before this one left: its shards, and notes of what was done."""
-        for name in self._out.sizes():
-            is_shard = name.endswith(".jsonl") and name.split("-")[0] in ("samples", "train", "validation", "test")
-            if name.startswith(f"{PROGRESS}/") or (is_shard and "/" not in name and name not in names):
+        for name in there:
+            if name.startswith(f"{PROGRESS}/") or (is_shard(name) and name not in names):
                 self._out.delete(name)
 
     def _known(self, job: ShardJob) -> Shard | None:
@@ -316,9 +325,12 @@ class _Run:
             return None
         try:
             shard = Shard.read(content)
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return None
-        return shard if shard.digest == job.digest else None
+        if self._there is None:
+            self._there = self._out.sizes()
+        is_there = all(self._there.get(file.path) == file.size_bytes for file in shard.files)
+        return shard if shard.digest == job.digest and is_there else None
 
     def _jobs(self) -> Iterator[tuple[ShardJob, list[array[int]]]]:
         """The work, a shard a job: partitions of some days, or one large one; of each part the numbers in the log."""
@@ -385,27 +397,39 @@ class _Run:
         return write_shard(self._out.address, number, digest, self._sides, [pieces()])
 
 
-def _held(shard: Shard, chosen: Sequence[bytes], numbers: Sequence[array[int]]) -> NumberSet:
-    """The numbers in the log of what is in a shard."""
+def _salt_of(content: bytes | None) -> str | None:
+    """What an export that was cut off made its placeholders with; None where that is not there, or damaged."""
+    try:
+        salt = json.loads(content or b"{}")["salt"]
+        return salt if isinstance(salt, str) and bytes.fromhex(salt) else None
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+def _held(shard: Shard, chosen: Sequence[bytes], numbers: Sequence[array[int]], highest: int) -> NumberSet:
+    """The numbers in the log of what is in a shard; none above the highest that it ever gave, which takes memory."""
     inside = [
         number
         for marks, mine, skipped in zip(chosen, numbers, map(frozenset, shard.skipped), strict=True)
         if mine
         for place, number in zip((place for place, mark in enumerate(marks) if mark), mine, strict=True)
-        if place not in skipped
+        if place not in skipped and number <= highest
     ]
     held = NumberSet(min(inside, default=0))
     held.update(inside)
     return held
 
 
-def _small_columns(place: Place, file: PartitionFile, part: int) -> Any:
+def _small_columns(place: Place, file: PartitionFile, part: int, known: Mapping[str, str]) -> Any:
     """The small columns of a file, with `seq`, `part` and `place`, as a table of pyarrow."""
     pyarrow, parquet = pyarrow_of()
     from pyarrow import compute
 
     try:
         with parquet.ParquetFile(place.open(file.path), pre_buffer=True) as opened:
+            if (rows := opened.metadata.num_rows) != file.rows:
+                raise damaged(place, file, f"has {rows:,} rows, not {file.rows:,}")
+            check_columns(f"{place.address}/{file.path}", opened.schema_arrow, known)
             there = opened.schema_arrow.names
             table = opened.read([name for name in ("seq", *SMALL) if name in there and name != "conversation"])
             talks = None
@@ -417,19 +441,34 @@ def _small_columns(place: Place, file: PartitionFile, part: int) -> Any:
                         for group in groups
                     ]
                 )
-            rows = opened.metadata.num_rows
     except FileNotFoundError:
         raise damaged(place, file, "is missing") from None
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise damaged(place, file, f"cannot be read: {error}") from error
-    if rows != file.rows:
-        raise damaged(place, file, f"has {rows:,} rows, not {file.rows:,}")
     columns = {name: table[name] if name in table.column_names else pyarrow.nulls(rows) for name in ("seq", *SMALL)}
     columns["created_at"] = columns["created_at"].cast(pyarrow.int64())
+    bounds: dict[str, tuple[Any, Any] | None] = {
+        "created_at": (file.oldest, file.newest),
+        "seq": (1, MOST_NUMBER),
+        "model_type": (file.model_type, file.model_type),
+        "id": None,
+    }
+    if odd := [name for name, within in bounds.items() if not _is_within(columns[name], within)]:
+        raise damaged(place, file, f"holds a row whose `{odd[0]}` no sample of it can have")
     columns["conversation"] = pyarrow.nulls(rows, pyarrow.bool_()) if talks is None else _null_or_true(talks)
     columns["part"] = pyarrow.array([part] * rows, pyarrow.int32())
     columns["place"] = pyarrow.array(range(rows), pyarrow.int32())
     return pyarrow.table(columns)
+
+
+def _is_within(column: Any, bounds: tuple[Any, Any] | None) -> bool:
+    """Whether a column has a value in each row, and none below or above the bounds."""
+    from pyarrow import compute
+
+    if bounds is None or column.null_count:
+        return not column.null_count
+    found = compute.min_max(column).as_py()
+    return bool(bounds[0] <= found["min"] and found["max"] <= bounds[1])
 
 
 def _null_or_true(flags: Any) -> Any:

@@ -7,6 +7,7 @@ the place itself; the partition is read some rows at a time, so that its size do
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -15,7 +16,7 @@ from itertools import compress
 from pathlib import Path
 from typing import IO, Any, cast
 
-from reasoning_cli.operations.data.archive.index import PartitionFile
+from reasoning_cli.operations.data.archive.index import PartitionFile, damaged
 from reasoning_cli.operations.data.archive.partition import whole_file
 from reasoning_cli.operations.data.archive.place import open_place
 from reasoning_cli.operations.data.export.batches import Facts, LineMaker, SideFacts
@@ -26,6 +27,7 @@ from reasoning_cli.store.samples.export_reader import TextRow
 
 # Where it is noted what is done, until the manifest says it all.
 PROGRESS = ".export"
+_SHARD = re.compile(rf"(?:samples|{'|'.join(SIDES)})-\d{{5,}}-[0-9a-f]{{8}}\.jsonl")
 _AT_ONCE_ROWS, _AT_ONCE_BYTES = 2000, 32_000_000
 # A row of an export behind its number.
 _COLUMNS = (
@@ -101,6 +103,11 @@ def shard_name(number: int, side: int, sides: int, digest: str) -> str:
     return f"{SIDES[side] if sides > 1 else 'samples'}-{number:05}-{digest[:8]}.jsonl"
 
 
+def is_shard(name: str) -> bool:
+    """Whether that is the name of a shard, and not one of somebody else's files (`train-mine.jsonl`)."""
+    return _SHARD.fullmatch(name) is not None
+
+
 def render_shard(job: ShardJob) -> Shard:
     """Render a job, put its files in place, and note that it is done."""
     maker = LineMaker(job.rules, job.sides)
@@ -152,9 +159,14 @@ class _Out:
 
 
 def _of_part(maker: LineMaker, part: Part) -> Rendered:
-    for rows, places, to in _chosen(part):
-        pieces, facts = maker.render_rows(rows, None, places, to)
-        yield pieces, facts, [places[skipped] for skipped in facts.skipped]
+    pyarrow, _ = pyarrow_of()
+    try:
+        for rows, places, to in _chosen(part):
+            pieces, facts = maker.render_rows(rows, None, places, to)
+            yield pieces, facts, [places[skipped] for skipped in facts.skipped]
+    except (pyarrow.ArrowException, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        place, why = open_place(part.place), f"holds a row that is none of ours: {error}"
+        raise damaged(place, part.file, why) from error
 
 
 def _chosen(part: Part) -> Iterator[tuple[list[TextRow], Sequence[int], bytes]]:
