@@ -16,8 +16,8 @@ import pytest
 
 from reasoning_cli.errors import DataError
 from reasoning_cli.store import migrations
-from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store import open as opening
+from reasoning_cli.store.audit_log import Event, Events
 from reasoning_cli.store.open import open_store
 from tests import once
 
