@@ -41,7 +41,10 @@ def test_an_address_of_another_kind_is_refused(reasoning: Run) -> None:
 @pytest.mark.parametrize(
     ("library", "source", "command"),
     [
-        ("psycopg", "postgresql://localhost/eliza", "`pip install 'reasoning[postgres]'`"),
+        pytest.param(
+            *("psycopg", "postgresql://localhost/eliza", "`pip install 'reasoning[postgres]'`"),
+            marks=pytest.mark.sqlite("without psycopg no store on PostgreSQL is opened either"),
+        ),
         ("zstandard", "rows.zst", "`pip install 'reasoning[zstd]'`"),
     ],
 )

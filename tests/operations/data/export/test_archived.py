@@ -40,6 +40,7 @@ from reasoning_cli.store.samples.exports import exports_holding
 from reasoning_cli.store.samples.gathered import GatheredSamples
 from reasoning_cli.store.samples.training_log import Sample, SampleFilter, Samples
 from tests.object_storage import BUCKET, object_storage
+from tests.stores import shared_place
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -128,10 +129,11 @@ def export(
 
 
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path]]:
+def town(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[tuple[Path, Path]]:
     """A log that holds all; and one whose older half is in an archive alone, a part of it in both, changed since."""
     folder = tmp_path_factory.mktemp("archived")
-    with open_store(folder / "whole.db") as whole, open_store(folder / "half.db") as half:
+    places = [shared_place(request, folder / name) for name in ("whole.db", "half.db")]
+    with open_store(places[0]) as whole, open_store(places[1]) as half:
         for store in (whole, half):
             Samples(store).insert_many(samples())
         run_archive(half, plan_archive(half, NOW, 6, folder / "archive"), NOW, delete=False)
@@ -151,10 +153,10 @@ def whole(town: tuple[Path, Path]) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="module")
-def expected(town: tuple[Path, Path]) -> dict[str, dict[str, list[str]]]:
-    """The lines of two exports of one log in a file."""
+def expected(town: tuple[Path, Path], request: pytest.FixtureRequest) -> dict[str, dict[str, list[str]]]:
+    """The lines of two exports of one log, in a file unless all are wanted elsewhere."""
     found = {}
-    with open_store(town[0] / "whole.db") as store:
+    with open_store(shared_place(request, town[0] / "whole.db")) as store:
         for name in ("near", "exact, split"):
             folder = town[0] / f"expected {name}"
             folder.mkdir()
