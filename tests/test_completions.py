@@ -145,7 +145,8 @@ def test_another_shell_is_a_usage_error(reasoning: Run) -> None:
 def test_commands_and_options_are_offered(offer: Offer) -> None:
     groups = offer("reasoning ")
     assert all(name in groups for name in ("setup", "doctor", "models", "config"))
-    assert all(name in offer("reasoning sandbox ") for name in ("serve", "stop", "reset"))
+    of_group = offer("reasoning sandbox ")
+    assert all(name in of_group for name in ("serve", "stop", "reset"))
     assert "--format" in offer("reasoning config --f")
 
 
