@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from reasoning_cli.terminal.wrapping import fold, wrap, wrap_lines
 
-words = st.text(st.characters(categories=("L", "N", "P")).filter(lambda sign: sign != "`"), min_size=1, max_size=12)
+words = st.text(st.characters(categories=("L", "N", "P"), exclude_characters="`"), min_size=1, max_size=12)
 commands = st.lists(words, min_size=1, max_size=4).map(lambda parts: f"`{' '.join(parts)}`")
 sentences = st.lists(words | commands, max_size=20).map(" ".join)
 
