@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 _LOCK_SECONDS = 30
 _OLDEST_SERVER = 140000
+# How long an ended session may take until it lets go of its lock.
+_LETS_GO_MS = 2000
 _CHUNK = 1000  # rows that the server's answer is taken in at once
 _TEXT, _VARCHAR = 25, 1043  # types by their numbers, which no server changes
 # What a text has, as it came, where some of it is stored as other characters.
@@ -286,7 +288,8 @@ class PostgresStore(Store):
         key = f"hashtextextended({_literal(f'reasoning {self.address.schema} {what}')}, 0)"
         return bool(
             self.number(
-                "SELECT count(*) FROM (SELECT pg_terminate_backend(l.pid) FROM pg_locks AS l"
+                # Until it has let go: who takes the lock next shall find it free.
+                f"SELECT count(*) FROM (SELECT pg_terminate_backend(l.pid, {_LETS_GO_MS}) FROM pg_locks AS l"
                 " JOIN pg_stat_activity AS a ON a.pid = l.pid WHERE l.locktype = 'advisory'"
                 f"{'' if name is None else f' AND a.application_name = {_literal(name)}'}"
                 " AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
