@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 import pytest
 
+from reasoning_cli.values import DatabaseAddress
 from tests.conftest import Result
 from tests.waiting import until
 
@@ -55,6 +56,15 @@ class Program:
     home: Path
     sandbox: bool = True
     extra: Mapping[str, str] = field(default_factory=dict)
+    address: DatabaseAddress | None = None
+
+    @property
+    def place(self) -> Path | DatabaseAddress:
+        """Where its store is."""
+        if self.address is not None:
+            return self.address
+        (database,) = self.home.rglob("reasoning.db")
+        return database
 
     @property
     def environ(self) -> dict[str, str]:
@@ -206,8 +216,9 @@ def program(
 def put_into(url: str, made: Program) -> None:
     """Take what an account holds to a server, where its store is from now on."""
     made.must("config", "set", "store.schema", "dashboard")
-    made.must("store", "copy", str(made.home / "sandbox" / "reasoning.db"), url)
+    made.must("store", "copy", str(made.place), url)
     made.must("config", "set", "store.url", url)
+    made.address = DatabaseAddress(url, "dashboard", made.home / "sandbox" / "reasoning.db")
     for file in (made.home / "sandbox").glob("reasoning.db*"):
         file.unlink()
 

@@ -59,8 +59,7 @@ def state(program: Program, name: str) -> str:
 
 def waiting_loop(program: Program, model_type: str, line: str) -> None:
     """A type that trains itself, with a candidate that waits for a yes."""
-    (database,) = program.home.rglob("reasoning.db")
-    with open_store(database, "sandbox") as store:
+    with open_store(program.place, "sandbox") as store:
         loops, every = Loops(store), timedelta(days=7)
         loops.set(
             model_type,
@@ -78,8 +77,7 @@ def waiting_loop(program: Program, model_type: str, line: str) -> None:
 
 def answer_once(program: Program, model_type: str) -> None:
     """One decision that the candidate answers in its step, as a gateway writes it down."""
-    (database,) = program.home.rglob("reasoning.db")
-    with open_store(database, "sandbox") as store:
+    with open_store(program.place, "sandbox") as store:
         promotions = Promotions(store)
 
         def begun() -> bool:

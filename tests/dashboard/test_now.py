@@ -15,6 +15,7 @@ import pytest
 from reasoning_cli.dashboard.reader import CALM_TICKS, TICK_SECONDS
 from reasoning_cli.operations.sandbox import find_sandbox
 from reasoning_cli.terminal.units import money
+from reasoning_cli.values import MODEL_TYPES, spell_model_type
 from tests.dashboard.conftest import BUDGET_CENTS, PHONE, Program, Server, fits, open_page, picture, violations
 from tests.waiting import until
 
@@ -125,13 +126,18 @@ def test_the_models_are_those_of_status(page: Page, server: Server, program: Pro
     assert all(low <= shown <= high for low, shown, high in zip(least, seen, most, strict=True)), (least, seen, most)
 
 
+def spelt(subject: str) -> str:
+    return spell_model_type(subject) if subject in MODEL_TYPES else subject
+
+
 def test_events_and_the_outlook_are_those_of_their_commands(page: Page, server: Server, program: Program) -> None:
     open_page(page, server, "/")
     page.wait_for_selector("[data-table=events] td")
     known = program.json("costs", "events", "--limit", "10")
     # The viewer is in Kathmandu, five hours and three quarters east of Greenwich.
     expected = [
-        (event["action"].replace("_", " "), event["subject"], (int(event["at"][14:16]) + 45) % 60) for event in known
+        (event["action"].replace("_", " "), spelt(event["subject"]), (int(event["at"][14:16]) + 45) % 60)
+        for event in known
     ]
 
     def events() -> list[tuple[str, str, int]]:

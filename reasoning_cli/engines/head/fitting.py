@@ -118,5 +118,6 @@ def _sums(linear: Linear, matrix: csr_matrix) -> Array:
 def _logistic(linear: Linear, sums: Array) -> Array:
     import numpy as np
 
-    probabilities: Array = 1 / (1 + np.exp(-np.clip(linear.slope * sums + linear.offset, -700, 700)))
+    # The sums are of single precision, where exp(89) is more than there is.
+    probabilities: Array = 1 / (1 + np.exp(-np.clip(linear.slope * sums + linear.offset, -80, 80)))
     return probabilities

@@ -6,12 +6,14 @@ import hashlib
 import subprocess
 import sys
 import zlib
+from array import array
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from reasoning_cli.engines.head.model import Head
+from reasoning_cli.engines.head.fitting import model_scores
+from reasoning_cli.engines.head.model import Head, Linear
 from reasoning_cli.engines.head.training import Sample, Trained
 from reasoning_cli.errors import DataError, NotFoundError
 
@@ -98,3 +100,10 @@ def _with_weights(content: bytes, more: int) -> bytes:
 def _resealed(content: bytes) -> bytes:
     body = content.partition(b"\n")[2]
     return b"reasoning head 1 " + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+
+
+def test_of_what_is_far_from_a_doubt_the_probability_is_told_without_a_warning() -> None:
+    np = pytest.importorskip("numpy")
+    linear = {"IGNORE": Linear(array("f"), 0.0, 50.0, 0.0)}
+    labels, scores = model_scores(linear, {"IGNORE": np.array([-30, 0, 30], np.float32)})
+    assert (labels.tolist(), scores.tolist()) == (["RESPOND", "IGNORE", "IGNORE"], [1, 0.5, 1])
