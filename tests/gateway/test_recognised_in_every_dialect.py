@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -151,13 +152,27 @@ every_face = pytest.mark.parametrize("face", PATHS)
 fuzzed = settings(max_examples=150)
 
 
+@cache
+def quoted() -> list[str]:
+    """What people quote: drawing it takes ten times as long as looking at it, and comes out the same each time."""
+    found: list[str] = []
+
+    @fuzzed
+    @given(said=quoting)
+    def draw(said: str) -> None:
+        found.append(said)
+
+    draw()
+    return found
+
+
 @every_face
 @pytest.mark.parametrize("kind", OWN_HEADS)
-@fuzzed
-@given(said=quoting)
-def test_what_people_quote_to_an_agent_changes_no_class(face: str, kind: str, said: str) -> None:
+def test_what_people_quote_to_an_agent_changes_no_class(face: str, kind: str) -> None:
     wanted = kind.removeprefix("own ")
-    assert type_of(face, of_agent(kind, said)) == (wanted if wanted in ("should_respond", "planning") else None)
+    for said in quoted():
+        found = type_of(face, of_agent(kind, said))
+        assert found == (wanted if wanted in ("should_respond", "planning") else None), said
 
 
 @every_face
