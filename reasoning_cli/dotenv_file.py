@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from reasoning_cli.paths import read_small
+
 # JavaScript's classes are not Python's: U+0085 and U+001C to U+001F are no blanks there and end no line, the
 # byte-order mark is a blank, U+2028 and U+2029 end lines for `^`, `$` and `.`.
 _BLANKS = "\t\n\v\f\r \xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
@@ -31,7 +33,7 @@ _OUTER_BLANKS = re.compile(rf"\A{_S}+|{_S}+\Z")
 def read_dotenv(path: Path) -> dict[str, str]:
     """What the file sets; nothing where it cannot be read. Bytes that are no UTF-8 become the replacement character."""
     try:
-        return parse_dotenv(path.read_text(encoding="utf-8", errors="replace"))
+        return parse_dotenv(read_small(path).decode(errors="replace"))
     except OSError:
         return {}
 

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ PROFILE_VARIABLE = "REASONING_PROFILE"
 HEAD_SUFFIX = ".head"
 DEFAULT_PROFILE = "default"  # what is used where no profile is named; it lives beside `profiles`, not in it
 
+_SMALL_BYTES = 16 << 20
 _PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -166,6 +168,25 @@ def write_private(path: Path, text: str) -> None:
         raise DataError(
             f"cannot write `{path}`: {error.strerror}", "it is as it was; free some space, or mend its folder's rights"
         ) from error
+
+
+def read_small(path: Path) -> bytes:
+    """What a small file holds (settings, `.env`, caches).
+
+    OSError as for any file, and for what is none: of a pipe nobody may ever write into, or a device without an end.
+    """
+    # Opening a pipe would wait as well.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if stat.S_ISDIR(found.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(found.st_mode) and not os.path.samestat(found, Path(os.devnull).stat()):
+            raise OSError(errno.EINVAL, "it is a pipe or a device, and not a file", str(path))
+        content = file.read(_SMALL_BYTES + 1)
+    if len(content) > _SMALL_BYTES:
+        raise OSError(errno.EFBIG, f"it has more than {_SMALL_BYTES >> 20} MB", str(path))
+    return content
 
 
 def is_private(path: Path) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 from reasoning_cli.errors import ConfigurationError
-from reasoning_cli.paths import write_private
+from reasoning_cli.paths import read_small, write_private
 
 
 def read_file(path: Path) -> dict[str, str | None]:
@@ -15,13 +15,18 @@ def read_file(path: Path) -> dict[str, str | None]:
     An absent file is empty. Raises ConfigurationError when it cannot be read or is not TOML.
     """
     try:
-        return read_text(path.read_text(encoding="utf-8"))
+        return read_text(_text(path))
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise ConfigurationError(f"cannot read `{path}`: {error.strerror}", "mend or move the file") from error
     except ValueError as error:  # no TOML, or not even UTF-8
         raise _no_toml(path, str(error)) from error
+
+
+def _text(path: Path) -> str:
+    """The text of the file, its lines ended as Python ends them."""
+    return read_small(path).decode().replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _no_toml(path: Path, why: str) -> ConfigurationError:
@@ -56,7 +61,7 @@ def change_file(path: Path, changes: Mapping[str, str | int | None]) -> None:
     """
     import tomlkit
 
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    text = _text(path) if path.exists() else ""
     try:
         document = tomlkit.parse(text)
     except (ValueError, RecursionError) as error:  # it takes less depth than what reads the file

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.errors import DataError
-from reasoning_cli.paths import find_paths, is_private, make_private_dir, replacing, write_private
+from reasoning_cli import paths
+from reasoning_cli.dotenv_file import read_dotenv
+from reasoning_cli.errors import ConfigurationError, DataError
+from reasoning_cli.paths import find_paths, is_private, make_private_dir, read_small, replacing, write_private
+from reasoning_cli.settings_file import read_file
 
 
 def mode(path: Path) -> int:
@@ -160,3 +163,21 @@ def test_a_file_that_cannot_be_put_in_place_leaves_no_draft(folder: Path) -> Non
     with pytest.raises(DataError, match="cannot write"):
         write_private(folder / "taken", "text")
     assert [one.name for one in folder.iterdir()] == ["taken"]
+
+
+def test_what_is_no_small_file_is_refused_and_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "config.toml"
+    os.mkfifo(place)
+    for path in (place, Path("/dev/zero"), tmp_path):
+        with pytest.raises(OSError, match=r"pipe or a device|Is a directory"):
+            read_small(path)
+    assert read_small(Path(os.devnull)) == b""
+    monkeypatch.setattr(paths, "_SMALL_BYTES", 1 << 20)
+    (tmp_path / "large").write_bytes(bytes((1 << 20) + 1))
+    with pytest.raises(OSError, match="more than 1 MB"):
+        read_small(tmp_path / "large")
+    # So neither settings nor the `.env` of a folder of somebody else's keeps a command waiting.
+    (tmp_path / ".env").symlink_to("/dev/zero")
+    assert read_dotenv(tmp_path / ".env") == {}
+    with pytest.raises(ConfigurationError, match="it is a pipe or a device"):
+        read_file(place)

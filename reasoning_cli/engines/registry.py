@@ -6,16 +6,21 @@ Nothing of an engine is loaded before it is named, and no package is looked thro
 from __future__ import annotations
 
 import difflib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from reasoning_cli.engines.clients import Answering, Cloud, ListingServer
 from reasoning_cli.engines.engine import Access, Engine
 from reasoning_cli.engines.features import CLOUD, Feature
-from reasoning_cli.errors import ConfigurationError
+from reasoning_cli.errors import ConfigurationError, ReasoningError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+    from reasoning_cli.engines.clients import Client
 
 GROUP = "reasoning.engines"
 TOGETHER = "together"  # the one that an account is kept with
@@ -88,15 +93,65 @@ def _entry_points() -> tuple[EntryPoint, ...]:
 def _loaded(point: EntryPoint) -> Engine:
     package = point.dist.name if point.dist else point.value
     try:
-        found = point.load()
-    except Exception as error:  # anything may stand in a package of others
+        with redirect_stdout(sys.stderr):  # stdout is for what a command answers
+            found = point.load()
+    except (Exception, SystemExit) as error:  # anything may stand in a package of others
         raise ConfigurationError(
             f"the engine `{point.name}` of `{package}` cannot be loaded: {error or type(error).__name__}",
             f"`pip install --upgrade {package}`, or ask who makes it",
         ) from error
-    if isinstance(found, type) or not isinstance(found, Engine) or found.name != point.name:
+    if not _is_engine(found, point.name):
         raise ConfigurationError(
             f"`{point.value}` of `{package}` is not an engine named `{point.name}`",
             "reasoning_cli.testing.engines.check_engine says what one needs",
         )
-    return found
+    return _Theirs(cast(Engine, found), package)
+
+
+class _Theirs:
+    """An engine of another package: what goes wrong in it is its error, and not one of ours."""
+
+    def __init__(self, engine: Engine, package: str) -> None:
+        self._engine, self._package = engine, package
+        self.name, self.title, self.features = engine.name, engine.title, engine.features
+
+    def address(self, access: Access) -> str | None:
+        with self._named("say where it answers"):
+            found = self._engine.address(access)
+            if found is not None and not isinstance(found, str):
+                raise TypeError(f"{found!r} is not an address")
+            return found
+
+    def connect(self, access: Access) -> Client:
+        with self._named("be connected to"):
+            found = self._engine.connect(access)
+            if not callable(getattr(found, "close", None)):
+                raise TypeError("what it connects by cannot be closed")
+            return found
+
+    @contextmanager
+    def _named(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except ReasoningError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise ConfigurationError(
+                f"the engine `{self.name}` of `{self._package}` cannot {what}: {error or type(error).__name__}",
+                f"`pip install --upgrade {self._package}`, or ask who makes it",
+            ) from error
+
+
+def _is_engine(found: object, name: str) -> bool:
+    """Whether it is one of that name, with a title and features of ours."""
+    try:
+        return (
+            not isinstance(found, type)
+            and isinstance(found, Engine)
+            and found.name == name
+            and isinstance(found.title, str)
+            and isinstance(found.features, frozenset)
+            and found.features <= frozenset(Feature)
+        )
+    except Exception:  # a property of it may fail
+        return False

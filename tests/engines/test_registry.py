@@ -11,7 +11,7 @@ from reasoning_cli.engines import registry
 from reasoning_cli.engines.engine import Access, Engine
 from reasoning_cli.engines.features import CLOUD, Feature
 from reasoning_cli.errors import ConfigurationError
-from tests.engines.third_party import install
+from tests.engines.third_party import ENGINE, install
 
 ACCESS = Access("http://127.0.0.1:9", "key")
 
@@ -58,6 +58,10 @@ def test_an_engine_nobody_brings_is_an_error_with_the_names_there_are(packages: 
         ("raise RuntimeError('no licence')", "cannot be loaded: no licence"),
         ("import there_is_no_such_module", "cannot be loaded: No module named 'there_is_no_such_module'"),
         ("ENGINE = object()", "is not an engine named `acme`"),
+        ("import sys; sys.exit(0)", "cannot be loaded: 0"),
+        (ENGINE.replace("features =", "features = None #"), "is not an engine named `acme`"),
+        (ENGINE.replace("features =", "features = ['answer'] #"), "is not an engine named `acme`"),
+        (ENGINE.replace("title =", "title = 5 #"), "is not an engine named `acme`"),
         ("pass", "cannot be loaded: module 'acme_engine' has no attribute 'ENGINE'"),
     ],
 )
@@ -66,6 +70,32 @@ def test_a_package_that_is_broken_is_an_error_that_names_it(packages: Path, sour
     with pytest.raises(ConfigurationError, match="`acme-engine`") as raised:
         registry.engine("acme")
     assert said in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (
+            "def address(self, access):\n        raise RuntimeError('no licence')",
+            "cannot say where it answers: no licence",
+        ),
+        ("def address(self, access):\n        return 5", "cannot say where it answers: 5 is not an address"),
+        ("def connect(self, access):\n        import sys; sys.exit(0)", "cannot be connected to: 0"),
+        ("def connect(self, access):\n        return None", "cannot be connected to: what it connects by cannot be"),
+    ],
+)
+def test_what_goes_wrong_in_an_engine_is_its_error(packages: Path, broken: str, said: str) -> None:
+    place = broken.partition("\n")[0]
+    install(packages, "acme", ENGINE.replace(place, f"{broken}\n\n    def unused(self, access):"))
+    with pytest.raises(ConfigurationError, match="`acme-engine`") as raised:
+        registry.engine("acme").address(ACCESS) if "address" in place else registry.engine("acme").connect(ACCESS)
+    assert said in raised.value.message
+
+
+def test_what_a_package_prints_is_no_answer_of_a_command(packages: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    install(packages, "acme", f"print('hello')\n{ENGINE}")
+    assert registry.engine("acme").title == "Acme's models"
+    assert capfd.readouterr() == ("", "hello\n")
 
 
 def test_two_packages_with_an_engine_of_one_name_are_an_error(packages: Path) -> None:

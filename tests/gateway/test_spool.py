@@ -298,6 +298,65 @@ def test_a_spool_gives_its_place_back_and_outlives_damage(tmp_path: Path, caplog
     spool.close()
 
 
+def test_what_is_damaged_in_a_spool_keeps_nothing_else_waiting(tmp_path: Path) -> None:
+    """A page in the middle: what stands before and behind it comes out, and the file is there to be looked at."""
+    spool = Spool(tmp_path / "spool", ROOM)
+    assert spool.append([b"%04d" % number * 1000 for number in range(200)])
+    spool.close()
+    content = bytearray(spool.path.read_bytes())
+    middle = len(content) // 2 // 4096 * 4096
+    content[middle : middle + 4096] = bytes(4096)
+    spool.path.write_bytes(content)
+    out: list[int] = []
+    for _ in range(40):
+        if not (batch := spool.oldest(20, 1 << 30)):
+            break
+        out += [int(record[:4]) for _, record in batch]
+        assert spool.remove(batch[-1][0])
+    assert out == sorted(set(out))
+    assert (out[0], out[-1], len(out) > 190, spool.waiting().count) == (0, 199, True, 0)
+    assert (tmp_path / "spool.bad").exists()
+    spool.close()
+
+
+def test_a_damaged_spool_is_set_aside_beside_the_one_before(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", ROOM)
+    (tmp_path / "spool.bad").write_bytes(b"of an earlier day")
+    spool.path.write_bytes(b"not a database " * 1000)
+    assert (spool.waiting().count, spool.append([b"new"]), spool.waiting().count) == (0, True, 1)
+    assert (tmp_path / "spool.bad").read_bytes() == b"of an earlier day"
+    assert (tmp_path / "spool.bad2").read_bytes() == b"not a database " * 1000
+    spool.close()
+
+
+def test_a_spool_that_is_no_file_is_not_waited_for_and_nobody_else_reads_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "spool")
+    spool = Spool(tmp_path / "spool", ROOM)
+    assert (spool.waiting().count, spool.append([b"x"]), spool.oldest(5, 100)) == (0, False, [])
+    (tmp_path / "spool").unlink()
+    (tmp_path / "spool").touch()
+    (tmp_path / "spool").chmod(0o644)
+    assert spool.append([b"x"])
+    assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("spool*")} == {0o600}
+    spool.close()
+
+
+def test_a_record_that_is_none_of_ours_keeps_nothing_waiting(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", ROOM)
+    good = packed((sample(1), ()))
+    plain = json.loads(good)
+    odd: list[Any] = [plain["sample"] | {"prompt": 5}, plain["sample"] | {"created_at": 10**30}, [], None]
+    assert spool.append([*(json.dumps({**plain, "sample": value}).encode() for value in odd), b"{", good])
+    with open_store(tmp_path / "reasoning.db") as store:
+        recorder = Recorder(lambda: store, spool=spool)
+        for _ in range(3):
+            if not recorder._moved(spool, store):
+                break
+        assert [found.id for found in Samples(store).iterate()] == ids(1)
+    assert (spool.waiting().count, recorder.figures.dropped) == (0, 5)
+    spool.close()
+
+
 def test_a_decision_comes_out_of_the_spool_as_it_went_in() -> None:
     full_sample: Sample = sample(1, metadata={"a": [1, {"b": None}]}, shape="s", identity="i", confidence=0.5, burst=2)
     attempts = [AttemptRecord("x", *MEMBERS, why="w", named=True)]

@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from reasoning_cli.errors import ConfigurationError, DataError, ReasoningError
-from reasoning_cli.paths import write_private
+from reasoning_cli.paths import read_small, write_private
 from reasoning_cli.settings import ALL, check_file
 
 
@@ -44,7 +44,7 @@ def edit_settings(file: Path, environ: Mapping[str, str]) -> bool:
 
 def _read(file: Path) -> str | None:
     try:
-        return file.read_text(encoding="utf-8", errors="surrogateescape")
+        return read_small(file).decode(errors="surrogateescape")
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -255,8 +255,8 @@ class Recorder:
             self._stopping.wait(_RETRY_SECONDS)
 
     def _moved(self, spool: Spool, store: Store) -> bool:
-        """Bring the oldest decisions from the spool into the store; False when there are none. What was forgotten on
-        request since is left out."""
+        """Bring the oldest decisions from the spool into the store; False when there are none, or they cannot be taken
+        out of it now. What was forgotten on request since is left out."""
         entries = spool.oldest(_BATCH_DECISIONS, _BATCH_CHARACTERS)
         if not entries:
             return False
@@ -264,19 +264,32 @@ class Recorder:
         for _, record in entries:
             try:
                 made.append(unpacked(record))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
                 self._failed(error, 1)
-        forgotten = Forgotten(store).among([(sample, sample.created_at) for sample, _ in made])
-        made = [recording for recording in made if recording[0].id not in forgotten]
         try:
-            self._write(store, made, again=True)  # nobody knows which of them it has already
+            # Nobody knows which of them it has already.
+            self._write(store, self._not_forgotten(store, made), again=True)
         except UnavailableError:
             raise
         except ReasoningError as error:
             self._failed(error, len(made))
-        spool.remove(entries[-1][0])
+        removed = spool.remove(entries[-1][0])
         self._look_at(spool)
-        return True
+        return removed
+
+    def _not_forgotten(self, store: Store, made: list[Recording]) -> list[Recording]:
+        """Those that nobody wants forgotten. One that is none of ours, whatever is wrong with it, goes alone: others
+        would wait behind it for ever."""
+        try:
+            forgotten = Forgotten(store).among([(sample, sample.created_at) for sample, _ in made])
+        except ReasoningError:
+            raise
+        except Exception as error:
+            if len(made) > 1:
+                return [left for recording in made for left in self._not_forgotten(store, [recording])]
+            self._failed(error, 1)
+            return []
+        return [recording for recording in made if recording[0].id not in forgotten]
 
     def _look_at(self, spool: Spool) -> None:
         waiting = spool.waiting()

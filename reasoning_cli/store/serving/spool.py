@@ -7,9 +7,11 @@ store knows each decision by its id.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import sqlite3
+import stat
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from typing import Any
 import orjson
 
 from reasoning_cli.paths import make_private_dir
+from reasoning_cli.store.database import family
 from reasoning_cli.store.locks import hold_file
 from reasoning_cli.store.samples.training_log import Sample
 from reasoning_cli.store.serving.attempts import AttemptRecord
@@ -86,23 +89,37 @@ class Spool:
                 return []
             size = 0
             query = "SELECT number, record FROM decisions ORDER BY number LIMIT ?"
-            with contextlib.closing(self._opened().execute(query, (count,))) as rows:
-                for number, record in rows:
-                    found.append((number, record))
-                    size += len(record)
-                    if size >= most_bytes:
-                        break
+            try:
+                with contextlib.closing(self._opened().execute(query, (count,))) as rows:
+                    for number, record in rows:
+                        found.append((number, record))
+                        size += len(record)
+                        if size >= most_bytes:
+                            break
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError) or found:
+                    raise  # busy, or the disk; or what stands before the damage goes first
+                self._salvage(error)
         return found
 
-    def remove(self, last: int) -> None:
-        """Take out all up to that number; their place is written over, and with nothing left given back."""
+    def remove(self, last: int) -> bool:
+        """Take out all up to that number; their place is written over, and with nothing left given back. False where
+        that cannot be done now."""
         with self._lock, contextlib.suppress(sqlite3.Error, OSError):
             connection = self._opened()
-            with connection:
-                connection.execute("DELETE FROM decisions WHERE number <= ?", (last,))
+            try:
+                with connection:
+                    connection.execute("DELETE FROM decisions WHERE number <= ?", (last,))
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+                self._salvage(error, last)
+                return True
             if not _waiting(connection).count:
                 connection.executescript("PRAGMA incremental_vacuum")  # only so it steps to the end
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            return True
+        return False
 
     def waiting(self) -> Waiting:
         """What waits here. Makes no file, and takes one that cannot be read for empty."""
@@ -132,15 +149,46 @@ class Spool:
             except sqlite3.OperationalError:
                 raise  # busy, or the disk: it is what it was
             except sqlite3.DatabaseError as error:
-                aside = self.path.with_name(f"{self.path.name}.bad")
-                _log.warning("%s is damaged (%s) and was moved to %s", self.path, error, aside)
-                self.path.replace(aside)
+                self._move_aside(error)
                 self._connection = _open(self.path)
         return self._connection
 
+    def _salvage(self, error: sqlite3.DatabaseError, after: int = -1) -> None:
+        """Go on in a new file with what can still be read before and behind damage: all would wait for ever."""
+        connection, left = self._opened(), dict[int, tuple[int, bytes]]()
+        for order in ("ASC", "DESC"):
+            query = f"SELECT number, at, record FROM decisions WHERE number > ? ORDER BY number {order}"
+            with contextlib.suppress(sqlite3.Error), contextlib.closing(connection.execute(query, (after,))) as rows:
+                left.update((number, (at, record)) for number, at, record in rows)
+        self.close()
+        self._move_aside(error)
+        with (made := self._opened()):
+            entries = [(number, *entry) for number, entry in sorted(left.items())]
+            made.executemany("INSERT INTO decisions(number, at, record) VALUES (?, ?, ?)", entries)
+
+    def _move_aside(self, error: sqlite3.DatabaseError) -> None:
+        """Keep a damaged file under a name that is free, and what belongs to it: its log is nothing for another."""
+        aside, number = self.path.with_name(f"{self.path.name}.bad"), 1
+        while aside.exists():
+            number += 1
+            aside = self.path.with_name(f"{self.path.name}.bad{number}")
+        _log.warning("%s is damaged (%s) and was moved to %s", self.path, error, aside)
+        for file, name in zip(family(self.path), family(aside), strict=True):
+            with contextlib.suppress(FileNotFoundError):
+                file.replace(name)
+
 
 def _open(path: Path) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    # Of a pipe, opening alone would wait for somebody at its other end.
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is a pipe or a device, and not a file")
+        if found.st_mode & 0o077:
+            os.fchmod(descriptor, 0o600)  # there are prompts in it
+    finally:
+        os.close(descriptor)
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, check_same_thread=False)
     try:
         connection.executescript(_MAKE)
