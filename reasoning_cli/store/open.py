@@ -96,10 +96,11 @@ def _open_to_write(path: Path, realm: str, *, create: bool) -> sqlite3.Connectio
         if path.is_dir():
             raise DataError(f"`{path}` is a folder, not a database", hint="name a file inside it")
         try:
+            _check_place(path)
             if not path.exists() or path.stat().st_size == 0:
                 if not create:
                     raise MissingStoreError(f"there is no database at `{path}`", hint="`reasoning setup` makes one")
-                _create(path, realm)
+                _create(path.resolve(), realm)  # of a link, the file it leads to
         except OSError as error:
             raise DataError(
                 f"cannot make the database `{path}`: {error.strerror or error}", hint=f"check the folder; {DOCTOR}"
@@ -114,6 +115,18 @@ def _open_to_write(path: Path, realm: str, *, create: bool) -> sqlite3.Connectio
             connection.close()
             raise
     return connection
+
+
+def _check_place(path: Path) -> None:
+    """Raise DataError for what a new file would take the place of, and is none: a device, a pipe, a link to a disk that
+    is not mounted now."""
+    if path.is_symlink() and not path.exists():
+        raise DataError(
+            f"`{path}` is a link to `{path.readlink()}`, which is not there",
+            hint="see whether its disk is mounted; for a new database, delete the link",
+        )
+    if path.exists() and not path.is_file():
+        raise DataError(f"`{path}` is a device or a pipe, not a database", hint="name a file")
 
 
 def _upgrade(connection: sqlite3.Connection, path: Path) -> None:

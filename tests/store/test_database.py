@@ -53,6 +53,30 @@ def set_pragma(path: Path, pragma: str) -> None:
     connection.close()
 
 
+def test_a_new_database_takes_the_place_of_nothing_else(path: Path, tmp_path: Path) -> None:
+    """A device, a pipe, the link to a disk that is not mounted now: each would have been gone."""
+    path.parent.mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for leads_to, why in (
+        ("/dev/null", "is a device or a pipe"),
+        ("../pipe", "is a device"),
+        ("../gone", "is a link to"),
+    ):
+        path.symlink_to(leads_to)
+        for create in (True, False):
+            with pytest.raises(DataError, match=why):
+                open_store(path, create=create)
+        assert str(path.readlink()) == leads_to
+        path.unlink()
+    # Of a link to an empty file, the file becomes the database.
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "other.db").touch()
+    path.symlink_to("../disk/other.db")
+    open_store(path).close()
+    assert path.is_symlink()
+    assert (tmp_path / "disk" / "other.db").stat().st_size > 0
+
+
 def test_a_new_database_is_private_and_laid_out_as_measured(path: Path) -> None:
     with open_store(path) as store:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -60,7 +60,7 @@ def back_up(
         raise UsageError(f"`{out}` is not a file that could be replaced", "name a file")
     if is_part_of(out, store.path):
         raise UsageError(f"`{out}` is the database itself", "name another file")
-    if out.exists() and not force:
+    if (out.exists() or out.is_symlink()) and not force:
         raise UsageError(f"`{out}` exists", "name another file, or add --force to replace it")
     if not isinstance(store.place, Path):
         return _back_up_rows(store, out, now, on_progress)
