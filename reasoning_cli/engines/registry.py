@@ -33,8 +33,13 @@ _OURS = {
 }
 
 
+class BrokenEngineError(ConfigurationError):
+    """A package of others is at fault: what does not need its engine goes on without it."""
+
+
 def engine(name: str) -> Engine:
-    """The engine of that name. Raises ConfigurationError for one that nobody brings, or that cannot be loaded."""
+    """The engine of that name. Raises ConfigurationError for one that nobody brings, BrokenEngineError for one that
+    cannot be loaded."""
     if name in _OURS:
         module, _, attribute = _OURS[name].partition(":")
         return cast(Engine, getattr(import_module(module), attribute))
@@ -49,7 +54,7 @@ def engine(name: str) -> Engine:
         )
     if len(found) > 1:
         packages = sorted(point.dist.name for point in found if point.dist)
-        raise ConfigurationError(
+        raise BrokenEngineError(
             f"several packages bring an engine `{name}`: {', '.join(packages)}", f"`pip uninstall {packages[-1]}`"
         )
     return _loaded(found[0])
@@ -96,12 +101,12 @@ def _loaded(point: EntryPoint) -> Engine:
         with redirect_stdout(sys.stderr):  # stdout is for what a command answers
             found = point.load()
     except (Exception, SystemExit) as error:  # anything may stand in a package of others
-        raise ConfigurationError(
+        raise BrokenEngineError(
             f"the engine `{point.name}` of `{package}` cannot be loaded: {error or type(error).__name__}",
             f"`pip install --upgrade {package}`, or ask who makes it",
         ) from error
     if not _is_engine(found, point.name):
-        raise ConfigurationError(
+        raise BrokenEngineError(
             f"`{point.value}` of `{package}` is not an engine named `{point.name}`",
             "reasoning_cli.testing.engines.check_engine says what one needs",
         )
@@ -136,7 +141,7 @@ class _Theirs:
         except ReasoningError:
             raise
         except (Exception, SystemExit) as error:
-            raise ConfigurationError(
+            raise BrokenEngineError(
                 f"the engine `{self.name}` of `{self._package}` cannot {what}: {error or type(error).__name__}",
                 f"`pip install --upgrade {self._package}`, or ask who makes it",
             ) from error

@@ -54,7 +54,7 @@ def mount_of(path: Path, mounts: Path | None = None) -> Mount | None:
     try:
         lines = (mounts or MOUNTS).read_text(encoding="utf-8", errors="replace").splitlines()
         where = path.resolve()
-    except OSError:
+    except (OSError, RuntimeError):  # a link that leads to itself, as Python 3.11 says it
         return None
     found: Mount | None = None
     for line in lines:

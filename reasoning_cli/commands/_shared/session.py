@@ -226,12 +226,15 @@ class Session:
     @property
     def uses(self) -> dict[str, SlotUse]:
         """What the gateway makes of each slot's model, and of one that is served elsewhere."""
-        from reasoning_cli.operations.deploy.own_server import own_server
+        from reasoning_cli.operations.deploy.own_server import usable_server
         from reasoning_cli.operations.deploy.status import SlotUse
 
         get = self.settings.get
-        servers = {model_type: own_server(self.settings, model_type) for model_type in s.MODE}
-        places = {model_type: server.url or server.place for model_type, server in servers.items() if server}
+        servers = {model_type: usable_server(self.settings, model_type) for model_type in s.MODE}
+        places = {
+            model_type: broken or (server.url or server.place if server else None)
+            for model_type, (server, broken) in servers.items()
+        }
         return {
             model_type: SlotUse(get(s.MODE[model_type]), get(s.SHARE[model_type]), places.get(model_type))
             for model_type in s.MODE

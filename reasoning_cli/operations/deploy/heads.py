@@ -11,7 +11,7 @@ from reasoning_cli import settings as s
 from reasoning_cli.engines.head.model import Head
 from reasoning_cli.errors import ReasoningError
 from reasoning_cli.operations.costs.ledger import Usage
-from reasoning_cli.operations.deploy.own_server import engine_name, own_server
+from reasoning_cli.operations.deploy.own_server import engine_name, usable_server
 from reasoning_cli.operations.deploy.slots import HEAD_PLACE, HEAD_TYPE, HeadSlot, SlotNow
 from reasoning_cli.operations.deploy.status import HeadStatus, ModelStatus
 from reasoning_cli.operations.deploy.switch import Switch, enabling
@@ -45,7 +45,7 @@ def models_without_deployment(settings: Settings) -> dict[str, list[str]]:
     return {
         model_type: [name for name in (server and server.model, head if model_type == HEAD_TYPE else None) if name]
         for model_type in MODEL_TYPES
-        for server in (own_server(settings, model_type),)
+        for server, _ in (usable_server(settings, model_type),)
     }
 
 

@@ -117,9 +117,18 @@ def own_server(settings: Settings, model_type: str) -> OwnServer | None:
     return OwnServer(model_type, (address or "").rstrip("/"), key, model, most, parallel, name, limit)
 
 
+def usable_server(settings: Settings, model_type: str) -> tuple[OwnServer | None, str | None]:
+    """What serves a slot in Together's place, and why nothing does where the package is broken that brings its
+    engine: the other slots, and what shows or stops them, go on."""
+    try:
+        return own_server(settings, model_type), None
+    except registry.BrokenEngineError as error:
+        return None, error.message
+
+
 def own_servers(settings: Settings) -> tuple[OwnServer, ...]:
-    """Those of all slots."""
-    return tuple(server for model_type in MODEL_TYPES if (server := own_server(settings, model_type)) is not None)
+    """Those of all slots that can be used."""
+    return tuple(server for name in MODEL_TYPES if (server := usable_server(settings, name)[0]) is not None)
 
 
 def server_at(settings: Settings, model_type: str, url: str) -> OwnServer:

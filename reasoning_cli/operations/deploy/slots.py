@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from reasoning_cli import settings as s
 from reasoning_cli.operations.costs.budget import read_limits, standings
-from reasoning_cli.operations.deploy.own_server import OwnServer, is_same_server, own_server
+from reasoning_cli.operations.deploy.own_server import OwnServer, is_same_server, usable_server
 from reasoning_cli.settings import Settings
 from reasoning_cli.store.database import Store
 from reasoning_cli.store.deploy.deployments import DeploymentRecord, Deployments
@@ -233,9 +233,10 @@ def _slot(
     together_key: str | None,
 ) -> SlotNow:
     get = settings.get
-    elsewhere = own_server(settings, model_type)
+    elsewhere, broken = usable_server(settings, model_type)
+    record = None if broken else record  # nothing is woken or asked in its place
     url = elsewhere.url if elsewhere else f"{together_url.rstrip('/')}/v1"
-    key = elsewhere.api_key if elsewhere else together_key
+    key = elsewhere.api_key if elsewhere else None if broken else together_key
     model = elsewhere.model if elsewhere else record.serving_name if record else None
     return SlotNow(
         model_type=model_type,
@@ -250,11 +251,11 @@ def _slot(
         confidence=None if (least := get(s.CONFIDENCE[model_type])) is None else float(least),
         tools=get(s.TOOLS[model_type]),
         collect=get(s.COLLECT) and get(s.TYPE_COLLECT[model_type]),
-        closed=_closed(settings, model_type, elsewhere, record, spent),
+        closed=_closed(settings, model_type, elsewhere, record, spent, broken),
         deployment_key=record.key if record is not None and elsewhere is None else None,
         wakes=get(s.WAKE[model_type]) and record is not None and elsewhere is None,
         prompt_form=get(s.PROMPT_FORM[model_type]),
-        own_server=elsewhere is not None,
+        own_server=elsewhere is not None or broken is not None,
         parallel=get(s.PARALLEL[model_type]),
         max_tokens_name=get(s.MAX_TOKENS_NAME[model_type]) if elsewhere else TokenLimit.MAX_TOKENS,
         connection=elsewhere if elsewhere is not None and not elsewhere.url else None,
@@ -267,12 +268,15 @@ def _closed(
     elsewhere: OwnServer | None,
     record: DeploymentRecord | None,
     spent: set[str | None],
+    broken: str | None,
 ) -> str | None:
     """Why a slot takes no decision now, or None."""
     if not settings.get(s.GATEWAY_ENABLED):
         return HANDS_THROUGH
     if not settings.get(s.ENABLED[model_type]):
         return DISABLED
+    if broken is not None:
+        return broken
     if elsewhere is not None:
         return SPENT if None in spent or model_type in spent else None
     if record is None or record.serving_name is None or record.deleted_at is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reasoning_cli.operations.deploy.slots import read_slots
+from reasoning_cli.operations.deploy.slots import read_slots, slots_of_settings
 from reasoning_cli.paths import find_paths
 from reasoning_cli.settings import load_settings
 from reasoning_cli.store.open import open_store
@@ -67,6 +67,30 @@ def test_an_engine_that_has_gone_is_an_error_wherever_its_slot_is_asked(
     done = reasoning(*command)
     assert done.exit_code == 4
     assert done.stderr.startswith("error: `acme` is not an engine: there are together, openai, head")
+
+
+def test_a_broken_engine_closes_its_slot_and_nothing_else(reasoning: Run, home: Path, acme: Path) -> None:
+    """A package that was upgraded to a broken version keeps neither the gateway nor what shows the others from going
+    on."""
+    install(acme, "acme", "raise RuntimeError('no licence')")
+    importlib.invalidate_caches()
+    home.mkdir(mode=0o700)
+    (home / "config.toml").write_text('[should_respond]\nengine = "acme"\n')
+    for command in (("status",), ("models", "list"), ("models", "status")):
+        done = reasoning(*command)
+        assert (done.exit_code, "no licence" in done.stdout) == (0, True), (command, done.stderr)
+    assert reasoning("models", "test", "should-respond").exit_code == 4
+    assert "no licence" in reasoning("doctor").stdout
+    slots = slots_of_settings(
+        load_settings(find_paths({"REASONING_HOME": str(home)}), {}), together_url="https://there", together_key="k"
+    )
+    broken = slots["should_respond"]
+    assert (broken.closed, broken.api_key, broken.deployment_key) == (
+        "the engine `acme` of `acme-engine` cannot be loaded: no licence",
+        None,
+        None,
+    )
+    assert slots["planning"].closed == "no model is deployed"
 
 
 def test_config_and_doctor_show_what_is_wrong_with_it_and_go_on(reasoning: Run, home: Path) -> None:
