@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import socket
+import sqlite3
 import stat
 import threading
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ from reasoning_cli.gateway.last_seen import LastSeen
 from reasoning_cli.gateway.log import recorder as recording
 from reasoning_cli.gateway.log.recorder import Recorder
 from reasoning_cli.operations.deploy.slots import DISABLED
+from reasoning_cli.operations.doctor.gateway import check_spool
+from reasoning_cli.paths import find_paths
+from reasoning_cli.settings import load_settings
 from reasoning_cli.store import postgres
 from reasoning_cli.store.database import Store, UnreachableError
 from reasoning_cli.store.open import open_store
@@ -339,6 +343,18 @@ def test_a_spool_that_is_no_file_is_not_waited_for_and_nobody_else_reads_one(tmp
     assert spool.append([b"x"])
     assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("spool*")} == {0o600}
     spool.close()
+
+
+def test_doctor_warns_of_a_spool_that_cannot_be_read(home: Path) -> None:
+    home.mkdir()
+    settings = load_settings(find_paths({"REASONING_HOME": str(home)}), {})
+    place = settings.database().with_name("reasoning.db.spool")
+    with contextlib.closing(sqlite3.connect(place)) as other:  # of another program, or of another version
+        other.execute("CREATE TABLE decisions(id TEXT, what TEXT)")
+    [check] = check_spool(settings)
+    assert (check.status, "for the store cannot be read: no such column: number" in check.detail) == ("warn", True)
+    place.unlink()
+    assert list(check_spool(settings)) == []
 
 
 def test_a_record_that_is_none_of_ours_keeps_nothing_waiting(tmp_path: Path) -> None:

@@ -85,7 +85,11 @@ def check_fleet(existing: ExistingStore) -> Iterator[Check]:
 
 def check_spool(settings: Settings) -> Iterator[Check]:
     """What waits here for a store that could not be written to, and goes in when it can, as long as a gateway runs."""
-    waiting = spool_of(settings.database()).waiting()
+    spool = spool_of(settings.database())
+    if (why := spool.problem()) is not None:
+        yield warn("gateway", f"what waits in {spool.path} for the store cannot be read: {why}", "look at that file")
+        return
+    waiting = spool.waiting()
     if waiting.since is not None:
         what = f"{waiting.count:,} decisions wait on this machine's disk for the store, the first since"
         yield warn("gateway", f"{what} {waiting.since:%Y-%m-%d %H:%M} UTC", "reasoning gateway serve")

@@ -128,6 +128,16 @@ class Spool:
                 return _waiting(self._opened())
         return Waiting()
 
+    def problem(self) -> str | None:
+        """Why what waits here cannot be read, None where it can or there is nothing. Makes no file."""
+        with self._lock:
+            try:
+                if self._connection is not None or self.path.exists():
+                    _waiting(self._opened())
+            except (sqlite3.Error, OSError) as error:
+                return str(error)
+        return None
+
     @contextlib.contextmanager
     def draining(self) -> Iterator[bool]:
         """Whether it may be emptied now: False while another process does."""
