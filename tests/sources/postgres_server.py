@@ -88,19 +88,22 @@ class Server:
 
     def kill(self) -> None:
         """As when its machine goes: whoever is connected is cut off."""
-        for pid in self.processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        self._send(signal.SIGKILL)
         self._ended()
 
     def freeze(self) -> None:
         """Connections stay, and new ones are taken by the system; nobody answers."""
-        for pid in self.processes():
-            os.kill(pid, signal.SIGSTOP)
+        self._send(signal.SIGSTOP)
 
     def thaw(self) -> None:
+        self._send(signal.SIGCONT)
+
+    def _send(self, number: signal.Signals) -> None:
+        """To all of them, once the one that starts the others stands still and begins none meanwhile."""
+        self._process.send_signal(signal.SIGSTOP)
         for pid in self.processes():
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(pid, number)
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGINT)
@@ -113,7 +116,7 @@ class Server:
         self._process.stderr.close()
 
     def processes(self) -> list[int]:
-        """The one that starts the others first: it must not start them anew meanwhile."""
+        """The one that starts the others first."""
         own = self._process.pid
         found = [own]
         for path in Path("/proc").glob("[0-9]*/stat"):
