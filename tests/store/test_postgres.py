@@ -32,6 +32,7 @@ from reasoning_cli.store.serving.attempts import AttemptRecord, Attempts
 from reasoning_cli.values import DatabaseAddress
 from tests.conftest import Run
 from tests.store.samples.test_training_log import NOON, sample
+from tests.store.test_read_only import READING
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -204,6 +205,9 @@ def test_a_role_that_may_only_read_reads(
         open_store(theirs)
     on_address(theirs, monkeypatch)
     assert json.loads(reasoning("data", "stats", "--json").stdout)["total"] == 1
+    for command in READING:
+        done = reasoning(*command.split())
+        assert (done.exit_code, "error: " in done.stderr) == (0, False), (command, done.stderr)
     done = reasoning("data", "cleanup", "--days", "1", "--yes")
     assert (done.exit_code, done.stdout) == (1, "")
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["error", "hint"], done.stderr
