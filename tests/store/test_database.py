@@ -27,7 +27,6 @@ pytestmark = pytest.mark.sqlite("how the file is made, opened, upgraded and chec
 OPEN_AND_WRITE = """
 import sys
 from pathlib import Path
-from reasoning_cli.store import open as opening
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.audit_log import Event, Events
 from datetime import datetime, UTC
