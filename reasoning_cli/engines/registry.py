@@ -110,14 +110,15 @@ def _loaded(point: EntryPoint) -> Engine:
             f"`{point.value}` of `{package}` is not an engine named `{point.name}`",
             "reasoning_cli.testing.engines.check_engine says what one needs",
         )
-    return _Theirs(cast(Engine, found), package)
+    return Theirs(cast(Engine, found), package)
 
 
-class _Theirs:
-    """An engine of another package: what goes wrong in it is its error, and not one of ours."""
+class Theirs:
+    """An engine of another package, which is in `module`: what goes wrong in it is its error, and not one of ours."""
 
     def __init__(self, engine: Engine, package: str) -> None:
         self._engine, self._package = engine, package
+        self.module = type(engine).__module__
         self.name, self.title, self.features = engine.name, engine.title, engine.features
 
     def address(self, access: Access) -> str | None:

@@ -16,6 +16,7 @@ from typing import Any
 from reasoning_cli.engines import clients, errors
 from reasoning_cli.engines.engine import Access, Engine
 from reasoning_cli.engines.features import Feature
+from reasoning_cli.engines.registry import Theirs
 from reasoning_cli.errors import ConfigurationError, ReasoningError
 from reasoning_cli.settings import environment
 from reasoning_cli.testing.verdict import NotConforming
@@ -141,7 +142,8 @@ class _Check:
 
     def is_light(self) -> None:
         """Every command that names the engine pays for its import."""
-        for finding in _heavy(type(self.engine).__module__):
+        own = self.engine.module if isinstance(self.engine, Theirs) else type(self.engine).__module__
+        for finding in _heavy(own):
             self.finds(finding)
 
     # --- how it is connected to ---

@@ -34,6 +34,9 @@ CASES: dict[str, tuple[dict[str, str], Handler, str, set[str]]] = {
     "mute": ({"deadline_ms": "100"}, own.mute, eliza_py.ORIGINAL_SAYS, {"fallback", "original"}),
 }
 
+# Its environment is the agent's, and what PostgreSQL needs is not installed there.
+pytestmark = pytest.mark.sqlite("an agent runs in a Python of its own, without psycopg")
+
 
 @pytest.fixture(scope="module")
 def python() -> Path:

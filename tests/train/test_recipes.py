@@ -58,7 +58,7 @@ def trained(reasoning: Run, command: str, *more: str) -> Path:
     return output
 
 
-def test_the_variables_of_the_guide_are_those_that_a_trainer_gets(reasoning: Run, log: Path) -> None:
+def test_the_variables_of_the_guide_are_those_that_a_trainer_gets(reasoning: Run, log: Path, no_address: None) -> None:
     output = trained(reasoning, "env | grep ^REASONING_ > $REASONING_OUTPUT_DIR/environment")
     told = set(re.findall(r"^(REASONING_[A-Z_]+)=", (output / "environment").read_text(), re.MULTILINE))
     named = set(re.findall(r"REASONING_[A-Z_]+", GUIDE))
