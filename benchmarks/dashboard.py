@@ -143,6 +143,26 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def measure_rest() -> None:
+    """What the same few steps take at once and after a rest: a processor that slept takes many times as long, and CPU
+    seconds of a program that mostly waits are to be read beside that."""
+
+    def milliseconds_of_steps() -> float:
+        began = time.thread_time()
+        sum(number * number for number in range(5000))
+        return (time.thread_time() - began) * 1000
+
+    def middle(rest_seconds: float, times: int) -> float:
+        found = []
+        for _ in range(times):
+            time.sleep(rest_seconds)
+            found.append(milliseconds_of_steps())
+        return statistics.median(found)
+
+    at_once, second, four = middle(0, 200), middle(1, 5), middle(4, 5)
+    print(f"  the same steps        {at_once:.2f} ms at once, {second:.2f} after 1 s of rest, {four:.2f} after 4 s")
+
+
 @contextmanager
 def _running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
     """A server with what it prints, which ends also where the browser before it fails."""
@@ -300,7 +320,8 @@ def main() -> None:
         subprocess.run([*program, "models", "deploy", "planning", "--yes", "--idle-minutes", "0"], check=True)
         print(f"{wanted.rows:,} decisions, {database.stat().st_size / 1e9:.1f} GB:", flush=True)
         measure_pages(wanted.rows)
-        print("In the browser, a round every four seconds:", flush=True)
+        print("In the browser, a round every four seconds, and every twelve while nothing happens:", flush=True)
+        measure_rest()
         measure_browser(4.0, 0)
         print("Beside a gateway:", flush=True)
         measure_gateway()
