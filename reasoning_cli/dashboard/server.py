@@ -30,7 +30,8 @@ from reasoning_cli.dashboard.reader import Reader
 _LEFT_ALONE_SECONDS = 2.0
 # How often one that was begun by another process looks whether that is there.
 _LOOK_SECONDS = 1.0
-_SECOND = 1.0
+# How old the date in the head of an answer may be.
+_DATE_SECONDS = 1.0
 _STYLE = Path(__file__).with_name("style.css")
 
 
@@ -58,12 +59,13 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._asked = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def main_loop(self) -> None:
         self._loop = asyncio.get_running_loop()
         while not await self.on_tick(0):  # sets the date of answers
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_SECOND):
+                async with asyncio.timeout(_DATE_SECONDS):
                     await self._asked.wait()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -72,7 +74,7 @@ class _Server(uvicorn.Server):
 
     def wake(self) -> None:
         """Look now whether it is to end. From any thread, and from a signal."""
-        if self.started:
+        if self._loop is not None:  # a signal may come before there is one; then the first look sees it
             self._loop.call_soon_threadsafe(self._asked.set)
 
 
