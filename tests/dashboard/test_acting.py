@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +14,6 @@ from reasoning_cli.dashboard.program import Outcome
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.promote.promotions import Promotions
 from reasoning_cli.store.samples.training_log import Sample, Samples
-from reasoning_cli.store.train.auto_loops import Loops
 from reasoning_cli.terminal.units import money
 from tests.dashboard.conftest import (
     BUDGET_CENTS,
@@ -28,6 +27,7 @@ from tests.dashboard.conftest import (
     violations,
 )
 from tests.dashboard.test_pages import PAGES
+from tests.dashboard.world import put_loop
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -60,19 +60,7 @@ def state(program: Program, name: str) -> str:
 def waiting_loop(program: Program, model_type: str, line: str) -> None:
     """A type that trains itself, with a candidate that waits for a yes."""
     with open_store(program.place, "sandbox") as store:
-        loops, every = Loops(store), timedelta(days=7)
-        loops.set(
-            model_type,
-            every=every,
-            min_new=500,
-            counted="labelled",
-            max_cost_cents=2000,
-            unattended=False,
-            max_error=None,
-            by="ada",
-            at=datetime.now(UTC),
-        )
-        loops.update(model_type, step="waiting", line=line)
+        put_loop(store, model_type, "waiting", line)
 
 
 def answer_once(program: Program, model_type: str) -> None:

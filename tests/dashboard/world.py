@@ -19,6 +19,7 @@ import httpx
 from reasoning_cli.commands.demo.synthetic_agent import AGENT, make_decisions
 from reasoning_cli.operations.guard.lock import hold_guard
 from reasoning_cli.operations.sandbox import find_sandbox
+from reasoning_cli.store.database import Store
 from reasoning_cli.store.open import open_store
 from reasoning_cli.store.promote.promotions import Promotions
 from reasoning_cli.store.samples.training_log import Sample, Samples
@@ -132,6 +133,22 @@ def _guard(database: Path) -> Iterator[None]:
         yield
 
 
+def put_loop(store: Store, model_type: str, step: str, line: str) -> None:
+    """A type that trains itself, and how far that is."""
+    Loops(store).set(
+        model_type,
+        every=timedelta(days=7),
+        min_new=500,
+        counted="labelled",
+        max_cost_cents=2000,
+        unattended=False,
+        max_error=None,
+        by="ada",
+        at=datetime.now(UTC),
+    )
+    Loops(store).update(model_type, step=step, line=line)
+
+
 def _put_under_way(database: Path, own: str) -> None:
     """A training run, a promotion at a share of the users, a loop that goes on, and one that waits for a yes."""
     now = datetime.now(UTC)
@@ -142,23 +159,8 @@ def _put_under_way(database: Path, own: str) -> None:
         Promotions(store).begin(
             "coding", COMING_MODEL, by="ada", at=now, stage="watching", plan=plan, step=1, step_at=now
         )
-        loops, every = Loops(store), timedelta(days=7)
-        for name, step, line in (
-            ("planning", "training", "run 2 of 500 new samples is planned"),
-            ("should_respond", "waiting", "candidate-7b agrees in 96 of 100; passed its gate"),
-        ):
-            loops.set(
-                *(name,),
-                every=every,
-                min_new=500,
-                counted="labelled",
-                max_cost_cents=2000,
-                unattended=False,
-                max_error=None,
-                by="ada",
-                at=now,
-            )
-            loops.update(name, step=step, line=line)
+        put_loop(store, "planning", "training", "run 2 of 500 new samples is planned")
+        put_loop(store, "should_respond", "waiting", "candidate-7b agrees in 96 of 100; passed its gate")
 
 
 def _ask(program: Program, port: int) -> None:
